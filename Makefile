@@ -1,0 +1,70 @@
+# Every target is listed by `make help`. Two are all a newcomer needs: `make run` and `make test`.
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.13
+PY     := .venv/bin/python
+SAM    := .venv-sam/bin/sam
+EVENT  ?=
+
+export SAM_CLI_TELEMETRY := 0
+export PYTHONPATH := src:.
+
+##@ Start here
+
+.PHONY: run
+run: install ## Compute real metrics with the real handler: no AWS account, no Docker (EVENT=events/x.json for one)
+	$(PY) -m local $(EVENT)
+
+.PHONY: test
+test: install ## Run the whole test suite
+	$(PY) -m pytest
+
+##@ Set-up
+
+.PHONY: install
+install: .venv/.installed .venv-sam/.installed ## Make the two virtual environments (.venv, and .venv-sam for the SAM CLI)
+
+.venv/.installed: requirements.txt src/requirements.txt layers/pyarrow/requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.13 is needed: no '$(PYTHON)' on PATH. Set PYTHON=/path/to/python3.13"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv-sam/.installed: requirements-sam.txt
+	$(PYTHON) -m venv .venv-sam
+	.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-sam.txt
+	@touch $@
+
+##@ Checks
+
+.PHONY: check
+check: lint typecheck validate ## What CI runs beside the tests: lint, formatting, types, the template
+
+.PHONY: fmt
+fmt: install ## Format the code and mend what ruff can mend
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+.PHONY: lint
+lint: install ## ruff: rules and formatting
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+.PHONY: typecheck
+typecheck: install ## mypy, strict
+	$(PY) -m mypy
+
+.PHONY: test-cov
+test-cov: install ## The test suite, with line and branch coverage
+	$(PY) -m pytest --cov --cov-report=term-missing
+
+.PHONY: clean
+clean: ## Remove everything that the other targets made
+	rm -rf .venv .venv-sam .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
