@@ -1,0 +1,42 @@
+"""boto3 clients for SNS and SQS, made when they are first needed, with short timeouts and few retries.
+
+botocore takes most of a cold start's import time, so it is imported here and nowhere else, at first use.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from metrics_worker.errors import TransientError
+    from metrics_worker.settings import Settings
+
+
+def client(service: Literal["sns", "sqs"], settings: "Settings") -> Any:
+    """A client of the settings' region and endpoint. Clients may be shared by threads."""
+    import boto3  # noqa: PLC0415 - see the module's docstring
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.client(
+        service,
+        region_name=settings.region,
+        endpoint_url=settings.endpoint_url,
+        config=Config(
+            connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}
+        ),
+    )
+
+
+@contextmanager
+def failures(kind: "type[TransientError]", subject: str) -> Iterator[None]:
+    """Turn whatever botocore raises into `kind`. Its texts stay in the cause, for the log."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        yield
+    except ClientError as error:
+        raise kind(
+            subject, f"AWS answered {error.response.get('Error', {}).get('Code', 'an error')}"
+        ) from error
+    except BotoCoreError as error:
+        raise kind(subject, f"AWS did not answer ({type(error).__name__})") from error

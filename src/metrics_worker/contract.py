@@ -1,0 +1,275 @@
+"""The wire, inwards: what the control plane asks.
+
+A record's body is opened in two steps, because an error in the second can be answered and one in the
+first can't: `open_record()` finds out who asks (a `Run`), `RunRequest.parse()` what is asked. Inside the
+worker there are only these values, no dicts. What is answered stands in `events`.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from metrics_worker.errors import (
+    ConfigError,
+    ExpressionError,
+    UnanswerableError,
+    first_problem,
+)
+from metrics_worker.expression.grammar import MAX_SERIES_CODE, Node, expression_type, parse, series_codes
+
+V1 = "metrics.run.v1"
+REQUESTED = "metric_run_requested"
+PLACEHOLDER_BUCKET = "bucket"
+"""What the control plane writes for the configured bucket in `output.basePath`."""
+MAX_MANIFEST_URI = 500
+MAX_KEY_BYTES = 1024
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who asks: enough to answer, whatever else is wrong with the request.
+
+    Attributes:
+        run_id: unique for a request; 1-128 of `A-Za-z0-9._-`, and so a part of keys.
+        metric_code: the metric; the same alphabet.
+        v1: whether the answers take the v1 form.
+        requested_at: when the control plane asked, UTC.
+        event: the parsed event, for `RunRequest.parse`.
+    """
+
+    run_id: str
+    metric_code: str
+    v1: bool
+    requested_at: datetime
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a request may read and write: the data bucket, and prefixes that end in a slash."""
+
+    bucket: str
+    metrics_prefix: str
+    datasets_prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset of the request's catalog: keys in the data bucket, checked."""
+
+    dataset_id: str
+    manifest_key: str
+    projections_prefix: str
+
+
+class _Asked(BaseModel):
+    """A part of the request. Unknown fields are ignored, as the contract has it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, strict=True, frozen=True)
+
+
+class _Input(_Asked):
+    dataset_id: str = Field(min_length=1)
+    series_code: str = Field(min_length=1, max_length=MAX_SERIES_CODE)
+
+
+class _DatasetPaths(_Asked):
+    manifest_path: str
+    projections_path: str
+
+
+class _Catalog(_Asked):
+    datasets: dict[str, Any]  # each is checked when it is read: a request may list many and need one
+
+
+class _Output(_Asked):
+    base_path: str
+
+
+class _Body(_Asked):
+    schema_: Literal["metrics.run.v1"] | None = Field(None, alias="schema")
+    expression_type: str
+    expression_json: Any
+    inputs: list[_Input] | None = None
+    catalog: _Catalog
+    output: _Output
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What is asked: an expression over series, where they are, and where the version goes.
+
+    Attributes:
+        run: who asks.
+        expression: valid by construction.
+        declared: series code → dataset id, for the series that `inputs` names.
+        base: the metric's prefix in the data bucket, ending in `{metricCode}/`.
+    """
+
+    run: Run
+    expression: Node
+    declared: dict[str, str]
+    base: str
+    bounds: Bounds
+    catalog: dict[str, Any]
+
+    @classmethod
+    def parse(cls, run: Run, bounds: Bounds) -> Self:
+        """Read the rest of the event.
+
+        Raises:
+            ExpressionError: the expression is not valid, or `expressionType` disagrees with it.
+            ConfigError: anything else is not valid; the subject is the field's JSON path.
+        """
+        try:
+            body = _Body.model_validate(run.event)
+        except ValidationError as error:
+            path, problem = first_problem(error.errors(include_url=False), "")
+            kind = ExpressionError if path.startswith("expression") else ConfigError
+            raise kind(path, problem) from None
+        expression = parse(body.expression_json)
+        if body.expression_type != (shape := expression_type(expression)):
+            raise ExpressionError(
+                "expressionType", f"says {body.expression_type!r:.80}, but expressionJson is a {shape}"
+            )
+        named = set(series_codes(expression))
+        declared: dict[str, str] = {}
+        for i, item in enumerate(body.inputs or ()):
+            if item.series_code in declared:
+                raise ConfigError(f"inputs[{i}].seriesCode", f"{item.series_code!r} stands there twice")
+            declared[item.series_code] = item.dataset_id
+        return cls(
+            run=run,
+            expression=expression,
+            declared={code: dataset for code, dataset in declared.items() if code in named},
+            base=_base(run, body.output.base_path, bounds),
+            bounds=bounds,
+            catalog=body.catalog.datasets,
+        )
+
+    def dataset(self, dataset_id: str) -> Dataset:
+        """A dataset of the catalog, its paths checked.
+
+        Raises:
+            ConfigError: it is not in the catalog, or a path of it is no key under the prefixes.
+        """
+        path = f"catalog.datasets.{dataset_id}"
+        if dataset_id not in self.catalog:
+            raise ConfigError(path, "an input is said to be in this dataset, but it is not in the catalog")
+        try:
+            paths = _DatasetPaths.model_validate(self.catalog[dataset_id])
+        except ValidationError as error:
+            raise ConfigError(*first_problem(error.errors(include_url=False), path)) from None
+        return Dataset(
+            dataset_id,
+            _key(paths.manifest_path, f"{path}.manifestPath", self.bounds),
+            _key(paths.projections_path.removesuffix("/"), f"{path}.projectionsPath", self.bounds) + "/",
+        )
+
+
+def open_record(body: str, sent_timestamp: str | None) -> Run:
+    """Who asks, from the body of an SQS record: the event itself, or an SNS notification that holds it.
+
+    Args:
+        body: the record's body.
+        sent_timestamp: the record's `SentTimestamp`, milliseconds since 1970. The time of an SNS notification
+            goes before it, and where there is neither the run was asked for now.
+
+    Raises:
+        UnanswerableError: not JSON, another type of event, or no usable runId or metricCode.
+    """
+    event = _json_object(body, "body")
+    published = None
+    if isinstance(message := event.get("Message"), str):
+        published = _iso_time(event.get("Timestamp"))
+        event = _json_object(message, "body.Message")
+    requested_at = published or _milliseconds(sent_timestamp) or datetime.now(UTC)
+    if event.get("type") != REQUESTED:
+        raise UnanswerableError("type", f"expected {REQUESTED!r}, found {event.get('type')!r:.80}")
+    for field in ("runId", "metricCode"):
+        value = event.get(field)
+        if not isinstance(value, str) or not _ID.fullmatch(value):
+            raise UnanswerableError(field, f"expected 1-128 of A-Za-z0-9._-, found {value!r:.200}")
+    return Run(event["runId"], event["metricCode"], event.get("schema") == V1, requested_at, event)
+
+
+def iso(time: datetime, timespec: Literal["seconds", "milliseconds"] = "seconds") -> str:
+    """A UTC time in ISO 8601 with `Z`."""
+    return time.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def is_key(path: str) -> bool:
+    """Whether a path is a plain key: relative, no empty part, no `.` or `..`, nothing unprintable."""
+    return (
+        bool(path)
+        and len(path.encode(errors="replace")) <= MAX_KEY_BYTES
+        and not UNPRINTABLE.search(path)
+        and not any(part in {"", ".", ".."} for part in path.split("/"))
+    )
+
+
+def _json_object(text: str, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnanswerableError(where, f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UnanswerableError(where, f"expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _iso_time(value: Any) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(value)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _milliseconds(value: str | None) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(int(value or "") / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _key(path: str, where: str, bounds: Bounds) -> str:
+    """A key that the request names, checked against what may be read."""
+    key = path.removeprefix(f"s3://{bounds.bucket}/")
+    if not is_key(key):
+        raise ConfigError(where, f"expected a relative key without empty parts or '..', found {path!r:.200}")
+    if not key.startswith((bounds.datasets_prefix, bounds.metrics_prefix)):
+        raise ConfigError(
+            where,
+            f"expected a key under {bounds.datasets_prefix} or {bounds.metrics_prefix}, found {path!r:.200}",
+        )
+    return key
+
+
+def _base(run: Run, base_path: str, bounds: Bounds) -> str:
+    """The metric's prefix, from `output.basePath`. It ends in the metric's code: no two metrics share one."""
+    where = "output.basePath"
+    scheme, _, rest = base_path.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if scheme != "s3" or bucket not in {bounds.bucket, PLACEHOLDER_BUCKET}:
+        raise ConfigError(
+            where, f"expected s3://{bounds.bucket}/{bounds.metrics_prefix}…, found {base_path!r:.200}"
+        )
+    key = prefix.removesuffix("/")
+    if not is_key(key) or not key.startswith(bounds.metrics_prefix):
+        raise ConfigError(where, f"expected a prefix under {bounds.metrics_prefix}, found {base_path!r:.200}")
+    if key.rpartition("/")[2] != run.metric_code:
+        raise ConfigError(
+            where, f"expected a prefix that ends in {run.metric_code}/, found {base_path!r:.200}"
+        )
+    if len(f"s3://{bounds.bucket}/{key}/2025-01-15T10-30-00/manifest.json") > MAX_MANIFEST_URI:
+        raise ConfigError(where, f"too long: the manifest's URI would exceed {MAX_MANIFEST_URI} characters")
+    return key + "/"

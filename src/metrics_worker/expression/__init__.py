@@ -1,0 +1,1 @@
+"""What a metric is: the grammar of expressions, and their evaluation over series."""

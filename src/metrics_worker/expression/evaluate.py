@@ -1,0 +1,110 @@
+"""Evaluation: a node and the series it names, to the series it means.
+
+One match over the nodes; the table of the algebra is in the README. Nothing here reads, writes or fails
+for want of observations: an expression that is defined nowhere is an empty series.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, assert_never
+
+import numpy as np
+
+from metrics_worker import windows
+from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
+from metrics_worker.series import Series, Values, common, union
+
+_HEADROOM = 10
+"""Binary digits by which operands are made smaller where their sum overflows: 2**10 exceeds their number."""
+
+
+def evaluate(node: Node, inputs: Mapping[str, Series]) -> Series:
+    """The series that the expression means.
+
+    Args:
+        node: the expression.
+        inputs: each series that it names, by series code.
+    """
+    match node:
+        case SeriesRef(series_code=code):
+            return inputs[code]
+        case SeriesMath(op=op, left=left, right=right, scale=scale):
+            return _math(op, evaluate(left, inputs), evaluate(right, inputs), scale)
+        case WindowOp(op=op, series=series, window=window):
+            return _window(op, evaluate(series, inputs), window)
+        case Composite(op=op, operands=operands):
+            return _composite(op, [evaluate(operand, inputs) for operand in operands])
+        case _:
+            assert_never(node)
+
+
+def _math(
+    op: Literal["add", "subtract", "multiply", "ratio"], left: Series, right: Series, scale: float
+) -> Series:
+    times, a, b = common(left, right)
+    # What overflows or divides by zero is not finite, and so no observation.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        match op:
+            case "add":
+                values = a + b
+            case "subtract":
+                values = a - b
+            case "multiply":
+                values = a * b
+            case "ratio":
+                values = a / b
+            case _:
+                assert_never(op)
+        return Series.where_finite(times, values * scale)
+
+
+def _window(op: Literal["sma", "ema", "sum", "max", "min", "lag"], series: Series, window: int) -> Series:
+    match op:
+        case "sma":
+            values = windows.rolling_mean(series.values, window)
+        case "sum":
+            values = windows.rolling_sum(series.values, window)
+        case "max":
+            values = windows.rolling_max(series.values, window)
+        case "min":
+            values = windows.rolling_min(series.values, window)
+        case "ema":
+            values = windows.ema(series.values, window)
+        case "lag":
+            values = windows.lag(series.values, window)
+        case _:
+            assert_never(op)
+    # A window's value stands at its last observation.
+    return Series.where_finite(series.times[len(series) - values.size :], values)
+
+
+def _composite(op: Literal["sum", "avg", "max", "min"], operands: Sequence[Series]) -> Series:
+    times, places = union(operands)
+    match op:
+        case "max" | "min":
+            pick, worst = (np.maximum, -np.inf) if op == "max" else (np.minimum, np.inf)
+            values = np.full(times.size, worst)
+            for series, place in zip(operands, places, strict=True):
+                values[place] = pick(values[place], series.values)
+        case "sum" | "avg":
+            count = np.zeros(times.size)
+            for place in places:
+                count[place] += 1
+            values = _total(operands, places, count if op == "avg" else np.ones(times.size))
+        case _:
+            assert_never(op)
+    return Series.where_finite(times, values)
+
+
+def _total(
+    operands: Sequence[Series], places: Sequence[np.ndarray], divisor: Values, smaller: int = 0
+) -> Values:
+    """The operands' sum at each time, over the divisor; overflowing only where the quotient itself does."""
+    total = np.zeros(divisor.size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for series, place in zip(operands, places, strict=True):
+            total[place] += np.ldexp(series.values, -smaller) if smaller else series.values
+        result: Values = np.ldexp(total / divisor, smaller)
+    lost = ~np.isfinite(result)
+    if not smaller and lost.any():
+        result[lost] = _total(operands, places, divisor, smaller=_HEADROOM)[lost]
+    return result

@@ -1,0 +1,206 @@
+"""The grammar of expressions: frozen nodes, `parse()` and `series_codes()`.
+
+A node is told apart by its shape, not by `op` (`sum`, `max` and `min` stand in two families). What
+`parse()` returns is valid for good: depth, size, windows and scales are within bounds, so nothing that
+comes after checks them again. Failure is an ExpressionError with the JSON path of the node at fault.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
+
+from metrics_worker.errors import ExpressionError, first_problem
+
+MAX_DEPTH = 32
+MAX_NODES = 512
+MAX_WINDOW = 1_000_000
+"""Observations; a window longer than its series has no observation anyway."""
+MAX_SERIES_CODE = 256
+
+ROOT = "expressionJson"
+
+
+def _whole(value: Any) -> Any:
+    """JSON knows one kind of number: 14.0 is the integer 14, as in JSON Schema; 14.5 stays and is refused."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _one_segment(code: str) -> str:
+    """A series code is a segment of keys (`CODE/year=…`), so it can't hold or be what splits or climbs."""
+    if code in {".", ".."} or "/" in code or not code.isprintable() or code != code.strip():
+        raise ValueError("a series code has no '/', no control characters and no blanks around it")
+    return code
+
+
+def _finite_scale(value: Any) -> Any:
+    """A null scale is 1; a whole number too large for float64 is refused rather than made infinite."""
+    if value is None:
+        return 1.0
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**1023:
+        raise ValueError("the scale is too large")
+    return value
+
+
+SeriesCode = Annotated[str, Field(min_length=1, max_length=MAX_SERIES_CODE), AfterValidator(_one_segment)]
+Window = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MAX_WINDOW)]
+Scale = Annotated[float, BeforeValidator(_finite_scale), Field(allow_inf_nan=False)]
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class SeriesRef(_Node):
+    """`{"series_code": "X"}`: the observations of one input series."""
+
+    series_code: SeriesCode = Field(validation_alias=AliasChoices("series_code", "seriesCode"))
+
+
+class SeriesMath(_Node):
+    """`{"op": "ratio", "left": node, "right": node, "scale": 1}`: two series, time by time."""
+
+    op: Literal["add", "subtract", "multiply", "ratio"]
+    left: "Node"
+    right: "Node"
+    scale: Scale = 1.0
+
+
+class WindowOp(_Node):
+    """`{"op": "sma", "series": node, "window": 14}`: the last `window` observations."""
+
+    op: Literal["sma", "ema", "sum", "max", "min", "lag"]
+    series: "Node"
+    window: Window
+
+
+class Composite(_Node):
+    """`{"op": "avg", "operands": [node, node]}`: over those operands that have an observation."""
+
+    op: Literal["sum", "avg", "max", "min"]
+    operands: Annotated[tuple["Node", ...], Field(min_length=2, strict=False)]
+
+
+_TAGS: dict[type[_Node], str] = {
+    SeriesRef: "<series>",
+    SeriesMath: "<series_math>",
+    WindowOp: "<window_op>",
+    Composite: "<composite>",
+}
+"""The angle brackets keep a union's tag apart from a field of that name in an error's path."""
+
+_SHAPES = {
+    "series_code": "<series>",
+    "seriesCode": "<series>",
+    "left": "<series_math>",
+    "right": "<series_math>",
+    "operands": "<composite>",
+    "series": "<window_op>",
+    "window": "<window_op>",
+}
+
+
+def _shape(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next((tag for field, tag in _SHAPES.items() if field in value), None)
+    return _TAGS.get(type(value))
+
+
+type Node = Annotated[
+    Annotated[SeriesRef, Tag("<series>")]
+    | Annotated[SeriesMath, Tag("<series_math>")]
+    | Annotated[WindowOp, Tag("<window_op>")]
+    | Annotated[Composite, Tag("<composite>")],
+    Discriminator(
+        _shape,
+        custom_error_type="node_shape",
+        custom_error_message=(
+            "not a node: give series_code; or op, left, right; or op, series, window; or op, operands"
+        ),
+    ),
+]
+
+_NODE: TypeAdapter["Node"] = TypeAdapter(Node)
+
+
+def expression_type(node: "Node") -> str:
+    """The `expressionType` that agrees with the node's shape."""
+    return _TAGS[type(node)].strip("<>")
+
+
+def parse(value: Any) -> "Node":
+    """The expression in parsed JSON.
+
+    Raises:
+        ExpressionError: not a valid expression; the subject is the JSON path of the culprit.
+    """
+    _check_size(value)
+    try:
+        return _NODE.validate_python(value)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        raise ExpressionError(*first_problem(errors, ROOT)) from None
+
+
+def dump(node: "Node") -> dict[str, Any]:
+    """The node as JSON values, such that `parse(dump(node)) == node`."""
+    return node.model_dump(mode="json")
+
+
+def children(node: "Node") -> tuple["Node", ...]:
+    """The nodes directly below."""
+    match node:
+        case SeriesRef():
+            return ()
+        case SeriesMath(left=left, right=right):
+            return (left, right)
+        case WindowOp(series=series):
+            return (series,)
+        case Composite(operands=operands):
+            return operands
+
+
+def series_codes(node: "Node") -> tuple[str, ...]:
+    """The series that the expression names, each once, in order of appearance."""
+
+    def walk(node: "Node") -> Iterator[str]:
+        if isinstance(node, SeriesRef):
+            yield node.series_code
+        for child in children(node):
+            yield from walk(child)
+
+    return tuple(dict.fromkeys(walk(node)))
+
+
+def _check_size(value: Any) -> None:
+    """Bound depth and size before anything recurses. A node at the root has depth 1."""
+    nodes = 0
+    stack: list[tuple[Any, int, str]] = [(value, 1, ROOT)]
+    while stack:
+        node, depth, path = stack.pop()
+        nodes += 1
+        if depth > MAX_DEPTH:
+            raise ExpressionError(path, f"nested more than {MAX_DEPTH} nodes deep")
+        if nodes > MAX_NODES:
+            raise ExpressionError(ROOT, f"more than {MAX_NODES} nodes")
+        if not isinstance(node, dict):
+            continue
+        stack.extend(
+            (node[field], depth + 1, f"{path}.{field}")
+            for field in ("left", "right", "series")
+            if field in node
+        )
+        operands = node.get("operands")
+        if isinstance(operands, list):
+            stack.extend((child, depth + 1, f"{path}.operands[{i}]") for i, child in enumerate(operands))

@@ -1,0 +1,162 @@
+"""One Parquet part file, to a table of the columns that count; and such tables, to a series.
+
+Small files come whole and are decoded from memory; of a larger one only the columns and row groups are
+read that its statistics don't rule out. A file that is not what it should be is an InputReadError with its
+key. Times of any unit and zone become microseconds in UTC, floored; values of any number become float64.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from metrics_worker.errors import InputReadError
+from metrics_worker.series import Cleaned, Times, Values, clean
+
+if TYPE_CHECKING:
+    from metrics_worker.store import Bucket, StoredObject
+
+TIME, VALUE, CODE = "obs_time", "value", "internal_series_code"
+
+_TICKS_PER_MICROSECOND = {"ns": 1000}
+_MICROSECONDS_PER_TICK = {"us": 1, "ms": 1000, "s": 1_000_000}
+
+
+def read_part_file(file: "StoredObject", bucket: "Bucket", codes: Iterable[str] | None) -> pa.Table:
+    """The columns `obs_time`, `value` and, where the file has it, `internal_series_code`.
+
+    Args:
+        file: the file, or the last bytes of it.
+        bucket: where the rest of a file is that came not whole.
+        codes: only rows of these series; None keeps all. A file without that column is kept whole.
+
+    Raises:
+        InputReadError: not a Parquet file, or a column is missing or of the wrong type.
+        StoreUnavailable, StoreRefusal: reading the rest of a large file failed.
+    """
+    with _readable(file.key):
+        if len(file.body) < file.size:
+            return _scan(file, bucket, codes)
+        parquet = pq.ParquetFile(pa.BufferReader(pa.py_buffer(file.body)))
+        columns = _columns(file.key, parquet.schema_arrow)
+        table = _plain(parquet.read(columns, use_threads=False).select(columns))
+        if codes is None or CODE not in columns:
+            return table
+        return table.filter(pc.is_in(table[CODE], pa.array(sorted(codes), pa.string())))
+
+
+def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
+    """The series in tables that `read_part_file` returned.
+
+    Args:
+        tables: (key, table) in the order of the manifest.
+        code: the series: where a table has the column, only its rows.
+
+    Raises:
+        InputReadError: a time or value can't be represented.
+    """
+    times: list[Times] = [np.empty(0, np.int64)]
+    values: list[Values] = [np.empty(0)]
+    null = 0
+    for _, alike in groupby(tables, key=lambda keyed: keyed[1].schema):
+        keyed = list(alike)
+        table = pa.concat_tables([table for _, table in keyed])
+        if CODE in table.column_names:
+            table = table.filter(pc.equal(table[CODE], code))
+        complete = table.select([TIME, VALUE]).drop_null()
+        null += table.num_rows - complete.num_rows
+        with _readable(keyed[0][0]):
+            times.append(_microseconds(complete[TIME]))
+            values.append(_float64(complete[VALUE]))
+    return clean(np.concatenate(times), np.concatenate(values), null=null)
+
+
+def _scan(file: "StoredObject", bucket: "Bucket", codes: Iterable[str] | None) -> pa.Table:
+    """A large file, by a dataset scan: column chunks, without row groups that can't hold the series."""
+    import pyarrow.dataset as ds  # noqa: PLC0415 - a usual run reads small files and need not load it
+
+    source = pa.PythonFile(bucket.open(file), mode="r")
+    fragment = ds.ParquetFileFormat().make_fragment(source)
+    schema = fragment.physical_schema
+    columns = _columns(file.key, schema)
+    wanted = None
+    if codes is not None and CODE in columns:
+        wanted = pc.field(CODE).isin(pa.array(sorted(codes), schema.field(CODE).type))
+    return _plain(fragment.to_table(columns=columns, filter=wanted, use_threads=False))
+
+
+def _columns(key: str, schema: pa.Schema) -> list[str]:
+    """Which columns to read, once they are known to be there and of a type that can be used."""
+    for name in (TIME, VALUE):
+        if schema.get_field_index(name) < 0:
+            raise InputReadError(key, f"no column {name!r}; the file has {', '.join(schema.names)[:200]}")
+    usable = {TIME: _is_time, VALUE: _is_number, CODE: _is_text}
+    columns = [name for name in usable if name in schema.names]
+    for name in columns:
+        kind = schema.field(name).type
+        if not usable[name](kind):
+            raise InputReadError(key, f"column {name!r} is of type {kind}")
+    return columns
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(is_number or pa.types.is_null(kind))  # a column of nothing but nulls may have lost its type
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(text)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """With the series code as plain strings, and no metadata: tables of one layout then have one schema."""
+    if CODE in table.column_names and table.schema.field(CODE).type != pa.string():
+        at = table.schema.get_field_index(CODE)
+        table = table.set_column(at, CODE, table[CODE].cast(pa.string()))
+    return table.replace_schema_metadata(None)
+
+
+def _microseconds(column: pa.ChunkedArray) -> Times:
+    """Times without nulls, to microseconds in UTC; a zone only says how they are shown."""
+    kind = column.type
+    if pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("ms"))
+        kind = column.type
+    ticks: Times = column.cast(pa.int64()).to_numpy()
+    if divisor := _TICKS_PER_MICROSECOND.get(kind.unit):
+        return ticks // divisor
+    factor = _MICROSECONDS_PER_TICK[kind.unit]
+    limit = np.iinfo(np.int64).max // factor
+    if ticks.size and (ticks.max() > limit or ticks.min() < -limit):
+        raise pa.ArrowInvalid("a time is out of the range of microseconds")
+    return ticks * factor
+
+
+def _float64(column: pa.ChunkedArray) -> Values:
+    """Values without nulls; whole numbers beyond 2**53 and decimals are rounded to the nearest float64."""
+    if not pa.types.is_float64(column.type):
+        column = column.cast(pa.float64(), safe=False)
+    values: Values = column.to_numpy()
+    return values
+
+
+@contextmanager
+def _readable(key: str) -> Iterator[None]:
+    """Say which file it was that Arrow could not read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason: Any = str(error).partition("\n")[0][:300] or type(error).__name__
+        raise InputReadError(key, f"not readable as Parquet: {reason}") from error

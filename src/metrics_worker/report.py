@@ -1,0 +1,59 @@
+"""The report of one attempt at a run: what its closing log line and its metrics say.
+
+`run_metric()` fills it in as it goes, so that it is true whatever happens; it decides nothing.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from metrics_worker.records import InputSummary
+from metrics_worker.store import Traffic
+
+
+@dataclass(slots=True)
+class RunReport:
+    """One attempt at a run.
+
+    Attributes:
+        outcome: SUCCESS and FAILURE were announced; RETURNED gave the message back.
+        started: whether this attempt announced a start.
+        stages: seconds by stage.
+        rolled_forward: the run was committed before this attempt.
+        moved_current: whether `current` names this run's version now.
+    """
+
+    run_id: str
+    metric_code: str
+    attempt: int
+    outcome: Literal["SUCCESS", "FAILURE", "RETURNED"] = "RETURNED"
+    started: bool = False
+    error_code: str | None = None
+    error: str | None = None
+    version_ts: str | None = None
+    row_count: int | None = None
+    rolled_forward: bool = False
+    moved_current: bool | None = None
+    heartbeats_sent: int = 0
+    heartbeats_failed: int = 0
+    heartbeat_error: str = ""
+    stages: dict[str, float] = field(default_factory=dict)
+    inputs: list[InputSummary] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=Traffic)
+    began: float = field(default_factory=time.perf_counter)
+    seconds: float = 0.0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage, to its end or its failure."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[name] = round(self.stages.get(name, 0.0) + time.perf_counter() - began, 4)
+
+    def close(self) -> None:
+        """The attempt is over."""
+        self.seconds = round(time.perf_counter() - self.began, 4)

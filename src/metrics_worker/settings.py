@@ -1,0 +1,74 @@
+"""The worker's settings: the environment, read once, frozen.
+
+Every variable is in the README's table. A missing or bad one stops the function at its start, with a
+CONFIG_ERROR that names it. `.env` in the working folder is honoured for local runs.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from metrics_worker.errors import ConfigError, first_problem
+
+type Codec = Literal["none", "snappy", "gzip", "brotli", "lz4", "zstd"]
+
+_Prefix = Annotated[str, Field(pattern=r"^([^/\s]+/)+$")]
+"""A key prefix: relative, without empty parts, ending in a slash."""
+
+_Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+
+
+class Settings(BaseSettings):
+    """What the environment says. Field names are the worker's; aliases are the variables."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, case_sensitive=True
+    )
+
+    bucket: str = Field(alias="AWS_S3_BUCKET", min_length=3, max_length=63)
+    metrics_prefix: _Prefix = Field("metrics/", alias="AWS_S3_METRICS_PREFIX")
+    datasets_prefix: _Prefix = Field("datasets/", alias="AWS_S3_DATASETS_PREFIX")
+
+    started_topic_arn: str | None = Field(None, alias="AWS_SNS_METRIC_RUN_STARTED_TOPIC_ARN")
+    heartbeat_topic_arn: str | None = Field(None, alias="AWS_SNS_METRIC_RUN_HEARTBEAT_TOPIC_ARN")
+    completed_topic_arn: str | None = Field(None, alias="AWS_SNS_METRIC_RUN_COMPLETED_TOPIC_ARN")
+    events_topic_arn: str | None = Field(None, alias="AWS_SNS_EVENTS_TOPIC_ARN")
+
+    request_queue_url: str = Field(alias="AWS_SQS_RUN_REQUEST_QUEUE_URL", pattern=r"^https?://")
+    # Read so that a bad value is named; it is the event source mapping that it switches (template.yaml).
+    request_queue_enabled: bool = Field(default=True, alias="AWS_SQS_RUN_REQUEST_QUEUE_ENABLED")
+    visibility_timeout_seconds: int = Field(1800, alias="WORKER_VISIBILITY_TIMEOUT_SECONDS", ge=1, le=43_200)
+
+    region: str = Field("us-east-1", alias="AWS_REGION", min_length=1)
+    endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL", pattern=r"^https?://")
+
+    heartbeat_enabled: bool = Field(default=True, alias="WORKER_HEARTBEAT_ENABLED")
+    heartbeat_interval_seconds: float = Field(30.0, alias="WORKER_HEARTBEAT_INTERVAL_SECONDS", gt=0, le=3600)
+    series_files: Literal["manifest", "listing"] = Field("manifest", alias="WORKER_SERIES_FILES")
+    compression: Annotated[Codec, _Lower] = Field("snappy", alias="OUTPUT_COMPRESSION")
+
+    @model_validator(mode="after")
+    def _topics(self) -> Self:
+        """Three topics, or one for all."""
+        if self.events_topic_arn is None:
+            for name in ("started_topic_arn", "heartbeat_topic_arn", "completed_topic_arn"):
+                if getattr(self, name) is None:
+                    variable = type(self).model_fields[name].alias
+                    raise ValueError(
+                        f"{variable} is missing (or set AWS_SNS_EVENTS_TOPIC_ARN for all events)"
+                    )
+        return self
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigError: a variable is missing or bad; the message names it and says what is allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        variable, problem = first_problem(error.errors(include_url=False), "")
+        raise ConfigError(variable or "environment", problem) from None

@@ -1,0 +1,306 @@
+"""The bucket: get, get many, list, create, swap.
+
+`Bucket` works on any obstore store: S3, and in tests and on one machine a memory store. A conditional
+write whose answer was lost may have landed, and sent again it meets its own object; so each one carries a
+write id in its user metadata, and a refusal is settled by looking. Failure is a `StoreRefusal` (S3's last
+word: not found, denied, taken), or a `StoreUnavailable` after bounded retries.
+"""
+
+import asyncio
+import io
+import random
+import time
+from collections.abc import Buffer, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol, Self
+from uuid import uuid4
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import S3Store
+
+from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
+
+if TYPE_CHECKING:
+    from obstore import PutMode
+    from obstore.store import ObjectStore, S3Config
+
+WHOLE_BYTES = 4 * 1024 * 1024
+"""What the one request of a part file asks for, from its end. A smaller file, as most are, comes whole."""
+CONNECTIONS = 64
+"""Reads in flight. Beside the decoded rows they are what a run holds: 64 times 4 MiB at most."""
+CONDITIONAL_TRIES = 4
+WRITE_ID = "write-id"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it was read: its last bytes (all of them where `len(body) == size`), and its ETag."""
+
+    key: str
+    body: memoryview
+    size: int
+    etag: str
+    write_id: str | None = None
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What a run asked of S3. Bytes are of bodies; a PUT sent again inside the client counts once."""
+
+    gets: int = 0
+    puts: int = 0
+    lists: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One bucket, by plain keys. It holds no state of its own but the count of its traffic."""
+
+    store: "ObjectStore"
+    name: str
+    traffic: Traffic = field(default_factory=Traffic)
+    pause: Callable[[float], None] = time.sleep
+
+    @classmethod
+    def connect(cls, name: str, *, region: str, endpoint_url: str | None) -> Self:
+        """A bucket on S3, with the credentials of the environment, or on a local server at `endpoint_url`."""
+        where: S3Config = {"region": region}
+        if endpoint_url is not None:
+            where["endpoint"] = endpoint_url
+        elif "." not in name:  # AWS prefers the bucket in the host's name, but its certificate covers no dots
+            where["virtual_hosted_style_request"] = True
+        store = S3Store(
+            name,
+            config=where,
+            client_options={
+                "allow_http": endpoint_url is not None,
+                "connect_timeout": timedelta(seconds=3),
+                "timeout": timedelta(seconds=20),
+            },
+            retry_config={
+                "max_retries": 4,
+                "retry_timeout": timedelta(seconds=30),
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=50),
+                    "max_backoff": timedelta(seconds=2),
+                    "base": 2,
+                },
+            },
+        )
+        return cls(store, name)
+
+    def metered(self, traffic: Traffic) -> "Bucket":
+        """The same bucket with another count, such as one run's."""
+        return Bucket(self.store, self.name, traffic, self.pause)
+
+    def get(self, key: str) -> StoredObject:
+        """The whole object.
+
+        Raises:
+            ObjectNotFound, AccessDenied, StoreUnavailable.
+        """
+        with _refusals(key, "GET"):
+            self.traffic.gets += 1
+            result = obstore.get(self.store, key)
+            body = memoryview(result.bytes())
+        self.traffic.bytes_read += len(body)
+        return StoredObject(
+            key, body, result.meta["size"], result.meta["e_tag"] or "", result.attributes.get(WRITE_ID)
+        )
+
+    def find(self, key: str) -> StoredObject | None:
+        """The whole object, or None where there is none."""
+        try:
+            return self.get(key)
+        except ObjectNotFound:
+            return None
+
+    def get_many(self, keys: Sequence[str], on_object: Callable[[StoredObject], None]) -> None:
+        """Read objects concurrently, each by one request for its last `WHOLE_BYTES`.
+
+        Args:
+            keys: what to read.
+            on_object: called in this thread with each object as it arrives. What it raises ends the reading.
+
+        Raises:
+            ObjectNotFound, AccessDenied, StoreUnavailable: of the first key that fails.
+        """
+        waiting = iter(keys)
+
+        async def read_on() -> None:
+            for key in waiting:
+                on_object(await self._tail(key))
+
+        async def read_all() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(CONNECTIONS, len(keys))):
+                    tasks.create_task(read_on())
+
+        try:
+            asyncio.run(read_all())
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    def list(self, prefix: str) -> list[str]:
+        """The keys under a prefix that ends in a slash, sorted.
+
+        Raises:
+            AccessDenied, StoreUnavailable.
+        """
+        with _refusals(prefix, "LIST"):
+            keys = [found["path"] for found in obstore.list(self.store, prefix).collect()]
+        self.traffic.lists += 1 + len(keys) // 1000
+        return sorted(keys)
+
+    def open(self, tail: StoredObject) -> "RangeFile":
+        """A file to read an object that came not whole, by ranges; what came is not asked for again."""
+        return RangeFile(self, tail)
+
+    def get_range(self, key: str, start: int, end: int) -> memoryview:
+        """The bytes from `start` to `end` (exclusive).
+
+        Raises:
+            ObjectNotFound, AccessDenied, StoreUnavailable.
+        """
+        with _refusals(key, "GET"):
+            self.traffic.gets += 1
+            body = memoryview(obstore.get_range(self.store, key, start=start, end=end))
+        self.traffic.bytes_read += len(body)
+        return body
+
+    def create(self, key: str, body: bytes) -> str:
+        """Write an object that must not exist yet (`If-None-Match: *`); its ETag.
+
+        Raises:
+            ObjectTaken: another writer's object stands there.
+            AccessDenied, StoreUnavailable: the latter also where it can't be known whether it landed.
+        """
+        return self._put(key, body, "create")
+
+    def swap(self, key: str, body: bytes, etag: str) -> str:
+        """Replace the object that has this ETag (`If-Match`); the new ETag.
+
+        Raises:
+            ObjectTaken: it has another ETag by now, or is gone.
+            AccessDenied, StoreUnavailable: as with `create`.
+        """
+        return self._put(key, body, {"e_tag": etag})
+
+    def _put(self, key: str, body: bytes, mode: "PutMode") -> str:
+        """A conditional PUT, sent again while its fate is unknown: one write id, so at most one landing."""
+        write_id = uuid4().hex
+        problem = "its fate is not known"
+        for attempt in range(CONDITIONAL_TRIES):
+            if attempt:
+                self.pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
+            self.traffic.puts += 1
+            try:
+                with _refusals(key, "PUT"):
+                    etag = obstore.put(
+                        self.store, key, body, mode=mode, attributes={WRITE_ID: write_id}, use_multipart=False
+                    )["e_tag"]
+            except (AlreadyExistsError, PreconditionError):
+                found = self.find(key)
+                if found is not None and found.write_id == write_id:
+                    return found.etag
+                if found is not None and (mode == "create" or mode != {"e_tag": found.etag}):
+                    raise ObjectTaken(key, "another writer's object stands there") from None
+                if found is None and mode != "create":
+                    raise ObjectTaken(key, "the object to be replaced is gone") from None
+                problem = "conflicting writes"  # 409: nothing has changed there, so it may pass
+            except StoreUnavailable as error:
+                problem = error.problem  # perhaps it landed: sent again, it would meet its own object
+            else:
+                self.traffic.bytes_written += len(body)
+                return etag or ""
+        raise StoreUnavailable(key, f"PUT: {problem}, after {CONDITIONAL_TRIES} tries")
+
+    async def _tail(self, key: str) -> StoredObject:
+        """The last `WHOLE_BYTES` of an object, in one request."""
+        self.traffic.gets += 1
+        with _refusals(key, "GET"):
+            try:
+                result = await obstore.get_async(self.store, key, options={"range": {"suffix": WHOLE_BYTES}})
+            except BaseError as error:
+                # S3 refuses a range of an object without bytes (416), in the client a failure like any other.
+                if type(error) in _KINDS or (await obstore.head_async(self.store, key))["size"] > 0:
+                    raise
+                return StoredObject(key, memoryview(b""), 0, "")
+            body = memoryview(await result.bytes_async())
+        self.traffic.bytes_read += len(body)
+        return StoredObject(key, body, result.meta["size"], result.meta["e_tag"] or "")
+
+
+class RangeFile(io.RawIOBase):
+    """A readable, seekable binary file over an object, for pyarrow. Not thread-safe."""
+
+    def __init__(self, bucket: Bucket, tail: StoredObject) -> None:
+        super().__init__()
+        self._bucket = bucket
+        self._tail = tail
+        self._at = 0
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Fill the buffer from the position on; how many bytes it took, 0 at the end."""
+        into = memoryview(buffer)
+        start, end = self._at, min(self._tail.size, self._at + len(into))
+        if start >= end:
+            return 0
+        have_from = self._tail.size - len(self._tail.body)
+        if start >= have_from:
+            into[: end - start] = self._tail.body[start - have_from : end - have_from]
+        else:
+            into[: end - start] = self._bucket.get_range(self._tail.key, start, end)
+        self._at = end
+        return end - start
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to a position: from the start (0), from here (1) or from the end (2)."""
+        self._at = offset + (0, self._at, self._tail.size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """The position."""
+        return self._at
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+
+class _Reason(Protocol):
+    def __call__(self, subject: str, problem: str) -> Exception: ...
+
+
+_KINDS: dict[type[BaseException], tuple[_Reason, str]] = {
+    FileNotFoundError: (ObjectNotFound, "there is no such object"),
+    PermissionDeniedError: (AccessDenied, "access denied"),
+    UnauthenticatedError: (AccessDenied, "access denied"),
+}
+
+
+@contextmanager
+def _refusals(key: str, operation: str) -> Iterator[None]:
+    """Turn obstore's errors into ours. The texts of the former hold addresses, so they go no further."""
+    try:
+        yield
+    except (AlreadyExistsError, PreconditionError):
+        raise
+    except (FileNotFoundError, BaseError, OSError) as error:
+        kind, problem = _KINDS.get(type(error), (StoreUnavailable, "S3 failed or did not answer"))
+        raise kind(key, f"{operation}: {problem}") from error

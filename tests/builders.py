@@ -1,0 +1,251 @@
+"""What the tests are made of: requests and records as they arrive, datasets as the ingestor writes them,
+and stand-ins for AWS at its own edge (an SNS client, an SQS client, a Lambda context). No worker code is
+replaced: the bucket is a memory store behind the real `Bucket`.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import obstore
+import pyarrow as pa
+import pyarrow.parquet as pq
+from obstore.store import MemoryStore
+
+from metrics_worker.pipeline import Worker
+from metrics_worker.request_queue import RequestQueue
+from metrics_worker.settings import Settings
+from metrics_worker.status import StatusTopics
+from metrics_worker.store import Bucket
+
+BUCKET = "data-bucket"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:metric-run-{}.fifo"
+QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/metric-runs.fifo"
+ENVIRONMENT = {
+    "AWS_S3_BUCKET": BUCKET,
+    "AWS_SNS_METRIC_RUN_STARTED_TOPIC_ARN": TOPIC.format("started"),
+    "AWS_SNS_METRIC_RUN_HEARTBEAT_TOPIC_ARN": TOPIC.format("heartbeat"),
+    "AWS_SNS_METRIC_RUN_COMPLETED_TOPIC_ARN": TOPIC.format("completed"),
+    "AWS_SQS_RUN_REQUEST_QUEUE_URL": QUEUE_URL,
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+}
+"""The least that the worker needs; conftest.py sets it for every test."""
+
+NOW = datetime(2026, 10, 30, 12, 0, 0, tzinfo=UTC)
+
+
+def series(code: str) -> dict[str, Any]:
+    return {"series_code": code}
+
+
+def ratio(left: Any, right: Any, **more: Any) -> dict[str, Any]:
+    return {"op": "ratio", "left": left, "right": right, **more}
+
+
+def window(op: str, node: Any, length: int) -> dict[str, Any]:
+    return {"op": op, "series": node, "window": length}
+
+
+def request(
+    expression: Any = None,
+    *,
+    run_id: str = "run-1",
+    metric: str = "ratio.a_to_b",
+    kind: str = "series_math",
+    inputs: Mapping[str, str] | None = None,
+    datasets: Iterable[str] = ("fx",),
+    **more: Any,
+) -> dict[str, Any]:
+    """A `metric_run_requested`; `inputs` maps series codes to dataset ids, `more` replaces or adds fields."""
+    return {
+        "type": "metric_run_requested",
+        "runId": run_id,
+        "metricCode": metric,
+        "expressionType": kind,
+        "expressionJson": ratio(series("A"), series("B")) if expression is None else expression,
+        "inputs": [
+            {"datasetId": dataset, "seriesCode": code}
+            for code, dataset in ({"A": "fx", "B": "fx"} if inputs is None else inputs).items()
+        ],
+        "catalog": {
+            "datasets": {
+                name: {
+                    "manifestPath": f"datasets/{name}/versions/v1/manifest.json",
+                    "projectionsPath": f"datasets/{name}/projections/",
+                }
+                for name in datasets
+            }
+        },
+        "output": {"basePath": f"s3://bucket/metrics/{metric}/"},
+        **more,
+    }
+
+
+def envelope(event: Any, *, timestamp: str = "2026-10-30T11:59:58.123Z") -> dict[str, Any]:
+    """The SNS notification of an event."""
+    return {
+        "Type": "Notification",
+        "MessageId": "5f1a2b3c-0000-5000-8000-000000000001",
+        "TopicArn": "arn:aws:sns:us-east-1:123456789012:metric-run-requests.fifo",
+        "Message": json.dumps(event),
+        "Timestamp": timestamp,
+    }
+
+
+def record(
+    body: Any, *, message_id: str = "message-1", group: str | None = None, receive_count: int = 1
+) -> dict[str, Any]:
+    """An SQS record as Lambda delivers it; a body that is no string is sent as JSON."""
+    if group is None:
+        group = body.get("metricCode", "group") if isinstance(body, dict) else "group"
+    return {
+        "messageId": message_id,
+        "receiptHandle": f"receipt-of-{message_id}",
+        "body": body if isinstance(body, str) else json.dumps(body),
+        "attributes": {
+            "ApproximateReceiveCount": str(receive_count),
+            "SentTimestamp": "1793361597000",  # 2026-10-30T11:59:57Z
+            "MessageGroupId": group,
+        },
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:metric-runs.fifo",
+        "awsRegion": "us-east-1",
+    }
+
+
+def parquet(table: pa.Table, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **options)
+    return sink.getvalue()
+
+
+def rows(code: str | None, times: Any, values: Any) -> pa.Table:
+    """Part-file rows; with a code of None the file has no `internal_series_code`."""
+    columns = {"obs_time": times if isinstance(times, pa.Array) else pa.array(times, pa.timestamp("ns"))}
+    if code is not None:
+        columns["internal_series_code"] = pa.array([code] * len(columns["obs_time"]), pa.string())
+    columns["value"] = values if isinstance(values, pa.Array) else pa.array(values, pa.float64())
+    return pa.table(columns)
+
+
+def day(number: int) -> datetime:
+    """The nth of January 2026 and on, at midnight UTC, naive as the ingestor writes it."""
+    return datetime.fromtimestamp(1767225600 + (number - 1) * 86400, UTC).replace(tzinfo=None)
+
+
+def put_dataset(
+    store: MemoryStore, files: Mapping[str, pa.Table | bytes], *, dataset: str = "fx", **manifest: Any
+) -> None:
+    """Write part files (by key relative to the projections) and their manifest; `manifest` adds fields."""
+    for name, content in files.items():
+        body = content if isinstance(content, bytes) else parquet(content)
+        obstore.put(store, f"datasets/{dataset}/projections/{name}", body)
+    listed = {"parquet_files": list(files), "version_id": "v1", **manifest}
+    obstore.put(store, f"datasets/{dataset}/versions/v1/manifest.json", json.dumps(listed).encode())
+
+
+def put_a_and_b(store: MemoryStore) -> None:
+    """Dataset fx: A is 1 to 10 on the first ten days of January 2026, B is 2 on each; a file a series."""
+    days = [day(n) for n in range(1, 11)]
+    put_dataset(
+        store,
+        {
+            "A/year=2026/month=01/data.parquet": rows("A", days, range(1, 11)),
+            "B/year=2026/month=01/data.parquet": rows("B", days, [2.0] * 10),
+        },
+    )
+
+
+@dataclass
+class FakeSns:
+    """An SNS client that keeps what is published. `before` may raise as botocore would."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    before: Callable[[dict[str, Any]], None] = lambda _: None
+
+    def publish(self, **message: Any) -> dict[str, str]:
+        self.before(message)
+        self.messages.append(message)
+        return {"MessageId": str(len(self.messages))}
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(message["Message"]) for message in self.messages]
+
+    def of_type(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def completed(self) -> list[dict[str, Any]]:
+        return self.of_type("metric_run_completed")
+
+
+@dataclass
+class FakeSqs:
+    """An SQS client that keeps the visibility times it is asked for."""
+
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    before: Callable[[dict[str, Any]], None] = lambda _: None
+
+    def change_message_visibility(self, **call: Any) -> None:
+        self.before(call)
+        self.calls.append(call)
+
+
+@dataclass
+class FakeContext:
+    """A Lambda context with so much time left."""
+
+    remaining_ms: Callable[[], int] = lambda: 300_000
+    function_name: str = "metrics-worker"
+    memory_limit_in_mb: int = 1769
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:metrics-worker"
+    aws_request_id: str = "request-1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_ms()
+
+
+@dataclass
+class Cloud:
+    """What a worker stands in: a memory store as the bucket, and the two clients."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    sns: FakeSns = field(default_factory=FakeSns)
+    sqs: FakeSqs = field(default_factory=FakeSqs)
+    now: Callable[[], datetime] = lambda: NOW
+
+    @property
+    def bucket(self) -> Bucket:
+        return Bucket(self.store, BUCKET, pause=lambda _: None)
+
+    def worker(self, **settings: Any) -> Worker:
+        """A worker here; settings by their variable's name replace the environment's."""
+        configured = Settings(**settings)
+        return Worker(
+            configured,
+            self.bucket,
+            StatusTopics(configured, self.sns),
+            RequestQueue(configured, self.sqs),
+            self.now,
+        )
+
+    def keys(self, prefix: str = "") -> list[str]:
+        return sorted(found["path"] for found in obstore.list(self.store, prefix).collect())
+
+    def read(self, key: str) -> bytes:
+        return bytes(obstore.get(self.store, key).bytes())
+
+    def read_json(self, key: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.read(key))
+        return content
+
+    def read_table(self, key: str) -> pa.Table:
+        return pq.ParquetFile(io.BytesIO(self.read(key))).read(use_threads=False)
