@@ -1,0 +1,187 @@
+"""A fast S3 stand-in for measuring: one process, in memory, that counts requests and adds a delay.
+
+moto needs 6-12 ms a request, more than S3 itself; this needs some 0.1 ms, so that what is measured is the
+client. It speaks what the worker speaks: GET (whole, ranges, suffixes), HEAD, PUT with If-None-Match and
+If-Match and user metadata, ListObjectsV2. No authentication, no TLS, loopback only.
+
+`python -m benchmarks.s3 [--delay-ms 20]` prints its address and serves until its standard input closes.
+`GET /-/counts` answers and resets the counts; `PUT /-/delay/20` sets the delay of every request in ms.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.request import Request, urlopen
+from xml.sax.saxutils import escape
+
+type Headers = dict[str, str]
+type Answer = tuple[int, Headers, bytes]
+
+_REASONS = {200: "OK", 206: "Partial Content", 404: "Not Found", 412: "Precondition Failed", 416: "Range"}
+_DATE = formatdate(0, usegmt=True)
+
+
+@dataclass
+class Bucket:
+    """The objects of every bucket by path, and what was asked of them."""
+
+    objects: dict[str, tuple[bytes, Headers]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    delay: float = 0.0
+
+    def answer(self, method: str, target: str, headers: Headers, body: bytes) -> Answer:
+        """Do what is asked."""
+        url = urlsplit(target)
+        path = unquote(url.path)
+        if path.startswith("/-/"):
+            return self._control(path)
+        if "list-type" in url.query:
+            return self._list(path, parse_qs(url.query))
+        kind = method if "range" not in headers else "GET range"
+        self.counts[kind] += 1
+        if method == "PUT":
+            return self._put(path, headers, body)
+        found = self.objects.get(path)
+        if found is None:
+            return 404, {}, b"<Error><Code>NoSuchKey</Code></Error>"
+        return self._get(found, headers.get("range"))
+
+    def _control(self, path: str) -> Answer:
+        if path.startswith("/-/delay/"):
+            self.delay = float(path.rpartition("/")[2]) / 1000
+            return 200, {}, b""
+        counts, self.counts = self.counts, Counter()
+        return 200, {}, json.dumps(counts).encode()
+
+    def _put(self, path: str, headers: Headers, body: bytes) -> Answer:
+        old = self.objects.get(path)
+        if headers.get("if-none-match") == "*" and old is not None:
+            return 412, {}, b"<Error><Code>PreconditionFailed</Code></Error>"
+        if (etag := headers.get("if-match")) and (old is None or old[1]["etag"] != etag):
+            return 412, {}, b"<Error><Code>PreconditionFailed</Code></Error>"
+        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+        kept = {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
+        self.objects[path] = (body, {**kept, "etag": etag, "last-modified": _DATE})
+        self.counts["bytes in"] += len(body)
+        return 200, {"etag": etag}, b""
+
+    def _get(self, found: tuple[bytes, Headers], asked: str | None) -> Answer:
+        body, headers = found
+        size, status = len(body), 200
+        if asked is not None:
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start = max(0, size - int(last)) if not first else int(first)
+            end = size if not first or not last else min(size, int(last) + 1)
+            if start >= end:
+                return 416, {}, b"<Error><Code>InvalidRange</Code></Error>"
+            headers = {**headers, "content-range": f"bytes {start}-{end - 1}/{size}"}
+            body, status = body[start:end], 206
+        self.counts["bytes out"] += len(body)
+        return status, headers, body
+
+    def _list(self, path: str, query: dict[str, list[str]]) -> Answer:
+        self.counts["LIST"] += 1
+        root = path.rstrip("/") + "/"
+        prefix = root + query.get("prefix", [""])[0]
+        after = query.get("continuation-token", [""])[0]
+        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
+        page, more = keys[:1000], len(keys) > 1000
+        entries = "".join(
+            f"<Contents><Key>{escape(key.removeprefix(root))}</Key><Size>{len(self.objects[key][0])}</Size>"
+            "<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>e</ETag></Contents>"
+            for key in page
+        )
+        token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
+        return (
+            200,
+            {"content-type": "application/xml"},
+            f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated>{token}{entries}</ListBucketResult>".encode(),
+        )
+
+
+class _Connection(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive, one request at a time, as S3 clients speak it."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._received = b""
+        self._transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, separator, rest = self._received.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        length = int(headers.get("content-length", 0))
+        if len(rest) < length:
+            return
+        self._received = rest[length:]
+        method, target, _ = lines[0].split(" ", 2)
+        status, sent, body = self._bucket.answer(method, target, headers, rest[:length])
+        names = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        top = f"HTTP/1.1 {status} {_REASONS[status]}\r\n{names}content-length: {len(body)}\r\n\r\n"
+        message = top.encode("latin-1") + (b"" if method == "HEAD" else body)
+        delay = 0.0 if target.startswith("/-/") else self._bucket.delay
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._transport.write, message)
+        else:
+            self._transport.write(message)
+
+
+async def _serve(delay_ms: float) -> None:
+    loop = asyncio.get_running_loop()
+    bucket = Bucket(delay=delay_ms / 1000)
+    server = await loop.create_server(lambda: _Connection(bucket), "127.0.0.1", 0, backlog=1024)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+@dataclass(frozen=True)
+class Standin:
+    """A stand-in that is running in a process of its own."""
+
+    url: str
+
+    def counts(self) -> dict[str, int]:
+        """What was asked since the last call: requests by kind, bytes in and out."""
+        with urlopen(f"{self.url}/-/counts") as answer:  # noqa: S310 - loopback
+            counts: dict[str, int] = json.load(answer)
+        return counts
+
+    def delay(self, milliseconds: float) -> None:
+        """Let every request take so much longer."""
+        urlopen(Request(f"{self.url}/-/delay/{milliseconds}", method="PUT")).close()  # noqa: S310 - loopback
+
+
+@contextmanager
+def running(delay_ms: float = 0.0) -> Iterator[Standin]:
+    """A stand-in in a process, and so on a core, of its own; ended with the context."""
+    command = [sys.executable, "-m", "benchmarks.s3", "--delay-ms", str(delay_ms)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield Standin(process.stdout.readline().strip())
+        finally:
+            process.stdin.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--delay-ms", type=float, default=0.0)
+    asyncio.run(_serve(parser.parse_args().delay_ms))
