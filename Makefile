@@ -37,6 +37,8 @@ install: .venv/.installed .venv-sam/.installed ## Make the two virtual environme
 	.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-sam.txt
 	@touch $@
 
+include packaging.mk
+
 ##@ Checks
 
 .PHONY: check

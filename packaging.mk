@@ -1,0 +1,30 @@
+# What is deployed: built, validated, tried in Lambda's image, deployed. Included by the Makefile, whose variables
+# SAM, PY and EVENT it uses. The parameters of a deployment are in samconfig.toml.
+
+ARCH   ?=
+CONFIG ?= dev
+
+# SAM runs the Makefiles of function and layer elsewhere, so the interpreter's path is absolute.
+SAM_BUILD = PYTHON="$(abspath $(PY))" $(SAM) build --config-env $(CONFIG)
+
+##@ Packaging
+
+.PHONY: build
+build: install ## Build what is deployed into .aws-sam/ (ARCH=arm64 or x86_64: else as samconfig.toml has it)
+	$(SAM_BUILD) $(if $(ARCH),--parameter-overrides Architecture=$(ARCH))
+
+.PHONY: validate
+validate: install ## Check template.yaml: SAM's own rules and cfn-lint's (no AWS account is needed)
+	$(SAM) validate --lint --config-env $(CONFIG)
+
+.PHONY: invoke
+invoke: install ## Invoke the built function in Lambda's image against the local cloud (needs Docker; EVENT=events/x.json)
+	@$(PY) -m local.sam_invoke --check
+	$(MAKE) build
+	$(PY) -m local.sam_invoke $(or $(EVENT),events/run.json) $(SAM)
+
+.PHONY: deploy
+deploy: install ## Build and deploy to AWS (CONFIG=dev or prod, from samconfig.toml)
+	$(if $(ARCH),$(error Set Architecture in samconfig.toml: a deployment and its build must agree))
+	$(SAM_BUILD)
+	$(SAM) deploy --config-env $(CONFIG)

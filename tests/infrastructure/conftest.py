@@ -1,0 +1,27 @@
+"""The stack with the template's defaults, and parts of it that several tests look at."""
+
+import pytest
+
+from tests.infrastructure.stack import Properties, Stack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Stack:
+    return Stack()
+
+
+@pytest.fixture(scope="session")
+def function(stack: Stack) -> Properties:
+    return stack.properties("MetricsWorkerFunction", "AWS::Lambda::Function")
+
+
+@pytest.fixture(scope="session")
+def mapping(stack: Stack) -> Properties:
+    (properties,) = stack.of_type("AWS::Lambda::EventSourceMapping").values()
+    return properties
+
+
+@pytest.fixture(scope="session")
+def variables(function: Properties) -> Properties:
+    variables: Properties = function["Environment"]["Variables"]
+    return variables

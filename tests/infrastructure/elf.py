@@ -1,0 +1,83 @@
+"""What a shared library asks of the machine that loads it, read from its sections (System V ABI, Linux)."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+MACHINES = {62: "x86_64", 183: "arm64"}
+SECTION = struct.Struct("<IIQQQQIIQQ")
+SYMBOL = struct.Struct("<IBBHQQ")
+NEED = struct.Struct("<HHIII")
+NEED_VERSION = struct.Struct("<IHHII")
+TYPE_DYNAMIC, TYPE_SYMBOLS, TYPE_NEED = 6, 11, 0x6FFFFFFE
+TAG_NEEDED = 1
+WEAK = 2
+
+
+class SharedLibrary(NamedTuple):
+    """One ELF file, as far as the tests look into it."""
+
+    machine: str
+    needed: frozenset[str]
+    """Names of the libraries it loads."""
+    versions: frozenset[str]
+    """Such as GLIBC_2.17 and GLIBCXX_3.4.21: what it needs of them."""
+    defines: frozenset[bytes]
+    """Dynamic symbols that it has."""
+    lacks: frozenset[bytes]
+    """Dynamic symbols that another library must have (weak ones may be missing)."""
+    has_symbol_table: bool
+    """Whether the debuggers' symbol table is still there."""
+
+
+def read(path: Path) -> SharedLibrary:
+    """Read a 64-bit little-endian ELF file."""
+    image = path.read_bytes()
+    assert image[:6] == b"\x7fELF\x02\x01", f"{path} is not 64-bit little-endian ELF"
+    table = struct.unpack_from("<Q", image, 40)[0]
+    count = struct.unpack_from("<H", image, 60)[0]
+    sections = [SECTION.unpack_from(image, table + i * SECTION.size) for i in range(count)]
+
+    def content(kind: int) -> tuple[bytes, bytes, int]:
+        """A section's bytes, the string table it refers to, and its count of entries."""
+        for _name, type_, _flags, _addr, offset, size, link, info, *_rest in sections:
+            if type_ == kind:
+                start, length = sections[link][4:6]
+                return image[offset : offset + size], image[start : start + length], info
+        return b"", b"", 0
+
+    dynamic, names, _ = content(TYPE_DYNAMIC)
+    needed = {_string(names, value) for tag, value in struct.iter_unpack("<QQ", dynamic) if tag == TAG_NEEDED}
+    symbols, names, _ = content(TYPE_SYMBOLS)
+    defines, lacks = set(), set()
+    for name, info, _other, section, _value, _size in SYMBOL.iter_unpack(symbols):
+        if section:
+            defines.add(names[name : names.index(0, name)])
+        elif name and info >> 4 != WEAK:
+            lacks.add(names[name : names.index(0, name)])
+    return SharedLibrary(
+        machine=MACHINES[struct.unpack_from("<H", image, 18)[0]],
+        needed=frozenset(needed),
+        versions=frozenset(_versions(*content(TYPE_NEED))),
+        defines=frozenset(defines),
+        lacks=frozenset(lacks),
+        has_symbol_table=any(section[1] == 2 for section in sections),
+    )
+
+
+def _string(table: bytes, offset: int) -> str:
+    return table[offset : table.index(0, offset)].decode()
+
+
+def _versions(records: bytes, names: bytes, count: int) -> Iterator[str]:
+    """A list of libraries (`count`), each with a list of the versions needed of it."""
+    place = 0
+    for _ in range(count):
+        _version, versions, _file, first, following = NEED.unpack_from(records, place)
+        at = place + first
+        for _ in range(versions):
+            _hash, _flags, _other, name, step = NEED_VERSION.unpack_from(records, at)
+            yield _string(names, name)
+            at += step
+        place += following

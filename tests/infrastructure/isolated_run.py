@@ -1,0 +1,81 @@
+"""What Lambda would run, on nothing but the built trees and the standard library.
+
+`python -I -S isolated_run.py TREE…` prints what it did; an exception ends it. test_package_size.py runs it;
+it is no test module itself.
+"""
+
+import importlib
+import io
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Any
+
+TREES = [str(Path(tree).resolve()) for tree in sys.argv[1:]]
+ROWS, GROUP = 300_000, 10_000
+CODECS = ("none", "snappy", "gzip", "brotli", "lz4", "zstd")
+
+
+class CountingFile(io.BytesIO):
+    """A Python file object that knows how many bytes were read of it."""
+
+    count = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read, and count."""
+        chunk = super().read(size)
+        self.count += len(chunk)
+        return chunk
+
+
+def write_and_read(codec: str, table: Any) -> bytes:
+    """A Parquet file in one codec, read back equal."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - sys.path is set below
+
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression=codec, row_group_size=GROUP, store_schema=False)
+    assert pq.read_table(io.BytesIO(sink.getvalue())).equals(table), codec
+    return sink.getvalue()
+
+
+def filtered_scan(file: bytes, table: Any) -> None:
+    """A filter and a choice of columns over a Python file object: most of a large file stays unread."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow.compute as pc  # noqa: PLC0415
+    import pyarrow.dataset as ds  # noqa: PLC0415
+
+    source = CountingFile(file)
+    fragment = ds.ParquetFileFormat().make_fragment(pa.PythonFile(source, mode="r"))
+    wanted = (pc.field("code") == "B") & (pc.field("n") >= ROWS - GROUP)
+    found = fragment.to_table(schema=table.schema, columns=["n", "value"], filter=wanted)
+    assert found.num_rows == GROUP // 2, found.num_rows
+    assert found.column_names == ["n", "value"]
+    assert source.count < len(file) / 5, f"{source.count} of {len(file)} bytes read"
+
+
+def main() -> None:
+    """Use the layer, import the worker, and look where everything came from."""
+    sys.path[:0] = TREES
+    import numpy as np  # noqa: PLC0415 - now that sys.path is set
+    import pyarrow as pa  # noqa: PLC0415
+
+    n = np.arange(ROWS)
+    code = pa.array(np.where(n % 2, "B", "A")).dictionary_encode().cast(pa.string())
+    table = pa.table({"n": n, "code": code, "value": np.sqrt(n)})
+    for codec in CODECS:
+        file = write_and_read(codec, table)
+    filtered_scan(file, table)
+
+    worker = importlib.import_module("metrics_worker")
+    names = [name for _, name, _ in pkgutil.walk_packages(worker.__path__, "metrics_worker.")]
+    for name in names:
+        importlib.import_module(name)
+    standard = str(Path(io.__file__).parent)
+    for module in list(sys.modules.values()):
+        origin = getattr(module, "__file__", None) or standard
+        assert origin.startswith((*TREES, standard, __file__)), f"{module.__name__} is from {origin}"
+    sys.stdout.write(f"codecs: {' '.join(CODECS)}\nmodules: {' '.join(names)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The rooms of the house and who may know whom, read from the source: arrows never point back up."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src"
+PACKAGE = "metrics_worker"
+
+
+class Room(NamedTuple):
+    rooms: str
+    """Those it may import: each stands below it in the table."""
+    packages: str = ""
+    """Those it may import, beside the standard library."""
+
+
+# From the entry point down to what imports nothing. A new module needs a line, and the line a thought.
+HOUSE = {
+    "handler": Room(
+        "contract dataset errors pipeline report request_queue settings status store telemetry",
+        "aws_lambda_powertools",
+    ),
+    "pipeline": Room(
+        "contract dataset errors events expression.evaluate expression.grammar heartbeat publication records"
+        " report request_queue series settings status store"
+    ),
+    "telemetry": Room(
+        "aws contract dataset errors events expression.evaluate expression.grammar heartbeat part_file"
+        " publication records report request_queue series settings status store windows",
+        "aws_lambda_powertools",
+    ),
+    "heartbeat": Room("status events"),
+    "publication": Room("contract errors records series store", "pyarrow pydantic"),
+    "dataset": Room("contract errors expression.grammar part_file series store", "pyarrow pydantic"),
+    "part_file": Room("errors series store", "numpy pyarrow"),
+    "report": Room("records store"),
+    "records": Room("errors", "pydantic"),
+    "status": Room("aws errors events settings"),
+    "request_queue": Room("aws errors settings"),
+    "aws": Room("errors settings", "boto3 botocore"),
+    "events": Room("contract errors", "pydantic"),
+    "contract": Room("errors expression.grammar", "pydantic"),
+    "settings": Room("errors", "pydantic pydantic_settings"),
+    "store": Room("errors", "obstore"),
+    "expression.evaluate": Room("errors expression.grammar series windows", "numpy"),
+    "expression.grammar": Room("errors", "pydantic"),
+    "series": Room("", "numpy"),
+    "windows": Room("", "numpy"),
+    "errors": Room(""),
+    "expression": Room(""),
+    "": Room(""),  # the package's own __init__
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Each module's name within the package, and its file."""
+    for path in sorted((SOURCE / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(SOURCE / PACKAGE).with_suffix("").parts
+        yield ".".join(part for part in parts if part != "__init__"), path
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The dotted name of everything a file imports: in functions and for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room_of(name: str) -> str:
+    """`metrics_worker.expression.grammar.parse` -> `expression.grammar`: the longest name that is a room."""
+    parts = name.split(".")[1:]
+    names = (".".join(parts[:n]) for n in range(len(parts), -1, -1))
+    return next(room for room in names if room in HOUSE)
+
+
+FILES = dict(modules())
+EACH_FILE = pytest.mark.parametrize(
+    ("name", "path"), FILES.items(), ids=[name or "package" for name in FILES]
+)
+
+
+def test_every_module_has_a_room() -> None:
+    assert set(FILES) <= set(HOUSE)
+
+
+def test_every_room_is_a_module() -> None:
+    assert set(HOUSE) <= set(FILES), "a room that is gone leaves the table too"
+
+
+def test_arrows_never_point_back_up() -> None:
+    order = list(HOUSE)
+    for name, room in HOUSE.items():
+        for below in room.rooms.split():
+            assert order.index(below) > order.index(name), f"{name} -> {below}"
+
+
+@EACH_FILE
+def test_a_room_imports_only_the_rooms_in_its_line(name: str, path: Path) -> None:
+    rooms = {room_of(target) for target in imported(path) if target.split(".")[0] == PACKAGE}
+    assert rooms - {name} <= set(HOUSE[name].rooms.split())
+
+
+@EACH_FILE
+def test_a_room_imports_only_the_packages_in_its_line(name: str, path: Path) -> None:
+    packages = {target.split(".")[0] for target in imported(path)}
+    packages -= sys.stdlib_module_names | {PACKAGE}
+    assert packages <= set(HOUSE[name].packages.split()), "nothing deployed knows local, tests or benchmarks"
+
+
+def test_only_the_handler_knows_powertools_batch() -> None:
+    users = {name for name, path in FILES.items() for target in imported(path) if "utilities.batch" in target}
+    assert users <= {"handler"}

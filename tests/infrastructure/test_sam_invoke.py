@@ -1,0 +1,78 @@
+"""`make invoke` up to the container, which only Docker can make."""
+
+import socket
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.cloud import Cloud, LocalError
+from local.sam_invoke import docker_gateway, local_template, reachable
+from local.template import Template
+from tests.infrastructure.stack import ROOT, TEMPLATE
+
+CLOUD = Cloud(
+    endpoint="http://127.0.0.1:5000",
+    request_topic="arn:requests",
+    request_queue="http://127.0.0.1:5000/1/requests.fifo",
+    request_queue_arn="arn:queue",
+    dead_letter_queue="http://127.0.0.1:5000/1/dead.fifo",
+    started_topic="arn:started",
+    heartbeat_topic="arn:heartbeat",
+    completed_topic="arn:completed",
+    status_queue="http://127.0.0.1:5000/1/status.fifo",
+)
+
+
+def test_without_docker_it_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LocalError, match=r"needs a running Docker daemon.*make run"):
+        docker_gateway()
+
+
+def test_a_daemon_that_does_not_answer_is_no_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    docker.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(LocalError):
+        docker_gateway()
+
+
+def test_a_container_reaches_loopback_through_the_bridge() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(connection.recv(100).upper())
+
+        threading.Thread(target=answer, daemon=True).start()
+        with reachable(f"http://127.0.0.1:{port}", "127.0.0.1") as url:
+            assert urlsplit(url).port != port
+            with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as container:
+                container.sendall(b"hello")
+                container.shutdown(socket.SHUT_WR)
+                assert b"".join(iter(lambda: container.recv(100), b"")) == b"HELLO"
+
+
+def test_docker_desktop_has_a_name_for_this_machine() -> None:
+    # 192.0.2.0/24 is for documentation (RFC 5737): like a virtual machine's, no address of this machine.
+    with reachable("http://127.0.0.1:5000", "192.0.2.1") as url:
+        assert url == "http://host.docker.internal:5000"
+
+
+def test_the_function_gets_the_local_cloud_and_the_endpoint() -> None:
+    built = TEMPLATE | {"Resources": dict(TEMPLATE["Resources"])}
+    layer = built["Resources"]["PyArrowLayer"]
+    built["Resources"]["PyArrowLayer"] = layer | {"Metadata": {"BuildArchitecture": "arm64"}}
+    copy = local_template(built, CLOUD, Template.read(ROOT / "template.yaml"), "http://172.17.0.1:6000")
+    function = copy["Resources"]["MetricsWorkerFunction"]["Properties"]
+    variables = function["Environment"]["Variables"]
+    assert variables["AWS_ENDPOINT_URL"] == "http://172.17.0.1:6000"
+    assert variables["AWS_SQS_RUN_REQUEST_QUEUE_URL"] == "http://172.17.0.1:6000/1/requests.fifo"
+    assert variables["AWS_SNS_METRIC_RUN_COMPLETED_TOPIC_ARN"] == "arn:completed"
+    assert all(isinstance(value, str) for value in variables.values())
+    assert function["Architectures"] == ["arm64"]

@@ -1,0 +1,109 @@
+"""The function, its event source mapping and what its role may do, as template.yaml deploys them."""
+
+import pytest
+
+from tests.infrastructure.stack import TEMPLATE, Properties, Stack
+
+QUEUE_ARN = {"Fn::GetAtt": ["RequestQueue", "Arn"]}
+
+
+def test_the_function_is_the_handler_on_python_3_13(function: Properties) -> None:
+    assert function["Runtime"] == "python3.13"
+    assert function["Handler"] == "metrics_worker.handler.lambda_handler"
+
+
+def test_it_is_traced(function: Properties) -> None:
+    assert function["TracingConfig"] == {"Mode": "Active"}
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_function_and_layer_are_of_one_architecture(architecture: str) -> None:
+    stack = Stack(Architecture=architecture)
+    function = stack.properties("MetricsWorkerFunction", "AWS::Lambda::Function")
+    ((layer, properties),) = stack.of_type("AWS::Lambda::LayerVersion").items()
+    assert function["Architectures"] == [architecture]
+    assert function["Layers"] == [{"Ref": layer}]
+    assert properties["CompatibleArchitectures"] == [architecture]
+    assert properties["CompatibleRuntimes"] == ["python3.13"]
+
+
+@pytest.mark.parametrize("name", ["MetricsWorkerFunction", "PyArrowLayer"])
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_the_build_is_told_the_architecture(name: str, architecture: str) -> None:
+    metadata = TEMPLATE["Resources"][name]["Metadata"]
+    assert metadata["BuildMethod"] == "makefile"
+    folder = Stack(Architecture=architecture).value(metadata["WorkingDirectory"])
+    assert folder == f"layers/platform/{architecture}"
+
+
+def test_the_log_group_is_its_own_and_forgets(stack: Stack, function: Properties) -> None:
+    assert function["LoggingConfig"] == {
+        "LogFormat": "Text",
+        "LogGroup": {"Ref": "WorkerLogGroup"},
+    }
+    assert stack.properties("WorkerLogGroup", "AWS::Logs::LogGroup")["RetentionInDays"] == "30"
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "ERROR"])
+def test_the_log_level_is_powertools_alone(level: str) -> None:
+    function = Stack(LogLevel=level).properties("MetricsWorkerFunction", "AWS::Lambda::Function")
+    assert function["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level
+    assert "ApplicationLogLevel" not in function["LoggingConfig"], (
+        "it drops metrics, or shows botocore's secrets"
+    )
+
+
+def test_failures_are_reported_by_message(mapping: Properties) -> None:
+    assert mapping["EventSourceArn"] == QUEUE_ARN
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_batches_and_concurrency_are_bounded(mapping: Properties) -> None:
+    assert mapping["BatchSize"] == "10"
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": "10"}
+
+
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_the_mapping_is_enabled_by_parameter(enabled: str) -> None:
+    stack = Stack(QueueEnabled=enabled)
+    (mapping,) = stack.of_type("AWS::Lambda::EventSourceMapping").values()
+    function = stack.properties("MetricsWorkerFunction", "AWS::Lambda::Function")
+    assert mapping["Enabled"] == enabled
+    assert function["Environment"]["Variables"]["AWS_SQS_RUN_REQUEST_QUEUE_ENABLED"] == enabled
+
+
+def test_the_role_may_do_this_and_nothing_else(stack: Stack) -> None:
+    bucket = "arn:aws:s3:::data-bucket"
+    queue, log = [QUEUE_ARN], [{"Fn::GetAtt": ["WorkerLogGroup", "Arn"]}]
+    assert stack.permissions() == {
+        "s3:GetObject": [f"{bucket}/datasets/*", f"{bucket}/metrics/*"],
+        "s3:PutObject": [f"{bucket}/metrics/*"],
+        "s3:ListBucket": [bucket],
+        "sns:Publish": [{"Ref": topic} for topic in ("StartedTopic", "HeartbeatTopic", "CompletedTopic")],
+        "sqs:ReceiveMessage": queue,
+        "sqs:DeleteMessage": queue,
+        "sqs:ChangeMessageVisibility": queue,
+        "sqs:GetQueueAttributes": queue,
+        "logs:CreateLogStream": log,
+        "logs:PutLogEvents": log,
+        "xray:PutTraceSegments": ["*"],
+        "xray:PutTelemetryRecords": ["*"],
+    }
+
+
+def test_permissions_follow_the_prefixes() -> None:
+    stack = Stack(DatasetsPrefix="in/", MetricsPrefix="out/deep/")
+    assert stack.permissions()["s3:GetObject"] == [
+        f"arn:aws:s3:::data-bucket/{p}*" for p in ("in/", "out/deep/")
+    ]
+    assert stack.permissions()["s3:PutObject"] == ["arn:aws:s3:::data-bucket/out/deep/*"]
+
+
+def test_only_lambda_takes_the_role_and_no_managed_policy_is_in_it(
+    stack: Stack, function: Properties
+) -> None:
+    (role,) = stack.of_type("AWS::IAM::Role").values()
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert "ManagedPolicyArns" not in role
+    assert function["Role"] == {"Fn::GetAtt": ["WorkerRole", "Arn"]}

@@ -1,0 +1,113 @@
+"""The queues, the topics and their policies, as template.yaml deploys them."""
+
+import pytest
+
+from tests.infrastructure.stack import SAMCONFIG, TEMPLATE, Stack, overrides
+
+ARN = "arn:aws:sns:eu-west-1:111122223333:"
+REQUEST_TOPIC = ARN + "metric-run-requests.fifo"
+QUEUE_ARN = {"Fn::GetAtt": ["RequestQueue", "Arn"]}
+EXISTING = {
+    "StartedTopicArn": ARN + "started.fifo",
+    "HeartbeatTopicArn": ARN + "heartbeat.fifo",
+    "CompletedTopicArn": ARN + "completed",
+}
+TOPICS = {"StartedTopic": "STARTED", "HeartbeatTopic": "HEARTBEAT", "CompletedTopic": "COMPLETED"}
+
+
+def test_the_request_queue_is_fifo_encrypted_and_delays_delivery(stack: Stack) -> None:
+    queue = stack.properties("RequestQueue", "AWS::SQS::Queue")
+    assert queue["QueueName"].endswith(".fifo")
+    assert queue["FifoQueue"] is True
+    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["DelaySeconds"] == "2"
+
+
+def test_a_request_that_failed_five_times_goes_to_the_dead_letter_queue(stack: Stack) -> None:
+    assert stack.properties("RequestQueue", "AWS::SQS::Queue")["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
+        "maxReceiveCount": 5,
+    }
+
+
+def test_the_dead_letter_queue_is_fifo_encrypted_and_keeps_for_fourteen_days(stack: Stack) -> None:
+    queue = stack.properties("DeadLetterQueue", "AWS::SQS::Queue")
+    assert queue["QueueName"].endswith(".fifo")
+    assert queue["FifoQueue"] is True
+    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["MessageRetentionPeriod"] == 14 * 86_400
+
+
+@pytest.mark.parametrize("given", [{}, *map(overrides, SAMCONFIG.keys() - {"version"})])
+def test_a_message_stays_hidden_for_six_times_the_timeout(given: dict[str, str]) -> None:
+    stack = Stack(**given)
+    hidden = stack.properties("RequestQueue", "AWS::SQS::Queue")["VisibilityTimeout"]
+    timeout = stack.properties("MetricsWorkerFunction", "AWS::Lambda::Function")["Timeout"]
+    assert int(hidden) >= 6 * int(timeout)
+
+
+def test_a_deployment_with_less_is_refused() -> None:
+    timeouts = TEMPLATE["Parameters"]["Timeout"]["AllowedValues"]
+    visibilities = TEMPLATE["Parameters"]["VisibilityTimeout"]["AllowedValues"]
+    rules = {
+        rule["RuleCondition"]["Fn::Equals"][1]: rule["Assertions"] for rule in TEMPLATE["Rules"].values()
+    }
+    assert set(rules) == set(map(str, timeouts))
+    for timeout, ((assertion),) in rules.items():
+        allowed, parameter = assertion["Assert"]["Fn::Contains"]
+        assert parameter == {"Ref": "VisibilityTimeout"}
+        assert allowed == [str(v) for v in visibilities if v >= 6 * int(timeout)]
+
+
+def test_without_a_request_topic_nothing_is_subscribed_or_let_in(stack: Stack) -> None:
+    assert not stack.of_type("AWS::SNS::Subscription")
+    assert not stack.of_type("AWS::SQS::QueuePolicy")
+
+
+def test_a_request_topic_is_subscribed_with_its_envelope() -> None:
+    stack = Stack(RequestTopicArn=REQUEST_TOPIC)
+    assert stack.properties("RequestSubscription", "AWS::SNS::Subscription") == {
+        "TopicArn": REQUEST_TOPIC,
+        "Protocol": "sqs",
+        "Endpoint": QUEUE_ARN,
+        "RawMessageDelivery": False,
+    }
+
+
+def test_only_the_request_topic_may_send_to_the_queue() -> None:
+    policy = Stack(RequestTopicArn=REQUEST_TOPIC).properties("RequestQueuePolicy", "AWS::SQS::QueuePolicy")
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert policy["Queues"] == [{"Ref": "RequestQueue"}]
+    assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Resource"] == QUEUE_ARN
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": REQUEST_TOPIC}}
+
+
+def test_three_encrypted_fifo_topics_are_made(stack: Stack) -> None:
+    topics = stack.of_type("AWS::SNS::Topic")
+    assert set(topics) == set(TOPICS)
+    for topic in topics.values():
+        assert topic["FifoTopic"] is True
+        assert topic["TopicName"].endswith(".fifo")
+        assert topic["ContentBasedDeduplication"] is False
+        assert topic["KmsMasterKeyId"] == "alias/aws/sns"
+
+
+def test_existing_topics_are_used_instead() -> None:
+    stack = Stack(**EXISTING)
+    environment = stack.properties("MetricsWorkerFunction", "AWS::Lambda::Function")["Environment"][
+        "Variables"
+    ]
+    assert not stack.of_type("AWS::SNS::Topic")
+    for name, arn in EXISTING.items():
+        event = TOPICS[name.removesuffix("Arn")]
+        assert environment[f"AWS_SNS_METRIC_RUN_{event}_TOPIC_ARN"] == arn
+        assert stack.outputs[name] == arn
+    assert stack.permissions()["sns:Publish"] == list(EXISTING.values())
+
+
+@pytest.mark.parametrize("given", EXISTING)
+def test_each_topic_is_chosen_by_itself(given: str) -> None:
+    stack = Stack(**{given: EXISTING[given]})
+    assert set(stack.of_type("AWS::SNS::Topic")) == set(TOPICS) - {given.removesuffix("Arn")}
