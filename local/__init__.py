@@ -1,0 +1,24 @@
+"""Runs the worker on one machine: AWS on loopback, real exchange rates, the real Lambda runtime emulator.
+
+`make run` is `python -m local`. Nothing here is deployed, and nothing under `src/` knows of it.
+
+    __main__.py        the command line
+    run.py             the story of a local run
+    samples.py         the requests of events/*.json
+    template.py        what template.yaml says, so that the local cloud is made as the deployed one
+    cloud.py           bucket, topics and queues on a moto server
+    moto_server.py     the server's process
+    ecb.py             the dataset: the European Central Bank's reference rates
+    emulator.py        the worker in the Lambda Runtime Interface Emulator
+    event_source.py    a stand-in for Lambda's event source mapping
+    events_heard.py    the status events, as they arrive
+    outcome.py         what a run left in S3, held against what it announced
+    recomputed.py      the same metric in plain Python, straight from the ECB's file
+    formula.py         an expression as a formula
+    picture.py         out/metrics.html
+    chart.py           one chart of it
+    tell.py            what is told of a run on the terminal
+    terminal.py        how it is printed
+    sam_invoke.py      `make invoke`: the same cloud for Lambda's own image, which needs Docker
+    leash.py           lets no process outlive the run
+"""

@@ -1,0 +1,59 @@
+"""The command line: `python -m local [EVENT…]`, or `--serve`."""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from local.cloud import LocalError, isolated
+from local.emulator import HANDLER
+from local.run import Options, run, serve
+from local.terminal import Terminal
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says; the exit status: 0 right, 1 wrong or not possible, 130 interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local",
+        description="Computes real metrics with the real handler: no AWS account, no Docker.",
+    )
+    parser.add_argument(
+        "events", nargs="*", type=Path, metavar="EVENT", help="a request (default: all of events/)"
+    )
+    parser.add_argument(
+        "--serve", action="store_true", help="just start the local cloud with the dataset, until Ctrl-C"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=_ROOT / "out", help="where logs and the page go (default: out/)"
+    )
+    parser.add_argument("--handler", default=HANDLER, help="the function (default: %(default)s)")
+    parser.add_argument(
+        "--patience", type=float, default=120.0, help="seconds to wait for outcomes (default: %(default)g)"
+    )
+    chosen = parser.parse_args(arguments)
+    # For this process, which makes clients too, and for all that it starts.
+    environment = isolated(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    # As Ctrl-C, so that everything that was started is ended in order.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    options = Options(_ROOT, chosen.out, chosen.events, chosen.handler, chosen.patience)
+    terminal = Terminal()
+    try:
+        if chosen.serve:
+            serve(options, terminal)
+            return 0
+        return run(options, terminal)
+    except LocalError as error:
+        terminal.line(terminal.styled(str(error), "red"))
+        return 1
+    except KeyboardInterrupt:
+        terminal.line("Interrupted: everything that was started has been ended.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""The story of a local run: cloud, dataset, worker, requests, status events, outcomes, picture."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import ecb, tell
+from local.cloud import Cloud, LocalError, client, local_cloud, waiting
+from local.emulator import HANDLER, Emulator, emulator, function_environment
+from local.event_source import EventSource
+from local.events_heard import COMPLETED, Ear
+from local.outcome import Outcome, look
+from local.picture import write_page
+from local.samples import Sample, all_samples, read_samples
+from local.template import FUNCTION, REQUEST_QUEUE, Template
+from local.terminal import Terminal
+
+_PAUSE_SECONDS = 0.1
+_LAST_EVENTS_SECONDS = 5.0
+"""How long an event may still be on its way when the queue is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked on the command line.
+
+    Attributes:
+        root: the repository's folder.
+        out: where logs and the page go.
+        events: files of requests; none for all of events/.
+        handler: the function.
+        patience: seconds until the run gives up on outcomes.
+    """
+
+    root: Path
+    out: Path
+    events: Sequence[Path] = ()
+    handler: str = HANDLER
+    patience: float = 120.0
+
+
+def run(options: Options, terminal: Terminal) -> int:
+    """Run the samples; 0 where every one ended as it should.
+
+    Raises:
+        LocalError: it can't be run at all.
+    """
+    samples = read_samples(options.events or all_samples(options.root / "events"))
+    template = Template.read(options.root / "template.yaml")
+    options.out.mkdir(exist_ok=True)
+    log = options.out / "worker.log"
+    rates = ecb.read_rates()
+    with ExitStack() as stack:
+        cloud = _start_cloud(stack, options, template, terminal)
+        _load(rates, _currencies(options, samples, rates), cloud, terminal)
+        timeout = int(template.of(FUNCTION, "Timeout"))
+        environment = function_environment(cloud, template, options.root)
+        worker = stack.enter_context(emulator(options.root, environment, log, timeout, options.handler))
+        terminal.step(f"The worker waits in the Lambda emulator (its log: {tell.relative(log)})")
+        ear = stack.enter_context(
+            Ear(cloud, lambda heard: terminal.line(tell.heard(heard, terminal, samples)))
+        )
+        source = _event_source(cloud, template, worker)
+        _publish(samples, cloud)
+        delay = template.of(REQUEST_QUEUE, "DelaySeconds")
+        terminal.step(
+            f"Asked for {_count(len(samples), 'metric')}; the queue holds them back for {delay} s. "
+            "Status events (UTC):"
+        )
+        failure = _work(source, ear, samples, cloud, options.patience)
+        if failure is not None:
+            raise LocalError(f"The worker failed: {failure}\nIts log has more: {tell.relative(log)}")
+        outcomes = [look(sample, ear.story(sample.run_id), cloud, rates) for sample in samples]
+        left = _left_behind(cloud)
+    return _close(outcomes, left, options, terminal)
+
+
+def serve(options: Options, terminal: Terminal) -> None:
+    """Start the local cloud with the dataset, print its environment, and wait for Ctrl-C."""
+    template = Template.read(options.root / "template.yaml")
+    options.out.mkdir(exist_ok=True)
+    rates = ecb.read_rates()
+    with ExitStack() as stack:
+        cloud = _start_cloud(stack, options, template, terminal)
+        _load(rates, ecb.CURRENCIES, cloud, terminal)
+        tell.environment(cloud, template, options, terminal)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            terminal.line()
+            terminal.step("The local cloud is gone")
+
+
+def _start_cloud(stack: ExitStack, options: Options, template: Template, terminal: Terminal) -> Cloud:
+    cloud = stack.enter_context(local_cloud(template, options.out / "aws.log"))
+    terminal.step(
+        f"Local cloud at {cloud.endpoint}: a bucket, four FIFO topics, request and dead-letter queue"
+    )
+    return cloud
+
+
+def _load(rates: ecb.Rates, currencies: Sequence[str], cloud: Cloud, terminal: Terminal) -> None:
+    """Upload the dataset, and say what it is."""
+    terminal.step(f"Loading {_count(len(currencies), 'series', 'series')} of exchange rates")
+    loaded = ecb.load(
+        rates,
+        currencies,
+        cloud.endpoint,
+        lambda files: terminal.progress(f"{files:,} part files"),
+    )
+    terminal.line(
+        f"         {loaded.observations:,} observations from {loaded.first} to {loaded.last} in "
+        f"{loaded.files:,} part files, dataset {ecb.DATASET_ID}, version {loaded.version}"
+    )
+    terminal.line(f"         {', '.join(map(ecb.series_code, currencies))}: units of the currency per euro")
+    terminal.line(terminal.styled(f"         Source: {ecb.SOURCE}, {ecb.SOURCE_URL}", "dim"))
+
+
+def _currencies(options: Options, samples: Sequence[Sample], rates: ecb.Rates) -> list[str]:
+    """What to load: for a whole run the usual ones; for chosen requests just what they name."""
+    named = {currency for sample in samples for currency in sample.currencies} & set(rates)
+    usual = set() if options.events else set(ecb.CURRENCIES)
+    return sorted(named | usual or {ecb.CURRENCIES[0]})
+
+
+def _event_source(cloud: Cloud, template: Template, worker: Emulator) -> EventSource:
+    batch_size = int(template.of(FUNCTION, "Events", "Requests", "Properties", "BatchSize"))
+    sqs = client("sqs", cloud.endpoint)
+    return EventSource(sqs, cloud.request_queue, cloud.request_queue_arn, worker.invoke, batch_size)
+
+
+def _publish(samples: Sequence[Sample], cloud: Cloud) -> None:
+    """Ask for the runs, as the control plane does."""
+    for sample in samples:
+        client("sns", cloud.endpoint).publish(
+            TopicArn=cloud.request_topic,
+            Message=sample.message,
+            MessageGroupId=sample.metric_code,
+            MessageDeduplicationId=sample.run_id,
+        )
+
+
+def _work(
+    source: EventSource, ear: Ear, samples: Sequence[Sample], cloud: Cloud, patience: float
+) -> str | None:
+    """Poll and invoke until every run has an outcome and the queue is empty, or there is no hope.
+
+    Returns:
+        What the function failed with, or None. Other failures show in the outcomes.
+    """
+    give_up = time.monotonic() + patience
+    empty_since: float | None = None
+    while (now := time.monotonic()) < give_up:
+        batch = source.poll()
+        if batch is not None:
+            empty_since = None
+            if batch.error is not None:
+                return str(batch.error)
+            continue
+        if waiting(cloud, cloud.request_queue) == 0:
+            empty_since = now if empty_since is None else empty_since
+            heard_all = all(ear.story(sample.run_id).first(COMPLETED) for sample in samples)
+            if heard_all or now - empty_since > _LAST_EVENTS_SECONDS:
+                return None
+        time.sleep(_PAUSE_SECONDS)
+    return None
+
+
+def _left_behind(cloud: Cloud) -> list[str]:
+    """Complaints about messages that should be gone."""
+    queues = {"request queue": cloud.request_queue, "dead-letter queue": cloud.dead_letter_queue}
+    counts = {name: waiting(cloud, queue) for name, queue in queues.items()}
+    return [f"{_count(count, 'message')} left in the {name}" for name, count in counts.items() if count]
+
+
+def _close(outcomes: Sequence[Outcome], left: Sequence[str], options: Options, terminal: Terminal) -> int:
+    """Print the outcomes, write the page, and sum up; the exit status."""
+    terminal.step("Outcomes")
+    for outcome in outcomes:
+        tell.outcome(outcome, terminal)
+    page = options.out / "metrics.html"
+    write_page(page, outcomes)
+    complaints = [f"{found.sample.metric_code}: {text}" for found in outcomes for text in found.complaints]
+    complaints += left
+    terminal.step(f"The picture: {tell.relative(page)}")
+    if complaints:
+        terminal.step(terminal.styled(f"{_count(len(complaints), 'thing')} not as it should be:", "red"))
+        for complaint in complaints:
+            terminal.line(terminal.styled(f"         ✗ {complaint}", "red"))
+        return 1
+    ended = (
+        "The run ended as it should"
+        if len(outcomes) == 1
+        else f"All {len(outcomes)} runs ended as they should"
+    )
+    terminal.step(terminal.styled(ended, "green"))
+    return 0
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

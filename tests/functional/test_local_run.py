@@ -1,0 +1,103 @@
+"""`make run`, in a process of its own: the real emulator, a local cloud, the ECB's rates, one request."""
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 120
+
+
+@pytest.fixture
+def run_locally(tmp_path):
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "local", *arguments, "--out", str(tmp_path)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"src{os.pathsep}.", **environment},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+
+    return run
+
+
+def processes():
+    """Process → its parent, of all that run on this machine; those that wait to be reaped are none."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended in between
+            pid, _, rest = stat.read_text().partition(" (")
+            state, parent = rest.rpartition(")")[2].split()[:2]
+            if state != "Z":
+                found[int(pid)] = int(parent)
+    return found
+
+
+def descendants(pid):
+    parents = processes()
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def test_a_request_is_computed_and_shown(run_locally, tmp_path):
+    done = run_locally("events/change.json", AWS_PROFILE="there-is-no-such-profile")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    for expected in (
+        "European Central Bank",
+        "started    fx.eur_brl_change",
+        "SUCCESS  4,792 rows",
+        "first 2008-02-13  -2.02614   last 2026-10-30  3.11773   per cent",
+        "checked: all 4,792",
+        "metrics/fx.eur_brl_change/current/manifest.json",
+        "The run ended as it should",
+    ):
+        assert expected in done.stdout
+    assert "\x1b" not in done.stdout, "no colour where output is not a terminal"
+    assert "<svg" in (tmp_path / "metrics.html").read_text()
+    assert "fx.eur_brl_change" in (tmp_path / "worker.log").read_text()
+
+
+def test_a_request_that_does_not_end_as_it_should_is_an_error(run_locally, tmp_path):
+    event = (ROOT / "events" / "fails-no-such-series.json").read_text()
+    wrong = tmp_path / "expected-to-succeed.json"
+    wrong.write_text(event)
+    done = run_locally(str(wrong))
+    assert done.returncode == 1
+    assert "FAILURE where SUCCESS was expected: INPUT_READ_ERROR" in done.stdout
+
+
+def test_a_worker_that_can_not_start_is_told_kindly(run_locally):
+    done = run_locally("events/change.json", "--handler", "metrics_worker.nowhere.lambda_handler")
+    assert done.returncode == 1
+    assert "The worker failed: Runtime.ImportModuleError" in done.stdout
+    assert "worker.log" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_no_process_is_left_when_a_run_is_interrupted(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "local", "events/change.json", "--out", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert any("The worker waits" in line for line in running.stdout)
+        started = descendants(running.pid)
+        running.terminate()
+        rest = running.stdout.read()
+    assert len(started) >= 4, "the local cloud and the emulator, each on its leash"
+    assert running.returncode == 130
+    assert "Interrupted" in rest
+    assert not started & set(processes())

@@ -1,0 +1,136 @@
+"""The stand-in for Lambda's event source mapping."""
+
+import hashlib
+
+import pytest
+
+from local.event_source import EventSource, InvocationError, failures, record
+
+QUEUE, ARN = "http://localhost/q.fifo", "arn:aws:sqs:us-east-1:123456789012:q.fifo"
+
+
+class FakeQueue:
+    """As much of SQS as the event source uses: messages stay until they are deleted."""
+
+    def __init__(self, *ids):
+        self.messages = [message(name) for name in ids]
+        self.asked = {}
+
+    def receive_message(self, **asked):
+        self.asked = asked
+        found = self.messages[: asked["MaxNumberOfMessages"]]
+        return {"Messages": found} if found else {}
+
+    def delete_message(self, QueueUrl, ReceiptHandle):  # noqa: N803 - boto3's names
+        assert QueueUrl == QUEUE
+        self.messages = [kept for kept in self.messages if kept["ReceiptHandle"] != ReceiptHandle]
+
+    @property
+    def left(self):
+        return [kept["MessageId"] for kept in self.messages]
+
+
+def message(name):
+    return {
+        "MessageId": name,
+        "ReceiptHandle": f"handle-{name}",
+        "Body": "{}",
+        "MD5OfBody": hashlib.md5(b"{}").hexdigest(),
+        "Attributes": {"ApproximateReceiveCount": "1", "MessageGroupId": "m"},
+    }
+
+
+def source(queue, answer, batch_size=10):
+    def invoke(event):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(event) if callable(answer) else answer
+
+    return EventSource(queue, QUEUE, ARN, invoke, batch_size)
+
+
+def test_what_succeeded_is_deleted():
+    queue = FakeQueue("a", "b")
+    batch = source(queue, {"batchItemFailures": []}).poll()
+    assert (queue.left, batch.deleted, batch.error) == ([], ["a", "b"], None)
+
+
+def test_what_the_answer_names_as_failed_is_left():
+    queue = FakeQueue("a", "b", "c")
+    source(queue, {"batchItemFailures": [{"itemIdentifier": "b"}]}).poll()
+    assert queue.left == ["b"]
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])
+def test_an_empty_answer_is_success_of_all(answer):
+    queue = FakeQueue("a")
+    source(queue, answer).poll()
+    assert queue.left == []
+
+
+def test_an_invocation_that_fails_leaves_the_whole_batch():
+    queue = FakeQueue("a", "b")
+    batch = source(queue, InvocationError("ValueError", "no")).poll()
+    assert queue.left == ["a", "b"]
+    assert str(batch.error) == "ValueError: no"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"batchItemFailures": [{"itemIdentifier": "another"}]},
+        {"batchItemFailures": [{"itemIdentifier": ""}]},
+        {"batchItemFailures": [{"itemIdentifier": None}]},
+        {"batchItemFailures": [{}]},
+        {"batchItemFailures": ["a"]},
+        {"failures": []},
+        "done",
+    ],
+)
+def test_an_answer_that_lambda_would_not_accept_leaves_the_whole_batch(answer):
+    queue = FakeQueue("a", "b")
+    assert source(queue, answer).poll().error is not None
+    assert queue.left == ["a", "b"]
+
+
+def test_nothing_to_receive_invokes_nothing():
+    assert source(FakeQueue(), InvocationError("never", "")).poll() is None
+
+
+def test_a_batch_is_bounded_and_comes_with_all_attributes():
+    queue = FakeQueue("a", "b", "c")
+    source(queue, {}, batch_size=2).poll()
+    assert queue.left == ["c"]
+    assert (queue.asked["AttributeNames"], queue.asked["MessageAttributeNames"]) == (["All"], ["All"])
+
+
+def test_a_record_has_lambdas_names():
+    found = record(
+        message("a")
+        | {
+            "MessageAttributes": {
+                "x": {"DataType": "String", "StringValue": "1"},
+                "b": {"DataType": "Binary", "BinaryValue": b"\x00"},
+            }
+        },
+        ARN,
+    )
+    empty: dict[str, list[str]] = {"stringListValues": [], "binaryListValues": []}
+    assert found == {
+        "messageId": "a",
+        "receiptHandle": "handle-a",
+        "body": "{}",
+        "attributes": {"ApproximateReceiveCount": "1", "MessageGroupId": "m"},
+        "messageAttributes": {
+            "x": {"stringValue": "1", "dataType": "String", **empty},
+            "b": {"binaryValue": "AA==", "dataType": "Binary", **empty},
+        },
+        "md5OfBody": "99914b932bd37a50b983c5e7c90ae93b",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": ARN,
+        "awsRegion": "us-east-1",
+    }
+
+
+def test_failures_are_the_named_identifiers():
+    assert failures({"batchItemFailures": [{"itemIdentifier": "b"}]}, ["a", "b"]) == {"b"}

@@ -1,0 +1,150 @@
+"""The local run's machinery: the template, the isolated environment, the emulator's answers, the leash."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from local import emulator
+from local.cloud import LocalError, isolated
+from local.event_source import InvocationError
+from local.leash import leashed
+from local.template import FUNCTION, REQUEST_QUEUE, Template
+
+ROOT = Path(__file__).parents[2]
+RESOURCES = {
+    "DataBucketName": "some-bucket",
+    "RequestQueue": "http://localhost/q.fifo",
+    "StartedTopic": "started",
+    "HeartbeatTopic": "heartbeat",
+    "CompletedTopic": "completed",
+}
+
+
+@pytest.fixture(scope="module")
+def template():
+    return Template.read(ROOT / "template.yaml")
+
+
+def test_the_queue_is_as_the_template_has_it(template):
+    assert template.of(REQUEST_QUEUE, "DelaySeconds") == 2
+    assert template.of(REQUEST_QUEUE, "VisibilityTimeout") >= 6 * template.of(FUNCTION, "Timeout")
+    assert template.of(REQUEST_QUEUE, "RedrivePolicy", "maxReceiveCount") == 5
+
+
+def test_the_functions_environment_is_the_templates(template):
+    environment = template.given(RESOURCES).environment()
+    assert environment["AWS_S3_BUCKET"] == "some-bucket"
+    assert environment["AWS_SNS_METRIC_RUN_STARTED_TOPIC_ARN"] == "started"
+    assert environment["AWS_SQS_RUN_REQUEST_QUEUE_URL"] == "http://localhost/q.fifo"
+    assert environment["AWS_S3_METRICS_PREFIX"] == "metrics/"
+
+
+def test_a_parameter_that_is_given_goes_before_its_default(template):
+    environment = template.given({**RESOURCES, "StartedTopicArn": "existing"}).environment()
+    assert environment["AWS_SNS_METRIC_RUN_STARTED_TOPIC_ARN"] == "existing"
+
+
+def test_a_reference_without_a_value_is_named(template):
+    with pytest.raises(ValueError, match=r"DataBucketName: template\.yaml refers to it"):
+        template.environment()
+
+
+def test_an_intrinsic_function_that_is_not_known_is_named():
+    body = {"Resources": {"X": {"Properties": {"Name": {"Fn::Sub": "a-${B}"}}}}}
+    with pytest.raises(ValueError, match="Fn::Sub"):
+        Template(body, {}).of("X", "Name")
+
+
+def test_nothing_of_the_callers_aws_set_up_is_handed_on():
+    mine = {
+        "AWS_PROFILE": "production",
+        "AWS_SESSION_TOKEN": "secret",
+        "AWS_ENDPOINT_URL_S3": "https://example.com",
+        "BOTO_CONFIG": "x",
+        "https_proxy": "http://proxy",
+        "PATH": "/bin",
+    }
+    found = isolated(mine)
+    assert found["PATH"] == "/bin"
+    assert found["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
+    assert not {*mine} - {"PATH"} & {*found}
+    assert found["AWS_SECRET_ACCESS_KEY"] != isolated(mine)["AWS_SECRET_ACCESS_KEY"]
+
+
+def test_an_answer_of_the_emulator_is_the_functions():
+    assert emulator.answer('{"batchItemFailures": []}') == {"batchItemFailures": []}
+    assert emulator.answer("null") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("Task timed out after 3.00 seconds", "Lambda: Task timed out after 3.00 seconds"),
+        ('{"errorType": "ValueError", "errorMessage": "no", "stackTrace": []}', "ValueError: no"),
+        ("", "Lambda: an empty answer"),
+    ],
+)
+def test_an_error_of_the_function_is_told_whatever_the_http_status(text, error):
+    with pytest.raises(InvocationError) as raised:
+        emulator.answer(text)
+    assert str(raised.value) == error
+
+
+def test_a_missing_emulator_is_told_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(LocalError, match="run `make install`"):
+        emulator.find_emulator(tmp_path)
+
+
+def test_another_system_than_linux_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(LocalError, match="Linux program"):
+        emulator.find_emulator(tmp_path)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def gone(pid, seconds=10.0):
+    give_up = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < give_up:
+        time.sleep(0.01)
+    return not alive(pid)
+
+
+SLEEPER = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
+
+
+def test_a_leashed_process_ends_with_its_context():
+    with leashed(SLEEPER, os.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        assert alive(pid)
+    assert gone(pid)
+
+
+def test_a_leashed_process_ends_when_its_holder_is_killed():
+    holder = (
+        "import os, subprocess, sys, time\n"
+        "from local.leash import leashed\n"
+        f"with leashed({SLEEPER!r}, os.environ, stdout=subprocess.PIPE, stderr=None) as process:\n"
+        "    print(int(process.stdout.readline()), flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdout=subprocess.PIPE, cwd=ROOT, text=True
+    ) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        assert alive(pid)
+        process.kill()
+    assert gone(pid)

@@ -1,0 +1,153 @@
+"""The sample requests of events/: each is what Lambda would hand to the function."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from local import ecb
+from local.cloud import LocalError
+from local.samples import all_samples, read_samples
+from metrics_worker.contract import Bounds, RunRequest, open_record
+from metrics_worker.expression.grammar import Composite, SeriesMath, WindowOp, children, series_codes
+
+EVENTS = Path(__file__).parents[2] / "events"
+PATHS = all_samples(EVENTS)
+BOUNDS = Bounds("some-bucket", "metrics/", "datasets/")
+
+each_file = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+
+
+def records(path):
+    return json.loads(path.read_text())["Records"]
+
+
+def requests():
+    return [sample.request for sample in read_samples(PATHS)]
+
+
+def nodes(node):
+    yield node
+    for child in children(node):
+        yield from nodes(child)
+
+
+def test_run_json_is_first_and_what_must_fail_last():
+    assert PATHS[0].name == "run.json"
+    assert [path.name for path in PATHS if path.name.startswith("fails-")] == [PATHS[-1].name]
+
+
+@each_file
+def test_a_file_is_an_sqs_event_with_one_record(path):
+    (record,) = records(path)
+    assert set(record) == {
+        "messageId",
+        "receiptHandle",
+        "body",
+        "attributes",
+        "messageAttributes",
+        "md5OfBody",
+        "eventSource",
+        "eventSourceARN",
+        "awsRegion",
+    }
+    assert record["eventSource"] == "aws:sqs"
+    assert record["messageAttributes"] == {}
+    assert record["md5OfBody"] == hashlib.md5(record["body"].encode()).hexdigest()
+
+
+@each_file
+def test_the_body_is_an_sns_notification_of_the_metrics_group(path):
+    (record,) = records(path)
+    body = json.loads(record["body"])
+    request = json.loads(body["Message"])
+    assert body["Type"] == "Notification"
+    assert {"MessageId", "TopicArn", "Timestamp"} <= set(body)
+    attributes = record["attributes"]
+    assert attributes["MessageGroupId"] == request["metricCode"]
+    assert attributes["MessageDeduplicationId"] == request["runId"]
+    assert attributes["ApproximateReceiveCount"] == "1"
+    assert {"SentTimestamp", "SequenceNumber"} <= set(attributes)
+
+
+@each_file
+def test_the_worker_understands_the_request(path):
+    (record,) = records(path)
+    run = open_record(record["body"], record["attributes"]["SentTimestamp"])
+    parsed = RunRequest.parse(run, BOUNDS)
+    manifest = parsed.dataset("ecb_fx").manifest_key
+    assert manifest == ecb.manifest_key(ecb.version_of(ecb.read_rates()))
+
+
+@each_file
+def test_a_file_is_tidy(path):
+    text = path.read_text()
+    assert text == json.dumps(json.loads(text), indent=2) + "\n"
+
+
+def test_runs_and_metrics_are_each_asked_for_once():
+    assert len({request["runId"] for request in requests()}) == len(PATHS)
+    assert len({request["metricCode"] for request in requests()}) == len(PATHS)
+
+
+def test_the_samples_cover_the_grammar():
+    trees = [sample.expression for sample in read_samples(PATHS)]
+    every = [node for tree in trees for node in nodes(tree)]
+    assert {type(tree) for tree in trees} == {SeriesMath, WindowOp, Composite}
+    assert {node.op for node in every if isinstance(node, SeriesMath)} == {
+        "add",
+        "subtract",
+        "multiply",
+        "ratio",
+    }
+    assert {node.op for node in every if isinstance(node, WindowOp)} >= {"sma", "ema", "max", "min", "lag"}
+    assert {node.op for node in every if isinstance(node, Composite)} >= {"avg", "max"}
+
+
+def test_the_samples_cover_the_forms_of_a_request():
+    texts = [json.dumps(request) for request in requests()]
+    assert any('"seriesCode": "ECB_GBP_EUR_D"}' in text.partition('"inputs"')[0] for text in texts)
+    assert any(request.get("schema") == "metrics.run.v1" for request in requests())
+    nested = [
+        sample.request
+        for sample in read_samples(PATHS)
+        if isinstance(sample.expression, Composite)
+        and not sample.request["inputs"]
+        and series_codes(sample.expression)
+    ]
+    assert nested, "one leaves out the series of a composite's nested operands, as the control plane does"
+
+
+def test_one_series_does_not_exist_and_its_run_must_fail():
+    samples = read_samples(PATHS)
+    (failing,) = [sample for sample in samples if sample.expected_error is not None]
+    assert failing.expected_error == "INPUT_READ_ERROR"
+    assert failing.currencies - set(ecb.read_rates()) == {"XAU"}
+    others = [sample for sample in samples if sample is not failing]
+    assert set().union(*(sample.currencies for sample in others)) <= set(ecb.CURRENCIES)
+
+
+def test_a_bare_request_is_taken_too(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(requests()[0]))
+    (sample,) = read_samples([path])
+    assert (sample.metric_code, sample.currencies) == ("fx.usd_per_brl", {"USD", "BRL"})
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3", "{}", '{"Records": [{"body": "x"}]}', '{"Records": [{}]}'])
+def test_what_is_no_event_is_named(tmp_path, text):
+    path = tmp_path / "mine.json"
+    path.write_text(text)
+    with pytest.raises(LocalError, match=r"mine\.json: not an event"):
+        read_samples([path])
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(LocalError, match=r"none\.json: No such file"):
+        read_samples([tmp_path / "none.json"])
+
+
+def test_two_samples_of_one_run_are_refused():
+    with pytest.raises(LocalError, match="more than one sample"):
+        read_samples([PATHS[0], PATHS[0]])
