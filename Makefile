@@ -17,6 +17,10 @@ export PYTHONPATH := src:.
 run: install ## Compute real metrics with the real handler: no AWS account, no Docker (EVENT=events/x.json for one)
 	$(PY) -m local $(EVENT)
 
+.PHONY: serve
+serve: install ## Keep the local cloud up, with its data, and print the environment that leads to it
+	$(PY) -m local --serve
+
 .PHONY: test
 test: install ## Run the whole test suite
 	$(PY) -m pytest
