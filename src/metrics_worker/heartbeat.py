@@ -39,8 +39,11 @@ class Heartbeat:
         self._progress = max(self._progress, min(progress, 1.0))
 
     def __enter__(self) -> Self:
-        if self._thread:
-            self._thread.start()
+        try:
+            if self._thread:
+                self._thread.start()
+        except RuntimeError as error:  # no thread to be had: the run does without heartbeats
+            self._thread, self.failed, self.last_error = None, 1, f"{type(error).__name__}: {error}"
         return self
 
     def __exit__(

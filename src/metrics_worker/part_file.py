@@ -86,7 +86,7 @@ def _scan(file: "StoredObject", bucket: "Bucket", codes: Iterable[str] | None) -
     columns = _columns(file.key, schema)
     wanted = None
     if codes is not None and CODE in columns:
-        wanted = pc.field(CODE).isin(pa.array(sorted(codes), schema.field(CODE).type))
+        wanted = pc.field(CODE).cast(pa.string()).isin(pa.array(sorted(codes), pa.string()))
     return _plain(fragment.to_table(columns=columns, filter=wanted, use_threads=False))
 
 
@@ -146,6 +146,8 @@ def _microseconds(column: pa.ChunkedArray) -> Times:
 
 def _float64(column: pa.ChunkedArray) -> Values:
     """Values without nulls; whole numbers beyond 2**53 and decimals are rounded to the nearest float64."""
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.string())  # Arrow's own way to float64 is off by a last place or two
     if not pa.types.is_float64(column.type):
         column = column.cast(pa.float64(), safe=False)
     values: Values = column.to_numpy()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from metrics_worker.errors import CommittedRunError, OutOfTime, PermanentError
+from metrics_worker.errors import CommittedRunError, OutOfTime, PermanentError, StoreUnavailable
 from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import dump
@@ -117,8 +117,12 @@ def fail_metric(
         keys = Keys(base)
         try:
             marker = find_marker(_metered(worker, attempt), keys, run)
-        except PermanentError:
-            marker = None  # what can't be read was not written by a worker with the same role
+        except PermanentError as unknown:
+            if report.started or report.attempt > 1:
+                raise StoreUnavailable(
+                    unknown.subject, "it can't be read whether the run is committed"
+                ) from None
+            marker = None  # nothing was computed, now or before
         if marker is not None:
             _finish(marker, run, keys, worker, attempt)
             return

@@ -87,7 +87,7 @@ def commit(
         manifest = _manifest(draft, version_ts, now())
         _validate(bucket, manifest, draft, body)
         checkpoint()
-        bucket.create(draft.keys.manifest(version_ts), manifest.encode())
+        _write_manifest(bucket, draft.keys.manifest(version_ts), manifest)
         marker = Marker(
             run_id=draft.run.run_id,
             metric_code=draft.run.metric_code,
@@ -206,6 +206,14 @@ def _validate(bucket: Bucket, manifest: OutputManifest, draft: Draft, body: byte
         expected, check_metadata=True
     ):
         raise ManifestValidationError(key, f"{parquet.metadata.num_rows} rows of {parquet.schema_arrow}")
+
+
+def _write_manifest(bucket: Bucket, key: str, manifest: OutputManifest) -> None:
+    try:
+        bucket.create(key, manifest.encode())
+    except ObjectTaken as error:
+        # Not by a run: whoever has the data has the version. The next attempt takes another one.
+        raise StoreUnavailable(error.subject, error.problem) from error
 
 
 def _age(current: StoredObject) -> tuple[datetime, str]:

@@ -200,7 +200,7 @@ class Bucket:
     def _put(self, key: str, body: bytes, mode: "PutMode") -> str:
         """A conditional PUT, sent again while its fate is unknown: one write id, so at most one landing."""
         write_id = uuid4().hex
-        problem = "its fate is not known"
+        problem = ""
         for attempt in range(CONDITIONAL_TRIES):
             if attempt:
                 self.pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
@@ -218,13 +218,13 @@ class Bucket:
                     raise ObjectTaken(key, "another writer's object stands there") from None
                 if found is None and mode != "create":
                     raise ObjectTaken(key, "the object to be replaced is gone") from None
-                problem = "conflicting writes"  # 409: nothing has changed there, so it may pass
+                problem = "PUT: conflicting writes"  # 409: nothing has changed there, so it may pass
             except StoreUnavailable as error:
                 problem = error.problem  # perhaps it landed: sent again, it would meet its own object
             else:
                 self.traffic.bytes_written += len(body)
                 return etag or ""
-        raise StoreUnavailable(key, f"PUT: {problem}, after {CONDITIONAL_TRIES} tries")
+        raise StoreUnavailable(key, f"{problem}, after {CONDITIONAL_TRIES} tries")
 
     async def _tail(self, key: str) -> StoredObject:
         """The last `WHOLE_BYTES` of an object, in one request."""
@@ -299,8 +299,10 @@ def _refusals(key: str, operation: str) -> Iterator[None]:
     """Turn obstore's errors into ours. The texts of the former hold addresses, so they go no further."""
     try:
         yield
-    except (AlreadyExistsError, PreconditionError):
-        raise
     except (FileNotFoundError, BaseError, OSError) as error:
+        if operation == "PUT" and isinstance(error, (AlreadyExistsError, PreconditionError)):
+            raise  # a conditional write was refused: `_put` settles why
         kind, problem = _KINDS.get(type(error), (StoreUnavailable, "S3 failed or did not answer"))
+        if operation == "LIST" and "status code: 403" in str(error):  # the client tells it by its text alone
+            kind, problem = _KINDS[PermissionDeniedError]
         raise kind(key, f"{operation}: {problem}") from error

@@ -1,12 +1,51 @@
 """Batches through the real handler: what is done, what comes back."""
 
-from tests.builders import put_a_and_b, record, request
+import obstore
+import pytest
+
+from tests.builders import (
+    day,
+    envelope,
+    parquet,
+    put_a_and_b,
+    ratio,
+    record,
+    request,
+    rows,
+    series,
+    window,
+)
+from tests.faulty_store import MARKER, throttled
+
+NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
+
+
+def run_of(metric: str, number: int = 1) -> dict[str, object]:
+    """A record of a run of the metric; run and message are named after both."""
+    name = f"{metric}-{number}"
+    return record(request(run_id=name, metric=metric), message_id=name)
+
+
+def given_back(response: dict[str, list[dict[str, str]]]) -> list[str]:
+    return [item["itemIdentifier"] for item in response["batchItemFailures"]]
+
+
+def outcomes(cloud) -> dict[str, str]:
+    return {event["runId"]: event["status"] for event in cloud.sns.completed}
+
+
+def waits(cloud) -> dict[str, int]:
+    """What each message's visibility time was set to."""
+    return {
+        call["ReceiptHandle"].removeprefix("receipt-of-"): call["VisibilityTimeout"]
+        for call in cloud.sqs.calls
+    }
 
 
 def test_a_run_ends_in_a_version_that_its_completed_event_names(cloud, invoke):
     put_a_and_b(cloud.store)
 
-    assert invoke(record(request())) == {"batchItemFailures": []}
+    assert invoke(record(request())) == NOTHING_COMES_BACK
 
     (completed,) = cloud.sns.completed
     assert completed["status"] == "SUCCESS"
@@ -15,3 +54,182 @@ def test_a_run_ends_in_a_version_that_its_completed_event_names(cloud, invoke):
     table = cloud.read_table(manifest["outputs"]["data_prefix"] + manifest["outputs"]["files"][0])
     assert table["value"].to_pylist() == [n / 2 for n in range(1, 11)]
     assert cloud.read_json("metrics/ratio.a_to_b/current/manifest.json") == manifest
+
+
+def test_an_sns_envelope_and_a_raw_body_ask_the_same(cloud, invoke):
+    put_a_and_b(cloud.store)
+    asked = request(run_id="enveloped", metric="m.enveloped")
+
+    invoke(run_of("m.raw"), record(envelope(asked), message_id="2", group="m.enveloped"))
+
+    assert outcomes(cloud) == {"m.raw-1": "SUCCESS", "enveloped": "SUCCESS"}
+
+
+def test_an_empty_batch_is_done(cloud, invoke):
+    assert invoke() == NOTHING_COMES_BACK
+    assert cloud.sns.messages == cloud.sqs.calls == []
+
+
+def test_a_run_is_announced_as_started_once_and_before_its_end(cloud, invoke):
+    put_a_and_b(cloud.store)
+
+    invoke(run_of("m"))
+
+    assert [event["type"] for event in cloud.sns.events] == ["metric_run_started", "metric_run_completed"]
+
+
+def test_the_response_names_each_message_to_give_back_once_and_nothing_else(cloud, invoke):
+    put_a_and_b(cloud.store)
+
+    response = invoke(run_of("m.good"), record("no JSON", message_id="poison"))
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "not JSON",
+        "[]",
+        "null",
+        '"text"',
+        "{}",
+        {"Message": "not JSON either"},
+        request(type="metric_run_started"),
+        request(run_id="../../etc"),
+        request(run_id=""),
+        request(runId=7),
+        request(metricCode=None),
+        request(metric="a/b"),
+        request(run_id="r" * 129),
+    ],
+)
+def test_a_message_that_nobody_can_be_answered_for_goes_fast_to_the_dead_letters(cloud, invoke, faults, body):
+    response = invoke(record(body, message_id="poison"))
+
+    assert given_back(response) == ["poison"]
+    assert waits(cloud) == {"poison": 0}
+    assert cloud.sns.messages == []
+    assert faults.calls == []
+
+
+def test_a_poison_message_harms_no_other_group(cloud, invoke):
+    put_a_and_b(cloud.store)
+
+    response = invoke(
+        run_of("m.before"), record("poison", message_id="poison", group="m.bad"), run_of("m.after")
+    )
+
+    assert given_back(response) == ["poison"]
+    assert outcomes(cloud) == {"m.before-1": "SUCCESS", "m.after-1": "SUCCESS"}
+
+
+def test_a_run_that_failed_for_good_is_done_and_the_next_of_its_group_goes_on(cloud, invoke):
+    put_a_and_b(cloud.store)
+    bad = record(request(ratio(series("A"), series("ZZ")), run_id="bad", metric="m"), message_id="bad")
+
+    assert invoke(bad, run_of("m")) == NOTHING_COMES_BACK
+
+    assert outcomes(cloud) == {"bad": "FAILURE", "m-1": "SUCCESS"}
+    assert cloud.sqs.calls == []
+
+
+def test_after_a_failing_message_the_later_ones_of_its_group_go_back_untouched(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    faults.before("GET", "metrics/m.x/runs/m.x-2.ok", throttled)
+
+    response = invoke(run_of("m.x", 1), run_of("m.x", 2), run_of("m.y"), run_of("m.x", 3), run_of("m.x", 4))
+
+    assert given_back(response) == ["m.x-2", "m.x-3", "m.x-4"]
+    assert outcomes(cloud) == {"m.x-1": "SUCCESS", "m.y-1": "SUCCESS"}
+    assert {event["runId"] for event in cloud.sns.events} == {"m.x-1", "m.y-1"}
+    assert faults.count("GET", "*m.x-3*") == faults.count("GET", "*m.x-4*") == 0
+
+
+def test_every_message_of_a_batch_can_fail(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    faults.before("GET", MARKER, throttled, times=3)
+
+    response = invoke(run_of("m.x"), run_of("m.y"), run_of("m.z"))
+
+    assert given_back(response) == ["m.x-1", "m.y-1", "m.z-1"]
+    assert cloud.sns.messages == []
+
+
+def test_what_failed_for_a_while_succeeds_when_it_comes_back(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    faults.before("GET", "datasets/fx/projections/A/*", throttled)
+
+    assert given_back(invoke(run_of("m"))) == ["m-1"]
+    assert cloud.sns.completed == []
+
+    assert invoke(run_of("m")) == NOTHING_COMES_BACK
+    assert outcomes(cloud) == {"m-1": "SUCCESS"}
+
+
+def test_a_batch_reads_each_manifest_and_part_file_once(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    swapped = request(ratio(series("B"), series("A")), run_id="2", metric="m.2")
+    nested = request(ratio(window("sma", series("A"), 3), series("B")), run_id="3", metric="m.3")
+
+    invoke(run_of("m.1"), record(swapped, message_id="2"), record(nested, message_id="3"))
+
+    assert set(outcomes(cloud).values()) == {"SUCCESS"}
+    assert faults.count("GET", "datasets/*/manifest.json") == 1
+    assert faults.count("GET", "datasets/*/A/*") == faults.count("GET", "datasets/*/B/*") == 1
+
+
+def test_a_batch_reads_on_after_a_run_that_could_not_read_its_series(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    faults.before("GET", "datasets/fx/projections/A/*", throttled)
+
+    response = invoke(run_of("m.1"), run_of("m.2"))
+
+    assert given_back(response) == ["m.1-1"]
+    assert outcomes(cloud) == {"m.2-1": "SUCCESS"}
+
+
+def test_nothing_is_kept_from_one_invocation_to_the_next(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    invoke(run_of("m", 1))
+    put_b_of_one(cloud)
+
+    assert invoke(run_of("m", 2)) == NOTHING_COMES_BACK
+
+    first, second = cloud.sns.completed
+    assert faults.count("GET", "datasets/*/manifest.json") == 2
+    assert values(cloud, first) == [n / 2 for n in range(1, 11)]
+    assert values(cloud, second) == [float(n) for n in range(1, 11)]
+
+
+def test_a_group_that_failed_in_one_invocation_is_tried_in_the_next(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    faults.before("GET", MARKER, throttled)
+    assert given_back(invoke(run_of("m", 1), run_of("m", 2))) == ["m-1", "m-2"]
+
+    assert invoke(run_of("m", 1), run_of("m", 2)) == NOTHING_COMES_BACK
+
+    assert list(outcomes(cloud)) == ["m-1", "m-2"]
+
+
+def test_the_same_run_twice_in_a_batch_is_computed_once(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+
+    assert invoke(run_of("m"), run_of("m")) == NOTHING_COMES_BACK
+
+    assert faults.count("PUT", "metrics/*/data/*") == 1
+    first, second = cloud.sns.completed
+    assert first == second
+
+
+def put_b_of_one(cloud) -> None:
+    """The dataset of `put_a_and_b`, after an update in place: B is 1 and no longer 2."""
+    body = parquet(rows("B", [day(n) for n in range(1, 11)], [1.0] * 10))
+    obstore.put(cloud.store, "datasets/fx/projections/B/year=2026/month=01/data.parquet", body)
+
+
+def values(cloud, completed) -> list[float]:
+    manifest = cloud.read_json(completed["outputManifest"])
+    table = cloud.read_table(manifest["outputs"]["data_prefix"] + "metrics.parquet")
+    found: list[float] = table["value"].to_pylist()
+    return found

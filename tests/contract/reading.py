@@ -1,0 +1,69 @@
+"""Requests for the series of a dataset, and datasets to be asked for them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import obstore
+import pytest
+
+from metrics_worker.contract import Bounds, RunRequest, open_record
+from metrics_worker.dataset import Datasets, InputSeries
+from metrics_worker.errors import InputReadError
+from metrics_worker.store import Bucket, Traffic
+from tests.builders import BUCKET, day, request, rows, series
+
+BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
+
+
+@dataclass
+class Reader:
+    """Reads what a request asks for, as a run would; `inputs` is what was read last."""
+
+    bucket: Bucket
+    inputs: dict[str, InputSeries] = field(default_factory=dict)
+
+    @property
+    def traffic(self) -> Traffic:
+        return self.bucket.traffic
+
+    def __call__(
+        self,
+        event: dict[str, Any] | None = None,
+        *,
+        files: Literal["manifest", "listing"] = "manifest",
+        on_progress: Callable[[float], None] = lambda _: None,
+        datasets: Datasets | None = None,
+    ) -> dict[str, list[float]]:
+        run = open_record(json.dumps(event or request()), "0")
+        asked = RunRequest.parse(run, BOUNDS)
+        self.inputs = (datasets or Datasets(files)).read(asked, self.bucket, on_progress)
+        return {code: found.cleaned.series.values.tolist() for code, found in self.inputs.items()}
+
+
+def only(code="A", **more):
+    """A request for one series."""
+    return request(series(code), kind="series", inputs={code: "fx"}, **more)
+
+
+def left_out(code="A", datasets=("fx", "gx")):
+    """A request for one series that `inputs` leaves out."""
+    return request(series(code), kind="series", inputs={}, datasets=datasets)
+
+
+def put_manifest(cloud, body, dataset="fx"):
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    obstore.put(cloud.store, f"datasets/{dataset}/versions/v1/manifest.json", content, use_multipart=False)
+
+
+def failure(read, *args, kind=InputReadError, **options):
+    """What the error says with which the reading ends."""
+    with pytest.raises(kind) as raised:
+        read(*args, **options)
+    return str(raised.value)
+
+
+def month(code, number, *, first=1):
+    """Two days of a month, the values numbered."""
+    return rows(code, [day(31 * number + 1), day(31 * number + 2)], [float(first), float(first + 1)])

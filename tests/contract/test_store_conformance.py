@@ -1,0 +1,168 @@
+"""What `Bucket` promises on every store that it runs on: a memory store, and S3 over HTTP."""
+
+import pytest
+from obstore.store import MemoryStore
+
+from metrics_worker.errors import ObjectNotFound, ObjectTaken, OutOfTime
+from metrics_worker.store import CONNECTIONS, WHOLE_BYTES, Bucket, StoredObject
+from tests.builders import BUCKET
+
+
+@pytest.fixture(params=["memory", "s3"])
+def bucket(request):
+    if request.param == "memory":
+        return Bucket(MemoryStore(), BUCKET)
+    return request.getfixturevalue("on_s3")
+
+
+# Get and find
+
+
+def test_what_is_created_can_be_read(bucket, place):
+    etag = bucket.create(place + "x.json", b"body")
+    found = bucket.get(place + "x.json")
+    assert (found.key, bytes(found.body), found.size, found.etag) == (place + "x.json", b"body", 4, etag)
+    assert etag
+
+
+def test_an_object_may_be_empty(bucket, place):
+    bucket.create(place + "x", b"")
+    assert bytes(bucket.get(place + "x").body) == b""
+
+
+def test_what_is_not_there_is_not_found(bucket, place):
+    with pytest.raises(ObjectNotFound, match=place + "x: GET: there is no such object") as raised:
+        bucket.get(place + "x")
+    assert raised.value.subject == place + "x"
+    assert bucket.find(place + "x") is None
+
+
+@pytest.mark.parametrize("name", ["a b", "é", "a%20b", "a+b", "a=b&c", "a#b", "a'b", "(a)", "a~b", "😀"])
+def test_a_key_is_taken_letter_by_letter(bucket, place, name):
+    bucket.create(place + name, b"1")
+    assert bucket.get(place + name).key == place + name
+    assert bucket.list(place) == [place + name]
+
+
+def test_a_range_is_read_by_its_ends(bucket, place):
+    bucket.create(place + "x", b"0123456789")
+    assert bytes(bucket.get_range(place + "x", 2, 5)) == b"234"
+    with pytest.raises(ObjectNotFound):
+        bucket.get_range(place + "y", 0, 1)
+
+
+# Get many
+
+
+def test_many_are_read_whatever_their_order(bucket, place):
+    bodies = {f"{place}{n}": str(n).encode() * n for n in range(1, 100)}
+    for key, body in bodies.items():
+        bucket.create(key, body)
+    found: dict[str, tuple[bytes, int]] = {}
+    bucket.get_many(list(bodies), lambda one: found.__setitem__(one.key, (bytes(one.body), one.size)))
+    assert found == {key: (body, len(body)) for key, body in bodies.items()}
+
+
+def test_none_are_read_of_none(bucket):
+    bucket.get_many([], lambda _: pytest.fail("there is nothing to read"))
+
+
+def test_an_object_without_bytes_comes_as_it_is(bucket, place):
+    bucket.create(place + "empty", b"")
+    found: list[StoredObject] = []
+    bucket.get_many([place + "empty"], found.append)
+    assert [(bytes(one.body), one.size) for one in found] == [(b"", 0)]
+
+
+def test_of_a_large_object_the_end_comes(bucket, place):
+    body = b"begin" + bytes(WHOLE_BYTES) + b"the end"
+    bucket.create(place + "large", body)
+    found: list[StoredObject] = []
+    bucket.get_many([place + "large"], found.append)
+    assert (found[0].size, bytes(found[0].body)) == (len(body), body[-WHOLE_BYTES:])
+    with bucket.open(found[0]) as file:
+        assert file.read() == body
+
+
+def test_one_that_is_missing_fails_them_all_and_is_named(bucket, place):
+    for n in range(20):
+        bucket.create(f"{place}{n}", b"1")
+    with pytest.raises(ObjectNotFound) as raised:
+        bucket.get_many([f"{place}{n}" for n in range(21)], lambda _: None)
+    assert raised.value.subject == f"{place}20"
+
+
+def test_what_the_taker_raises_ends_the_reading(bucket, place):
+    keys = [f"{place}{n}" for n in range(150)]
+    for key in keys:
+        bucket.create(key, b"1")
+    taken = []
+
+    def take(one):
+        taken.append(one.key)
+        if len(taken) >= 3:
+            raise OutOfTime("invocation", "no time left")
+
+    with pytest.raises(OutOfTime):
+        bucket.get_many(keys, take)
+    assert len(taken) < 3 + CONNECTIONS, "those in flight may still arrive; none is begun"
+
+
+# List
+
+
+def test_a_listing_is_sorted_and_of_whole_segments(bucket, place):
+    for name in ("A/2", "A/1", "A/x/y", "A_B/1", "AA/1", "B"):
+        bucket.create(place + name, b"1")
+    assert bucket.list(place + "A/") == [place + "A/1", place + "A/2", place + "A/x/y"]
+
+
+def test_a_listing_of_nothing_is_empty(bucket, place):
+    assert bucket.list(place + "nothing/") == []
+
+
+# Create and swap
+
+
+def test_an_object_is_created_once(bucket, place):
+    bucket.create(place + "x", b"first")
+    with pytest.raises(ObjectTaken, match=place + "x"):
+        bucket.create(place + "x", b"second")
+    assert bytes(bucket.get(place + "x").body) == b"first"
+
+
+def test_the_same_content_by_another_writer_is_another_object(bucket, place):
+    bucket.create(place + "x", b"same")
+    with pytest.raises(ObjectTaken):
+        bucket.create(place + "x", b"same")
+
+
+def test_each_write_has_an_id_of_its_own(bucket, place):
+    etag = bucket.create(place + "x", b"1")
+    first = bucket.get(place + "x").write_id
+    bucket.swap(place + "x", b"2", etag)
+    second = bucket.get(place + "x").write_id
+    assert first
+    assert second
+    assert first != second
+
+
+def test_a_swap_replaces_what_it_names(bucket, place):
+    etag = bucket.swap(place + "x", b"second", bucket.create(place + "x", b"first"))
+    found = bucket.get(place + "x")
+    assert (bytes(found.body), found.etag) == (b"second", etag)
+
+
+def test_a_swap_of_what_is_there_no_more_is_refused(bucket, place):
+    old = bucket.create(place + "x", b"first")
+    bucket.swap(place + "x", b"second", old)
+    with pytest.raises(ObjectTaken, match=place + "x"):
+        bucket.swap(place + "x", b"third", old)
+    assert bytes(bucket.get(place + "x").body) == b"second"
+
+
+def test_a_swap_of_nothing_is_refused(bucket, place):
+    etag = bucket.create(place + "x", b"first")
+    with pytest.raises(ObjectTaken, match=place + "y"):
+        bucket.swap(place + "y", b"second", etag)
+    assert bucket.find(place + "y") is None

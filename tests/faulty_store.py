@@ -1,0 +1,123 @@
+"""S3's bad days, for tests: a stand-in for the `obstore` module that the bucket calls.
+
+`Faults.install(monkeypatch)` puts it at the edge of `metrics_worker.store`. Every call is kept, in order, and
+handed on to obstore; rules do something just before or just after its effect, such as raising what obstore
+raises when S3 refuses, throttles, or answers and nobody hears it. No worker code is replaced.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any, Self
+
+import obstore
+import pytest
+from obstore.exceptions import AlreadyExistsError, GenericError, PermissionDeniedError, PreconditionError
+
+type Deed = Callable[[], object]
+
+_OPERATIONS = {
+    "get": "GET",
+    "get_async": "GET",
+    "get_range": "GET",
+    "head_async": "HEAD",
+    "list": "LIST",
+    "put": "PUT",
+}
+DATA, MANIFEST, MARKER, CURRENT = (
+    "metrics/*/data/metrics.parquet",
+    "metrics/*/2*/manifest.json",
+    "metrics/*/runs/*.ok",
+    "metrics/*/current/manifest.json",
+)
+"""Patterns of the keys that a run writes."""
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    """A deed that raises."""
+
+    def deed() -> None:
+        raise error
+
+    return deed
+
+
+throttled = raising(GenericError("503 SlowDown, after the client's own retries"))
+unanswered = raising(GenericError("connection closed before the message was complete"))
+denied = raising(PermissionDeniedError("403 AccessDenied"))
+conflict_of_creates = raising(AlreadyExistsError("409 ConditionalRequestConflict"))
+conflict_of_swaps = raising(PreconditionError("409 ConditionalRequestConflict"))
+
+
+@dataclass
+class _Rule:
+    operation: str
+    pattern: str
+    deed: Deed
+    effect_first: bool
+    times: int
+
+
+@dataclass
+class Faults:
+    """What was asked of S3, and what is to go wrong.
+
+    Attributes:
+        calls: (operation, key) of each call, in order; the operations are GET, HEAD, LIST and PUT.
+    """
+
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    rules: list[_Rule] = field(default_factory=list)
+
+    @classmethod
+    def install(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
+        """Stand between the worker's bucket and obstore, for one test."""
+        faults = cls()
+        monkeypatch.setattr("metrics_worker.store.obstore", faults)
+        return faults
+
+    def before(self, operation: str, pattern: str, deed: Deed, *, times: int = 1) -> None:
+        """Do that before the next calls that match have their effect; what it raises is their answer."""
+        self.rules.append(_Rule(operation, pattern, deed, effect_first=False, times=times))
+
+    def after(self, operation: str, pattern: str, deed: Deed, *, times: int = 1) -> None:
+        """Do that after their effect; what it raises is their answer, and the true one is lost."""
+        self.rules.append(_Rule(operation, pattern, deed, effect_first=True, times=times))
+
+    def mend(self) -> None:
+        """Nothing goes wrong any more."""
+        self.rules.clear()
+
+    def count(self, operation: str, pattern: str) -> int:
+        """How many calls there were."""
+        return sum(made == operation and fnmatchcase(key, pattern) for made, key in self.calls)
+
+    def __getattr__(self, name: str) -> Any:
+        """The obstore function of that name, with the faults."""
+        function = getattr(obstore, name)
+        call = self._call_async if name.endswith("_async") else self._call
+        return partial(call, _OPERATIONS[name], function)
+
+    def _call(self, operation: str, function: Any, store: Any, key: str, *args: Any, **options: Any) -> Any:
+        with self._around(operation, key):
+            return function(store, key, *args, **options)
+
+    async def _call_async(self, operation: str, function: Any, store: Any, key: str, **options: Any) -> Any:
+        with self._around(operation, key):
+            return await function(store, key, **options)
+
+    @contextmanager
+    def _around(self, operation: str, key: str) -> Iterator[None]:
+        self.calls.append((operation, key))
+        self._apply(operation, key, effect_first=False)
+        yield
+        self._apply(operation, key, effect_first=True)
+
+    def _apply(self, operation: str, key: str, *, effect_first: bool) -> None:
+        for rule in self.rules:
+            matches = rule.operation == operation and fnmatchcase(key, rule.pattern)
+            if matches and rule.effect_first == effect_first and rule.times > 0:
+                rule.times -= 1
+                rule.deed()

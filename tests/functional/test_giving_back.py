@@ -1,0 +1,110 @@
+"""Messages that go back to the queue: when they come again, and that time which runs out kills nobody."""
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from tests.builders import FakeContext, day, put_a_and_b, put_dataset, record, request, rows, series, window
+from tests.faulty_store import MARKER, raising, throttled
+
+NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
+
+
+def run_of(metric: str, number: int = 1) -> dict[str, object]:
+    """A record of a run of the metric; run and message are named after both."""
+    name = f"{metric}-{number}"
+    return record(request(run_id=name, metric=metric), message_id=name)
+
+
+def given_back(response: dict[str, list[dict[str, str]]]) -> list[str]:
+    return [item["itemIdentifier"] for item in response["batchItemFailures"]]
+
+
+def outcomes(cloud) -> dict[str, str]:
+    return {event["runId"]: event["status"] for event in cloud.sns.completed}
+
+
+def waits(cloud) -> dict[str, int]:
+    """What each message's visibility time was set to."""
+    return {
+        call["ReceiptHandle"].removeprefix("receipt-of-"): call["VisibilityTimeout"]
+        for call in cloud.sqs.calls
+    }
+
+
+def test_the_wait_of_a_message_grows_with_each_attempt_and_has_an_end(cloud, invoke, faults):
+    longest = []
+    for attempt in range(1, 12):
+        faults.before("GET", MARKER, throttled)
+        invoke(record(request(), receive_count=attempt))
+        longest.append(cloud.sqs.calls[-1]["VisibilityTimeout"])
+
+    bounds = [min(300, 5 * 2 ** (attempt - 1)) for attempt in range(1, 12)]
+    assert all(bound // 2 <= wait <= bound for wait, bound in zip(longest, bounds, strict=True))
+    assert longest[4] > longest[0]
+
+
+def test_later_messages_of_a_failed_group_wait_too_and_not_for_the_whole_visibility_time(
+    cloud, invoke, faults
+):
+    faults.before("GET", MARKER, throttled)
+
+    invoke(run_of("m", 1), run_of("m", 2), run_of("m", 3))
+
+    assert waits(cloud).keys() == {"m-1", "m-2", "m-3"}
+    assert all(1 <= wait <= 5 for wait in waits(cloud).values())
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ClientError({"Error": {"Code": "MessageNotInflight"}}, "ChangeMessageVisibility"),
+        EndpointConnectionError(endpoint_url="https://sqs"),
+    ],
+)
+def test_a_queue_that_refuses_the_new_visibility_time_does_no_harm(cloud, invoke, refusal):
+    put_a_and_b(cloud.store)
+    cloud.sqs.before = lambda _: raising(refusal)()
+
+    response = invoke(record("poison", message_id="poison"), run_of("m"))
+
+    assert given_back(response) == ["poison"]
+    assert outcomes(cloud) == {"m-1": "SUCCESS"}
+
+
+def test_without_time_a_run_is_given_back_before_anything_is_done(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+
+    response = invoke(run_of("m.x"), run_of("m.y"), context=FakeContext(lambda: 2_999))
+
+    assert given_back(response) == ["m.x-1", "m.y-1"]
+    assert faults.calls == []
+    assert cloud.sns.messages == []
+
+
+def test_a_run_whose_time_ends_while_it_reads_stops_reading_and_is_given_back(cloud, invoke, faults):
+    put_dataset(cloud.store, {f"A/{n}.parquet": rows("A", [day(n)], [float(n)]) for n in range(1, 301)})
+    asked = request(window("sma", series("A"), 2), kind="window_op", inputs={"A": "fx"})
+    left = [300_000]
+    faults.after("GET", "datasets/fx/projections/*", lambda: left.__setitem__(0, 1_000))
+
+    response = invoke(record(asked), run_of("m.y"), context=FakeContext(lambda: left[0]))
+
+    assert given_back(response) == ["message-1", "m.y-1"]
+    assert faults.count("GET", "datasets/fx/projections/*") < 150
+    assert [event["type"] for event in cloud.sns.events] == ["metric_run_started"]
+    assert cloud.keys("metrics/") == []
+
+
+def test_a_run_whose_time_ends_before_its_commit_leaves_at_most_an_unreferenced_version(
+    cloud, invoke, faults
+):
+    put_a_and_b(cloud.store)
+    left = [300_000]
+    faults.after("PUT", "metrics/*/data/*", lambda: left.__setitem__(0, 1_000))
+
+    assert given_back(invoke(run_of("m"), context=FakeContext(lambda: left[0]))) == ["m-1"]
+    assert not any("runs/" in key or "current/" in key for key in cloud.keys("metrics/"))
+
+    assert invoke(run_of("m")) == NOTHING_COMES_BACK
+    (completed,) = cloud.sns.completed
+    assert cloud.read_json(completed["outputManifest"])["version_ts"] == completed["versionTs"]

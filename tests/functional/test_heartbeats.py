@@ -1,0 +1,238 @@
+"""Heartbeats of slow runs, through the real handler. A run is slowed down by waiting for its heartbeats."""
+
+import threading
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from tests.builders import (
+    QUEUE_URL,
+    TOPIC,
+    Cloud,
+    day,
+    put_a_and_b,
+    put_dataset,
+    record,
+    request,
+    rows,
+    series,
+    window,
+)
+from tests.faulty_store import DATA, MARKER, denied, raising, throttled
+
+FAST = {"WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.001}
+PARTS = "datasets/fx/projections/*"
+
+
+class Beats:
+    """The heartbeats that reach SNS or SQS, to wait for."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._come = threading.Semaphore(0)
+        self.sns_fault = lambda: None
+        cloud.sns.before = self._published
+        cloud.sqs.before = self._extended
+
+    def _published(self, message):
+        if message["TopicArn"] == TOPIC.format("heartbeat"):
+            self.sns_fault()
+
+    def _extended(self, _):
+        self._come.release()  # the last deed of a heartbeat
+
+    def wait(self, more: int = 2) -> None:
+        """Until so many more heartbeats have come; of two, the second began after this call."""
+        while self._come.acquire(blocking=False):
+            pass
+        for _ in range(more):
+            assert self._come.acquire(timeout=10), "no heartbeat"
+
+
+@pytest.fixture
+def beats(cloud):
+    return Beats(cloud)
+
+
+def heartbeats(cloud):
+    return cloud.sns.of_type("metric_run_heartbeat")
+
+
+def threads():
+    return [thread.name for thread in threading.enumerate() if thread.name == "heartbeat"]
+
+
+def test_a_slow_run_sends_several_whose_progress_never_falls(cloud, invoke, faults, beats):
+    files = {f"A/{n}.parquet": rows("A", [day(n)], [float(n)]) for n in range(1, 9)}
+    put_dataset(cloud.store, files)
+    faults.after("GET", PARTS, beats.wait, times=8)
+    faults.before("PUT", DATA, beats.wait)
+
+    invoke(record(request(window("sma", series("A"), 2), kind="window_op", inputs={"A": "fx"})), **FAST)
+
+    progress = [event["progress"] for event in heartbeats(cloud)]
+    assert len(progress) >= 18
+    assert progress == sorted(progress)
+    assert progress[0] == 0
+    assert progress[-1] == 0.85
+    assert len(set(progress)) > 2
+    assert all(0 <= part <= 1 for part in progress)
+
+
+def test_a_heartbeat_is_an_event_of_the_run_with_a_running_number(cloud, invoke, faults, beats):
+    put_a_and_b(cloud.store)
+    faults.before("PUT", DATA, lambda: beats.wait(3))
+
+    invoke(record(request(), receive_count=2), **FAST)
+
+    sent = [message for message in cloud.sns.messages if message["TopicArn"] == TOPIC.format("heartbeat")]
+    assert len(sent) >= 3
+    assert {message["MessageGroupId"] for message in sent} == {"run-1"}
+    assert [message["MessageDeduplicationId"] for message in sent] == [
+        f"run-1:metric_run_heartbeat:2:{number}" for number in range(1, len(sent) + 1)
+    ]
+    assert heartbeats(cloud)[0] == {
+        "type": "metric_run_heartbeat",
+        "runId": "run-1",
+        "progress": heartbeats(cloud)[0]["progress"],
+        "ts": "2026-10-30T12:00:00Z",
+    }
+
+
+def test_heartbeats_take_the_v1_form_where_it_is_asked_for(cloud, invoke, faults, beats):
+    put_a_and_b(cloud.store)
+    faults.before("PUT", DATA, beats.wait)
+
+    invoke(record(request(schema="metrics.run.v1")), **FAST)
+
+    assert {event["schema"] for event in heartbeats(cloud)} == {"metrics.run.v1"}
+
+
+def test_each_heartbeat_extends_the_visibility_of_the_message(cloud, invoke, faults, beats):
+    put_a_and_b(cloud.store)
+    faults.before("PUT", DATA, lambda: beats.wait(3))
+
+    invoke(record(request()), WORKER_VISIBILITY_TIMEOUT_SECONDS=77, **FAST)
+
+    assert len(cloud.sqs.calls) == len(heartbeats(cloud)) >= 3
+    assert cloud.sqs.calls[0] == {
+        "QueueUrl": QUEUE_URL,
+        "ReceiptHandle": "receipt-of-message-1",
+        "VisibilityTimeout": 77,
+    }
+
+
+def test_none_is_sent_after_the_run_has_ended_and_no_thread_is_left(cloud, invoke, faults, beats):
+    put_a_and_b(cloud.store)
+    faults.before("PUT", MARKER, beats.wait)
+
+    invoke(record(request()), **FAST)
+
+    assert threads() == []
+    assert cloud.sns.events[0]["type"] == "metric_run_started"
+    assert cloud.sns.events[-1]["type"] == "metric_run_completed"
+
+
+def test_one_that_is_still_on_its_way_is_waited_for_before_the_end_is_announced(cloud, invoke, faults, beats):
+    put_a_and_b(cloud.store)
+    on_its_way = threading.Event()
+    never = threading.Event()
+
+    def slow():
+        on_its_way.set()
+        never.wait(0.005)
+
+    beats.sns_fault = slow
+    faults.before("PUT", MARKER, on_its_way.clear)
+    faults.before("PUT", MARKER, lambda: on_its_way.wait(10))
+
+    invoke(record(request()), **FAST)
+
+    assert cloud.sns.events[-1]["type"] == "metric_run_completed"
+    assert threads() == []
+
+
+def test_they_end_with_a_run_that_fails(cloud, invoke, faults, beats):
+    put_a_and_b(cloud.store)
+    faults.before("GET", "*/A/*", beats.wait)
+    faults.before("GET", "*/A/*", denied)
+
+    invoke(record(request()), **FAST)
+
+    assert threads() == []
+    assert cloud.sns.events[-1]["status"] == "FAILURE"
+
+
+def test_they_end_with_a_run_that_is_given_back(cloud, invoke, faults, beats):
+    put_a_and_b(cloud.store)
+    faults.before("GET", "*/A/*", beats.wait)
+    faults.before("GET", "*/A/*", throttled)
+
+    invoke(record(request()), **FAST)
+
+    assert threads() == []
+    assert cloud.sns.completed == []
+    assert cloud.sqs.calls[-1]["VisibilityTimeout"] <= 5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "Throttling"}}, "Publish"),
+        EndpointConnectionError(endpoint_url="https://sns"),
+        RuntimeError("anything at all"),
+    ],
+)
+def test_a_topic_that_fails_harms_neither_the_run_nor_its_visibility(cloud, invoke, faults, beats, error):
+    put_a_and_b(cloud.store)
+    beats.sns_fault = raising(error)
+    faults.before("PUT", DATA, lambda: beats.wait(3))
+
+    assert invoke(record(request()), **FAST) == {"batchItemFailures": []}
+
+    assert heartbeats(cloud) == []
+    assert len(cloud.sqs.calls) >= 3
+    assert cloud.sns.completed[0]["status"] == "SUCCESS"
+
+
+def test_a_queue_that_fails_harms_neither_the_run_nor_its_heartbeats(cloud, invoke, faults, beats):
+    put_a_and_b(cloud.store)
+    faults.before("PUT", DATA, lambda: beats.wait(3))
+    extended = cloud.sqs.before
+
+    def refuse(call):
+        extended(call)
+        raise ClientError({"Error": {"Code": "MessageNotInflight"}}, "ChangeMessageVisibility")
+
+    cloud.sqs.before = refuse
+
+    assert invoke(record(request()), **FAST) == {"batchItemFailures": []}
+
+    assert len(heartbeats(cloud)) >= 3
+    assert cloud.sqs.calls == []
+    assert cloud.sns.completed[0]["status"] == "SUCCESS"
+
+
+def test_none_is_sent_and_no_thread_begins_where_they_are_disabled(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    seen = []
+    faults.before("PUT", DATA, lambda: seen.extend([threads()]))
+
+    invoke(record(request()), WORKER_HEARTBEAT_ENABLED="false", **FAST)
+
+    assert seen == [[]]
+    assert heartbeats(cloud) == cloud.sqs.calls == []
+    assert cloud.sns.completed[0]["status"] == "SUCCESS"
+
+
+def test_a_run_that_was_committed_before_has_no_heartbeats(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    invoke(record(request()))
+    cloud.sns.messages.clear()
+    seen = []
+    faults.before("GET", "*/current/*", lambda: seen.extend([threads()]))
+
+    invoke(record(request()), **FAST)
+
+    assert seen == [[]]
+    assert [event["type"] for event in cloud.sns.events] == ["metric_run_completed"]

@@ -1,0 +1,67 @@
+"""Output that can't be written, or is not what was written: what the control plane's table will say."""
+
+import obstore
+import pytest
+
+from tests.builders import put_a_and_b, record, request
+from tests.faulty_store import CURRENT, DATA, MANIFEST, MARKER, denied, raising
+
+
+@pytest.mark.parametrize("pattern", [DATA, MANIFEST, MARKER])
+def test_output_that_may_not_be_written_is_named_by_its_key(cloud, fails, faults, pattern):
+    put_a_and_b(cloud.store)
+    faults.before("PUT", pattern, denied, times=2)
+
+    code, message = fails(request())
+
+    refused = [key for operation, key in faults.calls if operation == "PUT"]
+    assert code == "OUTPUT_WRITE_ERROR"
+    assert any(message.startswith(f"{key}: ") for key in refused)
+
+
+def test_a_marker_that_may_not_be_read_is_named(cloud, fails, faults):
+    put_a_and_b(cloud.store)
+    faults.before("GET", MARKER, denied, times=4)
+
+    code, message = fails(request())
+
+    assert code == "OUTPUT_WRITE_ERROR"
+    assert message.startswith("metrics/ratio.a_to_b/runs/run-1.ok: ")
+
+
+def test_bytes_that_are_not_those_written_are_never_published(cloud, fails, faults):
+    put_a_and_b(cloud.store)
+
+    def damage():
+        key = faults.calls[-1][1]
+        obstore.put(cloud.store, key, cloud.read(key)[:-1] + b"?")
+
+    faults.after("PUT", DATA, damage, times=2)
+
+    code, message = fails(request())
+
+    assert code == "MANIFEST_VALIDATION_ERROR"
+    assert message.startswith("metrics/ratio.a_to_b/2026-10-30T12-00-00/data/metrics.parquet: ")
+    assert faults.count("PUT", MANIFEST) == faults.count("PUT", MARKER) == faults.count("PUT", CURRENT) == 0
+
+
+def test_data_that_is_gone_when_it_is_read_back_is_never_published(cloud, fails, faults):
+    put_a_and_b(cloud.store)
+    faults.after("PUT", DATA, lambda: obstore.delete(cloud.store, faults.calls[-1][1]), times=2)
+
+    code, message = fails(request())
+
+    assert code == "MANIFEST_VALIDATION_ERROR"
+    assert "data/metrics.parquet: " in message
+
+
+def test_a_store_that_fails_tells_the_control_plane_nothing(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    for pattern in (DATA, MANIFEST, MARKER, CURRENT):
+        cloud.sns.messages.clear()
+        faults.mend()
+        faults.before("PUT", pattern, raising(TimeoutError("timed out")), times=99)
+
+        assert invoke(record(request())) == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
+
+        assert cloud.sns.completed == []

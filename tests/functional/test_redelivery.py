@@ -1,0 +1,274 @@
+"""Publication through the handler: what a message that comes again finds, and two runs of one metric."""
+
+import json
+
+import obstore
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from tests.builders import TOPIC, envelope, put_a_and_b, record, request
+from tests.faulty_store import CURRENT, DATA, MANIFEST, MARKER, denied, throttled
+
+BASE = "metrics/ratio.a_to_b/"
+CURRENT_KEY = f"{BASE}current/manifest.json"
+DONE: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
+GIVEN_BACK = {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
+
+
+@pytest.fixture(autouse=True)
+def dataset(cloud):
+    put_a_and_b(cloud.store)
+
+
+def asked_at(time, run_id="run-1", **more):
+    return record(
+        envelope(request(run_id=run_id, **more), timestamp=f"2026-10-30T{time}Z"), group="ratio.a_to_b"
+    )
+
+
+def kinds(cloud):
+    return [event["type"].removeprefix("metric_run_") for event in cloud.sns.events]
+
+
+def refuse(cloud, topic, *, times=1):
+    """SNS refuses the next events to that topic."""
+    left = [times]
+
+    def before(message):
+        if message["TopicArn"] == TOPIC.format(topic) and left[0]:
+            left[0] -= 1
+            raise ClientError({"Error": {"Code": "Throttling"}}, "Publish")
+
+    cloud.sns.before = before
+
+
+def test_a_redelivery_after_success_computes_nothing_and_announces_the_same(cloud, invoke, faults):
+    invoke(record(request()))
+    faults.calls.clear()
+    written = cloud.keys()
+
+    assert invoke(record(request(), receive_count=2)) == DONE
+
+    assert faults.count("GET", "datasets/*") == faults.count("PUT", "*") == 0
+    assert cloud.keys() == written
+    assert kinds(cloud) == ["started", "completed", "completed"]
+    first, second = cloud.sns.completed
+    assert first == second
+
+
+def test_a_redelivery_is_no_duplicate_to_the_topic(cloud, invoke):
+    invoke(record(request()))
+    invoke(record(request(), receive_count=2))
+
+    assert [message["MessageDeduplicationId"] for message in cloud.sns.messages] == [
+        "run-1:metric_run_started:1",
+        "run-1:metric_run_completed:1",
+        "run-1:metric_run_completed:2",
+    ]
+
+
+def test_a_redelivery_announces_the_same_after_the_dataset_is_gone(cloud, invoke):
+    invoke(record(request()))
+    obstore.delete(cloud.store, "datasets/fx/versions/v1/manifest.json")
+
+    invoke(record(request(), receive_count=2))
+
+    first, second = cloud.sns.completed
+    assert first == second
+
+
+def test_two_runs_of_a_metric_within_a_second_get_two_versions(cloud, invoke):
+    runs = [asked_at("11:00:00", "1"), asked_at("11:00:01", "2"), asked_at("11:00:02", "3")]
+
+    assert invoke(*runs) == DONE
+
+    assert [event["versionTs"] for event in cloud.sns.completed] == [
+        "2026-10-30T12-00-00",
+        "2026-10-30T12-00-01",
+        "2026-10-30T12-00-02",
+    ]
+    for event in cloud.sns.completed:
+        assert cloud.read_json(event["outputManifest"])["run_id"] == event["runId"]
+    assert cloud.read_json(CURRENT_KEY)["run_id"] == "3"
+
+
+def test_a_version_that_a_third_party_has_taken_is_left_alone(cloud, invoke):
+    taken = f"{BASE}2026-10-30T12-00-00/data/metrics.parquet"
+    obstore.put(cloud.store, taken, b"not ours")
+
+    invoke(record(request()))
+
+    assert cloud.sns.completed[0]["versionTs"] == "2026-10-30T12-00-01"
+    assert cloud.read(taken) == b"not ours"
+
+
+def test_an_older_request_gets_its_version_and_success_but_not_current(cloud, invoke):
+    invoke(asked_at("11:00:05", "newer"))
+
+    invoke(asked_at("11:00:00", "older"))
+
+    newer, older = cloud.sns.completed
+    assert older["status"] == "SUCCESS"
+    assert older["versionTs"] > newer["versionTs"]
+    assert cloud.read_json(older["outputManifest"])["run_id"] == "older"
+    assert cloud.read_json(CURRENT_KEY)["run_id"] == "newer"
+
+
+def test_a_redelivery_of_an_older_run_does_not_move_current_back(cloud, invoke):
+    invoke(asked_at("11:00:00", "older"))
+    invoke(asked_at("11:00:05", "newer"))
+
+    invoke(asked_at("11:00:00", "older"))
+
+    assert cloud.read_json(CURRENT_KEY)["run_id"] == "newer"
+
+
+def test_of_two_requests_of_one_time_the_later_version_is_current(cloud, invoke):
+    invoke(asked_at("11:00:00", "1"), asked_at("11:00:00", "2"))
+    invoke(asked_at("11:00:00", "1"))
+
+    assert cloud.read_json(CURRENT_KEY)["run_id"] == "2"
+
+
+def test_where_there_is_no_notification_the_time_of_sending_is_that_of_the_request(cloud, invoke):
+    invoke(record(request()))
+
+    assert cloud.read_json(CURRENT_KEY)["requested_at"] == "2026-10-30T11:59:57.000Z"
+
+
+def legacy(created_at):
+    return json.dumps({"version_ts": created_at.replace(":", "-")[:19], "created_at": created_at}).encode()
+
+
+def test_a_manifest_of_the_worker_before_this_one_is_as_old_as_its_creation(cloud, invoke):
+    older = legacy("2026-10-30T11:00:00Z")
+    obstore.put(cloud.store, CURRENT_KEY, older)
+
+    invoke(asked_at("10:59:59", "late"))
+    assert cloud.read(CURRENT_KEY) == older
+
+    invoke(asked_at("11:00:01", "new"))
+    assert cloud.read_json(CURRENT_KEY)["run_id"] == "new"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"\xff", b"{}", b'{"version_ts": "x", "requested_at": "whenever"}', b"null"]
+)
+def test_a_current_that_says_nothing_is_replaced(cloud, invoke, body):
+    obstore.put(cloud.store, CURRENT_KEY, body)
+
+    invoke(record(request()))
+
+    assert cloud.read_json(CURRENT_KEY)["run_id"] == "run-1"
+
+
+def test_without_its_start_announced_a_run_does_not_begin(cloud, invoke, faults):
+    refuse(cloud, "started")
+
+    assert invoke(record(request())) == GIVEN_BACK
+    assert cloud.sns.events == []
+    assert faults.count("GET", "datasets/*") == 0
+
+    assert invoke(record(request(), receive_count=2)) == DONE
+    assert kinds(cloud) == ["started", "completed"]
+
+
+def test_a_success_that_could_not_be_announced_is_announced_by_the_next_attempt(cloud, invoke, faults):
+    refuse(cloud, "completed")
+
+    assert invoke(record(request())) == GIVEN_BACK
+    assert cloud.read_json(CURRENT_KEY)["run_id"] == "run-1"
+    faults.calls.clear()
+
+    assert invoke(record(request(), receive_count=2)) == DONE
+    assert kinds(cloud) == ["started", "completed"]
+    assert faults.count("GET", "datasets/*") == 0
+
+
+def test_a_failure_that_could_not_be_announced_is_announced_by_the_next_attempt(cloud, invoke):
+    refuse(cloud, "completed")
+    asked = request(output={"basePath": "s3://another/"})
+
+    assert invoke(record(asked)) == GIVEN_BACK
+    assert cloud.sns.events == []
+
+    assert invoke(record(asked, receive_count=2)) == DONE
+    assert [event["status"] for event in cloud.sns.completed] == ["FAILURE"]
+
+
+def test_an_event_whose_answer_is_lost_is_announced_again_and_says_the_same(cloud, invoke):
+    publish = cloud.sns.publish
+    lost = [True]
+
+    def publish_and_lose(**message):
+        publish(**message)
+        if message["TopicArn"] == TOPIC.format("completed") and lost.pop():
+            raise ReadTimeoutError(endpoint_url="https://sns")
+
+    cloud.sns.publish = publish_and_lose
+    assert invoke(record(request())) == GIVEN_BACK
+    lost.append(False)
+
+    assert invoke(record(request(), receive_count=2)) == DONE
+
+    first, second = cloud.sns.completed
+    assert first == second
+
+
+@pytest.mark.parametrize("fault", [denied, throttled])
+def test_after_the_commit_a_run_is_never_announced_as_failed(cloud, invoke, faults, fault):
+    faults.before("PUT", CURRENT, fault, times=4)
+
+    assert invoke(record(request())) == GIVEN_BACK
+    assert cloud.sns.completed == []
+    faults.mend()
+
+    assert invoke(record(request(), receive_count=2)) == DONE
+    assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS"]
+    assert faults.count("PUT", DATA) == 1
+
+
+def test_a_failure_for_good_after_another_attempt_has_committed_announces_its_success(cloud, invoke, faults):
+    def another_attempt_commits(_):
+        cloud.sns.before = lambda _: None
+        invoke(record(request()))
+        cloud.sns.messages.clear()
+        faults.before("GET", "datasets/fx/projections/A/*", denied)
+
+    cloud.sns.before = another_attempt_commits  # at this one's started event
+
+    assert invoke(record(request())) == DONE
+
+    assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS"]
+
+
+def test_a_marker_that_can_not_be_understood_is_never_overruled(cloud, invoke, faults):
+    obstore.put(cloud.store, f"{BASE}runs/run-1.ok", b"?")
+
+    assert invoke(record(request())) == GIVEN_BACK
+
+    assert cloud.sns.events == []
+    assert faults.count("PUT", "*") == 0
+
+
+def test_a_success_whose_manifest_is_gone_is_not_announced(cloud, invoke, faults):
+    faults.before("PUT", CURRENT, throttled, times=4)
+    invoke(record(request()))
+    faults.mend()
+    (manifest,) = [key for key in cloud.keys(BASE) if key.endswith("manifest.json")]
+    obstore.delete(cloud.store, manifest)
+
+    assert invoke(record(request(), receive_count=2)) == GIVEN_BACK
+    assert cloud.sns.completed == []
+
+
+def test_a_run_that_is_computed_again_after_a_crash_has_one_marker_and_one_event(cloud, invoke, faults):
+    faults.before("PUT", MANIFEST, throttled, times=4)
+    assert invoke(record(request())) == GIVEN_BACK
+
+    assert invoke(record(request(), receive_count=2)) == DONE
+
+    (completed,) = cloud.sns.completed
+    assert completed["versionTs"] == "2026-10-30T12-00-01"
+    assert cloud.read_json(f"{BASE}runs/run-1.ok")["version_ts"] == completed["versionTs"]
+    assert faults.count("PUT", MARKER) == 1

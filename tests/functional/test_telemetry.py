@@ -1,0 +1,282 @@
+"""What operators see of a batch: log lines in JSON and EMF blobs, through the real handler."""
+
+import io
+import json
+import threading
+
+import obstore
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from metrics_worker import pipeline
+from metrics_worker.telemetry import logger
+from tests.builders import day, put_a_and_b, put_dataset, ratio, record, request, rows, series
+from tests.faulty_store import MARKER, raising, throttled
+
+UNITS = {
+    "metric_runs_started_total": "Count",
+    "metric_runs_succeeded_total": "Count",
+    "metric_runs_failed_total": "Count",
+    "metric_run_duration_seconds": "Seconds",
+    "s3_read_mb": "Megabytes",
+    "s3_write_mb": "Megabytes",
+}
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """`lines()`: what was logged, parsed; each line must be JSON."""
+    stream = io.StringIO()
+    (handler,) = logger.handlers
+    monkeypatch.setattr(handler, "stream", stream)
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def blobs(capsys, lines):  # noqa: ARG001 - it keeps the log lines out of what capsys reads
+    """`blobs()`: the EMF blobs that were written, but for the one of a cold start."""
+    return lambda: [
+        blob for line in capsys.readouterr().out.splitlines() if "ColdStart" not in (blob := json.loads(line))
+    ]
+
+
+@pytest.fixture(autouse=True)
+def dataset(cloud):
+    put_a_and_b(cloud.store)
+
+
+def bad(run_id="bad", metric="m.bad", code="ZZ"):
+    return record(request(ratio(series(code), series("B")), run_id=run_id, metric=metric), message_id=run_id)
+
+
+def good(run_id="good", metric="m.good"):
+    return record(request(run_id=run_id, metric=metric), message_id=run_id)
+
+
+def closing(lines):
+    return {line["run_id"]: line for line in lines() if line.get("event_type") == "metric_run_closed"}
+
+
+def counts(blobs, name):
+    """All values of a metric, in order."""
+    found = []
+    for blob in blobs:
+        value = blob.get(name, [])
+        found += value if isinstance(value, list) else [value]
+    return found
+
+
+def test_a_run_closes_with_one_line_that_says_all_of_it(invoke, lines):
+    invoke(good())
+
+    (line,) = [line for line in lines() if line.get("event_type") == "metric_run_closed"]
+    assert line["level"] == "INFO"
+    assert line["message"] == "run succeeded"
+    assert line["service"] == "metrics-worker"
+    assert line["function_request_id"] == "request-1"
+    expected = {
+        "run_id": "good",
+        "metric_code": "m.good",
+        "attempt": 1,
+        "outcome": "SUCCESS",
+        "started": True,
+        "version_ts": "2026-10-30T12-00-00",
+        "row_count": 10,
+        "rolled_forward": False,
+        "moved_current": True,
+    }
+    assert {name: line[name] for name in expected} == expected
+    assert line["stages"].keys() == {
+        "marker",
+        "started",
+        "read",
+        "evaluate",
+        "commit",
+        "current",
+        "completed",
+    }
+    assert all(isinstance(seconds, float) for seconds in line["stages"].values())
+    assert line["seconds"] >= max(line["stages"].values())
+    assert line["traffic"]["puts"] == 4
+    assert [(found["series_code"], found["observations"]) for found in line["inputs"]] == [
+        ("A", 10),
+        ("B", 10),
+    ]
+
+
+def test_a_failed_run_closes_with_its_error(invoke, lines):
+    invoke(bad())
+
+    line = closing(lines)["bad"]
+    assert (line["level"], line["message"], line["outcome"]) == ("WARNING", "run failed", "FAILURE")
+    assert line["error_code"] == "INPUT_READ_ERROR"
+    assert line["error"].startswith("Failed to read input series: ZZ")
+
+
+def test_a_run_that_is_given_back_closes_with_the_reason(invoke, lines, faults):
+    faults.before("GET", MARKER, throttled)
+
+    invoke(good())
+
+    line = closing(lines)["good"]
+    assert (line["level"], line["message"], line["outcome"]) == ("WARNING", "run given back", "RETURNED")
+    assert line["error_code"] == "StoreUnavailable"
+    assert "runs/good.ok" in line["error"]
+
+
+def test_a_defect_leaves_its_traceback_in_the_log_and_there_alone(cloud, invoke, lines, monkeypatch):
+    monkeypatch.setattr(pipeline, "evaluate", lambda *_: raising(ZeroDivisionError("by 0"))())
+
+    invoke(good())
+
+    line = closing(lines)["good"]
+    assert (line["level"], line["error_code"]) == ("ERROR", "INTERNAL_ERROR")
+    assert "ZeroDivisionError: by 0" in line["exception"]
+    assert "Traceback" in line["exception"]
+    assert not any("Traceback" in message["Message"] for message in cloud.sns.messages)
+
+
+def test_an_empty_version_is_warned_of(cloud, invoke, lines):
+    apart = {"A/x.parquet": rows("A", [day(1)], [1.0]), "B/x.parquet": rows("B", [day(2)], [1.0])}
+    put_dataset(cloud.store, apart)
+
+    invoke(good())
+
+    (warning,) = [line for line in lines() if "empty version" in line["message"]]
+    assert warning["level"] == "WARNING"
+    assert warning["run_id"] == "good"
+    assert warning["version_ts"] == "2026-10-30T12-00-00"
+
+
+def test_no_line_bears_the_key_of_another_run(invoke, lines, faults):
+    faults.before("GET", "*/runs/second.ok", throttled)
+
+    invoke(good("first", "m.1"), record("poison", message_id="poison"), good("second", "m.2"), bad("third"))
+
+    assert closing(lines).keys() == {"first", "second", "third"}
+    unanswerable = [line for line in lines() if line.get("message_id") == "poison"]
+    assert len(unanswerable) == 1
+    assert not {"run_id", "metric_code"} & unanswerable[0].keys()
+    assert {line["metric_code"] for line in lines() if line.get("run_id") == "second"} == {"m.2"}
+
+
+def test_a_message_that_is_given_back_is_logged_with_its_reason(invoke, lines):
+    invoke(record("poison", message_id="poison"))
+
+    (line,) = [line for line in lines() if line.get("message_id") == "poison"]
+    assert line["level"] == "WARNING"
+    assert "not JSON" in line["reason"]
+
+
+def test_heartbeats_that_fail_are_counted_in_the_closing_line(cloud, invoke, lines, faults):
+    failed = threading.Event()
+
+    def refuse(message):
+        if "heartbeat" in message["TopicArn"]:
+            failed.set()
+            raise RuntimeError("no such topic")
+
+    cloud.sns.before = refuse
+    faults.before("PUT", MARKER, lambda: failed.wait(10))
+
+    invoke(good(), WORKER_HEARTBEAT_INTERVAL_SECONDS=0.001)
+
+    line = closing(lines)["good"]
+    assert line["heartbeats_failed"] >= 1
+    assert line["heartbeat_error"] == "RuntimeError: no such topic"
+
+
+def test_a_batch_writes_one_blob_with_these_names_units_and_one_dimension(cloud, invoke, blobs):
+    invoke(good())
+
+    (blob,) = blobs()
+    (directive,) = blob["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "MetricsWorker"
+    assert directive["Dimensions"] == [["service"]]
+    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == {
+        name: unit for name, unit in UNITS.items() if name != "metric_runs_failed_total"
+    }
+    assert blob.keys() == {"_aws", "service", *UNITS} - {"metric_runs_failed_total"}
+    assert blob["service"] == "metrics-worker"
+    assert blob["metric_runs_started_total"] == blob["metric_runs_succeeded_total"] == [1.0]
+    written = sum(len(cloud.read(key)) for key in cloud.keys("metrics/"))
+    assert blob["s3_write_mb"] == pytest.approx([written / 1e6])
+    inputs = sum(len(cloud.read(key)) for key in cloud.keys("datasets/"))
+    read_back = sum(len(cloud.read(key)) for key in cloud.keys("metrics/") if "/2026-" in key)
+    assert blob["s3_read_mb"] == pytest.approx([(inputs + read_back) / 1e6])
+    assert blob["metric_run_duration_seconds"][0] > 0
+
+
+def test_a_failed_run_is_counted_by_its_error_code_and_nothing_else_is(invoke, blobs):
+    invoke(bad("1"), good(), bad("2", "m.2"))
+
+    *failed, batch = blobs()
+    for blob in failed:
+        (directive,) = blob["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "MetricsWorker"
+        assert [set(dimensions) for dimensions in directive["Dimensions"]] == [{"service", "error_code"}]
+        assert [metric["Name"] for metric in directive["Metrics"]] == ["metric_runs_failed_total"]
+        assert [metric["Unit"] for metric in directive["Metrics"]] == ["Count"]
+        assert blob["error_code"] == "INPUT_READ_ERROR"
+        assert blob["service"] == "metrics-worker"
+    assert counts(failed, "metric_runs_failed_total") == [1.0, 1.0]
+    assert batch["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+    assert batch["metric_runs_started_total"] == [1.0] * 3
+    assert batch["metric_runs_succeeded_total"] == [1.0]
+    assert len(batch["metric_run_duration_seconds"]) == 3
+
+
+def test_no_blob_bears_a_metric_code_or_a_run_id(invoke, blobs):
+    invoke(good("run-of-a-kind", "a.rare.metric"), bad("run-2", "another.metric"))
+
+    assert not any(name in json.dumps(blobs()) for name in ("rare", "another.metric", "of-a-kind", "run-2"))
+
+
+def test_a_run_that_is_given_back_is_counted_neither_as_failed_nor_as_succeeded(invoke, blobs, faults):
+    faults.before("GET", "datasets/fx/projections/A/*", throttled)
+
+    invoke(good())
+
+    written = blobs()
+    assert counts(written, "metric_runs_started_total") == [1.0]
+    assert counts(written, "metric_runs_failed_total") == counts(written, "metric_runs_succeeded_total") == []
+
+
+def test_a_run_that_rolls_forward_is_not_counted_as_started_again(invoke, blobs):
+    invoke(good())
+    blobs()
+
+    invoke(good())
+
+    written = blobs()
+    assert counts(written, "metric_runs_started_total") == []
+    assert counts(written, "metric_runs_succeeded_total") == [1.0]
+
+
+def test_a_failure_that_could_not_be_announced_is_not_counted_yet(cloud, invoke, blobs, lines):
+    def refuse(message):
+        if "completed" in message["TopicArn"]:
+            raise EndpointConnectionError(endpoint_url="https://sns")
+
+    cloud.sns.before = refuse
+
+    invoke(bad())
+
+    assert counts(blobs(), "metric_runs_failed_total") == []
+    assert closing(lines)["bad"]["outcome"] == "RETURNED"
+
+
+def test_a_batch_without_a_run_writes_no_metrics(invoke, blobs):
+    invoke(record("poison"))
+
+    assert blobs() == []
+
+
+def test_metrics_of_one_invocation_do_not_reach_the_next(cloud, invoke, blobs):
+    invoke(good("1"), good("2"))
+    blobs()
+    obstore.delete(cloud.store, cloud.keys("metrics/"))
+
+    invoke(good("3"))
+
+    assert counts(blobs(), "metric_runs_succeeded_total") == [1.0]

@@ -1,0 +1,111 @@
+"""The error tree: a class a remedy, a code on the wire, and a message that names the culprit."""
+
+import re
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+from metrics_worker import errors
+from metrics_worker.errors import (
+    InputReadError,
+    InternalError,
+    MetricsWorkerError,
+    PermanentError,
+    StoreRefusal,
+    TransientError,
+    UnanswerableError,
+    as_permanent,
+    first_problem,
+)
+
+CODES = {
+    "ConfigError": "CONFIG_ERROR",
+    "ExpressionError": "EXPRESSION_EVAL_ERROR",
+    "InputReadError": "INPUT_READ_ERROR",
+    "OutputWriteError": "OUTPUT_WRITE_ERROR",
+    "ManifestValidationError": "MANIFEST_VALIDATION_ERROR",
+    "InternalError": "INTERNAL_ERROR",
+}
+
+
+def tree(kind=MetricsWorkerError):
+    yield kind
+    for child in kind.__subclasses__():
+        yield from tree(child)
+
+
+def test_each_permanent_error_has_its_code():
+    assert {kind.__name__: kind.code for kind in PermanentError.__subclasses__()} == CODES
+
+
+def test_the_tree_is_drawn_whole_in_the_docstring():
+    drawn = re.findall(r"[A-Z]\w+", errors.__doc__.partition("The wire")[0])
+    for kind in tree():
+        assert kind.__name__ in drawn
+
+
+def test_every_error_says_what_it_means():
+    assert all(kind.__doc__ for kind in tree())
+
+
+def test_no_error_has_two_remedies():
+    remedies = (PermanentError, TransientError, UnanswerableError, StoreRefusal)
+    for kind in tree():
+        if kind is not MetricsWorkerError:
+            assert sum(issubclass(kind, remedy) for remedy in remedies) == 1
+
+
+def test_a_message_is_a_subject_and_its_problem():
+    error = InputReadError("datasets/fx/m.json", "there is no such object")
+    assert (error.subject, error.problem) == ("datasets/fx/m.json", "there is no such object")
+    assert error.message == "datasets/fx/m.json: there is no such object"
+    assert str(error) == "INPUT_READ_ERROR: datasets/fx/m.json: there is no such object"
+
+
+def test_the_error_of_a_series_reads_as_the_control_plane_knows_it():
+    error = InputReadError.of_series("X", "no observation")
+    assert str(error) == "INPUT_READ_ERROR: Failed to read input series: X: no observation"
+
+
+def test_an_error_of_ours_stays_what_it_is():
+    error = InputReadError("a", "b")
+    assert as_permanent(error) is error
+
+
+def test_a_defect_becomes_an_internal_error_that_tells_no_secret():
+    error = as_permanent(KeyError("password=hunter2"))
+    assert isinstance(error, InternalError)
+    assert str(error).startswith("INTERNAL_ERROR: KeyError: ")
+    assert "hunter2" not in str(error)
+
+
+class _Model(BaseModel):
+    name: str = Field(max_length=3)
+    parts: list[int] = []
+    more: dict[str, Any] = {}
+
+
+def problem_of(value, path="root"):
+    with pytest.raises(ValidationError) as raised:
+        _Model.model_validate(value, strict=True)
+    return first_problem(raised.value.errors(include_url=False), path)
+
+
+def test_a_problem_has_the_json_path_of_its_culprit():
+    assert problem_of({"name": "a", "parts": [1, "x"]})[0] == "root.parts[1]"
+    assert problem_of({"name": "a", "parts": [1, "x"]}, "")[0] == "parts[1]"
+
+
+def test_a_problem_shows_what_was_found():
+    assert problem_of({"name": 7})[1].endswith(", found 7")
+    assert problem_of({"name": None})[1].endswith(", found None")
+    assert problem_of({})[1] == "Field required"
+
+
+def test_what_was_found_is_cut_short():
+    assert len(problem_of({"name": "x" * 10_000})[1]) < 200
+
+
+def test_other_problems_are_counted():
+    assert problem_of({"name": 7, "parts": ["x", "y"]})[1].endswith("(and 2 more)")

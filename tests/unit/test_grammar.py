@@ -1,0 +1,259 @@
+"""The grammar: what is an expression, and which path is at fault where it is none."""
+
+import math
+from typing import Any
+
+import pytest
+
+from metrics_worker.errors import ExpressionError
+from metrics_worker.expression.grammar import (
+    MAX_DEPTH,
+    MAX_NODES,
+    MAX_SERIES_CODE,
+    MAX_WINDOW,
+    Composite,
+    SeriesMath,
+    SeriesRef,
+    WindowOp,
+    children,
+    dump,
+    expression_type,
+    parse,
+    series_codes,
+)
+from tests.builders import ratio
+
+
+def series(code: Any) -> dict[str, Any]:
+    return {"series_code": code}
+
+
+def window(op: str, node: Any, length: Any) -> dict[str, Any]:
+    return {"op": op, "series": node, "window": length}
+
+
+A, B = series("A"), series("B")
+
+
+def composite(op, *operands):
+    return {"op": op, "operands": list(operands)}
+
+
+def chain(depth):
+    """An expression so many nodes deep."""
+    node = A
+    for _ in range(depth - 1):
+        node = window("sma", node, 2)
+    return node
+
+
+def wide(nodes):
+    """A composite that makes so many nodes, itself among them."""
+    return composite("sum", *[A] * (nodes - 1))
+
+
+def test_a_series():
+    assert parse(A) == SeriesRef(series_code="A")
+    assert parse({"seriesCode": "A"}) == SeriesRef(series_code="A")
+
+
+@pytest.mark.parametrize("op", ["add", "subtract", "multiply", "ratio"])
+def test_series_math(op):
+    node = parse({"op": op, "left": A, "right": B, "scale": 100})
+    assert node == SeriesMath(op=op, left=parse(A), right=parse(B), scale=100.0)
+    assert expression_type(node) == "series_math"
+
+
+@pytest.mark.parametrize("op", ["sma", "ema", "sum", "max", "min", "lag"])
+def test_window_op(op):
+    node = parse(window(op, A, 14))
+    assert node == WindowOp(op=op, series=parse(A), window=14)
+    assert expression_type(node) == "window_op"
+
+
+@pytest.mark.parametrize("op", ["sum", "avg", "max", "min"])
+def test_composite(op):
+    node = parse(composite(op, A, B, A))
+    assert node == Composite(op=op, operands=(parse(A), parse(B), parse(A)))
+    assert expression_type(node) == "composite"
+
+
+@pytest.mark.parametrize("op", ["sum", "max", "min"])
+def test_an_op_of_two_families_is_told_apart_by_shape(op):
+    assert expression_type(parse(window(op, A, 2))) == "window_op"
+    assert expression_type(parse(composite(op, A, B))) == "composite"
+
+
+@pytest.mark.parametrize("scale", [1, 1.0, None])
+def test_a_scale_of_one_is_the_default(scale):
+    assert parse(ratio(A, B, scale=scale)) == parse(ratio(A, B))
+
+
+@pytest.mark.parametrize("scale", [0, -1, 1e-300, 1e308, 2**1022])
+def test_a_scale_is_any_finite_number(scale):
+    assert dump(parse(ratio(A, B, scale=scale)))["scale"] == scale
+
+
+@pytest.mark.parametrize("length", [1, 14.0, MAX_WINDOW])
+def test_a_window_is_a_whole_number_however_it_is_written(length):
+    assert dump(parse(window("sma", A, length)))["window"] == length
+
+
+def test_series_codes_are_named_once_in_order_of_appearance():
+    node = parse(ratio(composite("sum", B, window("lag", A, 1), B), composite("max", series("C"), A)))
+    assert series_codes(node) == ("B", "A", "C")
+
+
+def test_children_are_the_nodes_directly_below():
+    a, b = parse(A), parse(B)
+    assert children(a) == ()
+    assert children(parse(ratio(A, B))) == (a, b)
+    assert children(parse(window("sma", A, 2))) == (a,)
+    assert children(parse(composite("sum", B, A))) == (b, a)
+
+
+def test_nodes_can_be_keys_and_not_be_changed():
+    node = SeriesRef(series_code="A")
+    assert {node: 1}[SeriesRef(series_code="A")] == 1
+    with pytest.raises(ValueError, match="frozen"):
+        node.series_code = "B"  # type: ignore[misc]
+
+
+# Bounds
+
+
+def test_nodes_nest_to_a_depth_of_32():
+    assert parse(chain(MAX_DEPTH)) == parse(dump(parse(chain(MAX_DEPTH))))
+
+
+def test_a_depth_of_33_is_too_much_and_the_message_says_where():
+    with pytest.raises(ExpressionError) as raised:
+        parse(chain(MAX_DEPTH + 1))
+    assert raised.value.subject == "expressionJson" + ".series" * MAX_DEPTH
+    assert "32" in raised.value.problem
+
+
+@pytest.mark.parametrize("link", ["left", "right", "operands"])
+def test_depth_is_counted_along_every_kind_of_node(link):
+    node = A
+    for _ in range(MAX_DEPTH):
+        node = composite("sum", A, node) if link == "operands" else {**ratio(A, A), link: node}
+    with pytest.raises(ExpressionError, match="nested more than 32 nodes deep"):
+        parse(node)
+
+
+def test_an_expression_has_512_nodes():
+    assert len(children(parse(wide(MAX_NODES)))) == MAX_NODES - 1
+
+
+def test_513_nodes_are_too_many():
+    with pytest.raises(ExpressionError, match=r"^EXPRESSION_EVAL_ERROR: expressionJson: more than 512 nodes"):
+        parse(wide(MAX_NODES + 1))
+
+
+def test_a_tree_of_any_size_is_refused_without_recursion():
+    node = A
+    for _ in range(100_000):
+        node = {"op": "sma", "series": node, "window": 1}
+    with pytest.raises(ExpressionError, match=r"nested more than 32"):
+        parse(node)
+    while node is not A:  # taken apart by hand: freeing it at once recurses as deep as it nests
+        node = node["series"]
+
+
+# What is none
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        (None, ""),
+        (7, ""),
+        ("A", ""),
+        ([], ""),
+        ({}, ""),
+        ({"op": "sma"}, ""),
+        ({"scale": 1}, ""),
+        (series(""), ".series_code"),
+        (series(None), ".series_code"),
+        (series(7), ".series_code"),
+        ({"seriesCode": ""}, ".seriesCode"),
+        (series("x" * (MAX_SERIES_CODE + 1)), ".series_code"),
+        (series("A/B"), ".series_code"),
+        (series(".."), ".series_code"),
+        (series("."), ".series_code"),
+        (series(" A"), ".series_code"),
+        (series("A\n"), ".series_code"),
+        (series("\ud800"), ".series_code"),
+        ({**A, "op": "sma"}, ".op"),
+        ({**A, "seriesCode": "A"}, ".seriesCode"),
+        ({**A, "window": 3}, ".window"),
+        ({"op": "ratio", "left": A}, ".right"),
+        ({"op": "ratio", "right": A}, ".left"),
+        ({"left": A, "right": B}, ".op"),
+        ({"op": "divide", "left": A, "right": B}, ".op"),
+        ({"op": "RATIO", "left": A, "right": B}, ".op"),
+        ({"op": "sma", "left": A, "right": B}, ".op"),
+        ({"op": None, "left": A, "right": B}, ".op"),
+        (ratio(A, B, window=3), ".window"),
+        (ratio(A, B, Scale=3), ".Scale"),
+        (ratio(A, B, scale="1"), ".scale"),
+        (ratio(A, B, scale=True), ".scale"),
+        (ratio(A, B, scale=math.nan), ".scale"),
+        (ratio(A, B, scale=math.inf), ".scale"),
+        (ratio(A, B, scale=10**400), ".scale"),
+        (ratio(A, B, scale=-(10**400)), ".scale"),
+        (ratio(A, "B"), ".right"),
+        (ratio(None, B), ".left"),
+        (ratio([A], B), ".left"),
+        (window("sma", A, 0), ".window"),
+        (window("sma", A, -1), ".window"),
+        (window("sma", A, 1.5), ".window"),
+        (window("sma", A, "3"), ".window"),
+        (window("sma", A, True), ".window"),  # noqa: FBT003 - a JSON value
+        (window("sma", A, None), ".window"),
+        (window("sma", A, math.inf), ".window"),
+        (window("sma", A, math.nan), ".window"),
+        (window("sma", A, MAX_WINDOW + 1), ".window"),
+        (window("sma", A, 10**400), ".window"),
+        ({"op": "sma", "series": A}, ".window"),
+        ({"op": "sma", "window": 3}, ".series"),
+        ({"series": A, "window": 3}, ".op"),
+        (window("avg", A, 3), ".op"),
+        (window("sma", "A", 3), ".series"),
+        ({**window("sma", A, 3), "scale": 1}, ".scale"),
+        (composite("sum"), ".operands"),
+        (composite("sum", A), ".operands"),
+        ({"op": "sum", "operands": None}, ".operands"),
+        ({"op": "sum", "operands": {"0": A, "1": B}}, ".operands"),
+        ({"op": "sum", "operands": "AB"}, ".operands"),
+        ({"operands": [A, B]}, ".op"),
+        (composite("sma", A, B), ".op"),
+        (composite("sum", A, None), ".operands[1]"),
+        (composite("sum", A, {"op": "x"}), ".operands[1]"),
+        ({**composite("sum", A, B), "scale": 2}, ".scale"),
+        (
+            ratio(A, composite("avg", B, window("ema", ratio(A, {"code": "B"}), 3))),
+            ".right.operands[1].series.right",
+        ),
+    ],
+)
+def test_the_path_of_the_culprit_is_named(value, path):
+    with pytest.raises(ExpressionError) as raised:
+        parse(value)
+    assert raised.value.subject == "expressionJson" + path
+    assert raised.value.code == "EXPRESSION_EVAL_ERROR"
+    assert raised.value.problem
+
+
+def test_what_was_found_is_shown_and_not_at_length():
+    with pytest.raises(ExpressionError, match=r"found 'divide'$"):
+        parse({"op": "divide", "left": A, "right": B})
+    with pytest.raises(ExpressionError) as raised:
+        parse({"op": "x" * 5000, "left": A, "right": B})
+    assert len(raised.value.message) < 300
+
+
+def test_more_problems_than_one_are_counted():
+    with pytest.raises(ExpressionError, match=r"\(and 1 more\)$"):
+        parse({"op": "divide", "left": A, "right": B, "colour": 1})

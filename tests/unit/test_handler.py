@@ -1,0 +1,51 @@
+import inspect
+import os
+import subprocess
+import sys
+
+import pytest
+
+from metrics_worker import handler
+from tests.builders import ENVIRONMENT, record, request
+from tests.faulty_store import MARKER, Faults, throttled
+
+
+def import_handler(environment):
+    code = "import metrics_worker.handler"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**clean, **environment, "PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "culprit"),
+    [
+        ({**ENVIRONMENT, "AWS_S3_BUCKET": ""}, "AWS_S3_BUCKET"),
+        ({**ENVIRONMENT, "OUTPUT_COMPRESSION": "zip"}, "OUTPUT_COMPRESSION"),
+    ],
+)
+def test_a_function_with_a_setting_missing_or_bad_does_not_start_and_says_which(environment, culprit):
+    started = import_handler(environment)
+
+    assert started.returncode != 0
+    last = started.stderr.strip().splitlines()[-1]
+    assert f"CONFIG_ERROR: {culprit}: " in last
+
+
+def test_it_stays_under_a_hundred_lines():
+    assert len(inspect.getsource(handler).splitlines()) < 100
+
+
+def test_a_record_without_a_receive_count_is_in_its_first_attempt(cloud, invoke, monkeypatch):
+    Faults.install(monkeypatch).before("GET", MARKER, throttled)
+    sent = record(request())
+    sent["attributes"]["ApproximateReceiveCount"] = ""
+
+    assert invoke(sent) == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
+
+    assert cloud.sqs.calls[0]["VisibilityTimeout"] <= 5

@@ -1,0 +1,140 @@
+import threading
+
+import pytest
+
+from metrics_worker.heartbeat import Heartbeat
+
+
+class Beats:
+    """What was beaten, to wait for; `fault` is raised by each beat."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.beats: list[tuple[int, float]] = []
+        self._fault = fault
+        self._come = threading.Semaphore(0)
+
+    def __call__(self, number: int, progress: float) -> None:
+        self.beats.append((number, progress))
+        self._come.release()
+        if self._fault:
+            raise self._fault
+
+    def wait(self, count: int = 1) -> None:
+        for _ in range(count):
+            assert self._come.acquire(timeout=10)
+
+
+def test_it_beats_with_a_running_number_from_1():
+    beats = Beats()
+
+    with Heartbeat(beats, 0.001):
+        beats.wait(3)
+
+    assert [number for number, _ in beats.beats] == list(range(1, len(beats.beats) + 1))
+
+
+def test_the_first_beat_comes_after_an_interval():
+    beats = Beats()
+
+    with Heartbeat(beats, 3600):
+        pass
+
+    assert beats.beats == []
+
+
+def test_progress_is_told_as_it_was_last_and_never_falls():
+    beats = Beats()
+
+    with Heartbeat(beats, 0.001) as heartbeat:
+        beats.wait()
+        heartbeat.advance(0.6)
+        heartbeat.advance(0.2)
+        beats.wait(2)
+
+    assert beats.beats[0] == (1, 0.0)
+    assert beats.beats[-1][1] == 0.6
+
+
+def test_progress_is_at_most_1():
+    beats = Beats()
+
+    with Heartbeat(beats, 0.001) as heartbeat:
+        heartbeat.advance(1.0000001)
+        beats.wait(2)
+
+    assert beats.beats[-1][1] == 1.0
+
+
+def test_without_an_interval_it_does_nothing():
+    beats = Beats()
+    before = threading.active_count()
+
+    with Heartbeat(beats, None) as heartbeat:
+        heartbeat.advance(0.5)
+        assert threading.active_count() == before
+
+    assert (beats.beats, heartbeat.sent, heartbeat.failed) == ([], 0, 0)
+
+
+def test_a_beat_that_fails_is_counted_and_the_next_comes():
+    beats = Beats(ValueError("no topic"))
+
+    with Heartbeat(beats, 0.001) as heartbeat:
+        beats.wait(2)
+
+    assert heartbeat.sent == 0
+    assert heartbeat.failed == len(beats.beats) >= 2
+    assert heartbeat.last_error == "ValueError: no topic"
+
+
+def test_after_the_end_nothing_beats_and_no_thread_is_left():
+    beats = Beats()
+    before = threading.active_count()
+
+    with Heartbeat(beats, 0.001) as heartbeat:
+        beats.wait(2)
+
+    assert threading.active_count() == before
+    assert heartbeat.sent == len(beats.beats)
+
+
+def test_the_end_waits_for_a_beat_that_is_under_way():
+    under_way, may_end, ended = threading.Event(), threading.Event(), []
+
+    def beat(_: int, __: float) -> None:
+        under_way.set()
+        may_end.wait(0.005)
+        ended.append(True)
+
+    with Heartbeat(beat, 0.001):
+        assert under_way.wait(10)
+
+    assert ended
+
+
+def test_what_fails_the_run_passes_through_and_ends_the_thread():
+    beats = Beats()
+    before = threading.active_count()
+
+    def run():
+        with Heartbeat(beats, 0.001):
+            beats.wait()
+            raise KeyError("of the run")
+
+    with pytest.raises(KeyError, match="of the run"):
+        run()
+
+    assert threading.active_count() == before
+
+
+def test_a_process_that_has_no_thread_to_spare_runs_without(monkeypatch):
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    with Heartbeat(Beats(), 0.001) as heartbeat:
+        heartbeat.advance(0.5)
+
+    assert heartbeat.failed == 1
+    assert heartbeat.last_error == "RuntimeError: can't start new thread"

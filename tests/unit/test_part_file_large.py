@@ -1,0 +1,76 @@
+"""A part file larger than one request brings: of it, only what the series needs is read."""
+
+import numpy as np
+import obstore
+import pyarrow as pa
+import pytest
+from obstore.store import MemoryStore
+
+from metrics_worker.errors import InputReadError
+from metrics_worker.part_file import read_part_file, to_series
+from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
+from tests.builders import BUCKET, parquet
+
+KEY = "datasets/fx/projections/A/data.parquet"
+
+
+def large_file(store, *, dictionary=False):
+    """Puts two series of ten row groups each, larger than one request brings; A's values, and the bytes."""
+    count = 200_000
+    noise = np.random.default_rng(7).normal(size=2 * count)
+    times = (
+        np.concatenate([np.arange(count), np.arange(count)]).astype("datetime64[s]").astype("datetime64[ns]")
+    )
+    codes = pa.array(["A"] * count + ["A_B"] * count)
+    table = pa.table(
+        {
+            "obs_time": times,
+            "internal_series_code": codes.dictionary_encode() if dictionary else codes,
+            "value": noise,
+            "collection_date": np.random.default_rng(8).integers(0, 2**60, 2 * count),
+        }
+    )
+    body = parquet(table, row_group_size=count // 10)
+    assert len(body) > 2 * WHOLE_BYTES
+    obstore.put(store, KEY, body, use_multipart=False)
+    return noise[:count], body
+
+
+def read_large(codes, *, dictionary=False):
+    """The large file, its A, and how many bytes and GETs came on top of its tail."""
+    bucket = Bucket(MemoryStore(), BUCKET)
+    values, body = large_file(bucket.store, dictionary=dictionary)
+    found: list[StoredObject] = []
+    bucket.get_many([KEY], found.append)
+    assert (bucket.traffic.gets, bucket.traffic.bytes_read) == (1, WHOLE_BYTES)
+    table = read_part_file(found[0], bucket, codes)
+    assert np.array_equal(to_series([(KEY, table)], "A").series.values, values)
+    return table, (bucket.traffic.bytes_read - WHOLE_BYTES) / len(body), bucket.traffic.gets - 1
+
+
+def test_of_a_large_file_only_the_row_groups_and_columns_of_the_series_are_read():
+    table, part, gets = read_large(["A"])
+    assert table.num_rows == 200_000
+    assert part < 0.5, "of its bytes: half are another series', and half of those another column's"
+    assert gets <= 10 * 3, "a row group's columns by a request each, at most"
+
+
+def test_series_of_a_large_file_are_told_apart_however_their_code_is_encoded():
+    table, _, _ = read_large(["A", "Z"], dictionary=True)
+    assert table.num_rows == 200_000
+    assert table.schema.field("internal_series_code").type == pa.string()
+
+
+def test_of_a_large_file_of_one_series_every_row_group_is_read():
+    table, part, _ = read_large(None)
+    assert table.num_rows == 400_000
+    assert part < 1
+
+
+def test_a_large_file_that_is_not_parquet_is_said_to_be_unreadable():
+    bucket = Bucket(MemoryStore(), BUCKET)
+    obstore.put(bucket.store, KEY, b"x" * (WHOLE_BYTES + 1), use_multipart=False)
+    found: list[StoredObject] = []
+    bucket.get_many([KEY], found.append)
+    with pytest.raises(InputReadError, match=f"{KEY}: not readable as Parquet"):
+        read_part_file(found[0], bucket, ["A"])

@@ -1,0 +1,178 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import obstore
+import pytest
+
+from metrics_worker.contract import Run
+from metrics_worker.errors import CommittedRunError, OutOfTime, OutputWriteError, StoreUnavailable
+from metrics_worker.publication import MAX_VERSION_TRIES, Draft, commit, find_marker, move_current
+from metrics_worker.records import Keys, Marker
+from metrics_worker.series import Series
+from tests.builders import NOW
+from tests.faulty_store import CURRENT, DATA, MARKER, Faults, denied
+
+KEYS = Keys("metrics/m/")
+
+
+def run_of(run_id="run-1", requested_at=NOW):
+    return Run(run_id, "m", v1=False, requested_at=requested_at, event={})
+
+
+def draft_of(run=None, values=(1.0, 2.0)):
+    series = Series(np.arange(len(values), dtype=np.int64), np.array(values, dtype=np.float64))
+    return Draft(run or run_of(), KEYS, series, {"series_code": "A"}, [], "snappy")
+
+
+def no_checkpoint():
+    """There is time."""
+
+
+def publish(cloud, run=None, now=NOW):
+    marker = commit(cloud.bucket, draft_of(run), lambda: now, no_checkpoint)
+    return marker, move_current(cloud.bucket, KEYS, marker)
+
+
+@pytest.fixture
+def faults(monkeypatch):
+    return Faults.install(monkeypatch)
+
+
+def test_what_is_committed_is_found(cloud):
+    assert find_marker(cloud.bucket, KEYS, run_of()) is None
+
+    marker = commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
+
+    assert find_marker(cloud.bucket, KEYS, run_of()) == marker
+    assert find_marker(cloud.bucket, KEYS, run_of("another")) is None
+
+
+def test_the_commit_record_is_written_after_all_that_it_names(cloud, faults):
+    commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
+
+    assert [key for operation, key in faults.calls if operation == "PUT"] == [
+        "metrics/m/2026-10-30T12-00-00/data/metrics.parquet",
+        "metrics/m/2026-10-30T12-00-00/manifest.json",
+        "metrics/m/runs/run-1.ok",
+    ]
+
+
+@pytest.mark.parametrize("allowed", range(3))
+def test_time_is_checked_before_each_write(cloud, faults, allowed):
+    def checkpoint():
+        if faults.count("PUT", "*") == allowed:
+            raise OutOfTime("invocation", "0.1 s left")
+
+    with pytest.raises(OutOfTime):
+        commit(cloud.bucket, draft_of(), lambda: NOW, checkpoint)
+
+    assert faults.count("PUT", "*") == allowed
+    assert find_marker(cloud.bucket, KEYS, run_of()) is None
+
+
+def test_a_taken_second_costs_one_request(cloud, faults):
+    for second in range(3):
+        version = f"2026-10-30T12-00-0{second}"
+        obstore.put(cloud.store, KEYS.data(version), b"taken")
+
+    marker = commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
+
+    assert marker.version_ts == "2026-10-30T12-00-03"
+    assert faults.count("PUT", DATA) == 4
+
+
+def test_versions_pass_over_the_end_of_a_day(cloud):
+    last = datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
+    obstore.put(cloud.store, KEYS.data("2026-12-31T23-59-59"), b"taken")
+
+    marker = commit(cloud.bucket, draft_of(), lambda: last, no_checkpoint)
+
+    assert marker.version_ts == "2027-01-01T00-00-00"
+
+
+def test_a_metric_whose_every_second_is_taken_is_given_back(cloud):
+    for second in range(MAX_VERSION_TRIES):
+        version = (NOW + timedelta(seconds=second)).strftime("%Y-%m-%dT%H-%M-%S")
+        obstore.put(cloud.store, KEYS.data(version), b"taken")
+
+    with pytest.raises(StoreUnavailable, match="metrics/m/"):
+        commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
+
+
+def test_a_second_commit_of_a_run_yields_the_first_ones_marker(cloud):
+    first = commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
+
+    second = commit(cloud.bucket, draft_of(values=(3.0,)), lambda: NOW + timedelta(hours=1), no_checkpoint)
+
+    assert second == first
+    assert find_marker(cloud.bucket, KEYS, run_of()) == first
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"?", b'{"run_id": "run-1"}'])
+def test_a_marker_that_can_not_be_understood_is_no_permission_to_compute(cloud, body):
+    obstore.put(cloud.store, KEYS.marker("run-1"), body)
+
+    with pytest.raises(CommittedRunError, match=r"runs/run-1\.ok"):
+        find_marker(cloud.bucket, KEYS, run_of())
+
+
+def test_a_marker_that_may_not_be_read_is_the_outputs_error(cloud, faults):
+    faults.before("GET", MARKER, denied)
+
+    with pytest.raises(OutputWriteError, match=r"runs/run-1\.ok"):
+        find_marker(cloud.bucket, KEYS, run_of())
+
+
+def test_a_marker_may_have_fields_that_this_worker_does_not_know(cloud):
+    marker, _ = publish(cloud)
+    body = marker.model_dump() | {"run_id": "run-2", "fingerprint": "…"}
+    obstore.put(cloud.store, KEYS.marker("run-2"), Marker.model_construct(**body).model_dump_json().encode())
+
+    found = find_marker(cloud.bucket, KEYS, run_of("run-2"))
+
+    assert found is not None
+    assert found.version_ts == marker.version_ts
+
+
+def test_current_moves_to_newer_requests_alone(cloud):
+    _, first = publish(cloud, run_of("1", NOW))
+    _, older = publish(cloud, run_of("2", NOW - timedelta(milliseconds=1)))
+    assert (first, older) == (True, False)
+    assert cloud.read_json(KEYS.current)["run_id"] == "1"
+
+    _, newer = publish(cloud, run_of("3", NOW + timedelta(milliseconds=1)))
+
+    assert newer
+    assert cloud.read_json(KEYS.current)["run_id"] == "3"
+
+
+def test_moving_current_again_writes_nothing_and_says_that_it_is_there(cloud, faults):
+    marker, _ = publish(cloud)
+    faults.calls.clear()
+
+    assert move_current(cloud.bucket, KEYS, marker)
+
+    assert faults.count("PUT", "*") == 0
+
+
+def test_current_without_a_zone_is_taken_as_utc(cloud):
+    old = b'{"version_ts": "2026-10-30T12-00-00", "created_at": "2026-10-30T12:00:00"}'
+    obstore.put(cloud.store, KEYS.current, old)
+
+    _, earlier = publish(cloud, run_of("1", NOW - timedelta(seconds=1)))
+    assert not earlier
+    _, later = publish(cloud, run_of("2", NOW + timedelta(seconds=1)))
+    assert later
+
+
+def test_a_current_that_others_never_stop_moving_is_given_back(cloud, faults):
+    publish(cloud, run_of("0", NOW - timedelta(hours=2)))
+
+    def another_moves():
+        body = f'{{"version_ts": "v", "requested_at": "2026-10-30T11:00:00Z", "n": {len(faults.calls)}}}'
+        obstore.put(cloud.store, KEYS.current, body.encode())
+
+    faults.before("PUT", CURRENT, another_moves, times=10_000)
+
+    with pytest.raises(StoreUnavailable, match="current"):
+        publish(cloud, run_of("1"))

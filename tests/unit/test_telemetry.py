@@ -1,0 +1,80 @@
+import io
+import json
+
+import pytest
+
+from metrics_worker.report import RunReport
+from metrics_worker.telemetry import close_run, logger, metrics
+
+
+@pytest.fixture
+def closed(monkeypatch, capsys):
+    """`closed(report, defect)`: the log lines, and all EMF blobs."""
+    stream = io.StringIO()
+    (handler,) = logger.handlers
+    monkeypatch.setattr(handler, "stream", stream)
+
+    def close(report, defect=None):
+        close_run(report, defect)
+        metrics.flush_metrics()
+        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+        return lines, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return close
+
+
+def report_of(outcome, **more):
+    report = RunReport("run-1", "m", 1, outcome=outcome, **more)
+    report.close()
+    return report
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level"), [("SUCCESS", "INFO"), ("FAILURE", "WARNING"), ("RETURNED", "WARNING")]
+)
+def test_an_attempt_is_closed_by_one_line_of_its_level(closed, outcome, level):
+    lines, _ = closed(report_of(outcome))
+
+    (line,) = lines
+    assert (line["level"], line["outcome"], line["event_type"]) == (level, outcome, "metric_run_closed")
+    assert "began" not in line
+
+
+def test_a_failure_without_a_code_is_counted_as_internal(closed):
+    _, blobs = closed(report_of("FAILURE"))
+
+    assert [blob["error_code"] for blob in blobs if "metric_runs_failed_total" in blob] == ["INTERNAL_ERROR"]
+
+
+def test_a_defect_is_logged_with_its_traceback(closed):
+    with pytest.raises(ZeroDivisionError) as raised:
+        _ = 1 / 0
+
+    lines, _ = closed(report_of("FAILURE", error_code="INTERNAL_ERROR"), raised.value)
+
+    assert lines[0]["level"] == "ERROR"
+    assert lines[0]["exception_name"] == "ZeroDivisionError"
+
+
+def test_only_a_version_without_rows_is_warned_of(closed):
+    lines, _ = closed(report_of("SUCCESS", row_count=1))
+    assert len(lines) == 1
+
+    lines, _ = closed(report_of("SUCCESS", row_count=0, version_ts="v"))
+    assert [line["level"] for line in lines[1:]] == ["WARNING", "INFO"]
+
+
+def test_megabytes_are_of_a_million_bytes(closed):
+    report = report_of("SUCCESS")
+    report.traffic.bytes_read, report.traffic.bytes_written = 2_500_000, 1_000
+
+    _, (blob,) = closed(report)
+
+    assert blob["s3_read_mb"] == [2.5]
+    assert blob["s3_write_mb"] == [0.001]
+
+
+def test_a_flush_without_metrics_is_silent(capsys):
+    metrics.flush_metrics()
+
+    assert capsys.readouterr().out == ""
