@@ -1,8 +1,8 @@
 """The slow twins: what the worker computes, written down as its definition reads, in plain Python.
 
 They are what the fast code is measured against, so they share nothing with it: lists of floats, exact or
-many-digit arithmetic, no numpy. This part holds the twins of the window kernels; a twin of the evaluation of
-expressions builds on them below.
+many-digit arithmetic, no numpy. These are the twins of the window kernels; that of the evaluation of
+expressions is `reference_evaluation.py`.
 """
 
 import sys

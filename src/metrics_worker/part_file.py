@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metrics_worker.errors import InputReadError
+from metrics_worker.range_file import RangeFile
 from metrics_worker.series import Cleaned, Times, Values, clean
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _scan(file: "StoredObject", bucket: "Bucket", codes: Iterable[str] | None) -
     """A large file, by a dataset scan: column chunks, without row groups that can't hold the series."""
     import pyarrow.dataset as ds  # noqa: PLC0415 - a usual run reads small files and need not load it
 
-    source = pa.PythonFile(bucket.open(file), mode="r")
+    source = pa.PythonFile(RangeFile(bucket, file), mode="r")
     fragment = ds.ParquetFileFormat().make_fragment(source)
     schema = fragment.physical_schema
     columns = _columns(file.key, schema)

@@ -7,10 +7,9 @@ word: not found, denied, taken), or a `StoreUnavailable` after bounded retries.
 """
 
 import asyncio
-import io
 import random
 import time
-from collections.abc import Buffer, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -163,10 +162,6 @@ class Bucket:
         self.traffic.lists += 1 + len(keys) // 1000
         return sorted(keys)
 
-    def open(self, tail: StoredObject) -> "RangeFile":
-        """A file to read an object that came not whole, by ranges; what came is not asked for again."""
-        return RangeFile(self, tail)
-
     def get_range(self, key: str, start: int, end: int) -> memoryview:
         """The bytes from `start` to `end` (exclusive).
 
@@ -240,47 +235,6 @@ class Bucket:
             body = memoryview(await result.bytes_async())
         self.traffic.bytes_read += len(body)
         return StoredObject(key, body, result.meta["size"], result.meta["e_tag"] or "")
-
-
-class RangeFile(io.RawIOBase):
-    """A readable, seekable binary file over an object, for pyarrow. Not thread-safe."""
-
-    def __init__(self, bucket: Bucket, tail: StoredObject) -> None:
-        super().__init__()
-        self._bucket = bucket
-        self._tail = tail
-        self._at = 0
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        """Fill the buffer from the position on; how many bytes it took, 0 at the end."""
-        into = memoryview(buffer)
-        start, end = self._at, min(self._tail.size, self._at + len(into))
-        if start >= end:
-            return 0
-        have_from = self._tail.size - len(self._tail.body)
-        if start >= have_from:
-            into[: end - start] = self._tail.body[start - have_from : end - have_from]
-        else:
-            into[: end - start] = self._bucket.get_range(self._tail.key, start, end)
-        self._at = end
-        return end - start
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move to a position: from the start (0), from here (1) or from the end (2)."""
-        self._at = offset + (0, self._at, self._tail.size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """The position."""
-        return self._at
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
 
 
 class _Reason(Protocol):

@@ -4,6 +4,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from metrics_worker.errors import ObjectNotFound, ObjectTaken, OutOfTime
+from metrics_worker.range_file import RangeFile
 from metrics_worker.store import CONNECTIONS, WHOLE_BYTES, Bucket, StoredObject
 from tests.builders import BUCKET
 
@@ -80,7 +81,7 @@ def test_of_a_large_object_the_end_comes(bucket, place):
     found: list[StoredObject] = []
     bucket.get_many([place + "large"], found.append)
     assert (found[0].size, bytes(found[0].body)) == (len(body), body[-WHOLE_BYTES:])
-    with bucket.open(found[0]) as file:
+    with RangeFile(bucket, found[0]) as file:
         assert file.read() == body
 
 

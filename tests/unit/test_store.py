@@ -6,7 +6,8 @@ import obstore
 import pytest
 from obstore.store import MemoryStore, S3Store
 
-from metrics_worker.store import CONNECTIONS, WHOLE_BYTES, Bucket, RangeFile, StoredObject, Traffic
+from metrics_worker.range_file import RangeFile
+from metrics_worker.store import CONNECTIONS, WHOLE_BYTES, Bucket, StoredObject, Traffic
 from tests.builders import BUCKET
 
 KEY = "datasets/fx/large"
@@ -81,7 +82,7 @@ def test_many_more_objects_than_connections_are_all_read(bucket):
 
 
 def test_a_file_reads_as_the_object_does(bucket, content):
-    with bucket.open(tail(bucket)) as file:
+    with RangeFile(bucket, tail(bucket)) as file:
         assert file.readable()
         assert file.seekable()
         assert not file.writable()
@@ -92,7 +93,7 @@ def test_a_file_reads_as_the_object_does(bucket, content):
 @pytest.mark.parametrize("start", [0, 1, 999, 1000, 1001, WHOLE_BYTES, WHOLE_BYTES + 999])
 @pytest.mark.parametrize("length", [0, 1, 1000, 5000])
 def test_every_range_of_it_is_right(bucket, content, start, length):
-    file = bucket.open(tail(bucket))
+    file = RangeFile(bucket, tail(bucket))
     assert file.seek(start) == start
     assert file.read(length) == content[start : start + length]
     assert file.tell() == min(len(content), start + length)
@@ -100,7 +101,7 @@ def test_every_range_of_it_is_right(bucket, content, start, length):
 
 
 def test_what_came_with_its_end_is_not_asked_for_again(bucket, content):
-    file = bucket.open(tail(bucket))
+    file = RangeFile(bucket, tail(bucket))
     file.seek(-WHOLE_BYTES, os.SEEK_END)
     assert file.read() == content[-WHOLE_BYTES:]
     assert bucket.traffic.gets == 1
