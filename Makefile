@@ -8,6 +8,15 @@ PY     := .venv/bin/python
 SAM    := .venv-sam/bin/sam
 EVENT  ?=
 
+ifneq ($(words $(CURDIR)),1)
+$(error make can't work in a folder whose path has a space: "$(CURDIR)". Clone it elsewhere)
+endif
+
+define CHECK_PYTHON
+command -v $(PYTHON) >/dev/null || { echo "Python 3.13 is needed: no '$(PYTHON)' on PATH. Set PYTHON=/path/to/python3.13"; exit 1; }; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || { echo "Python 3.13 is needed, and '$(PYTHON)' is another. Set PYTHON=/path/to/python3.13"; exit 1; }
+endef
+
 export SAM_CLI_TELEMETRY := 0
 export PYTHONPATH := src:.
 
@@ -15,7 +24,7 @@ export PYTHONPATH := src:.
 
 .PHONY: run
 run: install ## Compute real metrics with the real handler: no AWS account, no Docker (EVENT=events/x.json for one)
-	$(PY) -m local $(EVENT)
+	$(PY) -m local $(if $(EVENT),"$(EVENT)")
 
 .PHONY: serve
 serve: install ## Keep the local cloud up, with its data, and print the environment that leads to it
@@ -31,13 +40,16 @@ test: install ## Run the whole test suite
 install: .venv/.installed .venv-sam/.installed ## Make the two virtual environments (.venv, and .venv-sam for the SAM CLI)
 
 .venv/.installed: requirements.txt src/requirements.txt layers/pyarrow/requirements.txt
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.13 is needed: no '$(PYTHON)' on PATH. Set PYTHON=/path/to/python3.13"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(CHECK_PYTHON)
+	@echo "Setting up .venv: the first time takes about a minute"
+	$(PYTHON) -m venv --clear .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 .venv-sam/.installed: requirements-sam.txt
-	$(PYTHON) -m venv .venv-sam
+	@$(CHECK_PYTHON)
+	@echo "Setting up .venv-sam for the SAM CLI: half a minute"
+	$(PYTHON) -m venv --clear .venv-sam
 	.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-sam.txt
 	@touch $@
 

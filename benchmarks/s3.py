@@ -1,8 +1,9 @@
-"""A fast S3 stand-in for measuring: one process, in memory, that counts requests and adds a delay.
+"""A fast stand-in for S3 and SNS, for measuring: in memory, counting requests, adding a delay.
 
 moto needs 6-12 ms a request, more than S3 itself; this needs some 0.1 ms, so that what is measured is the
 client. It speaks what the worker speaks: GET (whole, ranges, suffixes), HEAD, PUT with If-None-Match and
-If-Match and user metadata, ListObjectsV2. No authentication, no TLS, loopback only.
+If-Match and user metadata, ListObjectsV2; a POST is taken for an SNS Publish, counted and forgotten. No
+authentication, no TLS, loopback only.
 
 `python -m benchmarks.s3 [--delay-ms 20]` prints its address and serves until its standard input closes.
 `GET /-/counts` answers and resets the counts; `PUT /-/delay/20` sets the delay of every request in ms.
@@ -29,6 +30,10 @@ type Answer = tuple[int, Headers, bytes]
 
 _REASONS = {200: "OK", 206: "Partial Content", 404: "Not Found", 412: "Precondition Failed", 416: "Range"}
 _DATE = formatdate(0, usegmt=True)
+_PUBLISHED = (
+    b'<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult>'
+    b"<MessageId>0</MessageId></PublishResult></PublishResponse>"
+)
 
 
 @dataclass
@@ -47,6 +52,9 @@ class Bucket:
             return self._control(path)
         if "list-type" in url.query:
             return self._list(path, parse_qs(url.query))
+        if method == "POST":
+            self.counts["SNS"] += 1
+            return 200, {"content-type": "text/xml"}, _PUBLISHED
         kind = method if "range" not in headers else "GET range"
         self.counts[kind] += 1
         if method == "PUT":

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from metrics_worker.settings import Settings
 from tests.builders import ENVIRONMENT, Cloud, FakeContext
 
 for _name in [name for name in os.environ if name.startswith(("AWS_", "WORKER_", "OUTPUT_"))]:
     del os.environ[_name]  # nothing of the developer's own account or settings reaches a test
 os.environ.update(ENVIRONMENT)
+Settings.model_config["env_file"] = None  # nor a .env in the working folder; test_settings.py has its own
 
 
 @pytest.fixture

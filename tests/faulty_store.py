@@ -5,11 +5,13 @@ handed on to obstore; rules do something just before or just after its effect, s
 raises when S3 refuses, throttles, or answers and nobody hears it. No worker code is replaced.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
+from threading import Event, Lock
 from typing import Any, Self
 
 import obstore
@@ -58,6 +60,39 @@ class _Rule:
     deed: Deed
     effect_first: bool
     times: int
+    lock: Lock = field(default_factory=Lock)
+
+    def taken(self) -> bool:
+        """Whether it is due once more; of several threads each takes another time."""
+        with self.lock:
+            self.times -= 1
+            return self.times >= 0
+
+
+class Gate:
+    """What reads of many loops wait at. Who waits too long meets an error, so that no test hangs."""
+
+    def __init__(self) -> None:
+        self.reached = Event()
+        self._open = Event()
+        self._lock = Lock()
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def passed(self) -> None:
+        mine = asyncio.Event()
+        with self._lock:
+            self._waiting.append((asyncio.get_running_loop(), mine))
+        self.reached.set()
+        if not self._open.is_set():
+            async with asyncio.timeout(20):
+                await mine.wait()
+
+    def open(self) -> None:
+        with self._lock:
+            self._open.set()
+            for loop, waiting in self._waiting:
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(waiting.set)
 
 
 @dataclass
@@ -70,6 +105,7 @@ class Faults:
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     rules: list[_Rule] = field(default_factory=list)
+    gates: list[tuple[str, "Gate"]] = field(default_factory=list)
 
     @classmethod
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
@@ -85,6 +121,12 @@ class Faults:
     def after(self, operation: str, pattern: str, deed: Deed, *, times: int = 1) -> None:
         """Do that after their effect; what it raises is their answer, and the true one is lost."""
         self.rules.append(_Rule(operation, pattern, deed, effect_first=True, times=times))
+
+    def hold(self, pattern: str) -> "Gate":
+        """Let no concurrent read that matches begin before the gate is opened; other reads go on."""
+        gate = Gate()
+        self.gates.append((pattern, gate))
+        return gate
 
     def mend(self) -> None:
         """Nothing goes wrong any more."""
@@ -105,6 +147,9 @@ class Faults:
             return function(store, key, *args, **options)
 
     async def _call_async(self, operation: str, function: Any, store: Any, key: str, **options: Any) -> Any:
+        for pattern, gate in self.gates:
+            if fnmatchcase(key, pattern):
+                await gate.passed()
         with self._around(operation, key):
             return await function(store, key, **options)
 
@@ -118,6 +163,5 @@ class Faults:
     def _apply(self, operation: str, key: str, *, effect_first: bool) -> None:
         for rule in self.rules:
             matches = rule.operation == operation and fnmatchcase(key, rule.pattern)
-            if matches and rule.effect_first == effect_first and rule.times > 0:
-                rule.times -= 1
+            if matches and rule.effect_first == effect_first and rule.taken():
                 rule.deed()

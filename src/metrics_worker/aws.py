@@ -5,11 +5,16 @@ botocore takes most of a cold start's import time, so it is imported here and no
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from metrics_worker.errors import TransientError
     from metrics_worker.settings import Settings
+
+
+making = Lock()
+"""Held while a client is made: runs are threads, which boto3's default session is not safe for."""
 
 
 def client(service: Literal["sns", "sqs"], settings: "Settings") -> Any:
@@ -22,7 +27,7 @@ def client(service: Literal["sns", "sqs"], settings: "Settings") -> Any:
         region_name=settings.region,
         endpoint_url=settings.endpoint_url,
         config=Config(
-            connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}
+            connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
         ),
     )
 

@@ -28,6 +28,7 @@ PLACEHOLDER_BUCKET = "bucket"
 """What the control plane writes for the configured bucket in `output.basePath`."""
 MAX_MANIFEST_URI = 500
 MAX_KEY_BYTES = 1024
+MAX_DIGITS = 1000
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -171,7 +172,7 @@ class RunRequest:
         return Dataset(
             dataset_id,
             _key(paths.manifest_path, f"{path}.manifestPath", self.bounds),
-            _key(paths.projections_path.removesuffix("/"), f"{path}.projectionsPath", self.bounds) + "/",
+            _key(paths.projections_path.removesuffix("/"), f"{path}.projectionsPath", self.bounds, "/"),
         )
 
 
@@ -218,12 +219,17 @@ def is_key(path: str) -> bool:
 
 def _json_object(text: str, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise UnanswerableError(where, f"not JSON: {error}") from None
     if not isinstance(value, dict):
         raise UnanswerableError(where, f"expected a JSON object, found {type(value).__name__}")
     return value
+
+
+def _integer(text: str) -> int | float:
+    """A whole number. One of more digits than Python takes becomes a float: refused, but not as no JSON."""
+    return int(text) if len(text) < MAX_DIGITS else float(text)
 
 
 def _iso_time(value: Any) -> datetime | None:
@@ -241,17 +247,22 @@ def _milliseconds(value: str | None) -> datetime | None:
         return None
 
 
-def _key(path: str, where: str, bounds: Bounds) -> str:
-    """A key that the request names, checked against what may be read."""
+def _key(path: str, where: str, bounds: Bounds, ending: str = "") -> str:
+    """A key that the request names, with an ending, checked against what may be read."""
     key = path.removeprefix(f"s3://{bounds.bucket}/")
     if not is_key(key):
         raise ConfigError(where, f"expected a relative key without empty parts or '..', found {path!r:.200}")
-    if not key.startswith((bounds.datasets_prefix, bounds.metrics_prefix)):
+    if not (key + ending).startswith((bounds.datasets_prefix, bounds.metrics_prefix)):
         raise ConfigError(
             where,
             f"expected a key under {bounds.datasets_prefix} or {bounds.metrics_prefix}, found {path!r:.200}",
         )
-    return key
+    return key + ending
+
+
+def usual_base(run: Run, bounds: Bounds) -> str:
+    """Where the control plane's requests let a metric go: for a request that doesn't say where."""
+    return f"{bounds.metrics_prefix}{run.metric_code}/"
 
 
 def _base(run: Run, base_path: str, bounds: Bounds) -> str:

@@ -1,11 +1,11 @@
 """Datasets: manifests, the choice of part files, and the reading of a run's series.
 
-`Datasets` lives for one invocation: a batch holds many metrics over the same few series, so each manifest
-and each series is read once and shared by its runs; nothing is kept that could go stale. A series is
+`Datasets` lives for one invocation: a batch holds many metrics over the same few series, so each manifest,
+series and part file is read once and shared by its runs; nothing is kept that could go stale. A series is
 either read whole or the run fails with an InputReadError that names it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,10 +15,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from metrics_worker.contract import Dataset, RunRequest, is_key
 from metrics_worker.errors import InputReadError, StoreRefusal, first_problem
 from metrics_worker.expression.grammar import series_codes
+from metrics_worker.once import Once
 from metrics_worker.part_file import CODE, read_part_file, to_series
 from metrics_worker.series import Cleaned
 from metrics_worker.store import Bucket, StoredObject
 
+MAX_SHARED_BYTES = 64 * 1024 * 1024
+"""Decoded bytes of part files with several series that an invocation keeps for its other runs."""
 _NAMES_SERIES = ("series=", f"{CODE}=")
 """What may stand before the series code in a path's segment."""
 
@@ -115,13 +118,15 @@ class Datasets:
 
     def __init__(self, series_files: Literal["manifest", "listing"]) -> None:
         self._series_files = series_files
-        self._manifests: dict[Dataset, Manifest] = {}
-        self._series: dict[tuple[Dataset, str], InputSeries] = {}
+        self._manifests = Once[Dataset, Manifest]()
+        self._series = Once[tuple[Dataset, str], InputSeries]()
+        self._shared_files = Once[str, pa.Table | None]()
+        self._shared_bytes = 0
 
     def read(
         self, request: RunRequest, bucket: Bucket, on_progress: Callable[[float], None]
     ) -> dict[str, InputSeries]:
-        """Every series that the request's expression names.
+        """Every series that the request's expression names. May be called by several threads at once.
 
         Args:
             request: what is asked.
@@ -134,15 +139,15 @@ class Datasets:
             StoreUnavailable: S3 failed.
         """
         homes = self._homes(request, bucket)
-        sources = [
-            self._source(code, manifest, bucket)
-            for code, manifest in homes.items()
-            if (manifest.dataset, code) not in self._series
-        ]
-        tables = _fetch(sources, bucket, on_progress)
-        for source in sources:
-            self._series[source.manifest.dataset, source.code] = _assemble(source, tables)
-        return {code: self._series[manifest.dataset, code] for code, manifest in homes.items()}
+        wanted = {(manifest.dataset, code): manifest for code, manifest in homes.items()}
+
+        def read(missing: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], InputSeries]:
+            sources = [self._source(code, wanted[dataset, code], bucket) for dataset, code in missing]
+            tables = self._tables(sources, bucket, on_progress)
+            return {(source.manifest.dataset, source.code): _assemble(source, tables) for source in sources}
+
+        found = self._series.fetch(wanted, read)
+        return {code: found[manifest.dataset, code] for code, manifest in homes.items()}
 
     def _homes(self, request: RunRequest, bucket: Bucket) -> dict[str, Manifest]:
         """For each series the manifest of the dataset that it is in."""
@@ -152,33 +157,20 @@ class Datasets:
         }
         everywhere = [code for code in codes if code not in declared]
         candidates = [request.dataset(dataset_id) for dataset_id in request.catalog] if everywhere else []
-        self._read_manifests(dict.fromkeys([*declared.values(), *candidates]), bucket)
+        manifests = self._manifests.fetch(
+            [*declared.values(), *candidates], lambda missing: _read_manifests(missing, bucket)
+        )
         homes = {}
         for code in codes:
             if code in declared:
-                homes[code] = self._manifests[declared[code]]
+                homes[code] = manifests[declared[code]]
                 if homes[code].has(code) is False:
                     raise InputReadError.of_series(
                         code, f"not in series_codes of {declared[code].manifest_key}"
                     )
             else:
-                homes[code] = _search(code, [self._manifests[dataset] for dataset in candidates])
+                homes[code] = _search(code, [manifests[dataset] for dataset in candidates])
         return homes
-
-    def _read_manifests(self, datasets: Iterable[Dataset], bucket: Bucket) -> None:
-        missing = [dataset for dataset in datasets if dataset not in self._manifests]
-        bodies: dict[str, memoryview] = {}
-
-        def keep(found: StoredObject) -> None:
-            whole = len(found.body) == found.size
-            bodies[found.key] = found.body if whole else bucket.get(found.key).body
-
-        try:
-            bucket.get_many(list({dataset.manifest_key for dataset in missing}), keep)
-        except StoreRefusal as error:
-            raise InputReadError(f"manifest {error.subject}", error.problem) from error
-        for dataset in missing:
-            self._manifests[dataset] = Manifest.parse(dataset, bodies[dataset.manifest_key])
 
     def _source(self, code: str, manifest: Manifest, bucket: Bucket) -> _Source:
         prefix = manifest.dataset.projections_prefix
@@ -193,6 +185,57 @@ class Datasets:
             code, manifest, tuple(prefix + file for file in files or manifest.files), by_path=bool(files)
         )
 
+    def _tables(
+        self, sources: list[_Source], bucket: Bucket, on_progress: Callable[[float], None]
+    ) -> dict[str, pa.Table]:
+        """Every part file of the sources, each once, as tables by key."""
+        codes: dict[str, set[str]] = {}
+        for source in sources:
+            for key in source.keys:
+                codes.setdefault(key, set()).add(source.code)
+        own = {key for source in sources if source.by_path for key in source.keys}
+        tables: dict[str, pa.Table] = {}
+        shareable: set[str] = set()
+
+        def keep(found: StoredObject) -> None:
+            key, whole = found.key, len(found.body) == found.size
+            if key not in own and whole and self._shared_bytes < MAX_SHARED_BYTES:
+                shareable.add(key)
+            table = read_part_file(found, bucket, None if key in own | shareable else codes[key])
+            self._shared_bytes += table.nbytes if key in shareable else 0
+            tables[key] = table
+            on_progress(len(tables) / len(codes))
+
+        def fetch(keys: list[str]) -> None:
+            try:
+                bucket.get_many(keys, keep)
+            except (StoreRefusal, InputReadError) as error:
+                raise InputReadError.of_series(min(codes[error.subject]), error.message) from error
+
+        def share(keys: list[str]) -> dict[str, pa.Table | None]:
+            fetch(keys)
+            return {key: tables[key] if key in shareable else None for key in keys}
+
+        fetch(list(own))
+        shared = self._shared_files.fetch([key for key in codes if key not in own], share)
+        tables |= {key: table for key, table in shared.items() if table is not None}
+        fetch([key for key in codes if key not in tables])  # read by another run, but too much to be kept
+        return tables
+
+
+def _read_manifests(datasets: list[Dataset], bucket: Bucket) -> dict[Dataset, Manifest]:
+    bodies: dict[str, memoryview] = {}
+
+    def keep(found: StoredObject) -> None:
+        whole = len(found.body) == found.size
+        bodies[found.key] = found.body if whole else bucket.get(found.key).body
+
+    try:
+        bucket.get_many(list({dataset.manifest_key for dataset in datasets}), keep)
+    except StoreRefusal as error:
+        raise InputReadError(f"manifest {error.subject}", error.problem) from error
+    return {dataset: Manifest.parse(dataset, bodies[dataset.manifest_key]) for dataset in datasets}
+
 
 def _search(code: str, manifests: list[Manifest]) -> Manifest:
     """The one manifest that has a series which `inputs` leaves out."""
@@ -203,30 +246,6 @@ def _search(code: str, manifests: list[Manifest]) -> Manifest:
     searched = ", ".join(manifest.dataset.dataset_id for manifest in holders or manifests) or "none"
     verb = "more than one dataset may have it" if holders else "no dataset of the catalog has it"
     raise InputReadError.of_series(code, f"it is not in inputs, and {verb} ({searched})")
-
-
-def _fetch(
-    sources: list[_Source], bucket: Bucket, on_progress: Callable[[float], None]
-) -> dict[str, pa.Table]:
-    """Every part file of the sources, each once, as tables by key."""
-    wanted: dict[str, dict[str, bool]] = {}  # key → series code → whether the path names it
-    for source in sources:
-        for key in source.keys:
-            wanted.setdefault(key, {})[source.code] = source.by_path
-    keys = list(wanted)
-    tables: dict[str, pa.Table] = {}
-
-    def keep(found: StoredObject) -> None:
-        codes = wanted[found.key]
-        tables[found.key] = read_part_file(found, bucket, None if all(codes.values()) else codes)
-        on_progress(len(tables) / len(keys))
-
-    try:
-        bucket.get_many(keys, keep)
-    except (StoreRefusal, InputReadError) as error:
-        code = next(iter(wanted[error.subject]))
-        raise InputReadError.of_series(code, error.message) from error
-    return tables
 
 
 def _assemble(source: _Source, tables: dict[str, pa.Table]) -> InputSeries:

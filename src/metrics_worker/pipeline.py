@@ -5,18 +5,36 @@ none. Both keep one promise: a run that is committed is never announced as faile
 what `errors` calls transient where the message must come back, and decide nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from metrics_worker.errors import CommittedRunError, OutOfTime, PermanentError, StoreUnavailable
+from metrics_worker.dataset import Datasets
+from metrics_worker.errors import (
+    CommittedRunError,
+    ExpressionError,
+    OutOfTime,
+    PermanentError,
+    StoreUnavailable,
+)
 from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
 from metrics_worker.expression.evaluate import evaluate
-from metrics_worker.expression.grammar import dump
+from metrics_worker.expression.grammar import ROOT, dump
 from metrics_worker.heartbeat import Heartbeat
-from metrics_worker.publication import Draft, commit, find_marker, move_current
-from metrics_worker.records import InputSummary, Keys, Marker
+from metrics_worker.lane import Lane
+from metrics_worker.publication import (
+    Committed,
+    Draft,
+    Standing,
+    commit,
+    find_marker,
+    look,
+    move_current,
+)
+from metrics_worker.records import InputSummary, Keys
 from metrics_worker.report import RunReport
 from metrics_worker.request_queue import RequestQueue
 from metrics_worker.status import StatusEvent, StatusTopics
@@ -24,10 +42,11 @@ from metrics_worker.store import Bucket
 
 if TYPE_CHECKING:
     from metrics_worker.contract import Run, RunRequest
-    from metrics_worker.dataset import Datasets, InputSeries
+    from metrics_worker.dataset import InputSeries
+    from metrics_worker.series import Series
     from metrics_worker.settings import Settings
 
-RESERVED_SECONDS = 3.0
+RESERVED_SECONDS = 10.0
 """What must remain of the invocation at each step, so that what is begun is also finished."""
 
 _READ, _EVALUATED = 0.8, 0.85
@@ -52,20 +71,42 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
+class Invocation:
+    """What the runs of one batch share: the datasets, the lane they are read in, threads, and the time.
+
+    Attributes:
+        threads: two for each message group: one that runs it, one for what a run need not wait for.
+        remaining_ms: what is left of the invocation.
+    """
+
+    datasets: Datasets
+    lane: Lane
+    threads: Executor
+    remaining_ms: Callable[[], int]
+
+    @classmethod
+    @contextmanager
+    def begin(
+        cls, settings: "Settings", groups: int, remaining_ms: Callable[[], int]
+    ) -> "Iterator[Invocation]":
+        """An invocation with so many message groups. Its threads end with the context."""
+        with Lane() as lane, ThreadPoolExecutor(2 * groups or 1) as threads:
+            yield cls(Datasets(settings.series_files), lane, threads, remaining_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One delivery of a run's message.
 
     Attributes:
         report: what happened, filled in as it happens.
         receipt_handle: by which the message's visibility is extended.
-        datasets: those of the invocation, shared by its runs.
-        remaining_seconds: what is left of the invocation.
+        invocation: the batch it came in.
     """
 
     report: RunReport
     receipt_handle: str
-    datasets: "Datasets"
-    remaining_seconds: Callable[[], float]
+    invocation: Invocation
 
     def check_time(self) -> None:
         """Stop before the deadline.
@@ -73,7 +114,7 @@ class Attempt:
         Raises:
             OutOfTime: a timeout would return the whole batch, so the run is given back before it.
         """
-        if (left := self.remaining_seconds()) < RESERVED_SECONDS:
+        if (left := self.invocation.remaining_ms() / 1000) < RESERVED_SECONDS:
             raise OutOfTime("invocation", f"{left:.1f} s left, {RESERVED_SECONDS:.0f} s are kept in reserve")
 
 
@@ -87,24 +128,21 @@ def run_metric(request: "RunRequest", worker: Worker, attempt: Attempt) -> None:
     keys, run, report = Keys(request.base), request.run, attempt.report
     attempt.check_time()
     with report.stage("marker"):
-        marker = find_marker(_metered(worker, attempt), keys, run)
-    report.rolled_forward = marker is not None
-    if marker is None:
-        with report.stage("started"):
-            _announce(RunStarted.of(run, worker.now()), run, worker, attempt)
-        report.started = True
-        marker = _compute(request, keys, worker, attempt)
-    _finish(marker, run, keys, worker, attempt)
+        standing = look(_bucket(worker, attempt), keys, run)
+    report.rolled_forward = standing.marker is not None
+    if standing.marker is not None:
+        committed = Committed(standing.marker)
+    else:
+        committed = _compute(request, keys, worker, attempt)
+    _finish(committed, run, request.base, worker, attempt, standing=standing)
 
 
-def fail_metric(
-    run: "Run", base: str | None, error: PermanentError, worker: Worker, attempt: Attempt
-) -> None:
+def fail_metric(run: "Run", base: str, error: PermanentError, worker: Worker, attempt: Attempt) -> None:
     """Announce that the run failed for good, unless another attempt committed it: then announce that.
 
     Args:
         run: the run.
-        base: the metric's prefix, where the request was good enough to know it.
+        base: the metric's prefix.
         error: why it failed.
         worker: what it works with.
         attempt: which delivery this is.
@@ -113,25 +151,19 @@ def fail_metric(
         TransientError: the message must come back.
     """
     report = attempt.report
-    if base is not None:
-        keys = Keys(base)
-        try:
-            marker = find_marker(_metered(worker, attempt), keys, run)
-        except PermanentError as unknown:
-            if report.started or report.attempt > 1:
-                raise StoreUnavailable(
-                    unknown.subject, "it can't be read whether the run is committed"
-                ) from None
-            marker = None  # nothing was computed, now or before
-        if marker is not None:
-            _finish(marker, run, keys, worker, attempt)
-            return
+    try:
+        marker = find_marker(_bucket(worker, attempt), Keys(base), run)
+    except PermanentError as unknown:
+        raise StoreUnavailable(unknown.subject, "it can't be read whether the run is committed") from unknown
+    if marker is not None:
+        _finish(Committed(marker), run, base, worker, attempt)
+        return
     report.error_code, report.error = error.code, error.message
     _announce(RunCompleted.failure(run, error), run, worker, attempt)
     report.outcome = "FAILURE"
 
 
-def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt) -> Marker:
+def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt) -> Committed:
     """Read, evaluate, publish: the part with a heartbeat. It ends with the commit."""
     run, report = request.run, attempt.report
 
@@ -141,7 +173,7 @@ def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt
         finally:
             worker.queue.extend(attempt.receipt_handle)
 
-    settings, bucket = worker.settings, _metered(worker, attempt)
+    settings, bucket = worker.settings, _bucket(worker, attempt)
     heartbeat = Heartbeat(beat, settings.heartbeat_interval_seconds if settings.heartbeat_enabled else None)
 
     def advance(progress: float) -> None:
@@ -150,13 +182,11 @@ def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt
 
     try:
         with heartbeat:
-            with report.stage("read"):
-                inputs = attempt.datasets.read(request, bucket, lambda part: advance(part * _READ))
+            with report.stage("read"), _starting(run, worker, attempt):
+                inputs = attempt.invocation.datasets.read(request, bucket, lambda part: advance(part * _READ))
             report.inputs = [_summary(found) for found in inputs.values()]
             with report.stage("evaluate"):
-                series = evaluate(
-                    request.expression, {code: found.cleaned.series for code, found in inputs.items()}
-                )
+                series = _evaluated(request, inputs)
             advance(_EVALUATED)
             draft = Draft(run, keys, series, dump(request.expression), report.inputs, settings.compression)
             with report.stage("commit"):
@@ -166,13 +196,21 @@ def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt
         report.heartbeat_error = heartbeat.last_error
 
 
-def _finish(marker: Marker, run: "Run", keys: Keys, worker: Worker, attempt: Attempt) -> None:
+def _finish(
+    committed: Committed,
+    run: "Run",
+    base: str,
+    worker: Worker,
+    attempt: Attempt,
+    *,
+    standing: Standing | None = None,
+) -> None:
     """Everything after the commit: idempotent, and done again by every attempt."""
-    report = attempt.report
+    report, marker = attempt.report, committed.marker
     report.version_ts, report.row_count = marker.version_ts, marker.row_count
     try:
         with report.stage("current"):
-            report.moved_current = move_current(_metered(worker, attempt), keys, marker)
+            report.moved_current = move_current(_bucket(worker, attempt), Keys(base), committed, standing)
     except PermanentError as error:
         raise CommittedRunError(
             error.subject, f"committed, but current can't move: {error.problem}"
@@ -185,8 +223,31 @@ def _finish(marker: Marker, run: "Run", keys: Keys, worker: Worker, attempt: Att
     report.outcome = "SUCCESS"
 
 
-def _metered(worker: Worker, attempt: Attempt) -> Bucket:
-    return worker.bucket.metered(attempt.report.traffic)
+def _evaluated(request: "RunRequest", inputs: dict[str, "InputSeries"]) -> "Series":
+    try:
+        return evaluate(request.expression, {code: found.cleaned.series for code, found in inputs.items()})
+    except MemoryError as error:
+        raise ExpressionError(ROOT, "its evaluation needs more memory than there is") from error
+
+
+@contextmanager
+def _starting(run: "Run", worker: Worker, attempt: Attempt) -> Iterator[None]:
+    """Announce the start meanwhile. It is out when the context ends, so before a commit or an outcome.
+
+    Raises:
+        StatusUnavailable: it could not be announced.
+    """
+    event = RunStarted.of(run, worker.now())
+    announcing = attempt.invocation.threads.submit(_announce, event, run, worker, attempt)
+    try:
+        yield
+    finally:
+        announcing.result()
+        attempt.report.started = True
+
+
+def _bucket(worker: Worker, attempt: Attempt) -> Bucket:
+    return worker.bucket.metered(attempt.report.traffic, attempt.invocation.lane)
 
 
 def _announce(

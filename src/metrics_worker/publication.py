@@ -48,16 +48,47 @@ class Draft:
     compression: str
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A run's marker, and its version's manifest where this attempt wrote it."""
+
+    marker: Marker
+    manifest: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stood when a run began: its marker, and the object that `current` was."""
+
+    marker: Marker | None
+    current: StoredObject | None
+
+
+def look(bucket: Bucket, keys: Keys, run: Run) -> Standing:
+    """How things stand, in the time of one request.
+
+    Raises:
+        OutputWriteError: the worker may not read it.
+        CommittedRunError: the marker is there and can't be understood.
+        StoreUnavailable: S3 failed.
+    """
+    marker = keys.marker(run.run_id)
+    with _output():
+        found = bucket.find_many([marker, keys.current])
+    return Standing(_read_marker(found[marker]), found[keys.current])
+
+
 def find_marker(bucket: Bucket, keys: Keys, run: Run) -> Marker | None:
     """The run's commit record, or None where it is not committed.
 
     Raises:
-        OutputWriteError: the worker may not read it.
-        CommittedRunError: it is there and can't be understood.
-        StoreUnavailable: S3 failed.
+        OutputWriteError, CommittedRunError, StoreUnavailable: as with `look`.
     """
     with _output():
-        found = bucket.find(keys.marker(run.run_id))
+        return _read_marker(bucket.find(keys.marker(run.run_id)))
+
+
+def _read_marker(found: StoredObject | None) -> Marker | None:
     if found is None:
         return None
     try:
@@ -68,8 +99,8 @@ def find_marker(bucket: Bucket, keys: Keys, run: Run) -> Marker | None:
 
 def commit(
     bucket: Bucket, draft: Draft, now: Callable[[], datetime], checkpoint: Callable[[], None]
-) -> Marker:
-    """Write the version and commit the run; its marker, or the winner's where another attempt was faster.
+) -> Committed:
+    """Write the version and commit the run; or find that another attempt was faster.
 
     Args:
         bucket: where to.
@@ -104,21 +135,29 @@ def commit(
             winner = find_marker(bucket, draft.keys, draft.run)
             if winner is None:
                 raise
-            return winner
-    return marker
+            return Committed(winner)
+    return Committed(marker, manifest.encode())
 
 
-def move_current(bucket: Bucket, keys: Keys, marker: Marker) -> bool:
-    """Let `current` name the marker's version, unless it names a newer request's; whether it does now.
+def move_current(bucket: Bucket, keys: Keys, committed: Committed, standing: Standing | None = None) -> bool:
+    """Let `current` name the committed version, unless it names a newer request's; whether it does now.
+
+    Args:
+        bucket: where it is.
+        keys: the metric's.
+        committed: the run's marker, and its manifest where it is at hand.
+        standing: what `current` was a while ago; if it has moved since, that is found out.
 
     Raises:
         OutputWriteError: S3 refused.
         StoreUnavailable: S3 failed, or others kept moving it.
     """
+    marker = committed.marker
     with _output():
-        body = bytes(bucket.get(marker.manifest).body)
+        body = committed.manifest or bytes(bucket.get(marker.manifest).body)
         for _ in range(MAX_VERSION_TRIES):
-            current = bucket.find(keys.current)
+            current = standing.current if standing else bucket.find(keys.current)
+            standing = None
             try:
                 if current is None:
                     bucket.create(keys.current, body)

@@ -29,7 +29,7 @@ class RangeFile(io.RawIOBase):
         if start >= have_from:
             into[: end - start] = self._tail.body[start - have_from : end - have_from]
         else:
-            into[: end - start] = self._bucket.get_range(self._tail.key, start, end)
+            into[: end - start] = self._bucket.get_range(self._tail, start, end)
         self._at = end
         return end - start
 

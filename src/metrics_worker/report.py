@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from metrics_worker.records import InputSummary
 from metrics_worker.store import Traffic
@@ -23,15 +23,18 @@ class RunReport:
         stages: seconds by stage.
         rolled_forward: the run was committed before this attempt.
         moved_current: whether `current` names this run's version now.
+        defect: an exception that is none of ours, for its traceback.
     """
 
     run_id: str
     metric_code: str
     attempt: int
+    message_id: str = ""
     outcome: Literal["SUCCESS", "FAILURE", "RETURNED"] = "RETURNED"
     started: bool = False
     error_code: str | None = None
     error: str | None = None
+    defect: Exception | None = None
     version_ts: str | None = None
     row_count: int | None = None
     rolled_forward: bool = False
@@ -57,3 +60,18 @@ class RunReport:
     def close(self) -> None:
         """The attempt is over."""
         self.seconds = round(time.perf_counter() - self.began, 4)
+
+
+@dataclass(slots=True)
+class GroupReport:
+    """What became of a message group's records in one invocation.
+
+    Attributes:
+        runs: an attempt each, of the messages that could be answered.
+        given_back: message id, why, and when it comes back.
+        failures: for the response's `batchItemFailures`.
+    """
+
+    runs: list[RunReport] = field(default_factory=list)
+    given_back: list[tuple[str, object, str]] = field(default_factory=list)
+    failures: list[Any] = field(default_factory=list)

@@ -38,7 +38,8 @@ class Settings(BaseSettings):
     request_queue_url: str = Field(alias="AWS_SQS_RUN_REQUEST_QUEUE_URL", pattern=r"^https?://")
     # Read so that a bad value is named; it is the event source mapping that it switches (template.yaml).
     request_queue_enabled: bool = Field(default=True, alias="AWS_SQS_RUN_REQUEST_QUEUE_ENABLED")
-    visibility_timeout_seconds: int = Field(1800, alias="WORKER_VISIBILITY_TIMEOUT_SECONDS", ge=1, le=43_200)
+    # SQS ends every extension 12 hours after the receipt, and an invocation may take up to 900 s of them.
+    visibility_timeout_seconds: int = Field(1800, alias="WORKER_VISIBILITY_TIMEOUT_SECONDS", ge=1, le=42_300)
 
     region: str = Field("us-east-1", alias="AWS_REGION", min_length=1)
     endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL", pattern=r"^https?://")

@@ -8,7 +8,7 @@ transient: an outcome that was not announced is announced by the next attempt.
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from metrics_worker.aws import client, failures
+from metrics_worker.aws import client, failures, making
 from metrics_worker.errors import StatusUnavailable
 from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
 
@@ -58,8 +58,9 @@ class StatusTopics:
         if arn.endswith(".fifo"):
             message["MessageGroupId"] = event.run_id
             message["MessageDeduplicationId"] = deduplication_id(event.run_id, event.type, attempt, number)
-        if self._sns is None:
-            self._sns = client("sns", self._settings)
+        with making:
+            if self._sns is None:
+                self._sns = client("sns", self._settings)
         with failures(StatusUnavailable, arn):
             self._sns.publish(**message)
 

@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, Self
@@ -27,16 +27,15 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
+from metrics_worker.lane import CONNECTIONS, Lane, Reader, side_by_side
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import GetOptions, GetResult, PutMode
     from obstore.store import ObjectStore, S3Config
 
 WHOLE_BYTES = 4 * 1024 * 1024
 """What the one request of a part file asks for, from its end. A smaller file, as most are, comes whole."""
-CONNECTIONS = 64
-"""Reads in flight. Beside the decoded rows they are what a run holds: 64 times 4 MiB at most."""
-CONDITIONAL_TRIES = 4
+CONDITIONAL_TRIES = 3
 WRITE_ID = "write-id"
 
 
@@ -70,6 +69,7 @@ class Bucket:
     name: str
     traffic: Traffic = field(default_factory=Traffic)
     pause: Callable[[float], None] = time.sleep
+    lane: Lane | None = None
 
     @classmethod
     def connect(cls, name: str, *, region: str, endpoint_url: str | None) -> Self:
@@ -85,11 +85,11 @@ class Bucket:
             client_options={
                 "allow_http": endpoint_url is not None,
                 "connect_timeout": timedelta(seconds=3),
-                "timeout": timedelta(seconds=20),
+                "timeout": timedelta(seconds=10),
             },
             retry_config={
                 "max_retries": 4,
-                "retry_timeout": timedelta(seconds=30),
+                "retry_timeout": timedelta(seconds=15),
                 "backoff": {
                     "init_backoff": timedelta(milliseconds=50),
                     "max_backoff": timedelta(seconds=2),
@@ -99,9 +99,9 @@ class Bucket:
         )
         return cls(store, name)
 
-    def metered(self, traffic: Traffic) -> "Bucket":
-        """The same bucket with another count, such as one run's."""
-        return Bucket(self.store, self.name, traffic, self.pause)
+    def metered(self, traffic: Traffic, lane: Lane | None = None) -> "Bucket":
+        """The same bucket with another count, such as one run's, reading in the lane of its invocation."""
+        return Bucket(self.store, self.name, traffic, self.pause, lane)
 
     def get(self, key: str) -> StoredObject:
         """The whole object.
@@ -114,9 +114,7 @@ class Bucket:
             result = obstore.get(self.store, key)
             body = memoryview(result.bytes())
         self.traffic.bytes_read += len(body)
-        return StoredObject(
-            key, body, result.meta["size"], result.meta["e_tag"] or "", result.attributes.get(WRITE_ID)
-        )
+        return _stored(key, body, result)
 
     def find(self, key: str) -> StoredObject | None:
         """The whole object, or None where there is none."""
@@ -130,26 +128,39 @@ class Bucket:
 
         Args:
             keys: what to read.
-            on_object: called in this thread with each object as it arrives. What it raises ends the reading.
+            on_object: called with each object as it arrives, one at a time, perhaps by the lane's thread.
+                What it raises ends the reading.
 
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable: of the first key that fails.
         """
         waiting = iter(keys)
 
-        async def read_on() -> None:
+        async def read_on(limit: asyncio.Semaphore) -> None:
             for key in waiting:
-                on_object(await self._tail(key))
+                async with limit:
+                    on_object(await self._tail(key))
 
-        async def read_all() -> None:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(min(CONNECTIONS, len(keys))):
-                    tasks.create_task(read_on())
+        side_by_side([read_on] * min(CONNECTIONS, len(keys)), self.lane)
 
-        try:
-            asyncio.run(read_all())
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+    def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
+        """A few small objects in the time of one request; None for each that is not there.
+
+        Raises:
+            AccessDenied, StoreUnavailable: of the first key that fails.
+        """
+        found: dict[str, StoredObject | None] = dict.fromkeys(keys)
+
+        def find(key: str) -> Reader:
+            async def read(limit: asyncio.Semaphore) -> None:
+                async with limit:
+                    with suppress(ObjectNotFound):
+                        found[key] = await self._whole(key)
+
+            return read
+
+        side_by_side([find(key) for key in keys], self.lane)
+        return found
 
     def list(self, prefix: str) -> list[str]:
         """The keys under a prefix that ends in a slash, sorted.
@@ -162,15 +173,17 @@ class Bucket:
         self.traffic.lists += 1 + len(keys) // 1000
         return sorted(keys)
 
-    def get_range(self, key: str, start: int, end: int) -> memoryview:
-        """The bytes from `start` to `end` (exclusive).
+    def get_range(self, found: StoredObject, start: int, end: int) -> memoryview:
+        """More bytes of an object that was found, from `start` to `end` (exclusive).
 
         Raises:
-            ObjectNotFound, AccessDenied, StoreUnavailable.
+            ObjectNotFound, AccessDenied.
+            StoreUnavailable: also where the object was replaced meanwhile: old and new bytes don't mix.
         """
-        with _refusals(key, "GET"):
+        with _refusals(found.key, "GET"):
             self.traffic.gets += 1
-            body = memoryview(obstore.get_range(self.store, key, start=start, end=end))
+            options: GetOptions = {"range": (start, end), "if_match": found.etag}
+            body = memoryview(obstore.get(self.store, found.key, options=options).bytes())
         self.traffic.bytes_read += len(body)
         return body
 
@@ -221,6 +234,15 @@ class Bucket:
                 return etag or ""
         raise StoreUnavailable(key, f"{problem}, after {CONDITIONAL_TRIES} tries")
 
+    async def _whole(self, key: str) -> StoredObject:
+        """All of an object, in one request."""
+        self.traffic.gets += 1
+        with _refusals(key, "GET"):
+            result = await obstore.get_async(self.store, key)
+            body = memoryview(await result.bytes_async())
+        self.traffic.bytes_read += len(body)
+        return _stored(key, body, result)
+
     async def _tail(self, key: str) -> StoredObject:
         """The last `WHOLE_BYTES` of an object, in one request."""
         self.traffic.gets += 1
@@ -234,7 +256,12 @@ class Bucket:
                 return StoredObject(key, memoryview(b""), 0, "")
             body = memoryview(await result.bytes_async())
         self.traffic.bytes_read += len(body)
-        return StoredObject(key, body, result.meta["size"], result.meta["e_tag"] or "")
+        return _stored(key, body, result)
+
+
+def _stored(key: str, body: memoryview, result: "GetResult") -> StoredObject:
+    meta = result.meta
+    return StoredObject(key, body, meta["size"], meta["e_tag"] or "", result.attributes.get(WRITE_ID))
 
 
 class _Reason(Protocol):

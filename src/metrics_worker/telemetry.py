@@ -5,13 +5,13 @@ never a dimension, since each would be billed. Both are written from the main th
 Metrics is not thread-safe.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
-from metrics_worker.report import RunReport
+from metrics_worker.report import GroupReport, RunReport
 
 SERVICE = "metrics-worker"
 NAMESPACE = "MetricsWorker"
@@ -29,31 +29,44 @@ class _RunMetrics(AmazonCloudWatchEMFProvider):
 
 metrics = Metrics(provider=_RunMetrics(namespace=NAMESPACE, service=SERVICE))
 
+MAX_CAUSE = 1000
 _MEGA = 1e-6
+_LINE = [
+    field.name for field in fields(RunReport) if field.name not in {"began", "defect", "inputs", "traffic"}
+]
 _CLOSING = {"SUCCESS": "run succeeded", "FAILURE": "run failed", "RETURNED": "run given back"}
 
 
-def close_run(report: RunReport, defect: BaseException | None = None) -> None:
-    """Write the line that closes an attempt, and count it.
+def close_group(report: GroupReport) -> None:
+    """Write the lines that close a message group's attempts, and count them."""
+    for run in report.runs:
+        close_run(run)
+    runs = {run.message_id: run for run in report.runs}
+    for message_id, error, returns in report.given_back:
+        line: dict[str, object] = {"message_id": message_id, "reason": str(error), "comes_back": returns}
+        if cause := getattr(error, "__cause__", None):
+            line["cause"] = f"{type(cause).__name__}: {cause}"[:MAX_CAUSE]
+        if known := runs.get(message_id):
+            line |= {"run_id": known.run_id, "metric_code": known.metric_code}
+        logger.warning("message given back", extra=line)
 
-    Args:
-        report: what happened.
-        defect: an exception that is none of ours, for its traceback.
-    """
-    line = {**asdict(report), "event_type": "metric_run_closed"}
+
+def close_run(report: RunReport) -> None:
+    """Write the line that closes an attempt, and count it."""
+    line = {name: getattr(report, name) for name in _LINE}
+    line |= {"traffic": asdict(report.traffic), "event_type": "metric_run_closed"}
     line["inputs"] = [summary.model_dump() for summary in report.inputs]
-    del line["began"]
     if report.row_count == 0:
         logger.warning(
-            "the expression is defined nowhere: an empty version", extra={"version_ts": report.version_ts}
+            "the expression is defined nowhere: an empty version",
+            extra={name: line[name] for name in ("run_id", "metric_code", "version_ts")},
         )
-    level = logger.info if report.outcome == "SUCCESS" else logger.warning
-    if defect is not None:
-        logger.error(
-            _CLOSING[report.outcome], extra={**line, "event_type": "metric_run_closed"}, exc_info=defect
-        )
+    if report.defect is not None:
+        logger.error(_CLOSING[report.outcome], extra=line, exc_info=report.defect)
+    elif report.outcome == "SUCCESS":
+        logger.info(_CLOSING[report.outcome], extra=line)
     else:
-        level(_CLOSING[report.outcome], extra={**line, "event_type": "metric_run_closed"})
+        logger.warning(_CLOSING[report.outcome], extra=line)
     if report.started:
         metrics.add_metric(name="metric_runs_started_total", unit=MetricUnit.Count, value=1)
     metrics.add_metric(name="metric_run_duration_seconds", unit=MetricUnit.Seconds, value=report.seconds)

@@ -1,11 +1,14 @@
 """What `Bucket` promises on every store that it runs on: a memory store, and S3 over HTTP."""
 
+from dataclasses import replace
+
 import pytest
 from obstore.store import MemoryStore
 
-from metrics_worker.errors import ObjectNotFound, ObjectTaken, OutOfTime
+from metrics_worker.errors import ObjectNotFound, ObjectTaken, OutOfTime, StoreUnavailable
+from metrics_worker.lane import CONNECTIONS
 from metrics_worker.range_file import RangeFile
-from metrics_worker.store import CONNECTIONS, WHOLE_BYTES, Bucket, StoredObject
+from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
 from tests.builders import BUCKET
 
 
@@ -47,9 +50,18 @@ def test_a_key_is_taken_letter_by_letter(bucket, place, name):
 
 def test_a_range_is_read_by_its_ends(bucket, place):
     bucket.create(place + "x", b"0123456789")
-    assert bytes(bucket.get_range(place + "x", 2, 5)) == b"234"
+    found = bucket.get(place + "x")
+    assert bytes(bucket.get_range(found, 2, 5)) == b"234"
     with pytest.raises(ObjectNotFound):
-        bucket.get_range(place + "y", 0, 1)
+        bucket.get_range(replace(found, key=place + "y"), 0, 1)
+
+
+def test_a_range_of_an_object_that_was_replaced_is_not_mixed_with_what_was_read(bucket, place):
+    bucket.create(place + "x", b"0123456789")
+    found = bucket.get(place + "x")
+    bucket.swap(place + "x", b"abcdefghij", found.etag)
+    with pytest.raises(StoreUnavailable):
+        bucket.get_range(found, 2, 5)
 
 
 # Get many

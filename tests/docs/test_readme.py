@@ -93,7 +93,7 @@ def test_the_readmes_request_is_one():
     assert body is not None
     run = open_record(body[1], None)
     request = RunRequest.parse(run, Bounds("data-bucket", "metrics/", "datasets/"))
-    assert request.base == "metrics/ratio.reserves_to_base/"
+    assert request.base == "metrics/fx.usd_per_gbp/"
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -1,8 +1,12 @@
-"""Fixtures of the tests through the handler: an S3 that fails, and a run that must."""
+"""Fixtures of the tests through the handler: an S3 that fails, a run that must, and what operators see."""
+
+import io
+import json
 
 import obstore
 import pytest
 
+from metrics_worker.telemetry import logger
 from tests.builders import record
 from tests.faulty_store import Faults
 
@@ -10,6 +14,23 @@ from tests.faulty_store import Faults
 @pytest.fixture
 def faults(monkeypatch):
     return Faults.install(monkeypatch)
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """`lines()`: what was logged, parsed; each line must be JSON."""
+    stream = io.StringIO()
+    (handler,) = logger.handlers
+    monkeypatch.setattr(handler, "stream", stream)
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def blobs(capsys, lines):  # noqa: ARG001 - it keeps the log lines out of what capsys reads
+    """`blobs()`: the EMF blobs that were written, but for the one of a cold start."""
+    return lambda: [
+        blob for line in capsys.readouterr().out.splitlines() if "ColdStart" not in (blob := json.loads(line))
+    ]
 
 
 @pytest.fixture

@@ -211,7 +211,10 @@ def test_memory_that_runs_out_is_an_outcome_too(cloud, fails, monkeypatch):
     put_a_and_b(cloud.store)
     monkeypatch.setattr(pipeline, "evaluate", lambda *_: raising(MemoryError())())
 
-    assert fails(request())[0] == "INTERNAL_ERROR"
+    assert fails(request()) == (
+        "EXPRESSION_EVAL_ERROR",
+        "expressionJson: its evaluation needs more memory than there is",
+    )
 
 
 # What the control plane can't parse blocks its queue

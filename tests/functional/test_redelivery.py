@@ -162,12 +162,12 @@ def test_a_current_that_says_nothing_is_replaced(cloud, invoke, body):
     assert cloud.read_json(CURRENT_KEY)["run_id"] == "run-1"
 
 
-def test_without_its_start_announced_a_run_does_not_begin(cloud, invoke, faults):
+def test_without_its_start_announced_a_run_is_not_committed(cloud, invoke, faults):
     refuse(cloud, "started")
 
     assert invoke(record(request())) == GIVEN_BACK
     assert cloud.sns.events == []
-    assert faults.count("GET", "datasets/*") == 0
+    assert faults.count("PUT", "*") == 0
 
     assert invoke(record(request(), receive_count=2)) == DONE
     assert kinds(cloud) == ["started", "completed"]
@@ -228,18 +228,34 @@ def test_after_the_commit_a_run_is_never_announced_as_failed(cloud, invoke, faul
     assert faults.count("PUT", DATA) == 1
 
 
-def test_a_failure_for_good_after_another_attempt_has_committed_announces_its_success(cloud, invoke, faults):
-    def another_attempt_commits(_):
-        cloud.sns.before = lambda _: None
-        invoke(record(request()))
-        cloud.sns.messages.clear()
-        faults.before("GET", "datasets/fx/projections/A/*", denied)
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_failure_to_announce_the_start_outlives_one_to_read(cloud, invoke, faults, readable):
+    refuse(cloud, "started")
+    if not readable:
+        faults.before("GET", "datasets/fx/projections/A/*", denied, times=2)
 
-    cloud.sns.before = another_attempt_commits  # at this one's started event
+    assert invoke(record(request())) == GIVEN_BACK
+    assert cloud.sns.events == []
+
+    assert invoke(record(request(), receive_count=2)) == DONE
+    assert kinds(cloud) == ["started", "completed"]
+    assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS" if readable else "FAILURE"]
+
+
+def test_a_failure_for_good_after_another_attempt_has_committed_announces_its_success(cloud, invoke, faults):
+    def another_attempt_commits():
+        assert invoke(record(request())) == DONE
+        denied()
+
+    faults.before("GET", "datasets/fx/projections/A/*", another_attempt_commits)  # while this one reads
 
     assert invoke(record(request())) == DONE
 
-    assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS"]
+    assert faults.count("GET", "datasets/fx/projections/A/*") == 2
+    assert faults.count("PUT", MARKER) == 1
+    others, own = cloud.sns.completed
+    assert others == own
+    assert own["status"] == "SUCCESS"
 
 
 def test_a_marker_that_can_not_be_understood_is_never_overruled(cloud, invoke, faults):

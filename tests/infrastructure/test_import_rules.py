@@ -26,8 +26,8 @@ HOUSE = {
         "aws_lambda_powertools",
     ),
     "pipeline": Room(
-        "contract dataset errors events expression.evaluate expression.grammar heartbeat publication records"
-        " report request_queue series settings status store"
+        "contract dataset errors events expression.evaluate expression.grammar heartbeat lane publication"
+        " records report request_queue series settings status store"
     ),
     "telemetry": Room(
         "aws contract dataset errors events expression.evaluate expression.grammar heartbeat part_file"
@@ -36,7 +36,8 @@ HOUSE = {
     ),
     "heartbeat": Room("status events"),
     "publication": Room("contract errors records series store", "pyarrow pydantic"),
-    "dataset": Room("contract errors expression.grammar part_file series store", "pyarrow pydantic"),
+    "dataset": Room("contract errors expression.grammar once part_file series store", "pyarrow pydantic"),
+    "once": Room(""),
     "part_file": Room("errors range_file series store", "numpy pyarrow"),
     "report": Room("records store"),
     "records": Room("errors", "pydantic"),
@@ -47,7 +48,8 @@ HOUSE = {
     "contract": Room("errors expression.grammar", "pydantic"),
     "settings": Room("errors", "pydantic pydantic_settings"),
     "range_file": Room("store"),
-    "store": Room("errors", "obstore"),
+    "store": Room("errors lane", "obstore"),
+    "lane": Room(""),
     "expression.evaluate": Room("errors expression.grammar series windows", "numpy"),
     "expression.grammar": Room("errors", "pydantic"),
     "series": Room("", "numpy"),

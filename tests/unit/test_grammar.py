@@ -221,7 +221,7 @@ def test_a_tree_of_any_size_is_refused_without_recursion():
         ({"series": A, "window": 3}, ".op"),
         (window("avg", A, 3), ".op"),
         (window("sma", "A", 3), ".series"),
-        ({**window("sma", A, 3), "scale": 1}, ".scale"),
+        ({**window("sma", A, 3), "scale": 3}, ".scale"),
         (composite("sum"), ".operands"),
         (composite("sum", A), ".operands"),
         ({"op": "sum", "operands": None}, ".operands"),
@@ -257,3 +257,23 @@ def test_what_was_found_is_shown_and_not_at_length():
 def test_more_problems_than_one_are_counted():
     with pytest.raises(ExpressionError, match=r"\(and 1 more\)$"):
         parse({"op": "divide", "left": A, "right": B, "colour": 1})
+
+
+@pytest.mark.parametrize("scale", [1, 1.0, None])
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"series_code": "A"},
+        {"op": "sma", "series": {"series_code": "A"}, "window": 2},
+        {"op": "avg", "operands": [{"series_code": "A"}, {"series_code": "B"}]},
+    ],
+)
+def test_a_scale_of_one_is_taken_in_any_node_since_the_control_plane_writes_it_in_most(node, scale):
+    assert parse({**node, "scale": scale}) == parse(node)
+
+
+@pytest.mark.parametrize("scale", [2, 0, True, "1", [1], {}])
+def test_any_other_scale_is_refused_where_a_node_has_none(scale):
+    with pytest.raises(ExpressionError) as failure:
+        parse({"op": "sma", "series": {"series_code": "A"}, "window": 2, "scale": scale})
+    assert failure.value.subject == "expressionJson.scale"

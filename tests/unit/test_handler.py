@@ -2,6 +2,7 @@ import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,12 +11,13 @@ from tests.builders import ENVIRONMENT, record, request
 from tests.faulty_store import MARKER, Faults, throttled
 
 
-def import_handler(environment):
+def import_handler(environment, folder):
     code = "import metrics_worker.handler"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**clean, **environment, "PYTHONPATH": "src"},
+        env={**clean, **environment, "PYTHONPATH": str(Path("src").absolute())},
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -29,8 +31,10 @@ def import_handler(environment):
         ({**ENVIRONMENT, "OUTPUT_COMPRESSION": "zip"}, "OUTPUT_COMPRESSION"),
     ],
 )
-def test_a_function_with_a_setting_missing_or_bad_does_not_start_and_says_which(environment, culprit):
-    started = import_handler(environment)
+def test_a_function_with_a_setting_missing_or_bad_does_not_start_and_says_which(
+    environment, culprit, tmp_path
+):
+    started = import_handler(environment, tmp_path)
 
     assert started.returncode != 0
     last = started.stderr.strip().splitlines()[-1]
@@ -48,4 +52,4 @@ def test_a_record_without_a_receive_count_is_in_its_first_attempt(cloud, invoke,
 
     assert invoke(sent) == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
 
-    assert cloud.sqs.calls[0]["VisibilityTimeout"] <= 5
+    assert cloud.sqs.calls[0]["VisibilityTimeout"] <= 10

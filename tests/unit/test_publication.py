@@ -6,7 +6,16 @@ import pytest
 
 from metrics_worker.contract import Run
 from metrics_worker.errors import CommittedRunError, OutOfTime, OutputWriteError, StoreUnavailable
-from metrics_worker.publication import MAX_VERSION_TRIES, Draft, commit, find_marker, move_current
+from metrics_worker.publication import (
+    MAX_VERSION_TRIES,
+    Committed,
+    Draft,
+    Standing,
+    commit,
+    find_marker,
+    look,
+    move_current,
+)
 from metrics_worker.records import Keys, Marker
 from metrics_worker.series import Series
 from tests.builders import NOW
@@ -29,8 +38,8 @@ def no_checkpoint():
 
 
 def publish(cloud, run=None, now=NOW):
-    marker = commit(cloud.bucket, draft_of(run), lambda: now, no_checkpoint)
-    return marker, move_current(cloud.bucket, KEYS, marker)
+    committed = commit(cloud.bucket, draft_of(run), lambda: now, no_checkpoint)
+    return committed, move_current(cloud.bucket, KEYS, committed)
 
 
 @pytest.fixture
@@ -41,9 +50,10 @@ def faults(monkeypatch):
 def test_what_is_committed_is_found(cloud):
     assert find_marker(cloud.bucket, KEYS, run_of()) is None
 
-    marker = commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
+    committed = commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
 
-    assert find_marker(cloud.bucket, KEYS, run_of()) == marker
+    assert find_marker(cloud.bucket, KEYS, run_of()) == committed.marker
+    assert cloud.read(committed.marker.manifest) == committed.manifest
     assert find_marker(cloud.bucket, KEYS, run_of("another")) is None
 
 
@@ -75,9 +85,9 @@ def test_a_taken_second_costs_one_request(cloud, faults):
         version = f"2026-10-30T12-00-0{second}"
         obstore.put(cloud.store, KEYS.data(version), b"taken")
 
-    marker = commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
+    committed = commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
 
-    assert marker.version_ts == "2026-10-30T12-00-03"
+    assert committed.marker.version_ts == "2026-10-30T12-00-03"
     assert faults.count("PUT", DATA) == 4
 
 
@@ -85,9 +95,9 @@ def test_versions_pass_over_the_end_of_a_day(cloud):
     last = datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
     obstore.put(cloud.store, KEYS.data("2026-12-31T23-59-59"), b"taken")
 
-    marker = commit(cloud.bucket, draft_of(), lambda: last, no_checkpoint)
+    committed = commit(cloud.bucket, draft_of(), lambda: last, no_checkpoint)
 
-    assert marker.version_ts == "2027-01-01T00-00-00"
+    assert committed.marker.version_ts == "2027-01-01T00-00-00"
 
 
 def test_a_metric_whose_every_second_is_taken_is_given_back(cloud):
@@ -104,8 +114,8 @@ def test_a_second_commit_of_a_run_yields_the_first_ones_marker(cloud):
 
     second = commit(cloud.bucket, draft_of(values=(3.0,)), lambda: NOW + timedelta(hours=1), no_checkpoint)
 
-    assert second == first
-    assert find_marker(cloud.bucket, KEYS, run_of()) == first
+    assert second == Committed(first.marker)  # whose manifest this attempt has not written
+    assert find_marker(cloud.bucket, KEYS, run_of()) == first.marker
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"?", b'{"run_id": "run-1"}'])
@@ -124,14 +134,14 @@ def test_a_marker_that_may_not_be_read_is_the_outputs_error(cloud, faults):
 
 
 def test_a_marker_may_have_fields_that_this_worker_does_not_know(cloud):
-    marker, _ = publish(cloud)
-    body = marker.model_dump() | {"run_id": "run-2", "fingerprint": "…"}
+    committed, _ = publish(cloud)
+    body = committed.marker.model_dump() | {"run_id": "run-2", "fingerprint": "…"}
     obstore.put(cloud.store, KEYS.marker("run-2"), Marker.model_construct(**body).model_dump_json().encode())
 
     found = find_marker(cloud.bucket, KEYS, run_of("run-2"))
 
     assert found is not None
-    assert found.version_ts == marker.version_ts
+    assert found.version_ts == committed.marker.version_ts
 
 
 def test_current_moves_to_newer_requests_alone(cloud):
@@ -147,12 +157,53 @@ def test_current_moves_to_newer_requests_alone(cloud):
 
 
 def test_moving_current_again_writes_nothing_and_says_that_it_is_there(cloud, faults):
-    marker, _ = publish(cloud)
+    committed, _ = publish(cloud)
     faults.calls.clear()
 
-    assert move_current(cloud.bucket, KEYS, marker)
+    assert move_current(cloud.bucket, KEYS, committed)
+    assert move_current(cloud.bucket, KEYS, Committed(committed.marker))
 
     assert faults.count("PUT", "*") == 0
+
+
+def test_how_things_stand_is_seen_in_one_step(cloud, faults):
+    assert look(cloud.bucket, KEYS, run_of()) == Standing(None, None)
+
+    committed, _ = publish(cloud)
+    faults.calls.clear()
+    standing = look(cloud.bucket, KEYS, run_of())
+
+    assert standing.marker == committed.marker
+    assert standing.current is not None
+    assert bytes(standing.current.body) == committed.manifest
+    assert set(faults.calls) == {("GET", KEYS.marker("run-1")), ("GET", KEYS.current)}
+    assert len(faults.calls) == 2
+
+
+def test_a_current_that_has_not_moved_since_it_was_seen_costs_one_request(cloud, faults):
+    publish(cloud, run_of("1", NOW))
+    committed = commit(cloud.bucket, draft_of(run_of("2", NOW + timedelta(1))), lambda: NOW, no_checkpoint)
+    standing = look(cloud.bucket, KEYS, run_of("2"))
+    faults.calls.clear()
+
+    assert move_current(cloud.bucket, KEYS, committed, standing)
+
+    assert faults.calls == [("PUT", KEYS.current)]
+    assert cloud.read_json(KEYS.current)["run_id"] == "2"
+
+
+@pytest.mark.parametrize("before", [None, "0"])
+@pytest.mark.parametrize(("later", "moves"), [(-1, True), (1, False)])
+def test_a_current_that_has_moved_since_it_was_seen_is_looked_at_again(cloud, before, later, moves):
+    if before:
+        publish(cloud, run_of(before, NOW - timedelta(hours=1)))
+    standing = look(cloud.bucket, KEYS, run_of("1"))
+    publish(cloud, run_of("another", NOW + timedelta(seconds=later)))
+    committed = commit(cloud.bucket, draft_of(run_of("1")), lambda: NOW, no_checkpoint)
+
+    assert move_current(cloud.bucket, KEYS, committed, standing) is moves
+
+    assert cloud.read_json(KEYS.current)["run_id"] == ("1" if moves else "another")
 
 
 def test_current_without_a_zone_is_taken_as_utc(cloud):

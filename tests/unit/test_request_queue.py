@@ -63,8 +63,8 @@ def test_the_client_is_made_at_the_first_call_and_kept(monkeypatch):
 
 
 @pytest.mark.parametrize("receive_count", [-1, 0, 1, 2, 3, 5, 100, 10**6])
-def test_a_wait_doubles_with_each_attempt_up_to_five_minutes_less_a_jitter_of_half(receive_count):
-    longest = min(300, 5 * 2 ** min(max(0, receive_count - 1), 10))
+def test_a_wait_grows_threefold_with_each_attempt_up_to_five_minutes_less_a_jitter_of_half(receive_count):
+    longest = min(300, 10 * 3 ** min(max(0, receive_count - 1), 10))
 
     waits = {backoff_seconds(receive_count) for _ in range(200)}
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from metrics_worker.errors import ConfigError
-from metrics_worker.settings import load_settings
+from metrics_worker.settings import Settings, load_settings
 from tests.builders import BUCKET, QUEUE_URL, TOPIC
 
 TOPICS = [f"AWS_SNS_METRIC_RUN_{name}_TOPIC_ARN" for name in ("STARTED", "HEARTBEAT", "COMPLETED")]
@@ -49,8 +49,9 @@ BAD = [
 
 @pytest.fixture(autouse=True)
 def _no_env_file(monkeypatch, tmp_path):
-    """A working folder without a `.env` of the developer's."""
+    """A working folder without a `.env` of the developer's, and settings that look for one there."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(Settings.model_config, "env_file", ".env")
 
 
 def test_the_least_that_is_needed_is_bucket_topics_and_queue():

@@ -6,8 +6,9 @@ import obstore
 import pytest
 from obstore.store import MemoryStore, S3Store
 
+from metrics_worker.lane import CONNECTIONS
 from metrics_worker.range_file import RangeFile
-from metrics_worker.store import CONNECTIONS, WHOLE_BYTES, Bucket, StoredObject, Traffic
+from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject, Traffic
 from tests.builders import BUCKET
 
 KEY = "datasets/fx/large"
@@ -46,9 +47,9 @@ def test_an_object_of_just_that_size_comes_whole(bucket):
 def test_requests_and_bytes_are_counted(bucket):
     etag = bucket.create("a/1", b"12345")
     bucket.swap("a/1", b"123", etag)
-    bucket.get("a/1")
+    found = bucket.get("a/1")
     bucket.find("a/2")
-    bucket.get_range("a/1", 0, 2)
+    bucket.get_range(found, 0, 2)
     bucket.get_many(["a/1", "a/1"], lambda _: None)
     bucket.list("a/")
     assert bucket.traffic == Traffic(gets=5, puts=2, lists=1, bytes_read=3 + 2 + 6, bytes_written=8)

@@ -9,13 +9,13 @@ from metrics_worker.telemetry import close_run, logger, metrics
 
 @pytest.fixture
 def closed(monkeypatch, capsys):
-    """`closed(report, defect)`: the log lines, and all EMF blobs."""
+    """`closed(report)`: the log lines, and all EMF blobs."""
     stream = io.StringIO()
     (handler,) = logger.handlers
     monkeypatch.setattr(handler, "stream", stream)
 
-    def close(report, defect=None):
-        close_run(report, defect)
+    def close(report):
+        close_run(report)
         metrics.flush_metrics()
         lines = [json.loads(line) for line in stream.getvalue().splitlines()]
         return lines, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -37,7 +37,7 @@ def test_an_attempt_is_closed_by_one_line_of_its_level(closed, outcome, level):
 
     (line,) = lines
     assert (line["level"], line["outcome"], line["event_type"]) == (level, outcome, "metric_run_closed")
-    assert "began" not in line
+    assert not {"began", "defect"} & line.keys()
 
 
 def test_a_failure_without_a_code_is_counted_as_internal(closed):
@@ -50,7 +50,7 @@ def test_a_defect_is_logged_with_its_traceback(closed):
     with pytest.raises(ZeroDivisionError) as raised:
         _ = 1 / 0
 
-    lines, _ = closed(report_of("FAILURE", error_code="INTERNAL_ERROR"), raised.value)
+    lines, _ = closed(report_of("FAILURE", error_code="INTERNAL_ERROR", defect=raised.value))
 
     assert lines[0]["level"] == "ERROR"
     assert lines[0]["exception_name"] == "ZeroDivisionError"

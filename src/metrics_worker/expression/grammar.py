@@ -19,6 +19,7 @@ from pydantic import (
     Tag,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 
 from metrics_worker.errors import ExpressionError, first_problem
@@ -60,6 +61,16 @@ Scale = Annotated[float, BeforeValidator(_finite_scale), Field(allow_inf_nan=Fal
 
 class _Node(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unit_scale(cls, value: Any) -> Any:
+        """The control plane writes `"scale": 1` in most nodes; where it has no meaning, 1 does no harm."""
+        if isinstance(value, dict) and "scale" in value and "scale" not in cls.model_fields:
+            scale = value["scale"]
+            if scale is None or (isinstance(scale, int | float) and scale is not True and scale == 1):
+                return {name: field for name, field in value.items() if name != "scale"}
+        return value
 
 
 class SeriesRef(_Node):

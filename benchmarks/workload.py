@@ -1,0 +1,159 @@
+"""The job that is measured: six metrics over five daily series of 23 years, a part file a series and month.
+
+It has the real shape of the data: 275 files a series of some 22 rows, six columns, snappy, 2-3 KiB. The
+same files, requests and records serve every contestant.
+"""
+
+import asyncio
+import io
+import json
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import obstore
+import pyarrow as pa
+import pyarrow.parquet as pq
+from obstore.store import S3Store
+
+BUCKET = "bench-data"
+FIRST_YEAR = 2003
+MONTHS = 275
+SERIES = tuple(f"BENCH_{name}_D" for name in ("A", "B", "C", "D", "E"))
+PROJECTIONS = "datasets/bench/projections/"
+MANIFEST = "datasets/bench/versions/v1/manifest.json"
+
+
+def environment(url: str) -> None:
+    """Let the worker, and boto3, find the stand-in."""
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="bench",
+        AWS_SECRET_ACCESS_KEY="bench",  # noqa: S106 - of no account
+        AWS_REGION="us-east-1",
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_ENDPOINT_URL=url,
+        AWS_S3_BUCKET=BUCKET,
+        AWS_SNS_EVENTS_TOPIC_ARN="arn:aws:sns:us-east-1:123456789012:events.fifo",
+        AWS_SQS_RUN_REQUEST_QUEUE_URL=f"{url}/123456789012/requests.fifo",
+        POWERTOOLS_LOG_LEVEL="CRITICAL",
+    )
+
+
+def part_file(code: str, year: int, month: int, rng: np.random.Generator) -> bytes:
+    """A month of a daily series, as the ingestor writes it."""
+    first = datetime(year, month, 1, 3, tzinfo=UTC)
+    days = [first + timedelta(days=n) for n in range(31)]
+    days = [day.replace(tzinfo=None) for day in days if day.month == month and day.weekday() < 5]
+    table = pa.table(
+        {
+            "obs_time": pa.array(days, pa.timestamp("ns")),
+            "internal_series_code": [code] * len(days),
+            "value": rng.normal(100, 1, len(days)),
+            "unit": ["USD"] * len(days),
+            "frequency": ["D"] * len(days),
+            "collection_date": pa.array([first.replace(tzinfo=None)] * len(days), pa.timestamp("ns")),
+        }
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def dataset(series: Iterable[str] = SERIES, months: int = MONTHS) -> dict[str, bytes]:
+    """The part files by key relative to the projections."""
+    rng = np.random.default_rng(1)
+    return {
+        f"{code}/year={year}/month={month:02d}/data.parquet": part_file(code, year, month, rng)
+        for code in series
+        for year, month in ((FIRST_YEAR + n // 12, n % 12 + 1) for n in range(months))
+    }
+
+
+def upload(store: S3Store, files: dict[str, bytes]) -> None:
+    """Write the part files and their manifest."""
+    manifest = {"version_id": "v1", "parquet_files": list(files)}
+    objects = {PROJECTIONS + name: body for name, body in files.items()}
+    objects[MANIFEST] = json.dumps(manifest).encode()
+
+    async def put_all() -> None:
+        waiting = iter(objects.items())
+
+        async def put_on() -> None:
+            for key, body in waiting:
+                await obstore.put_async(store, key, body, use_multipart=False)
+
+        await asyncio.gather(*(put_on() for _ in range(64)))
+
+    asyncio.run(put_all())
+
+
+def _s(index: int) -> dict[str, Any]:
+    return {"series_code": SERIES[index]}
+
+
+def _w(op: str, node: Any, window: int) -> dict[str, Any]:
+    return {"op": op, "series": node, "window": window}
+
+
+def _m(op: str, left: Any, right: Any) -> dict[str, Any]:
+    return {"op": op, "left": left, "right": right, "scale": 1}
+
+
+EXPRESSIONS: dict[str, tuple[str, Any]] = {
+    "ratio": ("series_math", _m("ratio", _s(0), _s(1))),
+    "momentum": ("series_math", _m("subtract", _w("sma", _s(2), 14), _w("sma", _s(2), 30))),
+    "basket": ("composite", {"op": "avg", "operands": [_s(n) for n in range(5)]}),
+    "change": ("series_math", _m("ratio", _m("subtract", _s(3), _w("lag", _s(3), 30)), _w("lag", _s(3), 30))),
+    "high": ("window_op", _w("max", _s(4), 250)),
+    "smooth": ("window_op", _w("ema", _m("ratio", _s(0), _s(4)), 20)),
+}
+"""The six metrics: expression type and expression."""
+
+
+def event(names: Iterable[str], attempt: int) -> dict[str, Any]:
+    """An SQS event that asks for these metrics, each in its own message group; run ids differ by attempt."""
+    return {"Records": [_record(name, f"{name}-{attempt}") for name in names]}
+
+
+def _record(name: str, run_id: str) -> dict[str, Any]:
+    kind, expression = EXPRESSIONS[name.partition(".")[0]]
+    body = {
+        "type": "metric_run_requested",
+        "runId": run_id,
+        "metricCode": name,
+        "expressionType": kind,
+        "expressionJson": expression,
+        "inputs": [{"datasetId": "bench", "seriesCode": code} for code in SERIES],
+        "catalog": {"datasets": {"bench": {"manifestPath": MANIFEST, "projectionsPath": PROJECTIONS}}},
+        "output": {"basePath": f"s3://bucket/metrics/{name}/"},
+    }
+    return {
+        "messageId": run_id,
+        "receiptHandle": run_id,
+        "body": json.dumps(body),
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1793361597000",
+            "MessageGroupId": name,
+        },
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:requests.fifo",
+        "awsRegion": "us-east-1",
+    }
+
+
+class Context:
+    """A Lambda context with time enough."""
+
+    function_name = "bench"
+    memory_limit_in_mb = 1769
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:bench"
+    aws_request_id = "bench"
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        """Milliseconds."""
+        return 300_000

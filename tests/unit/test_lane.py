@@ -1,0 +1,193 @@
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+
+import pytest
+
+from metrics_worker.lane import CONNECTIONS, Lane, side_by_side
+
+PATIENCE = 10
+
+
+async def until(condition):
+    """Yields to the loop until it holds: what other threads do sets no event of this one's loop."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0)
+
+
+class Crowd:
+    """Readers that go on only when all of them have come, and as many as may be are in at once."""
+
+    def __init__(self, size):
+        self.size = size
+        self.come = self.inside = self.most = self.read = 0
+        self._go_on = asyncio.Event()
+
+    async def reader(self, limit):
+        self.come += 1
+        async with asyncio.timeout(PATIENCE), limit:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            if self.inside == CONNECTIONS:
+                await until(lambda: self.come == self.size)
+                for _ in range(100):  # turns in which one too many would come in
+                    await asyncio.sleep(0)
+                self._go_on.set()
+            await self._go_on.wait()
+            self.inside -= 1
+            self.read += 1
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+def lanes():
+    return [thread for thread in threading.enumerate() if thread.name == "lane"]
+
+
+def test_threads_of_a_lane_hold_to_one_limit(threads):
+    crowd = Crowd(size=4 * 40)
+    with Lane() as lane:
+        list(threads.map(lambda _: side_by_side([crowd.reader] * 40, lane), range(4)))
+
+    assert crowd.most == CONNECTIONS
+    assert crowd.read == crowd.size
+
+
+def test_without_a_lane_the_limit_is_the_calls_own():
+    crowd = Crowd(size=CONNECTIONS + 20)
+
+    side_by_side([crowd.reader] * crowd.size, None)
+
+    assert crowd.most == CONNECTIONS
+    assert crowd.read == crowd.size
+    assert lanes() == []
+
+
+def test_all_readers_of_a_lane_run_in_its_one_thread_and_the_caller_waits(threads):
+    seen = []
+
+    async def reader(_):
+        await asyncio.sleep(0)
+        seen.append(threading.current_thread().name)
+
+    with Lane() as lane:
+        list(threads.map(lambda _: side_by_side([reader] * 3, lane), range(4)))
+        assert seen == ["lane"] * 12
+
+
+@pytest.mark.parametrize("context", [Lane, nullcontext])
+def test_nothing_to_read_is_read_at_once(context):
+    with context() as lane:
+        side_by_side([], lane)
+
+
+def test_an_error_ends_the_readers_of_its_own_call_and_no_others(threads):
+    ended, read = [], []
+    others_are_in, failed = threading.Event(), asyncio.Event()
+
+    async def never(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("sibling")
+
+    async def fail(_):
+        await until(others_are_in.is_set)
+        raise ValueError("only this call's")
+
+    async def another(limit):
+        async with limit:
+            others_are_in.set()
+            async with asyncio.timeout(PATIENCE):
+                await failed.wait()
+            read.append("another")
+
+    async def tell(_):
+        failed.set()
+
+    with Lane() as lane:
+        other = threads.submit(side_by_side, [another] * 2, lane)
+        with pytest.raises(ValueError, match="only this call's"):
+            side_by_side([never, fail, never], lane)
+        assert ended == ["sibling"] * 2
+        assert not other.done()
+        side_by_side([tell], lane)
+        other.result(PATIENCE)
+
+    assert read == ["another"] * 2
+
+
+def test_without_a_lane_an_error_comes_plain_and_ends_its_siblings():
+    ended = []
+
+    async def never(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("sibling")
+
+    async def fail(_):
+        await asyncio.sleep(0)
+        raise ValueError("plain")
+
+    with pytest.raises(ValueError, match="plain"):
+        side_by_side([never, fail], None)
+
+    assert ended == ["sibling"]
+
+
+def test_the_error_is_the_first_ones():
+    async def fail(_):
+        raise ValueError("first")
+
+    async def fail_too(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise KeyError("second")
+
+    with Lane() as lane, pytest.raises(ValueError, match="first"):
+        side_by_side([fail_too, fail], lane)
+
+
+def test_what_an_error_ends_gives_its_place_back():
+    inside = []
+
+    async def hold(limit):
+        async with limit:
+            inside.append(1)
+            await asyncio.Event().wait()
+
+    async def fail(_):
+        await until(lambda: len(inside) == CONNECTIONS)
+        raise ValueError("while all places are taken")
+
+    crowd = Crowd(size=CONNECTIONS)
+    with Lane() as lane:
+        with pytest.raises(ValueError, match="all places"):
+            side_by_side([*[hold] * (CONNECTIONS + 10), fail], lane)
+        side_by_side([crowd.reader] * crowd.size, lane)
+
+    assert crowd.read == CONNECTIONS
+
+
+def test_its_thread_ends_with_the_context():
+    with Lane():
+        assert len(lanes()) == 1
+    assert lanes() == []
+
+
+def test_its_thread_ends_with_an_error_too():
+    async def fail(_):
+        raise ValueError("ends the context")
+
+    with pytest.raises(ValueError, match="ends the context"), Lane() as lane:
+        side_by_side([fail], lane)
+
+    assert lanes() == []
