@@ -15,6 +15,8 @@
     outcome.py         what a run left in S3, held against what it announced
     recomputed.py      the same metric in plain Python, straight from the ECB's file
     formula.py         an expression as a formula
+    kept.py            out/s3: what was published, under the same keys
+    worker_log.py      why the worker gave messages back
     picture.py         out/metrics.html
     chart.py           one chart of it
     tell.py            what is told of a run on the terminal

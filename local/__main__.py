@@ -9,13 +9,17 @@ from pathlib import Path
 from local.cloud import LocalError, isolated
 from local.emulator import HANDLER
 from local.run import Options, run, serve
+from local.samples import EventFileError
 from local.terminal import Terminal
 
 _ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line says; the exit status: 0 right, 1 wrong or not possible, 130 interrupted."""
+    """Do what the command line says; the exit status.
+
+    0 right, 1 wrong or not possible, 2 a file or an argument that is none, 130 interrupted.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m local",
         description="Computes real metrics with the real handler: no AWS account, no Docker.",
@@ -27,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--serve", action="store_true", help="just start the local cloud with the dataset, until Ctrl-C"
     )
     parser.add_argument(
-        "--out", type=Path, default=_ROOT / "out", help="where logs and the page go (default: out/)"
+        "--out", type=Path, default=_ROOT / "out", help="where logs, the page and copies go (default: out/)"
     )
     parser.add_argument("--handler", default=HANDLER, help="the function (default: %(default)s)")
     parser.add_argument(
@@ -49,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         return run(options, terminal)
     except LocalError as error:
         terminal.line(terminal.styled(str(error), "red"))
-        return 1
+        return 2 if isinstance(error, EventFileError) else 1
     except KeyboardInterrupt:
         terminal.line("Interrupted: everything that was started has been ended.")
         return 130

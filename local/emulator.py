@@ -106,7 +106,8 @@ def emulator(
 def function_environment(cloud: Cloud, template: Template, root: Path) -> dict[str, str]:
     """The environment that the function gets: the template's, on the local cloud.
 
-    Heartbeats come each second instead of each half minute, so that some are seen.
+    Heartbeats come each second instead of each half minute, so that some are seen. What the caller sets of
+    the worker's own (`chosen`) goes before both.
     """
     path = os.pathsep.join(filter(None, (str(root / "src"), os.environ.get("PYTHONPATH"))))
     name = "metrics-worker-local"
@@ -114,6 +115,7 @@ def function_environment(cloud: Cloud, template: Template, root: Path) -> dict[s
         **os.environ,
         **template.given(cloud.template_values()).environment(),
         "WORKER_HEARTBEAT_INTERVAL_SECONDS": "1",
+        **chosen(os.environ),
         "AWS_ENDPOINT_URL": cloud.endpoint,
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -121,6 +123,15 @@ def function_environment(cloud: Cloud, template: Template, root: Path) -> dict[s
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(template.of(FUNCTION, "Timeout")),
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
+    }
+
+
+def chosen(environment: Mapping[str, str]) -> dict[str, str]:
+    """The worker's settings that a caller may give: `OUTPUT_COMPRESSION` and `WORKER_*`."""
+    return {
+        name: value
+        for name, value in sorted(environment.items())
+        if name == "OUTPUT_COMPRESSION" or name.startswith("WORKER_")
     }
 
 

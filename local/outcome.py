@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from local.cloud import BUCKET, Cloud, client
@@ -48,6 +49,11 @@ class Outcome:
     values: list[float] = field(default_factory=list)
     check: Difference | None = None
     complaints: list[str] = field(default_factory=list)
+
+    @property
+    def error_in_complaints(self) -> bool:
+        """Whether a complaint tells the announced error already."""
+        return bool(self.error) and any(self.error in complaint for complaint in self.complaints)
 
 
 def look(sample: Sample, story: Story, cloud: Cloud, rates: Rates) -> Outcome:
@@ -107,7 +113,7 @@ def _read_back(outcome: Outcome, event: dict[str, Any], cloud: Cloud) -> Iterato
     body = get(manifest_key)
     manifest = json.loads(body)
     outputs = manifest["outputs"]
-    tables = [pq.read_table(io.BytesIO(get(outputs["data_prefix"] + name))) for name in outputs["files"]]
+    tables = [_table(get(outputs["data_prefix"] + name)) for name in outputs["files"]]
     outcome.times = [time for table in tables for time in table["obs_time"].to_pylist()]
     outcome.values = [value for table in tables for value in table["value"].to_pylist()]
     keys = Keys(manifest_key.removesuffix(f"{outcome.version}/manifest.json"))
@@ -126,6 +132,11 @@ def _read_back(outcome: Outcome, event: dict[str, Any], cloud: Cloud) -> Iterato
         yield "no observation: the expression is defined nowhere"
     if outcome.times != sorted(set(outcome.times)) or not all(map(math.isfinite, outcome.values)):
         yield "the observations are not in order, or not all finite"
+
+
+def _table(body: bytes) -> pa.Table:
+    """A Parquet file, read in this thread alone."""
+    return pq.ParquetFile(io.BytesIO(body)).read(use_threads=False)
 
 
 def _recomputed(outcome: Outcome, rates: Rates) -> Difference | None:

@@ -41,9 +41,10 @@ def page(outcomes: Sequence[Outcome], now: datetime) -> str:
 <body>
 <header>
 <h1>Metrics of the local run</h1>
-<p class="soft">{now:%Y-%m-%d %H:%M} UTC: {right} of {len(outcomes)} runs ended as they should. Computed by
-the Lambda handler from series of daily exchange rates, ECB_USD_EUR_D for instance: US dollars per euro.
-Windows and lags count observations, not calendar days.</p>
+<p class="soft">{now:%Y-%m-%d %H:%M} UTC{_newest(outcomes)}:
+{right} of {len(outcomes)} runs ended as they should. Computed by the Lambda handler from series of daily
+exchange rates, ECB_USD_EUR_D for instance: US dollars per euro. Windows and lags count observations, not
+calendar days.</p>
 </header>
 <main>
 {cards}
@@ -64,10 +65,15 @@ def _card(outcome: Outcome) -> str:
     chart = Chart.of(outcome.times, outcome.values).html(_in_words(outcome)) if outcome.values else ""
     if chart and sample.unit:
         chart = f'<p class="soft unit">{escape(sample.unit)}</p>{chart}'
-    error = f'<p class="error">{escape(outcome.error)}</p>' if outcome.error else ""
+    error = (
+        f'<p class="error">{escape(outcome.error)}</p>'
+        if outcome.error and not outcome.error_in_complaints
+        else ""
+    )
     complaints = "".join(f'<p class="complaint">✗ {escape(text)}</p>' for text in outcome.complaints)
     facts = "".join(
-        f"<div><dt>{escape(name)}</dt><dd{kind}>{text}</dd></div>" for name, text, kind in _facts(outcome)
+        f"<div{' class="wide"' if name == 'Run' else ''}><dt>{escape(name)}</dt><dd{kind}>{text}</dd></div>"
+        for name, text, kind in _facts(outcome)
     )
     keys = "".join(f"<li>{escape(key)}</li>" for key in outcome.keys)
     left = (
@@ -75,7 +81,8 @@ def _card(outcome: Outcome) -> str:
         if keys
         else ""
     )
-    return f"""<article class="{outcome.status or "none"}" aria-label="{escape(sample.metric_code)}">
+    kind = "expected" if _failed_rightly(outcome) else outcome.status or "none"
+    return f"""<article class="{escape(kind)}" aria-label="{escape(sample.metric_code)}">
 <h2>{escape(sample.title)}</h2>
 <p class="soft"><code>{escape(sample.metric_code)}</code></p>
 <p><code>{escape(written)}</code></p>
@@ -87,12 +94,13 @@ def _card(outcome: Outcome) -> str:
 
 def _facts(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
     """What is listed of a run: name, HTML, and the class of the latter."""
-    expected = " (as it should)" if outcome.status == "FAILURE" and not outcome.complaints else ""
+    expected = ", as it should" if _failed_rightly(outcome) else ""
     yield "Status", escape(f"{outcome.status or 'no outcome'}{expected}"), ' class="status"'
     if outcome.values:
-        yield "Last", f"{outcome.values[-1]:,.6g} on {_date(outcome.times[-1])}", ""
-        yield "First", f"{outcome.values[0]:,.6g} on {_date(outcome.times[0])}", ""
-        yield "Least and greatest", f"{min(outcome.values):,.6g} and {max(outcome.values):,.6g}", ""
+        yield "Last", f"{_number(outcome.values[-1])} on {_date(outcome.times[-1])}", ""
+        yield "First", f"{_number(outcome.values[0])} on {_date(outcome.times[0])}", ""
+        ends = (_number(end(outcome.values)) for end in (min, max))
+        yield "Minimum and maximum", " and ".join(ends), ""
     if outcome.status == "SUCCESS":
         yield "Rows", f"{len(outcome.values):,}", ""
         yield "Version", escape(outcome.version), ""
@@ -101,6 +109,20 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
     if outcome.check and not outcome.check.problem:
         yield "Checked", "every row as recomputed from the source", ""
     yield "Run", escape(outcome.sample.run_id), ""
+
+
+def _failed_rightly(outcome: Outcome) -> bool:
+    return outcome.status == "FAILURE" and not outcome.complaints
+
+
+def _newest(outcomes: Sequence[Outcome]) -> str:
+    """Until when the metrics go."""
+    last = [outcome.times[-1] for outcome in outcomes if outcome.times]
+    return f", data to {_date(max(last))}" if last else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,.6g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _date(time: datetime) -> str:

@@ -1,14 +1,15 @@
 """The story of a local run: cloud, dataset, worker, requests, status events, outcomes, picture."""
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import ecb, tell
+from local import ecb, kept, tell
 from local.cloud import Cloud, LocalError, client, local_cloud, waiting
-from local.emulator import HANDLER, Emulator, emulator, function_environment
+from local.emulator import HANDLER, Emulator, chosen, emulator, function_environment
 from local.event_source import EventSource
 from local.events_heard import COMPLETED, Ear
 from local.outcome import Outcome, look
@@ -16,8 +17,10 @@ from local.picture import write_page
 from local.samples import Sample, all_samples, read_samples
 from local.template import FUNCTION, REQUEST_QUEUE, Template
 from local.terminal import Terminal
+from local.worker_log import given_back
 
 _PAUSE_SECONDS = 0.1
+_METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
 _LAST_EVENTS_SECONDS = 5.0
 """How long an event may still be on its way when the queue is empty."""
 
@@ -28,7 +31,7 @@ class Options:
 
     Attributes:
         root: the repository's folder.
-        out: where logs and the page go.
+        out: where logs, the page and copies go.
         events: files of requests; none for all of events/.
         handler: the function.
         patience: seconds until the run gives up on outcomes.
@@ -47,18 +50,22 @@ def run(options: Options, terminal: Terminal) -> int:
     Raises:
         LocalError: it can't be run at all.
     """
-    samples = read_samples(options.events or all_samples(options.root / "events"))
     template = Template.read(options.root / "template.yaml")
-    options.out.mkdir(exist_ok=True)
+    samples = read_samples(options.events or all_samples(options.root / "events"))
+    options.out.mkdir(parents=True, exist_ok=True)
+    kept.empty(options.out / "s3")
     log = options.out / "worker.log"
     rates = ecb.read_rates()
     with ExitStack() as stack:
         cloud = _start_cloud(stack, options, template, terminal)
-        _load(rates, _currencies(options, samples, rates), cloud, terminal)
+        _load(rates, _currencies(options, samples, rates, terminal), cloud, terminal)
         timeout = int(template.of(FUNCTION, "Timeout"))
         environment = function_environment(cloud, template, options.root)
         worker = stack.enter_context(emulator(options.root, environment, log, timeout, options.handler))
         terminal.step(f"The worker waits in the Lambda emulator (its log: {tell.relative(log)})")
+        if mine := chosen(os.environ):
+            settings = ", ".join(f"{name}={value}" for name, value in mine.items())
+            terminal.line(f"         From your environment: {settings}")
         ear = stack.enter_context(
             Ear(cloud, lambda heard: terminal.line(tell.heard(heard, terminal, samples)))
         )
@@ -66,26 +73,27 @@ def run(options: Options, terminal: Terminal) -> int:
         _publish(samples, cloud)
         delay = template.of(REQUEST_QUEUE, "DelaySeconds")
         terminal.step(
-            f"Asked for {_count(len(samples), 'metric')}; the queue holds them back for {delay} s. "
-            "Status events (UTC):"
+            f"Asked for {tell.count(len(samples), 'metric')}; the queue holds "
+            f"{'it' if len(samples) == 1 else 'them'} back for {delay} s. Status events (UTC):"
         )
         failure = _work(source, ear, samples, cloud, options.patience)
+        copies = kept.keep(cloud, environment[_METRICS_PREFIX], options.out / "s3")
         if failure is not None:
             raise LocalError(f"The worker failed: {failure}\nIts log has more: {tell.relative(log)}")
         outcomes = [look(sample, ear.story(sample.run_id), cloud, rates) for sample in samples]
         left = _left_behind(cloud)
-    return _close(outcomes, left, options, terminal)
+    return _close(outcomes, left, copies, options, terminal)
 
 
 def serve(options: Options, terminal: Terminal) -> None:
-    """Start the local cloud with the dataset, print its environment, and wait for Ctrl-C."""
+    """Start the local cloud with the dataset, write and print its environment, and wait for Ctrl-C."""
     template = Template.read(options.root / "template.yaml")
-    options.out.mkdir(exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     rates = ecb.read_rates()
     with ExitStack() as stack:
         cloud = _start_cloud(stack, options, template, terminal)
         _load(rates, ecb.CURRENCIES, cloud, terminal)
-        tell.environment(cloud, template, options, terminal)
+        stack.callback(tell.environment(cloud, template, options, terminal).unlink, missing_ok=True)
         try:
             while True:
                 time.sleep(3600)
@@ -104,26 +112,31 @@ def _start_cloud(stack: ExitStack, options: Options, template: Template, termina
 
 def _load(rates: ecb.Rates, currencies: Sequence[str], cloud: Cloud, terminal: Terminal) -> None:
     """Upload the dataset, and say what it is."""
-    terminal.step(f"Loading {_count(len(currencies), 'series', 'series')} of exchange rates")
+    terminal.step(f"Loading {tell.count(len(currencies), 'series', 'series')} of exchange rates")
     loaded = ecb.load(
         rates,
         currencies,
         cloud.endpoint,
-        lambda files: terminal.progress(f"{files:,} part files"),
+        lambda files: terminal.progress(tell.count(files, "part file")),
     )
     terminal.line(
-        f"         {loaded.observations:,} observations from {loaded.first} to {loaded.last} in "
-        f"{loaded.files:,} part files, dataset {ecb.DATASET_ID}, version {loaded.version}"
+        f"         {tell.count(loaded.observations, 'observation')} from {loaded.first} to {loaded.last} in "
+        f"{tell.count(loaded.files, 'part file')}, dataset {ecb.DATASET_ID}, version {loaded.version}"
     )
     terminal.line(f"         {', '.join(map(ecb.series_code, currencies))}: units of the currency per euro")
     terminal.line(terminal.styled(f"         Source: {ecb.SOURCE}, {ecb.SOURCE_URL}", "dim"))
 
 
-def _currencies(options: Options, samples: Sequence[Sample], rates: ecb.Rates) -> list[str]:
-    """What to load: for a whole run the usual ones; for chosen requests just what they name."""
+def _currencies(
+    options: Options, samples: Sequence[Sample], rates: ecb.Rates, terminal: Terminal
+) -> list[str]:
+    """What to load: for a whole run the usual ones; for chosen requests just what they name, if anything."""
     named = {currency for sample in samples for currency in sample.currencies} & set(rates)
     usual = set() if options.events else set(ecb.CURRENCIES)
-    return sorted(named | usual or {ecb.CURRENCIES[0]})
+    if named | usual:
+        return sorted(named | usual)
+    terminal.step("No series of the ECB's is asked for: one is loaded, so that the dataset is there")
+    return [ecb.CURRENCIES[0]]
 
 
 def _event_source(cloud: Cloud, template: Template, worker: Emulator) -> EventSource:
@@ -173,23 +186,29 @@ def _left_behind(cloud: Cloud) -> list[str]:
     """Complaints about messages that should be gone."""
     queues = {"request queue": cloud.request_queue, "dead-letter queue": cloud.dead_letter_queue}
     counts = {name: waiting(cloud, queue) for name, queue in queues.items()}
-    return [f"{_count(count, 'message')} left in the {name}" for name, count in counts.items() if count]
+    return [f"{tell.count(count, 'message')} left in the {name}" for name, count in counts.items() if count]
 
 
-def _close(outcomes: Sequence[Outcome], left: Sequence[str], options: Options, terminal: Terminal) -> int:
+def _close(
+    outcomes: Sequence[Outcome], left: Sequence[str], copies: int, options: Options, terminal: Terminal
+) -> int:
     """Print the outcomes, write the page, and sum up; the exit status."""
     terminal.step("Outcomes")
-    for outcome in outcomes:
-        tell.outcome(outcome, terminal)
+    tell.outcomes(outcomes, terminal)
     page = options.out / "metrics.html"
     write_page(page, outcomes)
-    complaints = [f"{found.sample.metric_code}: {text}" for found in outcomes for text in found.complaints]
-    complaints += left
     terminal.step(f"The picture: {tell.relative(page)}")
-    if complaints:
-        terminal.step(terminal.styled(f"{_count(len(complaints), 'thing')} not as it should be:", "red"))
-        for complaint in complaints:
-            terminal.line(terminal.styled(f"         ✗ {complaint}", "red"))
+    if copies:
+        folder = tell.relative(options.out / "s3")
+        terminal.step(f"What was published, {tell.count(copies, 'object')} under the same keys: {folder}/")
+    wrong = [found for found in outcomes if found.complaints]
+    if wrong or left:
+        log = options.out / "worker.log"
+        silent = left or any(found.status is None for found in wrong)
+        tell.not_right(wrong, len(outcomes), left, terminal)
+        for line in given_back(log) if silent else ():
+            terminal.line(f"         {line}")
+        terminal.line(f"         The worker's log: {tell.relative(log)}")
         return 1
     ended = (
         "The run ended as it should"
@@ -198,7 +217,3 @@ def _close(outcomes: Sequence[Outcome], left: Sequence[str], options: Options, t
     )
     terminal.step(terminal.styled(ended, "green"))
     return 0
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -19,10 +19,14 @@ from local.cloud import LocalError
 from local.ecb import currency_of
 from metrics_worker.contract import REQUESTED
 from metrics_worker.errors import ExpressionError
-from metrics_worker.expression.grammar import Node, parse, series_codes
+from metrics_worker.expression.grammar import Node, parse
 
 FIRST = "run.json"
 FAILS = "fails-"
+
+
+class EventFileError(LocalError):
+    """A file that holds no request that can be asked for; the text names it and says what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +80,31 @@ class Sample:
 
     @property
     def currencies(self) -> set[str]:
-        """The currencies whose series it names, existing or not."""
-        expression = self.expression
-        found = (currency_of(code) for code in (series_codes(expression) if expression else ()))
-        return {currency for currency in found if currency}
+        """The currencies whose series it names, existing or not, its expression valid or not."""
+        found: set[str] = set()
+        rest = [self.request.get("expressionJson"), self.request.get("inputs")]
+        while rest:
+            match rest.pop():
+                case list(items):
+                    rest.extend(items)
+                case dict(fields):
+                    codes = (fields.get(name) for name in ("series_code", "seriesCode"))
+                    found |= {currency for code in codes if (currency := currency_of(str(code)))}
+                    rest.extend(fields.values())
+        return found
 
 
 def read_samples(paths: Sequence[Path]) -> list[Sample]:
     """The requests of these files; of a file with several records, all.
 
     Raises:
-        LocalError: a file can't be read or is no event, or two requests have one run id.
+        EventFileError: a file can't be read or is no event, or two requests have one run id.
     """
     samples = [sample for path in paths for sample in _read(path)]
     run_ids = [sample.run_id for sample in samples]
     for sample in samples:
         if run_ids.count(sample.run_id) > 1:
-            raise LocalError(f"{sample.path}: runId {sample.run_id} stands in more than one sample.")
+            raise EventFileError(f"{sample.path}: runId {sample.run_id} stands in more than one sample.")
     return samples
 
 
@@ -106,22 +118,50 @@ def all_samples(folder: Path) -> list[Path]:
 def _read(path: Path) -> list[Sample]:
     try:
         event = json.loads(path.read_text(encoding="utf-8"))
-        if event.get("type") == REQUESTED:
-            messages = [json.dumps(event)]
-        else:
-            bodies = [json.loads(record["body"]) for record in event["Records"]]
-            messages = [body["Message"] if "Message" in body else json.dumps(body) for body in bodies]
-        requests = [json.loads(message) for message in messages]
-        samples = [
-            Sample(path, message, request) for message, request in zip(messages, requests, strict=True)
-        ]
-        for sample in samples:
-            _ = sample.run_id, sample.metric_code
     except OSError as error:
-        raise LocalError(f"{path}: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LocalError(
-            f"{path}: not an event: expected Records whose body holds a metric_run_requested with runId and "
-            f"metricCode, as in events/{FIRST} ({type(error).__name__}: {error})."
-        ) from error
-    return samples
+        raise EventFileError(f"{path}: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise _no_event(path, f"it is no JSON: {error}") from error
+    if not isinstance(event, dict):
+        raise _no_event(path, "it is no JSON object")
+    if "Records" not in event:
+        if event.get("type") != REQUESTED:
+            raise _no_event(path, f"it has no Records, and its type is not {REQUESTED}")
+        return [_sample(path, json.dumps(event))]
+    records = event["Records"]
+    if not isinstance(records, list) or not records:
+        raise _no_event(path, "its Records hold nothing")
+    return [_sample(path, _message(path, record)) for record in records]
+
+
+def _message(path: Path, record: Any) -> str:
+    """The request in a record's body: an SNS notification's Message, or the body itself."""
+    body = record.get("body") if isinstance(record, dict) else None
+    if not isinstance(body, str):
+        raise _no_event(path, "a record of it has no body")
+    try:
+        notification = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _no_event(path, f"a record's body is no JSON: {error}") from error
+    message = notification.get("Message") if isinstance(notification, dict) else None
+    return message if isinstance(message, str) else body
+
+
+def _sample(path: Path, message: str) -> Sample:
+    try:
+        request = json.loads(message)
+    except (ValueError, RecursionError) as error:
+        raise _no_event(path, f"its request is no JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise _no_event(path, "its request is no JSON object")
+    for name in ("runId", "metricCode"):
+        if not isinstance(request.get(name), str) or not request[name]:
+            raise _no_event(path, f"its request has no {name}")
+    return Sample(path, message, request)
+
+
+def _no_event(path: Path, why: str) -> EventFileError:
+    return EventFileError(
+        f"{path}: not an event: {why}. Expected is an SQS event with Records, as events/{FIRST}, or a bare "
+        f"{REQUESTED}, as in the README."
+    )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from local.run import Options
 
 _INDENT = " " * 9
+_KEYS = 4
+"""A run leaves data, its manifest, a copy of that as the current one, and a marker."""
 _PREFIXES = ("AWS_", "WORKER_", "OUTPUT_", "POWERTOOLS_")
 
 
@@ -31,7 +33,7 @@ def heard(event: Heard, terminal: Terminal, samples: Sequence[Sample]) -> str:
     elif event.type == HEARTBEAT:
         detail, style = f"{body['progress']:.0%}", "dim"
     elif body.get("status") == "SUCCESS":
-        detail, style = f"SUCCESS  {body['rowCount']:,} rows, version {body['versionTs']}", "green"
+        detail, style = f"SUCCESS  {count(body['rowCount'], 'row')}, version {body['versionTs']}", "green"
     else:
         error = body.get("error")
         text = f"{error['code']}: {error['message']}" if isinstance(error, dict) else str(error)
@@ -41,24 +43,42 @@ def heard(event: Heard, terminal: Terminal, samples: Sequence[Sample]) -> str:
     return f"{_INDENT}{time}  {terminal.styled(f'{kind:9}', style)}  {who}  {detail}".rstrip()
 
 
-def outcome(found: Outcome, terminal: Terminal) -> None:
-    """The lines for a run: status, rows, version, time taken, first and last observation, keys, check."""
+def outcomes(found: Sequence[Outcome], terminal: Terminal) -> None:
+    """The lines for every run. The keys are listed once: of the first run that left any."""
+    listed = next((one for one in found if one.keys), None)
+    alike = {len(one.keys) for one in found if one.keys}
+    several = sum(bool(one.keys) for one in found) > 1
+    for one in found:
+        _outcome(one, terminal)
+        if one is listed:
+            for key in one.keys:
+                terminal.line(terminal.styled(f"{_INDENT}  {key}", "dim"))
+            if several and alike == {_KEYS}:
+                text = "(the same four keys for each metric)"
+                terminal.line(terminal.styled(f"{_INDENT}  {text}", "dim"))
+    if len(found) > 1:
+        terminal.line(f"{_INDENT}(Runs of a batch share the series: later ones reuse what was already read)")
+
+
+def _outcome(found: Outcome, terminal: Terminal) -> None:
+    """The lines for a run: status, rows, version, time taken, first and last observation, check."""
     right = not found.complaints
     mark = terminal.styled("✓", "green") if right else terminal.styled("✗", "red")
     sample = found.sample
     terminal.line(f"       {mark} {terminal.styled(sample.metric_code, 'bold')}  {sample.title}")
     if found.status == "SUCCESS":
         _version(found, terminal)
-    elif found.status is not None:
+    elif found.status is not None and not found.error_in_complaints:
         expected = " (as it should)" if right else ""
         terminal.line(f"{_INDENT}{found.status}{expected}: {found.error}")
     for complaint in found.complaints:
-        terminal.line(terminal.styled(f"{_INDENT}✗ {complaint}", "red"))
+        terminal.line(terminal.styled(f"{_INDENT}{complaint}", "red"))
 
 
 def _version(found: Outcome, terminal: Terminal) -> None:
     taken = "" if found.seconds is None else f", {found.seconds:.2f} s"
-    terminal.line(f"{_INDENT}SUCCESS  {len(found.values):,} rows, version {found.version}{taken}")
+    rows = count(len(found.values), "row")
+    terminal.line(f"{_INDENT}SUCCESS  {rows}, version {found.version}{taken}")
     if found.values:
         ends = (f"{found.times[i]:%Y-%m-%d}  {found.values[i]:.6g}" for i in (0, -1))
         terminal.line(f"{_INDENT}first {next(ends)}   last {next(ends)}   {found.sample.unit}".rstrip())
@@ -66,24 +86,47 @@ def _version(found: Outcome, terminal: Terminal) -> None:
         largest = found.check.largest
         terminal.line(
             f"{_INDENT}checked: all {found.check.checked:,} as recomputed in plain Python from the ECB's "
-            f"file (largest difference {largest:.1g})"
+            f"file (largest difference {largest:.1g}, relative for values above 1)"
         )
-    for key in found.keys:
-        terminal.line(terminal.styled(f"{_INDENT}  {key}", "dim"))
 
 
-def environment(cloud: Cloud, template: Template, options: "Options", terminal: Terminal) -> None:
-    """Say how to reach a served cloud: the environment that a worker, or any AWS client, needs."""
+def not_right(wrong: Sequence[Outcome], runs: int, left: Sequence[str], terminal: Terminal) -> None:
+    """Sum up what is not as it should be: which runs (the outcomes say how), and messages left over."""
+    if wrong:
+        text = "The run" if runs == 1 else f"{len(wrong)} of {runs} runs"
+        text = f"{text} did not end as {'it' if len(wrong) == 1 else 'they'} should"
+        terminal.step(terminal.styled(text, "red"))
+        for found in wrong:
+            terminal.line(terminal.styled(f"{_INDENT}✗ {found.sample.metric_code}", "red"))
+    for text in left:
+        terminal.line(terminal.styled(f"{_INDENT}✗ {text}", "red"))
+
+
+def environment(cloud: Cloud, template: Template, options: "Options", terminal: Terminal) -> Path:
+    """Say how to reach a served cloud, and write it down; the file to `source`.
+
+    It is the environment that a worker, or any AWS client, needs.
+    """
     terminal.step("The worker's environment:")
     variables = {
         name: value
         for name, value in function_environment(cloud, template, options.root).items()
         if name.startswith(_PREFIXES) and not name.startswith("AWS_LAMBDA_")
     }
-    for name, value in sorted(variables.items()):
-        terminal.line(f"export {name}={shlex.quote(value)}")
-    terminal.line(f"# The topic of run requests: {cloud.request_topic}")
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+    lines.append(f"# The topic of run requests: {cloud.request_topic}")
+    for line in lines:
+        terminal.line(line)
+    path = options.out / "env"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    terminal.step(f"In another shell: source {shlex.quote(relative(path))}")
     terminal.step("Serving until Ctrl-C")
+    return path
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """A number and what is counted: "1 row", "4,822 rows"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def relative(path: Path) -> str:

@@ -169,7 +169,8 @@ def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt
 
     def beat(number: int, progress: float) -> None:
         try:
-            _announce(RunHeartbeat.of(run, progress, worker.now()), run, worker, attempt, number)
+            if report.started:  # a cold start makes the SNS client first: nothing goes out before the start
+                _announce(RunHeartbeat.of(run, progress, worker.now()), run, worker, attempt, number)
         finally:
             worker.queue.extend(attempt.receipt_handle)
 
@@ -238,12 +239,16 @@ def _starting(run: "Run", worker: Worker, attempt: Attempt) -> Iterator[None]:
         StatusUnavailable: it could not be announced.
     """
     event = RunStarted.of(run, worker.now())
-    announcing = attempt.invocation.threads.submit(_announce, event, run, worker, attempt)
+
+    def announce() -> None:
+        _announce(event, run, worker, attempt)
+        attempt.report.started = True
+
+    announcing = attempt.invocation.threads.submit(announce)
     try:
         yield
     finally:
         announcing.result()
-        attempt.report.started = True
 
 
 def _bucket(worker: Worker, attempt: Attempt) -> Bucket:

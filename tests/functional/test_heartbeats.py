@@ -124,13 +124,17 @@ def test_each_heartbeat_extends_the_visibility_of_the_message(cloud, invoke, fau
 
 def test_none_is_sent_after_the_run_has_ended_and_no_thread_is_left(cloud, invoke, faults, beats):
     put_a_and_b(cloud.store)
+    announced: list[str] = []
+    faults.before("PUT", DATA, lambda: announced.extend(event["type"] for event in cloud.sns.events))
     faults.before("PUT", MARKER, beats.wait)
 
     invoke(record(request()), **FAST)
 
     assert threads() == []
-    assert cloud.sns.events[0]["type"] == "metric_run_started"
-    assert cloud.sns.events[-1]["type"] == "metric_run_completed"
+    assert "metric_run_started" in announced
+    kinds = [event["type"] for event in cloud.sns.events]
+    assert kinds.count("metric_run_started") == 1
+    assert kinds[-1] == "metric_run_completed"
 
 
 def test_one_that_is_still_on_its_way_is_waited_for_before_the_end_is_announced(cloud, invoke, faults, beats):
@@ -236,3 +240,22 @@ def test_a_run_that_was_committed_before_has_no_heartbeats(cloud, invoke, faults
 
     assert seen == [[]]
     assert [event["type"] for event in cloud.sns.events] == ["metric_run_completed"]
+
+
+def test_none_goes_out_before_the_start_of_its_run(cloud, invoke, faults):
+    put_a_and_b(cloud.store)
+    extended = threading.Event()
+    cloud.sqs.before = lambda _: extended.set()
+    before = cloud.sns.before
+
+    def slow_start(message):
+        if "run_started" in message["Message"]:
+            assert extended.wait(10)
+        before(message)
+
+    cloud.sns.before = slow_start
+
+    invoke(record(request()), **FAST)
+
+    assert cloud.sns.events[0]["type"] == "metric_run_started"
+    assert cloud.sns.events[-1]["status"] == "SUCCESS"

@@ -1,12 +1,16 @@
 """`make run`, in a process of its own: the real emulator, a local cloud, the ECB's rates, one request."""
 
+import json
 import os
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+
+from local.samples import read_samples
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 120
@@ -49,7 +53,9 @@ def descendants(pid):
 
 
 def test_a_request_is_computed_and_shown(run_locally, tmp_path):
-    done = run_locally("events/change.json", AWS_PROFILE="there-is-no-such-profile")
+    done = run_locally(
+        "events/change.json", AWS_PROFILE="there-is-no-such-profile", OUTPUT_COMPRESSION="zstd"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     for expected in (
@@ -59,12 +65,17 @@ def test_a_request_is_computed_and_shown(run_locally, tmp_path):
         "first 2008-02-13  -2.02614   last 2026-10-30  3.11773   per cent",
         "checked: all 4,792",
         "metrics/fx.eur_brl_change/current/manifest.json",
+        "Asked for 1 metric; the queue holds it back",
+        "What was published, 4 objects",
         "The run ended as it should",
     ):
         assert expected in done.stdout
     assert "\x1b" not in done.stdout, "no colour where output is not a terminal"
     assert "<svg" in (tmp_path / "metrics.html").read_text()
     assert "fx.eur_brl_change" in (tmp_path / "worker.log").read_text()
+    (data,) = (tmp_path / "s3" / "metrics" / "fx.eur_brl_change").glob("*/data/metrics.parquet")
+    assert pq.ParquetFile(data).metadata.row_group(0).column(0).compression == "ZSTD"
+    assert (tmp_path / "s3" / "metrics" / "fx.eur_brl_change" / "current" / "manifest.json").is_file()
 
 
 def test_a_request_that_does_not_end_as_it_should_is_an_error(run_locally, tmp_path):
@@ -74,6 +85,28 @@ def test_a_request_that_does_not_end_as_it_should_is_an_error(run_locally, tmp_p
     done = run_locally(str(wrong))
     assert done.returncode == 1
     assert "FAILURE where SUCCESS was expected: INPUT_READ_ERROR" in done.stdout
+    assert done.stdout.count("INPUT_READ_ERROR") == 2, "as an event, and as an outcome"
+
+
+def test_a_message_that_can_not_be_answered_is_told_with_its_reason(run_locally, tmp_path):
+    (mine,) = read_samples([ROOT / "events" / "change.json"])
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps({**mine.request, "runId": "no/run"}))
+    done = run_locally(str(wrong))
+    assert done.returncode == 1
+    assert "no metric_run_completed arrived" in done.stdout
+    assert "1 message left in the dead-letter queue" in done.stdout
+    assert "times: runId: expected" in done.stdout
+    assert "worker.log" in done.stdout
+
+
+def test_a_file_that_is_no_event_is_a_line_and_status_2(run_locally, tmp_path):
+    wrong = tmp_path / "empty.json"
+    wrong.write_text('{"Records": []}')
+    done = run_locally(str(wrong))
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.count("\n") == 1
+    assert "empty.json: not an event" in done.stdout
 
 
 def test_a_worker_that_can_not_start_is_told_kindly(run_locally):

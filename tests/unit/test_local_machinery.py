@@ -1,18 +1,21 @@
 """The local run's machinery: the template, the isolated environment, the emulator's answers, the leash."""
 
+import io
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from local import emulator
-from local.cloud import LocalError, isolated
+from local import emulator, kept
+from local.cloud import BUCKET, Cloud, LocalError, isolated
 from local.event_source import InvocationError
 from local.leash import leashed
 from local.template import FUNCTION, REQUEST_QUEUE, Template
+from local.worker_log import given_back
 
 ROOT = Path(__file__).parents[2]
 RESOURCES = {
@@ -73,6 +76,57 @@ def test_nothing_of_the_callers_aws_set_up_is_handed_on():
     assert found["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
     assert not {*mine} - {"PATH"} & {*found}
     assert found["AWS_SECRET_ACCESS_KEY"] != isolated(mine)["AWS_SECRET_ACCESS_KEY"]
+
+
+def test_a_caller_may_set_what_is_the_workers_own(template, monkeypatch):
+    for name, value in {
+        "OUTPUT_COMPRESSION": "zstd",
+        "WORKER_SERIES_FILES": "listing",
+        "OUTPUT_X": "x",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_S3_METRICS_PREFIX", "mine/")
+    cloud = Cloud("http://127.0.0.1:1", *["unused"] * 8)
+    found = emulator.function_environment(cloud, template, ROOT)
+    assert found["OUTPUT_COMPRESSION"] == "zstd"
+    assert found["WORKER_SERIES_FILES"] == "listing"
+    assert found["WORKER_HEARTBEAT_INTERVAL_SECONDS"] == "1"
+    assert found["AWS_S3_METRICS_PREFIX"] == "metrics/"
+    assert emulator.chosen(os.environ) == {"OUTPUT_COMPRESSION": "zstd", "WORKER_SERIES_FILES": "listing"}
+
+
+def test_the_reasons_of_what_was_given_back_stand_in_the_log(tmp_path):
+    log = tmp_path / "worker.log"
+    line = '{"level":"WARNING","message":"message given back","message_id":"m-1","reason":"runId: missing"}'
+    log.write_text(f"START RequestId: x\n{line}\n[]\n{line}\n" + line.replace("m-1", "m-2"))
+    assert given_back(log) == [
+        "message m-1 given back 2 times: runId: missing",
+        "message m-2 given back: runId: missing",
+    ]
+
+
+def test_what_was_published_is_kept_and_nothing_is_written_elsewhere(tmp_path, monkeypatch):
+    class S3:
+        bodies: ClassVar = {"metrics/m/current/manifest.json": b"{}", "metrics/../../out.txt": b"no"}
+
+        def get_paginator(self, _):
+            return self
+
+        def paginate(self, Bucket, Prefix):  # noqa: N803 - boto3's names
+            assert (Bucket, Prefix) == (BUCKET, "metrics/")
+            return [{"Contents": [{"Key": key} for key in self.bodies]}, {}]
+
+        def get_object(self, Bucket, Key):  # noqa: N803 - boto3's names
+            assert Bucket == BUCKET
+            return {"Body": io.BytesIO(self.bodies[Key])}
+
+    monkeypatch.setattr(kept, "client", lambda *_: S3())
+    folder = tmp_path / "out" / "s3"
+    folder.mkdir(parents=True)
+    (folder / "of-the-run-before").write_text("x")
+    assert kept.keep(Cloud("http://127.0.0.1:1", *["unused"] * 8), "metrics/", folder) == 1
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files == [folder / "metrics" / "m" / "current" / "manifest.json"]
 
 
 def test_an_answer_of_the_emulator_is_the_functions():

@@ -96,6 +96,9 @@ def test_the_page_tells_what_a_run_was_and_left():
         "metrics/m.x/runs/r-1.ok",
         "https://www.ecb.europa.eu/",
         "every row as recomputed",
+        "data to <time>2020-01-03</time>",
+        "<dt>Minimum and maximum</dt><dd>−1 and 3</dd>",
+        '<div class="wide"><dt>Run</dt><dd>r-1</dd></div>',
         "prefers-color-scheme: dark",
     ):
         assert expected in text
@@ -106,6 +109,21 @@ def test_a_failed_run_shows_its_error_and_no_chart():
     text = page([failed], NOW)
     assert "INPUT_READ_ERROR: no &lt;such&gt; series" in text
     assert "<svg" not in text
+    assert "data to" not in text
+
+
+def test_a_failure_that_was_expected_is_not_shown_as_an_alarm():
+    text = page([Outcome(sample(), status="FAILURE", error="INPUT_READ_ERROR: none")], NOW)
+    assert "FAILURE, as it should" in text
+    assert '<article class="expected"' in text
+
+
+def test_an_error_is_told_once_a_card():
+    wrong = Outcome(sample(), status="FAILURE", error="INPUT_READ_ERROR: none")
+    wrong.complaints.append(f"FAILURE where SUCCESS was expected: {wrong.error}")
+    text = page([wrong], NOW)
+    assert text.count("INPUT_READ_ERROR: none") == 1
+    assert '<article class="FAILURE"' in text
 
 
 def test_what_is_wrong_with_a_run_is_shown():

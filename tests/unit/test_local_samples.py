@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from local import ecb
-from local.cloud import LocalError
-from local.samples import all_samples, read_samples
+from local.samples import EventFileError, all_samples, read_samples
 from metrics_worker.contract import Bounds, RunRequest, open_record
 from metrics_worker.expression.grammar import Composite, SeriesMath, WindowOp, children, series_codes
 
@@ -135,19 +134,52 @@ def test_a_bare_request_is_taken_too(tmp_path):
     assert (sample.metric_code, sample.currencies) == ("fx.usd_per_brl", {"USD", "BRL"})
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "3", "{}", '{"Records": [{"body": "x"}]}', '{"Records": [{}]}'])
-def test_what_is_no_event_is_named(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "it is no JSON"),
+        ("[" * 100_000, "it is no JSON"),
+        ("[]", "it is no JSON object"),
+        ("3", "it is no JSON object"),
+        ("{}", "it has no Records"),
+        ('{"Records": []}', "its Records hold nothing"),
+        ('{"Records": {}}', "its Records hold nothing"),
+        ('{"Records": [{}]}', "a record of it has no body"),
+        ('{"Records": [3]}', "a record of it has no body"),
+        ('{"Records": [{"body": "x"}]}', "a record's body is no JSON"),
+        ('{"Records": [{"body": "[]"}]}', "its request is no JSON object"),
+        ('{"Records": [{"body": "{\\"Message\\": \\"x\\"}"}]}', "its request is no JSON"),
+        ('{"type": "metric_run_requested", "metricCode": "m"}', "its request has no runId"),
+        ('{"type": "metric_run_requested", "runId": 3, "metricCode": "m"}', "its request has no runId"),
+        ('{"type": "metric_run_requested", "runId": "r"}', "its request has no metricCode"),
+    ],
+)
+def test_what_is_no_event_is_named_with_what_is_expected_in_one_line(tmp_path, text, why):
     path = tmp_path / "mine.json"
     path.write_text(text)
-    with pytest.raises(LocalError, match=r"mine\.json: not an event"):
+    with pytest.raises(EventFileError, match=rf"mine\.json: not an event: {why}") as raised:
         read_samples([path])
+    assert "an SQS event with Records" in str(raised.value)
+    assert "a bare metric_run_requested, as in the README" in str(raised.value)
+    assert "Error" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_expression_that_is_none_still_says_which_series_it_needs(tmp_path):
+    path = tmp_path / "mine.json"
+    half = {"op": "ratio", "left": {"seriesCode": "ECB_GBP_EUR_D"}}
+    inputs = [{"datasetId": "ecb_fx", "seriesCode": "ECB_SEK_EUR_D"}]
+    path.write_text(json.dumps({**requests()[0], "expressionJson": half, "inputs": inputs}))
+    (sample,) = read_samples([path])
+    assert sample.expression is None
+    assert sample.currencies == {"GBP", "SEK"}
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(LocalError, match=r"none\.json: No such file"):
+    with pytest.raises(EventFileError, match=r"none\.json: No such file"):
         read_samples([tmp_path / "none.json"])
 
 
 def test_two_samples_of_one_run_are_refused():
-    with pytest.raises(LocalError, match="more than one sample"):
+    with pytest.raises(EventFileError, match="more than one sample"):
         read_samples([PATHS[0], PATHS[0]])
