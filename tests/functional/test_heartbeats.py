@@ -242,7 +242,7 @@ def test_a_run_that_was_committed_before_has_no_heartbeats(cloud, invoke, faults
     assert [event["type"] for event in cloud.sns.events] == ["metric_run_completed"]
 
 
-def test_none_goes_out_before_the_start_of_its_run(cloud, invoke, faults):
+def test_none_goes_out_before_the_start_of_its_run(cloud, invoke):
     put_a_and_b(cloud.store)
     extended = threading.Event()
     cloud.sqs.before = lambda _: extended.set()
