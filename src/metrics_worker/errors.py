@@ -17,7 +17,7 @@
     ├── UnanswerableError            nobody to answer: to the dead-letter queue, kept for a person
     └── StoreRefusal                 what S3 said for good; the room that asked turns it into its own error
         ├── ObjectNotFound           404
-        ├── AccessDenied             401, 403
+        ├── AccessDenied             403
         └── ObjectTaken              412 or 409, and what stands there is another's
 
 The wire `code` is a class attribute; nobody branches on a message's text.

@@ -22,10 +22,10 @@ from obstore.exceptions import (
     BaseError,
     PermissionDeniedError,
     PreconditionError,
-    UnauthenticatedError,
 )
 from obstore.store import S3Store
 
+from metrics_worker.credentials import container_credentials
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.lane import CONNECTIONS, Lane, Reader, side_by_side
 
@@ -82,6 +82,7 @@ class Bucket:
         store = S3Store(
             name,
             config=where,
+            credential_provider=container_credentials(),
             client_options={
                 "allow_http": endpoint_url is not None,
                 "connect_timeout": timedelta(seconds=3),
@@ -268,10 +269,10 @@ class _Reason(Protocol):
     def __call__(self, subject: str, problem: str) -> Exception: ...
 
 
+# An UnauthenticatedError is not among them: S3 says 403, so it is our own credentials' endpoint that failed.
 _KINDS: dict[type[BaseException], tuple[_Reason, str]] = {
     FileNotFoundError: (ObjectNotFound, "there is no such object"),
     PermissionDeniedError: (AccessDenied, "access denied"),
-    UnauthenticatedError: (AccessDenied, "access denied"),
 }
 
 
