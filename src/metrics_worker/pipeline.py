@@ -122,7 +122,7 @@ def run_metric(request: "RunRequest", worker: Worker, attempt: Attempt) -> None:
     """Compute a metric, publish its version and announce it; only announce it where it is committed.
 
     Raises:
-        PermanentError: the run can't succeed; nothing is committed.
+        PermanentError: this attempt can't succeed; `fail_metric` finds out whether another one has.
         TransientError: the message must come back.
     """
     keys, run, report = Keys(request.base), request.run, attempt.report

@@ -2,13 +2,16 @@
 
 import io
 import json
+import threading
 
 import obstore
+import pyarrow as pa
 import pytest
 
 from metrics_worker.telemetry import logger
-from tests.builders import record
+from tests.builders import put_dataset, record
 from tests.faulty_store import Faults
+from tests.ten_series import CODES, MONTHS, month
 
 
 @pytest.fixture
@@ -55,3 +58,34 @@ def fails(cloud, invoke):
         return v1["error"]["code"], v1["error"]["message"]
 
     return run
+
+
+@pytest.fixture
+def file_a_series(cloud):
+    """Six part files for each of ten series."""
+    names = {(code, n): f"{code}/month={n + 1:02d}/data.parquet" for code in CODES for n in range(MONTHS)}
+    put_dataset(cloud.store, {name: month(code, n) for (code, n), name in names.items()})
+
+
+@pytest.fixture
+def file_a_month(cloud):
+    """Six part files, in each of which are all ten series."""
+    files = {
+        f"month={n + 1:02d}/data.parquet": pa.concat_tables([month(code, n) for code in CODES])
+        for n in range(MONTHS)
+    }
+    put_dataset(cloud.store, files, series_codes=list(CODES))
+
+
+@pytest.fixture(params=["file_a_series", "file_a_month"])
+def layout(request):
+    """Either of the two, and its name."""
+    request.getfixturevalue(request.param)
+    return request.param
+
+
+@pytest.fixture
+def no_thread_is_left():
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
