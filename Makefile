@@ -54,6 +54,7 @@ install: .venv/.installed .venv-sam/.installed ## Make the two virtual environme
 	@touch $@
 
 include packaging.mk
+include bench.mk
 
 ##@ Checks
 
@@ -80,7 +81,7 @@ test-cov: install ## The test suite, with line and branch coverage
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv .venv-sam .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-sam .venv-bench .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

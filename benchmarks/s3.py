@@ -2,8 +2,8 @@
 
 moto needs 6-12 ms a request, more than S3 itself; this needs some 0.1 ms, so that what is measured is the
 client. It speaks what the worker speaks: GET (whole, ranges, suffixes), HEAD, PUT with If-None-Match and
-If-Match and user metadata, ListObjectsV2; a POST is taken for an SNS Publish, counted and forgotten. No
-authentication, no TLS, loopback only.
+If-Match and user metadata, ListObjectsV2; a POST to "/" is taken for an SNS Publish, counted and forgotten.
+For the other contestants it speaks multipart uploads as well. No authentication, no TLS, loopback only.
 
 `python -m benchmarks.s3 [--delay-ms 20]` prints its address and serves until its standard input closes.
 `GET /-/counts` answers and resets the counts; `PUT /-/delay/20` sets the delay of every request in ms.
@@ -41,10 +41,11 @@ class Bucket:
     """The objects of every bucket by path, and what was asked of them."""
 
     objects: dict[str, tuple[bytes, Headers]] = field(default_factory=dict)
+    uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     delay: float = 0.0
 
-    def answer(self, method: str, target: str, headers: Headers, body: bytes) -> Answer:
+    def answer(self, method: str, target: str, headers: Headers, body: bytes) -> Answer:  # noqa: PLR0911 - one a kind
         """Do what is asked."""
         url = urlsplit(target)
         path = unquote(url.path)
@@ -52,9 +53,11 @@ class Bucket:
             return self._control(path)
         if "list-type" in url.query:
             return self._list(path, parse_qs(url.query))
-        if method == "POST":
+        if method == "POST" and path == "/":
             self.counts["SNS"] += 1
             return 200, {"content-type": "text/xml"}, _PUBLISHED
+        if "upload" in url.query:
+            return self._multipart(method, path, parse_qs(url.query, keep_blank_values=True), body)
         kind = method if "range" not in headers else "GET range"
         self.counts[kind] += 1
         if method == "PUT":
@@ -82,6 +85,24 @@ class Bucket:
         self.objects[path] = (body, {**kept, "etag": etag, "last-modified": _DATE})
         self.counts["bytes in"] += len(body)
         return 200, {"etag": etag}, b""
+
+    def _multipart(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> Answer:
+        """Begin an upload, take a part of it, or make an object of its parts; each counts as one request."""
+        self.counts[f"{method} multipart"] += 1
+        if "uploads" in query:
+            upload = str(len(self.uploads))
+            self.uploads[upload] = {}
+            return 200, {}, _element("InitiateMultipartUploadResult", "UploadId", upload)
+        parts = self.uploads[query["uploadId"][0]]
+        if method == "PUT":
+            parts[int(query["partNumber"][0])] = body
+            self.counts["bytes in"] += len(body)
+            return 200, {"etag": f'"{len(parts)}"'}, b""
+        self.objects[path] = (
+            b"".join(parts[n] for n in sorted(parts)),
+            {"etag": '"m"', "last-modified": _DATE},
+        )
+        return 200, {}, _element("CompleteMultipartUploadResult", "ETag", '"m"')
 
     def _get(self, found: tuple[bytes, Headers], asked: str | None) -> Answer:
         body, headers = found
@@ -117,12 +138,17 @@ class Bucket:
         )
 
 
+def _element(name: str, child: str, text: str) -> bytes:
+    return f"<{name}><{child}>{escape(text)}</{child}></{name}>".encode()
+
+
 class _Connection(asyncio.Protocol):
     """HTTP/1.1 with keep-alive, one request at a time, as S3 clients speak it."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
-        self._received = b""
+        self._received = bytearray()
+        self._wanted = 0
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -130,18 +156,23 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, separator, rest = self._received.partition(b"\r\n\r\n")
-        if not separator:
+        end = self._received.find(b"\r\n\r\n", 0, 65536) + 4 if len(self._received) >= self._wanted else 3
+        if end < 4:
             return
-        lines = head.decode("latin-1").split("\r\n")
+        lines = self._received[:end].decode("latin-1").strip().split("\r\n")
         pairs = (line.partition(":") for line in lines[1:])
         headers = {name.lower(): value.strip() for name, _, value in pairs}
-        length = int(headers.get("content-length", 0))
-        if len(rest) < length:
+        wanted = end + int(headers.get("content-length", 0))
+        if len(self._received) < wanted:
+            if not self._wanted and "expect" in headers:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._wanted = wanted
             return
-        self._received = rest[length:]
+        sent_body = bytes(self._received[end:wanted])
+        del self._received[:wanted]
+        self._wanted = 0
         method, target, _ = lines[0].split(" ", 2)
-        status, sent, body = self._bucket.answer(method, target, headers, rest[:length])
+        status, sent, body = self._bucket.answer(method, target, headers, sent_body)
         names = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         top = f"HTTP/1.1 {status} {_REASONS[status]}\r\n{names}content-length: {len(body)}\r\n\r\n"
         message = top.encode("latin-1") + (b"" if method == "HEAD" else body)

@@ -16,7 +16,7 @@ import numpy as np
 import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
-from obstore.store import S3Store
+from obstore.store import ObjectStore
 
 BUCKET = "bench-data"
 FIRST_YEAR = 2003
@@ -38,6 +38,7 @@ def environment(url: str) -> None:
         AWS_SNS_EVENTS_TOPIC_ARN="arn:aws:sns:us-east-1:123456789012:events.fifo",
         AWS_SQS_RUN_REQUEST_QUEUE_URL=f"{url}/123456789012/requests.fifo",
         POWERTOOLS_LOG_LEVEL="CRITICAL",
+        AWS_REQUEST_CHECKSUM_CALCULATION="when_required",  # pyarrow: plain bodies
     )
 
 
@@ -71,7 +72,7 @@ def dataset(series: Iterable[str] = SERIES, months: int = MONTHS) -> dict[str, b
     }
 
 
-def upload(store: S3Store, files: dict[str, bytes]) -> None:
+def upload(store: ObjectStore, files: dict[str, bytes]) -> None:
     """Write the part files and their manifest."""
     manifest = {"version_id": "v1", "parquet_files": list(files)}
     objects = {PROJECTIONS + name: body for name, body in files.items()}
@@ -112,20 +113,46 @@ EXPRESSIONS: dict[str, tuple[str, Any]] = {
 """The six metrics: expression type and expression."""
 
 
+def codes_of(names: Iterable[str]) -> set[str]:
+    """The series that these metrics name."""
+    return set().union(*(_codes(EXPRESSIONS[name][1]) for name in names))
+
+
+def _codes(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        return {node["series_code"]} if "series_code" in node else _codes(list(node.values()))
+    return set().union(*map(_codes, node)) if isinstance(node, list) else set()
+
+
+def average(codes: Iterable[str]) -> tuple[str, Any]:
+    """The mean of some series (of one: itself, smoothed): an expression that reads them all."""
+    operands = [{"series_code": code} for code in codes]
+    if len(operands) == 1:
+        return "window_op", _w("sma", operands[0], 30)
+    return "composite", {"op": "avg", "operands": operands}
+
+
 def event(names: Iterable[str], attempt: int) -> dict[str, Any]:
-    """An SQS event that asks for these metrics, each in its own message group; run ids differ by attempt."""
-    return {"Records": [_record(name, f"{name}-{attempt}") for name in names]}
+    """An SQS event that asks for these metrics, each in its own message group; run ids differ by attempt.
+
+    What follows a dot in a name makes it another metric of the same expression.
+    """
+    return {
+        "Records": [
+            record(name, f"{name}-{attempt}", EXPRESSIONS[name.partition(".")[0]], SERIES) for name in names
+        ]
+    }
 
 
-def _record(name: str, run_id: str) -> dict[str, Any]:
-    kind, expression = EXPRESSIONS[name.partition(".")[0]]
+def record(name: str, run_id: str, expression: tuple[str, Any], codes: Iterable[str]) -> dict[str, Any]:
+    """A message that asks for one run of a metric over these series."""
     body = {
         "type": "metric_run_requested",
         "runId": run_id,
         "metricCode": name,
-        "expressionType": kind,
-        "expressionJson": expression,
-        "inputs": [{"datasetId": "bench", "seriesCode": code} for code in SERIES],
+        "expressionType": expression[0],
+        "expressionJson": expression[1],
+        "inputs": [{"datasetId": "bench", "seriesCode": code} for code in codes],
         "catalog": {"datasets": {"bench": {"manifestPath": MANIFEST, "projectionsPath": PROJECTIONS}}},
         "output": {"basePath": f"s3://bucket/metrics/{name}/"},
     }

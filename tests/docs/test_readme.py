@@ -13,7 +13,7 @@ from metrics_worker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-MAKEFILES = [(ROOT / name).read_text() for name in ("Makefile", "packaging.mk")]
+MAKEFILES = [(ROOT / name).read_text() for name in ("Makefile", "packaging.mk", "bench.mk")]
 EXAMPLES = re.findall(
     r"^\| (?:series|series_math|window_op|composite) \|.*\| `(.*)` \|$", README, re.MULTILINE
 )

@@ -1,0 +1,136 @@
+"""The batch of six metrics and a single run through the handler, beside two other ways to do the job."""
+
+import io
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import Spread, in_turn, number, ratios, table
+from benchmarks.s3 import Standin
+from benchmarks.workload import BUCKET, EXPRESSIONS, Context, environment, event
+
+DELAYS_MS = (0, 10, 20, 30)
+JOBS = {"batch": list(EXPRESSIONS), "single run": ["high"]}
+CONTESTANTS = ("worker", "pandas", "polars")
+ROUNDS = {"worker": 5, "pandas": 2, "polars": 3}
+"""At 30 ms a batch takes the worker half a second, polars some ten seconds and pandas half a minute."""
+MEMORY_DELAY_MS = 5
+_attempts = count()
+
+
+def handle(request: dict[str, Any]) -> None:
+    """Let the handler do a batch; what it logs is no part of the tables."""
+    from metrics_worker.handler import lambda_handler  # noqa: PLC0415 - reads the environment
+
+    with redirect_stdout(io.StringIO()):
+        answer = lambda_handler(request, Context())
+    assert not answer["batchItemFailures"]
+
+
+def run_worker(names: Iterable[str]) -> None:
+    """These metrics in one batch, under new names each time: two runs of a metric in a second wait."""
+    attempt = next(_attempts)
+    handle(event([f"{name}.{attempt}" for name in names], attempt))
+
+
+def contestant(name: str, url: str) -> Callable[[Iterable[str]], None]:
+    """What computes metrics by name."""
+    from benchmarks.others import WithPandas, WithPolars  # noqa: PLC0415 - pandas is no part of the worker's memory
+
+    return WithPandas(url).run if name == "pandas" else WithPolars(url).run
+
+
+def compare(standin: Standin, delays: Iterable[int] = DELAYS_MS, rounds: Mapping[str, int] = ROUNDS) -> str:
+    """The tables of wall time, processor time and requests."""
+    runs = {name: run_worker if name == "worker" else contestant(name, standin.url) for name in CONTESTANTS}
+    rows, requests = [], []
+    for run in runs.values():  # connections, lazy imports
+        run(list(EXPRESSIONS))
+    check_same(standin.url)
+    for delay in delays:
+        standin.delay(delay)
+        for job, names in JOBS.items():
+            times = in_turn({name: partial(runs[name], names) for name in CONTESTANTS}, rounds)
+            ours = times["worker"]
+            for name, timed in times.items():
+                times_slower = "" if name == "worker" else ratios(timed.wall, ours.wall)
+                rows.append([job, delay, name, Spread.of(timed.wall), times_slower, Spread.of(timed.cpu)])
+    for job, names in JOBS.items():
+        for name in CONTESTANTS:
+            standin.counts()
+            runs[name](names)
+            requests.append([job, name, *_requests(standin.counts())])
+    standin.delay(0)
+    head = ["job", "delay, ms", "by", "wall, s", "times the worker's", "CPU, s"]
+    asked = ["job", "by", "GET", "HEAD", "PUT", "other S3", "SNS", "KiB read"]
+    return table("Wall and CPU time", head, rows) + "\n" + table("Requests", asked, requests)
+
+
+def check_same(url: str) -> None:
+    """See that all have written the same six metrics, each in its first run: else no ratio says a thing."""
+    import numpy as np  # noqa: PLC0415 - the process whose memory is measured doesn't come here
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    from metrics_worker.store import Bucket  # noqa: PLC0415
+
+    bucket = Bucket.connect(BUCKET, region="us-east-1", endpoint_url=url)
+    for metric in EXPRESSIONS:
+        written = {
+            "worker": [key for key in bucket.list(f"metrics/{metric}.0/") if key.endswith("metrics.parquet")],
+            "pandas": bucket.list(f"others/pandas/{metric}/"),
+            "polars": bucket.list(f"others/polars/{metric}/"),
+        }
+        values = [
+            pq.read_table(pa.BufferReader(bytes(bucket.get(keys[0]).body)))["value"].to_numpy()
+            for keys in written.values()
+        ]
+        for others in values[1:]:
+            np.testing.assert_allclose(others, values[0], rtol=1e-12, atol=1e-12, err_msg=metric)
+
+
+def _requests(counts: dict[str, int]) -> list[object]:
+    gets = counts.pop("GET", 0) + counts.pop("GET range", 0)
+    head, puts, sns = (counts.pop(kind, 0) for kind in ("HEAD", "PUT", "SNS"))
+    read, _ = counts.pop("bytes out", 0), counts.pop("bytes in", 0)
+    return [gets, head, puts, sum(counts.values()), sns, number(read / 1024)]
+
+
+def memory(standin: Standin, rounds: int) -> str:
+    """Peak memory of a process that does the batch twice."""
+    standin.delay(MEMORY_DELAY_MS)
+    rows = []
+    for name in CONTESTANTS:
+        command = [sys.executable, "-m", "benchmarks.batch", name, standin.url]
+        found = [
+            float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            for _ in range(rounds)
+        ]
+        rows.append([name, Spread.of(found)])
+    standin.delay(0)
+    return table(
+        f"Peak memory of a process: two batches, {MEMORY_DELAY_MS} ms a request", ["by", "MiB"], rows
+    )
+
+
+def _peak_mib() -> float:
+    """VmHWM where there is /proc: ru_maxrss begins with that of the process that started this one."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text(encoding="ascii").splitlines() if "VmHWM" in line)
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    environment(sys.argv[2])
+    run = run_worker if sys.argv[1] == "worker" else contestant(sys.argv[1], sys.argv[2])
+    for _ in range(2):
+        run(list(EXPRESSIONS))
+    print(_peak_mib())

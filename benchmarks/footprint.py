@@ -1,0 +1,68 @@
+"""What a cold start has to load: the time of the imports, and the size of what is deployed."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from benchmarks.measure import Spread, ratios, table
+from benchmarks.workload import environment
+
+MIB = 2**20
+_ROOT = Path(__file__).parents[1]
+_MODULES = ("pyarrow.parquet", "metrics_worker.handler", "pandas", "polars")
+_TIMED = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+_PARTS = {"PyArrowLayer": "layers/pyarrow/Makefile", "MetricsWorkerFunction": "src/Makefile"}
+
+
+def imports(rounds: int) -> str:
+    """The time of an import in a fresh process, in turn."""
+    environment("http://127.0.0.1:9")  # a port of nobody: an import asks nothing
+    times: dict[str, list[float]] = {name: [] for name in _MODULES}
+    for turn in range(rounds + 1):
+        for name, taken in times.items():
+            command = [sys.executable, "-c", _TIMED.format(name)]
+            seconds = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            if turn:  # the first one reads from the disk and writes .pyc files
+                taken.append(seconds)
+    base = times["pyarrow.parquet"]
+    rows = [[name, Spread.of(taken), ratios(taken, base)] for name, taken in times.items()]
+    return table("Import in a fresh process", ["module", "s", "times pyarrow.parquet"], rows)
+
+
+def sizes() -> str:
+    """What is deployed, per architecture, built by the Makefiles that `sam build` runs."""
+    rows = []
+    for architecture in ("x86_64", "arm64"):
+        total = 0
+        for part in _PARTS:
+            with tempfile.TemporaryDirectory() as folder:
+                _build(architecture, part, folder)
+                files = [path for path in Path(folder).rglob("*") if path.is_file()]
+                plain = sum(path.stat().st_size for path in files)
+                zipped = _zipped(files, Path(folder))
+            total += plain
+            rows.append([architecture, part, f"{plain / MIB:.1f}", f"{zipped / 1e6:.1f}"])
+        rows.append([architecture, "both", f"{total / MIB:.1f}", ""])
+    return table("What is deployed", ["architecture", "part", "MiB unzipped", "MB zipped"], rows)
+
+
+def _build(architecture: str, part: str, folder: str) -> None:
+    own = os.environ | {"ARTIFACTS_DIR": folder, "PYTHON": str(_ROOT / ".venv/bin/python")}
+    subprocess.run(
+        ["make", "--makefile", str(_ROOT / _PARTS[part]), f"build-{part}"],  # noqa: S607 - as `sam build` does
+        cwd=_ROOT / "layers/platform" / architecture,
+        env={name: value for name, value in own.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}},
+        check=True,
+        capture_output=True,
+    )
+
+
+def _zipped(files: list[Path], tree: Path) -> int:
+    with tempfile.NamedTemporaryFile() as target:
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in files:
+                archive.write(path, path.relative_to(tree))
+        return Path(target.name).stat().st_size

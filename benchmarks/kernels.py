@@ -1,0 +1,79 @@
+"""The kernels beside those of pandas, polars, bottleneck and numbagg, on float64 without gaps."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import bottleneck as bn
+import numbagg
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from benchmarks.measure import Spread, number, ratios, table
+from metrics_worker import windows
+
+SIZES = (1_000, 10_000, 1_000_000)
+WINDOWS = (3, 30, 250, 5000)
+RIVALS = ("pandas", "polars", "bottleneck", "numbagg")
+BLOCK_SECONDS = 0.003
+"""A measurement repeats a short call until it lasts about so long."""
+
+type Call = Callable[[], object]
+
+
+def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
+    """The worker's kernel and its rivals, which all have been given the array in their own form."""
+    series, column = pd.Series(values), pl.Series(values)
+    alpha = 2 / (window + 1)
+    if op == "ema":
+        return {
+            "worker": lambda: windows.ema(values, window),
+            "pandas": lambda: series.ewm(span=window, adjust=False).mean(),
+            "polars": lambda: column.ewm_mean(span=window, adjust=False),
+            "numbagg": lambda: numbagg.move_exp_nanmean(values, alpha=alpha),
+        }
+    kernel = getattr(windows, f"rolling_{op}")
+    calls: dict[str, Call] = {
+        "worker": lambda: kernel(values, window),
+        "pandas": lambda: getattr(series.rolling(window), op)(),  # noqa: PLW0108 - rolling() is part of it
+        "polars": lambda: getattr(column, f"rolling_{op}")(window),
+        "bottleneck": lambda: getattr(bn, f"move_{op}")(values, window),
+    }
+    if op in {"sum", "mean"}:
+        calls["numbagg"] = lambda: getattr(numbagg, f"move_{op}")(values, window=window)
+    return calls
+
+
+def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
+    """Seconds of a call, taken in turn."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    repeats = {}
+    for name, call in calls.items():
+        call()  # numbagg compiles
+        start = time.perf_counter()
+        call()
+        repeats[name] = max(1, int(BLOCK_SECONDS / (time.perf_counter() - start)))
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            for _ in range(repeats[name]):
+                call()
+            times[name].append((time.perf_counter() - start) / repeats[name])
+    return times
+
+
+def compare(rounds: int, sizes: Iterable[int] = SIZES) -> str:
+    """The table of ratios."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for size in sizes:
+        values = np.cumsum(rng.normal(size=size))
+        for op in ("sum", "mean", "max", "min", "ema"):
+            for window in (window for window in WINDOWS if window <= size):
+                times = _in_turn(_calls(op, values, window), rounds)
+                ours = times["worker"]
+                against = [ratios(ours, times[rival]) if rival in times else "" for rival in RIVALS]
+                rows.append([f"{size:,}", op, window, number(Spread.of(ours).middle * 1e6), *against])
+    head = ["n", "kernel", "window", "worker, µs", *RIVALS]
+    return table("Kernels: the worker's time over the other's (below 1 the worker is faster)", head, rows)
