@@ -198,11 +198,14 @@ class Datasets:
         shareable: set[str] = set()
 
         def keep(found: StoredObject) -> None:
-            key, whole = found.key, len(found.body) == found.size
-            if key not in own and whole and self._shared_bytes < MAX_SHARED_BYTES:
+            key, own_file = found.key, found.key in own
+            share_it = (
+                not own_file and len(found.body) == found.size and self._shared_bytes < MAX_SHARED_BYTES
+            )
+            table = read_part_file(found, bucket, None if own_file or share_it else codes[key])
+            if share_it:
                 shareable.add(key)
-            table = read_part_file(found, bucket, None if key in own | shareable else codes[key])
-            self._shared_bytes += table.nbytes if key in shareable else 0
+                self._shared_bytes += table.nbytes
             tables[key] = table
             on_progress(len(tables) / len(codes))
 

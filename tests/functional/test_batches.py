@@ -16,22 +16,7 @@ from tests.builders import (
     window,
 )
 from tests.faulty_store import MARKER, throttled
-
-NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
-
-
-def run_of(metric: str, number: int = 1) -> dict[str, object]:
-    """A record of a run of the metric; run and message are named after both."""
-    name = f"{metric}-{number}"
-    return record(request(run_id=name, metric=metric), message_id=name)
-
-
-def given_back(response: dict[str, list[dict[str, str]]]) -> list[str]:
-    return [item["itemIdentifier"] for item in response["batchItemFailures"]]
-
-
-def outcomes(cloud) -> dict[str, str]:
-    return {event["runId"]: event["status"] for event in cloud.sns.completed}
+from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_of
 
 
 def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
