@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from metrics_worker.committed import Committed, Standing, find_marker, look, move_current
 from metrics_worker.dataset import Datasets
 from metrics_worker.errors import (
     CommittedRunError,
@@ -25,15 +26,7 @@ from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import ROOT, dump
 from metrics_worker.heartbeat import Heartbeat
 from metrics_worker.lane import Lane
-from metrics_worker.publication import (
-    Committed,
-    Draft,
-    Standing,
-    commit,
-    find_marker,
-    look,
-    move_current,
-)
+from metrics_worker.publication import Draft, commit
 from metrics_worker.records import InputSummary, Keys
 from metrics_worker.report import RunReport
 from metrics_worker.request_queue import RequestQueue

@@ -26,8 +26,8 @@ HOUSE = {
         "aws_lambda_powertools",
     ),
     "pipeline": Room(
-        "contract dataset errors events expression.evaluate expression.grammar heartbeat lane publication"
-        " records report request_queue series settings status store"
+        "committed contract dataset errors events expression.evaluate expression.grammar heartbeat lane"
+        " publication records report request_queue series settings status store"
     ),
     "telemetry": Room(
         "aws contract dataset errors events expression.evaluate expression.grammar heartbeat part_file"
@@ -35,10 +35,11 @@ HOUSE = {
         "aws_lambda_powertools",
     ),
     "heartbeat": Room("status events"),
-    "publication": Room("contract errors records series store", "pyarrow pydantic"),
+    "publication": Room("committed contract errors records series store", "pyarrow"),
     "dataset": Room("contract errors expression.grammar once part_file series store", "pyarrow pydantic"),
     "once": Room(""),
     "part_file": Room("errors range_file series store", "numpy pyarrow"),
+    "committed": Room("contract errors records store", "pydantic"),
     "report": Room("records store"),
     "records": Room("errors", "pydantic"),
     "status": Room("aws errors events settings"),

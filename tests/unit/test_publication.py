@@ -4,18 +4,10 @@ import numpy as np
 import obstore
 import pytest
 
+from metrics_worker.committed import Committed, Standing, find_marker, look, move_current
 from metrics_worker.contract import Run
 from metrics_worker.errors import CommittedRunError, OutOfTime, OutputWriteError, StoreUnavailable
-from metrics_worker.publication import (
-    MAX_VERSION_TRIES,
-    Committed,
-    Draft,
-    Standing,
-    commit,
-    find_marker,
-    look,
-    move_current,
-)
+from metrics_worker.publication import MAX_VERSION_TRIES, Draft, commit
 from metrics_worker.records import Keys, Marker
 from metrics_worker.series import Series
 from tests.builders import NOW
