@@ -36,7 +36,7 @@ class Fault:
     Attributes:
         forwarded: the call reaches the cloud.
         answer: None passes on the cloud's own answer, a number is sent in its place, "lost" closes the
-            connection without one.
+            connection without one, "cut" in the midst of the cloud's own body.
     """
 
     forwarded: bool
@@ -48,6 +48,9 @@ REFUSED = Fault(forwarded=False, answer="lost")
 """The connection closes before the call has its effect."""
 LOST = Fault(forwarded=True, answer="lost")
 """The connection closes after the call had its effect."""
+
+CUT = Fault(forwarded=True, answer="cut")
+"""The connection closes when half of the answer's body is through."""
 
 
 def status(code: int) -> Fault:
@@ -162,10 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return  # the cloud is gone: so is the answer
         if fault.answer == "lost":
             return
-        if fault.answer is not None or answer is None:
-            self._answer_with_error(int(fault.answer or 502))
+        if answer is not None and fault.answer in {None, "cut"}:
+            self._pass_on(*answer, cut=fault.answer == "cut")
         else:
-            self._pass_on(*answer)
+            self._answer_with_error(int(fault.answer or 502))
 
     def _answer_with_error(self, code: int) -> None:
         body = b"" if self.command == "HEAD" else f"<Error><Code>Fault{code}</Code></Error>".encode()
@@ -175,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _pass_on(self, answer: HTTPResponse, body: bytes) -> None:
+    def _pass_on(self, answer: HTTPResponse, body: bytes, *, cut: bool) -> None:
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in _NOT_FORWARDED:
@@ -184,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(length))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[: len(body) // 2] if cut else body)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_call  # noqa: N815 - the base's names
 

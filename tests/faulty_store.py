@@ -7,6 +7,7 @@ raises when S3 refuses, throttles, or answers and nobody hears it. No worker cod
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -27,6 +28,7 @@ _OPERATIONS = {
     "head_async": "HEAD",
     "list": "LIST",
     "put": "PUT",
+    "put_async": "PUT",
 }
 DATA, MANIFEST, MARKER, CURRENT = (
     "metrics/*/data/metrics.parquet",
@@ -105,7 +107,7 @@ class Faults:
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     rules: list[_Rule] = field(default_factory=list)
-    gates: list[tuple[str, "Gate"]] = field(default_factory=list)
+    gates: list[tuple[str, str, "Gate"]] = field(default_factory=list)
 
     @classmethod
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
@@ -122,15 +124,16 @@ class Faults:
         """Do that after their effect; what it raises is their answer, and the true one is lost."""
         self.rules.append(_Rule(operation, pattern, deed, effect_first=True, times=times))
 
-    def hold(self, pattern: str) -> "Gate":
-        """Let no concurrent read that matches begin before the gate is opened; other reads go on."""
+    def hold(self, pattern: str, operation: str = "GET") -> "Gate":
+        """Let no call that matches begin before the gate is opened; others go on."""
         gate = Gate()
-        self.gates.append((pattern, gate))
+        self.gates.append((operation, pattern, gate))
         return gate
 
     def mend(self) -> None:
         """Nothing goes wrong any more."""
         self.rules.clear()
+        self.gates.clear()
 
     def count(self, operation: str, pattern: str) -> int:
         """How many calls there were."""
@@ -146,12 +149,17 @@ class Faults:
         with self._around(operation, key):
             return function(store, key, *args, **options)
 
-    async def _call_async(self, operation: str, function: Any, store: Any, key: str, **options: Any) -> Any:
-        for pattern, gate in self.gates:
-            if fnmatchcase(key, pattern):
+    async def _call_async(
+        self, operation: str, function: Any, store: Any, key: str, *args: Any, **options: Any
+    ) -> Any:
+        for held, pattern, gate in self.gates:
+            if held == operation and fnmatchcase(key, pattern):
                 await gate.passed()
-        with self._around(operation, key):
-            return await function(store, key, **options)
+        self.calls.append((operation, key))
+        await self._apply_aside(operation, key, effect_first=False)
+        result = await function(store, key, *args, **options)
+        await self._apply_aside(operation, key, effect_first=True)
+        return result
 
     @contextmanager
     def _around(self, operation: str, key: str) -> Iterator[None]:
@@ -161,7 +169,17 @@ class Faults:
         self._apply(operation, key, effect_first=True)
 
     def _apply(self, operation: str, key: str, *, effect_first: bool) -> None:
+        for deed in self._due(operation, key, effect_first=effect_first):
+            deed()
+
+    async def _apply_aside(self, operation: str, key: str, *, effect_first: bool) -> None:
+        """In a thread: a deed may wait for other runs, and they need the loop."""
+        for deed in self._due(operation, key, effect_first=effect_first):
+            with ThreadPoolExecutor(1) as thread:
+                await asyncio.get_running_loop().run_in_executor(thread, deed)
+
+    def _due(self, operation: str, key: str, *, effect_first: bool) -> Iterator[Deed]:
         for rule in self.rules:
             matches = rule.operation == operation and fnmatchcase(key, rule.pattern)
             if matches and rule.effect_first == effect_first and rule.taken():
-                rule.deed()
+                yield rule.deed

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from metrics_worker.settings import Settings
 
 
+CALL_SECONDS = 9
+"""The longest that a call takes: two attempts of 2 s to connect and 2 s to answer, with 1 s between them."""
+
 making = Lock()
 """Held while a client is made: runs are threads, which boto3's default session is not safe for."""
 
@@ -27,7 +30,7 @@ def client(service: Literal["sns", "sqs"], settings: "Settings") -> Any:
         region_name=settings.region,
         endpoint_url=settings.endpoint_url,
         config=Config(
-            connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
+            connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2}
         ),
     )
 

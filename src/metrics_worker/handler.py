@@ -72,11 +72,13 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
     """
     run = open_record(record.body, record.attributes.sent_timestamp)
     run_report = RunReport(run.run_id, run.metric_code, _receive_count(record), record.message_id)
+    needed = max((earlier.seconds for earlier in report.runs), default=0.0)  # what this metric's runs took
     report.runs.append(run_report)
     attempt = Attempt(run_report, record.receipt_handle, invocation)
     base = usual_base(run, bounds)
     try:
         try:
+            invocation.deadline.check(needed)
             request = RunRequest.parse(run, bounds)
             base = request.base
             run_metric(request, worker, attempt)

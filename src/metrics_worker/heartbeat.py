@@ -6,7 +6,7 @@ the context waits for the thread, since Lambda freezes a process between invocat
 """
 
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +28,7 @@ class Heartbeat:
         self._beat = beat
         self._interval = interval
         self._progress = 0.0
+        self._advancing = Lock()
         self._over = Event()
         self._thread = Thread(target=self._run, name="heartbeat", daemon=True) if interval else None
         self.sent = 0
@@ -35,8 +36,9 @@ class Heartbeat:
         self.last_error = ""
 
     def advance(self, progress: float) -> None:
-        """The run has come so far (0-1)."""
-        self._progress = max(self._progress, min(progress, 1.0))
+        """The run has come so far (0-1). May be called by several threads."""
+        with self._advancing:
+            self._progress = max(self._progress, min(progress, 1.0))
 
     def __enter__(self) -> Self:
         try:

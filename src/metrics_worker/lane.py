@@ -1,30 +1,41 @@
-"""Many reads at once: one limit for all that an invocation has in flight.
+"""The lane: the one event loop of an invocation, in which all its requests to S3 are made.
 
-`side_by_side()` runs readers concurrently. The threads of a batch share a `Lane`, so that ten metrics don't
-open ten times the connections; without one, as in a tool that reads for itself, the limit is the call's own.
+Its threads share the lane, so that ten metrics don't open ten times the connections, and whatever is under
+way when the invocation's time is used up is cut off there. Without a lane, as in a tool that reads for
+itself, the limit is the call's own and nothing is cut off.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
-from typing import Self
+from typing import Any, Self
+
+from metrics_worker.deadline import Deadline
+from metrics_worker.errors import OutOfTime
 
 CONNECTIONS = 64
 """Reads in flight. Beside the decoded rows they are what a run holds: 64 times 4 MiB at most."""
+SCANS = 2
+"""Large part files that are scanned at once, each in a thread: the loop goes on with the small ones."""
 
-type Reader = Callable[[asyncio.Semaphore], Coroutine[None, None, None]]
+type Reader = Callable[[asyncio.Semaphore], Coroutine[Any, Any, None]]
 """Reads, holding the semaphore for each request and for what is done with its answer."""
 
 
 class Lane:
-    """The event loop in which the threads of an invocation read, so that together they hold to one limit.
+    """A context manager: the threads of the lane end with it, since Lambda freezes a process in between.
 
-    A context manager: the loop's thread ends with it, since Lambda freezes a process between invocations.
+    Args:
+        deadline: when what is under way is cut off; never, where there is none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: Deadline | None = None) -> None:
+        self.limit = asyncio.Semaphore(CONNECTIONS)
+        self._deadline = deadline
         self._loop = asyncio.new_event_loop()
-        self._limit = asyncio.Semaphore(CONNECTIONS)
+        self._scans = ThreadPoolExecutor(SCANS, "scan")
+        self._loop.set_default_executor(self._scans)
         self._thread = Thread(target=self._loop.run_forever, name="lane", daemon=True)
 
     def __enter__(self) -> Self:
@@ -32,31 +43,52 @@ class Lane:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._scans.shutdown()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def run(self, reading: Reader) -> None:
-        """Let the loop do it, and wait for it."""
-        asyncio.run_coroutine_threadsafe(reading(self._limit), self._loop).result()
+    def wait_for[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Let the loop do it, and wait for it.
+
+        Raises:
+            OutOfTime: it was cut off. A write may have landed all the same.
+            Whatever the work raises.
+        """
+        return asyncio.run_coroutine_threadsafe(self._in_time(work), self._loop).result()
+
+    async def _in_time[T](self, work: Coroutine[Any, Any, T]) -> T:
+        seconds = None if self._deadline is None else self._deadline.seconds_left()
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await work
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise OutOfTime("invocation", "its time is used up, and S3 had not answered yet") from error
+
+
+def wait_for[T](work: Coroutine[Any, Any, T], lane: Lane | None) -> T:
+    """Wait for a request, made in the lane where there is one."""
+    return asyncio.run(work) if lane is None else lane.wait_for(work)
 
 
 def side_by_side(readers: Sequence[Reader], lane: Lane | None) -> None:
     """Run readers concurrently, in the lane where there is one.
 
     Raises:
+        OutOfTime: the lane cut them off.
         Whatever the first of them raises that fails; it ends the others.
     """
 
-    async def run_all(limit: asyncio.Semaphore) -> None:
+    async def run_all() -> None:
+        limit = asyncio.Semaphore(CONNECTIONS) if lane is None else lane.limit
         async with asyncio.TaskGroup() as tasks:
             for reader in readers:
                 tasks.create_task(reader(limit))
 
     try:
-        if lane is None:
-            asyncio.run(run_all(asyncio.Semaphore(CONNECTIONS)))
-        else:
-            lane.run(run_all)
+        wait_for(run_all(), lane)
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from metrics_worker.committed import Committed, Standing, find_marker, look, move_current
 from metrics_worker.dataset import Datasets
+from metrics_worker.deadline import Deadline
 from metrics_worker.errors import (
     CommittedRunError,
     ExpressionError,
-    OutOfTime,
     PermanentError,
     StoreUnavailable,
 )
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from metrics_worker.dataset import InputSeries
     from metrics_worker.series import Series
     from metrics_worker.settings import Settings
-
-RESERVED_SECONDS = 10.0
-"""What must remain of the invocation at each step, so that what is begun is also finished."""
 
 _READ, _EVALUATED = 0.8, 0.85
 """The progress at which reading and evaluation are done: a run is mostly its reading."""
@@ -69,13 +66,13 @@ class Invocation:
 
     Attributes:
         threads: two for each message group: one that runs it, one for what a run need not wait for.
-        remaining_ms: what is left of the invocation.
+        deadline: when work must stop.
     """
 
     datasets: Datasets
     lane: Lane
     threads: Executor
-    remaining_ms: Callable[[], int]
+    deadline: Deadline
 
     @classmethod
     @contextmanager
@@ -83,8 +80,9 @@ class Invocation:
         cls, settings: "Settings", groups: int, remaining_ms: Callable[[], int]
     ) -> "Iterator[Invocation]":
         """An invocation with so many message groups. Its threads end with the context."""
-        with Lane() as lane, ThreadPoolExecutor(2 * groups or 1) as threads:
-            yield cls(Datasets(settings.series_files), lane, threads, remaining_ms)
+        deadline = Deadline(remaining_ms)
+        with Lane(deadline) as lane, ThreadPoolExecutor(2 * groups or 1) as threads:
+            yield cls(Datasets(settings.series_files), lane, threads, deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +99,6 @@ class Attempt:
     receipt_handle: str
     invocation: Invocation
 
-    def check_time(self) -> None:
-        """Stop before the deadline.
-
-        Raises:
-            OutOfTime: a timeout would return the whole batch, so the run is given back before it.
-        """
-        if (left := self.invocation.remaining_ms() / 1000) < RESERVED_SECONDS:
-            raise OutOfTime("invocation", f"{left:.1f} s left, {RESERVED_SECONDS:.0f} s are kept in reserve")
-
 
 def run_metric(request: "RunRequest", worker: Worker, attempt: Attempt) -> None:
     """Compute a metric, publish its version and announce it; only announce it where it is committed.
@@ -119,7 +108,7 @@ def run_metric(request: "RunRequest", worker: Worker, attempt: Attempt) -> None:
         TransientError: the message must come back.
     """
     keys, run, report = Keys(request.base), request.run, attempt.report
-    attempt.check_time()
+    attempt.invocation.deadline.check()
     with report.stage("marker"):
         standing = look(_bucket(worker, attempt), keys, run)
     report.rolled_forward = standing.marker is not None
@@ -172,7 +161,7 @@ def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt
 
     def advance(progress: float) -> None:
         heartbeat.advance(progress)
-        attempt.check_time()
+        attempt.invocation.deadline.check()
 
     try:
         with heartbeat:
@@ -180,11 +169,11 @@ def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt
                 inputs = attempt.invocation.datasets.read(request, bucket, lambda part: advance(part * _READ))
             report.inputs = [_summary(found) for found in inputs.values()]
             with report.stage("evaluate"):
-                series = _evaluated(request, inputs)
+                series = _evaluated(request, inputs, attempt.invocation.deadline.check)
             advance(_EVALUATED)
             draft = Draft(run, keys, series, dump(request.expression), report.inputs, settings.compression)
             with report.stage("commit"):
-                return commit(bucket, draft, worker.now, attempt.check_time)
+                return commit(bucket, draft, worker.now, attempt.invocation.deadline.check)
     finally:
         report.heartbeats_sent, report.heartbeats_failed = heartbeat.sent, heartbeat.failed
         report.heartbeat_error = heartbeat.last_error
@@ -217,9 +206,12 @@ def _finish(
     report.outcome = "SUCCESS"
 
 
-def _evaluated(request: "RunRequest", inputs: dict[str, "InputSeries"]) -> "Series":
+def _evaluated(
+    request: "RunRequest", inputs: dict[str, "InputSeries"], checkpoint: Callable[[], None]
+) -> "Series":
+    series = {code: found.cleaned.series for code, found in inputs.items()}
     try:
-        return evaluate(request.expression, {code: found.cleaned.series for code, found in inputs.items()})
+        return evaluate(request.expression, series, checkpoint)
     except MemoryError as error:
         raise ExpressionError(ROOT, "its evaluation needs more memory than there is") from error
 
@@ -251,6 +243,7 @@ def _bucket(worker: Worker, attempt: Attempt) -> Bucket:
 def _announce(
     event: StatusEvent, run: "Run", worker: Worker, attempt: Attempt, number: int | None = None
 ) -> None:
+    attempt.invocation.deadline.check()  # nothing is announced after it
     worker.status.publish(event, metric_code=run.metric_code, attempt=attempt.report.attempt, number=number)
 
 

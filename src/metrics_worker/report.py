@@ -45,8 +45,11 @@ class RunReport:
     stages: dict[str, float] = field(default_factory=dict)
     inputs: list[InputSummary] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)
-    began: float = field(default_factory=time.perf_counter)
+    began: float = 0.0
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.began = time.perf_counter()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -27,10 +27,10 @@ from obstore.store import S3Store
 
 from metrics_worker.credentials import container_credentials
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
-from metrics_worker.lane import CONNECTIONS, Lane, Reader, side_by_side
+from metrics_worker.lane import CONNECTIONS, Lane, Reader, side_by_side, wait_for
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, GetResult, PutMode
+    from obstore import GetOptions, ObjectMeta, PutMode
     from obstore.store import ObjectStore, S3Config
 
 WHOLE_BYTES = 4 * 1024 * 1024
@@ -110,12 +110,7 @@ class Bucket:
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable.
         """
-        with _refusals(key, "GET"):
-            self.traffic.gets += 1
-            result = obstore.get(self.store, key)
-            body = memoryview(result.bytes())
-        self.traffic.bytes_read += len(body)
-        return _stored(key, body, result)
+        return wait_for(self._fetch(key), self.lane)
 
     def find(self, key: str) -> StoredObject | None:
         """The whole object, or None where there is none."""
@@ -129,8 +124,9 @@ class Bucket:
 
         Args:
             keys: what to read.
-            on_object: called with each object as it arrives, one at a time, perhaps by the lane's thread.
-                What it raises ends the reading.
+            on_object: called with each object as it arrives: one at a time by the thread of the loop, but
+                for those that did not come whole, which will be read on and have a thread for that. What
+                it raises ends the reading.
 
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable: of the first key that fails.
@@ -140,7 +136,11 @@ class Bucket:
         async def read_on(limit: asyncio.Semaphore) -> None:
             for key in waiting:
                 async with limit:
-                    on_object(await self._tail(key))
+                    found = await self._tail(key)
+                    if len(found.body) == found.size:
+                        on_object(found)
+                    else:
+                        await asyncio.to_thread(on_object, found)
 
         side_by_side([read_on] * min(CONNECTIONS, len(keys)), self.lane)
 
@@ -156,7 +156,7 @@ class Bucket:
             async def read(limit: asyncio.Semaphore) -> None:
                 async with limit:
                     with suppress(ObjectNotFound):
-                        found[key] = await self._whole(key)
+                        found[key] = await self._fetch(key)
 
             return read
 
@@ -169,10 +169,14 @@ class Bucket:
         Raises:
             AccessDenied, StoreUnavailable.
         """
-        with _refusals(prefix, "LIST"):
-            keys = [found["path"] for found in obstore.list(self.store, prefix).collect()]
+
+        async def collect() -> Sequence["ObjectMeta"]:
+            with _refusals(prefix, "LIST"):
+                return await obstore.list(self.store, prefix).collect_async()
+
+        keys = sorted(found["path"] for found in wait_for(collect(), self.lane))
         self.traffic.lists += 1 + len(keys) // 1000
-        return sorted(keys)
+        return keys
 
     def get_range(self, found: StoredObject, start: int, end: int) -> memoryview:
         """More bytes of an object that was found, from `start` to `end` (exclusive).
@@ -181,12 +185,8 @@ class Bucket:
             ObjectNotFound, AccessDenied.
             StoreUnavailable: also where the object was replaced meanwhile: old and new bytes don't mix.
         """
-        with _refusals(found.key, "GET"):
-            self.traffic.gets += 1
-            options: GetOptions = {"range": (start, end), "if_match": found.etag}
-            body = memoryview(obstore.get(self.store, found.key, options=options).bytes())
-        self.traffic.bytes_read += len(body)
-        return body
+        options: GetOptions = {"range": (start, end), "if_match": found.etag}
+        return wait_for(self._fetch(found.key, options), self.lane).body
 
     def create(self, key: str, body: bytes) -> str:
         """Write an object that must not exist yet (`If-None-Match: *`); its ETag.
@@ -213,12 +213,8 @@ class Bucket:
         for attempt in range(CONDITIONAL_TRIES):
             if attempt:
                 self.pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
-            self.traffic.puts += 1
             try:
-                with _refusals(key, "PUT"):
-                    etag = obstore.put(
-                        self.store, key, body, mode=mode, attributes={WRITE_ID: write_id}, use_multipart=False
-                    )["e_tag"]
+                return wait_for(self._send(key, body, mode, write_id), self.lane)
             except (AlreadyExistsError, PreconditionError):
                 found = self.find(key)
                 if found is not None and found.write_id == write_id:
@@ -230,39 +226,45 @@ class Bucket:
                 problem = "PUT: conflicting writes"  # 409: nothing has changed there, so it may pass
             except StoreUnavailable as error:
                 problem = error.problem  # perhaps it landed: sent again, it would meet its own object
-            else:
-                self.traffic.bytes_written += len(body)
-                return etag or ""
         raise StoreUnavailable(key, f"{problem}, after {CONDITIONAL_TRIES} tries")
 
-    async def _whole(self, key: str) -> StoredObject:
-        """All of an object, in one request."""
-        self.traffic.gets += 1
-        with _refusals(key, "GET"):
-            result = await obstore.get_async(self.store, key)
-            body = memoryview(await result.bytes_async())
+    async def _send(self, key: str, body: bytes, mode: "PutMode", write_id: str) -> str:
+        """One conditional PUT; the object's ETag."""
+        self.traffic.puts += 1
+        with _refusals(key, "PUT"):
+            written = await obstore.put_async(
+                self.store, key, body, mode=mode, attributes={WRITE_ID: write_id}, use_multipart=False
+            )
+        self.traffic.bytes_written += len(body)
+        return written["e_tag"] or ""
+
+    async def _fetch(self, key: str, options: "GetOptions | None" = None) -> StoredObject:
+        """An object, or the part that the options ask for: in one request, in two where it is cut short."""
+        for is_last in (False, True):
+            self.traffic.gets += 1
+            with _refusals(key, "GET"):
+                result = await obstore.get_async(self.store, key, options=options)
+                try:
+                    body = memoryview(await result.bytes_async())
+                    break
+                except BaseError:  # the client sends requests again, but not for the rest of a body
+                    if is_last:
+                        raise
         self.traffic.bytes_read += len(body)
-        return _stored(key, body, result)
+        meta = result.meta
+        return StoredObject(key, body, meta["size"], meta["e_tag"] or "", result.attributes.get(WRITE_ID))
 
     async def _tail(self, key: str) -> StoredObject:
-        """The last `WHOLE_BYTES` of an object, in one request."""
-        self.traffic.gets += 1
-        with _refusals(key, "GET"):
-            try:
-                result = await obstore.get_async(self.store, key, options={"range": {"suffix": WHOLE_BYTES}})
-            except BaseError as error:
-                # S3 refuses a range of an object without bytes (416), in the client a failure like any other.
-                if type(error) in _KINDS or (await obstore.head_async(self.store, key))["size"] > 0:
-                    raise
-                return StoredObject(key, memoryview(b""), 0, "")
-            body = memoryview(await result.bytes_async())
-        self.traffic.bytes_read += len(body)
-        return _stored(key, body, result)
-
-
-def _stored(key: str, body: memoryview, result: "GetResult") -> StoredObject:
-    meta = result.meta
-    return StoredObject(key, body, meta["size"], meta["e_tag"] or "", result.attributes.get(WRITE_ID))
+        """The last `WHOLE_BYTES` of an object."""
+        try:
+            return await self._fetch(key, {"range": {"suffix": WHOLE_BYTES}})
+        except StoreUnavailable:
+            # S3 refuses a range of an object without bytes (416), in the client a failure like any other.
+            with _refusals(key, "GET"):
+                head = await obstore.head_async(self.store, key)
+            if head["size"] > 0:
+                raise
+            return StoredObject(key, memoryview(b""), 0, "")
 
 
 class _Reason(Protocol):

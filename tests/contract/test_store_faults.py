@@ -11,7 +11,7 @@ import pytest
 
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.store import CONDITIONAL_TRIES, WHOLE_BYTES, Bucket, StoredObject
-from tests.faulty_proxy import LOST, PASS, REFUSED, in_turn, status, status_after
+from tests.faulty_proxy import CUT, LOST, PASS, REFUSED, in_turn, status, status_after
 
 ONCE = {
     "500": status(500),
@@ -196,6 +196,28 @@ def test_a_read_that_meets_a_fault_is_sent_again(proxy, faulty, place, read, fau
     proxy.decide = in_turn(fault, fault)
     assert read(faulty, place + "x") == b"body"
     assert methods(proxy) == "GGG"
+
+
+each_get = pytest.mark.parametrize(
+    "read", [READS[name] for name in ("get", "get_range", "get_many")], ids=["get", "get_range", "get_many"]
+)
+
+
+@each_get
+def test_a_read_that_is_cut_off_midway_is_made_once_more(proxy, faulty, place, read):
+    faulty.create(place + "x", b"body")
+    proxy.forget()
+    proxy.decide = in_turn(CUT)
+    assert read(faulty, place + "x") == b"body"
+    assert methods(proxy) == "GG"
+
+
+@each_get
+def test_a_read_that_is_cut_off_again_is_given_up(proxy, faulty, place, read):
+    faulty.create(place + "x", b"body")
+    proxy.decide = lambda _: CUT
+    with pytest.raises(StoreUnavailable, match=place):
+        read(faulty, place + "x")
 
 
 @each_read

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from metrics_worker.errors import OutOfTime
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import parse
 from metrics_worker.series import Series
@@ -216,3 +217,16 @@ def test_no_operation_warns_or_changes_its_inputs():
     for op in ("sum", "avg", "max", "min"):
         evaluate(parse({"op": op, "operands": [A, A]}), {"A": given})
     assert np.array_equal(given.values, before)
+
+
+def test_it_asks_before_each_node_whether_to_go_on():
+    asked = []
+    node, inputs = parse(ratio(ratio(A, B), B)), {"A": made({1: 1.0}), "B": made({1: 2.0})}
+    evaluate(node, inputs, lambda: asked.append(1))
+    assert len(asked) == 5
+
+    def stop():
+        raise OutOfTime("invocation", "over")
+
+    with pytest.raises(OutOfTime):
+        evaluate(node, inputs, stop)

@@ -5,6 +5,8 @@ from contextlib import nullcontext
 
 import pytest
 
+from metrics_worker.deadline import RESERVED_SECONDS, Deadline
+from metrics_worker.errors import OutOfTime
 from metrics_worker.lane import CONNECTIONS, Lane, side_by_side
 
 PATIENCE = 10
@@ -191,3 +193,46 @@ def test_its_thread_ends_with_an_error_too():
         side_by_side([fail], lane)
 
     assert lanes() == []
+
+
+def test_what_is_under_way_when_the_time_is_used_up_is_cut_off():
+    ended = []
+
+    async def never(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("reader")
+
+    with Lane(Deadline(lambda: round(1000 * RESERVED_SECONDS + 20))) as lane:
+        with pytest.raises(OutOfTime, match="S3 had not answered"):
+            side_by_side([never, never], lane)
+        assert ended == ["reader"] * 2
+
+
+def test_a_time_out_of_the_works_own_is_its_own():
+    async def late():
+        raise TimeoutError("the client's")
+
+    with Lane(Deadline(lambda: 300_000)) as lane, pytest.raises(TimeoutError, match="the client's"):
+        lane.wait_for(late())
+
+
+def test_what_runs_in_a_thread_of_the_lane_holds_up_no_other_and_ends_with_it(threads):
+    go_on, read = threading.Event(), []
+
+    async def scan(limit):
+        async with limit:
+            await asyncio.to_thread(go_on.wait, PATIENCE)
+            read.append("large")
+
+    async def reader(_):
+        read.append("small")
+
+    with Lane() as lane:
+        scanning = threads.submit(side_by_side, [scan], lane)
+        side_by_side([reader], lane)
+        go_on.set()
+        scanning.result(PATIENCE)
+    assert read == ["small", "large"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("scan")]

@@ -4,7 +4,7 @@ One match over the nodes; the table of the algebra is in the README. Nothing her
 for want of observations: an expression that is defined nowhere is an empty series.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, assert_never
 
 import numpy as np
@@ -17,22 +17,30 @@ _HEADROOM = 10
 """Binary digits by which operands are made smaller where their sum overflows: 2**10 exceeds their number."""
 
 
-def evaluate(node: Node, inputs: Mapping[str, Series]) -> Series:
+def evaluate(
+    node: Node, inputs: Mapping[str, Series], checkpoint: Callable[[], None] = lambda: None
+) -> Series:
     """The series that the expression means.
 
     Args:
         node: the expression.
         inputs: each series that it names, by series code.
+        checkpoint: called before each operation; what it raises ends the evaluation.
     """
+
+    def of(operand: Node) -> Series:
+        return evaluate(operand, inputs, checkpoint)
+
+    checkpoint()
     match node:
         case SeriesRef(series_code=code):
             return inputs[code]
         case SeriesMath(op=op, left=left, right=right, scale=scale):
-            return _math(op, evaluate(left, inputs), evaluate(right, inputs), scale)
+            return _math(op, of(left), of(right), scale)
         case WindowOp(op=op, series=series, window=window):
-            return _window(op, evaluate(series, inputs), window)
+            return _window(op, of(series), window)
         case Composite(op=op, operands=operands):
-            return _composite(op, [evaluate(operand, inputs) for operand in operands])
+            return _composite(op, [of(operand) for operand in operands])
         case _:
             assert_never(node)
 
