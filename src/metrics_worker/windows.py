@@ -16,18 +16,16 @@ series there is nothing in it. Nothing is raised. What always holds:
 The speed comes from a few whole-array steps, for any window, on blocks that stay in the cache.
 """
 
-from collections.abc import Callable
+import threading
 from decimal import Decimal, localcontext
 from functools import lru_cache
-from itertools import count
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 type Values = NDArray[np.float64]
-type Plan = Callable[[int], tuple[_Step, ...]]
+type Steps = tuple[_Step, ...]
 
 # Results a block. Four or five arrays of this length, 256 KiB, are in use at once: in the second-level cache.
 _BLOCK = 32_768
@@ -35,13 +33,13 @@ _BLOCK = 32_768
 _ROW = 32
 _TILE = _ROW * _ROW
 _LARGEST = float(np.finfo(np.float64).max)
+_kept = threading.local()
 
 
 def rolling_sum(values: Values, window: int) -> Values:
     """The max(0, n - window + 1) sums of `values[i : i + window]`; infinite where no float64 is so large."""
     try:
-        with np.errstate(all="ignore", over="raise"):
-            return _sums(values, window)
+        return _sums(values, window)
     except FloatingPointError:
         return _sums_near_the_limit(values, window)
 
@@ -49,8 +47,7 @@ def rolling_sum(values: Values, window: int) -> Values:
 def rolling_mean(values: Values, window: int) -> Values:
     """The max(0, n - window + 1) means of `values[i : i + window]`, all finite."""
     try:
-        with np.errstate(all="ignore", over="raise"):
-            return _sums(values, window, mean=True)
+        return _sums(values, window, mean=True)
     except FloatingPointError:
         # No mean is beyond its largest value, but the last rounding of one at the very limit can be.
         return np.clip(_sums_near_the_limit(values, window, mean=True), -_LARGEST, _LARGEST)
@@ -58,12 +55,12 @@ def rolling_mean(values: Values, window: int) -> Values:
 
 def rolling_max(values: Values, window: int) -> Values:
     """The max(0, n - window + 1) largest values of `values[i : i + window]`."""
-    return _folded(values, window, np.maximum, _extreme_steps)
+    return _folded(values, window, np.maximum, _extreme_steps(window))
 
 
 def rolling_min(values: Values, window: int) -> Values:
     """The max(0, n - window + 1) smallest values of `values[i : i + window]`."""
-    return _folded(values, window, np.minimum, _extreme_steps)
+    return _folded(values, window, np.minimum, _extreme_steps(window))
 
 
 def lag(values: Values, window: int) -> Values:
@@ -95,7 +92,7 @@ def ema(values: Values, window: int) -> Values:
 class _Step(NamedTuple):
     """target[i] = left[i] with right[i + shift], now over `span` values.
 
-    Arrays go by number: 0 is a block of the series, 1 its results, from 2 on scratch space.
+    Arrays go by number: 0 is a block of the series, the highest its results, between them scratch space.
     """
 
     left: int
@@ -142,52 +139,45 @@ def _additions(window: int) -> list[tuple[int, int]]:
 
 
 @lru_cache(maxsize=256)
-def _sum_steps(window: int) -> tuple[_Step, ...]:
+def _sum_steps(window: int) -> Steps:
     """The steps that add up every `window` values."""
     return _steps([(left, right, left + right) for left, right in _additions(window)])
 
 
 @lru_cache(maxsize=256)
-def _extreme_steps(window: int) -> tuple[_Step, ...]:
+def _extreme_steps(window: int) -> Steps:
     """The steps to an extreme of every `window` values, by two powers of two that overlap."""
     largest = 1 << (window.bit_length() - 1)
     merges = [(1 << k, 1 << k, 2 << k) for k in range(window.bit_length() - 1)]
     return _steps(merges if largest == window else [*merges, (largest, largest, window)])
 
 
-def _steps(merges: list[tuple[int, int, int]]) -> tuple[_Step, ...]:
+def _steps(merges: list[tuple[int, int, int]]) -> Steps:
     """Lay out merges (span of the left, of the right, of both) in as few scratch arrays as they can share."""
     last_use = {span: index for index, (left, right, _) in enumerate(merges) for span in (left, right)}
     place = {1: 0}
     free: list[int] = []
-    fresh = count(2)
     steps = []
     for index, (left, right, span) in enumerate(merges):
-        is_last = index == len(merges) - 1
-        place[span] = 1 if is_last else free.pop() if free else next(fresh)
+        place[span] = free.pop() if free and index < len(merges) - 1 else max(place.values()) + 1
         steps.append(_Step(place[left], place[right], span - right, span, place[span]))
         free += [place[done] for done in {left, right} if done > 1 and last_use[done] == index]
     return tuple(steps)
 
 
-def _folded(values: Values, window: int, combine: np.ufunc, plan: Plan, *, mean: bool = False) -> Values:
-    """Combine every `window` values by the plan's steps; for a mean, divide each result by the window."""
+def _folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mean: bool = False) -> Values:
+    """Combine every `window` values by the steps; for a mean, divide each result by the window."""
     total = max(0, len(values) - window + 1)
-    result = _aligned(total)
-    if total == 0:
-        return result
-    steps = plan(window)
+    if window == 1 or total == 0:
+        return values[:total].copy()
+    result = np.empty(total)
     # Blocks overlap by window - 1 values: at least as long as the window, they at most double the work.
     block = max(_BLOCK, window)
-    arrays = max((step.target for step in steps), default=1) - 1
-    room = (min(block, total) + window - 1 + 7) // 8 * 8
-    scratch = _aligned(arrays, room)
+    scratch = _scratch(steps[-1].target - 1, min(block, total) + window - 1)
     for start in range(0, total, block):
         out = result[start : start + block]
         series = values[start : start + len(out) + window - 1]
-        place = [series, out, *scratch]
-        if not steps:
-            out[:] = series
+        place = [series, *scratch, out]
         for left, right, shift, span, target in steps:
             length = len(series) - span + 1
             combine(place[left][:length], place[right][shift : shift + length], out=place[target][:length])
@@ -196,28 +186,37 @@ def _folded(values: Values, window: int, combine: np.ufunc, plan: Plan, *, mean:
     return result
 
 
+@np.errstate(all="ignore", over="raise")
 def _sums(values: Values, window: int, *, mean: bool = False) -> Values:
-    """Rolling sums or means; an overflow is what numpy's error state makes of it."""
-    return _folded(values, window, np.add, _sum_steps, mean=mean)
+    """Rolling sums or means, where nothing overflows on the way."""
+    return _folded(values, window, np.add, _sum_steps(window), mean=mean)
 
 
+@np.errstate(all="ignore")
 def _sums_near_the_limit(values: Values, window: int, *, mean: bool = False) -> Values:
     """Rolling sums or means of which some overflow on the way: those alone from values scaled down.
 
     The scale is a power of two. It costs digits only to values that are nothing beside those that overflow.
     """
     scale = window.bit_length()
-    with np.errstate(all="ignore"):
-        plain = _sums(values, window, mean=mean)
-        scaled = np.ldexp(_sums(np.ldexp(values, -scale), window, mean=mean), scale)
-    return np.where(np.isfinite(plain), plain, scaled)
+    plain = _folded(values, window, np.add, _sum_steps(window), mean=mean)
+    scaled = _folded(np.ldexp(values, -scale), window, np.add, _sum_steps(window), mean=mean)
+    return np.where(np.isfinite(plain), plain, np.ldexp(scaled, scale))
 
 
-def _aligned(*shape: int) -> Values:
-    """A new array that begins on a 64-byte boundary: vectors stored across boundaries take twice the time."""
-    room = np.empty(prod(shape) + 7)
-    start = -room.ctypes.data // room.itemsize % 8
-    return room[start : start + prod(shape)].reshape(shape)
+def _scratch(number: int, size: int) -> Values:
+    """Arrays of at least `size`, with anything in them, that are the thread's own until its next call.
+
+    It keeps up to 2 MiB: new memory can be pages to clear at every call, which takes longer than the work.
+    """
+    size = -(-size // 8) * 8  # Each begins on a 64-byte boundary: vectors stored across them take longer.
+    memory: Values | None = getattr(_kept, "memory", None)
+    if memory is None or len(memory) < number * size:
+        memory = np.empty(number * size + 7)
+        memory = memory[-memory.ctypes.data // memory.itemsize % 8 :]
+        if number * size <= 8 * _BLOCK:
+            _kept.memory = memory
+    return memory[: number * size].reshape(number, size)
 
 
 class _Decay(NamedTuple):
@@ -256,9 +255,11 @@ def _unrolled(decay: Values, weights: Values) -> Values:
 def _averages(values: Values, window: int, limit: float | None) -> Values:
     """Exponential averages of at least one value, held within `limit` if there is one."""
     decay = _decay(window)
-    result = _aligned(len(values))
+    result = np.empty(len(values))
     tiles = min(_ROW, -(-len(values) // _TILE))
-    rows, averages = _aligned(tiles, _ROW, _ROW + 1), _aligned(tiles, _ROW, _ROW)
+    scratch = _scratch(2, tiles * (_TILE + _ROW))
+    rows = scratch[0].reshape(tiles, _ROW, _ROW + 1)
+    averages = scratch[1, : tiles * _TILE].reshape(tiles, _ROW, _ROW)
     state = float(values[0])
     for start in range(0, len(values), _ROW * _TILE):
         part = values[start : start + _ROW * _TILE]

@@ -1,6 +1,7 @@
 """The window kernels by example; their twins and laws are in tests/property/test_windows.py."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil, inf, log2
 
 import numpy as np
@@ -86,6 +87,26 @@ def test_a_view_with_strides_is_as_good_as_a_copy_of_it(kernel: Kernel) -> None:
     series = np.random.default_rng(1).normal(size=3_000)
     for view in (series[::2], series[::-1], series[1:]):
         assert kernel(view, 14).tobytes() == kernel(view.copy(), 14).tobytes()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_result_stays_what_it_was_whatever_is_computed_after_it(kernel: Kernel) -> None:
+    series = np.random.default_rng(1).normal(size=3_000)
+    result = kernel(series, 14)
+    before = result.tobytes()
+    kernel(-series, 14)
+    kernel(series[:100], 3)
+    assert result.tobytes() == before
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_threads_that_compute_at_once_leave_each_other_alone(kernel: Kernel) -> None:
+    rng = np.random.default_rng(1)
+    jobs = [(rng.normal(size=20_000 + 1_000 * i), 40 + i) for i in range(24)]
+    expected = [kernel(series, window).tobytes() for series, window in jobs]
+    with ThreadPoolExecutor(4) as threads:
+        results = threads.map(lambda job: kernel(*job).tobytes(), jobs * 4)
+        assert list(results) == expected * 4
 
 
 def test_a_spike_leaves_nothing_behind_once_its_window_has_passed() -> None:
