@@ -1,8 +1,9 @@
-# What is deployed: built, validated, tried in Lambda's image, deployed. Included by the Makefile, whose variables
-# SAM, PY and EVENT it uses. The parameters of a deployment are in samconfig.toml.
+# What is deployed: built, validated, tried in Lambda's image, deployed, looked after. Included by the Makefile, whose
+# variables SAM, PY and EVENT it uses. The parameters of a deployment are in samconfig.toml.
 
 ARCH   ?=
 CONFIG ?= dev
+ARGS   ?= --help
 
 # SAM runs the Makefiles of function and layer elsewhere, so the interpreter's path is absolute.
 SAM_BUILD = PYTHON="$(abspath $(PY))" $(SAM) build --config-env $(CONFIG)
@@ -28,3 +29,7 @@ deploy: install ## Build and deploy to AWS (CONFIG=dev or prod, from samconfig.t
 	$(if $(ARCH),$(error Set Architecture in samconfig.toml: a deployment and its build must agree))
 	$(SAM_BUILD)
 	$(SAM) deploy --config-env $(CONFIG)
+
+.PHONY: redrive
+redrive: install ## List dead letters, or send chosen ones back (ARGS="--bucket B --list"; without ARGS: its help)
+	@$(PY) -m ops.redrive $(ARGS)

@@ -198,6 +198,13 @@ class FakeSqs:
         self.before(call)
         self.calls.append(call)
 
+    def change_message_visibility_batch(self, **call: Any) -> dict[str, Any]:
+        """Kept as the calls for one message each that it stands for."""
+        self.before(call)
+        changes = ({name: entry[name] for name in entry if name != "Id"} for entry in call["Entries"])
+        self.calls += [{"QueueUrl": call["QueueUrl"], **change} for change in changes]
+        return {"Successful": [{"Id": entry["Id"]} for entry in call["Entries"]]}
+
 
 @dataclass
 class FakeContext:

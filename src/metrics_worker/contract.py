@@ -14,12 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from metrics_worker.errors import (
-    ConfigError,
-    ExpressionError,
-    UnanswerableError,
-    first_problem,
-)
+from metrics_worker.errors import ConfigError, ExpressionError, UnanswerableError, first_problem
 from metrics_worker.expression.grammar import MAX_SERIES_CODE, Node, expression_type, parse, series_codes
 
 V1 = "metrics.run.v1"
@@ -44,6 +39,7 @@ class Run:
         v1: whether the answers take the v1 form.
         requested_at: when the control plane asked, UTC.
         event: the parsed event, for `RunRequest.parse`.
+        body_bytes: how large the record's body is.
     """
 
     run_id: str
@@ -51,15 +47,18 @@ class Run:
     v1: bool
     requested_at: datetime
     event: dict[str, Any]
+    body_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where a request may read and write: the data bucket, and prefixes that end in a slash."""
+    """Where a request may read and write: the data bucket, and prefixes that end in a slash; and its size."""
 
     bucket: str
     metrics_prefix: str
     datasets_prefix: str
+    max_body_bytes: int = 1_048_576
+    max_inputs: int = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +129,7 @@ class RunRequest:
             ExpressionError: the expression is not valid, or `expressionType` disagrees with it.
             ConfigError: anything else is not valid; the subject is the field's JSON path.
         """
+        _check_size("body", run.body_bytes, bounds.max_body_bytes, "WORKER_MAX_BODY_BYTES")
         try:
             body = _Body.model_validate(run.event)
         except ValidationError as error:
@@ -141,6 +141,8 @@ class RunRequest:
             raise ExpressionError(
                 "expressionType", f"says {body.expression_type!r:.80}, but expressionJson is a {shape}"
             )
+        for field, items in (("inputs", body.inputs or ()), ("catalog.datasets", body.catalog.datasets)):
+            _check_size(field, len(items), bounds.max_inputs, "WORKER_MAX_INPUTS")
         named = set(series_codes(expression))
         declared: dict[str, str] = {}
         for i, item in enumerate(body.inputs or ()):
@@ -199,7 +201,8 @@ def open_record(body: str, sent_timestamp: str | None) -> Run:
         value = event.get(field)
         if not isinstance(value, str) or not _ID.fullmatch(value):
             raise UnanswerableError(field, f"expected 1-128 of A-Za-z0-9._-, found {value!r:.200}")
-    return Run(event["runId"], event["metricCode"], event.get("schema") == V1, requested_at, event)
+    size = len(body.encode(errors="replace"))
+    return Run(event["runId"], event["metricCode"], event.get("schema") == V1, requested_at, event, size)
 
 
 def iso(time: datetime, timespec: Literal["seconds", "milliseconds"] = "seconds") -> str:
@@ -232,6 +235,11 @@ def _integer(text: str) -> int | float:
     return int(text) if len(text) < MAX_DIGITS else float(text)
 
 
+def _check_size(field: str, size: int, limit: int, setting: str) -> None:
+    if size > limit:
+        raise ConfigError(field, f"has a size of {size:,}, at most {limit:,} is allowed ({setting})")
+
+
 def _iso_time(value: Any) -> datetime | None:
     try:
         time = datetime.fromisoformat(value)
@@ -261,8 +269,11 @@ def _key(path: str, where: str, bounds: Bounds, ending: str = "") -> str:
 
 
 def usual_base(run: Run, bounds: Bounds) -> str:
-    """Where the control plane's requests let a metric go: for a request that doesn't say where."""
-    return f"{bounds.metrics_prefix}{run.metric_code}/"
+    """Where the run's version would be: as `output.basePath` says, whatever else is wrong there."""
+    try:
+        return _base(run, run.event["output"]["basePath"], bounds)
+    except (ConfigError, LookupError, TypeError, AttributeError):
+        return f"{bounds.metrics_prefix}{run.metric_code}/"
 
 
 def _base(run: Run, base_path: str, bounds: Bounds) -> str:

@@ -1,20 +1,21 @@
-"""Datasets: manifests, the choice of part files, and the reading of a run's series.
+"""Datasets: the choice of part files, and the reading of a run's series.
 
 `Datasets` lives for one invocation: a batch holds many metrics over the same few series, so each manifest,
 series and part file is read once and shared by its runs; nothing is kept that could go stale. A series is
-either read whole or the run fails with an InputReadError that names it.
+either read whole or the run fails with an InputReadError that names it. What a run takes is bounded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from metrics_worker.contract import Dataset, RunRequest, is_key
-from metrics_worker.errors import InputReadError, StoreRefusal, first_problem
+from metrics_worker.contract import Dataset, RunRequest
+from metrics_worker.errors import InputReadError, StoreRefusal
 from metrics_worker.expression.grammar import series_codes
+from metrics_worker.limits import Claim, Limits, Memory
+from metrics_worker.manifest import Manifest
 from metrics_worker.once import Once
 from metrics_worker.part_file import CODE, read_part_file, to_series
 from metrics_worker.series import Cleaned
@@ -22,70 +23,6 @@ from metrics_worker.store import Bucket, StoredObject
 
 MAX_SHARED_BYTES = 64 * 1024 * 1024
 """Decoded bytes of part files with several series that an invocation keeps for its other runs."""
-_NAMES_SERIES = ("series=", f"{CODE}=")
-"""What may stand before the series code in a path's segment."""
-
-
-class _ManifestBody(BaseModel):
-    """What the ingestor writes, as far as it is needed. Every other field may be missing or null."""
-
-    model_config = ConfigDict(strict=True)
-
-    parquet_files: list[str]
-    series_codes: list[str] | None = None
-    version_id: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A dataset's manifest: `files` are keys relative to its projections, in order."""
-
-    dataset: Dataset
-    version_id: str | None
-    series_codes: frozenset[str] | None
-    files: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, dataset: Dataset, body: memoryview) -> "Manifest":
-        """Read a manifest.
-
-        Raises:
-            InputReadError: not JSON, no `parquet_files`, or one of them is no plain relative key.
-        """
-        try:
-            parsed = _ManifestBody.model_validate_json(bytes(body))
-        except ValidationError as error:
-            path, problem = first_problem(error.errors(include_url=False), "")
-            raise InputReadError(f"manifest {dataset.manifest_key}", f"{path} {problem}".strip()) from None
-        for i, file in enumerate(parsed.parquet_files):
-            if not is_key(dataset.projections_prefix + file) or file.startswith("/"):
-                problem = f"expected a relative key, found {file!r:.200}"
-                raise InputReadError(f"manifest {dataset.manifest_key}", f"parquet_files[{i}]: {problem}")
-        return cls(
-            dataset,
-            None if parsed.version_id is None else str(parsed.version_id),
-            None if parsed.series_codes is None else frozenset(parsed.series_codes),
-            tuple(parsed.parquet_files),
-        )
-
-    def files_of(self, code: str) -> list[str]:
-        """The files whose path names the series as a whole segment; none where the layout is another."""
-        segments = {code, *(name + code for name in _NAMES_SERIES)}
-        return [file for file in self.files if not segments.isdisjoint(file.split("/")[:-1])]
-
-    def has(self, code: str) -> bool | None:
-        """Whether the dataset has the series; None where the manifest doesn't tell."""
-        if self.series_codes is not None:
-            return code in self.series_codes
-        return True if self.files_of(code) else None
-
-    def names_another(self, file: str, code: str) -> bool:
-        """Whether a file's path names a series, and not this one."""
-        known = self.series_codes or frozenset()
-        return any(
-            segment.startswith(_NAMES_SERIES) or (segment in known and segment != code)
-            for segment in file.split("/")[:-1]
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +34,11 @@ class InputSeries:
     dataset_version: str | None
     part_files: int
     cleaned: Cleaned
+
+    @property
+    def nbytes(self) -> int:
+        """Of its observations."""
+        return self.cleaned.series.times.nbytes + self.cleaned.series.values.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +56,14 @@ class Datasets:
 
     Args:
         series_files: where a series' files are found: in the `manifest`, or by `listing` the projections.
+        limits: what a run may take.
+        memory: the room for what is read.
     """
 
-    def __init__(self, series_files: Literal["manifest", "listing"]) -> None:
+    def __init__(self, series_files: Literal["manifest", "listing"], limits: Limits, memory: Memory) -> None:
         self._series_files = series_files
+        self._limits = limits
+        self._memory = memory
         self._manifests = Once[Dataset, Manifest]()
         self._series = Once[tuple[Dataset, str], InputSeries]()
         self._shared_files = Once[str, pa.Table | None]()
@@ -137,17 +83,35 @@ class Datasets:
             ConfigError: a dataset that is needed is not in the catalog, or has no valid paths.
             InputReadError: a manifest, file or series is missing, unreadable or of the wrong type.
             StoreUnavailable: S3 failed.
+            OutOfMemory: other runs hold what it needs.
         """
         homes = self._homes(request, bucket)
         wanted = {(manifest.dataset, code): manifest for code, manifest in homes.items()}
 
         def read(missing: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], InputSeries]:
             sources = [self._source(code, wanted[dataset, code], bucket) for dataset, code in missing]
-            tables = self._tables(sources, bucket, on_progress)
-            return {(source.manifest.dataset, source.code): _assemble(source, tables) for source in sources}
+            self._check_part_files(len(source.keys) for source in sources)
+            with self._memory.claim() as claim:
+                tables = self._tables(sources, bucket, claim, on_progress)
+                found = {(of.manifest.dataset, of.code): _assemble(of, tables) for of in sources}
+                claim.keep(sum(series.nbytes for series in found.values()))
+            return found
 
-        found = self._series.fetch(wanted, read)
-        return {code: found[manifest.dataset, code] for code, manifest in homes.items()}
+        read_series = self._series.fetch(wanted, read)
+        found = {code: read_series[manifest.dataset, code] for code, manifest in homes.items()}
+        self._check_part_files(series.part_files for series in found.values())
+        if (rows := sum(series.cleaned.rows for series in found.values())) > self._limits.rows:
+            raise InputReadError(
+                "inputs", f"{rows:,} rows; a run may read {self._limits.rows:,} (WORKER_MAX_ROWS)"
+            )
+        return found
+
+    def _check_part_files(self, counts: Iterable[int]) -> None:
+        if (count := sum(counts)) > self._limits.part_files:
+            raise InputReadError(
+                "inputs",
+                f"{count:,} part files; a run may read {self._limits.part_files:,} (WORKER_MAX_PART_FILES)",
+            )
 
     def _homes(self, request: RunRequest, bucket: Bucket) -> dict[str, Manifest]:
         """For each series the manifest of the dataset that it is in."""
@@ -158,7 +122,7 @@ class Datasets:
         everywhere = [code for code in codes if code not in declared]
         candidates = [request.dataset(dataset_id) for dataset_id in request.catalog] if everywhere else []
         manifests = self._manifests.fetch(
-            [*declared.values(), *candidates], lambda missing: _read_manifests(missing, bucket)
+            [*declared.values(), *candidates], lambda missing: self._read_manifests(missing, bucket)
         )
         homes = {}
         for code in codes:
@@ -171,6 +135,25 @@ class Datasets:
             else:
                 homes[code] = _search(code, [manifests[dataset] for dataset in candidates])
         return homes
+
+    def _read_manifests(self, datasets: list[Dataset], bucket: Bucket) -> dict[Dataset, Manifest]:
+        bodies: dict[str, memoryview] = {}
+
+        def keep(found: StoredObject) -> None:
+            if found.size > self._limits.manifest_bytes:
+                raise InputReadError(
+                    f"manifest {found.key}",
+                    f"{found.size:,} bytes; at most {self._limits.manifest_bytes:,} are read"
+                    " (WORKER_MAX_MANIFEST_BYTES)",
+                )
+            whole = len(found.body) == found.size
+            bodies[found.key] = found.body if whole else bucket.get(found.key).body
+
+        try:
+            bucket.get_many(list({dataset.manifest_key for dataset in datasets}), keep)
+        except StoreRefusal as error:
+            raise InputReadError(f"manifest {error.subject}", error.problem) from error
+        return {dataset: Manifest.parse(dataset, bodies[dataset.manifest_key]) for dataset in datasets}
 
     def _source(self, code: str, manifest: Manifest, bucket: Bucket) -> _Source:
         prefix = manifest.dataset.projections_prefix
@@ -186,7 +169,7 @@ class Datasets:
         )
 
     def _tables(
-        self, sources: list[_Source], bucket: Bucket, on_progress: Callable[[float], None]
+        self, sources: list[_Source], bucket: Bucket, claim: Claim, on_progress: Callable[[float], None]
     ) -> dict[str, pa.Table]:
         """Every part file of the sources, each once, as tables by key."""
         codes: dict[str, set[str]] = {}
@@ -197,12 +180,19 @@ class Datasets:
         tables: dict[str, pa.Table] = {}
         shareable: set[str] = set()
 
+        def admit(key: str, rows: int, size: int) -> None:
+            if rows > self._limits.rows:
+                raise InputReadError(
+                    key, f"promises {rows:,} rows; a run may read {self._limits.rows:,} (WORKER_MAX_ROWS)"
+                )
+            claim.take(size, key, InputReadError)
+
         def keep(found: StoredObject) -> None:
             key, own_file = found.key, found.key in own
             share_it = (
                 not own_file and len(found.body) == found.size and self._shared_bytes < MAX_SHARED_BYTES
             )
-            table = read_part_file(found, bucket, None if own_file or share_it else codes[key])
+            table = read_part_file(found, bucket, None if own_file or share_it else codes[key], admit)
             if share_it:
                 shareable.add(key)
                 self._shared_bytes += table.nbytes
@@ -224,20 +214,6 @@ class Datasets:
         tables |= {key: table for key, table in shared.items() if table is not None}
         fetch([key for key in codes if key not in tables])  # read by another run, but too much to be kept
         return tables
-
-
-def _read_manifests(datasets: list[Dataset], bucket: Bucket) -> dict[Dataset, Manifest]:
-    bodies: dict[str, memoryview] = {}
-
-    def keep(found: StoredObject) -> None:
-        whole = len(found.body) == found.size
-        bodies[found.key] = found.body if whole else bucket.get(found.key).body
-
-    try:
-        bucket.get_many(list({dataset.manifest_key for dataset in datasets}), keep)
-    except StoreRefusal as error:
-        raise InputReadError(f"manifest {error.subject}", error.problem) from error
-    return {dataset: Manifest.parse(dataset, bodies[dataset.manifest_key]) for dataset in datasets}
 
 
 def _search(code: str, manifests: list[Manifest]) -> Manifest:

@@ -7,12 +7,14 @@
     │   ├── InputReadError           INPUT_READ_ERROR           mend the dataset, its manifest or the role
     │   ├── OutputWriteError         OUTPUT_WRITE_ERROR         mend the permissions on the metrics prefix
     │   ├── ManifestValidationError  MANIFEST_VALIDATION_ERROR  look at the version named: it is not published
+    │   ├── GaveUp                   INTERNAL_ERROR             it should have passed: read the log, redrive
     │   └── InternalError            INTERNAL_ERROR             a defect of the worker: read its log
     ├── TransientError               it may pass: publish nothing, give the message back
     │   ├── StoreUnavailable         S3 throttles, fails, or does not answer
     │   ├── StatusUnavailable        SNS does not take a status event
     │   ├── QueueUnavailable         SQS does not take a new visibility time
     │   ├── OutOfTime                the invocation's time is used up
+    │   ├── OutOfMemory              other runs of the batch hold the memory that it needs
     │   └── CommittedRunError        the run is committed; what follows the commit did not succeed yet
     ├── UnanswerableError            nobody to answer: to the dead-letter queue, kept for a person
     └── StoreRefusal                 what S3 said for good; the room that asked turns it into its own error
@@ -87,6 +89,16 @@ class ManifestValidationError(PermanentError):
     code = "MANIFEST_VALIDATION_ERROR"
 
 
+class GaveUp(PermanentError):
+    """No attempt came to an outcome: the log says why. Where that is mended, `make redrive` sends it back."""
+
+    @classmethod
+    def after(cls, attempts: int, asked_for: str, given_up: str) -> "GaveUp":
+        """The error of a run whose message was received so often; times in ISO 8601."""
+        problem = f"no outcome, the log says why; asked for at {asked_for}, given up at {given_up}"
+        return cls(f"gave up after {attempts} attempts", problem)
+
+
 class InternalError(PermanentError):
     """Anything else: a defect of the worker. The log line of the run has the traceback."""
 
@@ -116,6 +128,10 @@ class QueueUnavailable(TransientError):
 
 class OutOfTime(TransientError):
     """The invocation's time is used up. If it recurs: a longer timeout, or fewer and larger part files."""
+
+
+class OutOfMemory(TransientError):
+    """Other runs of the batch hold the memory that it needs. If it recurs: more memory, smaller batches."""
 
 
 class CommittedRunError(TransientError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from metrics_worker.contract import Bounds, RunRequest, open_record, usual_base
+from metrics_worker.contract import RunRequest, open_record, usual_base
 from metrics_worker.errors import (
     PermanentError,
     TransientError,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 settings = load_settings()
-bounds = Bounds(settings.bucket, settings.metrics_prefix, settings.datasets_prefix)
 worker = Worker.start(settings)
 
 
@@ -56,9 +55,10 @@ def run_group(records: list[dict[str, Any]], invocation: Invocation) -> GroupRep
         processor.process()
     at_once = any(isinstance(error, UnanswerableError) for _, error, _ in processor.exceptions)
     failed = cast("list[SQSRecord]", processor.fail_messages)
-    for record, (_, error, _) in zip(failed, processor.exceptions, strict=True):
-        returns = worker.queue.give_back(record.receipt_handle, _receive_count(record), at_once=at_once)
-        report.given_back.append((record.message_id, error, returns))
+    handles = [(record.receipt_handle, _receive_count(record)) for record in failed]
+    returns = worker.queue.give_back(handles, at_once=at_once)
+    for record, (_, error, _), when in zip(failed, processor.exceptions, returns, strict=True):
+        report.given_back.append((record.message_id, error, when))
     report.failures = list(processor.response()["batchItemFailures"])
     return report
 
@@ -75,11 +75,11 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
     needed = max((earlier.seconds for earlier in report.runs), default=0.0)  # what this metric's runs took
     report.runs.append(run_report)
     attempt = Attempt(run_report, record.receipt_handle, invocation)
-    base = usual_base(run, bounds)
+    base = usual_base(run, worker.bounds)
     try:
         try:
             invocation.deadline.check(needed)
-            request = RunRequest.parse(run, bounds)
+            request = RunRequest.parse(run, worker.bounds)
             base = request.base
             run_metric(request, worker, attempt)
         except TransientError:

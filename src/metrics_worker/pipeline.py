@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from metrics_worker.committed import Committed, Standing, find_marker, look, move_current
+from metrics_worker.contract import Bounds
 from metrics_worker.dataset import Datasets
 from metrics_worker.deadline import Deadline
 from metrics_worker.errors import (
@@ -22,10 +23,12 @@ from metrics_worker.errors import (
     StoreUnavailable,
 )
 from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
+from metrics_worker.expression.cost import peak_bytes
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import ROOT, dump
 from metrics_worker.heartbeat import Heartbeat
 from metrics_worker.lane import Lane
+from metrics_worker.limits import Limits, Memory
 from metrics_worker.publication import Draft, commit
 from metrics_worker.records import InputSummary, Keys
 from metrics_worker.report import RunReport
@@ -59,10 +62,17 @@ class Worker:
         bucket = Bucket.connect(settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url)
         return cls(settings, bucket, StatusTopics(settings), RequestQueue(settings))
 
+    @property
+    def bounds(self) -> Bounds:
+        """Where a request may lead, and how large it may be."""
+        given = self.settings
+        prefixes = given.metrics_prefix, given.datasets_prefix
+        return Bounds(self.bucket.name, *prefixes, given.max_body_bytes, given.max_inputs)
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What the runs of one batch share: the datasets, the lane they are read in, threads, and the time.
+    """What the runs of one batch share: datasets, memory, the lane they are read in, threads, and the time.
 
     Attributes:
         threads: two for each message group: one that runs it, one for what a run need not wait for.
@@ -70,6 +80,7 @@ class Invocation:
     """
 
     datasets: Datasets
+    memory: Memory
     lane: Lane
     threads: Executor
     deadline: Deadline
@@ -81,8 +92,11 @@ class Invocation:
     ) -> "Iterator[Invocation]":
         """An invocation with so many message groups. Its threads end with the context."""
         deadline = Deadline(remaining_ms)
+        limits = Limits(settings.max_part_files, settings.max_rows, settings.max_manifest_bytes)
+        memory = Memory(settings.memory_bytes)
+        datasets = Datasets(settings.series_files, limits, memory)
         with Lane(deadline) as lane, ThreadPoolExecutor(2 * groups or 1) as threads:
-            yield cls(Datasets(settings.series_files), lane, threads, deadline)
+            yield cls(datasets, memory, lane, threads, deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +182,18 @@ def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt
             with report.stage("read"), _starting(run, worker, attempt):
                 inputs = attempt.invocation.datasets.read(request, bucket, lambda part: advance(part * _READ))
             report.inputs = [_summary(found) for found in inputs.values()]
-            with report.stage("evaluate"):
-                series = _evaluated(request, inputs, attempt.invocation.deadline.check)
-            advance(_EVALUATED)
-            draft = Draft(run, keys, series, dump(request.expression), report.inputs, settings.compression)
-            with report.stage("commit"):
-                return commit(bucket, draft, worker.now, attempt.invocation.deadline.check)
+            with attempt.invocation.memory.claim() as claim:
+                beside = sum(found.nbytes for found in inputs.values())
+                counts = {code: len(found.cleaned.series) for code, found in inputs.items()}
+                claim.take(peak_bytes(request.expression, counts), ROOT, ExpressionError, beside=beside)
+                with report.stage("evaluate"):
+                    series = _evaluated(request, inputs, attempt.invocation.deadline.check)
+                advance(_EVALUATED)
+                draft = Draft(
+                    run, keys, series, dump(request.expression), report.inputs, settings.compression
+                )
+                with report.stage("commit"):
+                    return commit(bucket, draft, worker.now, attempt.invocation.deadline.check)
     finally:
         report.heartbeats_sent, report.heartbeats_failed = heartbeat.sent, heartbeat.failed
         report.heartbeat_error = heartbeat.last_error

@@ -5,10 +5,15 @@
     {base}current/manifest.json     the manifest of the newest request's version, a copy
     {base}runs/{runId}.ok           idempotency marker, and the commit record
 
+and beside the metrics, for a person: a message that was given up, as it came.
+
+    {metrics prefix}_dead-letters/{YYYY-MM-DD}/{messageId}.json
+
 Each key is built here and nowhere else. The documents are a public contract: fields may be added.
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -42,6 +47,16 @@ class Keys:
     def current(self) -> str:
         """Of the copy of the newest request's manifest."""
         return f"{self.base}current/manifest.json"
+
+
+def dead_letters(metrics_prefix: str, day: date | None = None) -> str:
+    """Where messages that were given up are kept: of one day (UTC), or of all. No metric's code begins so."""
+    return f"{metrics_prefix}_dead-letters/" + (f"{day.isoformat()}/" if day else "")
+
+
+def dead_letter(metrics_prefix: str, day: date, message_id: str) -> str:
+    """Of a message that was given up."""
+    return f"{dead_letters(metrics_prefix, day)}{message_id}.json"
 
 
 class _Document(BaseModel):

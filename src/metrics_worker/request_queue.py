@@ -5,6 +5,7 @@ no message: it comes back when the queue's own visibility timeout ends.
 """
 
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metrics_worker.aws import client, failures, making
@@ -24,38 +25,52 @@ class RequestQueue:
         self._settings = settings
         self._sqs = sqs
 
-    def set_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Let a message that is in flight become visible so many seconds from now.
-
-        Raises:
-            QueueUnavailable: SQS did not take it.
-        """
-        with making:
-            if self._sqs is None:
-                self._sqs = client("sqs", self._settings)
-        with failures(QueueUnavailable, self._settings.request_queue_url):
-            self._sqs.change_message_visibility(
-                QueueUrl=self._settings.request_queue_url,
-                ReceiptHandle=receipt_handle,
-                VisibilityTimeout=seconds,
-            )
-
     def extend(self, receipt_handle: str) -> None:
         """Give a message the queue's whole visibility timeout again.
 
         Raises:
             QueueUnavailable: SQS did not take it.
         """
-        self.set_visibility(receipt_handle, self._settings.visibility_timeout_seconds)
+        with failures(QueueUnavailable, self._settings.request_queue_url):
+            self._client().change_message_visibility(
+                QueueUrl=self._settings.request_queue_url,
+                ReceiptHandle=receipt_handle,
+                VisibilityTimeout=self._settings.visibility_timeout_seconds,
+            )
 
-    def give_back(self, receipt_handle: str, receive_count: int, *, at_once: bool) -> str:
-        """Set when a message that is not done comes back: later at each attempt, or at once; how it went."""
-        wait = 0 if at_once else backoff_seconds(receive_count)
+    def give_back(self, messages: Sequence[tuple[str, int]], *, at_once: bool = False) -> list[str]:
+        """Set when messages that are not done come back, in one call; how it went with each.
+
+        Args:
+            messages: receipt handle and receive count of each; at most ten, as in a batch.
+            at_once: all at once. Otherwise each later at every attempt.
+        """
+        if not messages:
+            return []
+        waits = [0 if at_once else backoff_seconds(count) for _, count in messages]
+        entries = [
+            {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": wait}
+            for number, ((handle, _), wait) in enumerate(zip(messages, waits, strict=True))
+        ]
+        later = "when the queue's own timeout ends ({})"
         try:
-            self.set_visibility(receipt_handle, wait)
-        except QueueUnavailable as refused:
-            return f"when the queue's own timeout ends ({refused})"
-        return f"in {wait} s"
+            with failures(QueueUnavailable, self._settings.request_queue_url):
+                answer = self._client().change_message_visibility_batch(
+                    QueueUrl=self._settings.request_queue_url, Entries=entries
+                )
+        except QueueUnavailable as error:
+            return [later.format(error)] * len(messages)
+        refused = {item["Id"]: item["Code"] for item in answer.get("Failed", ())}
+        return [
+            later.format(refused[entry["Id"]]) if entry["Id"] in refused else f"in {wait} s"
+            for entry, wait in zip(entries, waits, strict=True)
+        ]
+
+    def _client(self) -> Any:
+        with making:
+            if self._sqs is None:
+                self._sqs = client("sqs", self._settings)
+            return self._sqs
 
 
 def backoff_seconds(receive_count: int) -> int:

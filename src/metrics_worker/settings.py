@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     # SQS ends every extension 12 hours after the receipt, and an invocation may take up to 900 s of them.
     visibility_timeout_seconds: int = Field(1800, alias="WORKER_VISIBILITY_TIMEOUT_SECONDS", ge=1, le=42_300)
 
+    # The queue's: a message received once more than this is in its dead-letter queue (dead_letters.py).
+    max_receive_count: int = Field(5, alias="WORKER_MAX_RECEIVE_COUNT", ge=1, le=1000)
+
     region: str = Field("us-east-1", alias="AWS_REGION", min_length=1)
     endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL", pattern=r"^https?://")
 
@@ -48,6 +51,22 @@ class Settings(BaseSettings):
     heartbeat_interval_seconds: float = Field(30.0, alias="WORKER_HEARTBEAT_INTERVAL_SECONDS", gt=0, le=3600)
     series_files: Literal["manifest", "listing"] = Field("manifest", alias="WORKER_SERIES_FILES")
     compression: Annotated[Codec, _Lower] = Field("snappy", alias="OUTPUT_COMPRESSION")
+
+    # What a run may take; the memory is shared by the runs of a batch. Lambda says how much a function has.
+    max_body_bytes: int = Field(1_048_576, alias="WORKER_MAX_BODY_BYTES", ge=1)
+    max_inputs: int = Field(512, alias="WORKER_MAX_INPUTS", ge=1)
+    max_manifest_bytes: int = Field(33_554_432, alias="WORKER_MAX_MANIFEST_BYTES", ge=1)
+    max_part_files: int = Field(50_000, alias="WORKER_MAX_PART_FILES", ge=1)
+    max_rows: int = Field(20_000_000, alias="WORKER_MAX_ROWS", ge=1)
+    max_memory_mb: int | None = Field(None, alias="WORKER_MAX_MEMORY_MB", ge=1)
+    function_memory_mib: int = Field(1769, alias="AWS_LAMBDA_FUNCTION_MEMORY_SIZE", ge=128)
+
+    @property
+    def memory_bytes(self) -> int:
+        """For decoded rows: as `max_memory_mb` says, else six tenths of the function's memory."""
+        if self.max_memory_mb is not None:
+            return self.max_memory_mb * 1_000_000
+        return self.function_memory_mib * 1024 * 1024 * 6 // 10
 
     @model_validator(mode="after")
     def _topics(self) -> Self:

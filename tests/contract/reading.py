@@ -11,10 +11,23 @@ import pytest
 from metrics_worker.contract import Bounds, RunRequest, open_record
 from metrics_worker.dataset import Datasets, InputSeries
 from metrics_worker.errors import InputReadError
+from metrics_worker.limits import Limits, Memory
 from metrics_worker.store import Bucket, Traffic
 from tests.builders import BUCKET, day, request, rows, series
 
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
+
+
+def datasets_of(
+    files: Literal["manifest", "listing"] = "manifest",
+    *,
+    part_files: int = 1000,
+    rows: int = 1_000_000,
+    manifest_bytes: int = 10_000_000,
+    memory: int = 1_000_000_000,
+) -> Datasets:
+    """The datasets of a new invocation, with such limits."""
+    return Datasets(files, Limits(part_files, rows, manifest_bytes), Memory(memory))
 
 
 @dataclass
@@ -38,7 +51,7 @@ class Reader:
     ) -> dict[str, list[float]]:
         run = open_record(json.dumps(event or request()), "0")
         asked = RunRequest.parse(run, BOUNDS)
-        self.inputs = (datasets or Datasets(files)).read(asked, self.bucket, on_progress)
+        self.inputs = (datasets or datasets_of(files)).read(asked, self.bucket, on_progress)
         return {code: found.cleaned.series.values.tolist() for code, found in self.inputs.items()}
 
 

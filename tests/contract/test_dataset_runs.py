@@ -4,10 +4,9 @@ import json
 
 import obstore
 
-from metrics_worker.dataset import Datasets
 from metrics_worker.errors import OutOfTime
 from tests.builders import day, put_dataset, ratio, request, rows, series
-from tests.contract.reading import failure, left_out, month, only
+from tests.contract.reading import datasets_of, failure, left_out, month, only
 
 SUM = {"op": "sum", "operands": [series("A"), series("B")]}
 
@@ -134,7 +133,7 @@ def test_listing_looks_for_series_left_out_too(cloud, read):
 
 def test_what_two_runs_of_an_invocation_share_is_read_once(cloud, read):
     put_dataset(cloud.store, {"A/1.parquet": month("A", 0), "B/1.parquet": month("B", 0, first=5)})
-    datasets = Datasets("manifest")
+    datasets = datasets_of()
     assert read(only("A"), datasets=datasets) == {"A": [1, 2]}
     assert read.traffic.gets == 2
     assert read(datasets=datasets) == {"A": [1, 2], "B": [5, 6]}
@@ -149,7 +148,7 @@ def test_nothing_is_kept_for_the_next_invocation(cloud, read):
 
 
 def test_a_failed_read_leaves_nothing_half_read(cloud, read):
-    datasets = Datasets("manifest")
+    datasets = datasets_of()
     put_dataset(cloud.store, {"A/1.parquet": month("A", 0), "B/1.parquet": b"broken"})
     failure(read, datasets=datasets)
     assert read(only("A"), datasets=datasets) == {"A": [1, 2]}
@@ -164,7 +163,7 @@ def test_the_same_series_of_two_versions_of_a_dataset_are_two(cloud, read):
         "manifestPath": "datasets/fx/versions/v2/manifest.json",
         "projectionsPath": "datasets/fx/projections/",
     }
-    datasets = Datasets("manifest")
+    datasets = datasets_of()
     assert read(only("A"), datasets=datasets) == {"A": [1, 2]}
     said = failure(read, only("A", catalog={"datasets": {"fx": paths}}), datasets=datasets)
     assert "versions/v2/manifest.json" in said

@@ -3,13 +3,16 @@
 import io
 import json
 import threading
+from typing import Any
 
 import obstore
 import pyarrow as pa
 import pytest
 
+from metrics_worker import dead_letters
+from metrics_worker.dead_letters import Office
 from metrics_worker.telemetry import logger
-from tests.builders import put_dataset, record
+from tests.builders import FakeContext, put_dataset, record
 from tests.faulty_store import Faults
 from tests.ten_series import CODES, MONTHS, month
 
@@ -34,6 +37,21 @@ def blobs(capsys, lines):  # noqa: ARG001 - it keeps the log lines out of what c
     return lambda: [
         blob for line in capsys.readouterr().out.splitlines() if "ColdStart" not in (blob := json.loads(line))
     ]
+
+
+@pytest.fixture
+def bury(cloud, monkeypatch):
+    """`bury(*records, **settings)`: the dead-letter function, over the same cloud as the worker."""
+
+    context: Any = FakeContext(function_name="buried")
+
+    def run(*records: dict[str, Any], **settings: Any) -> dict[str, Any]:
+        worker = cloud.worker(**settings)
+        office = Office(worker.settings, worker.bucket, worker.status, worker.queue, worker.now)
+        monkeypatch.setattr(dead_letters, "office", office)
+        return dead_letters.lambda_handler({"Records": list(records)}, context)
+
+    return run
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ def function(stack: Stack) -> Properties:
 
 @pytest.fixture(scope="session")
 def mapping(stack: Stack) -> Properties:
-    (properties,) = stack.of_type("AWS::Lambda::EventSourceMapping").values()
-    return properties
+    return stack.properties("MetricsWorkerFunctionRequests", "AWS::Lambda::EventSourceMapping")
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,8 @@ class Stack:
     def __init__(self, **given: object) -> None:
         self.parameters = parameters(**given)
         packaged = deepcopy(TEMPLATE)
-        packaged["Resources"]["MetricsWorkerFunction"]["Properties"]["CodeUri"] = "s3://built/function"
+        for name in ("MetricsWorkerFunction", "DeadLetterFunction"):
+            packaged["Resources"][name]["Properties"]["CodeUri"] = "s3://built/function"
         packaged["Resources"]["PyArrowLayer"]["Properties"]["ContentUri"] = "s3://built/layer"
         with patch.dict(os.environ, AWS_DEFAULT_REGION=PSEUDO["AWS::Region"]):
             # The managed policies are what it would ask AWS for; the template names none.
@@ -97,10 +98,10 @@ class Stack:
         """Name and properties of each resource of a type."""
         return {n: r.get("Properties", {}) for n, r in self.resources.items() if r["Type"] == kind}
 
-    def permissions(self) -> dict[str, list[Any]]:
-        """Action -> resources, of the one role."""
-        (role,) = self.of_type("AWS::IAM::Role").values()
-        (policy,) = role["Policies"]
+    def permissions(self, function: str = "MetricsWorkerFunction") -> dict[str, list[Any]]:
+        """Action -> resources, of a function's role."""
+        role, _ = self.properties(function, "AWS::Lambda::Function")["Role"]["Fn::GetAtt"]
+        (policy,) = self.properties(role, "AWS::IAM::Role")["Policies"]
         granted: dict[str, list[Any]] = {}
         for statement in policy["PolicyDocument"]["Statement"]:
             assert set(statement) <= {"Sid", "Effect", "Action", "Resource"}, "nothing is conditional"

@@ -30,8 +30,9 @@ HOUSE = {
         "aws_lambda_powertools",
     ),
     "pipeline": Room(
-        "committed contract dataset deadline errors events expression.evaluate expression.grammar heartbeat"
-        " lane publication records report request_queue series settings status store"
+        "committed contract dataset deadline errors events expression.cost expression.evaluate"
+        " expression.grammar heartbeat lane limits publication records report request_queue series settings"
+        " status store"
     ),
     "telemetry": Room(
         "aws contract dataset errors events expression.evaluate expression.grammar heartbeat part_file"
@@ -40,7 +41,11 @@ HOUSE = {
     ),
     "heartbeat": Room("status events"),
     "publication": Room("committed contract errors records series store", "pyarrow"),
-    "dataset": Room("contract errors expression.grammar once part_file series store", "pyarrow pydantic"),
+    "dataset": Room(
+        "contract errors expression.grammar limits manifest once part_file series store", "pyarrow"
+    ),
+    "manifest": Room("contract errors part_file", "pydantic"),
+    "limits": Room("errors"),
     "once": Room(""),
     "part_file": Room("errors range_file series store", "numpy pyarrow"),
     "committed": Room("contract errors records store", "pydantic"),
@@ -57,6 +62,7 @@ HOUSE = {
     "credentials": Room("", "obstore"),
     "lane": Room("deadline errors"),
     "deadline": Room("errors"),
+    "expression.cost": Room("expression.grammar"),
     "expression.evaluate": Room("errors expression.grammar series windows", "numpy"),
     "expression.grammar": Room("errors", "pydantic"),
     "series": Room("", "numpy"),

@@ -88,8 +88,26 @@ def test_the_layer_is_at_most_120_mib_and_42_mb_zipped(
 
 
 @EACH_ARCHITECTURE
-def test_everything_deployed_is_at_most_150_mib(trees: Trees, architecture: str) -> None:
+def test_the_worker_with_its_layer_is_at_most_150_mib(trees: Trees, architecture: str) -> None:
     assert sum(size(trees[architecture, part]) for part in MAKEFILES) <= 150 * MIB
+
+
+@EACH_ARCHITECTURE
+def test_the_dead_letter_function_is_the_workers_tree(architecture: str, tmp_path: Path) -> None:
+    recipes = []
+    for function in ("MetricsWorkerFunction", "DeadLetterFunction"):
+        make = ["make", "--dry-run", "--makefile", str(ROOT / "src/Makefile"), f"build-{function}"]
+        run = subprocess.run(
+            [*make, f"ARTIFACTS_DIR={tmp_path}", f"PYTHON={sys.executable}"],
+            cwd=ROOT / "layers/platform" / architecture,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        recipes.append(run.stdout)
+    worker, dead_letters = recipes
+    assert "metrics_worker" in worker
+    assert dead_letters == worker
 
 
 @EACH_ARCHITECTURE
@@ -201,3 +219,30 @@ def test_the_worker_runs_on_the_built_trees_alone(here: list[Path], tmp_path: Pa
     assert run.returncode == 0, run.stdout + run.stderr
     modules = {path.stem for path in (ROOT / "src/metrics_worker").glob("*.py")} - {"__init__"}
     assert {f"metrics_worker.{module}" for module in modules} <= set(run.stdout.split())
+
+
+def test_the_dead_letter_function_runs_on_its_tree_alone_and_loads_no_layer(
+    here: list[Path], tmp_path: Path
+) -> None:
+    function, _ = here
+    script = (
+        f"import sys; sys.path.insert(0, {str(function)!r})\n"
+        "import metrics_worker.dead_letters\n"
+        "print(metrics_worker.__file__, *sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script],
+        cwd=tmp_path,
+        env={
+            "AWS_S3_BUCKET": "data-bucket",
+            "AWS_SNS_EVENTS_TOPIC_ARN": "arn:aws:sns:us-east-1:111122223333:completed.fifo",
+            "AWS_SQS_RUN_REQUEST_QUEUE_URL": "http://127.0.0.1/queue",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    where, *loaded = run.stdout.split()
+    assert where.startswith(str(function))
+    assert not {"pyarrow", "numpy"} & {name.partition(".")[0] for name in loaded}

@@ -27,7 +27,7 @@ def test_function_and_layer_are_of_one_architecture(architecture: str) -> None:
     assert properties["CompatibleRuntimes"] == ["python3.13"]
 
 
-@pytest.mark.parametrize("name", ["MetricsWorkerFunction", "PyArrowLayer"])
+@pytest.mark.parametrize("name", ["MetricsWorkerFunction", "DeadLetterFunction", "PyArrowLayer"])
 @pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
 def test_the_build_is_told_the_architecture(name: str, architecture: str) -> None:
     metadata = TEMPLATE["Resources"][name]["Metadata"]
@@ -66,7 +66,7 @@ def test_batches_and_concurrency_are_bounded(mapping: Properties) -> None:
 @pytest.mark.parametrize("enabled", ["true", "false"])
 def test_the_mapping_is_enabled_by_parameter(enabled: str) -> None:
     stack = Stack(QueueEnabled=enabled)
-    (mapping,) = stack.of_type("AWS::Lambda::EventSourceMapping").values()
+    mapping = stack.properties("MetricsWorkerFunctionRequests", "AWS::Lambda::EventSourceMapping")
     function = stack.properties("MetricsWorkerFunction", "AWS::Lambda::Function")
     assert mapping["Enabled"] == enabled
     assert function["Environment"]["Variables"]["AWS_SQS_RUN_REQUEST_QUEUE_ENABLED"] == enabled
@@ -99,11 +99,11 @@ def test_permissions_follow_the_prefixes() -> None:
     assert stack.permissions()["s3:PutObject"] == ["arn:aws:s3:::data-bucket/out/deep/*"]
 
 
-def test_only_lambda_takes_the_role_and_no_managed_policy_is_in_it(
-    stack: Stack, function: Properties
-) -> None:
-    (role,) = stack.of_type("AWS::IAM::Role").values()
-    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
-    assert "ManagedPolicyArns" not in role
-    assert function["Role"] == {"Fn::GetAtt": ["WorkerRole", "Arn"]}
+def test_each_function_has_a_role_that_only_lambda_takes_and_no_managed_policy_is_in(stack: Stack) -> None:
+    roles = stack.of_type("AWS::IAM::Role")
+    for role in roles.values():
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+        assert "ManagedPolicyArns" not in role
+    taken = [function["Role"] for function in stack.of_type("AWS::Lambda::Function").values()]
+    assert sorted(role["Fn::GetAtt"][0] for role in taken) == sorted(roles)

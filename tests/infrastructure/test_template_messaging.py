@@ -23,10 +23,13 @@ def test_the_request_queue_is_fifo_encrypted_and_delays_delivery(stack: Stack) -
     assert queue["DelaySeconds"] == "2"
 
 
-def test_a_request_that_failed_five_times_goes_to_the_dead_letter_queue(stack: Stack) -> None:
-    assert stack.properties("RequestQueue", "AWS::SQS::Queue")["RedrivePolicy"] == {
+@pytest.mark.parametrize(("given", "tries"), [({}, "5"), ({"MaxReceiveCount": 9}, "9")])
+def test_a_request_that_failed_so_often_goes_to_the_dead_letter_queue(
+    given: dict[str, int], tries: str
+) -> None:
+    assert Stack(**given).properties("RequestQueue", "AWS::SQS::Queue")["RedrivePolicy"] == {
         "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
-        "maxReceiveCount": 5,
+        "maxReceiveCount": tries,
     }
 
 

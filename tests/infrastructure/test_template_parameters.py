@@ -11,7 +11,8 @@ from tests.infrastructure.stack import SAMCONFIG, TEMPLATE, Properties, Stack, o
 SETTINGS = {field.alias for field in Settings.model_fields.values()}
 # Lambda sets the region and refuses a function that does; an endpoint is for a local server; one topic for
 # all events stands in the place of the three, and they are given.
-NOT_DEPLOYED = {"AWS_REGION", "AWS_ENDPOINT_URL", "AWS_SNS_EVENTS_TOPIC_ARN"}
+BY_LAMBDA = {"AWS_REGION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
+NOT_DEPLOYED = BY_LAMBDA | {"AWS_ENDPOINT_URL", "AWS_SNS_EVENTS_TOPIC_ARN", "WORKER_MAX_MEMORY_MB"}
 
 
 def test_every_setting_is_given_by_its_name(variables: Properties) -> None:

@@ -25,6 +25,7 @@ CODES = {
     "InputReadError": "INPUT_READ_ERROR",
     "OutputWriteError": "OUTPUT_WRITE_ERROR",
     "ManifestValidationError": "MANIFEST_VALIDATION_ERROR",
+    "GaveUp": "INTERNAL_ERROR",
     "InternalError": "INTERNAL_ERROR",
 }
 

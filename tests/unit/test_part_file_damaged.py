@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from obstore.store import MemoryStore
 
-from metrics_worker import part_file
 from metrics_worker.errors import InputReadError, StoreUnavailable
 from metrics_worker.part_file import read_part_file, to_series
 from metrics_worker.range_file import RangeFile
@@ -77,12 +76,6 @@ def test_a_page_that_fails_its_checksum_is_an_error_that_names_the_file():
     with pytest.raises(InputReadError) as failure:
         read(bytes(body))
     assert failure.value.subject == KEY
-
-
-def test_a_file_that_promises_too_many_rows_is_refused_before_it_is_decoded(monkeypatch):
-    monkeypatch.setattr(part_file, "MAX_ROWS", 7)
-    with pytest.raises(InputReadError, match="promises 8 rows; at most 7 are read"):
-        read(parquet(rows("A", [day(n) for n in range(1, 9)], [1.0] * 8)))
 
 
 @pytest.mark.parametrize("twice", ["obs_time", "value", "internal_series_code"])

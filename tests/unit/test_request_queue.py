@@ -9,23 +9,58 @@ from tests.builders import QUEUE_URL, FakeSqs
 from tests.faulty_store import raising
 
 
-def test_a_visibility_time_is_set_on_one_message_of_the_configured_queue():
-    sqs = FakeSqs()
-
-    RequestQueue(Settings(), sqs).set_visibility("receipt", 7)
-
-    assert sqs.calls == [{"QueueUrl": QUEUE_URL, "ReceiptHandle": "receipt", "VisibilityTimeout": 7}]
-
-
 def test_an_extension_is_the_whole_visibility_time_of_the_settings():
     sqs = FakeSqs()
 
     RequestQueue(Settings(WORKER_VISIBILITY_TIMEOUT_SECONDS=99), sqs).extend("receipt")
 
-    assert sqs.calls[0]["VisibilityTimeout"] == 99
+    assert sqs.calls == [{"QueueUrl": QUEUE_URL, "ReceiptHandle": "receipt", "VisibilityTimeout": 99}]
 
 
-@pytest.mark.parametrize(
+def test_messages_are_given_back_by_one_call_each_with_its_own_wait():
+    asked: list[object] = []
+    sqs = FakeSqs(before=asked.append)
+
+    told = RequestQueue(Settings(), sqs).give_back([("first", 1), ("second", 5)])
+
+    assert len(asked) == 1
+    first, second = sqs.calls
+    assert (first["QueueUrl"], first["ReceiptHandle"], second["ReceiptHandle"]) == (
+        QUEUE_URL,
+        "first",
+        "second",
+    )
+    assert 5 <= first["VisibilityTimeout"] <= 10
+    assert 150 <= second["VisibilityTimeout"] <= 300
+    assert told == [f"in {first['VisibilityTimeout']} s", f"in {second['VisibilityTimeout']} s"]
+
+
+def test_what_can_not_be_answered_is_given_back_at_once():
+    sqs = FakeSqs()
+
+    assert RequestQueue(Settings(), sqs).give_back([("a", 4), ("b", 1)], at_once=True) == ["in 0 s"] * 2
+
+    assert [call["VisibilityTimeout"] for call in sqs.calls] == [0, 0]
+
+
+def test_nothing_to_give_back_asks_nothing():
+    sqs = FakeSqs(before=lambda _: raising(AssertionError("asked"))())
+
+    assert RequestQueue(Settings(), sqs).give_back([]) == []
+
+
+def test_a_message_that_sqs_refuses_alone_is_told_of_alone(monkeypatch):
+    sqs = FakeSqs()
+    refused = {"Failed": [{"Id": "1", "Code": "ReceiptHandleIsInvalid", "SenderFault": True}]}
+    monkeypatch.setattr(sqs, "change_message_visibility_batch", lambda **_: refused)
+
+    first, second = RequestQueue(Settings(), sqs).give_back([("a", 1), ("b", 1)])
+
+    assert first.startswith("in ")
+    assert second == "when the queue's own timeout ends (ReceiptHandleIsInvalid)"
+
+
+REFUSALS = pytest.mark.parametrize(
     ("error", "problem"),
     [
         (ClientError({"Error": {"Code": "AccessDenied"}}, "ChangeMessageVisibility"), "AccessDenied"),
@@ -33,14 +68,26 @@ def test_an_extension_is_the_whole_visibility_time_of_the_settings():
         (NoCredentialsError(), "NoCredentialsError"),
     ],
 )
+
+
+@REFUSALS
 def test_a_refusal_names_the_queue_and_says_what_aws_said(error, problem):
     sqs = FakeSqs(before=lambda _: raising(error)())
 
     with pytest.raises(QueueUnavailable, match=problem) as raised:
-        RequestQueue(Settings(), sqs).set_visibility("receipt", 7)
+        RequestQueue(Settings(), sqs).extend("receipt")
 
     assert raised.value.subject == QUEUE_URL
     assert raised.value.__cause__ is error
+
+
+@REFUSALS
+def test_messages_that_can_not_be_given_back_come_by_themselves(error, problem):
+    sqs = FakeSqs(before=lambda _: raising(error)())
+
+    for told in RequestQueue(Settings(), sqs).give_back([("a", 1), ("b", 1)]):
+        assert told.startswith("when the queue's own timeout ends (")
+        assert problem in told
 
 
 def test_the_client_is_made_at_the_first_call_and_kept(monkeypatch):
@@ -55,8 +102,8 @@ def test_the_client_is_made_at_the_first_call_and_kept(monkeypatch):
     queue = RequestQueue(Settings(AWS_ENDPOINT_URL="http://127.0.0.1:1"))
     assert made == []
 
-    queue.set_visibility("receipt", 1)
-    queue.set_visibility("receipt", 2)
+    queue.extend("receipt")
+    queue.give_back([("receipt", 2)])
 
     assert made == [("sqs", "us-east-1", "http://127.0.0.1:1")]
     assert len(sqs.calls) == 2

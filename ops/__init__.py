@@ -1,0 +1,1 @@
+"""For those who run the worker: tools that work on a deployment from outside. Never deployed."""

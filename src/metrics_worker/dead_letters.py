@@ -1,0 +1,141 @@
+"""The second Lambda entry: the dead-letter queue in; an outcome for every run there, and the message kept.
+
+What was given back too often lies there. A run that is committed is rolled forward to its SUCCESS, any other
+ends in FAILURE, and then the message goes into S3 as it came, for a person (`make redrive` sends it back).
+The outcome goes first: a kept message whose run hangs is looked for by nobody. Where a step fails the message
+comes back, and all of them may be done again; where the marker can't be read, no FAILURE is announced.
+
+Nothing here imports pyarrow: this function has no layer. Why it is so: docs/decisions/0008-dead-letters.md.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+
+from aws_lambda_powertools import single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from metrics_worker.committed import Committed, find_marker, move_current
+from metrics_worker.contract import Bounds, Run, iso, open_record, usual_base
+from metrics_worker.errors import GaveUp, ObjectTaken, UnanswerableError
+from metrics_worker.events import RunCompleted
+from metrics_worker.records import Keys, dead_letter
+from metrics_worker.request_queue import RequestQueue
+from metrics_worker.settings import Settings, load_settings
+from metrics_worker.status import StatusTopics
+from metrics_worker.store import Bucket
+from metrics_worker.telemetry import NAMESPACE, SERVICE, logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+type Outcome = Literal["SUCCESS", "FAILURE", "UNANSWERABLE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What dead letters are settled with, made once a process. `now` is the clock, UTC."""
+
+    settings: Settings
+    bucket: Bucket
+    status: StatusTopics
+    queue: RequestQueue
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """An office on the AWS, or the local server, that the settings name. Nothing is asked of it yet."""
+        bucket = Bucket.connect(settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url)
+        return cls(settings, bucket, StatusTopics(settings), RequestQueue(settings))
+
+
+office = Office.open(load_settings())
+
+
+@logger.inject_lambda_context(clear_state=True)
+def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+    """Settle every message of the batch, in order; what must come back is in `batchItemFailures`."""
+    processor = SqsFifoPartialProcessor(skip_group_on_error=True)
+    processor.raise_on_entire_batch_failure = False
+    with processor(event["Records"], partial(settle, function_name=context.function_name)):
+        processor.process()
+    failed = cast("list[SQSRecord]", processor.fail_messages)
+    returns = office.queue.give_back([(record.receipt_handle, _receive_count(record)) for record in failed])
+    for record, (_, error, _), when in zip(failed, processor.exceptions, returns, strict=True):
+        line = {"message_id": record.message_id, "reason": str(error), "comes_back": when}
+        logger.warning("dead letter given back", extra=line, exc_info=error)
+    return dict(processor.response())
+
+
+def settle(record: SQSRecord, function_name: str) -> None:
+    """Announce what became of the run, and keep the message. Whatever is raised gives it back."""
+    run = None
+    try:
+        run = open_record(record.body, record.attributes.sent_timestamp)
+        attempt = office.settings.max_receive_count + _receive_count(record)  # SNS has seen none so high
+        outcome, why = announce(run, attempt)
+    except UnanswerableError as error:
+        outcome, why = "UNANSWERABLE", str(error)
+    line: dict[str, Any] = {"message_id": record.message_id, "outcome": outcome, "why": why}
+    if run is not None:
+        line |= {"run_id": run.run_id, "metric_code": run.metric_code}
+    key = keep(record, line)
+    log = logger.error if outcome == "UNANSWERABLE" else logger.warning
+    log("dead letter settled", extra=line | {"kept": key})
+    with single_metric(
+        name="dead_letters_total", unit=MetricUnit.Count, value=1, namespace=NAMESPACE
+    ) as count:
+        count.add_dimension(name="service", value=SERVICE)
+        count.add_dimension(name="function_name", value=function_name)  # an alarm is one deployment's
+        count.add_dimension(name="outcome", value=outcome)
+
+
+def announce(run: Run, attempt: int) -> tuple[Outcome, str]:
+    """Publish how the run ended, and return that and why: as its marker says, else that it was given up.
+
+    Raises:
+        PermanentError: S3 refuses, so it can't be told how the run ended.
+        TransientError: S3 or SNS failed, or the marker can't be understood.
+    """
+    settings = office.settings
+    # Not by RunRequest.parse: what it refuses may have been committed, when a limit was another.
+    keys = Keys(usual_base(run, Bounds(settings.bucket, settings.metrics_prefix, settings.datasets_prefix)))
+    marker = find_marker(office.bucket, keys, run)
+    if marker is None:
+        error = GaveUp.after(settings.max_receive_count, iso(run.requested_at), iso(office.now()))
+        event, why = RunCompleted.failure(run, error), str(error)
+    else:
+        move_current(office.bucket, keys, Committed(marker))
+        event = RunCompleted.success(
+            run, marker.version_ts, marker.manifest, marker.row_count, office.bucket.name
+        )
+        why = f"committed at {marker.committed_at}"
+    office.status.publish(event, metric_code=run.metric_code, attempt=attempt)
+    return event.status, why
+
+
+def keep(record: SQSRecord, settled: dict[str, Any]) -> str:
+    """Put the message into S3 as it came, beside what became of it; its key.
+
+    The day is that of its sending: the same at every delivery, so a message is kept once.
+
+    Raises:
+        AccessDenied, StoreUnavailable.
+    """
+    attributes: dict[str, str] = record.attributes.raw_event
+    sent = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC)
+    key = dead_letter(office.settings.metrics_prefix, sent.date(), record.message_id)
+    letter = settled | {"kept_at": iso(office.now()), "attributes": attributes, "body": record.body}
+    with suppress(ObjectTaken):  # an earlier delivery of the same message
+        office.bucket.create(key, json.dumps(letter, indent=2).encode())
+    return key
+
+
+def _receive_count(record: SQSRecord) -> int:
+    return int(record.attributes.approximate_receive_count or 1)

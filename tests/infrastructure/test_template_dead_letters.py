@@ -1,0 +1,141 @@
+"""The dead-letter function as template.yaml deploys it: its queue, its role, and the alarms."""
+
+import re
+from typing import Any
+
+import pytest
+
+from metrics_worker import dead_letters
+from metrics_worker.settings import Settings
+from tests.infrastructure.stack import TEMPLATE, Properties, Stack
+
+NAME = "DeadLetterFunction"
+QUEUE = "DeadLetterQueue"
+QUEUE_ARN = {"Fn::GetAtt": [QUEUE, "Arn"]}
+ALARM_TOPIC = "arn:aws:sns:eu-west-1:111122223333:on-call"
+
+
+@pytest.fixture
+def function(stack: Stack) -> Properties:
+    return stack.properties(NAME, "AWS::Lambda::Function")
+
+
+@pytest.fixture
+def mapping(stack: Stack) -> Properties:
+    return stack.properties("DeadLetterFunctionDeadLetters", "AWS::Lambda::EventSourceMapping")
+
+
+@pytest.fixture
+def alarms(stack: Stack) -> dict[str, Properties]:
+    return stack.of_type("AWS::CloudWatch::Alarm")
+
+
+def test_the_function_is_small_traced_and_without_the_layer(function: Properties) -> None:
+    assert function["Handler"] == f"{dead_letters.__name__}.{dead_letters.lambda_handler.__name__}"
+    assert function["Runtime"] == "python3.13"
+    assert function["MemorySize"] == 256
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    assert "Layers" not in function
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_it_is_of_the_workers_architecture(architecture: str) -> None:
+    function = Stack(Architecture=architecture).properties(NAME, "AWS::Lambda::Function")
+    assert function["Architectures"] == [architecture]
+
+
+def test_it_takes_from_the_dead_letter_queue_and_reports_failures_by_message(mapping: Properties) -> None:
+    assert mapping["EventSourceArn"] == QUEUE_ARN
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert "Enabled" not in mapping, "it is on, whether or not the worker takes requests"
+
+
+def test_a_dead_letter_stays_hidden_for_six_times_the_timeout(stack: Stack, function: Properties) -> None:
+    assert stack.properties(QUEUE, "AWS::SQS::Queue")["VisibilityTimeout"] >= 6 * function["Timeout"]
+
+
+def test_the_log_group_is_its_own_and_forgets(stack: Stack, function: Properties) -> None:
+    assert function["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": {"Ref": "DeadLetterLogGroup"}}
+    assert stack.properties("DeadLetterLogGroup", "AWS::Logs::LogGroup")["RetentionInDays"] == "30"
+
+
+def test_its_settings_are_enough_and_publish_to_completed_alone() -> None:
+    stack = Stack(MetricsPrefix="out/", DatasetsPrefix="in/", MaxReceiveCount=9)
+    variables = stack.properties(NAME, "AWS::Lambda::Function")["Environment"]["Variables"]
+    given: dict[str, Any] = {
+        name: value if isinstance(value, str) else f"https://made.by.cloudformation/{value['Ref']}"
+        for name, value in variables.items()
+        if not name.startswith("POWERTOOLS_")
+    }
+    assert set(given) <= {field.alias for field in Settings.model_fields.values()}
+    settings = Settings.model_validate(given)
+    assert settings.events_topic_arn == "https://made.by.cloudformation/CompletedTopic"
+    assert settings.request_queue_url == f"https://made.by.cloudformation/{QUEUE}"
+    assert (settings.metrics_prefix, settings.datasets_prefix) == ("out/", "in/")
+    assert settings.max_receive_count == 9
+
+
+def test_its_role_may_do_this_and_nothing_else(stack: Stack) -> None:
+    bucket = "arn:aws:s3:::data-bucket"
+    queue, log = [QUEUE_ARN], [{"Fn::GetAtt": ["DeadLetterLogGroup", "Arn"]}]
+    assert stack.permissions(NAME) == {
+        "s3:GetObject": [f"{bucket}/metrics/*"],
+        "s3:PutObject": [f"{bucket}/metrics/*/current/manifest.json", f"{bucket}/metrics/_dead-letters/*"],
+        "s3:ListBucket": [bucket],
+        "sns:Publish": [{"Ref": "CompletedTopic"}],
+        "sqs:ReceiveMessage": queue,
+        "sqs:DeleteMessage": queue,
+        "sqs:ChangeMessageVisibility": queue,
+        "sqs:GetQueueAttributes": queue,
+        "logs:CreateLogStream": log,
+        "logs:PutLogEvents": log,
+        "xray:PutTraceSegments": ["*"],
+        "xray:PutTelemetryRecords": ["*"],
+    }
+
+
+def test_its_permissions_follow_the_prefix_and_the_topic_given() -> None:
+    topic = "arn:aws:sns:eu-west-1:111122223333:completed"
+    stack = Stack(MetricsPrefix="out/deep/", CompletedTopicArn=topic)
+    granted = stack.permissions(NAME)
+    assert granted["s3:GetObject"] == ["arn:aws:s3:::data-bucket/out/deep/*"]
+    assert all(arn.startswith("arn:aws:s3:::data-bucket/out/deep/") for arn in granted["s3:PutObject"])
+    assert granted["sns:Publish"] == [topic]
+    variables = stack.properties(NAME, "AWS::Lambda::Function")["Environment"]["Variables"]
+    assert variables["AWS_SNS_EVENTS_TOPIC_ARN"] == topic
+
+
+def test_an_unanswerable_message_raises_an_alarm(alarms: dict[str, Properties]) -> None:
+    alarm = alarms["UnanswerableAlarm"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("MetricsWorker", "dead_letters_total")
+    assert {d["Name"]: d["Value"] for d in alarm["Dimensions"]} == {
+        "service": "metrics-worker",
+        "function_name": {"Ref": NAME},
+        "outcome": "UNANSWERABLE",
+    }
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
+
+
+def test_a_queue_that_does_not_become_empty_raises_an_alarm(alarms: dict[str, Properties]) -> None:
+    alarm = alarms["DeadLettersStuckAlarm"]
+    total, *counted = alarm["Metrics"]
+    assert total["Expression"] == " + ".join(metric["Id"] for metric in counted)
+    for metric in counted:
+        assert metric["MetricStat"]["Metric"]["Dimensions"] == [
+            {"Name": "QueueName", "Value": {"Fn::GetAtt": [QUEUE, "QueueName"]}}
+        ]
+    seconds = alarm["EvaluationPeriods"] * counted[0]["MetricStat"]["Period"]
+    assert seconds == 1800, "the description says half an hour"
+
+
+def test_alarms_say_what_to_do_and_go_to_the_topic_given(alarms: dict[str, Properties]) -> None:
+    told = Stack(AlarmTopicArn=ALARM_TOPIC).of_type("AWS::CloudWatch::Alarm")
+    assert told.keys() == alarms.keys()
+    for name, alarm in alarms.items():
+        assert "What to do" in alarm["AlarmDescription"]
+        assert len(alarm["AlarmDescription"]) <= 1024
+        assert alarm["TreatMissingData"] == "notBreaching"
+        assert alarm["AlarmActions"] == {"Ref": "AWS::NoValue"}
+        assert told[name]["AlarmActions"] == [ALARM_TOPIC]
+    assert not re.fullmatch(TEMPLATE["Parameters"]["AlarmTopicArn"]["AllowedPattern"], ALARM_TOPIC + ".fifo")

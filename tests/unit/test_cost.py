@@ -1,0 +1,68 @@
+"""The memory that an evaluation is said to take, held against what numpy really takes."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from metrics_worker.expression.cost import peak_bytes
+from metrics_worker.expression.evaluate import evaluate
+from metrics_worker.expression.grammar import parse
+from metrics_worker.series import Series
+from tests.builders import ratio, series, window
+
+COUNT = 100_000
+A, B, C, D = (series(code) for code in "ABCD")
+
+
+def made(seed):
+    rng = np.random.default_rng(seed)
+    times = np.sort(rng.choice(10 * COUNT, COUNT, replace=False)).astype(np.int64)
+    return Series(times, rng.normal(size=COUNT))
+
+
+def huge(seed):
+    return Series(made(seed).times, np.full(COUNT, 1.7e308))
+
+
+EXPRESSIONS = {
+    "ratio": ratio(A, B),
+    **{op: window(op, A, 30) for op in ("sma", "ema", "sum", "max", "min", "lag")},
+    "long": window("sum", A, 5000),
+    **{f"composite {op}": {"op": op, "operands": [A, B, C, D]} for op in ("sum", "avg", "max", "min")},
+    "nested": ratio(window("sma", ratio(A, B), 5), window("ema", ratio(C, D), 5)),
+    "wide": {"op": "sum", "operands": [window("sma", A, length) for length in range(2, 30)]},
+    "wide, of many": {"op": "max", "operands": [window("sma", x, n) for n in (2, 3) for x in (A, B, C, D)]},
+    "deep": window("sma", window("sma", window("sma", window("sma", A, 2), 3), 4), 5),
+    "twice": {
+        "op": "sum",
+        "operands": [{"op": "sum", "operands": [A, B]}, {"op": "sum", "operands": [C, D]}],
+    },
+}
+
+
+@pytest.mark.parametrize("value", [made, huge])
+@pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
+def test_an_evaluation_takes_no_more_than_was_worked_out_and_not_much_less(expression, value):
+    inputs = {code: value(seed) for seed, code in enumerate("ABCD")}
+    node = parse(expression)
+    evaluate(node, inputs)  # what is kept between calls is not the evaluation's
+    tracemalloc.start()
+    try:
+        evaluate(node, inputs)
+        _, taken = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    said = peak_bytes(node, dict.fromkeys("ABCD", COUNT))
+    assert taken < said < 12 * taken
+
+
+def test_a_series_costs_what_writing_it_costs():
+    assert peak_bytes(parse(A), {"A": COUNT}) == 80 * COUNT
+
+
+def test_composites_of_composites_are_not_taken_for_more_than_all_series_together():
+    nested = A
+    for _ in range(6):
+        nested = {"op": "sum", "operands": [nested, B]}
+    assert peak_bytes(parse(nested), {"A": COUNT, "B": COUNT}) < 500 * COUNT
