@@ -20,6 +20,8 @@ _PARTS = {"PyArrowLayer": "layers/pyarrow/Makefile", "MetricsWorkerFunction": "s
 def imports(rounds: int) -> str:
     """The time of an import in a fresh process, in turn."""
     environment("http://127.0.0.1:9")  # a port of nobody: an import asks nothing
+    # Lambda is given .pyc files; where none may be written, each process would compile the worker anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     times: dict[str, list[float]] = {name: [] for name in _MODULES}
     for turn in range(rounds + 1):
         for name, taken in times.items():

@@ -4,3 +4,11 @@ A message passes through `handler` (batch in, partial failures out), `contract` 
 (the story of one run), `dataset` (the series it needs), `expression` (what is computed), `publication`
 (the commit protocol) and `status` (what the control plane hears).
 """
+
+import os
+
+# Two libraries read these once, when they are loaded, so they are set before; what the function's environment
+# says goes first. Arrow's own allocators keep pages for each thread that a run has used. OpenBLAS starts a
+# thread for each core but one, which spins for 50 to 100 ms at a cold start and then has nothing to do.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metrics_worker.errors import InputReadError
@@ -29,10 +28,6 @@ ROW_BYTES = 100
 
 type Admit = Callable[[str, int, int], None]
 """Told a key, the rows and the bytes that its footer promises; raises where they are too many."""
-
-# Arrow's own allocator keeps pages for each thread and size: measured over a batch of six runs, 30 MB more
-# than the system's, and no faster on part files of a few KiB.
-pa.set_memory_pool(pa.system_memory_pool())
 
 _READING: dict[str, Any] = {
     "coerce_int96_timestamp_unit": "us",  # of Spark and Hive: as nanoseconds they wrap from 2262 on
@@ -68,7 +63,7 @@ def read_part_file(
         table = _plain(parquet.read(columns, use_threads=False).select(columns))
         if codes is None or CODE not in columns:
             return table
-        return table.filter(pc.is_in(table[CODE], pa.array(sorted(codes), pa.string())))
+        return _only(table, codes)
 
 
 def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
@@ -99,16 +94,24 @@ def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
     return clean(np.concatenate(times), np.concatenate(values), null=null)
 
 
+def _only(table: pa.Table, codes: Iterable[str]) -> pa.Table:
+    """The rows of these series."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - 25 ms, which a cold start spends beside its first requests
+
+    return table.filter(pc.is_in(table[CODE], pa.array(sorted(codes), pa.string())))
+
+
 def _rows(table: pa.Table, code: str) -> tuple[Times, Values, int]:
     """The rows of a series that have a time and a value, and how many have not."""
     if CODE in table.column_names:
-        table = table.filter(pc.equal(table[CODE], code))
+        table = _only(table, [code])
     complete = table.select([TIME, VALUE]).drop_null()
     return _microseconds(complete[TIME]), _float64(complete[VALUE]), table.num_rows - complete.num_rows
 
 
 def _scan(file: "StoredObject", bucket: "Bucket", codes: Iterable[str] | None, admit: Admit) -> pa.Table:
     """A large file, by a dataset scan: column chunks, without row groups that can't hold the series."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - see `_only`
     import pyarrow.dataset as ds  # noqa: PLC0415 - a usual run reads small files and need not load it
 
     source = pa.PythonFile(RangeFile(bucket, file), mode="r")

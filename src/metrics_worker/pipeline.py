@@ -10,6 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from metrics_worker.committed import Committed, Standing, find_marker, look, move_current
@@ -96,6 +97,8 @@ class Invocation:
         memory = Memory(settings.memory_bytes)
         datasets = Datasets(settings.series_files, limits, memory)
         with Lane(deadline) as lane, ThreadPoolExecutor(2 * groups or 1) as threads:
+            # Decoding needs it and an import of the handler does not: loaded beside the first requests.
+            threads.submit(import_module, "pyarrow.compute")
             yield cls(datasets, memory, lane, threads, deadline)
 
 

@@ -119,7 +119,13 @@ def _parquet(draft: Draft, version_ts: str) -> bytes:
     columns = [pa.array(draft.series.times, schema.field(0).type), pa.array(draft.series.values)]
     sink = pa.BufferOutputStream()
     pq.write_table(
-        pa.Table.from_arrays(columns, schema=schema), sink, compression=draft.compression, version="2.6"
+        pa.Table.from_arrays(columns, schema=schema),
+        sink,
+        compression=draft.compression,
+        version="2.6",
+        # Each time stands there once, and most values: dictionaries made the files larger, and Arrow's own
+        # allocator kept the memory they took for each thread that had written one.
+        use_dictionary=False,
     )
     body: bytes = sink.getvalue().to_pybytes()
     return body

@@ -11,12 +11,13 @@ from tests.infrastructure.stack import SAMCONFIG, TEMPLATE, Properties, Stack, o
 SETTINGS = {field.alias for field in Settings.model_fields.values()}
 # Lambda sets the region and refuses a function that does; an endpoint is for a local server; one topic for
 # all events stands in the place of the three, and they are given.
+OF_LIBRARIES = ("POWERTOOLS_", "MALLOC_")
 BY_LAMBDA = {"AWS_REGION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
 NOT_DEPLOYED = BY_LAMBDA | {"AWS_ENDPOINT_URL", "AWS_SNS_EVENTS_TOPIC_ARN", "WORKER_MAX_MEMORY_MB"}
 
 
 def test_every_setting_is_given_by_its_name(variables: Properties) -> None:
-    given = {name for name in variables if not name.startswith("POWERTOOLS_")}
+    given = {name for name in variables if not name.startswith(OF_LIBRARIES)}
     assert given == SETTINGS - NOT_DEPLOYED
 
 
