@@ -79,7 +79,7 @@ def settle(record: SQSRecord, function_name: str) -> None:
     try:
         run = open_record(record.body, record.attributes.sent_timestamp)
         attempt = office.settings.max_receive_count + _receive_count(record)  # SNS has seen none so high
-        outcome, why = announce(run, attempt)
+        outcome, why = announce(run, attempt, _sent(record))
     except UnanswerableError as error:
         outcome, why = "UNANSWERABLE", str(error)
     line: dict[str, Any] = {"message_id": record.message_id, "outcome": outcome, "why": why}
@@ -96,8 +96,13 @@ def settle(record: SQSRecord, function_name: str) -> None:
         count.add_dimension(name="outcome", value=outcome)
 
 
-def announce(run: Run, attempt: int) -> tuple[Outcome, str]:
+def announce(run: Run, attempt: int, since: datetime) -> tuple[Outcome, str]:
     """Publish how the run ended, and return that and why: as its marker says, else that it was given up.
+
+    Args:
+        run: whose message it is.
+        attempt: higher than any of the worker's.
+        since: when the message came to this queue: SQS sets its time of sending anew there.
 
     Raises:
         PermanentError: S3 refuses, so it can't be told how the run ended.
@@ -108,7 +113,7 @@ def announce(run: Run, attempt: int) -> tuple[Outcome, str]:
     keys = Keys(usual_base(run, Bounds(settings.bucket, settings.metrics_prefix, settings.datasets_prefix)))
     marker = find_marker(office.bucket, keys, run)
     if marker is None:
-        error = GaveUp.after(settings.max_receive_count, iso(run.requested_at), iso(office.now()))
+        error = GaveUp.after(settings.max_receive_count, iso(run.requested_at), iso(since))
         event, why = RunCompleted.failure(run, error), str(error)
     else:
         move_current(office.bucket, keys, Committed(marker))
@@ -129,12 +134,15 @@ def keep(record: SQSRecord, settled: dict[str, Any]) -> str:
         AccessDenied, StoreUnavailable.
     """
     attributes: dict[str, str] = record.attributes.raw_event
-    sent = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC)
-    key = dead_letter(office.settings.metrics_prefix, sent.date(), record.message_id)
+    key = dead_letter(office.settings.metrics_prefix, _sent(record).date(), record.message_id)
     letter = settled | {"kept_at": iso(office.now()), "attributes": attributes, "body": record.body}
     with suppress(ObjectTaken):  # an earlier delivery of the same message
         office.bucket.create(key, json.dumps(letter, indent=2).encode())
     return key
+
+
+def _sent(record: SQSRecord) -> datetime:
+    return datetime.fromtimestamp(int(record.attributes.sent_timestamp or 0) / 1000, UTC)
 
 
 def _receive_count(record: SQSRecord) -> int:

@@ -93,9 +93,12 @@ class GaveUp(PermanentError):
     """No attempt came to an outcome: the log says why. Where that is mended, `make redrive` sends it back."""
 
     @classmethod
-    def after(cls, attempts: int, asked_for: str, given_up: str) -> "GaveUp":
-        """The error of a run whose message was received so often; times in ISO 8601."""
-        problem = f"no outcome, the log says why; asked for at {asked_for}, given up at {given_up}"
+    def after(cls, attempts: int, asked_for: str, since: str) -> "GaveUp":
+        """The error of a run whose message was received so often, and then became a dead letter.
+
+        Times in ISO 8601, both the message's own: however often it is delivered, the error says the same.
+        """
+        problem = f"no outcome, the log says why; asked for at {asked_for}, a dead letter since {since}"
         return cls(f"gave up after {attempts} attempts", problem)
 
 

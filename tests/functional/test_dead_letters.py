@@ -13,7 +13,7 @@ MARKER_KEY = "metrics/ratio.a_to_b/runs/run-1.ok"
 KEPT = "metrics/_dead-letters/2026-10-30/message-1.json"
 GAVE_UP = (
     "gave up after 5 attempts: no outcome, the log says why; "
-    "asked for at 2026-10-30T11:59:57Z, given up at 2026-10-30T12:00:00Z"
+    "asked for at 2026-10-30T11:59:57Z, a dead letter since 2026-10-30T11:59:57Z"
 )
 
 
