@@ -59,7 +59,7 @@ include bench.mk
 ##@ Checks
 
 .PHONY: check
-check: lint typecheck validate ## What CI runs beside the tests: lint, formatting, types, the template
+check: lint typecheck validate scan ## What CI runs beside the tests: lint, formatting, types, the template
 
 .PHONY: fmt
 fmt: install ## Format the code and mend what ruff can mend
@@ -81,7 +81,7 @@ test-cov: install ## The test suite, with line and branch coverage
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv .venv-sam .venv-bench .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-sam .venv-bench .venv-checks .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

@@ -18,6 +18,23 @@ build: install ## Build what is deployed into .aws-sam/ (ARCH=arm64 or x86_64: e
 validate: install ## Check template.yaml: SAM's own rules and cfn-lint's (no AWS account is needed)
 	$(SAM) validate --lint --config-env $(CONFIG)
 
+# checkov also looks at the translated stack, since SAM makes more resources. cfn-lint doesn't: its serverless rules demand
+# of an event source mapping a destination (ES1001) that AWS does not have for queues.
+.PHONY: scan
+scan: install .venv-checks/.installed ## Check template.yaml against good practice: cfn-lint's serverless rules, checkov (offline)
+	.venv-checks/bin/cfn-lint --include-checks I --append-rules cfn_lint_serverless.rules -- template.yaml
+	@mkdir -p build
+	$(PY) -m tests.infrastructure.translated > build/translated.json
+	.venv-checks/bin/checkov --framework cloudformation --skip-download --quiet --compact \
+	  --file template.yaml build/translated.json
+
+.venv-checks/.installed: requirements-checks.txt
+	@$(CHECK_PYTHON)
+	@echo "Setting up .venv-checks: the first time takes a minute or two"
+	$(PYTHON) -m venv --clear .venv-checks
+	.venv-checks/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-checks.txt
+	@touch $@
+
 .PHONY: invoke
 invoke: install ## Invoke the built function in Lambda's image against the local cloud (needs Docker; EVENT=events/x.json)
 	@$(PY) -m local.sam_invoke --check

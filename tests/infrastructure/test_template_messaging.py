@@ -74,16 +74,18 @@ def test_a_request_topic_is_subscribed_with_its_envelope() -> None:
         "Protocol": "sqs",
         "Endpoint": QUEUE_ARN,
         "RawMessageDelivery": False,
+        "RedrivePolicy": {"deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}},
     }
 
 
-def test_only_the_request_topic_may_send_to_the_queue() -> None:
-    policy = Stack(RequestTopicArn=REQUEST_TOPIC).properties("RequestQueuePolicy", "AWS::SQS::QueuePolicy")
+@pytest.mark.parametrize("queue", ["RequestQueue", "DeadLetterQueue"])
+def test_only_the_request_topic_may_send_to_the_queues(queue: str) -> None:
+    policy = Stack(RequestTopicArn=REQUEST_TOPIC).properties(f"{queue}Policy", "AWS::SQS::QueuePolicy")
     (statement,) = policy["PolicyDocument"]["Statement"]
-    assert policy["Queues"] == [{"Ref": "RequestQueue"}]
+    assert policy["Queues"] == [{"Ref": queue}]
     assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
     assert statement["Action"] == "sqs:SendMessage"
-    assert statement["Resource"] == QUEUE_ARN
+    assert statement["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": REQUEST_TOPIC}}
 
 

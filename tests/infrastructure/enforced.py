@@ -1,0 +1,227 @@
+"""The template's queues, topics and roles on a server that can enforce permissions, for one job each.
+
+A function's code runs in the test's process, with the environment that the template gives it and the
+credentials of its role. Whatever surrounds it (control plane, ingestor, a person) may do everything, before
+and after the job. The server is a process of its own, so that what it was taught is nobody else's.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.request import Request, urlopen
+
+import boto3
+from botocore.exceptions import ClientError
+
+from local.event_source import EventSource
+from local.leash import leashed
+from tests.infrastructure.stack import BUCKET, PSEUDO, ROOT, Stack
+
+REGION = PSEUDO["AWS::Region"]
+ANOTHER_BUCKET, ANOTHER_TOPIC = "another-bucket", "AnotherTopic"
+_HERE = {"LocationConstraint": REGION}
+# The template's roles are Lambda's alone, which test_template_function.py asserts; here the test takes them.
+_ANYBODY = [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]
+
+
+class Server:
+    """An address, and clients there who may do everything while nothing is enforced."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self._session = boto3.Session(region_name=REGION)
+        self._open: list[Any] = []
+        self.s3, self.sns, self.sqs, self.iam, self.sts = (
+            self.client(service) for service in ("s3", "sns", "sqs", "iam", "sts")
+        )
+
+    @classmethod
+    @contextmanager
+    def start(cls) -> Iterator["Server"]:
+        command = [sys.executable, "-P", "-m", "tests.infrastructure.iam_server"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        with leashed(command, environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            server = cls(f"http://127.0.0.1:{int(process.stdout.readline())}")
+            try:
+                yield server
+            finally:
+                for client in server._open:
+                    client.close()
+
+    def client(self, service: str, **credentials: str) -> Any:
+        made = self._session.client(service, endpoint_url=self.endpoint, **credentials)
+        self._open.append(made)
+        return made
+
+    def forget(self) -> None:
+        """Be an empty account again."""
+        self._tell("reset", b"")
+
+    @contextmanager
+    def enforcing(self) -> Iterator[None]:
+        """Within it each request needs its caller's permission."""
+        self._tell("reset-auth", b"0")
+        try:
+            yield
+        finally:
+            self._tell("reset-auth", b"inf")
+
+    def _tell(self, what: str, body: bytes) -> None:
+        address = f"{self.endpoint}/moto-api/{what}"
+        with urlopen(Request(address, body, {"Content-Type": "text/plain"}, method="POST")) as answer:
+            assert answer.status == 200
+
+
+class Deployment:
+    """The stack on an empty server, with the permissions of its template but for one.
+
+    Args:
+        server: what was there is gone.
+        stack: what to deploy.
+        lost: a function, an action, and one of the resources (`named`) that its role has it on.
+    """
+
+    def __init__(self, server: Server, stack: Stack, lost: tuple[str, str, str] | None = None) -> None:
+        self.server = server
+        self.stack = stack
+        self._lost = lost
+        server.forget()
+        for bucket in (BUCKET, ANOTHER_BUCKET):
+            server.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=_HERE)
+        self._made = self._queues() | self._topics() | self._log_groups()
+        self._credentials = {name: self._role(name) for name in self.stack.of_type("AWS::Lambda::Function")}
+
+    def _queues(self) -> dict[str, dict[str, str]]:
+        """What Ref and Arn of each are."""
+        return {
+            name: self._queue(properties["QueueName"], str(properties["VisibilityTimeout"]))
+            for name, properties in self.stack.of_type("AWS::SQS::Queue").items()
+        }
+
+    def _queue(self, name: str, hidden: str) -> dict[str, str]:
+        sqs, attributes = self.server.sqs, {"FifoQueue": "true", "VisibilityTimeout": hidden}
+        url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        return {"Ref": url, "Arn": arn}
+
+    def _topics(self) -> dict[str, dict[str, str]]:
+        """Each with a queue of the control plane's, `heard-…`; and one that is not the template's."""
+        sns = self.server.sns
+        made: dict[str, dict[str, str]] = {}
+        topics = {name: topic["TopicName"] for name, topic in self.stack.of_type("AWS::SNS::Topic").items()}
+        for name, full_name in {**topics, ANOTHER_TOPIC: "another.fifo"}.items():
+            arn = sns.create_topic(Name=full_name, Attributes={"FifoTopic": "true"})["TopicArn"]
+            heard = self._queue(f"heard-{name}.fifo", "30")
+            raw = {"RawMessageDelivery": "true"}
+            sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=heard["Arn"], Attributes=raw)
+            made |= {name: {"Ref": arn}, f"heard-{name}": heard}
+        return made
+
+    def _log_groups(self) -> dict[str, dict[str, str]]:
+        """Nothing is made, but the policies name them."""
+        prefix = f"arn:aws:logs:{REGION}:{PSEUDO['AWS::AccountId']}:log-group"
+        return {
+            name: {"Arn": f"{prefix}:{properties['LogGroupName']}:*"}
+            for name, properties in self.stack.of_type("AWS::Logs::LogGroup").items()
+        }
+
+    def _role(self, function: str) -> dict[str, str]:
+        """Make a function's role and take it; its credentials."""
+        iam, sts = self.server.iam, self.server.sts
+        role = iam.create_role(RoleName=function, AssumeRolePolicyDocument=_document(_ANYBODY))["Role"]
+        # Each statement for one action: `permissions` asserts that the template's hold nothing beside these.
+        statements = [
+            {"Effect": "Allow", "Action": action, "Resource": [self.resolve(node) for node in kept]}
+            for action, resources in self.stack.permissions(function).items()
+            if (kept := [node for node in resources if (function, action, named(node)) != self._lost])
+        ]
+        iam.put_role_policy(RoleName=function, PolicyName="template", PolicyDocument=_document(statements))
+        taken = sts.assume_role(RoleArn=role["Arn"], RoleSessionName=function)["Credentials"]
+        return {
+            "aws_access_key_id": taken["AccessKeyId"],
+            "aws_secret_access_key": taken["SecretAccessKey"],
+            "aws_session_token": taken["SessionToken"],
+        }
+
+    def resolve(self, node: Any) -> str:
+        """What a value of the template is here."""
+        if isinstance(node, str):
+            return node
+        ((kind, target),) = node.items()
+        name, attribute = target if kind == "Fn::GetAtt" else (target, "Ref")
+        return self._made[name][attribute]
+
+    def environment(self, function: str) -> dict[str, str]:
+        """The template's, with region and credentials as Lambda adds them, and quick heartbeats."""
+        given = self.stack.properties(function, "AWS::Lambda::Function")["Environment"]["Variables"]
+        return {
+            **{name: self.resolve(value) for name, value in given.items()},
+            **{name.upper(): value for name, value in self._credentials[function].items()},
+            "AWS_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.server.endpoint,
+            "WORKER_HEARTBEAT_INTERVAL_SECONDS": "0.001",
+        }
+
+    def client(self, service: str, function: str) -> Any:
+        """A client with the credentials of a function's role."""
+        return self.server.client(service, **self._credentials[function])
+
+    def poll(self, queue: str, function: str, handler: Callable[[dict[str, Any]], Any]) -> set[str]:
+        """What the event source mapping does, with the credentials of the role; which call it was refused.
+
+        It looks at the queue's attributes, receives a batch, invokes, and deletes what is done.
+        """
+        sqs = self.client("sqs", function)
+        url = self.url(queue)
+        try:
+            with self.server.enforcing():
+                sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+                EventSource(sqs, url, self._made[queue]["Arn"], handler).poll()
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
+                raise
+            return {error.operation_name}
+        return set()
+
+    def url(self, queue: str) -> str:
+        return self._made[queue]["Ref"]
+
+    def put(self, key: str, body: bytes) -> None:
+        self.server.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    def keys(self, prefix: str) -> list[str]:
+        found = self.server.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+        return [item["Key"] for item in found.get("Contents", [])]
+
+    def read_json(self, key: str) -> Any:
+        return json.load(self.server.s3.get_object(Bucket=BUCKET, Key=key)["Body"])
+
+    def send(self, queue: str, body: str, name: str) -> None:
+        """Put a message into a queue, in a group of its own."""
+        self.server.sqs.send_message(
+            QueueUrl=self.url(queue), MessageBody=body, MessageGroupId=name, MessageDeduplicationId=name
+        )
+
+    def receive(self, queue: str) -> list[str]:
+        """The bodies of all that can be received from a queue now."""
+        url, found = self.url(queue), []
+        while more := self.server.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            found += [message["Body"] for message in more]
+        return found
+
+
+def named(resource: Any) -> str:
+    """A resource of a policy in short: a name in the template, or a bucket's with a pattern of keys."""
+    if isinstance(resource, str):
+        return resource.removeprefix("arn:aws:s3:::")
+    ((kind, target),) = resource.items()
+    return str(target[0] if kind == "Fn::GetAtt" else target)
+
+
+def _document(statements: list[dict[str, Any]]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})

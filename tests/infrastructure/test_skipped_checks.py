@@ -1,0 +1,52 @@
+"""What `make scan` skips: each beside its resource, with a reason, and nothing for the whole template."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.infrastructure.stack import ROOT, TEMPLATE
+from tests.infrastructure.translated import whole_stack
+
+WORDS = 10
+METADATA = {name: resource.get("Metadata", {}) for name, resource in TEMPLATE["Resources"].items()}
+CHECKOV = [
+    (name, skip["id"], skip["comment"])
+    for name, metadata in METADATA.items()
+    for skip in metadata.get("checkov", {}).get("skip", [])
+]
+CFN_LINT = [
+    (name, check, metadata["cfn-lint"]["reasons"].get(check, ""))
+    for name, metadata in METADATA.items()
+    if "cfn-lint" in metadata
+    for check in metadata["cfn-lint"]["config"]["ignore_checks"]
+]
+
+
+@pytest.mark.parametrize(("resource", "check", "reason"), CHECKOV + CFN_LINT)
+def test_every_skip_is_of_one_check_and_has_a_reason(resource: str, check: str, reason: str) -> None:
+    assert re.fullmatch(r"CKV2?_AWS_[0-9]+|[EWI]S?[0-9]{4}", check), f"{resource} skips more than one check"
+    assert len(reason.split()) >= WORDS, f"{resource} skips {check} without a reason"
+
+
+def test_no_reason_is_left_of_a_skip_that_is_gone() -> None:
+    for metadata in METADATA.values():
+        lint = metadata.get("cfn-lint", {"config": {"ignore_checks": []}, "reasons": {}})
+        assert sorted(lint["reasons"]) == sorted(lint["config"]["ignore_checks"])
+
+
+def test_nothing_is_skipped_for_the_whole_template() -> None:
+    assert not {"cfn-lint", "checkov"} & TEMPLATE["Metadata"].keys()
+    assert not [path.name for pattern in (".cfnlintrc*", ".checkov.y*ml") for path in ROOT.glob(pattern)]
+    command = Path(ROOT / "packaging.mk").read_text(encoding="utf-8")
+    assert not re.search(r"--(skip-check|soft-fail|ignore-checks|baseline|skip-resources)", command)
+    assert "checkov:skip=" not in (ROOT / "template.yaml").read_text(encoding="utf-8")
+
+
+def test_the_scan_of_the_translated_stack_sees_every_resource_of_the_template() -> None:
+    translated = whole_stack().resources
+    missing = {name for name in TEMPLATE["Resources"] if name not in translated}
+    assert missing == {"PyArrowLayer"}, "SAM gives a layer's name a hash"
+    for name, metadata in METADATA.items():
+        if name not in missing:
+            assert translated[name].get("Metadata", {}).get("checkov") == metadata.get("checkov")
