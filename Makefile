@@ -31,8 +31,8 @@ serve: install ## Keep the local cloud up, with its data, and print the environm
 	$(PY) -m local --serve
 
 .PHONY: test
-test: install ## Run the whole test suite
-	$(PY) -m pytest
+test: install ## Run the whole test suite, on all cores
+	$(PY) -m pytest --numprocesses auto --dist loadfile
 
 ##@ Set-up
 
