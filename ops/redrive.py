@@ -158,7 +158,8 @@ def redrive(asked: argparse.Namespace) -> None:
         sqs = boto3.client("sqs")
         for letter in letters:
             sqs.send_message(QueueUrl=asked.queue_url, **letter.message())
-            print(f"sent back  {letter.key}  {letter.metric}  {letter.run}")
+            note = "  (can't be answered: it will come back here)" if letter.outcome == "UNANSWERABLE" else ""
+            print(f"sent back  {letter.key}  {letter.metric}  {letter.run}{note}")
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:

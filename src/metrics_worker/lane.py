@@ -91,4 +91,5 @@ def side_by_side(readers: Sequence[Reader], lane: Lane | None) -> None:
     try:
         wait_for(run_all(), lane)
     except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
+        first = group.exceptions[0]
+        raise first from first.__cause__

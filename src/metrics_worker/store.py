@@ -209,7 +209,7 @@ class Bucket:
     def _put(self, key: str, body: bytes, mode: "PutMode") -> str:
         """A conditional PUT, sent again while its fate is unknown: one write id, so at most one landing."""
         write_id = uuid4().hex
-        problem = ""
+        problem, cause = "", None
         for attempt in range(CONDITIONAL_TRIES):
             if attempt:
                 self.pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
@@ -225,8 +225,9 @@ class Bucket:
                     raise ObjectTaken(key, "the object to be replaced is gone") from None
                 problem = "PUT: conflicting writes"  # 409: nothing has changed there, so it may pass
             except StoreUnavailable as error:
-                problem = error.problem  # perhaps it landed: sent again, it would meet its own object
-        raise StoreUnavailable(key, f"{problem}, after {CONDITIONAL_TRIES} tries")
+                # Perhaps it landed: sent again, it would meet its own object.
+                problem, cause = error.problem, error.__cause__
+        raise StoreUnavailable(key, f"{problem}, after {CONDITIONAL_TRIES} tries") from cause
 
     async def _send(self, key: str, body: bytes, mode: "PutMode", write_id: str) -> str:
         """One conditional PUT; the object's ETag."""
@@ -258,13 +259,18 @@ class Bucket:
         """The last `WHOLE_BYTES` of an object."""
         try:
             return await self._fetch(key, {"range": {"suffix": WHOLE_BYTES}})
-        except StoreUnavailable:
-            # S3 refuses a range of an object without bytes (416), in the client a failure like any other.
+        except StoreUnavailable as error:
+            if not any(answer in str(error.__cause__) for answer in _NO_RANGE):
+                raise
             with _refusals(key, "GET"):
                 head = await obstore.head_async(self.store, key)
             if head["size"] > 0:
                 raise
             return StoredObject(key, memoryview(b""), 0, "")
+
+
+_NO_RANGE = ("status code: 416", "non-partial response")
+"""How the client tells that an object has no such range: S3 refuses one of no bytes, others send it whole."""
 
 
 class _Reason(Protocol):

@@ -115,3 +115,9 @@ def test_links_between_documents_and_files_lead_somewhere(document):
 @pytest.mark.parametrize("room", re.findall(r"([a-z_]+\.py)", README.partition("## Where things live")[2]))
 def test_the_rooms_that_the_readme_names_exist(room):
     assert list((ROOT / "src" / "metrics_worker").rglob(room)) or (ROOT / "tests" / room).exists()
+
+
+def test_the_readme_names_every_room():
+    named = set(re.findall(r"([a-z_]+\.py)", README.partition("## Where things live")[2]))
+    modules = {path.name for path in (ROOT / "src" / "metrics_worker").rglob("*.py")} - {"__init__.py"}
+    assert modules <= named
