@@ -7,6 +7,7 @@ PYTHON ?= python3.13
 PY     := .venv/bin/python
 SAM    := .venv-sam/bin/sam
 EVENT  ?=
+MINUTES ?= 10
 
 ifneq ($(words $(CURDIR)),1)
 $(error make can't work in a folder whose path has a space: "$(CURDIR)". Clone it elsewhere)
@@ -34,6 +35,10 @@ serve: install ## Keep the local cloud up, with its data, and print the environm
 test: install ## Run the whole test suite, on all cores
 	$(PY) -m pytest --numprocesses auto --dist loadfile
 
+.PHONY: fuzz
+fuzz: install .venv-fuzz/.installed ## Try inputs that are anything at all, for MINUTES (10): findings go to out/fuzz
+	.venv-fuzz/bin/python -m tests.fuzz --minutes $(MINUTES)
+
 ##@ Set-up
 
 .PHONY: install
@@ -51,6 +56,13 @@ install: .venv/.installed .venv-sam/.installed ## Make the two virtual environme
 	@echo "Setting up .venv-sam for the SAM CLI: half a minute"
 	$(PYTHON) -m venv --clear .venv-sam
 	.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-sam.txt
+	@touch $@
+
+.venv-fuzz/.installed: tests/fuzz/requirements.txt requirements.txt src/requirements.txt layers/pyarrow/requirements.txt
+	@$(CHECK_PYTHON)
+	@echo "Setting up .venv-fuzz: the first time takes a minute or two"
+	$(PYTHON) -m venv --clear .venv-fuzz
+	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check -r tests/fuzz/requirements.txt
 	@touch $@
 
 include packaging.mk
@@ -81,7 +93,7 @@ test-cov: install ## The test suite, with line and branch coverage
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv .venv-sam .venv-bench .venv-checks .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-sam .venv-bench .venv-checks .venv-fuzz .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

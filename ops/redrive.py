@@ -78,25 +78,35 @@ class Letter:
             raise RedriveError(f"{key}: no dead letter ({type(error).__name__}: {error})") from error
 
     def message(self) -> dict[str, str]:
-        """What goes back to the queue. An event without a notification gets one of when it was sent."""
-        body = self.body
-        if _is_bare(body):
-            time = iso(self.sent, "milliseconds")
-            body = json.dumps({"Type": "Notification", "Message": body, "Timestamp": time})
+        """What goes back to the queue."""
         return {
-            "MessageBody": body,
+            "MessageBody": _dated(self.body, iso(self.sent, "milliseconds")),
             "MessageGroupId": self.group,
             "MessageDeduplicationId": f"redrive-{uuid4().hex}",
         }
 
 
-def _is_bare(body: str) -> bool:
-    """Whether it is a JSON object, and not the notification of one."""
+def _dated(body: str, sent: str) -> str:
+    """The body with the time it was asked for: that of its notification, else that of its sending."""
     try:
         event = json.loads(body)
     except (ValueError, RecursionError):
+        return body
+    if not isinstance(event, dict):
+        return body
+    if not isinstance(event.get("Message"), str):
+        event = {"Type": "Notification", "Message": body}
+    elif _is_time(event.get("Timestamp")):
+        return body
+    return json.dumps(event | {"Timestamp": sent})
+
+
+def _is_time(text: Any) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except (TypeError, ValueError):
         return False
-    return isinstance(event, dict) and not isinstance(event.get("Message"), str)
+    return True
 
 
 def kept(s3: Any, bucket: str, prefix: str) -> Iterator[Letter]:

@@ -48,3 +48,5 @@ def failures(kind: "type[TransientError]", subject: str) -> Iterator[None]:
         ) from error
     except BotoCoreError as error:
         raise kind(subject, f"AWS did not answer ({type(error).__name__})") from error
+    except Exception as error:  # as at a proxy's page: botocore's parsers raise what they stumble over
+        raise kind(subject, f"what answered is not AWS ({type(error).__name__})") from error

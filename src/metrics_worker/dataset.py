@@ -185,7 +185,9 @@ class Datasets:
                 raise InputReadError(
                     key, f"promises {rows:,} rows; a run may read {self._limits.rows:,} (WORKER_MAX_ROWS)"
                 )
-            claim.take(size, key, InputReadError)
+            longest = max(len(code.encode()) for code in codes[key])
+            with_codes = rows * (50 + 5 * longest // 2)  # measured: each row's code is copied, twice and more
+            claim.take(max(size, with_codes), key, InputReadError)
 
         def keep(found: StoredObject) -> None:
             key, own_file = found.key, found.key in own
@@ -193,7 +195,7 @@ class Datasets:
                 not own_file and len(found.body) == found.size and self._shared_bytes < MAX_SHARED_BYTES
             )
             table = read_part_file(found, bucket, None if own_file or share_it else codes[key], admit)
-            if share_it:
+            if share_it and self._shared_bytes + table.nbytes <= MAX_SHARED_BYTES:
                 shareable.add(key)
                 self._shared_bytes += table.nbytes
             tables[key] = table

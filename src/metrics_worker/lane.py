@@ -8,7 +8,7 @@ itself, the limit is the call's own and nothing is cut off.
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Self
 
 from metrics_worker.deadline import Deadline
@@ -67,6 +67,19 @@ class Lane:
             if not limit.expired():
                 raise
             raise OutOfTime("invocation", "its time is used up, and S3 had not answered yet") from error
+
+
+async def in_thread[T](work: Callable[[T], None], argument: T) -> None:
+    """Do it in a thread. Who is cut off meanwhile waits for its end: until then it uses what was claimed."""
+    is_cut_off = Event()
+    loop = asyncio.get_running_loop()
+    scan = loop.run_in_executor(None, lambda: None if is_cut_off.is_set() else work(argument))
+    try:
+        await asyncio.shield(scan)
+    except asyncio.CancelledError:
+        is_cut_off.set()
+        await asyncio.wait([scan])
+        raise
 
 
 def wait_for[T](work: Coroutine[Any, Any, T], lane: Lane | None) -> T:

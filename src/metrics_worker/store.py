@@ -1,9 +1,8 @@
-"""The bucket: get, get many, list, create, swap.
+"""The bucket: get, get many, list, create, swap. `Bucket` works on any obstore store, as of S3 or memory.
 
-`Bucket` works on any obstore store: S3, and in tests and on one machine a memory store. A conditional
-write whose answer was lost may have landed, and sent again it meets its own object; so each one carries a
-write id in its user metadata, and a refusal is settled by looking. Failure is a `StoreRefusal` (S3's last
-word: not found, denied, taken), or a `StoreUnavailable` after bounded retries.
+A conditional write whose answer was lost may have landed, and sent again it meets its own object; so each one
+carries a write id in its user metadata, and a refusal is settled by looking. Failure is a `StoreRefusal`
+(S3's last word: not found, denied, taken), or a `StoreUnavailable` after bounded retries.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ from obstore.store import S3Store
 
 from metrics_worker.credentials import container_credentials
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
-from metrics_worker.lane import CONNECTIONS, Lane, Reader, side_by_side, wait_for
+from metrics_worker.lane import CONNECTIONS, Lane, Reader, in_thread, side_by_side, wait_for
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta, PutMode
@@ -140,7 +139,7 @@ class Bucket:
                     if len(found.body) == found.size:
                         on_object(found)
                     else:
-                        await asyncio.to_thread(on_object, found)
+                        await in_thread(on_object, found)
 
         side_by_side([read_on] * min(CONNECTIONS, len(keys)), self.lane)
 
@@ -153,10 +152,9 @@ class Bucket:
         found: dict[str, StoredObject | None] = dict.fromkeys(keys)
 
         def find(key: str) -> Reader:
-            async def read(limit: asyncio.Semaphore) -> None:
-                async with limit:
-                    with suppress(ObjectNotFound):
-                        found[key] = await self._fetch(key)
+            async def read(_: asyncio.Semaphore) -> None:  # a few bytes wait for no part files
+                with suppress(ObjectNotFound):
+                    found[key] = await self._fetch(key)
 
             return read
 
@@ -295,4 +293,6 @@ def _refusals(key: str, operation: str) -> Iterator[None]:
         kind, problem = _KINDS.get(type(error), (StoreUnavailable, "S3 failed or did not answer"))
         if operation == "LIST" and "status code: 403" in str(error):  # the client tells it by its text alone
             kind, problem = _KINDS[PermissionDeniedError]
+        if "NoSuchBucket" in str(error):  # a 404 too, but it says of no run that it is not committed
+            kind, problem = StoreUnavailable, "there is no such bucket"
         raise kind(key, f"{operation}: {problem}") from error

@@ -9,7 +9,7 @@ from hashlib import md5
 
 import pytest
 
-from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
+from metrics_worker.errors import AccessDenied, ObjectTaken, StoreUnavailable
 from metrics_worker.store import CONDITIONAL_TRIES, WHOLE_BYTES, Bucket, StoredObject
 from tests.faulty_proxy import CUT, LOST, PASS, REFUSED, in_turn, status, status_after
 
@@ -271,7 +271,7 @@ def test_errors_hold_no_address_and_no_answer_of_s3(proxy, faulty, place):
     assert "Fault503" not in str(raised.value)
 
 
-def test_a_bucket_that_is_not_there_is_not_found(s3):
+def test_a_bucket_that_is_not_there_says_nothing_of_what_may_be_in_it(s3):
     nowhere = Bucket.connect("no-such-bucket", region="us-east-1", endpoint_url=s3)
-    with pytest.raises(ObjectNotFound):
-        nowhere.get("metrics/x")
+    with pytest.raises(StoreUnavailable, match="there is no such bucket"):
+        nowhere.find("metrics/m/runs/r.ok")

@@ -254,3 +254,16 @@ def test_the_time_of_sending_is_kept_to_the_millisecond():
     late = replace(letter, sent=SENT.replace(microsecond=123_000))
 
     assert json.loads(late.message()["MessageBody"])["Timestamp"] == "2026-10-30T11:59:57.123Z"
+
+
+@pytest.mark.parametrize("timestamp", [None, "yesterday", 1])
+def test_a_notification_without_a_usable_time_gets_that_of_its_sending(timestamp):
+    body = envelope(request()) | {"Timestamp": timestamp}
+    kept = Letter(
+        "key", "m", "r", "FAILURE", "why", json.dumps(body), "m", datetime(2026, 10, 30, tzinfo=UTC)
+    )
+
+    sent = json.loads(kept.message()["MessageBody"])
+
+    assert sent == body | {"Timestamp": "2026-10-30T00:00:00.000Z"}
+    assert open_record(json.dumps(sent), None).requested_at == datetime(2026, 10, 30, tzinfo=UTC)

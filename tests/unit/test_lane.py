@@ -7,7 +7,7 @@ import pytest
 
 from metrics_worker.deadline import RESERVED_SECONDS, Deadline
 from metrics_worker.errors import OutOfTime
-from metrics_worker.lane import CONNECTIONS, Lane, side_by_side
+from metrics_worker.lane import CONNECTIONS, SCANS, Lane, in_thread, side_by_side
 
 PATIENCE = 10
 
@@ -236,3 +236,57 @@ def test_what_runs_in_a_thread_of_the_lane_holds_up_no_other_and_ends_with_it(th
         scanning.result(PATIENCE)
     assert read == ["small", "large"]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("scan")]
+
+
+def test_who_is_cut_off_waits_for_the_end_of_what_runs_in_a_thread(threads):
+    begun, go_on, ended = threading.Event(), threading.Event(), []
+
+    def scan(name):
+        begun.set()
+        go_on.wait(PATIENCE)
+        ended.append(name)
+
+    async def large(_):
+        await in_thread(scan, "large")
+
+    async def fail(_):
+        await until(begun.is_set)
+        raise ValueError("of another file")
+
+    with Lane() as lane:
+        reading = threads.submit(side_by_side, [large, fail], lane)
+        begun.wait(PATIENCE)
+        assert not reading.done(), "what it claimed is in use"
+        go_on.set()
+        with pytest.raises(ValueError, match="of another file"):
+            reading.result(PATIENCE)
+    assert ended == ["large"]
+
+
+def test_what_is_cut_off_before_it_began_does_not_begin():
+    go_on, begun, tasks = threading.Event(), [], []
+
+    def scan(name):
+        begun.append(name)
+        go_on.wait(PATIENCE)
+
+    async def large(_):
+        await in_thread(scan, "first")
+
+    async def waiting(_):
+        await in_thread(scan, "waits for a thread")
+
+    async def when_all_are_cut_off():
+        for _ in range(10):  # turns in which the others hear of it
+            await asyncio.sleep(0)
+        go_on.set()
+
+    async def fail(_):
+        await until(lambda: len(begun) == SCANS)
+        tasks.append(asyncio.create_task(when_all_are_cut_off()))
+        raise ValueError("of another file")
+
+    with Lane() as lane, pytest.raises(ValueError, match="of another file"):
+        side_by_side([*[large] * SCANS, waiting, fail], lane)
+
+    assert begun == ["first"] * SCANS

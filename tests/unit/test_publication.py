@@ -219,3 +219,17 @@ def test_a_current_that_others_never_stop_moving_is_given_back(cloud, faults):
 
     with pytest.raises(StoreUnavailable, match="current"):
         publish(cloud, run_of("1"))
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd"])
+def test_a_long_series_is_written_in_steps_between_which_time_is_checked(cloud, monkeypatch, compression):
+    monkeypatch.setattr("metrics_worker.publication.ROW_GROUP", 3)
+    long = Series(np.arange(10), np.arange(10.0))
+    draft = Draft(run_of(), KEYS, long, {"series_code": "A"}, [], compression)
+    checked = []
+
+    done = commit(cloud.bucket, draft, lambda: NOW, lambda: checked.append(1))
+
+    assert len(checked) == 4 + 3  # four row groups, three writes
+    table = cloud.read_table(KEYS.data(done.marker.version_ts))
+    assert table["value"].to_pylist() == list(range(10))

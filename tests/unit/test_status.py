@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 
 from metrics_worker.contract import Run
 from metrics_worker.errors import InternalError, StatusUnavailable
@@ -11,6 +12,7 @@ from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
 from metrics_worker.settings import Settings
 from metrics_worker.status import MAX_DEDUPLICATION_ID, StatusTopics, deduplication_id
 from tests.builders import NOW, TOPIC, FakeSns
+from tests.faulty_store import raising
 
 RUN = Run("run-1", "m.x", v1=False, requested_at=NOW, event={})
 STARTED = RunStarted.of(RUN, NOW)
@@ -129,3 +131,10 @@ def test_a_topic_that_does_not_take_an_event_is_named_and_may_yet_take_it(failur
     with pytest.raises(StatusUnavailable, match=f"run-started.fifo: .*{said}") as raised:
         topics.publish(STARTED, metric_code="m.x", attempt=1)
     assert "secret" not in str(raised.value)
+
+
+def test_an_answer_that_is_not_awss_own_may_pass():
+    """A proxy's page instead of XML: botocore's parser raises an exception that is none of its own."""
+    sns = FakeSns(before=lambda _: raising(ResponseParserError("Unable to parse response"))())
+    with pytest.raises(StatusUnavailable, match="what answered is not AWS"):
+        StatusTopics(Settings(), sns).publish(STARTED, metric_code="m.x", attempt=1)
