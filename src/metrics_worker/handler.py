@@ -70,7 +70,7 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
         UnanswerableError: nobody can be answered; it goes to the dead-letter queue.
         TransientError: it may pass; the message comes back after a while.
     """
-    run = open_record(record.body, record.attributes.sent_timestamp)
+    run = open_record(record.body, record.attributes.get("SentTimestamp"))
     run_report = RunReport(run.run_id, run.metric_code, _receive_count(record), record.message_id)
     needed = max((earlier.seconds for earlier in report.runs), default=0.0)  # what this metric's runs took
     report.runs.append(run_report)
@@ -95,5 +95,5 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
 
 
 def _receive_count(record: SQSRecord) -> int:
-    count = record.attributes.approximate_receive_count or ""
+    count = record.attributes.get("ApproximateReceiveCount") or ""
     return int(count) if count.isdecimal() else 1

@@ -45,10 +45,10 @@ def test_it_stays_under_a_hundred_lines():
     assert len(inspect.getsource(handler).splitlines()) < 100
 
 
-def test_a_record_without_a_receive_count_is_in_its_first_attempt(cloud, invoke, monkeypatch):
+@pytest.mark.parametrize("attributes", [{}, {"ApproximateReceiveCount": ""}, {"MessageGroupId": "m"}])
+def test_a_record_without_a_receive_count_is_in_its_first_attempt(cloud, invoke, monkeypatch, attributes):
     Faults.install(monkeypatch).before("GET", MARKER, throttled)
-    sent = record(request())
-    sent["attributes"]["ApproximateReceiveCount"] = ""
+    sent = record(request()) | {"attributes": attributes}
 
     assert invoke(sent) == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
 
