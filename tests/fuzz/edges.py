@@ -1,0 +1,74 @@
+"""The edges that are pure Python, for a fuzzer that is led by the coverage of their branches (atheris).
+
+    python -m tests.fuzz.edges request|manifest SECONDS FOLDER
+
+What it measures must not have been imported before, so this module imports nothing of the project. libFuzzer
+ends the process itself: at the end of its time with 0, at a finding with an input kept in the folder.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def _edge(kind: str) -> Callable[[bytes], None]:
+    """What takes the bytes, and raises nothing but what says whose fault it is."""
+    # Imported here, under the instrumentation.
+    from metrics_worker.contract import Bounds, Dataset, RunRequest, is_key, open_record  # noqa: PLC0415
+    from metrics_worker.errors import PermanentError, UnanswerableError  # noqa: PLC0415
+    from metrics_worker.manifest import Manifest  # noqa: PLC0415
+
+    bounds = Bounds("data-bucket", "metrics/", "datasets/")
+    dataset = Dataset("fx", "datasets/fx/manifest.json", "datasets/fx/projections/")
+
+    def parse_request(data: bytes) -> None:
+        try:
+            asked = RunRequest.parse(open_record(data.decode("utf-8", "replace"), None), bounds)
+            assert asked.base.startswith("metrics/"), asked.base
+            for name in asked.catalog:
+                found = asked.dataset(name)
+                assert is_key(found.manifest_key), found
+                assert found.manifest_key.startswith(("datasets/", "metrics/")), found
+        except (PermanentError, UnanswerableError) as error:
+            _is_plain(error)
+
+    def parse_manifest(data: bytes) -> None:
+        try:
+            manifest = Manifest.parse(dataset, memoryview(data))
+            assert not any(part in {"", ".", ".."} for file in manifest.files for part in file.split("/"))
+            for code in ("A", "series", ""):
+                assert set(manifest.files_of(code)) <= set(manifest.files)
+        except PermanentError as error:
+            _is_plain(error)
+
+    return parse_request if kind == "request" else parse_manifest
+
+
+def _is_plain(error: Exception) -> None:
+    assert getattr(error, "code", "") != "INTERNAL_ERROR", error
+    assert str(error), "an error without a message"
+
+
+def main(kind: str, seconds: int, folder: Path) -> None:
+    """Fuzz; does not return."""
+    import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415 - only here is it needed
+
+    corpus = folder / f"corpus-{kind}"
+    with atheris.instrument_imports(include=["metrics_worker"]):
+        edge = _edge(kind)
+    options = [
+        f"-max_total_time={seconds}",
+        "-max_len=8192",
+        "-timeout=20",
+        "-rss_limit_mb=4096",
+        "-print_final_stats=0",
+    ]
+    atheris.Setup(
+        [sys.argv[0], str(corpus), f"-dict={folder}/tokens", f"-artifact_prefix={folder}/{kind}-", *options],
+        edge,
+    )
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

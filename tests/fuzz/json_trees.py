@@ -1,0 +1,149 @@
+"""JSON of all kinds: any at all, and what is right but for a few places.
+
+A string that begins with `RAW` stands as it is in the text, so a tree can hold what `json` would not write
+(1e999, a thousand digits, many brackets); `AGAIN` at a key's end makes it a second key of that name.
+"""
+
+import copy
+import json
+import re
+from typing import Any
+
+from hypothesis import strategies as st
+
+RAW, AGAIN = "\x01", "\x02"
+
+STRINGS = [
+    "", " ", ".", "..", "../..", "/", "//", "a/b", "a//b", "A/../B", "A/./B", "/A", "A/", "\\", "%2e%2e/",
+    "\x00", "\t",
+    "A\nB", "\x1f", "\x7f", "\x85", "\u2028", "\ud800", "\udfff\ud800", "\ufeff", "\ufffe", "\uffff",
+    "\u202e", "A" * 300,
+    "é" * 600, "🦆" * 501, "x" * 70_000, "٣", "²", "1", "true", "null", "NaN", "A", "B", "fx", "A ", " A",
+    "series_code", "series", "series_math", "window_op", "composite", "metrics.run.v1", "metrics.run.v2",
+    "metric_run_requested", "current", "runs", "s3://", "s3://bucket", "s3://bucket/",
+    "s3://bucket/metrics/",
+    "s3://bucket/metrics/ratio.a_to_b/", "s3://bucket/metrics/deep/ratio.a_to_b",
+    "s3://bucket/metrics/../ratio.a_to_b/",
+    "s3://bucket/datasets/ratio.a_to_b/", "s3://bucket//metrics/ratio.a_to_b/",
+    "s3://data-bucket/datasets/fx/versions/v1/manifest.json",
+    "s3://other-bucket/metrics/ratio.a_to_b/", "S3://bucket/metrics/ratio.a_to_b/", "metrics/ratio.a_to_b/",
+    "metrics/",
+    "datasets/", "datasets", "datasets/fx/", "datasets/fx/versions/v1/manifest.json",
+    "datasets/../metrics/x",
+    "datasets/fx/projections", "metricsx/", "metrics/" + "m" * 480 + "/ratio.a_to_b/",
+    "s3://bucket/metrics/" + "m" * 440 + "/ratio.a_to_b/",
+    "datasets/" + "d" * 1100, "${jndi:ldap://x}", "__proto__", "<![CDATA[", "<a>&amp;", "'; --", "{}", "[]",
+    '"',
+    "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999-23:59", "2026-10-30", "2026-W44", "24:00",
+]  # fmt: skip
+"""What has led others astray."""
+
+NUMBERS: list[Any] = [
+    0, -0.0, 1, -1, 2, 14.0, 14.5, 2**31, 2**53 + 1, 2**63, 2**64, 10**400, 1e308, 5e-324, 1_000_000,
+    1_000_001,
+    float("nan"), float("inf"), float("-inf"), True, False, None,
+    RAW + "1e999", RAW + "-1e999", RAW + "-0", RAW + "1E400", RAW + "1e-400", RAW + "1.0e+0",
+    RAW + "9" * 999, RAW + "9" * 5000, RAW + "1" + "0" * 309,
+]  # fmt: skip
+
+SHAPES: list[Any] = [
+    RAW + "[" * 800 + "]" * 800,
+    RAW + '{"a":' * 800 + "1" + "}" * 800,
+    RAW + "[" * 100_000 + "]" * 100_000,
+    RAW + '{"operands":[' * 90_000 + "1" + "]}" * 90_000,
+    RAW + "[" + "0," * 9_000 + "0]",
+    RAW + "[" * 400,
+    RAW + "01",
+    RAW + "'A'",
+    {"series_code": "A"},
+    {"series_code": "Z"},
+    {"series_code": "A", "seriesCode": "B"},
+    {"op": "sma", "series": {"series_code": "A"}, "window": 3},
+    {"op": "sum", "operands": [{"series_code": "A"}] * 600},
+    {"op": "avg", "operands": [{"series_code": f"S{n}"} for n in range(30)]},
+]
+
+strings = st.one_of(st.sampled_from(STRINGS), st.text(max_size=20))
+scalars = st.one_of(
+    strings,
+    st.sampled_from(NUMBERS),
+    st.integers(),
+    st.floats(),
+)
+any_json: st.SearchStrategy[Any] = st.one_of(
+    scalars,
+    st.sampled_from(SHAPES).map(copy.deepcopy),
+    st.recursive(
+        scalars,
+        lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(strings, inner, max_size=4)),
+        max_leaves=8,
+    ),
+)
+
+
+def text(tree: Any, *, plain: bool = True) -> str:
+    """The JSON text of a tree; with all letters as they are where it is not plain."""
+    found = json.dumps(tree, ensure_ascii=plain)
+    found = re.sub(r'"\\u0001((?:[^"\\]|\\.)*)"', lambda raw: raw[1].replace('\\"', '"'), found)
+    return found.replace("\\u0002", "")
+
+
+@st.composite
+def mutated(draw: st.DrawFn, tree: Any, most: int = 4) -> Any:
+    """The tree with up to so many places changed."""
+    root = {"": copy.deepcopy(tree)}
+    for _ in range(draw(st.integers(0, most))):
+        places = list(_places(root))
+        holder, key = draw(st.sampled_from(places))
+        value = holder[key]
+        match draw(
+            st.sampled_from(["replace", "replace", "scalar", "wrap", "move", "add", "shape", "shape"])
+        ):
+            case "replace":
+                holder[key] = draw(any_json)
+            case "scalar":
+                holder[key] = draw(scalars)
+            case "wrap":
+                holder[key] = draw(st.sampled_from([[value], {"a": value}, [value, value], text(value)]))
+            case "move":
+                other, at = draw(st.sampled_from(places))
+                holder[key] = copy.deepcopy(other[at])
+            case "add" if isinstance(value, dict):
+                value[draw(strings)] = draw(any_json)
+            case _ if holder is not root:
+                _reshape(draw, holder, key)
+    return root[""]
+
+
+def _reshape(draw: st.DrawFn, holder: Any, key: Any) -> None:
+    """Take a place out of its list or object, or let it stand there again, or under another name."""
+    value = holder[key]
+    match draw(st.sampled_from(["drop", "again", "rename"])):
+        case "drop":
+            del holder[key]
+        case "again" if isinstance(holder, list):
+            holder.extend([value] * draw(st.sampled_from([1, 2, 25])))
+        case "again":
+            holder[key + AGAIN] = draw(st.one_of(st.just(value), any_json))
+        case _ if isinstance(holder, dict):
+            holder[draw(strings)] = holder.pop(key)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: str) -> str:
+    """A text cut off, with a piece of it missing, standing there twice, or another in its place."""
+    start = draw(st.integers(0, len(whole)))
+    end = draw(st.integers(start, min(len(whole), start + 40)))
+    middle = draw(
+        st.sampled_from(["", whole[start:end] * 2, '"', "}", ",", "\x00", "\\", "\\u12", "[", "1e", "\ufeff"])
+    )
+    return whole[:start] + middle + draw(st.sampled_from([whole[end:], whole[end:], ""]))
+
+
+def _places(tree: Any) -> Any:
+    """Each (holder, key) in a tree, from the root on."""
+    items = enumerate(tree) if isinstance(tree, list) else tree.items()
+    for key, value in list(items):
+        yield tree, key
+        if isinstance(value, dict | list):
+            yield from _places(value)

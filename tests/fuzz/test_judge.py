@@ -1,0 +1,159 @@
+"""The judge finds what it is there to find: each of these inputs, or worlds, breaks one promise."""
+
+import json
+import threading
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.builders import TOPIC, parquet, record, request, rows, series
+from tests.fuzz import batches, bodies, damage, heard, manifests, part_files
+from tests.fuzz.case import Case
+from tests.fuzz.judge import judge
+from tests.fuzz.thrift import Reader, encode
+
+SUCCESS = {
+    "type": "metric_run_completed",
+    "runId": "run-1",
+    "metricCode": "m",
+    "status": "SUCCESS",
+    "versionTs": "2026-10-30T12-00-00",
+    "outputManifest": "metrics/m/2026-10-30T12-00-00/manifest.json",
+    "rowCount": 3,
+}
+FAILURE = {name: SUCCESS[name] for name in ("type", "runId", "metricCode")} | {
+    "status": "FAILURE",
+    "error": "CONFIG_ERROR: no",
+}
+STARTED = {"type": "metric_run_started", "runId": "run-1", "startedAt": "2026-10-30T12:00:00Z"}
+
+
+def message(event):
+    text = event if isinstance(event, str) else json.dumps(event)
+    kind = json.loads(text)["type"]
+    return {
+        "TopicArn": TOPIC.format(kind.removeprefix("metric_run_")),
+        "Message": text,
+        "MessageGroupId": "run-1",
+        "MessageDeduplicationId": f"run-1:{kind}:1",
+        "MessageAttributes": {
+            "type": {"DataType": "String", "StringValue": kind},
+            "metricCode": {"DataType": "String", "StringValue": "m"},
+        },
+    }
+
+
+@pytest.mark.parametrize("event", [SUCCESS, FAILURE, STARTED])
+def test_an_event_that_is_right_is_heard(event):
+    assert heard.check(message(event)) == event
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SUCCESS | {"more": 1},
+        {name: value for name, value in SUCCESS.items() if name != "rowCount"},
+        SUCCESS | {"rowCount": True},
+        SUCCESS | {"rowCount": 2**31},
+        SUCCESS | {"rowCount": 3.0},
+        SUCCESS | {"outputManifest": "datasets/m/2026-10-30T12-00-00/manifest.json"},
+        SUCCESS | {"outputManifest": f"metrics/{'p' * 500}/m/2026-10-30T12-00-00/manifest.json"},
+        SUCCESS | {"versionTs": "2026-10-30T12:00:00Z"},
+        SUCCESS | {"schema": "metrics.run.v1"},
+        FAILURE | {"error": "CONFIG_ERROR: a\nb"},
+        FAILURE | {"error": "CONFIG_ERROR: \ud800"},
+        FAILURE | {"error": "CONFIG_ERROR: " + "x" * 1000},
+        FAILURE | {"error": "NO_SUCH_ERROR: x"},
+        FAILURE | {"error": {"code": "CONFIG_ERROR", "message": "no"}},
+        FAILURE | {"error": None},
+        STARTED | {"startedAt": "2026-10-30 12:00:00"},
+        STARTED | {"startedAt": "2026-13-30T12:00:00Z"},
+        STARTED | {"runId": "a/b"},
+        {"type": "metric_run_heartbeat", "runId": "run-1", "ts": "2026-10-30T12:00:00Z", "progress": 1.5},
+        json.dumps(STARTED)[:-1] + ', "runId": "run-2"}',
+        '{"type": "metric_run_heartbeat", "runId": "run-1", "ts": "2026-10-30T12:00:00Z", "progress": NaN}',
+    ],
+)
+def test_an_event_that_the_control_plane_would_stumble_over_is_found(event):
+    with pytest.raises((AssertionError, ValueError)):
+        heard.check(message(event))
+
+
+def of_files(files, **settings):
+    listed = {manifests.KEY: json.dumps({"parquet_files": list(files)}).encode()}
+    objects = {manifests.PROJECTIONS + name: body for name, body in files.items()}
+    return Case([record(request(series("A"), kind="series"))], objects | listed, settings)
+
+
+def long_file(count):
+    times = pa.array(np.arange(count), pa.timestamp("us"))
+    return parquet(rows("A", times, np.arange(count) / 7))
+
+
+NO_LIMIT = 10**9
+PADDED = json.dumps(request()) + " " * 70_000
+
+
+@pytest.mark.parametrize(
+    ("case", "problem"),
+    [
+        (of_files({"A/x": long_file(21_000)}, WORKER_MAX_ROWS=NO_LIMIT), "rows read"),
+        (of_files({"A/x": long_file(600_000)}, WORKER_MAX_ROWS=NO_LIMIT, WORKER_MAX_MEMORY_MB=999), "Arrow"),
+        (of_files({f"A/{n}": long_file(1) for n in range(60)}, WORKER_MAX_PART_FILES=NO_LIMIT), "part files"),
+        (Case([record(PADDED)], bodies.objects(), {"WORKER_MAX_BODY_BYTES": NO_LIMIT}), "too large"),
+    ],
+)
+def test_a_worker_that_takes_more_than_the_limits_is_found(case, problem):
+    with pytest.raises(AssertionError, match=problem):
+        judge(case)
+
+
+def test_a_worker_that_reads_outside_of_the_prefixes_is_found(monkeypatch):
+    monkeypatch.setattr("metrics_worker.manifest.is_key", lambda _: True)
+    listed = {manifests.KEY: b'{"parquet_files": ["A/../../../../secret"]}'}
+    with pytest.raises(AssertionError, match="secret"):
+        judge(Case([record(request(series("A"), kind="series"))], listed))
+
+
+def test_a_defect_is_found(monkeypatch):
+    nothing: dict[str, object] = {}
+    monkeypatch.setattr("metrics_worker.pipeline.evaluate", lambda *_: nothing["missing"])
+    with pytest.raises(AssertionError, match="KeyError"):
+        judge(Case([record(request())], bodies.objects()))
+
+
+def test_a_run_that_is_given_back_for_nothing_is_found(monkeypatch):
+    monkeypatch.setattr("metrics_worker.publication.MAX_VERSION_TRIES", 0)
+    with pytest.raises(AssertionError, match="given back"):
+        judge(Case([record(request())], bodies.objects()))
+
+
+def test_a_thread_that_is_left_is_found(monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr("metrics_worker.heartbeat.Heartbeat.__exit__", lambda *_: over.wait(0))
+    try:
+        with pytest.raises(AssertionError, match="outlived"):
+            judge(Case([record(request())], bodies.objects(), {"WORKER_HEARTBEAT_INTERVAL_SECONDS": 1}))
+    finally:
+        over.set()
+
+
+def test_a_process_that_comes_to_no_end_is_found(monkeypatch, tmp_path):
+    monkeypatch.setattr(batches, "MAX_BATCH_SECONDS", 0.01)
+    tally = batches.judged("slow", 10, tmp_path)
+    assert len(tally.findings) == 1
+
+
+def test_an_input_is_kept_as_it_was(tmp_path):
+    _, case = batches.case_of("kept")
+    assert Case.load(case.save(tmp_path)) == case
+
+
+def test_a_footer_that_is_not_changed_is_written_as_it_was():
+    body = part_files.plain(Random(0))
+    data, footer = damage._split(body)
+    joined = damage._join(data, footer)
+    assert joined.startswith(data)
+    assert Reader(encode(footer)).struct() == footer
