@@ -101,7 +101,7 @@ def judge(case: Case) -> Verdict:
 
         with _measured(verdict):
             response = lambda_handler({"Records": list(case.records)}, FakeContext())
-        lines = log().splitlines()
+        lines = log().split("\n")[:-1]  # as CloudWatch tells lines apart
     no_thread_is_left(threads, threading.enumerate())
     _check_log(lines, blobs.getvalue().splitlines())
     completed = _check_events(cloud)
