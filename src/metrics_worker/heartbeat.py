@@ -15,7 +15,9 @@ class Heartbeat:
     """Calls `beat(number, progress)` every `interval` seconds, in a thread of its own.
 
     Args:
-        beat: publishes one heartbeat; numbers run from 1, progress is 0-1 and never falls.
+        beat: publishes one heartbeat, and tells whether it did: before the run's start it does not. Numbers
+            run from 1, and the one of a heartbeat that did not go out is given again; progress is 0-1 and
+            never falls.
         interval: seconds; None for no heartbeats.
 
     Attributes:
@@ -24,7 +26,7 @@ class Heartbeat:
         last_error: of the last that did not.
     """
 
-    def __init__(self, beat: Callable[[int, float], None], interval: float | None) -> None:
+    def __init__(self, beat: Callable[[int, float], bool], interval: float | None) -> None:
         self._beat = beat
         self._interval = interval
         self._progress = 0.0
@@ -56,13 +58,10 @@ class Heartbeat:
             self._thread.join()  # bounded by the clients' timeouts: nothing may follow the completed event
 
     def _run(self) -> None:
-        number = 0
         while not self._over.wait(self._interval):
-            number += 1
             try:
-                self._beat(number, self._progress)
+                # One that failed may have gone out all the same: its number is used up.
+                self.sent += self._beat(self.sent + self.failed + 1, self._progress)
             except Exception as error:  # noqa: BLE001 - a heartbeat that fails must not fail the run
                 self.failed += 1
                 self.last_error = f"{type(error).__name__}: {error}"
-            else:
-                self.sent += 1

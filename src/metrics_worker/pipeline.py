@@ -166,12 +166,14 @@ def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt
     """Read, evaluate, publish: the part with a heartbeat. It ends with the commit."""
     run, report = request.run, attempt.report
 
-    def beat(number: int, progress: float) -> None:
+    def beat(number: int, progress: float) -> bool:
         try:
-            if report.started:  # a cold start makes the SNS client first: nothing goes out before the start
+            goes_out = report.started  # a cold start makes the SNS client first: nothing goes out before
+            if goes_out:
                 _announce(RunHeartbeat.of(run, progress, worker.now()), run, worker, attempt, number)
         finally:
             worker.queue.extend(attempt.receipt_handle)
+        return goes_out
 
     settings, bucket = worker.settings, _bucket(worker, attempt)
     heartbeat = Heartbeat(beat, settings.heartbeat_interval_seconds if settings.heartbeat_enabled else None)

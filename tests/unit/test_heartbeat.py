@@ -6,18 +6,20 @@ from metrics_worker.heartbeat import Heartbeat
 
 
 class Beats:
-    """What was beaten, to wait for; `fault` is raised by each beat."""
+    """What was beaten, to wait for; `fault` is raised by each beat, and those before the start don't go out."""
 
-    def __init__(self, fault: Exception | None = None) -> None:
+    def __init__(self, fault: Exception | None = None, *, before_start: int = 0) -> None:
+        self._before_start = before_start
         self.beats: list[tuple[int, float]] = []
         self._fault = fault
         self._come = threading.Semaphore(0)
 
-    def __call__(self, number: int, progress: float) -> None:
+    def __call__(self, number: int, progress: float) -> bool:
         self.beats.append((number, progress))
         self._come.release()
         if self._fault:
             raise self._fault
+        return len(self.beats) > self._before_start
 
     def wait(self, more: int = 1) -> None:
         """Until so many more have come; of two, the second began after this call."""
@@ -34,6 +36,17 @@ def test_it_beats_with_a_running_number_from_1():
         beats.wait(3)
 
     assert [number for number, _ in beats.beats] == list(range(1, len(beats.beats) + 1))
+
+
+def test_the_number_of_a_beat_that_did_not_go_out_is_given_again():
+    beats = Beats(before_start=2)
+
+    with Heartbeat(beats, 0.001) as heartbeat:
+        beats.wait(5)
+
+    numbers = [number for number, _ in beats.beats]
+    assert numbers == [1, 1, *range(1, len(numbers) - 1)]
+    assert heartbeat.sent == len(numbers) - 2
 
 
 def test_the_first_beat_comes_after_an_interval():
@@ -104,10 +117,11 @@ def test_after_the_end_nothing_beats_and_no_thread_is_left():
 def test_the_end_waits_for_a_beat_that_is_under_way():
     under_way, may_end, ended = threading.Event(), threading.Event(), []
 
-    def beat(_: int, __: float) -> None:
+    def beat(_: int, __: float) -> bool:
         under_way.set()
         may_end.wait(0.005)
         ended.append(True)
+        return True
 
     with Heartbeat(beat, 0.001):
         assert under_way.wait(10)
