@@ -14,7 +14,6 @@
     events_heard.py    the status events, as they arrive
     outcome.py         what a run left in S3, held against what it announced
     recomputed.py      the same metric in plain Python, straight from the ECB's file
-    formula.py         an expression as a formula
     kept.py            out/s3: what was published, under the same keys
     worker_log.py      why the worker gave messages back
     picture.py         out/metrics.html

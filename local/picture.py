@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+from explain.formula import formula
 from local.chart import Chart
 from local.ecb import SOURCE, SOURCE_URL
-from local.formula import formula
 from local.outcome import Outcome
 
 _FOLDER = Path(__file__).parent

@@ -6,7 +6,7 @@ from metrics_worker.heartbeat import Heartbeat
 
 
 class Beats:
-    """What was beaten, to wait for; `fault` is raised by each beat, and those before the start don't go out."""
+    """What was beaten, to wait for; `fault` is raised by each; of those before the start none goes out."""
 
     def __init__(self, fault: Exception | None = None, *, before_start: int = 0) -> None:
         self._before_start = before_start

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import pytest
 
+from explain.formula import formula
 from local.chart import COLUMNS, Chart, date_ticks, nice_step
-from local.formula import formula
 from local.outcome import Outcome
 from local.picture import page
 from local.recomputed import Difference

@@ -1,0 +1,20 @@
+"""The command line: its commands, and nothing else."""
+
+import typer
+
+app = typer.Typer(
+    name="metrics",
+    help="Write metrics, try them on real data, and see what became of them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback()
+def _metrics() -> None:
+    """Write metrics, try them on real data, and see what became of them."""
+
+
+def main() -> None:
+    """What the command `metrics` runs."""
+    app()
