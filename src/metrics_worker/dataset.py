@@ -15,12 +15,14 @@ from metrics_worker.contract import Dataset, RunRequest
 from metrics_worker.errors import InputReadError, StoreRefusal
 from metrics_worker.expression.grammar import series_codes
 from metrics_worker.limits import Claim, Limits, Memory
-from metrics_worker.manifest import Manifest
+from metrics_worker.manifest import Manifest, parsing_bytes
 from metrics_worker.once import Once
 from metrics_worker.part_file import CODE, read_part_file, to_series
 from metrics_worker.series import Cleaned
 from metrics_worker.store import Bucket, StoredObject
 
+_PARSED_MANIFEST = 4
+"""What an invocation keeps of a manifest, as a multiple of its size: measured on names of 50 characters."""
 MAX_SHARED_BYTES = 64 * 1024 * 1024
 """Decoded bytes of part files with several series that an invocation keeps for its other runs."""
 
@@ -146,14 +148,24 @@ class Datasets:
                     f"{found.size:,} bytes; at most {self._limits.manifest_bytes:,} are read"
                     " (WORKER_MAX_MANIFEST_BYTES)",
                 )
+            claim.take(_PARSED_MANIFEST * found.size, f"manifest {found.key}", InputReadError)
             whole = len(found.body) == found.size
             bodies[found.key] = found.body if whole else bucket.get(found.key).body
 
-        try:
-            bucket.get_many(list({dataset.manifest_key for dataset in datasets}), keep)
-        except StoreRefusal as error:
-            raise InputReadError(f"manifest {error.subject}", error.problem) from error
-        return {dataset: Manifest.parse(dataset, bodies[dataset.manifest_key]) for dataset in datasets}
+        def parse(dataset: Dataset) -> Manifest:
+            body, subject = bodies[dataset.manifest_key], f"manifest {dataset.manifest_key}"
+            with self._memory.claim() as passing:
+                passing.take(parsing_bytes(body), subject, InputReadError, beside=claim.taken)
+                return Manifest.parse(dataset, body)
+
+        with self._memory.claim() as claim:
+            try:
+                bucket.get_many(list({dataset.manifest_key for dataset in datasets}), keep)
+            except StoreRefusal as error:
+                raise InputReadError(f"manifest {error.subject}", error.problem) from error
+            parsed = {dataset: parse(dataset) for dataset in datasets}
+            claim.keep(claim.taken)
+            return parsed
 
     def _source(self, code: str, manifest: Manifest, bucket: Bucket) -> _Source:
         prefix = manifest.dataset.projections_prefix
@@ -191,10 +203,10 @@ class Datasets:
 
         def keep(found: StoredObject) -> None:
             key, own_file = found.key, found.key in own
-            share_it = (
-                not own_file and len(found.body) == found.size and self._shared_bytes < MAX_SHARED_BYTES
-            )
-            table = read_part_file(found, bucket, None if own_file or share_it else codes[key], admit)
+            whole = len(found.body) == found.size
+            share_it = whole and not own_file and self._shared_bytes < MAX_SHARED_BYTES
+            keeps_all = share_it or (whole and own_file)  # what is one's own is filtered in one go at the end
+            table = read_part_file(found, bucket, None if keeps_all else codes[key], admit)
             if share_it and self._shared_bytes + table.nbytes <= MAX_SHARED_BYTES:
                 shareable.add(key)
                 self._shared_bytes += table.nbytes

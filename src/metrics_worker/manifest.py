@@ -17,6 +17,16 @@ _NAMES_SERIES = ("series=", f"{CODE}=")
 """What may stand before the series code in a path's segment."""
 
 
+_BYTES_BY_MARK = {b",": 100, b"{": 700, b"[": 300}
+"""What parsing takes for each value, object and list: measured on manifests of 30 MB of nothing else."""
+
+
+def parsing_bytes(body: memoryview) -> int:
+    """The memory that parsing takes, or more: 33 MB of `{"":0}` take 2.6 GB, of file names 120 MB."""
+    text = bytes(body)
+    return 5 * len(text) + sum(size * text.count(mark) for mark, size in _BYTES_BY_MARK.items())
+
+
 class _ManifestBody(BaseModel):
     """What the ingestor writes, as far as it is needed. Every other field may be missing or null."""
 

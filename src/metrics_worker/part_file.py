@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metrics_worker.errors import InputReadError
+from metrics_worker.promise import SLACK_BYTES, check_pages, may_exceed, read_chunks, rows_at_once
 from metrics_worker.range_file import RangeFile
 from metrics_worker.series import Cleaned, Times, Values, clean
 
@@ -55,11 +56,19 @@ def read_part_file(
     with _readable(file.key):
         if len(file.body) < file.size:
             return _scan(file, bucket, codes, admit)
-        source = pa.BufferReader(pa.py_buffer(file.body))
-        parquet = pq.ParquetFile(source, **_READING)
+        parquet = pq.ParquetFile(pa.BufferReader(pa.py_buffer(file.body)), **_READING)
         columns = _columns(file.key, parquet.schema_arrow)
         footer = parquet.metadata
-        _admit(file.key, map(footer.row_group, range(footer.num_row_groups)), admit)
+        rows, promised = _promise(map(footer.row_group, range(footer.num_row_groups)))
+        if may_exceed(footer, rows, file.size):
+            chunks = [chunk for group in read_chunks(footer, columns) for chunk in group]
+            if codes is not None and any(chunk.prefixed_bytes > SLACK_BYTES for chunk in chunks):
+                return _scan(file, bucket, codes, admit)  # which decodes a few rows at a time
+            promised = max(promised, sum(chunk.promised for chunk in chunks)) + sum(
+                chunk.prefixed_bytes + check_pages(chunk, file.body[chunk.start : chunk.end])
+                for chunk in chunks
+            )
+        admit(file.key, rows, promised)
         table = _plain(parquet.read(columns, use_threads=False).select(columns))
         if codes is None or CODE not in columns:
             return table
@@ -114,7 +123,7 @@ def _scan(file: "StoredObject", bucket: "Bucket", codes: Iterable[str] | None, a
     import pyarrow.compute as pc  # noqa: PLC0415 - see `_only`
     import pyarrow.dataset as ds  # noqa: PLC0415 - a usual run reads small files and need not load it
 
-    source = pa.PythonFile(RangeFile(bucket, file), mode="r")
+    source = RangeFile(bucket, file)
     parquet = ds.ParquetFileFormat(
         read_options=ds.ParquetReadOptions(
             coerce_int96_timestamp_unit=_READING["coerce_int96_timestamp_unit"]
@@ -123,15 +132,37 @@ def _scan(file: "StoredObject", bucket: "Bucket", codes: Iterable[str] | None, a
             page_checksum_verification=_READING["page_checksum_verification"]
         ),
     )
-    fragment = parquet.make_fragment(source)
-    schema = fragment.physical_schema
-    columns = _columns(file.key, schema)
+    fragment = parquet.make_fragment(pa.PythonFile(source, mode="r"))
+    columns = _columns(file.key, fragment.physical_schema)
+    chunks = read_chunks(fragment.metadata, columns)  # before the filter looks up statistics, which may abort
     wanted = None
     if codes is not None and CODE in columns:
         wanted = pc.field(CODE).cast(pa.string()).isin(pa.array(sorted(codes), pa.string()))
         fragment = fragment.subset(wanted)
-    _admit(file.key, fragment.row_groups, admit)
+    groups = fragment.row_groups
+    kept = [chunk for group in groups for chunk in chunks[group.id]]
+    rows, promised = _promise(groups)
+    admit(file.key, rows, max(promised, sum(chunk.promised for chunk in kept)))
+
+    def check(start: int, data: memoryview) -> None:
+        for chunk in kept:
+            if start <= chunk.start and chunk.end <= start + len(data):
+                admit(file.key, 0, check_pages(chunk, data[chunk.start - start : chunk.end - start]))
+
+    source.on_read = check
+    if (few := rows_at_once(kept)) is not None:
+        return _in_slices(source, columns, [group.id for group in groups], codes, few)
     return _plain(fragment.to_table(columns=columns, filter=wanted, use_threads=False))
+
+
+def _in_slices(
+    source: RangeFile, columns: list[str], groups: list[int], codes: Iterable[str] | None, rows: int
+) -> pa.Table:
+    """So many rows at a time, where a dataset scan would decode a whole row group before it filters."""
+    parquet = pq.ParquetFile(pa.PythonFile(source, mode="r"), **_READING)
+    batches = parquet.iter_batches(rows, row_groups=groups, columns=columns, use_threads=False)
+    tables = (_plain(pa.Table.from_batches([batch]).select(columns)) for batch in batches)
+    return pa.concat_tables(table if codes is None else _only(table, codes) for table in tables)
 
 
 def _columns(key: str, schema: pa.Schema) -> list[str]:
@@ -151,15 +182,15 @@ def _columns(key: str, schema: pa.Schema) -> list[str]:
     return columns
 
 
-def _admit(key: str, groups: Iterable[Any], admit: Admit) -> None:
-    """Ask whether what these row groups promise may be decoded: it costs nothing to promise much.
+def _promise(groups: Iterable[Any]) -> tuple[int, int]:
+    """The rows and bytes that these row groups promise: it costs nothing to promise much.
 
     Their own size is that of all columns. A column's would be nearer, but to ask a damaged footer for one
     aborts the process.
     """
     promised = [(group.num_rows, group.total_byte_size) for group in groups]
     rows = sum(rows for rows, _ in promised)
-    admit(key, rows, max(ROW_BYTES * rows, sum(size for _, size in promised)))
+    return rows, max(ROW_BYTES * rows, sum(size for _, size in promised))
 
 
 def _is_time(kind: pa.DataType) -> bool:

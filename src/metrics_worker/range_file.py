@@ -5,16 +5,21 @@ a StoreRefusal, which pyarrow lets through.
 """
 
 import io
-from collections.abc import Buffer
+from collections.abc import Buffer, Callable
 
 from metrics_worker.store import Bucket, StoredObject
 
 
 class RangeFile(io.RawIOBase):
-    """A readable, seekable binary file over an object, for pyarrow. Not thread-safe."""
+    """A readable, seekable binary file over an object, for pyarrow. Not thread-safe.
+
+    Attributes:
+        on_read: told from where on what was read, before pyarrow has it; what it raises ends the reading.
+    """
 
     def __init__(self, bucket: Bucket, tail: StoredObject) -> None:
         super().__init__()
+        self.on_read: Callable[[int, memoryview], None] = lambda *_: None
         self._bucket = bucket
         self._tail = tail
         self._at = 0
@@ -30,6 +35,7 @@ class RangeFile(io.RawIOBase):
             into[: end - start] = self._tail.body[start - have_from : end - have_from]
         else:
             into[: end - start] = self._bucket.get_range(self._tail, start, end)
+        self.on_read(start, into[: end - start])
         self._at = end
         return end - start
 

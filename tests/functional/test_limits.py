@@ -159,3 +159,15 @@ def test_of_a_large_file_only_what_can_not_be_ruled_out_counts(cloud, invoke):
 def test_what_fits_is_not_refused(cloud, invoke):
     invoke(run_of("m"), WORKER_MAX_PART_FILES=2, WORKER_MAX_ROWS=20, WORKER_MAX_INPUTS=2)
     assert outcomes(cloud) == {"m-1": "SUCCESS"}
+
+
+@pytest.mark.parametrize("unknown", ['{"":0},', "[[]],", "0,"])
+def test_a_manifest_that_takes_more_memory_than_there_is_fails_before_it_is_parsed(cloud, refused, unknown):
+    body = '{"parquet_files": ["A/data.parquet"], "more": [' + unknown * 300_000 + "0]}"
+    obstore.put(cloud.store, "datasets/fx/versions/v1/manifest.json", body.encode(), use_multipart=False)
+
+    error = refused(request(), WORKER_MAX_MEMORY_MB=30)
+
+    assert error.startswith("INPUT_READ_ERROR: manifest datasets/fx/versions/v1/manifest.json: ")
+    assert "MB of memory" in error
+    assert "WORKER_MAX_MEMORY_MB" in error

@@ -77,7 +77,8 @@ def bomb(rng: Random) -> bytes:
         columns["unit"] = pa.array(["u" * (30_000_000 // count)] * count)
     sink = io.BytesIO()
     codec, short = rng.choice(["zstd", "gzip", "brotli"]), rng.random() < 0.5
-    pq.write_table(pa.table(columns), sink, compression=codec, use_dictionary=short)
+    prefixed = {CODE: "DELTA_BYTE_ARRAY"} if not short and rng.random() < 0.5 else None
+    pq.write_table(pa.table(columns), sink, compression=codec, use_dictionary=short, column_encoding=prefixed)
     return sink.getvalue()
 
 

@@ -1,0 +1,95 @@
+"""Thrift's compact protocol, as far as Parquet's footers and page headers use it: a struct, to its fields.
+
+A field is found by its number and type together, as a reader of the format does: one of another type is not
+the field. Bytes that are no struct are a ValueError. Source: the Thrift compact protocol specification.
+"""
+
+from typing import Any
+
+I32, I64, BINARY, LIST, STRUCT = 5, 6, 8, 9, 12
+_TRUE, _FALSE, _BYTE, _I16, _DOUBLE, _SET = 1, 2, 3, 4, 7, 10
+_MAX_DEPTH = 32
+_LONG_LIST = 15
+_MAX_SHIFT = 63
+
+type Fields = dict[tuple[int, int], Any]
+"""(number, type) → value: int, bytes, list or Fields. Of a field that stands there twice, the last."""
+
+
+def read_struct(data: memoryview, at: int = 0) -> tuple[Fields, int]:
+    """A struct's fields, and where it ends.
+
+    Raises:
+        ValueError: there is none, or it goes on beyond the bytes.
+    """
+    try:
+        return _struct(data, at, 0)
+    except IndexError:
+        raise ValueError("it ends in the middle of a Thrift struct") from None
+
+
+def _struct(data: memoryview, at: int, depth: int) -> tuple[Fields, int]:
+    if depth > _MAX_DEPTH:
+        raise ValueError("Thrift structs nested too deep")
+    fields: Fields = {}
+    number = 0
+    while head := data[at]:
+        at += 1
+        if head >> 4:
+            number += head >> 4
+        else:
+            number, at = _integer(data, at, 16)
+        kind = head & 15
+        if kind <= _FALSE:
+            fields[number, _TRUE] = kind == _TRUE
+        else:
+            fields[number, kind], at = _value(data, at, kind, depth)
+    return fields, at + 1
+
+
+def _value(data: memoryview, at: int, kind: int, depth: int) -> tuple[Any, int]:
+    if kind in {_I16, I32, I64}:
+        return _integer(data, at, {_I16: 16, I32: 32, I64: 64}[kind])
+    if kind == BINARY:
+        size, at = _varint(data, at)
+        data[at + size - 1 if size else at - 1]  # an IndexError where it goes on beyond the bytes
+        return bytes(data[at : at + size]), at + size
+    if kind in {LIST, _SET}:
+        return _list(data, at, depth)
+    if kind == STRUCT:
+        return _struct(data, at, depth + 1)
+    if kind in {_BYTE, _DOUBLE}:
+        return None, at + (1 if kind == _BYTE else 8)
+    raise ValueError(f"a Thrift type {kind} where Parquet has none")
+
+
+def _list(data: memoryview, at: int, depth: int) -> tuple[list[Any], int]:
+    head = data[at]
+    kind, size, at = head & 15, head >> 4, at + 1
+    if size == _LONG_LIST:
+        size, at = _varint(data, at)
+    if size > len(data) - at:
+        raise ValueError("a Thrift list that is longer than its bytes")
+    if kind <= _BYTE:
+        return [None] * size, at + size
+    items = []
+    for _ in range(size):
+        item, at = _value(data, at, kind, depth)
+        items.append(item)
+    return items, at
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while (byte := data[at]) & 128:
+        value |= (byte & 127) << shift
+        shift, at = shift + 7, at + 1
+        if shift > _MAX_SHIFT:
+            raise ValueError("a Thrift number of too many bytes")
+    return value | byte << shift, at + 1
+
+
+def _integer(data: memoryview, at: int, bits: int) -> tuple[int, int]:
+    value, at = _varint(data, at)
+    value &= (1 << bits) - 1
+    return value >> 1 ^ -(value & 1), at
