@@ -15,7 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metrics_worker.errors import InputReadError
-from metrics_worker.promise import SLACK_BYTES, check_pages, may_exceed, read_chunks, rows_at_once
+from metrics_worker.promise import (
+    SLACK_BYTES,
+    check_pages,
+    footer_bytes,
+    may_exceed,
+    read_chunks,
+    rows_at_once,
+)
 from metrics_worker.range_file import RangeFile
 from metrics_worker.series import Cleaned, Times, Values, clean
 
@@ -54,6 +61,8 @@ def read_part_file(
         StoreUnavailable, StoreRefusal: reading the rest of a large file failed.
     """
     with _readable(file.key):
+        if (parsing := footer_bytes(file.body)) > SLACK_BYTES:
+            admit(file.key, 0, parsing)
         if len(file.body) < file.size:
             return _scan(file, bucket, codes, admit)
         parquet = pq.ParquetFile(pa.BufferReader(pa.py_buffer(file.body)), **_READING)

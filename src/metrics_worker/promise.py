@@ -31,6 +31,8 @@ _ALL_CODECS = range(8)
 _BYTE_ARRAY = 6
 _DELTA_BYTE_ARRAY = 7
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
+_STRUCT_BYTES = 700
+"""What a footer's largest struct takes in memory, where it may be of four bytes, the last of them zero."""
 _MORE = 65_536
 """Bytes by which a small chunk may exceed its promise: writers count headers one way or another."""
 
@@ -68,6 +70,17 @@ class Chunk:
     def prefixed_bytes(self) -> int:
         """What its rows may take if they are decoded in one go, where texts are stored by what differs."""
         return self.rows * self.promised if self.is_prefixed else 0
+
+
+def footer_bytes(tail: memoryview) -> int:
+    """The memory that parsing a file's footer takes, or more.
+
+    Args:
+        tail: the last bytes of the file. Of a footer that begins before them the worst is assumed.
+    """
+    size = int.from_bytes(tail[-8:-4], "little")
+    structs = bytes(tail[-8 - size : -8]).count(0) if size + 8 <= len(tail) else size // 4
+    return 4 * size + _STRUCT_BYTES * structs
 
 
 def may_exceed(metadata: pq.FileMetaData, rows: int, size: int) -> bool:

@@ -177,6 +177,40 @@ def test_codes_stored_by_what_they_differ_in_are_decoded_a_few_rows_at_a_time():
     assert pool.max_memory() < 3 * promise.SLACK_BYTES
 
 
+def columns_of_nothing(count):
+    """A footer with so many columns, of four bytes each: 680 once they are parsed."""
+    chunk = [[2, thrift.I64, 0]]
+    group = [
+        [1, thrift.LIST, thrift.Listed(thrift.STRUCT, [chunk] * count)],
+        [2, thrift.I64, 0],
+        [3, thrift.I64, 0],
+    ]
+    data, footer = damage._split(parquet(table(1)))
+    _field_of(footer, ROW_GROUPS)[2].items[:] = [group]
+    return damage._join(data, footer)
+
+
+@pytest.mark.parametrize("tail", [None, 1_000])
+def test_a_footer_that_is_large_once_it_is_parsed_is_counted_before_it_is(tail):
+    body = columns_of_nothing(300_000)
+    told = []
+
+    def refuse(_, rows, size):
+        told.append((rows, size))
+        raise InputReadError(KEY, "enough")
+
+    file = StoredObject(KEY, memoryview(body)[-tail if tail else 0 :], len(body), "")
+    with pytest.raises(InputReadError, match="enough"):
+        read_part_file(file, Bucket(MemoryStore(), BUCKET), ["A"], refuse)
+    ((rows, size),) = told
+    assert rows == 0
+    assert size > 680 * 300_000
+
+
+def test_a_usual_footer_is_not_counted():
+    assert promise.footer_bytes(memoryview(parquet(table(2_000), row_group_size=20))) < promise.SLACK_BYTES
+
+
 @pytest.mark.parametrize("name", COLUMN_NAMES)
 @pytest.mark.parametrize("kind", [0, 1, 2, 3, 4, 5, 6, 7, 99])
 def test_a_column_that_the_footer_says_to_be_of_two_types_is_an_error(name, kind, monkeypatch):
