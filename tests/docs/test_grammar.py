@@ -3,28 +3,33 @@
 import json
 import re
 from datetime import UTC, datetime
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from docs.plots import rates, value
-from metrics_worker.errors import ExpressionError
+from metrics_worker.contract import Bounds, RunRequest, open_record
+from metrics_worker.errors import ExpressionError, PermanentError
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import (
     MAX_DEPTH,
     MAX_NODES,
     MAX_SERIES_CODE,
     MAX_WINDOW,
+    Composite,
+    SeriesMath,
+    WindowOp,
     children,
     parse,
 )
 from metrics_worker.series import Series
-from tests.docs.pages import rows, section, text_of
+from tests.docs.pages import blocks, rows, section, text_of
 
 PAGE = "docs/grammar.md"
 EXAMPLES = re.findall(r"```json\n([^`]*)```\n\n> (.*)\n", text_of(PAGE))
 EDGE_CASES = rows(section(PAGE, "One rule"))
-REFUSED = rows(section(PAGE, "What is refused, and what it says"))
+REFUSED = rows(section(PAGE, "What is refused, and what it says").partition("\n###")[0])
 
 
 def expression(text):
@@ -42,6 +47,12 @@ def told(result):
     days = (f"{datetime.fromtimestamp(result.times[i] / 1e6, UTC):%Y-%m-%d}" for i in (0, -1))
     first, last = (f"{result.values[i]:.6g} on {day}" for i, day in zip((0, -1), days, strict=True))
     return f"{len(result):,} observations: {first} … {last}"
+
+
+def asked(body):
+    """The dataset of a request's inputs, once all is checked that can be without S3."""
+    request = RunRequest.parse(open_record(json.dumps(body), None), Bounds("data", "metrics/", "datasets/"))
+    return request.dataset(*set(request.declared.values()))
 
 
 def operations(node):
@@ -68,12 +79,18 @@ def test_an_expression_gives_on_each_day_what_the_table_says(row):
     assert result.values.tolist() == expected.values.tolist()
 
 
-def test_the_table_and_the_examples_have_every_operation_but_those_that_go_without_saying():
-    nodes = [expression(row[0]) for row in EDGE_CASES[2:]] + [json.loads(body) for body, _ in EXAMPLES]
-    shown = {found for node in nodes for found in operations(parse(node))}
-    assert {op for kind, op in shown if kind == "WindowOp"} == {"sma", "ema", "sum", "max", "min", "lag"}
-    assert {op for kind, op in shown if kind == "SeriesMath"} == {"add", "subtract", "ratio"}
-    assert {op for kind, op in shown if kind == "Composite"} == {"sum", "avg", "max"}
+def test_the_table_has_every_operation():
+    shown = {found for row in EDGE_CASES[2:] for found in operations(parse(expression(row[0])))}
+    every = {
+        (kind.__name__, op)
+        for kind in (SeriesMath, WindowOp, Composite)
+        for op in get_args(kind.model_fields["op"].annotation)
+    }
+    assert shown - {("SeriesRef", "")} == every
+    assert (
+        f"{len(every)}"
+        == {"fourteen": "14"}[re.findall(r"kinds of node\nand (\w+) operations", text_of(PAGE))[0]]
+    )
 
 
 @pytest.mark.parametrize(("text", "error"), REFUSED)
@@ -81,6 +98,28 @@ def test_an_expression_is_refused_in_the_words_of_the_page(text, error):
     with pytest.raises(ExpressionError) as raised:
         parse(expression(text))
     assert f"`{raised.value.message}`" == error
+
+
+@pytest.mark.parametrize(("change", "error"), rows(section(PAGE, "Around the expression")))
+def test_a_request_is_refused_in_the_words_of_the_page(change, error):
+    body = json.loads(blocks("docs/five-minutes.md", "json")[0]) | json.loads(change.strip("`"))
+    with pytest.raises(PermanentError) as raised:
+        asked(body)
+    assert f"`{raised.value}`" == error
+
+
+@pytest.mark.parametrize(
+    ("levels", "operands", "problem"),
+    [(MAX_DEPTH, 2, "nested more than 32 nodes deep"), (1, MAX_NODES, "more than 512 nodes")],
+)
+def test_what_is_too_large_is_refused_in_the_words_of_the_page(levels, operands, problem):
+    node: Any = {"series_code": "A"}
+    for _ in range(levels):
+        node = {"op": "avg", "operands": [node, *({"series_code": "A"} for _ in range(operands - 1))]}
+    with pytest.raises(ExpressionError) as raised:
+        parse(node)
+    assert raised.value.problem == problem
+    assert f"`{problem}`" in section(PAGE, "Bounds")
 
 
 def test_the_bounds_are_those_of_the_grammar():

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from local.samples import all_samples, read_samples
 from metrics_worker.expression.grammar import parse
 from tests.docs.pages import ROOT, blocks, commands, section, text_of
 
@@ -63,6 +64,13 @@ def test_the_numbers_of_a_promise_stand_on_the_page_that_it_links_to(promise):
     said = re.findall(r"\d[\d,]*(?:\.\d+)?", promise.partition("[")[0])
     there = set(re.findall(r"\d[\d,]*(?:\.\d+)?", text_of(page))) | {"300"}  # the house's limit for a module
     assert {number.rstrip(",") for number in said} <= {number.rstrip(",") for number in there}
+
+
+def test_the_run_that_it_shows_is_of_the_samples():
+    shown = re.findall(r"✓ (\S+)  (.*)", blocks(README, "")[1])
+    samples = read_samples(all_samples(ROOT / "events"))
+    assert set(shown) <= {(sample.metric_code, sample.title) for sample in samples}
+    assert f"All {len(samples)} runs ended" in blocks(README, "")[1]
 
 
 def test_no_module_is_longer_than_the_readme_says():
