@@ -18,6 +18,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import Figure
 
 from local.ecb import read_rates, series_code
 from metrics_worker.expression.evaluate import evaluate
@@ -108,8 +109,8 @@ def rates() -> dict[str, Series]:
 
 
 def expressions(section: str) -> list[dict[str, Any]]:
-    """The JSON of a section of the page, by the beginning of its heading."""
-    text = re.split(rf"^#+ {re.escape(section)}.*$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
+    """The JSON of a section of the page, by its heading."""
+    text = re.split(rf"^#+ {re.escape(section)}$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
     own = re.split(r"^#+ ", text, flags=re.MULTILINE)[0]
     return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", own, re.DOTALL)]
 
@@ -122,7 +123,7 @@ def value(expression: Mapping[str, Any] | Node) -> Series:
 
 def series() -> list[Panel]:
     """One series, with the pause that it made."""
-    (krona,) = expressions("series\n")
+    (krona,) = expressions("series")
     return [Panel([_krona(value(krona), BLUE)], _pause("no observations"))]
 
 
@@ -235,18 +236,13 @@ def draw(name: str, folder: Path) -> Path:
     """Draw one plot."""
     make, height = PLOTS[name]
     panels = make()
-    mpl.use("svg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - once the backend is chosen
-
     with mpl.rc_context(_STYLE):
-        figure, axes = plt.subplots(
-            len(panels), figsize=(8.2, height), sharex=True, squeeze=False, constrained_layout=True
-        )
+        figure = Figure(figsize=(8.2, height), layout="constrained")
+        axes = figure.subplots(len(panels), sharex=True, squeeze=False)
         for panel, axis in zip(panels, axes.flat, strict=True):
             _draw(panel, axis)
         path = folder / f"grammar-{name}.svg"
         figure.savefig(path, metadata={"Date": None, "Creator": None})
-        plt.close(figure)
     path.write_text(_for_both(path.read_text(encoding="utf-8")), encoding="utf-8")
     return path
 
