@@ -91,6 +91,10 @@ typecheck: install ## mypy, strict
 test-cov: install ## The test suite, with line and branch coverage
 	$(PY) -m pytest --cov --cov-report=term-missing
 
+.PHONY: plots
+plots: install ## Draw the plots of docs/grammar.md again, after a change of its expressions
+	$(PY) docs/plots.py
+
 .PHONY: clean
 clean: ## Remove everything that the other targets made
 	rm -rf .venv .venv-sam .venv-bench .venv-checks .venv-fuzz .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

@@ -163,5 +163,5 @@ def _sample(path: Path, message: str) -> Sample:
 def _no_event(path: Path, why: str) -> EventFileError:
     return EventFileError(
         f"{path}: not an event: {why}. Expected is an SQS event with Records, as events/{FIRST}, or a bare "
-        f"{REQUESTED}, as in the README."
+        f"{REQUESTED}, as in docs/five-minutes.md."
     )

@@ -1,7 +1,7 @@
 """The worker's settings: the environment, read once, frozen.
 
-Every variable is in the README's table. A missing or bad one stops the function at its start, with a
-CONFIG_ERROR that names it. `.env` in the working folder is honoured for local runs.
+Every variable is in the table of docs/reference.md. A missing or bad one stops the function at its start,
+with a CONFIG_ERROR that names it. `.env` in the working folder is honoured for local runs.
 """
 
 from typing import Annotated, Literal, Self

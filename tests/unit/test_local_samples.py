@@ -160,7 +160,7 @@ def test_what_is_no_event_is_named_with_what_is_expected_in_one_line(tmp_path, t
     with pytest.raises(EventFileError, match=rf"mine\.json: not an event: {why}") as raised:
         read_samples([path])
     assert "an SQS event with Records" in str(raised.value)
-    assert "a bare metric_run_requested, as in the README" in str(raised.value)
+    assert "a bare metric_run_requested, as in docs/five-minutes.md" in str(raised.value)
     assert "Error" not in str(raised.value)
     assert "\n" not in str(raised.value)
 

@@ -1,6 +1,6 @@
 """Evaluation: a node and the series it names, to the series it means.
 
-One match over the nodes; the table of the algebra is in the README. Nothing here reads, writes or fails
+One match over the nodes; the algebra as a table is in docs/grammar.md. Nothing here reads, writes or fails
 for want of observations: an expression that is defined nowhere is an empty series.
 """
 

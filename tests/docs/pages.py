@@ -1,0 +1,70 @@
+"""The pages of the documentation, and what can be read out of them."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@cache
+def text_of(page: Path | str) -> str:
+    """A page's text; its name is relative to the repository."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def name_of(page: Path) -> str:
+    """As it is called in a test's name."""
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path | str, language: str) -> list[str]:
+    """The fenced blocks of a language, in order."""
+    return [body for tag, body in _FENCE.findall(text_of(page)) if tag == language]
+
+
+def prose(page: Path | str) -> str:
+    """A page without its fenced blocks."""
+    return _FENCE.sub("", text_of(page))
+
+
+def section(page: Path | str, heading: str) -> str:
+    """What stands under a heading, up to the next of its level or above."""
+    found = re.search(rf"^(#+) {re.escape(heading)}$", text_of(page), re.MULTILINE)
+    assert found, f"{page} has no heading {heading!r}"
+    rest = text_of(page)[found.end() :]
+    return re.split(rf"^#{{1,{len(found[1])}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of the tables in a text, but for headings and rules."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    rules = [i for i, row in enumerate(cells) if all(re.fullmatch(r"-+:?", cell) for cell in row)]
+    return [row for i, row in enumerate(cells) if i not in rules and i + 1 not in rules]
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that a link may have after its `#`: of headings, as GitHub makes them."""
+    names: set[str] = set()
+    for heading in re.findall(r"^#{1,6} (.*)$", prose(page), re.MULTILINE):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        name = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        copies = (f"{name}-{number}" for number in range(1, 100))
+        names.add(name if name not in names else next(copy for copy in copies if copy not in names))
+    return names
+
+
+def links(page: Path) -> list[str]:
+    """The targets of its links and pictures."""
+    return re.findall(r"\]\(([^)\s]+)\)", prose(page))
+
+
+def commands(page: Path | str) -> list[str]:
+    """The commands of its `sh` blocks: a line each, without comments; a line that ends in `\\` goes on."""
+    lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    stripped = (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)
+    return [" ".join(line.split()) for line in stripped if line]

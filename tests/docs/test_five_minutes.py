@@ -1,0 +1,109 @@
+"""What docs/five-minutes.md tells a newcomer to do is done, in one local run, and gives what it prints.
+
+The page's three runs of my.json are one here, side by side, since each is the same command on another file.
+That `make run` runs all of events/, and what it sets up, is the business of the functional tests.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from local.samples import read_samples
+from tests.docs.pages import ROOT, blocks, commands, section, text_of
+
+PAGE = "docs/five-minutes.md"
+REQUEST, CHANGED = (json.loads(block) for block in blocks(PAGE, "json"))
+MINE, LOOKED, DEAR, BROKEN = blocks(PAGE, "text")[3:]
+
+
+def request(number, expression, metric="fx.gbp_dear"):
+    """my.json after the page's next step; only its run is another, since all three are asked for at once."""
+    base = REQUEST["output"]["basePath"].replace("fx.usd_per_gbp", metric)
+    run = REQUEST["runId"][:-1] + str(number)
+    return REQUEST | {
+        "runId": run,
+        "metricCode": metric,
+        "expressionJson": expression,
+        "output": {"basePath": base},
+    }
+
+
+def local(folder, *files):
+    return subprocess.run(
+        [sys.executable, "-m", "local", *files, "--out", folder / "out"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("five-minutes")
+    broken = json.loads(json.dumps(CHANGED).replace('"sma"', '"smaa"'))
+    assert broken != CHANGED
+    for name, asked in (
+        ("my.json", REQUEST),
+        ("changed.json", request(1, CHANGED)),
+        ("broken.json", request(2, broken)),
+    ):
+        (folder / name).write_text(json.dumps(asked))
+    ran = local(folder, *(folder / name for name in ("my.json", "changed.json", "broken.json")))
+    return folder, ran
+
+
+def masked(text):
+    """Lines without what differs from run to run: times, versions, durations."""
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "VERSION", text)
+    text = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", text)
+    text = re.sub(r"\d+\.\d\d s$", "SECONDS", text, flags=re.MULTILINE)
+    return text.splitlines()
+
+
+@pytest.mark.parametrize("shown", [MINE, DEAR, BROKEN], ids=["mine", "changed", "broken"])
+def test_a_run_prints_what_the_page_shows(shown, done):
+    _, ran = done
+    assert set(masked(shown)) <= set(masked(ran.stdout)), ran.stdout + ran.stderr
+    assert (ran.returncode, ran.stderr) == (1, ""), "one of them is broken, on purpose"
+
+
+def test_the_program_that_reads_the_result_prints_what_the_page_shows(done):
+    folder, _ = done
+    (program,) = blocks(PAGE, "python")
+    (folder / "look.py").write_text(program)
+    looked = subprocess.run(
+        [sys.executable, "look.py"], cwd=folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert looked.stdout == LOOKED
+
+
+def test_what_the_whole_run_is_said_to_print_is_of_the_samples():
+    events, outcome, failure = blocks(PAGE, "text")[:3]
+    samples = {sample.metric_code: sample for sample in read_samples(list((ROOT / "events").glob("*.json")))}
+    for text in (outcome, failure):
+        metric, title = re.findall(r"✓ (\S+)  (.*)", text)[0]
+        assert samples[metric].title == title
+    run = samples["fx.usd_per_brl"]
+    assert set(re.findall(r"fx\.\S+ (\w{8})", events)) == {run.run_id[:8]}
+    assert re.findall(r"SUCCESS  ([\d,]+) rows", events) == re.findall(r"SUCCESS  ([\d,]+) rows", outcome)
+    assert "ask" in section(PAGE, "1. See it work")
+    assert f"asks for {'ten' if len(samples) == 10 else len(samples)} metrics" in text_of(PAGE)
+    assert "INPUT_READ_ERROR" in failure
+    assert samples["fx.usd_per_xau"].expected_error == "INPUT_READ_ERROR"
+
+
+def test_the_page_has_no_command_that_is_not_tried_here():
+    assert commands(PAGE) == [
+        "make run",
+        "make run EVENT=my.json",
+        ".venv/bin/python look.py",
+        "make run EVENT=my.json",
+        "make run EVENT=my.json",
+    ]

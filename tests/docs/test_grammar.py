@@ -1,0 +1,153 @@
+"""What docs/grammar.md says of the grammar is what the worker does: every example, number and error."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from docs.plots import rates, value
+from metrics_worker.contract import Bounds, RunRequest, open_record
+from metrics_worker.errors import ExpressionError, PermanentError
+from metrics_worker.expression.evaluate import evaluate
+from metrics_worker.expression.grammar import (
+    MAX_DEPTH,
+    MAX_NODES,
+    MAX_SERIES_CODE,
+    MAX_WINDOW,
+    Composite,
+    SeriesMath,
+    WindowOp,
+    children,
+    parse,
+)
+from metrics_worker.series import Series
+from tests.docs.pages import blocks, rows, section, text_of
+
+PAGE = "docs/grammar.md"
+EXAMPLES = re.findall(r"```json\n([^`]*)```\n\n> (.*)\n", text_of(PAGE))
+EDGE_CASES = rows(section(PAGE, "One rule"))
+REFUSED = rows(section(PAGE, "What is refused, and what it says").partition("\n###")[0])
+
+
+def expression(text):
+    """JSON in which A and B stand for series."""
+    return json.loads(re.sub(r"(?<![\"/])\b([AB])\b(?!\")", r'{"series_code": "\1"}', text.strip("`")))
+
+
+def series(cells):
+    """Values by day, a dot where there is none."""
+    days = [day for day, cell in enumerate(cells) if cell != "·"]
+    return Series(np.array(days, np.int64), np.array([float(cells[day]) for day in days]))
+
+
+def told(result):
+    days = (f"{datetime.fromtimestamp(result.times[i] / 1e6, UTC):%Y-%m-%d}" for i in (0, -1))
+    first, last = (f"{result.values[i]:.6g} on {day}" for i, day in zip((0, -1), days, strict=True))
+    return f"{len(result):,} observations: {first} … {last}"
+
+
+def asked(body):
+    """The dataset of a request's inputs, once all is checked that can be without S3."""
+    request = RunRequest.parse(open_record(json.dumps(body), None), Bounds("data", "metrics/", "datasets/"))
+    return request.dataset(*set(request.declared.values()))
+
+
+def operations(node):
+    yield type(node).__name__, getattr(node, "op", "")
+    for child in children(node):
+        yield from operations(child)
+
+
+def test_every_json_on_the_page_has_its_result_below_it():
+    assert len(EXAMPLES) == text_of(PAGE).count("```json") >= 10
+
+
+@pytest.mark.parametrize(("body", "result"), EXAMPLES)
+def test_an_example_gives_what_the_page_says(body, result):
+    assert told(value(json.loads(body))) == result
+
+
+@pytest.mark.parametrize("row", EDGE_CASES[2:], ids=lambda row: row[0])
+def test_an_expression_gives_on_each_day_what_the_table_says(row):
+    inputs = {name.strip("`"): series(cells) for name, *cells, _ in EDGE_CASES[:2]}
+    result = evaluate(parse(expression(row[0])), inputs)
+    expected = series(row[1:-1])
+    assert result.times.tolist() == expected.times.tolist()
+    assert result.values.tolist() == expected.values.tolist()
+
+
+def test_the_table_has_every_operation():
+    shown = {found for row in EDGE_CASES[2:] for found in operations(parse(expression(row[0])))}
+    every = {
+        (kind.__name__, op)
+        for kind in (SeriesMath, WindowOp, Composite)
+        for op in get_args(kind.model_fields["op"].annotation)
+    }
+    assert shown - {("SeriesRef", "")} == every
+    assert (
+        f"{len(every)}"
+        == {"fourteen": "14"}[re.findall(r"kinds of node\nand (\w+) operations", text_of(PAGE))[0]]
+    )
+
+
+@pytest.mark.parametrize(("text", "error"), REFUSED)
+def test_an_expression_is_refused_in_the_words_of_the_page(text, error):
+    with pytest.raises(ExpressionError) as raised:
+        parse(expression(text))
+    assert f"`{raised.value.message}`" == error
+
+
+@pytest.mark.parametrize(("change", "error"), rows(section(PAGE, "Around the expression")))
+def test_a_request_is_refused_in_the_words_of_the_page(change, error):
+    body = json.loads(blocks("docs/five-minutes.md", "json")[0]) | json.loads(change.strip("`"))
+    with pytest.raises(PermanentError) as raised:
+        asked(body)
+    assert f"`{raised.value}`" == error
+
+
+@pytest.mark.parametrize(
+    ("levels", "operands", "problem"),
+    [(MAX_DEPTH, 2, "nested more than 32 nodes deep"), (1, MAX_NODES, "more than 512 nodes")],
+)
+def test_what_is_too_large_is_refused_in_the_words_of_the_page(levels, operands, problem):
+    node: Any = {"series_code": "A"}
+    for _ in range(levels):
+        node = {"op": "avg", "operands": [node, *({"series_code": "A"} for _ in range(operands - 1))]}
+    with pytest.raises(ExpressionError) as raised:
+        parse(node)
+    assert raised.value.problem == problem
+    assert f"`{problem}`" in section(PAGE, "Bounds")
+
+
+def test_the_bounds_are_those_of_the_grammar():
+    said = section(PAGE, "Bounds")
+    for bound in (
+        f"{MAX_DEPTH} deep",
+        f"{MAX_NODES} at most",
+        f"1 to {MAX_WINDOW:,}",
+        f"{MAX_SERIES_CODE} characters",
+    ):
+        assert bound in said
+
+
+def test_the_numbers_in_the_prose_add_up():
+    dollar, krona = rates()["ECB_USD_EUR_D"], rates()["ECB_ISK_EUR_D"]
+    only_dollar = np.setdiff1d(dollar.times, krona.times).size
+    assert f"{len(dollar):,} observations on the left, {len(krona):,} on the right" in text_of(PAGE)
+    assert f"the {only_dollar:,} days on which only the dollar was quoted" in text_of(PAGE)
+    assert f"{len(dollar):,} − 19 = {len(dollar) - 19:,}" in text_of(PAGE)  # noqa: RUF001
+    ranges = value(json.loads(EXAMPLES[-1][0])["right"])
+    equal = int((ranges.values == 0).sum())
+    assert f"On {equal} days all five were the same" in text_of(PAGE)
+    said = f"{len(krona):,} observations, less 4 of warm-up, less {equal} divisions by zero"
+    assert f"{said}, is {len(krona) - 4 - equal:,}" in text_of(PAGE)
+
+
+def test_a_strict_average_is_an_add_with_half_the_scale():
+    yen, krona = {"series_code": "ECB_JPY_EUR_D"}, {"series_code": "ECB_ISK_EUR_D"}
+    strict = value({"op": "add", "left": yen, "right": krona, "scale": 0.5})
+    both = np.isin(value({"op": "avg", "operands": [yen, krona]}).times, strict.times)
+    assert np.array_equal(value({"op": "avg", "operands": [yen, krona]}).values[both], strict.values)

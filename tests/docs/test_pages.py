@@ -1,0 +1,78 @@
+"""What holds on every page: links lead somewhere, JSON is JSON, what is named exists, commands are tried."""
+
+import json
+import re
+
+import pytest
+
+from metrics_worker.settings import Settings
+from tests.docs.commands import NOT_RUN, RUN_BY
+from tests.docs.pages import PAGES, ROOT, anchors, blocks, commands, links, name_of, prose, text_of
+from tests.docs.test_readme import targets
+
+EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=name_of)
+SETTINGS = {field.alias for field in Settings.model_fields.values()}
+VARIABLE = re.compile(r"\b(?:AWS|WORKER|OUTPUT|POWERTOOLS)_[A-Z0-9_]+\b(?![*…_])(?<!_ERROR)")
+
+
+def named_in(*files):
+    return {found for file in files for found in VARIABLE.findall(text_of(file))}
+
+
+@EACH_PAGE
+def test_a_link_leads_to_a_file_or_a_heading_that_is_there(page):
+    for link in links(page):
+        if "://" in link:
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"{link}: no such file"
+        assert not anchor or anchor in anchors(target), f"{link}: no such heading"
+
+
+@EACH_PAGE
+def test_a_make_target_is_there(page):
+    named = set(re.findall(r"`make ([a-z-]+)", text_of(page)))
+    named |= {line.split()[1] for line in commands(page) if line.startswith("make ")}
+    assert named <= targets()
+
+
+@EACH_PAGE
+def test_json_is_json(page):
+    for body in blocks(page, "json"):
+        json.loads(body)
+
+
+@EACH_PAGE
+def test_an_environment_variable_is_a_setting_or_one_that_the_template_or_the_local_run_sets(page):
+    known = SETTINGS | named_in("template.yaml", "local/emulator.py", "local/cloud.py", ".env.example")
+    assert set(VARIABLE.findall(text_of(page))) <= known
+
+
+@EACH_PAGE
+def test_a_command_is_run_by_a_test_or_there_is_a_reason_why_not(page):
+    assert set(commands(page)) <= RUN_BY.keys() | NOT_RUN.keys()
+
+
+@pytest.mark.parametrize(("command", "test"), RUN_BY.items())
+def test_the_test_that_runs_a_command_is_there(command, test):
+    file, _, name = test.partition("::")
+    assert (ROOT / file).is_file(), command
+    assert f"def {name}(" in text_of(file), command
+
+
+def test_no_command_is_accounted_for_that_stands_nowhere():
+    written = {line for page in PAGES for line in commands(page)}
+    assert RUN_BY.keys() | NOT_RUN.keys() <= written
+    assert not RUN_BY.keys() & NOT_RUN.keys()
+
+
+@EACH_PAGE
+def test_a_picture_says_in_words_what_can_be_seen(page):
+    assert all(len(words) > 30 for words in re.findall(r"!\[(.*?)\]\(", prose(page)))
+
+
+def test_every_page_is_in_the_index():
+    index = ROOT / "docs" / "README.md"
+    listed = {(index.parent / link).resolve() for link in links(index) if link.endswith(".md")}
+    assert set((ROOT / "docs").glob("*.md")) - {index} <= listed

@@ -1,0 +1,60 @@
+"""The committed plots are those that `make plots` draws: from the page's expressions and the rates."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from docs import plots
+from tests.docs.pages import ROOT, text_of
+
+NUMBER = re.compile(r"-?\d+\.?\d*")
+
+
+def skeleton_and_numbers(svg):
+    """What is drawn, without the ids that are hashes of it; another processor may round the last digit."""
+    svg = re.sub(r"[mp][0-9a-f]{10}", "id", svg)
+    return NUMBER.sub("0", svg), np.array([float(found) for found in NUMBER.findall(svg)])
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plots")
+    return {name: plots.draw(name, folder) for name in plots.PLOTS}
+
+
+@pytest.mark.parametrize("name", plots.PLOTS)
+def test_a_plot_is_drawn_again_as_it_stands(name, drawn):
+    committed = (ROOT / "docs" / "img" / drawn[name].name).read_text()
+    (shape, numbers), (shape_now, numbers_now) = map(
+        skeleton_and_numbers, (committed, drawn[name].read_text())
+    )
+    assert shape == shape_now
+    np.testing.assert_allclose(numbers, numbers_now, atol=2e-3)
+
+
+def test_drawing_twice_gives_the_same_bytes(drawn, tmp_path):
+    again = plots.draw("division", tmp_path)
+    assert again.read_bytes() == drawn["division"].read_bytes()
+
+
+@pytest.mark.parametrize("name", plots.PLOTS)
+def test_a_plot_has_another_colour_for_each_of_its_own_on_a_dark_page(name):
+    svg = (ROOT / "docs" / "img" / f"grammar-{name}.svg").read_text()
+    style = svg.partition("</style>")[0].partition("prefers-color-scheme: dark")[2]
+    used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg.partition("</style>")[2]))
+    assert {plots.BACK, plots.INK, plots.GRID} <= used
+    for colour in used:
+        assert f'[style*="fill: {colour}"]' in style
+        assert f'[style*="stroke: {colour}"]' in style
+
+
+def test_the_page_shows_every_plot_and_says_what_can_be_seen():
+    shown = re.findall(r"!\[(.{30,})\]\(img/grammar-([a-z-]+)\.svg\)", text_of("docs/grammar.md"))
+    assert [name for _, name in shown] == list(plots.PLOTS)
+
+
+def test_no_plot_is_left_over():
+    committed = {path.name for path in Path(ROOT / "docs" / "img").glob("grammar-*.svg")}
+    assert committed == {f"grammar-{name}.svg" for name in plots.PLOTS}
