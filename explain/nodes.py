@@ -76,6 +76,18 @@ class Counts:
     first: datetime | None
     last: datetime | None
 
+    @property
+    def losses(self) -> list[str]:
+        """What is lost, in words: `29 to warm up`."""
+        words = {
+            "warm_up": "to warm up",
+            "left_only": "on the left only",
+            "right_only": "on the right only",
+            "zero_divisor": "divided by zero",
+            "not_finite": "too large",
+        }
+        return [f"{count:,} {words[why]}" for why, count in asdict(self.lost).items() if count]
+
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return {

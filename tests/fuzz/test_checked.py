@@ -1,35 +1,89 @@
 """What the command line finds in bodies that are anything at all, against what the worker says of them."""
 
+import json
+
+import obstore
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explain.checking import check_request
+from explain.reading import Reader
+from explain.validation import validate
 from metrics_worker.contract import Bounds, RunRequest, open_record
+from metrics_worker.dataset import Datasets
 from metrics_worker.errors import PermanentError, UnanswerableError
-from tests.builders import BUCKET
+from metrics_worker.limits import Limits, Memory
+from metrics_worker.settings import Settings
+from tests.builders import BUCKET, Cloud
 from tests.fuzz import bodies
 from tests.fuzz.budget import bounded
+from tests.fuzz.json_trees import mutated
 
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 
 
-def refused(body):
+def refused(body, bucket=None):
+    """Whether the worker refuses a body, or with a bucket: can't read what the body asks for."""
     try:
-        RunRequest.parse(open_record(body, None), BOUNDS)
+        request = RunRequest.parse(open_record(body, None), BOUNDS)
+        if bucket is not None:
+            limits = Limits(50_000, 20_000_000, 33_554_432)
+            Datasets("manifest", limits, Memory(10**9)).read(request, bucket, lambda _: None)
     except (PermanentError, UnanswerableError):
         return True
     return False
 
 
-def vars_of(problem):
-    return [problem.path, problem.text, problem.found, problem.allowed, problem.suggestion]
+def said(problem):
+    return "".join(
+        filter(None, [problem.path, problem.text, problem.found, problem.allowed, problem.suggestion])
+    )
 
 
-@bounded(600)
+def filled(objects):
+    cloud = Cloud()
+    for key, content in objects.items():
+        obstore.put(cloud.store, key, content)
+    return cloud.bucket
+
+
+@bounded(500)
 @given(st.one_of(bodies.bodies(), bodies.requests()))
-def test_there_is_an_error_where_the_worker_refuses_a_body_and_none_where_it_takes_it(body):
-    checked = check_request(body, BOUNDS)
-    assert any(problem.severity == "error" for problem in checked.problems) == refused(body)
-    for problem in checked.problems:
+def test_without_a_place_there_are_errors_where_the_worker_refuses_a_body(body):
+    found = validate(body, BOUNDS)
+    if refused(body):
+        assert found.errors
+    elif found.errors:
+        assert refused(body, filled(bodies.objects())), "what can be told without reading is true of reading"
+
+
+@bounded(300)
+@given(st.one_of(bodies.bodies(), bodies.requests()))
+def test_with_a_place_there_are_errors_exactly_where_the_worker_refuses_a_run(body):
+    bucket = filled(bodies.objects())
+    found = validate(body, BOUNDS, Reader(bucket, Settings()))
+    assert bool(found.errors) == refused(body, bucket), found.problems
+
+
+@bounded(300)
+@given(st.one_of(bodies.bodies(), bodies.requests()))
+def test_whatever_is_said_can_be_printed_and_is_short(body):
+    for problem in validate(body, BOUNDS).problems:
         assert problem.text
-        assert "".join(filter(None, vars_of(problem))).isprintable()
+        assert said(problem).isprintable()
+        assert len(said(problem)) < 4000
+
+
+@bounded(200)
+@given(st.sampled_from(bodies.REQUESTS).flatmap(lambda asked: mutated(asked["expressionJson"])))
+def test_all_that_is_told_of_an_expression_is_gone_once_the_expression_is_right(expression):
+    """Beside an expression that is anything at all, the rest of a good request stays good."""
+    good = bodies.REQUESTS[0]
+    try:
+        body = json.dumps(good | {"expressionJson": expression})
+    except (ValueError, RecursionError):
+        return
+    found = validate(body, BOUNDS)
+    assert {p.path.partition(".")[0].partition("[")[0] for p in found.problems if p.severity == "error"} <= {
+        "expressionJson",
+        "expressionType",
+    }
