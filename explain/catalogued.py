@@ -112,7 +112,9 @@ def _of_path(error: ConfigError, name: str, paths: Mapping[str, Any], request: R
     hint = None
     if value.startswith("s3://"):
         hint = f"write the key alone, or s3://{request.bounds.bucket}/ before it"
-    text = error.problem.removesuffix(f", found {value!r:.200}")
+    text = error.problem
+    for said in (value, value.removesuffix("/")):
+        text = text.removesuffix(f", found {said!r:.200}")
     return Problem(error.subject, text, shown(value), ALLOWED[name], hint)
 
 

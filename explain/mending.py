@@ -4,6 +4,7 @@ What is put in is no proposal: it only is something that the worker takes. A nam
 mended to the right one, so that what stands under it is looked at too, and told under the author's name.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -29,7 +30,7 @@ from explain.problems import (
 )
 from metrics_worker.contract import Bounds
 from metrics_worker.errors import PermanentError
-from metrics_worker.expression.grammar import ROOT, expression_type, parse
+from metrics_worker.expression.grammar import MAX_SERIES_CODE, ROOT, expression_type, parse
 
 _LEVELS: dict[Path, tuple[str, ...]] = {
     (): ("schema", "type", "runId", "metricCode", "expressionType", ROOT, "inputs", "catalog", "output"),
@@ -182,6 +183,8 @@ class Mended:
                 self._put(path, [*value, _a_node(), _a_node()][:2])
             case "node_shape" if isinstance(value, dict) and self._mend_names(path, value):
                 pass
+            case "node_shape" if isinstance(value, str) and re.fullmatch(r"[\w.-]+", value) and len(path) > 1:
+                self._put(path, {"series_code": value[:MAX_SERIES_CODE]})  # so that it counts as named
             case _:
                 self._put(path, self._good(path, kind))
                 if path == (ROOT,):

@@ -14,6 +14,7 @@ from metrics_worker.errors import (
     ExpressionError,
     InputReadError,
     MetricsWorkerError,
+    ObjectNotFound,
     StoreRefusal,
 )
 from metrics_worker.expression.cost import peak_bytes
@@ -21,7 +22,7 @@ from metrics_worker.expression.grammar import ROOT, Composite, Node, SeriesRef, 
 from metrics_worker.limits import Limits, Memory
 from metrics_worker.manifest import Manifest
 from metrics_worker.settings import Settings
-from metrics_worker.store import Bucket
+from metrics_worker.store import Bucket, Traffic
 
 _NAMED = 3
 """How many missing part files are called by name."""
@@ -37,11 +38,15 @@ class Inputs:
         problems: what is wrong.
         series: those that could be read, by code.
         manifests: those that could be read, by dataset id.
+        traffic: of the reading, as the worker does it.
+        by_listing: whether the part files were found by listing.
     """
 
     problems: list[Problem] = field(default_factory=list)
     series: dict[str, InputSeries] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+    by_listing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Reader:
         Raises:
             StoreUnavailable: S3 failed or did not answer.
         """
-        found = Inputs()
+        found = Inputs(by_listing=self.settings.series_files == "listing")
         for dataset in datasets.values():
             self._manifest(dataset, found)
         codes = [code for code in named_codes(request) if self._can_be_read(code, request, found)]
@@ -77,7 +82,7 @@ class Reader:
         limits = Limits(given.max_part_files, given.max_rows, given.max_manifest_bytes)
         shelf = Datasets(given.series_files, limits, memory)
         try:
-            found.series.update(self._series(codes, request, shelf))
+            found.series.update(self._series(codes, request, shelf, found))
         except (InputReadError, ConfigError) as error:
             self._one_by_one(codes, request, shelf, found, error)
         if not found.problems and found.series.keys() == set(series_codes(request.expression)):
@@ -99,7 +104,7 @@ class Reader:
         """The newest manifest that stands beside the one that is not there."""
         beside = dataset.manifest_key.rpartition("/")[0].rpartition("/")[0]
         try:
-            keys = [key for key in self.bucket.list(f"{beside}/") if key.endswith("/manifest.json")]
+            keys = [key for key in self._listed(f"{beside}/") if key.endswith("/manifest.json")]
         except StoreRefusal:
             return None
         return f"did you mean {quoted(keys[-1])}?" if keys else None
@@ -110,11 +115,13 @@ class Reader:
             return request.declared[code] in found.manifests
         return bool(request.catalog) and found.manifests.keys() >= request.catalog.keys()
 
-    def _series(self, codes: list[str], request: RunRequest, shelf: Datasets) -> dict[str, InputSeries]:
+    def _series(
+        self, codes: list[str], request: RunRequest, shelf: Datasets, found: Inputs
+    ) -> dict[str, InputSeries]:
         if not codes:
             return {}
         asked = replace(request, expression=_over(codes))
-        return shelf.read(asked, self.bucket, self.on_progress)
+        return shelf.read(asked, self.bucket.metered(found.traffic), self.on_progress)
 
     def _one_by_one(
         self,
@@ -128,7 +135,7 @@ class Reader:
         known = len(found.problems)
         for code in codes:
             try:
-                found.series.update(self._series([code], request, shelf))
+                found.series.update(self._series([code], request, shelf, found))
             except (InputReadError, ConfigError) as error:
                 found.problems.append(self._unread(code, request, found, error))
         if len(found.problems) == known:  # each is well, and all of them are too much
@@ -158,12 +165,18 @@ class Reader:
             prefix, files = home.dataset.projections_prefix, home.files_of(code) or home.files
             folders = sorted({file.partition("/")[0] + "/" if "/" in file else "" for file in files})
             try:
-                there = {key for folder in folders for key in self.bucket.list(prefix + folder)}
+                there = {key for folder in folders for key in self._listed(prefix + folder)}
             except StoreRefusal:
                 return [], 0
             missing += [prefix + file for file in files if prefix + file not in there]
             count += len(files)
         return missing, count
+
+    def _listed(self, folder: str) -> list[str]:
+        try:
+            return self.bucket.list(folder)
+        except ObjectNotFound:  # of a plain folder that is not there; S3 has no folders
+            return []
 
 
 def counted_inputs(request: RunRequest, series: dict[str, InputSeries]) -> NodeView:
