@@ -31,11 +31,13 @@ def explain(
     manifest: ManifestOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what an expression means and needs; with data, what each node has and loses, and what a run costs.
+    """Say what an expression means, needs and costs, and what each of its nodes has and loses.
 
-    Without a place: the formula, the tree in plain words, the series and datasets. With a bucket, a folder or
-    the demo data the series are read as the worker reads them: observations and losses of each node, part
-    files, requests by kind, and an estimate of seconds and dollars. Nothing is published.
+    Without a place: the formula, the tree in plain words, the series and
+    datasets. With a bucket, a folder or the demo data the series are read as
+    the worker reads them: observations and losses of each node, part files,
+    requests by kind, and an estimate of seconds and dollars. Nothing is
+    published.
 
     Exit: 0 explained, 1 the request is not valid, 2 impossible.
 

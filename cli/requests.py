@@ -28,8 +28,8 @@ from metrics_worker.expression.grammar import ROOT, expression_type, parse, seri
 from metrics_worker.settings import Settings
 
 STANDARD_INPUT = "-"
-_NAMED_BUCKET = r'(?:basePath|manifestPath|projectionsPath)\\*"\s*:\s*\\*"s3://([^/\s"\\]+)/'
-"""In the text of a request, which may stand as a text in another."""
+_NAMED_BUCKET = r'{}\\*"\s*:\s*\\*"s3://([^/\s"\\]+)/'
+"""After a field, in the text of a request, which may stand as a text in another."""
 _REQUEST_FIELDS = {
     "type",
     "runId",
@@ -51,7 +51,7 @@ FileArgument = Annotated[
 FilesArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE…", help="Requests, events as in events/, or expressions; - is standard input."
+        metavar="FILE", help="Requests, events as in events/, or expressions; - is standard input."
     ),
 ]
 ManifestOption = Annotated[
@@ -158,7 +158,8 @@ def settings_of(place: Place | None) -> Settings:
 
 def bounds_of(settings: Settings, body: str, place: Place | None) -> Bounds:
     """Where a request may lead. Without a place, the bucket is the one that the request itself names."""
-    named = re.findall(_NAMED_BUCKET, body) if place is None else []
+    fields = ("basePath", "manifestPath", "projectionsPath") if place is None else ()
+    named = [name for field in fields for name in re.findall(_NAMED_BUCKET.format(field), body)]
     bucket = next((name for name in named if name != PLACEHOLDER_BUCKET), settings.bucket)
     prefixes = settings.metrics_prefix, settings.datasets_prefix
     return Bounds(bucket, *prefixes, settings.max_body_bytes, settings.max_inputs)

@@ -85,8 +85,9 @@ def validate(
 ) -> None:
     """Find everything that is wrong with requests and expressions, before anything runs.
 
-    First the schema, then the meaning; and with a bucket, a folder or the demo data the inputs too: they are
-    read as the worker reads them. There is an error where the worker would refuse the run, and only there.
+    First the schema, then the meaning; and with a bucket, a folder or the
+    demo data the inputs too: they are read as the worker reads them. There is
+    an error where the worker would refuse the run, and nowhere else.
 
     Exit: 0 valid, 1 problems, 2 impossible (a file or place that is none).
 

@@ -6,13 +6,13 @@ from typing import Any
 from explain.mending import STAND_IN
 from explain.near import near
 from explain.nodes import NodeView, outlined
-from explain.problems import Problem, quoted, shown
+from explain.problems import ALLOWED, Problem, quoted, shown
 from metrics_worker.contract import RunRequest
-from metrics_worker.expression.grammar import ROOT, SeriesMath, WindowOp, series_codes
+from metrics_worker.expression.grammar import SeriesMath, WindowOp, series_codes
 
-_FIELDS = ("schema", "type", "runId", "metricCode", "expressionType", ROOT, "inputs", "catalog", "output")
+_OPTIONAL = ("schema", "inputs")
 _SAID_BESIDE = ("description", "unit", "expectedError")
-"""What an author may say too; the worker ignores it, like all that it doesn't know."""
+"""What an author may say too; the worker ignores it, as it does all that it doesn't know."""
 
 
 def doubts_about_request(request: RunRequest) -> Iterator[Problem]:
@@ -44,9 +44,9 @@ def doubts_about_nodes(view: NodeView) -> Iterator[Problem]:
             yield _warning(
                 f"{view.path}.scale", "times 0, every value is 0", 0, "leave scale out, or give it"
             )
-        case SeriesMath(op="ratio" | "subtract" as op, left=left, right=right, scale=scale) if left == right:
-            comes_to = 0 if op == "subtract" else scale
-            yield _warning(view.path, f"left and right are the same, so every value is {comes_to:g}", None)
+        case SeriesMath(op="subtract", left=left, right=right) if left == right:
+            # A ratio of a series to itself is no mistake: with a scale, it is how a constant is written.
+            yield _warning(view.path, "left and right are the same, so every value is 0", None)
         case _:
             pass
     for operand in view.operands:
@@ -54,16 +54,15 @@ def doubts_about_nodes(view: NodeView) -> Iterator[Problem]:
 
 
 def _ignored(event: Mapping[str, Any]) -> Iterator[Problem]:
-    """Fields that the worker doesn't know and whose names are near one that is not there."""
-    absent = [name for name in _FIELDS if name not in event]
+    """Fields that the worker doesn't know and whose names are near one that may be left out, and is."""
+    absent = [name for name in _OPTIONAL if event.get(name) is None]
     for name in event:
-        if name not in _FIELDS and name not in _SAID_BESIDE and (meant := near(name, absent)):
-            yield _warning(
-                name,
+        if name not in ALLOWED and name not in _SAID_BESIDE and (meant := near(name, absent)):
+            text, hint = (
                 f"a request has no field {quoted(name)}, so it is ignored",
-                event[name],
                 f"did you mean `{meant}`?",
             )
+            yield _warning(name, text, event[name], hint)
 
 
 def _warning(path: str, text: str, found: Any, hint: str | None = None) -> Problem:

@@ -190,6 +190,7 @@ _IN_WORDS = {
     "int_type": "it should be a whole number",
     "float_type": "it should be a number",
     "string_too_short": "it is empty",
+    "string_unicode": "half a character stands in it: a surrogate without its other half",
 }
 
 
@@ -229,7 +230,9 @@ def _instead_of_node(found: Any) -> str | None:
         case bool():
             return None
         case int() | float():
-            return "there are no constants; a series_math has a scale"
+            return (
+                "there are no constants; the ratio of a series to itself is 1, and times its scale any other"
+            )
         case list():
             return 'several nodes are the operands of one: {"op": "avg", "operands": […]}'
         case dict():
