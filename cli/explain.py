@@ -136,7 +136,7 @@ def _label(view: NodeView) -> Text:
 
 
 def _has(counts: Counts) -> Text:
-    text = Text(f"{counts.observations:,} observations", "green" if counts.observations else "bold red")
+    text = Text(_many(counts.observations, "observation"), "green" if counts.observations else "bold red")
     losses = list(counts.losses)
     if counts.of_some:
         losses.append(f"{counts.of_some:,} without some of its operands")
@@ -187,7 +187,7 @@ def _series(need: SeriesNeed) -> Text:
         text.append(f" {need.dataset_version}", "default")
     if need.part_files is not None and need.rows is not None:
         text.append(f"  {_many(need.part_files, 'part file')}, ", "default")
-        text.append(f"{need.observations:,} observations of {_many(need.rows, 'row')}", "default")
+        text.append(f"{_many(need.observations or 0, 'observation')} of {_many(need.rows, 'row')}", "default")
     for reason, count in (need.left_out or {}).items():
         text.append(f", {count:,} {reason}", "yellow")
     return text
