@@ -1,5 +1,8 @@
 """The command line: its commands, and nothing else."""
 
+import io
+import sys
+
 import typer
 
 from cli.explain import explain
@@ -24,4 +27,7 @@ app.command()(validate)
 
 def main() -> None:
     """What the command `metrics` runs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # one that has no ÷ shows an escape in its place
+            stream.reconfigure(errors="backslashreplace")
     app()

@@ -188,7 +188,12 @@ def _tell(finding: Finding, place: Place | None) -> None:
 def tell_problem(problem: Problem) -> None:
     """Print a problem: where and what; what stands there and what may; what was perhaps meant."""
     colour = "red" if problem.severity == "error" else "yellow"
-    print_text(Text.assemble((problem.severity, f"bold {colour}"), "  ", (problem.path, "cyan")), 2)
+    print_text(
+        Text.assemble(
+            (problem.severity, f"bold {colour}"), "  ", (problem.path or "the whole of it", "cyan")
+        ),
+        2,
+    )
     print_text(Text(problem.text), 4)
     for label, said in (("found", problem.found), ("allowed", problem.allowed)):
         if said is not None and said.strip('"') not in problem.text:
@@ -208,6 +213,6 @@ def _tell_sum(findings: Sequence[Finding]) -> None:
 def print_text(text: Text, indent: int = 0) -> None:
     """Print a text: on a terminal wrapped within its width, in a pipe or a file a line for itself."""
     if out.is_terminal:
-        out.print(Padding(text, (0, 0, 0, indent)), highlight=False)
+        out.print(Padding(text, (0, 0, 0, indent), expand=False), highlight=False)
     else:
         out.print(Text(" " * indent) + text, highlight=False, soft_wrap=True)

@@ -90,5 +90,6 @@ def _folders(bucket: Bucket, prefix: str) -> list[str]:
     except FileNotFoundError:
         return []
     except (BaseError, OSError) as error:
-        raise StoreUnavailable(prefix, "LIST: the bucket can't be listed") from error
+        problem = "LIST: it can't be listed: is there such a bucket, and may you list it?"
+        raise StoreUnavailable(prefix, problem) from error
     return [folder.removesuffix("/") + "/" for folder in found]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 REGION = "us-east-1"
 AS_OF = "2026-11-24"
-"""When the prices were written down, from AWS's list; discounts and free tiers are not in them."""
+"""When they were written down: AWS's list, without discounts, to be checked before they are relied on."""
 
 MEMORY_MIB = 1769
 """The template's default: one processor."""

@@ -49,7 +49,7 @@ def test_with_a_place_what_each_node_has_and_loses_and_what_a_run_takes(tmp_path
     ]
     assert "  A  fx v1  1 part file, 10 observations of 10 rows" in lines
     assert "  8 rows, 2026-01-03 to 2026-01-10" in lines
-    assert "  6 GETs: 1 manifest, 2 for 2 part files, 3 of its own" in lines
+    assert "  6 GETs: 1 manifest, 2 part files, 3 of its own" in lines
     assert "  4 PUTs, 2 status events, 3 queue calls" in lines
 
 
@@ -165,6 +165,12 @@ def test_as_a_process_with_pipes_it_writes_no_colour_and_no_boxes():
         "\n    left: the mean of the last 14 observations  7,113 observations; 13 to warm up\n"
         in found.stdout
     )
+
+
+def test_where_only_ascii_can_be_written_the_rest_is_escaped():
+    found = as_process("explain", MOMENTUM, PYTHONIOENCODING="ascii")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert r"sma(ECB_USD_EUR_D, 14) \u2212 sma(" in found.stdout
 
 
 def test_on_a_narrow_terminal_it_is_a_tree_and_no_line_is_longer():
