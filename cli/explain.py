@@ -13,7 +13,7 @@ from cli.requests import FileArgument, FileUnreadableError, ManifestOption, read
 from cli.validate import Finding, Validation, print_text, tell_problem
 from explain.needs import Needs, SeriesNeed, needs_of
 from explain.nodes import Counts, NodeView
-from explain.prices import AS_OF, LATENCY, REGION
+from explain.prices import AS_OF, LATENCY, REGION, Requests
 from metrics_worker.expression.grammar import SeriesRef
 
 _LONGEST_WORDS = 300
@@ -149,30 +149,29 @@ def _tell_needs(needs: Needs, view: NodeView | None) -> None:
     print_text(Text("Series", "bold"))
     for need in needs.series:
         print_text(_series(need), 2)
-    if needs.requests is None or needs.seconds is None or needs.dollars is None:
-        return
     counts = view and view.counts
     if counts and counts.first and counts.last:
         print_text(Text("Result", "bold"))
-        print_text(
-            Text(f"{counts.observations:,} rows, {counts.first:%Y-%m-%d} to {counts.last:%Y-%m-%d}"), 2
-        )
-    asked = needs.requests
+        rows = _many(counts.observations, "row")
+        print_text(Text(f"{rows}, {counts.first:%Y-%m-%d} to {counts.last:%Y-%m-%d}"), 2)
+    if needs.requests is not None:
+        _tell_run(needs, needs.requests)
+
+
+def _tell_run(needs: Needs, asked: Requests) -> None:
+    """What a run asks of AWS, and what that costs."""
     print_text(Text("A run", "bold"))
-    of_files = asked.gets - _OWN_GETS - needs.manifests
-    parts = (
-        f"{_many(needs.manifests, 'manifest')}, {of_files:,} for {_many(needs.part_files or 0, 'part file')}"
+    files, of_files = needs.part_files or 0, asked.gets - _OWN_GETS - needs.manifests
+    reading = (
+        _many(files, "part file") if files == of_files else f"{of_files:,} for {_many(files, 'part file')}"
     )
     lists = f", {_many(asked.lists, 'LIST')}" if asked.lists else ""
-    print_text(Text(f"{asked.gets:,} GETs: {parts}, {_OWN_GETS} of its own{lists}"), 2)
-    print_text(
-        Text(f"{asked.puts} PUTs, {asked.publishes} status events, {asked.queue_calls} queue calls"), 2
-    )
-    print_text(Text(f"{(needs.bytes_read or 0) / 1e6:,.1f} MB to read"), 2)
-    print_text(
-        Text(f"about {needs.seconds:.2f} s and ${needs.dollars:.6f}: ${needs.dollars * 1e6:,.0f} a million"),
-        2,
-    )
+    manifests = _many(needs.manifests, "manifest")
+    print_text(Text(f"{asked.gets:,} GETs: {manifests}, {reading}, {_OWN_GETS} of its own{lists}"), 2)
+    rest = f"{asked.puts} PUTs, {asked.publishes} status events, {asked.queue_calls} queue calls"
+    print_text(Text(f"{rest}, {(needs.bytes_read or 0) / 1e6:,.1f} MB to read"), 2)
+    dollars = needs.dollars or 0
+    print_text(Text(f"about {needs.seconds:.2f} s and ${dollars:.6f}: ${dollars * 1e6:,.0f} a million"), 2)
     basis = (
         f"estimated for a run alone, at {LATENCY * 1000:.0f} ms a request, with list prices of {REGION} on "
         f"{AS_OF}; in a batch over the same series the part files are read once for all"
