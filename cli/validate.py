@@ -100,14 +100,7 @@ def validate(
       metrics validate my.json --bucket my-data --json
     """
     place = open_place(bucket, folder, demo=demo)
-    unreadable, findings = [], list[Finding]()
-    validation = Validation(place, manifest or ())
-    for file in files:
-        try:
-            findings += [validation.of(asked) for asked in read_file(file)]
-        except FileUnreadableError as error:
-            unreadable.append(str(error))
-    findings = list(_with_repeats(findings))
+    findings, unreadable = _all_of(files, Validation(place, manifest or ()))
     if as_json:
         emit(_document(findings, unreadable, strict=strict))
     else:
@@ -120,6 +113,17 @@ def validate(
         raise typer.Exit(IMPOSSIBLE)
     if any(_is_wrong(finding, strict=strict) for finding in findings):
         raise typer.Exit(WRONG)
+
+
+def _all_of(files: Sequence[str], validation: Validation) -> tuple[list[Finding], list[str]]:
+    """What is known of all that the files ask for; and which files can't be read, and why."""
+    findings, unreadable = list[Finding](), list[str]()
+    for file in files:
+        try:
+            findings += [validation.of(asked) for asked in read_file(file)]
+        except FileUnreadableError as error:
+            unreadable.append(str(error))
+    return list(_with_repeats(findings)), unreadable
 
 
 def _with_repeats(findings: Sequence[Finding]) -> Iterator[Finding]:
