@@ -14,20 +14,24 @@ from metrics_worker.errors import PermanentError, UnanswerableError
 from metrics_worker.limits import Limits, Memory
 from metrics_worker.settings import Settings
 from tests.builders import BUCKET, Cloud
-from tests.fuzz import bodies
+from tests.fuzz import bodies, manifests
 from tests.fuzz.budget import bounded
 from tests.fuzz.json_trees import mutated
 
+LONGEST = 4_000
+"""Characters of a problem: what is found and named is shortened."""
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 
 
-def refused(body, bucket=None):
+def refused(body, bucket=None, **settings):
     """Whether the worker refuses a body, or with a bucket: can't read what the body asks for."""
     try:
         request = RunRequest.parse(open_record(body, None), BOUNDS)
         if bucket is not None:
-            limits = Limits(50_000, 20_000_000, 33_554_432)
-            Datasets("manifest", limits, Memory(10**9)).read(request, bucket, lambda _: None)
+            given = Settings(**settings)
+            limits = Limits(given.max_part_files, given.max_rows, given.max_manifest_bytes)
+            shelf = Datasets(given.series_files, limits, Memory(given.memory_bytes))
+            shelf.read(request, bucket, lambda _: None)
     except (PermanentError, UnanswerableError):
         return True
     return False
@@ -46,7 +50,7 @@ def filled(objects):
     return cloud.bucket
 
 
-@bounded(500)
+@bounded(300)
 @given(st.one_of(bodies.bodies(), bodies.requests()))
 def test_without_a_place_there_are_errors_where_the_worker_refuses_a_body(body):
     found = validate(body, BOUNDS)
@@ -54,9 +58,13 @@ def test_without_a_place_there_are_errors_where_the_worker_refuses_a_body(body):
         assert found.errors
     elif found.errors:
         assert refused(body, filled(bodies.objects())), "what can be told without reading is true of reading"
+    for problem in found.problems:
+        assert problem.text
+        assert said(problem).isprintable()
+        assert len(said(problem)) < LONGEST
 
 
-@bounded(300)
+@bounded(150)
 @given(st.one_of(bodies.bodies(), bodies.requests()))
 def test_with_a_place_there_are_errors_exactly_where_the_worker_refuses_a_run(body):
     bucket = filled(bodies.objects())
@@ -64,16 +72,16 @@ def test_with_a_place_there_are_errors_exactly_where_the_worker_refuses_a_run(bo
     assert bool(found.errors) == refused(body, bucket), found.problems
 
 
-@bounded(300)
-@given(st.one_of(bodies.bodies(), bodies.requests()))
-def test_whatever_is_said_can_be_printed_and_is_short(body):
-    for problem in validate(body, BOUNDS).problems:
-        assert problem.text
-        assert said(problem).isprintable()
-        assert len(said(problem)) < 4000
+@bounded(100)
+@given(manifests.cases())
+def test_of_any_manifest_there_are_errors_exactly_where_the_worker_refuses_a_run(case):
+    bucket, body = filled(case.objects), case.records[0]["body"]
+    found = validate(body, BOUNDS, Reader(bucket, Settings(**case.settings)))
+    assert bool(found.errors) == refused(body, bucket, **case.settings), found.problems
+    assert all(said(problem).isprintable() and len(said(problem)) < LONGEST for problem in found.problems)
 
 
-@bounded(200)
+@bounded(100)
 @given(st.sampled_from(bodies.REQUESTS).flatmap(lambda asked: mutated(asked["expressionJson"])))
 def test_all_that_is_told_of_an_expression_is_gone_once_the_expression_is_right(expression):
     """Beside an expression that is anything at all, the rest of a good request stays good."""
