@@ -1,6 +1,12 @@
 """The command line: its commands, and nothing else."""
 
+import io
+import sys
+
 import typer
+
+from cli.explain import explain
+from cli.validate import validate
 
 app = typer.Typer(
     name="metrics",
@@ -15,6 +21,13 @@ def _metrics() -> None:
     """Write metrics, try them on real data, and see what became of them."""
 
 
+app.command()(explain)
+app.command()(validate)
+
+
 def main() -> None:
     """What the command `metrics` runs."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # one that has no ÷ shows an escape in its place
+            stream.reconfigure(errors="backslashreplace")
     app()

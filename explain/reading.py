@@ -1,0 +1,216 @@
+"""A request's inputs, read as the worker reads them; and what is wrong with each of them, all at once."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from explain.catalogued import input_path, named_codes
+from explain.near import did_you_mean
+from explain.nodes import NodeView, counted
+from explain.problems import Problem, quoted, shown
+from metrics_worker.contract import Dataset, RunRequest
+from metrics_worker.dataset import Datasets, InputSeries
+from metrics_worker.errors import (
+    ConfigError,
+    ExpressionError,
+    InputReadError,
+    MetricsWorkerError,
+    ObjectNotFound,
+    StoreRefusal,
+)
+from metrics_worker.expression.cost import peak_bytes
+from metrics_worker.expression.grammar import ROOT, Composite, Node, SeriesRef, series_codes
+from metrics_worker.limits import Limits, Memory
+from metrics_worker.manifest import Manifest
+from metrics_worker.settings import Settings
+from metrics_worker.store import Bucket, Traffic
+
+_NAMED = 3
+"""How many missing part files are called by name."""
+_ALLOWED = 20
+"""How many of a dataset's series are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What was read.
+
+    Attributes:
+        problems: what is wrong.
+        series: those that could be read, by code.
+        manifests: those that could be read, by dataset id.
+        traffic: of the reading, as the worker does it.
+        by_listing: whether the part files were found by listing.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    series: dict[str, InputSeries] = field(default_factory=dict)
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+    by_listing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads as a worker with these settings would, for one request.
+
+    Attributes:
+        bucket: where.
+        settings: the worker's: limits, memory, and where a series' files are found.
+        on_progress: told the part that is read, 0-1.
+    """
+
+    bucket: Bucket
+    settings: Settings
+    on_progress: Callable[[float], None] = lambda _: None
+
+    def read(self, request: RunRequest, datasets: dict[str, Dataset]) -> Inputs:
+        """Read every series of a request.
+
+        Args:
+            request: mended.
+            datasets: those that it reads and whose paths are good.
+
+        Raises:
+            StoreUnavailable: S3 failed or did not answer.
+        """
+        found = Inputs(by_listing=self.settings.series_files == "listing")
+        for dataset in datasets.values():
+            self._manifest(dataset, found)
+        codes = [code for code in named_codes(request) if self._can_be_read(code, request, found)]
+        memory = Memory(self.settings.memory_bytes)
+        given = self.settings
+        limits = Limits(given.max_part_files, given.max_rows, given.max_manifest_bytes)
+        shelf = Datasets(given.series_files, limits, memory)
+        try:
+            found.series.update(self._series(codes, request, shelf, found))
+        except (InputReadError, ConfigError) as error:
+            self._one_by_one(codes, request, shelf, found, error)
+        if not found.problems and found.series.keys() == set(series_codes(request.expression)):
+            found.problems.extend(_too_large(request, found.series, memory))
+        return found
+
+    def _manifest(self, dataset: Dataset, found: Inputs) -> None:
+        path = f"catalog.datasets.{dataset.dataset_id}.manifestPath"
+        try:
+            body = self.bucket.get(dataset.manifest_key).body
+            found.manifests[dataset.dataset_id] = Manifest.parse(dataset, body)
+        except StoreRefusal as error:
+            hint = self._other_manifest(dataset)
+            found.problems.append(Problem(path, error.problem, shown(dataset.manifest_key), None, hint))
+        except InputReadError as error:
+            found.problems.append(Problem(path, error.problem, shown(dataset.manifest_key)))
+
+    def _other_manifest(self, dataset: Dataset) -> str | None:
+        """The newest manifest that stands beside the one that is not there."""
+        beside = dataset.manifest_key.rpartition("/")[0].rpartition("/")[0]
+        try:
+            keys = [key for key in self._listed(f"{beside}/") if key.endswith("/manifest.json")]
+        except StoreRefusal:
+            return None
+        return f"did you mean {quoted(keys[-1])}?" if keys else None
+
+    def _can_be_read(self, code: str, request: RunRequest, found: Inputs) -> bool:
+        """Whether the manifests that a series is looked for in are there; else it has been told already."""
+        if code in request.declared:
+            return request.declared[code] in found.manifests
+        return bool(request.catalog) and found.manifests.keys() >= request.catalog.keys()
+
+    def _series(
+        self, codes: list[str], request: RunRequest, shelf: Datasets, found: Inputs
+    ) -> dict[str, InputSeries]:
+        if not codes:
+            return {}
+        asked = replace(request, expression=_over(codes))
+        return shelf.read(asked, self.bucket.metered(found.traffic), self.on_progress)
+
+    def _one_by_one(
+        self,
+        codes: Iterable[str],
+        request: RunRequest,
+        shelf: Datasets,
+        found: Inputs,
+        together: MetricsWorkerError,
+    ) -> None:
+        """Each series for itself, so that each problem is found."""
+        known = len(found.problems)
+        for code in codes:
+            try:
+                found.series.update(self._series([code], request, shelf, found))
+            except (InputReadError, ConfigError) as error:
+                found.problems.append(self._unread(code, request, found, error))
+        if len(found.problems) == known:  # each is well, and all of them are too much
+            found.problems.append(Problem(together.subject, together.problem))
+
+    def _unread(self, code: str, request: RunRequest, found: Inputs, error: MetricsWorkerError) -> Problem:
+        path = input_path(request, code)
+        home = found.manifests.get(request.declared.get(code, ""))
+        homes = [home] if home else list(found.manifests.values())
+        if any(home.has(code) for home in homes):
+            missing, count = self._missing(code, homes)
+            if missing:
+                text = f"{len(missing):,} of the {count:,} part files of {quoted(code)} are not there"
+                named = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
+                return Problem(path, f"{text}: {named}", shown(code))
+            return Problem(path, f"{quoted(code)} can't be read: {error.problem}", shown(code))
+        known = sorted(set().union(*(home.series_codes or () for home in homes)))
+        allowed = ", ".join(known[:_ALLOWED]) + (", …" if len(known) > _ALLOWED else "") or None
+        return Problem(
+            path, f"{quoted(code)}: {error.problem}", shown(code), allowed, did_you_mean(code, known)
+        )
+
+    def _missing(self, code: str, homes: Iterable[Manifest]) -> tuple[list[str], int]:
+        """The part files of a series that manifests list and the bucket has not; and how many they list."""
+        missing, count = list[str](), 0
+        for home in homes:
+            prefix, files = home.dataset.projections_prefix, home.files_of(code) or home.files
+            folders = sorted({file.partition("/")[0] + "/" if "/" in file else "" for file in files})
+            try:
+                there = {key for folder in folders for key in self._listed(prefix + folder)}
+            except StoreRefusal:
+                return [], 0
+            missing += [prefix + file for file in files if prefix + file not in there]
+            count += len(files)
+        return missing, count
+
+    def _listed(self, folder: str) -> list[str]:
+        try:
+            return self.bucket.list(folder)
+        except ObjectNotFound:  # of a plain folder that is not there; S3 has no folders
+            return []
+
+
+def counted_inputs(request: RunRequest, series: dict[str, InputSeries]) -> NodeView:
+    """The expression's tree with counts, once all of its series are read."""
+    return counted(request.expression, {code: found.cleaned.series for code, found in series.items()})
+
+
+def doubts_about_counts(view: NodeView) -> Iterator[Problem]:
+    """Nodes without one observation although their operands have some: what is above is empty as well."""
+    counts = view.counts
+    if counts is not None and not counts.observations and all(_has_some(below) for below in view.operands):
+        why = ", ".join(counts.losses)
+        text = f"it has no observation: of {counts.times:,} times {why}"
+        yield Problem(view.path, text, view.formula[:200], severity="warning")
+    for below in view.operands:
+        yield from doubts_about_counts(below)
+
+
+def _has_some(view: NodeView) -> bool:
+    return view.counts is not None and view.counts.observations > 0
+
+
+def _over(codes: list[str]) -> Node:
+    """An expression that names these series."""
+    first, *more = (SeriesRef(series_code=code) for code in codes)
+    return Composite(op="sum", operands=(first, *more)) if more else first
+
+
+def _too_large(request: RunRequest, series: dict[str, InputSeries], memory: Memory) -> Iterator[Problem]:
+    """Whether the evaluation would take more memory than a run may."""
+    counts = {code: len(found.cleaned.series) for code, found in series.items()}
+    beside = sum(found.nbytes for found in series.values())
+    try:
+        with memory.claim() as claim:
+            claim.take(peak_bytes(request.expression, counts), ROOT, ExpressionError, beside=beside)
+    except ExpressionError as error:
+        yield Problem(error.subject, error.problem)

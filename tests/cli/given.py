@@ -1,0 +1,75 @@
+"""What the tests of the command line start from: files, a folder with datasets; and how a command is run."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from cli.app import app
+from tests.builders import Cloud
+
+ROOT = Path(__file__).parents[2]
+BOXES = "│─╭╮╰╯├└┌┐┘┤━┃"
+
+
+def metrics(*arguments, stdin=None):
+    """`metrics …`, within this process."""
+    return CliRunner().invoke(app, list(map(str, arguments)), input=stdin)
+
+
+def document(*arguments, stdin=None):
+    """What a command prints with --json."""
+    return json.loads(metrics(*arguments, "--json", stdin=stdin).stdout)
+
+
+def as_process(*arguments, **environment):
+    """`metrics …` as a process of its own, with pipes."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "src:."} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def on_terminal(*arguments, columns):
+    """What `metrics …` writes to a terminal so many columns wide."""
+    ours, its = pty.openpty()
+    environment = os.environ | {"PYTHONPATH": "src:.", "COLUMNS": str(columns), "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "cli", *map(str, arguments)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=its, stderr=its, stdin=its) as process:
+        os.close(its)
+        written = b""
+        while chunk := _read(ours):
+            written += chunk
+        process.wait()
+    os.close(ours)
+    return written.decode().replace("\r\n", "\n")
+
+
+def _read(descriptor):
+    try:
+        return os.read(descriptor, 65_536)
+    except OSError:  # how Linux tells that the other end is closed
+        return b""
+
+
+def file_of(folder, value, name="my.json"):
+    """A file with a value as JSON, or with a text as it is."""
+    path = folder / name
+    path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
+    return path
+
+
+def folder_of(cloud: Cloud, folder: Path) -> Path:
+    """The objects of a cloud as files."""
+    for key in cloud.keys():  # noqa: SIM118 - of a cloud
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(cloud.read(key))
+    return folder

@@ -1,0 +1,47 @@
+"""docs/authoring.md: each command in it is run, over the files in it, and prints what stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.given import ROOT, metrics
+
+PAGE = ROOT / "docs/authoring.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```json\n(.*?)```", TEXT, re.DOTALL))
+CONSOLES = re.findall(r"```console\n\$ metrics ([^\n]*)\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with the page's files, and events/ beside them."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "events").symlink_to(ROOT / "events")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_page_has_files_and_commands():
+    assert len(FILES) == 3
+    assert {arguments.split()[0] for arguments, _ in CONSOLES} == {"validate", "explain"}
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("arguments", "printed"), CONSOLES, ids=[arguments for arguments, _ in CONSOLES])
+def test_a_command_prints_what_the_page_says(arguments, printed):
+    assert metrics(*arguments.split()).stdout == printed
+
+
+def test_the_page_has_every_loss_and_the_model_of_seconds():
+    from explain import prices  # noqa: PLC0415 - its numbers
+
+    assert f"{prices._RUN} + {prices._PART_FILE} × part files + {prices._ROW:.8f} × rows" in TEXT  # noqa: RUF001
+    source = (ROOT / "explain/nodes.py").read_text(encoding="utf-8")
+    for words in re.findall(r'^            "\w+": "([a-z ]+)",$', source, re.MULTILINE):
+        assert words in TEXT, "a reason that a node may lose an observation for"
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)", TEXT):
+        assert (Path(PAGE.parent) / target).exists(), target

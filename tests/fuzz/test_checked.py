@@ -1,0 +1,97 @@
+"""What the command line finds in bodies that are anything at all, against what the worker says of them."""
+
+import json
+
+import obstore
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explain.reading import Reader
+from explain.validation import validate
+from metrics_worker.contract import Bounds, RunRequest, open_record
+from metrics_worker.dataset import Datasets
+from metrics_worker.errors import PermanentError, UnanswerableError
+from metrics_worker.limits import Limits, Memory
+from metrics_worker.settings import Settings
+from tests.builders import BUCKET, Cloud
+from tests.fuzz import bodies, manifests
+from tests.fuzz.budget import bounded
+from tests.fuzz.json_trees import mutated
+
+LONGEST = 4_000
+"""Characters of a problem: what is found and named is shortened."""
+BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
+
+
+def refused(body, bucket=None, **settings):
+    """Whether the worker refuses a body, or with a bucket: can't read what the body asks for."""
+    try:
+        request = RunRequest.parse(open_record(body, None), BOUNDS)
+        if bucket is not None:
+            given = Settings(**settings)
+            limits = Limits(given.max_part_files, given.max_rows, given.max_manifest_bytes)
+            shelf = Datasets(given.series_files, limits, Memory(given.memory_bytes))
+            shelf.read(request, bucket, lambda _: None)
+    except (PermanentError, UnanswerableError):
+        return True
+    return False
+
+
+def said(problem):
+    return "".join(
+        filter(None, [problem.path, problem.text, problem.found, problem.allowed, problem.suggestion])
+    )
+
+
+def filled(objects):
+    cloud = Cloud()
+    for key, content in objects.items():
+        obstore.put(cloud.store, key, content)
+    return cloud.bucket
+
+
+@bounded(300)
+@given(st.one_of(bodies.bodies(), bodies.requests()))
+def test_without_a_place_there_are_errors_where_the_worker_refuses_a_body(body):
+    found = validate(body, BOUNDS)
+    if refused(body):
+        assert found.errors
+    elif found.errors:
+        assert refused(body, filled(bodies.objects())), "what can be told without reading is true of reading"
+    for problem in found.problems:
+        assert problem.text
+        assert said(problem).isprintable()
+        assert len(said(problem)) < LONGEST
+
+
+@bounded(150)
+@given(st.one_of(bodies.bodies(), bodies.requests()))
+def test_with_a_place_there_are_errors_exactly_where_the_worker_refuses_a_run(body):
+    bucket = filled(bodies.objects())
+    found = validate(body, BOUNDS, Reader(bucket, Settings()))
+    assert bool(found.errors) == refused(body, bucket), found.problems
+
+
+@bounded(100)
+@given(manifests.cases())
+def test_of_any_manifest_there_are_errors_exactly_where_the_worker_refuses_a_run(case):
+    bucket, body = filled(case.objects), case.records[0]["body"]
+    found = validate(body, BOUNDS, Reader(bucket, Settings(**case.settings)))
+    assert bool(found.errors) == refused(body, bucket, **case.settings), found.problems
+    assert all(said(problem).isprintable() and len(said(problem)) < LONGEST for problem in found.problems)
+
+
+@bounded(100)
+@given(st.sampled_from(bodies.REQUESTS).flatmap(lambda asked: mutated(asked["expressionJson"])))
+def test_all_that_is_told_of_an_expression_is_gone_once_the_expression_is_right(expression):
+    """Beside an expression that is anything at all, the rest of a good request stays good."""
+    good = bodies.REQUESTS[0]
+    try:
+        body = json.dumps(good | {"expressionJson": expression})
+    except (ValueError, RecursionError):
+        return
+    found = validate(body, BOUNDS)
+    assert {p.path.partition(".")[0].partition("[")[0] for p in found.problems if p.severity == "error"} <= {
+        "expressionJson",
+        "expressionType",
+    }

@@ -1,0 +1,80 @@
+"""What the nodes of an expression have and lose, against the worker's evaluation and a count by hand."""
+
+import math
+import operator
+
+from hypothesis import given, settings
+
+from explain.nodes import counted, outlined
+from metrics_worker.expression.evaluate import evaluate
+from metrics_worker.expression.grammar import Composite, SeriesMath, SeriesRef, WindowOp, children, parse
+from tests.property.strategies import expressions, inputs, wild
+
+OPERATIONS = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "ratio": lambda a, b: a / b if b else math.nan,
+}
+
+
+def views(view):
+    yield view
+    for operand in view.operands:
+        yield from views(operand)
+
+
+def by_time(series):
+    return dict(zip(series.times.tolist(), series.values.tolist(), strict=True))
+
+
+@settings(deadline=None, max_examples=250)
+@given(expressions, inputs(wild))
+def test_each_node_has_what_evaluation_gives_for_it_and_the_rest_is_lost_for_a_reason(expression, series):
+    for view in views(counted(parse(expression), series)):
+        result, counts = evaluate(view.node, series), view.counts
+        assert counts.observations == len(result)
+        assert counts.times == counts.observations + counts.lost.total
+        operands = [by_time(evaluate(child, series)) for child in children(view.node)] or [by_time(result)]
+        assert counts.times == len(set().union(*operands))
+
+
+@settings(deadline=None, max_examples=250)
+@given(expressions, inputs(wild))
+def test_each_loss_is_told_for_the_reason_that_plain_python_finds(expression, series):
+    for view in views(counted(parse(expression), series)):
+        operands = [by_time(evaluate(child, series)) for child in children(view.node)]
+        lost, counts = view.counts.lost, view.counts
+        match view.node:
+            case SeriesRef():
+                assert lost.total == 0
+            case SeriesMath(op=op, scale=scale):
+                left, right = operands
+                both = left.keys() & right.keys()
+                zero = {t for t in both if op == "ratio" and right[t] == 0}
+                values = [OPERATIONS[op](left[t], right[t]) * scale for t in both - zero]
+                assert (lost.left_only, lost.right_only) == (len(left) - len(both), len(right) - len(both))
+                assert lost.zero_divisor == len(zero)
+                assert lost.not_finite == sum(not math.isfinite(value) for value in values)
+                assert lost.warm_up == 0
+            case WindowOp(op=op, window=window):
+                (only,) = operands
+                early = [place for place in range(len(only)) if place < window - (op != "lag")]
+                assert lost.warm_up == (0 if op == "ema" else len(early))
+                assert lost.total == lost.warm_up + lost.not_finite
+            case Composite():
+                everywhere = set.intersection(*(set(operand) for operand in operands))
+                assert counts.of_all == len(everywhere)
+                assert counts.of_some == counts.times - len(everywhere)
+                assert lost.total == lost.not_finite
+
+
+@settings(deadline=None, max_examples=100)
+@given(expressions, inputs(wild))
+def test_the_tree_is_the_same_whether_its_series_are_read_or_not(expression, series):
+    node = parse(expression)
+
+    def bare(view):
+        return (view.path, view.node, view.kind, view.formula, view.words, [*map(bare, view.operands)])
+
+    assert bare(outlined(node)) == bare(counted(node, series))

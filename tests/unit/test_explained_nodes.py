@@ -1,0 +1,166 @@
+"""An expression as a tree for people: paths, words, counts, and what they are in JSON."""
+
+import json
+
+import numpy as np
+import pytest
+
+from explain import nodes
+from explain.nodes import Lost, counted, outlined
+from explain.words import in_words, step_in_words
+from metrics_worker.errors import ExpressionError
+from metrics_worker.expression import evaluate as evaluation
+from metrics_worker.expression.grammar import parse
+from metrics_worker.series import Series
+from tests.builders import ratio, series, window
+
+A, B, C = (series(code) for code in "ABC")
+
+
+def values(**by_time):
+    """`values(t1=2.0, t3=4.0)`: a series."""
+    times = np.array([int(name[1:]) for name in by_time], np.int64)
+    return Series(times, np.array(list(by_time.values()), np.float64))
+
+
+def counts_of(expression, **inputs):
+    counts = counted(parse(expression), inputs).counts
+    assert counts is not None
+    return counts
+
+
+def lost(expression, **inputs):
+    return counts_of(expression, **inputs).lost
+
+
+def test_a_window_loses_what_it_needs_to_warm_up():
+    four = values(t1=1, t2=2, t3=3, t4=4)
+    assert lost(window("sma", A, 3), A=four) == Lost(warm_up=2)
+    assert lost(window("lag", A, 3), A=four) == Lost(warm_up=3)
+    assert lost(window("ema", A, 3), A=four) == Lost()
+    assert lost(window("sum", A, 300), A=four) == Lost(warm_up=4)
+
+
+def test_what_only_one_side_has_is_told_apart():
+    left, right = values(t1=1, t2=2, t3=3), values(t3=1, t4=1)
+    assert lost(ratio(A, B), A=left, B=right) == Lost(left_only=2, right_only=1)
+
+
+def test_a_zero_divisor_is_no_overflow_whatever_stands_above_it():
+    left, right = values(t1=1, t2=0, t3=1e308, t4=1), values(t1=0, t2=0, t3=1e-308, t4=1)
+    assert lost(ratio(A, B), A=left, B=right) == Lost(zero_divisor=2, not_finite=1)
+
+
+def test_a_composite_tells_how_often_it_had_all_operands():
+    counts = counts_of({"op": "avg", "operands": [A, B]}, A=values(t1=1, t2=2), B=values(t2=3, t3=4))
+    assert (counts.times, counts.observations, counts.of_all, counts.of_some) == (3, 3, 1, 2)
+
+
+def test_an_empty_series_leaves_empty_nodes():
+    counts = counts_of(window("sma", {"op": "max", "operands": [A, A]}, 2), A=values())
+    assert (counts.times, counts.observations, counts.lost, counts.first) == (0, 0, Lost(), None)
+
+
+def test_paths_are_those_of_error_messages():
+    expression = ratio(window("sma", {"op": "avg", "operands": [A, B]}, 2), C)
+    leaf = outlined(parse(expression)).operands[0].operands[0].operands[1]
+    expression["left"]["series"]["operands"][1] = {"series_code": ""}
+    with pytest.raises(ExpressionError) as caught:
+        parse(expression)
+    assert caught.value.subject == f"{leaf.path}.series_code"
+
+
+def test_first_and_last_are_times_in_utc():
+    micros = 1_000_000
+    only = Series(np.array([0, 86_400 * micros], np.int64), np.ones(2))
+    found = counts_of(A, A=only).to_json()
+    assert (found["first"], found["last"]) == ("1970-01-01T00:00:00Z", "1970-01-02T00:00:00Z")
+
+
+def test_a_time_beyond_the_calendar_is_not_told():
+    assert counts_of(A, A=values(t9000000000000000000=1)).first is None
+
+
+def test_each_subtree_is_evaluated_once(monkeypatch):
+    """The number of operations, counted where each of them passes: at the worker's own evaluation."""
+    expression, depth = A, 30
+    for _ in range(depth):
+        expression = window("sma", expression, 1)
+    calls = []
+    real = evaluation.evaluate
+
+    def counting(node, inputs):
+        calls.append(node)
+        return real(node, inputs, lambda: None)
+
+    monkeypatch.setattr(nodes, "evaluate", counting)
+    counted(parse(expression), {"A": values(t1=1)})
+    assert len(calls) == depth
+
+
+def test_a_tree_is_json_with_and_without_counts():
+    node = parse(ratio(A, window("lag", A, 2), scale=100))
+    without, counts = outlined(node).to_json(), counted(node, {"A": values(t1=1, t2=2, t3=3)}).to_json()
+    assert without["counts"] is None
+    assert counts["counts"] == {
+        "times": 3,
+        "observations": 1,
+        "lost": {"warm_up": 0, "left_only": 2, "right_only": 0, "zero_divisor": 0, "not_finite": 0},
+        "of_all": None,
+        "of_some": None,
+        "first": "1970-01-01T00:00:00Z",
+        "last": "1970-01-01T00:00:00Z",
+    }
+    assert [operand["path"] for operand in counts["operands"]] == [
+        "expressionJson.left",
+        "expressionJson.right",
+    ]
+    assert json.loads(json.dumps(counts)) == counts
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("expression", "words", "step"),
+    [
+        (A, "A", "series"),
+        (
+            window("sma", A, 14),
+            "the mean of the last 14 observations of A",
+            "the mean of the last 14 observations",
+        ),
+        (
+            window("max", A, 1),
+            "the highest of the last observation of A",
+            "the highest of the last observation",
+        ),
+        (
+            window("ema", A, 20),
+            "the exponential mean of A over 20 observations",
+            "the exponential mean over 20 observations",
+        ),
+        (
+            window("lag", A, 1000),
+            "the value of A 1,000 observations earlier",
+            "the value 1,000 observations earlier",
+        ),
+        (window("lag", A, 1), "the value of A 1 observation earlier", "the value 1 observation earlier"),
+        (ratio(A, B, scale=100), "the ratio of A to B, times 100", "the ratio of left to right, times 100"),
+        (
+            {"op": "subtract", "left": A, "right": ratio(B, C)},
+            "A minus (the ratio of B to C)",
+            "left minus right",
+        ),
+        ({"op": "multiply", "left": A, "right": B}, "A times B", "left times right"),
+        ({"op": "add", "left": A, "right": B}, "A plus B", "left plus right"),
+        (
+            {"op": "min", "operands": [A, B, window("lag", C, 2)]},
+            "the lowest of those of A, B and (the value of C 2 observations earlier) that there are",
+            "the lowest of those of the 3 that there are",
+        ),
+    ],
+)
+def test_an_expression_in_words(expression, words, step):
+    node = parse(expression)
+    assert (in_words(node), step_in_words(node)) == (words, step)

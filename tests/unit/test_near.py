@@ -1,0 +1,42 @@
+"""What somebody probably meant."""
+
+import pytest
+
+from explain.near import did_you_mean, near
+from explain.problems import OPERATIONS
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("smaa", "sma"),
+        ("SMA", "sma"),
+        ("ewma", "ema"),
+        ("Moving Average", "sma"),
+        ("shift", "lag"),
+        ("xyz", None),
+    ],
+)
+def test_of_window_operations(word, meant):
+    assert near(word, OPERATIONS["window_op"]) == meant
+
+
+def test_what_is_written_in_another_way_is_the_same_word():
+    assert near("series-code", ["seriesCode", "series"]) == "seriesCode"
+    assert near("SERIES_CODE", ["series_code"]) == "series_code"
+
+
+def test_another_peoples_word_is_meant_only_where_ours_is_allowed():
+    assert near("mean", OPERATIONS["window_op"]) == "sma"
+    assert near("mean", OPERATIONS["composite"]) == "avg"
+    assert near("mean", OPERATIONS["series_math"]) is None
+
+
+def test_signs_have_no_letters():
+    assert near("/", OPERATIONS["series_math"]) == "ratio"
+    assert near("?", ["ratio"]) is None
+
+
+def test_nothing_is_near_where_nothing_is_allowed():
+    assert near("sma", []) is None
+    assert did_you_mean("sma", []) is None

@@ -1,0 +1,144 @@
+"""What a run is said to take, against a real run; and what it costs, against docs/performance.md."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from explain.needs import needs_of
+from explain.prices import Requests, dollars_of, seconds_of
+from explain.reading import Reader
+from explain.validation import validate
+from metrics_worker.contract import RunRequest, open_record
+from metrics_worker.pipeline import Attempt, Invocation, run_metric
+from metrics_worker.report import RunReport
+from tests.builders import NOW, day, put_a_and_b, put_dataset, ratio, request, rows, series
+
+PERFORMANCE = (Path(__file__).parents[2] / "docs/performance.md").read_text(encoding="utf-8")
+A, B, C = (series(code) for code in "ABC")
+
+
+def put_everything(store):
+    """fx: a file a series; more: two files with C, each with a time twice; and unused."""
+    put_a_and_b(store)
+    mixed = {f"{n}.parquet": rows("C", [day(n), day(n)], [1.0, 2.0]) for n in (1, 2)}
+    put_dataset(store, mixed, dataset="more", series_codes=["C"])
+    put_dataset(store, {"Z/x.parquet": rows("Z", [day(1)], [1.0])}, dataset="unused", series_codes=["Z"])
+
+
+def ran(cloud, event, **settings):
+    """The traffic of a real run, from its marker to current."""
+    worker = cloud.worker(**settings)
+    run = open_record(json.dumps(event), "0")
+    report = RunReport(run.run_id, run.metric_code, 1)
+    with Invocation.begin(worker.settings, 1, lambda: 300_000) as invocation:
+        run_metric(RunRequest.parse(run, worker.bounds), worker, Attempt(report, "receipt", invocation))
+    assert report.outcome == "SUCCESS"
+    return report
+
+
+def said(cloud, event, **settings):
+    """What it was said to take."""
+    worker = cloud.worker(**settings)
+    found = validate(json.dumps(event), worker.bounds, Reader(cloud.bucket, worker.settings))
+    assert found.request is not None
+    return needs_of(found.request, found.inputs)
+
+
+EVENTS = {
+    "two series of one dataset": request(),
+    "one series twice": request(ratio(A, A), inputs={"A": "fx"}),
+    "two datasets": request(ratio(A, C), inputs={"A": "fx", "C": "more"}, datasets=("fx", "more")),
+    "looked for in all": request(ratio(A, C), inputs={}, datasets=("more", "unused", "fx")),
+    "declared beside what is not read": request(datasets=("fx", "unused")),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_the_requests_of_a_run_are_those_that_were_said(cloud, event):
+    put_everything(cloud.store)
+    needs = said(cloud, event)
+    report = ran(cloud, event)
+    assert needs.requests is not None
+    found = report.traffic
+    assert (needs.requests.gets, needs.requests.puts) == (found.gets, found.puts)
+    assert (needs.requests.lists, needs.requests.publishes) == (found.lists, len(cloud.sns.messages))
+    cloud.now = lambda: NOW + timedelta(hours=1)  # else its version would be taken
+    again = ran(cloud, event | {"runId": "run-2"}).traffic
+    assert (again.gets, again.puts) == (found.gets, found.puts), "with a current to be swapped too"
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_what_is_read_is_what_was_said(cloud, event):
+    put_everything(cloud.store)
+    needs = said(cloud, event)
+    report = ran(cloud, event)
+    assert [(n.code, n.dataset_id, n.part_files, n.rows, n.observations) for n in needs.series] == [
+        (i.series_code, i.dataset_id, i.part_files, i.rows, i.observations) for i in report.inputs
+    ]
+    assert needs.part_files == needs.requests.gets - 3 - needs.manifests
+    written = cloud.read("metrics/ratio.a_to_b/runs/run-1.ok")
+    assert needs.bytes_read == report.traffic.bytes_read - len(cloud.read(data_of(json.loads(written))))
+
+
+def data_of(marker):
+    return marker["manifest"].replace("manifest.json", "data/metrics.parquet")
+
+
+def test_by_listing_each_series_is_a_list(cloud):
+    put_everything(cloud.store)
+    needs = said(cloud, request(), WORKER_SERIES_FILES="listing")
+    found = ran(cloud, request(), WORKER_SERIES_FILES="listing").traffic
+    assert (needs.requests.gets, needs.requests.lists) == (found.gets, found.lists) == (6, 2)
+
+
+def test_a_part_file_beyond_one_request_takes_as_many_as_the_run(cloud, monkeypatch):
+    monkeypatch.setattr("metrics_worker.store.WHOLE_BYTES", 400)
+    put_everything(cloud.store)
+    needs = said(cloud, request())
+    found = ran(cloud, request()).traffic
+    assert needs.requests.gets == found.gets > 6
+    assert needs.part_files == 2
+
+
+def test_rows_that_are_no_observation_are_told(cloud):
+    put_everything(cloud.store)
+    (need,) = said(cloud, request(C, kind="series", inputs={"C": "more"}, datasets=("more",))).series
+    assert (need.rows, need.observations, need.left_out) == (4, 2, {"duplicate": 2})
+
+
+def test_without_reading_only_the_series_are_known(cloud):
+    event = request(inputs={"A": "fx"})
+    found = validate(json.dumps(event), cloud.worker().bounds)
+    assert found.request is not None
+    needs = needs_of(found.request)
+    assert [(need.code, need.dataset_id) for need in needs.series] == [("A", "fx"), ("B", None)]
+    assert (needs.requests, needs.seconds, needs.dollars, needs.manifests) == (None, None, None, 1)
+
+
+# Prices
+
+
+def test_a_million_single_runs_cost_what_the_table_says():
+    (sum_line,) = re.findall(r"^\| sum \| .* \| \$([\d.]+) \|$", PERFORMANCE, re.MULTILINE)
+    one = dollars_of(Requests(gets=279, puts=4), 0.343)
+    assert one * 1e6 == pytest.approx(float(sum_line), abs=0.01)
+
+
+def measured():
+    """part files and seconds, from the table of how wall time grows"""
+    table = PERFORMANCE.partition("### part files")[2].partition("###")[0]
+    found = re.findall(r"^\| ([\d,]+) +\| ([\d.]+) \(", table, re.MULTILINE)
+    return [(int(files.replace(",", "")), float(seconds)) for files, seconds in found]
+
+
+@pytest.mark.parametrize(("files", "seconds"), measured())
+def test_seconds_are_near_those_measured(files, seconds):
+    assert seconds_of(files, 0) == pytest.approx(seconds, rel=0.12)
+
+
+def test_the_single_run_and_the_large_file_are_near_theirs():
+    assert seconds_of(275, 5_800) == pytest.approx(0.343, rel=0.02)
+    assert seconds_of(1, 10_000_000) == pytest.approx(1.93, rel=0.05)
