@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 
 import obstore
@@ -35,6 +36,7 @@ REQUEST, V1, FAILING = (
 REQUESTS = [name for name in EXAMPLES if name.startswith(REQUEST)]
 
 
+@cache
 def dataset() -> tuple[dict[str, Any], dict[str, bytes]]:
     """The dataset's manifest, and its part files by name."""
     rates = ecb.read_rates()

@@ -136,16 +136,37 @@ REFUSED: dict[str, Any] = {
     "scale 2 where it means nothing": {"expressionJson": ratio(A, B | {"scale": 2})},
     "scale true where it means nothing": {"expressionJson": ratio(A, B | {"scale": True})},
     "both names of a code": {"expressionJson": ratio(A, B | {"seriesCode": "B"})},
-    "an unknown field of a node": {"expressionJson": ratio(A, B, colour="red")},
+    "an unknown field of math": {"expressionJson": ratio(A, B, colour="red")},
+    "an unknown field of a series": {"expressionJson": ratio(A, B | {"colour": "red"})},
+    "an unknown field of a window": {
+        "expressionType": "window_op",
+        "expressionJson": window("sma", A, 2) | {"colour": "red"},
+    },
+    "an unknown field of a composite": {
+        "expressionType": "composite",
+        "expressionJson": {"op": "sum", "operands": [A, B], "window": 2},
+    },
     "two shapes at once": {"expressionJson": ratio(A, B, operands=[A, B])},
     "one operand": {"expressionType": "composite", "expressionJson": {"op": "sum", "operands": [A]}},
     "an op of another family": {"expressionJson": {"op": "avg", "left": A, "right": B}},
+    "an op of windows over operands": {
+        "expressionType": "composite",
+        "expressionJson": {"op": "sma", "operands": [A, B]},
+    },
+    "an op of operands over a window": {
+        "expressionType": "window_op",
+        "expressionJson": window("avg", A, 2),
+    },
     "a code that is a path": {"expressionJson": ratio(A, series("../B"))},
     "a code that climbs": {"expressionJson": ratio(A, series(".."))},
     "a code with a blank": {"expressionJson": ratio(A, series("B "))},
     "a code of 257": {"expressionJson": ratio(A, series("B" * 257))},
     "an input without its dataset": {"inputs": [{"seriesCode": "A"}]},
+    "an input without its series": {"inputs": [{"datasetId": "fx"}]},
     "no catalog": {"catalog": None},
+    "projections with an empty part": {
+        "catalog": {"datasets": {"fx": {"manifestPath": "datasets/m", "projectionsPath": "datasets/p//"}}}
+    },
     "a path that climbs": {
         "catalog": {"datasets": {"fx": {"manifestPath": "datasets/../m", "projectionsPath": "datasets/p"}}}
     },
