@@ -47,9 +47,8 @@ _MEANINGS: dict[str, dict[str, Schema]] = {
     "series": {"series_code": SERIES_CODE},
     "series_math": {
         "op": said(
-            "left op right, time by time, where both have an observation. A ratio by zero, and what is"
-            " not finite,"
-            " is left out."
+            "left op right, time by time, where both have an observation. A ratio by zero, and what is not"
+            " finite, is left out."
         ),
         "left": said("The left operand.", **NODE),
         "right": said("The right operand.", **NODE),
@@ -66,8 +65,8 @@ _MEANINGS: dict[str, dict[str, Schema]] = {
         "op": said(_OP),
         "series": said("What the window moves over.", **NODE),
         "window": said(
-            "Observations, not days: of the window, this one included; of lag, how far back. A whole number,"
-            " however it is written: 14.0 is 14."
+            "Observations, not days: of the window, this one included; of lag, how far back. A whole"
+            " number, however it is written: 14.0 is 14."
         ),
     },
     "composite": {
@@ -82,9 +81,8 @@ _TEXT = {
     "composite": "Over those operands that have an observation at a time.",
 }
 _NODE_TEXT = (
-    f"A node, told apart by its shape. Nodes nest: at most {MAX_DEPTH} deep and {MAX_NODES} in all,"
-    " which a schema"
-    " can't say. Unknown fields are refused."
+    f"A node, told apart by its shape. Nodes nest: at most {MAX_DEPTH} deep and {MAX_NODES} in all, which a"
+    " schema can't say. Unknown fields are refused."
 )
 
 

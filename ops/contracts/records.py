@@ -102,10 +102,9 @@ _DEAD_LETTER = {
 _IGNORED = "The worker doesn't look at it: it may be missing, null or anything."
 _DATASET = {
     "parquet_files": said(
-        "The part files, as keys relative to the projections, in order: of two rows of one time the"
-        " later counts."
-        " A series' files are those whose path has its code as a whole folder (`CODE/`, `series=CODE/`,"
-        " `internal_series_code=CODE/`); where there is none, all of them.",
+        "The part files, as keys relative to the projections, in order: of two rows of one time the later"
+        " counts. A series' files are those whose path has its code as a whole folder (`CODE/`,"
+        " `series=CODE/`, `internal_series_code=CODE/`); where there is none, all of them.",
     ),
     "series_codes": said(
         "The series of the dataset. Where it is there, it must name every series that is asked for."
@@ -136,8 +135,7 @@ def dataset_manifest() -> Schema:
         "dataset_manifest",
         "Dataset manifest",
         "What the ingestor writes of a dataset: which part files there are, and whose they are. Only"
-        " `parquet_files`"
-        " is needed. At most as large as WORKER_MAX_MANIFEST_BYTES says (32 MiB).",
+        " `parquet_files` is needed. At most as large as WORKER_MAX_MANIFEST_BYTES says (32 MiB).",
         {"type": "object", "properties": body["properties"] | more, "required": body["required"]},
     )
 
@@ -158,10 +156,8 @@ def output_manifest() -> Schema:
         "output_manifest",
         "Manifest of a version",
         "{base}{version_ts}/manifest.json, which never changes; {base}current/manifest.json is a copy of"
-        " the one whose"
-        " request is the newest. Versions of the worker before this one have no `requested_at`,"
-        " `expression` and"
-        f" `inputs`. {_MADE}",
+        " the one whose request is the newest. Versions of the worker before this one have no"
+        f" `requested_at`, `expression` and `inputs`. {_MADE}",
         {"type": "object", **body, "$defs": defs},
     )
 
@@ -171,9 +167,8 @@ def run_marker() -> Schema:
     return document(
         "run_marker",
         "Commit record of a run",
-        "{base}runs/{runId}.ok: where it is, the run is committed, once and for ever, and this is all"
-        " that is needed to"
-        f" announce it again. {_MADE}",
+        "{base}runs/{runId}.ok: where it is, the run is committed, once and for ever, and this is all that"
+        f" is needed to announce it again. {_MADE}",
         {"type": "object", **fields(Marker, _MARKER)},
     )
 
@@ -184,8 +179,7 @@ def dead_letter() -> Schema:
         "dead_letter",
         "Dead letter",
         "{metrics prefix}_dead-letters/{YYYY-MM-DD}/{messageId}.json: a message that was given up, as it"
-        " came, and what"
-        f" became of its run. {_MADE}",
+        f" came, and what became of its run. {_MADE}",
         {
             "type": "object",
             **fields(_DeadLetter, _DEAD_LETTER),

@@ -15,8 +15,8 @@ _VERSION = "/2025-01-15T10-30-00/manifest.json"
 _ID_RULE = "1-128 of A-Za-z0-9._-, beginning with a letter or digit"
 _KEY_RULE = (
     "A key in the data bucket, relative, without '.', '..' or an empty part, under the datasets prefix"
-    " (`datasets/`)"
-    " or the metrics prefix; `s3://<data bucket>/` may go before it. 1,024 bytes of UTF-8 at most."
+    " (`datasets/`) or the metrics prefix; `s3://<data bucket>/` may go before it. 1,024 bytes of UTF-8 at"
+    " most."
 )
 RUN_ID = said(f"The run: unique for a request. {_ID_RULE}.", type="string", pattern=whole(ID))
 METRIC_CODE = said(f"The metric. {_ID_RULE}.", type="string", pattern=whole(ID))
@@ -49,23 +49,20 @@ _FIELDS = {
     "expressionJson": said("What is to be computed.", **{"$ref": "#/$defs/node"}),
     "inputs": said(
         "Which dataset a series is in, each series once. One that is left out is looked for in the whole"
-        " catalog;"
-        " one that the expression does not name is not read. At most as many as WORKER_MAX_INPUTS says"
-        f" ({_DEFAULTS.max_inputs})."
+        " catalog; one that the expression does not name is not read. At most as many as WORKER_MAX_INPUTS"
+        f" says ({_DEFAULTS.max_inputs})."
     ),
     "catalog": said("Where the datasets are."),
     "output": said("Where the version goes."),
 }
 _DATASETS = said(
     "By their id. At most as many as WORKER_MAX_INPUTS says. The worker looks at those alone that it"
-    " reads: the"
-    " schema asks of each what the worker asks of these.",
+    " reads: the schema asks of each what the worker asks of these.",
     additionalProperties={"$ref": "#/$defs/dataset"},
 )
 _BASE_PATH = said(
-    "s3://<bucket>/<prefix>/: the data bucket, or the literal `bucket`, which stands for it; the prefix"
-    " is under the"
-    " metrics prefix (`metrics/`) and its last part is the metric's code.",
+    "s3://<bucket>/<prefix>/: the data bucket, or the literal `bucket`, which stands for it; the prefix is"
+    " under the metrics prefix (`metrics/`) and its last part is the metric's code.",
     pattern=whole(f"s3://{BUCKET}/{FOLDERS}{ID}/?"),
     maxLength=MAX_MANIFEST_URI
     - len(_VERSION)
@@ -89,11 +86,9 @@ def requested() -> Schema:
     return document(
         "metric_run_requested",
         "Run requested",
-        "What the control plane asks: compute this metric, and publish it as a new version. Unknown"
-        " fields are"
-        " ignored; but an event with a text `Message`, sent raw, would be taken for a notification. At"
-        " most as large"
-        f" as WORKER_MAX_BODY_BYTES says ({_DEFAULTS.max_body_bytes:,} bytes).",
+        "What the control plane asks: compute this metric, and publish it as a new version. Unknown fields"
+        " are ignored; but an event with a text `Message`, sent raw, would be taken for a notification. At"
+        f" most as large as WORKER_MAX_BODY_BYTES says ({_DEFAULTS.max_body_bytes:,} bytes).",
         {
             "type": "object",
             "properties": {"schema": properties.pop("schema"), **who, **properties},
