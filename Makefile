@@ -71,7 +71,7 @@ include bench.mk
 ##@ Checks
 
 .PHONY: check
-check: lint typecheck validate scan ## What CI runs beside the tests: lint, formatting, types, the template
+check: lint typecheck validate scan asyncapi ## What CI runs beside the tests: lint, formatting, types, template, contracts
 
 .PHONY: fmt
 fmt: install ## Format the code and mend what ruff can mend
@@ -87,6 +87,28 @@ lint: install ## ruff: rules and formatting
 typecheck: install ## mypy, strict
 	$(PY) -m mypy
 
+.PHONY: contracts
+contracts: install ## Write the schemas and examples in docs/contracts anew, from the models and from what is answered
+	$(PY) -m ops.contracts
+	$(PY) -m tests.contract.examples > /dev/null
+
+# Without node a stranger's check goes on; in CI (which sets CI) it must not.
+ASYNCAPI := ops/contracts/asyncapi
+
+.PHONY: asyncapi
+asyncapi: ## Hold docs/contracts/asyncapi.yaml against AsyncAPI's own parser (node 20 or later, and npm)
+	@if command -v npm >/dev/null; then \
+	  $(MAKE) -s $(ASYNCAPI)/node_modules/.installed && node $(ASYNCAPI)/check.mjs docs/contracts/asyncapi.yaml; \
+	else \
+	  echo "asyncapi: left out, as there is no npm here. With node 20 or later installed, 'make asyncapi' checks the document"; \
+	  [ -z "$${CI:-}" ]; \
+	fi
+
+$(ASYNCAPI)/node_modules/.installed: $(ASYNCAPI)/package.json $(ASYNCAPI)/package-lock.json
+	@echo "Setting up AsyncAPI's parser in $(@D): half a minute"
+	npm ci --prefix $(ASYNCAPI) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: test-cov
 test-cov: install ## The test suite, with line and branch coverage
 	$(PY) -m pytest --cov --cov-report=term-missing
@@ -97,7 +119,7 @@ plots: install ## Draw the plots of docs/grammar.md again, after a change of its
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv .venv-sam .venv-bench .venv-checks .venv-fuzz .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-sam .venv-bench .venv-checks .venv-fuzz .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov $(ASYNCAPI)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

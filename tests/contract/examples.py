@@ -1,0 +1,152 @@
+"""The examples of docs/contracts: requests written by hand, and what the two functions answer to them.
+
+`answers()` sends the requests through the real handlers over a dataset of the ECB's rates of two months, laid
+out as its example manifest has it. `python -m tests.contract.examples` (`make contracts` runs it) writes the
+answers down.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Any
+
+import obstore
+import pytest
+
+from local import ecb
+from tests.builders import ENVIRONMENT, Cloud, FakeContext, envelope, record
+from tests.contract.documents import CONTRACTS, EXAMPLES, schema_of_event
+from tests.faulty_store import DATA, Faults
+
+COLLECTED = datetime(2026, 10, 30, 11, 30, tzinfo=UTC)
+FIRST_DAY = date(2026, 9, 1)
+CURRENCIES = ("GBP", "USD")
+MANIFEST_KEY = "datasets/ecb_fx/versions/v20261030/manifest.json"
+FAST = {"WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.001}
+REQUEST, V1, FAILING = (
+    "metric_run_requested",
+    "metric_run_requested.v1",
+    "metric_run_requested.no_such_series",
+)
+REQUESTS = [name for name in EXAMPLES if name.startswith(REQUEST)]
+
+
+@cache
+def dataset() -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The dataset's manifest, and its part files by name."""
+    rates = ecb.read_rates()
+    chosen = {
+        currency: {day: rate for day, rate in rates[currency].items() if day >= FIRST_DAY}
+        for currency in CURRENCIES
+    }
+    files = dict(ecb.part_files(chosen, COLLECTED))
+    return ecb.manifest(chosen, sorted(files), COLLECTED), files
+
+
+def lay_out(cloud: Cloud) -> None:
+    """The dataset, as docs/contracts/examples/dataset_manifest.json has it."""
+    made, files = dataset()
+    manifest = EXAMPLES.get("dataset_manifest", made)
+    for name in manifest["parquet_files"]:
+        obstore.put(cloud.store, ecb.PROJECTIONS + name, files[name])
+    obstore.put(cloud.store, MANIFEST_KEY, json.dumps(manifest).encode())
+
+
+@dataclass
+class Stage:
+    """Both functions, over one cloud.
+
+    Attributes:
+        faults: what is between the worker and its bucket.
+        beaten: released at each heartbeat that went out.
+    """
+
+    cloud: Cloud
+    faults: Faults
+    functions: Any
+    context: FakeContext = field(default_factory=FakeContext)
+    beaten: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    @classmethod
+    @contextmanager
+    def standing(cls, **settings: Any) -> Iterator["Stage"]:
+        """A stage with the dataset on it, and nothing else."""
+        from metrics_worker import dead_letters, handler  # noqa: PLC0415 - they read the environment
+
+        cloud = Cloud()
+        lay_out(cloud)
+        with pytest.MonkeyPatch.context() as patch:
+            worker = cloud.worker(**settings)
+            patch.setattr(handler, "worker", worker)
+            patch.setattr(handler, "settings", worker.settings)
+            office = dead_letters.Office(
+                worker.settings, worker.bucket, worker.status, worker.queue, worker.now
+            )
+            patch.setattr(dead_letters, "office", office)
+            yield cls(cloud, Faults.install(patch), (handler.lambda_handler, dead_letters.lambda_handler))
+
+    def run(self, event: dict[str, Any], *, dead: bool = False) -> None:
+        """Give a request to the worker, or to the function of the dead letters, as its notification."""
+        function = self.functions[dead]
+        found = record(envelope(event), group=event.get("metricCode"), message_id=f"message-{event['runId']}")
+        assert function({"Records": [found]}, self.context) == {"batchItemFailures": []}
+
+    def run_slowly(self, event: dict[str, Any]) -> None:
+        """As `run`, but the data is not written before a heartbeat has gone out that says so."""
+        going_out = threading.Event()
+
+        def published(message: dict[str, Any]) -> None:
+            if "heartbeat" in message["TopicArn"]:
+                going_out.set()
+
+        def extended(_: Any) -> None:
+            if going_out.is_set():
+                self.beaten.release()
+
+        def wait() -> None:
+            while self.beaten.acquire(blocking=False):
+                pass
+            for _ in range(2):  # the second began after this call
+                assert self.beaten.acquire(timeout=10), "no heartbeat"
+
+        self.cloud.sns.before, self.cloud.sqs.before = published, extended
+        self.faults.before("PUT", DATA, wait)
+        self.run(event)
+
+
+def answers() -> dict[str, Any]:
+    """What is answered to the requests, and left in the bucket, by the example's name."""
+    found: dict[str, Any] = {"dataset_manifest": dataset()[0]}
+    plain, v1, failing = EXAMPLES[REQUEST], EXAMPLES[V1], EXAMPLES[FAILING]
+    with Stage.standing(**FAST) as stage:
+        for event in (plain, v1):
+            stage.run_slowly(event)
+        events = stage.cloud.sns.events
+        base = f"metrics/{plain['metricCode']}/"
+        found["output_manifest"] = stage.cloud.read_json(f"{base}current/manifest.json")
+        found["run_marker"] = stage.cloud.read_json(f"{base}runs/{plain['runId']}.ok")
+    with Stage.standing() as stage:
+        for event in (failing, failing | {"schema": v1["schema"]}):
+            stage.run(event)
+        events += stage.cloud.sns.events
+        stage.run(failing, dead=True)
+        (kept,) = stage.cloud.keys("metrics/_dead-letters/")
+        found["dead_letter"] = stage.cloud.read_json(kept)
+    return found | {schema_of_event(event): event for event in events}  # of heartbeats the last
+
+
+def main() -> None:
+    """Write the answers down."""
+    os.environ.update(ENVIRONMENT)
+    for name, document in answers().items():
+        path = CONTRACTS / "examples" / f"{name}.json"
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

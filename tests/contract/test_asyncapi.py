@@ -1,0 +1,197 @@
+"""docs/contracts/asyncapi.yaml: its references lead somewhere, and what it says of the channels is so.
+
+That it is an AsyncAPI document at all is looked at by AsyncAPI's own parser (`make asyncapi`).
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from metrics_worker.status import MAX_DEDUPLICATION_ID, deduplication_id
+from tests.contract.documents import (
+    CONTRACTS,
+    EXAMPLES,
+    SCHEMAS,
+    schema_of_event,
+    schema_of_example,
+    validate,
+)
+from tests.contract.examples import FAILING, FAST, REQUEST, V1, Stage
+from tests.infrastructure.stack import PSEUDO, Stack
+
+DOCUMENT: dict[str, Any] = yaml_parse((CONTRACTS / "asyncapi.yaml").read_text(encoding="utf-8"))
+MESSAGES = DOCUMENT["components"]["messages"]
+CHANNELS = DOCUMENT["channels"]
+TOPICS = {
+    "runStarted": "StartedTopic",
+    "runHeartbeat": "HeartbeatTopic",
+    "runCompleted": "CompletedTopic",
+}
+
+
+def references(node: Any) -> Any:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for inner in node:
+            yield from references(inner)
+
+
+def resolve(reference: str) -> Any:
+    """What a reference leads to, within the document or in a file beside it."""
+    file, _, pointer = reference.partition("#")
+    found: Any = json.loads((CONTRACTS / file).read_text()) if file else DOCUMENT
+    for part in pointer.split("/")[1:]:
+        found = found[part]
+    return found
+
+
+def resolved(node: Any) -> Any:
+    return resolve(node["$ref"]) if "$ref" in node else node
+
+
+def trait(message: str, name: str) -> Any:
+    """What a message's traits say: the last goes before the others."""
+    found = [resolved(part)[name] for part in MESSAGES[message]["traits"] if name in resolved(part)]
+    return found[-1]
+
+
+def test_each_reference_leads_somewhere():
+    found = set(references(DOCUMENT))
+    assert len(found) > 30
+    for reference in found:
+        assert resolve(reference)
+
+
+def test_each_message_has_its_schema_and_examples_that_validate():
+    for name, message in MESSAGES.items():
+        schema = Path(message["payload"]["schema"]["$ref"]).stem
+        assert schema in SCHEMAS
+        assert message["examples"], name
+        for example in message["examples"]:
+            path = Path(example["payload"]["$ref"])
+            assert schema_of_example(path.stem) == schema
+            validate(schema, resolve(example["payload"]["$ref"]))
+
+
+def test_each_event_and_each_example_of_one_stands_there():
+    said = {Path(reference).stem for reference in references(MESSAGES) if reference.startswith("./")}
+    assert said == {name for name in [*SCHEMAS, *EXAMPLES] if name.startswith("metric_run_")}
+
+
+def test_the_worker_receives_requests_and_sends_events():
+    operations = {
+        (operation["action"], operation["channel"]["$ref"]) for operation in DOCUMENT["operations"].values()
+    }
+    assert operations == {
+        ("receive", f"#/channels/{name}")
+        for name in ("runRequestTopic", "runRequestQueue", "deadLetterQueue")
+    } | {("send", f"#/channels/{name}") for name in TOPICS}
+    for operation in DOCUMENT["operations"].values():
+        channel = resolved(operation["channel"])
+        messages = [reference["$ref"].rpartition("/")[2] for reference in operation["messages"]]
+        assert messages == list(channel["messages"])
+
+
+# As the template deploys it
+
+
+def named(address: str) -> str:
+    return address.replace("{stackName}", str(PSEUDO["AWS::StackName"]))
+
+
+@pytest.mark.parametrize(
+    ("channel", "place", "resource"),
+    [
+        ("runRequestQueue", "queue", "RequestQueue"),
+        ("runRequestQueue", "deadLetterQueue", "DeadLetterQueue"),
+        ("deadLetterQueue", "queue", "DeadLetterQueue"),
+    ],
+)
+def test_the_queues_are_those_of_the_template(channel, place, resource):
+    said = CHANNELS[channel]["bindings"]["sqs"][place]
+    deployed = Stack().properties(resource, "AWS::SQS::Queue")
+    names = {
+        "fifoQueue": "FifoQueue",
+        "deduplicationScope": "DeduplicationScope",
+        "fifoThroughputLimit": "FifoThroughputLimit",
+        "deliveryDelay": "DelaySeconds",
+        "visibilityTimeout": "VisibilityTimeout",
+        "messageRetentionPeriod": "MessageRetentionPeriod",
+    }
+    assert named(said["name"]) == deployed["QueueName"]
+    assert {name for name, property_ in names.items() if property_ in deployed} | {"name"} == set(said) - {
+        "redrivePolicy"
+    }
+    for name in said.keys() & names.keys():
+        assert str(said[name]) == str(deployed[names[name]]), name
+    if "redrivePolicy" in said:
+        dead = Stack().properties("DeadLetterQueue", "AWS::SQS::Queue")
+        assert named(said["redrivePolicy"]["deadLetterQueue"]["name"]) == dead["QueueName"]
+        assert str(said["redrivePolicy"]["maxReceiveCount"]) == deployed["RedrivePolicy"]["maxReceiveCount"]
+
+
+@pytest.mark.parametrize(("channel", "resource"), TOPICS.items())
+def test_the_topics_are_those_of_the_template(channel, resource):
+    said, deployed = CHANNELS[channel], Stack().properties(resource, "AWS::SNS::Topic")
+    assert named(said["address"]) == named(said["bindings"]["sns"]["name"]) == deployed["TopicName"]
+    assert said["bindings"]["sns"]["ordering"] == {
+        "type": "FIFO" if deployed["FifoTopic"] else "standard",
+        "contentBasedDeduplication": deployed["ContentBasedDeduplication"],
+    }
+
+
+def test_the_queue_is_subscribed_with_the_envelope():
+    (consumer,) = DOCUMENT["operations"]["subscribeToRequests"]["bindings"]["sns"]["consumers"]
+    stack = Stack(RequestTopicArn="arn:aws:sns:eu-west-1:111122223333:metric-run-requests.fifo")
+    deployed = stack.properties("RequestSubscription", "AWS::SNS::Subscription")
+    assert consumer["rawMessageDelivery"] is deployed["RawMessageDelivery"]
+    assert consumer["protocol"] == deployed["Protocol"]
+    assert consumer["endpoint"]["name"] == CHANNELS["runRequestQueue"]["bindings"]["sqs"]["queue"]["name"]
+
+
+# As the worker publishes it
+
+
+def message_of(event: dict[str, Any]) -> str:
+    """The document's message for an event."""
+    schema = f"./schemas/{schema_of_event(event)}.json"
+    (name,) = [name for name, message in MESSAGES.items() if message["payload"]["schema"]["$ref"] == schema]
+    return str(name)
+
+
+def test_topic_group_deduplication_id_and_attributes_are_as_the_document_has_them():
+    with Stage.standing(**FAST) as stage:
+        for name in (REQUEST, V1):
+            stage.run_slowly(EXAMPLES[name])
+        for form in ({}, {"schema": "metrics.run.v1"}):
+            stage.run(EXAMPLES[FAILING] | form)
+
+    seen = set()
+    for sent, event in zip(stage.cloud.sns.messages, stage.cloud.sns.events, strict=True):
+        name = message_of(event)
+        seen.add(name)
+        topic = sent["TopicArn"].rpartition(":")[2]
+        (channel,) = [key for key in TOPICS if name in CHANNELS[key]["messages"]]
+        assert CHANNELS[channel]["address"] == f"{{stackName}}-{topic}"
+        number = sent["MessageDeduplicationId"].split(":")[3:]
+        known = event | {"attempt": 1} | ({"number": number[0]} if number else {})
+        assert trait(name, "x-message-group-id").format(**known) == sent["MessageGroupId"]
+        assert trait(name, "x-message-deduplication-id").format(**known) == sent["MessageDeduplicationId"]
+        attributes = {key: value["StringValue"] for key, value in sent["MessageAttributes"].items()}
+        headers = resolve(trait(name, "headers")["$ref"])
+        assert set(attributes) == set(headers["properties"]) == set(headers["required"])
+        assert attributes["type"] in headers["properties"]["type"]["enum"]
+    assert seen == set(MESSAGES) - {"runRequested"}
+
+
+def test_a_deduplication_id_that_is_too_long_is_its_hash_as_the_document_says():
+    note = trait("failedV1", "x-message-deduplication-id-note")
+    assert str(MAX_DEDUPLICATION_ID) in note
+    assert re.fullmatch("[0-9a-f]{64}", deduplication_id("r" * 128, "metric_run_completed", 1))

@@ -1,0 +1,242 @@
+"""The schema of the request says what the worker's parser does, but for what a schema can't say.
+
+What is accepted validates; what validates is accepted, or refused for one of the reasons in `GAPS`, which
+docs/contracts/README.md tells too.
+"""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from metrics_worker.contract import Bounds, RunRequest, open_record
+from metrics_worker.errors import MetricsWorkerError
+from tests.builders import BUCKET, ratio, request, series, window
+from tests.contract.documents import is_valid, tree_of
+from tests.fuzz.bodies import REQUESTS
+from tests.fuzz.json_trees import mutated, text
+from tests.property.strategies import expressions
+
+BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
+GAPS = (
+    "nested more than",
+    "more than 512 nodes",
+    "a series code has no",  # characters that can't be printed, beyond control characters
+    "the scale is too large",  # written as a whole number
+    "stands there twice",
+    "(WORKER_MAX_",
+    "expected a key under",  # the prefixes are a deployment's
+    "expected a prefix under",
+    f"expected s3://{BUCKET}/",  # and so is the bucket
+    "expected a prefix that ends in",
+    "the manifest's URI would exceed",
+)
+"""What is refused though it validates, by what the worker says then."""
+
+
+def why_refused(event: Any) -> str | None:
+    """Why the worker refuses an event; None where it takes it, and each dataset of its catalog."""
+    try:
+        asked = RunRequest.parse(open_record(text(event), "0"), BOUNDS)
+        for dataset in asked.catalog:
+            asked.dataset(dataset)
+    except MetricsWorkerError as error:
+        return str(error)
+    return None
+
+
+def is_a_gap(problem: str, event: Any) -> bool:
+    """Whether a schema can't say it: as `GAPS`, or a path of another bucket, or one too long in bytes."""
+    if "expected a relative key" not in problem:
+        return any(gap in problem for gap in GAPS)
+    paths = [path for dataset in event["catalog"]["datasets"].values() for path in dataset.values()]
+    return any(
+        isinstance(path, str)
+        and (len(path.encode()) > 1024 or path.startswith("s3://") > path.startswith(f"s3://{BUCKET}/"))
+        for path in paths
+    )
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.sampled_from(REQUESTS).flatmap(mutated))
+def test_of_nearly_requests_those_validate_that_the_worker_takes(tree):
+    event = tree_of(text(tree))
+    assume(isinstance(event, dict) and not isinstance(event.get("Message"), str))
+
+    refused, valid = why_refused(event), is_valid("metric_run_requested", event)
+
+    assert valid or refused
+    assert not (valid and refused) or is_a_gap(refused, event), refused
+
+
+@settings(deadline=None)
+@given(expressions.flatmap(mutated))
+def test_of_nearly_expressions_those_validate_that_the_worker_takes(tree):
+    asked = tree_of(text(request(tree)))
+    assume(asked is not None)
+    for kind in ("series", "series_math", "window_op", "composite"):
+        event = asked | {"expressionType": kind}
+        refused, valid = why_refused(event), is_valid("metric_run_requested", event)
+        assert valid or refused
+        assert not (valid and refused) or is_a_gap(refused, event), refused
+
+
+A, B = series("A"), series("B")
+TAKEN: dict[str, Any] = {
+    "a plain request": {},
+    "the v1 form": {"schema": "metrics.run.v1"},
+    "schema null": {"schema": None},
+    "inputs null": {"inputs": None},
+    "unknown fields": {"traceId": 7, "inputs": [{"datasetId": "fx", "seriesCode": "A", "unit": None}]},
+    "window 14.0": {"expressionType": "window_op", "expressionJson": window("sma", A, 14.0)},  # type: ignore[arg-type]
+    "window of a million": {"expressionType": "window_op", "expressionJson": window("lag", A, 1_000_000)},
+    "scale 1": {"expressionJson": ratio(A, B, scale=1)},
+    "scale null": {"expressionJson": ratio(A, B, scale=None)},
+    "scale at the end of float64": {"expressionJson": ratio(A, B, scale=-1.7976931348623157e308)},
+    "scale 1 where it means nothing": {
+        "expressionType": "window_op",
+        "expressionJson": window("sum", A | {"scale": 1.0}, 2) | {"scale": None},
+    },
+    "seriesCode": {"expressionJson": ratio({"seriesCode": "A"}, {"series_code": "B"})},
+    "a bare series": {"expressionType": "series", "expressionJson": A},
+    "paths with the bucket": {
+        "catalog": {
+            "datasets": {
+                "fx": {
+                    "manifestPath": f"s3://{BUCKET}/datasets/fx/m.json",
+                    "projectionsPath": f"s3://{BUCKET}/datasets/.fx/..p/...",
+                }
+            }
+        }
+    },
+    "a base path without its last slash": {"output": {"basePath": "s3://bucket/metrics/a/ratio.a_to_b"}},
+    "the longest base path": {
+        "output": {"basePath": f"s3://bucket/metrics/{'m' * 428}/ratio.a_to_b/"},
+    },
+}
+REFUSED: dict[str, Any] = {
+    "another type": {"type": "metric_run_started"},
+    "an id with a newline": {"runId": "run-1\n"},
+    "an id of 129": {"metricCode": "m" * 129},
+    "an unknown schema": {"schema": "metrics.run.v2"},
+    "a type that disagrees": {"expressionType": "window_op"},
+    "no expression": {"expressionJson": None},
+    "window 14.5": {"expressionType": "window_op", "expressionJson": window("sma", A, 14.5)},  # type: ignore[arg-type]
+    "window true": {"expressionType": "window_op", "expressionJson": window("sma", A, True)},  # noqa: FBT003
+    "window 0": {"expressionType": "window_op", "expressionJson": window("sma", A, 0)},
+    "window of a million and one": {
+        "expressionType": "window_op",
+        "expressionJson": window("sma", A, 1_000_001),
+    },
+    "scale true": {"expressionJson": ratio(A, B, scale=True)},
+    "scale as text": {"expressionJson": ratio(A, B, scale="1")},
+    "a scale beyond float64": {"expressionJson": ratio(A, B, scale=10**309)},
+    "scale 2 where it means nothing": {"expressionJson": ratio(A, B | {"scale": 2})},
+    "scale true where it means nothing": {"expressionJson": ratio(A, B | {"scale": True})},
+    "both names of a code": {"expressionJson": ratio(A, B | {"seriesCode": "B"})},
+    "an unknown field of math": {"expressionJson": ratio(A, B, colour="red")},
+    "an unknown field of a series": {"expressionJson": ratio(A, B | {"colour": "red"})},
+    "an unknown field of a window": {
+        "expressionType": "window_op",
+        "expressionJson": window("sma", A, 2) | {"colour": "red"},
+    },
+    "an unknown field of a composite": {
+        "expressionType": "composite",
+        "expressionJson": {"op": "sum", "operands": [A, B], "window": 2},
+    },
+    "two shapes at once": {"expressionJson": ratio(A, B, operands=[A, B])},
+    "one operand": {"expressionType": "composite", "expressionJson": {"op": "sum", "operands": [A]}},
+    "an op of another family": {"expressionJson": {"op": "avg", "left": A, "right": B}},
+    "an op of windows over operands": {
+        "expressionType": "composite",
+        "expressionJson": {"op": "sma", "operands": [A, B]},
+    },
+    "an op of operands over a window": {
+        "expressionType": "window_op",
+        "expressionJson": window("avg", A, 2),
+    },
+    "a code that is a path": {"expressionJson": ratio(A, series("../B"))},
+    "a code that climbs": {"expressionJson": ratio(A, series(".."))},
+    "a code with a blank": {"expressionJson": ratio(A, series("B "))},
+    "a code of 257": {"expressionJson": ratio(A, series("B" * 257))},
+    "an input without its dataset": {"inputs": [{"seriesCode": "A"}]},
+    "an input without its series": {"inputs": [{"datasetId": "fx"}]},
+    "no catalog": {"catalog": None},
+    "projections with an empty part": {
+        "catalog": {"datasets": {"fx": {"manifestPath": "datasets/m", "projectionsPath": "datasets/p//"}}}
+    },
+    "a path that climbs": {
+        "catalog": {"datasets": {"fx": {"manifestPath": "datasets/../m", "projectionsPath": "datasets/p"}}}
+    },
+    "a base path that is no address": {"output": {"basePath": "metrics/ratio.a_to_b/"}},
+    "a base path that climbs": {"output": {"basePath": "s3://bucket/metrics/../ratio.a_to_b/"}},
+    "a base path that is too long": {
+        "output": {"basePath": f"s3://bucket/metrics/{'m' * 460}/ratio.a_to_b/"},
+    },
+}
+
+
+@pytest.mark.parametrize("more", TAKEN.values(), ids=TAKEN)
+def test_what_the_worker_takes_validates(more):
+    event = request() | more
+    assert why_refused(event) is None
+    assert is_valid("metric_run_requested", event)
+
+
+@pytest.mark.parametrize("more", REFUSED.values(), ids=REFUSED)
+def test_what_the_worker_refuses_does_not_validate(more):
+    event = request() | more
+    assert why_refused(event)
+    assert not is_valid("metric_run_requested", event)
+
+
+def nested(depth: int) -> Any:
+    node: Any = A
+    for _ in range(depth - 1):
+        node = window("sma", node, 2)
+    return node
+
+
+def twice() -> Any:
+    return [{"datasetId": "fx", "seriesCode": "A"}] * 2
+
+
+def dataset(path: str) -> Any:
+    return {"datasets": {"fx": {"manifestPath": path, "projectionsPath": "datasets/p"}}}
+
+
+BEYOND: dict[str, Any] = {
+    "33 nodes deep": {"expressionType": "window_op", "expressionJson": nested(33)},
+    "513 nodes": {"expressionType": "composite", "expressionJson": {"op": "sum", "operands": [A] * 512}},
+    "a code that can't be printed": {"expressionJson": ratio(A, series("B\u202eC"))},
+    "a large scale without an exponent": {"expressionJson": ratio(A, B, scale=2**1023)},
+    "a series twice": {"inputs": twice()},
+    "513 inputs": {"inputs": [{"datasetId": "fx", "seriesCode": str(n)} for n in range(513)]},
+    "another prefix to read": {"catalog": dataset("secrets/m.json")},
+    "another bucket to read": {"catalog": dataset("s3://another-bucket/datasets/m.json")},
+    "a path of 1,025 bytes": {"catalog": dataset("datasets/" + "é" * 508)},
+    "another prefix to write": {"output": {"basePath": "s3://bucket/datasets/ratio.a_to_b/"}},
+    "another bucket to write": {"output": {"basePath": "s3://another-bucket/metrics/ratio.a_to_b/"}},
+    "another metric's place": {"output": {"basePath": "s3://bucket/metrics/ratio.b_to_a/"}},
+    "an address a few characters too long": {
+        "output": {"basePath": f"s3://{BUCKET}/metrics/{'m' * 430}/ratio.a_to_b/"}
+    },
+}
+
+
+@pytest.mark.parametrize("more", BEYOND.values(), ids=BEYOND)
+def test_what_a_schema_can_not_say_validates_and_is_refused_all_the_same(more):
+    event = request() | more
+    assert is_valid("metric_run_requested", event)
+    refused = why_refused(event)
+    assert refused
+    assert is_a_gap(refused, event)
+
+
+def test_the_schema_asks_of_each_dataset_what_the_worker_asks_of_one_that_it_reads():
+    event = request()
+    event["catalog"]["datasets"]["unread"] = {"manifestPath": "../x"}
+    assert RunRequest.parse(open_record(json.dumps(event), "0"), BOUNDS)
+    assert not is_valid("metric_run_requested", event)

@@ -1,0 +1,231 @@
+"""The schemas in docs/contracts: as the models make them, sound, complete, and true of what goes out."""
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from metrics_worker.contract import V1
+from ops.contracts import schemas
+from ops.contracts.schema import DIALECT, encode, model
+from tests.builders import ratio, record, series, window
+from tests.contract.documents import (
+    CONTRACTS,
+    EXAMPLES,
+    SCHEMAS,
+    is_valid,
+    schema_of_event,
+    schema_of_example,
+    validate,
+)
+from tests.contract.examples import FAILING, FAST, REQUEST, REQUESTS, Stage, answers
+
+EACH_SCHEMA = pytest.mark.parametrize("name", SCHEMAS)
+EVENTS = [name for name in SCHEMAS if name.startswith("metric_run_") and name != REQUEST]
+
+
+def objects(schema: Any) -> Any:
+    """Each object that a schema describes."""
+    if isinstance(schema, dict):
+        if "properties" in schema and "type" in schema:
+            yield schema
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for inner in schema:
+            yield from objects(inner)
+
+
+def test_the_schemas_are_what_the_models_make_of_them():
+    committed = {path.stem: path.read_text() for path in (CONTRACTS / "schemas").iterdir()}
+    assert committed == {name: encode(schema) for name, schema in schemas().items()}, "run `make contracts`"
+
+
+def test_a_field_without_a_meaning_stops_the_generation():
+    from metrics_worker.records import Outputs  # noqa: PLC0415 - of this test alone
+
+    with pytest.raises(ValueError, match=r"Outputs: \['files'\] without the other"):
+        model(Outputs, {"data_prefix": {}})
+    with pytest.raises(ValueError, match=r"Outputs: \['name'\] without the other"):
+        model(Outputs, {"data_prefix": {}, "files": {}, "name": {}})
+
+
+@EACH_SCHEMA
+def test_a_schema_is_one_of_the_dialect_and_named_after_its_file(name):
+    schema = SCHEMAS[name]
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == DIALECT
+    assert schema["$id"] == f"urn:metrics-worker:contracts:{name}"
+    assert schema["title"]
+
+
+@EACH_SCHEMA
+def test_a_schema_refers_to_itself_alone(name):
+    for reference in references(SCHEMAS[name]):
+        assert reference.removeprefix("#/$defs/") in SCHEMAS[name]["$defs"]
+
+
+def references(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for inner in schema:
+            yield from references(inner)
+
+
+@EACH_SCHEMA
+def test_each_field_of_a_schema_is_described(name):
+    for described in objects(SCHEMAS[name]):
+        for field, rule in described["properties"].items():
+            assert rule.get("description"), f"{name}: {field}"
+
+
+# The examples
+
+
+def test_there_is_an_example_of_each_schema():
+    assert {schema_of_example(name) for name in EXAMPLES} == set(SCHEMAS)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_validates(name):
+    validate(schema_of_example(name), EXAMPLES[name])
+
+
+def test_the_examples_are_what_the_worker_answers():
+    found = answers()
+    assert found == {name: EXAMPLES[name] for name in EXAMPLES if name not in REQUESTS}, (
+        "run `make contracts`"
+    )
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_an_example_of_a_request_ends_as_its_name_says(name):
+    with Stage.standing() as stage:
+        stage.run(EXAMPLES[name])
+    (completed,) = stage.cloud.sns.completed
+    assert completed["status"] == ("FAILURE" if name == FAILING else "SUCCESS")
+
+
+def test_there_is_an_example_of_each_shape_of_an_expression_and_of_both_forms():
+    found = [EXAMPLES[name] for name in REQUESTS]
+    shapes = {"series", "series_math", "window_op", "composite"}
+    assert {event["expressionType"] for event in found} == shapes
+    assert {event.get("schema") for event in found} == {None, V1}
+
+
+# What goes out
+
+OUTCOMES: dict[str, dict[str, Any]] = {
+    "success": {},
+    "no such series": {"expressionJson": ratio(series("ECB_USD_EUR_D"), series("X")), "inputs": None},
+    "a bad expression": {"expressionJson": {"op": "sma"}},
+    "a type that disagrees": {"expressionType": "composite"},
+    "a bad place": {"output": {"basePath": "s3://bucket/elsewhere/"}},
+    "no catalog": {"catalog": {"datasets": {}}},
+    "no manifest": {
+        "catalog": {"datasets": {"ecb_fx": {"manifestPath": "datasets/m", "projectionsPath": "datasets/p"}}}
+    },
+    "defined nowhere": {
+        "expressionType": "window_op",
+        "expressionJson": window("sma", series("ECB_USD_EUR_D"), 1_000_000),
+    },
+    "an error of odd characters": {
+        "expressionJson": ratio(series("a\x7f\u2028\U0001f480" + "é" * 2_000), series("B")),
+    },
+    "the longest ids": {
+        "runId": "r" * 128,
+        "metricCode": "m" * 128,
+        "output": {"basePath": f"s3://bucket/metrics/{'m' * 128}/"},
+    },
+}
+
+
+@pytest.mark.parametrize("form", [{}, {"schema": V1}], ids=["plain", "v1"])
+@pytest.mark.parametrize("more", OUTCOMES.values(), ids=OUTCOMES)
+def test_all_that_a_run_publishes_and_leaves_validates(more, form):
+    event = EXAMPLES[REQUEST] | more | form
+    with Stage.standing() as stage:
+        stage.run(event)
+        stage.run(event, dead=True)
+
+    events = stage.cloud.sns.events
+    assert [found["status"] for found in stage.cloud.sns.completed]
+    for found in events:
+        validate(schema_of_event(found), found)
+        assert found.keys() <= SCHEMAS[schema_of_event(found)]["properties"].keys()
+        assert [name for name in EVENTS if is_valid(name, found)] == [schema_of_event(found)]
+    assert check_documents(stage.cloud) >= {"dead_letter"}
+
+
+def check_documents(cloud: Any) -> set[str]:
+    """Hold each document that was left against its schema; which of them there were."""
+    seen = set()
+    for key in cloud.keys("metrics/"):
+        if key.endswith(".parquet"):
+            continue
+        kind = "run_marker" if "/runs/" in key else "output_manifest"
+        if "/_dead-letters/" in key:
+            kind = "dead_letter"
+        document = cloud.read_json(key)
+        validate(kind, document)
+        assert document.keys() <= SCHEMAS[kind]["properties"].keys()
+        seen.add(kind)
+    return seen
+
+
+def test_a_run_that_succeeds_leaves_each_kind_of_document():
+    with Stage.standing() as stage:
+        stage.run(EXAMPLES[REQUEST])
+        stage.run(EXAMPLES[REQUEST], dead=True)
+    assert check_documents(stage.cloud) == {"run_marker", "output_manifest", "dead_letter"}
+
+
+@pytest.mark.parametrize("form", [{}, {"schema": V1}], ids=["plain", "v1"])
+def test_each_heartbeat_validates(form):
+    with Stage.standing(**FAST) as stage:
+        stage.run_slowly(EXAMPLES[REQUEST] | form)
+    beats = stage.cloud.sns.of_type("metric_run_heartbeat")
+    assert beats
+    for beat in beats:
+        validate(schema_of_event(beat), beat)
+
+
+def test_a_kept_letter_that_nobody_can_be_answered_for_validates():
+    with Stage.standing() as stage:
+        stage.functions[True]({"Records": [record("?")]}, stage.context)
+    assert check_documents(stage.cloud) == {"dead_letter"}
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("metric_run_started.plain", {"startedAt": "2026-10-30 12:00"}),
+        ("metric_run_started.plain", {"schema": V1}),
+        ("metric_run_started.v1", {"schema": "metrics.run.v2"}),
+        ("metric_run_heartbeat.plain", {"progress": 1.1}),
+        ("metric_run_completed.success.plain", {"rowCount": 2**31}),
+        ("metric_run_completed.success.plain", {"outputManifest": "s3://bucket/metrics/m/manifest.json"}),
+        ("metric_run_completed.success.v1", {"outputManifest": "metrics/m/manifest.json"}),
+        ("metric_run_completed.success.v1", {"status": "FAILURE"}),
+        ("metric_run_completed.failure.plain", {"error": "NO_SUCH_CODE: x"}),
+        ("metric_run_completed.failure.plain", {"error": "CONFIG_ERROR: a\nb"}),
+        ("metric_run_completed.failure.v1", {"error": "CONFIG_ERROR: x"}),
+        ("output_manifest", {"row_count": -1}),
+        ("output_manifest", {"expression": {"op": "ratio"}}),
+        ("output_manifest", {"requested_at": None}),
+        ("run_marker", {"version_ts": "2026-10-30T12:00:00Z"}),
+        ("dead_letter", {"outcome": "LOST"}),
+    ],
+)
+def test_a_document_that_is_not_as_it_should_be_does_not_validate(name, change):
+    assert is_valid(name, EXAMPLES[name])
+    assert not is_valid(name, EXAMPLES[name] | change)
+
+
+@pytest.mark.parametrize("name", sorted(set(SCHEMAS) - {REQUEST, "dataset_manifest", "dead_letter"}))
+def test_each_field_that_the_worker_writes_is_required(name):
+    for field in EXAMPLES[name]:
+        without = {key: value for key, value in EXAMPLES[name].items() if key != field}
+        assert not is_valid(name, without), field
