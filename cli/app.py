@@ -2,6 +2,9 @@
 
 import typer
 
+from cli.demo import demo
+from cli.run import run
+
 app = typer.Typer(
     name="metrics",
     help="Write metrics, try them on real data, and see what became of them.",
@@ -13,6 +16,10 @@ app = typer.Typer(
 @app.callback()
 def _metrics() -> None:
     """Write metrics, try them on real data, and see what became of them."""
+
+
+app.command()(demo)
+app.command()(run)
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ class Bucket:
     def connect(
         cls, name: str, *, region: str, endpoint_url: str | None, credentials: Credentials | None = None
     ) -> Self:
-        """A bucket on S3 or at `endpoint_url`; with the environment's credentials, unless others are given."""
+        """A bucket on S3, or at `endpoint_url`; with the environment's credentials where none are given."""
         where: S3Config = {"region": region}
         if endpoint_url is not None:
             where["endpoint"] = endpoint_url
