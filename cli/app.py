@@ -2,7 +2,9 @@
 
 import typer
 
+from cli.compare import compare
 from cli.demo import demo
+from cli.history import history
 from cli.run import run
 
 app = typer.Typer(
@@ -18,7 +20,9 @@ def _metrics() -> None:
     """Write metrics, try them on real data, and see what became of them."""
 
 
+app.command()(compare)
 app.command()(demo)
+app.command()(history)
 app.command()(run)
 
 

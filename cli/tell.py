@@ -1,4 +1,4 @@
-"""Plain lines for people: no word of them is taken for markup, and none is broken where nobody reads along."""
+"""Plain lines for people: no word of them is taken for markup, and none is broken where nobody reads it."""
 
 from cli.console import out
 
