@@ -4,6 +4,7 @@ import typer
 
 from cli.compare import compare
 from cli.demo import demo
+from cli.doctor import doctor
 from cli.history import history
 from cli.run import run
 
@@ -22,6 +23,7 @@ def _metrics() -> None:
 
 app.command()(compare)
 app.command()(demo)
+app.command()(doctor)
 app.command()(history)
 app.command()(run)
 

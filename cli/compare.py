@@ -65,7 +65,7 @@ def compare(
     else:
         _tell(before, after, found, tolerance, rows)
         if plot:
-            plots.plot([(f"A {before.label}", before.series), (f"B {after.label}", after.series)], "A and B")
+            plots.plot([("A", before.series), ("B", after.series)], "A and B")
             if found.times.size:
                 plots.plot([("B - A", found.changed)], "B - A, where they differ")
     if found.any:

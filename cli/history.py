@@ -16,6 +16,9 @@ from cli.published import Entry, entries, keys_of, version_names
 from metrics_worker.errors import MetricsWorkerError
 from metrics_worker.records import Keys
 
+_WIDE = 140
+"""Columns of a terminal that has room for everything."""
+
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The metric's code.")]
 
 
@@ -101,18 +104,23 @@ def _datasets(entry: Entry) -> str:
 
 def _table(shown: list[Entry]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("version", "is", "asked for", "created", "rows", "datasets", "run"):
-        table.add_column(name, justify="right" if name == "rows" else "left", overflow="fold")
+    for name in ("version", "is", "asked for"):
+        table.add_column(name, no_wrap=name != "is")
+    table.add_column("rows", justify="right")
+    for name in ("datasets", "run"):
+        table.add_column(name, overflow="fold")
+    if is_wide := out.width >= _WIDE:
+        table.add_column("created")
     for entry in shown:
         state = entry.problem or ("committed" if entry.committed else "not committed")
         table.add_row(
             entry.version_ts,
             "current" if entry.is_current and entry.committed else state,
             _field(entry, "requested_at"),
-            _field(entry, "created_at"),
             _field(entry, "row_count"),
             _datasets(entry),
             _field(entry, "run_id"),
+            *([_field(entry, "created_at")] if is_wide else []),
             style="bold" if entry.is_current else None if entry.committed else "dim",
         )
     return table
