@@ -7,6 +7,7 @@ from cli.demo import demo
 from cli.doctor import doctor
 from cli.history import history
 from cli.run import run
+from cli.send import send
 
 app = typer.Typer(
     name="metrics",
@@ -26,6 +27,7 @@ app.command()(demo)
 app.command()(doctor)
 app.command()(history)
 app.command()(run)
+app.command()(send)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -67,6 +67,13 @@ class Computed:
     inputs: dict[str, InputSeries] = field(default_factory=dict)
     version: Version | None = None
     error: MetricsWorkerError | None = None
+
+    @property
+    def outcome(self) -> Literal["SUCCESS", "FAILURE", "RETURNED"]:
+        """How it ended. RETURNED: what failed may pass, and the worker would have given the message back."""
+        if self.error is None:
+            return "SUCCESS"
+        return "RETURNED" if isinstance(self.error, TransientError) else "FAILURE"
 
     @property
     def code(self) -> str:

@@ -105,7 +105,7 @@ def _datasets(entry: Entry) -> str:
 def _table(shown: list[Entry]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("version", "is", "asked for"):
-        table.add_column(name, no_wrap=name != "is")
+        table.add_column(name, no_wrap=True)
     table.add_column("rows", justify="right")
     for name in ("datasets", "run"):
         table.add_column(name, overflow="fold")

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import plots, tables, tell
 from cli.computing import Bench, Computed, all_of
-from cli.console import WRONG, JsonOption, emit, err, impossible, out
+from cli.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impossible, out
 from cli.places import BucketOption, DemoOption, FolderOption, Place, demo_place, open_place
 from cli.requests import read_requests
 from explain.formula import formula
@@ -73,7 +73,7 @@ def run(
     version is committed as the worker does it, but no status event goes out: the control plane doesn't know
     the run. Without a place, a request over the dataset ecb_fx is computed on the demo data.
 
-    Exit: 0 computed, 1 the run failed, 2 impossible.
+    Exit: 0 computed, 1 the run failed, 2 impossible, or the place did not answer.
 
     [bold]Examples[/bold]
 
@@ -103,8 +103,9 @@ def run(
     else:
         for sample, found in zip(samples, computed, strict=True):
             _tell(sample, found, place, publish=publish, few=rows, plot=plot)
-    if any(found.error for found in computed):
-        raise typer.Exit(WRONG)
+    outcomes = {found.outcome for found in computed}
+    if outcomes != {"SUCCESS"}:
+        raise typer.Exit(IMPOSSIBLE if "RETURNED" in outcomes else WRONG)
 
 
 def demo_for(samples: Sequence[Sample], *, chosen: bool) -> Place:

@@ -80,7 +80,8 @@ def requests(computed: Computed) -> str:
 def tell_error(computed: Computed) -> None:
     """Say what a run failed with, and what to do."""
     assert computed.error is not None
-    tell.line(f"  FAILURE  {computed.code}", "red")
+    how = "FAILURE" if computed.outcome == "FAILURE" else "no outcome"
+    tell.line(f"  {how}  {computed.code}", "red")
     tell.line(f"  {computed.error.message}")
     tell.line(f"  {remedy(computed.code)}", "dim")
 
@@ -91,7 +92,7 @@ def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]
     found: dict[str, Any] = {
         "run_id": report.run_id,
         "metric_code": report.metric_code,
-        "outcome": "FAILURE" if computed.error else "SUCCESS",
+        "outcome": computed.outcome,
         "published": published and computed.error is None,
         "rolled_forward": report.rolled_forward,
         "version_ts": report.version_ts,
