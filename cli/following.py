@@ -6,6 +6,7 @@ run has its outcome or the time is over; who asks decides what that means.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -72,7 +73,7 @@ def hear(sqs: Any, queue: str, runs: set[str], patience: Patience) -> Iterator[H
             answer = sqs.receive_message(
                 QueueUrl=queue,
                 MaxNumberOfMessages=10,
-                WaitTimeSeconds=max(0, min(_LONGEST_POLL, int(patience.left))),
+                WaitTimeSeconds=min(_LONGEST_POLL, math.ceil(patience.left)),
                 VisibilityTimeout=_HIDDEN_SECONDS,
             )
             for message in answer.get("Messages", ()):

@@ -6,13 +6,16 @@ taken, `current` is moved by its ETag. Nothing that is written is seen by anyone
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from obstore.store import MemoryStore
 
 from metrics_worker.errors import ObjectNotFound, ObjectTaken
 from metrics_worker.lane import Lane
 from metrics_worker.store import Bucket, StoredObject, Traffic
+
+_ABOVE = "above-"
+"""Before the ETags of what is written here: a store in memory only counts, so one below may have the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Overlay(Bucket):
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable.
         """
-        return self.written.get(key) if self._has(key) else self.below.get(key)
+        return _above(self.written.get(key)) if self._has(key) else self.below.get(key)
 
     def get_many(self, keys: Sequence[str], on_object: Callable[[StoredObject], None]) -> None:
         """Read objects, each from where it is.
@@ -51,14 +54,13 @@ class Overlay(Bucket):
             ObjectNotFound, AccessDenied, StoreUnavailable: of the first key that fails.
         """
         here = set(self._uncounted().list("")).intersection(keys)
-        self.written.get_many([key for key in keys if key in here], on_object)
+        self.written.get_many([key for key in keys if key in here], lambda found: on_object(_above(found)))
         self.below.get_many([key for key in keys if key not in here], on_object)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
         """A few small objects; None for each that is not there."""
-        here = self._uncounted().find_many(keys)
-        below = self.below.find_many([key for key in keys if here[key] is None])
-        return here | below
+        here = {key: found and _above(found) for key, found in self._uncounted().find_many(keys).items()}
+        return here | self.below.find_many([key for key in keys if here[key] is None])
 
     def list(self, prefix: str) -> list[str]:
         """The keys under a prefix, from both.
@@ -74,8 +76,9 @@ class Overlay(Bucket):
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable.
         """
-        where = self.written if self._has(found.key) else self.below
-        return where.get_range(found, start, end)
+        if found.etag.startswith(_ABOVE):
+            return self.written.get_range(replace(found, etag=_own(found.etag)), start, end)
+        return self.below.get_range(found, start, end)
 
     def create(self, key: str, body: bytes) -> str:
         """Write an object that must not exist yet, here or below; its ETag.
@@ -86,7 +89,7 @@ class Overlay(Bucket):
         """
         if self._below_uncounted().find(key) is not None:
             raise ObjectTaken(key, "another writer's object stands there")
-        return self.written.create(key, body)
+        return _ABOVE + self.written.create(key, body)
 
     def swap(self, key: str, body: bytes, etag: str) -> str:
         """Replace the object that has this ETag; the new ETag.
@@ -95,12 +98,12 @@ class Overlay(Bucket):
             ObjectTaken: it has another ETag by now, or is gone.
             AccessDenied, StoreUnavailable: of the look below.
         """
-        if self._has(key):
-            return self.written.swap(key, body, etag)
+        if etag.startswith(_ABOVE):
+            return _ABOVE + self.written.swap(key, body, _own(etag))
         found = self._below_uncounted().find(key)
-        if found is None or found.etag != etag:
+        if self._has(key) or found is None or found.etag != etag:
             raise ObjectTaken(key, "another writer's object stands there, or none")
-        return self.written.create(key, body)
+        return _ABOVE + self.written.create(key, body)
 
     def _has(self, key: str) -> bool:
         with suppress(ObjectNotFound):
@@ -114,3 +117,11 @@ class Overlay(Bucket):
 
     def _below_uncounted(self) -> Bucket:
         return self.below.metered(Traffic(), self.lane)
+
+
+def _above(found: StoredObject) -> StoredObject:
+    return replace(found, etag=_ABOVE + found.etag)
+
+
+def _own(etag: str) -> str:
+    return etag.removeprefix(_ABOVE)

@@ -69,7 +69,7 @@ def send(
         str | None,
         typer.Option(
             "--status-queue",
-            help=f"With --wait: a queue (URL) of yours that hears the status topics. Default: ${STATUS_QUEUE}.",
+            help=f"With --wait: a queue of yours (URL) that hears the topics. Default: ${STATUS_QUEUE}.",
         ),
     ] = None,
     bucket: BucketOption = None,
@@ -87,7 +87,7 @@ def send(
 
       metrics send my.json --topic arn:aws:sns:us-east-1:123456789012:run-requests.fifo
 
-      metrics send my.json --queue https://sqs.eu-west-1.amazonaws.com/123456789012/runs.fifo --wait --bucket d
+      metrics send my.json --queue https://sqs.us-east-1.amazonaws.com/123456789012/x.fifo --wait --bucket b
 
       source out/env && metrics send events/run.json --wait
 
@@ -133,8 +133,8 @@ def _ways(
             )
     if wait and status_queue is None and bucket is None:
         raise impossible(
-            "--wait needs a way to hear of the run: --status-queue URL, a queue of yours that hears the status "
-            f"topics (or {STATUS_QUEUE}), or --bucket NAME to watch for its marker."
+            "--wait needs a way to hear of the run: --status-queue URL, a queue of yours that hears the "
+            f"status topics (or {STATUS_QUEUE}), or --bucket NAME to watch for its marker."
         )
     return Ways(topic, queue, status_queue, bucket_place(bucket) if wait and bucket else None)
 

@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         "events", nargs="*", type=Path, metavar="EVENT", help="a request (default: all of events/)"
     )
     parser.add_argument(
-        "--serve", action="store_true", help="just start the local cloud with the dataset, until Ctrl-C"
+        "--serve",
+        action="store_true",
+        help="just the local cloud with the dataset (with EVENTs, their series), until Ctrl-C",
     )
     parser.add_argument(
         "--worker", action="store_true", help="with --serve: the worker too, which takes what is sent"

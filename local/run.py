@@ -103,7 +103,8 @@ def serve(options: Options, terminal: Terminal, *, with_worker: bool = False) ->
     rates = ecb.read_rates()
     with ExitStack() as stack:
         cloud = _start_cloud(stack, options, template, terminal)
-        _load(rates, ecb.CURRENCIES, cloud, terminal)
+        samples = read_samples(options.events)
+        _load(rates, _currencies(options, samples, rates, terminal), cloud, terminal)
         source = None
         if with_worker:
             environment = function_environment(cloud, template, options.root)
