@@ -51,13 +51,12 @@ def compare(
       metrics compare before.parquet after.parquet --tolerance 1e-12 --json
     """
     sides = [first, second]
-    if demo and (bucket is not None or folder is not None):
-        raise impossible("Choose one of --bucket, --folder and --demo.")
-    requests, place = requests_in(sides), open_place(bucket, folder, demo=False)
-    if place is None and any(map(is_version, sides)):
+    if not (bucket or folder) and any(map(is_version, sides)):
         raise impossible("Where are the versions published? Say --bucket NAME or --folder FOLDER.")
+    place = open_place(bucket, folder, demo=demo, files=sides)
+    requests = requests_in(sides)
     if place is None and requests:
-        place = demo_for(requests, chosen=demo)
+        place = demo_for(requests, sides)
     before, after = (read_operand(side, place) for side in sides)
     found = differences(before.series, after.series, tolerance)
     if as_json:

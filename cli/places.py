@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +31,7 @@ FolderOption = Annotated[
 DemoOption = Annotated[
     bool, typer.Option("--demo", help="The ECB's daily exchange rates, in memory: no cloud, no network.")
 ]
+_SERIES = re.compile(r"\bECB_([A-Z]{3})_EUR_D\b")
 METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
 
 
@@ -47,15 +50,24 @@ class Place:
     kind: Literal["bucket", "folder", "demo"] = "demo"
 
 
-def open_place(bucket: str | None, folder: Path | None, *, demo: bool) -> Place | None:
-    """The place that the options name, or None where they name none. More than one is impossible."""
+def open_place(
+    bucket: str | None, folder: Path | None, *, demo: bool, files: Sequence[str | Path] = ()
+) -> Place | None:
+    """The place that the options name, or None where they name none. More than one is impossible.
+
+    Args:
+        bucket: its name.
+        folder: its path.
+        demo: the demo data: of the currencies that the files name, where they name any.
+        files: those that are going to be read.
+    """
     if sum((bucket is not None, folder is not None, demo)) > 1:
         raise impossible("Choose one of --bucket, --folder and --demo.")
     if bucket is not None:
         return bucket_place(bucket)
     if folder is not None:
         return folder_place(folder)
-    return demo_place() if demo else None
+    return demo_place(currencies_in(files)) if demo else None
 
 
 def bucket_place(name: str) -> Place:
@@ -110,6 +122,18 @@ def folder_place(folder: Path) -> Place:
             f"{folder}: there is no such folder. `metrics demo {folder}` makes one with the demo data."
         )
     return Place(FolderBucket.of(folder, BUCKET), str(folder), "folder")
+
+
+def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
+    """The currencies of the ECB's series whose codes stand in these files, wherever; else the usual ones.
+
+    A file that can't be read, and standard input, which can be read but once, name none.
+    """
+    found: set[str] = set()
+    for file in files:
+        with suppress(OSError, ValueError):  # said by who reads it for good
+            found |= set(_SERIES.findall(Path(file).read_text(encoding="utf-8")))
+    return (found & set(ecb.read_rates())) or ecb.CURRENCIES
 
 
 def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:

@@ -14,7 +14,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from cli import plots, tables, tell
 from cli.computing import Bench, Computed, all_of
 from cli.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impossible, out
-from cli.places import BucketOption, DemoOption, FolderOption, Place, demo_place, open_place
+from cli.places import (
+    BucketOption,
+    DemoOption,
+    FolderOption,
+    Place,
+    currencies_in,
+    demo_place,
+    open_place,
+)
 from cli.requests import read_requests
 from explain.formula import formula
 from local import ecb
@@ -83,17 +91,15 @@ def run(
 
       AWS_PROFILE=prod metrics run my.json --bucket my-data --publish
     """
-    samples, wanted = read_requests(file), Wanted(png, csv_file, parquet)
-    wanted.check(samples)
     if publish and (demo or (bucket is None and folder is None)):
         raise impossible(
             "There is nowhere to publish the demo data's metrics: it is in memory. `metrics demo FOLDER` "
             "writes it into a folder; then: metrics run FILE --folder FOLDER --publish"
         )
-    place = open_place(bucket, folder, demo=False) if not demo else None
-    if demo and (bucket is not None or folder is not None):
-        raise impossible("Choose one of --bucket, --folder and --demo.")
-    place = place or demo_for(samples, chosen=demo)
+    place, wanted = open_place(bucket, folder, demo=demo, files=[file]), Wanted(png, csv_file, parquet)
+    samples = read_requests(file)
+    wanted.check(samples)
+    place = place or demo_for(samples, [file])
     computed = _compute(samples, place, publish=publish, keep_run_id=keep_run_id)
     for sample, found in zip(samples, computed, strict=True):
         _write(found, sample, wanted)
@@ -108,15 +114,14 @@ def run(
         raise typer.Exit(IMPOSSIBLE if "RETURNED" in outcomes else WRONG)
 
 
-def demo_for(samples: Sequence[Sample], *, chosen: bool) -> Place:
-    """The demo data with the currencies that are asked for; where nobody chose it, only for its dataset."""
-    if not chosen and not all_of(samples, ecb.DATASET_ID):
+def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
+    """The demo data, where nobody has chosen a place: for requests that read its dataset, and no others."""
+    if not all_of(samples, ecb.DATASET_ID):
         raise impossible(
             "Where is the data? Say --bucket NAME, --folder FOLDER, or --demo for the ECB's exchange rates "
             f"(dataset {ecb.DATASET_ID}, which this request does not read alone)."
         )
-    currencies = {currency for sample in samples for currency in sample.currencies} & set(ecb.read_rates())
-    return demo_place(currencies or ecb.CURRENCIES)
+    return demo_place(currencies_in(files))
 
 
 def _compute(samples: Sequence[Sample], place: Place, *, publish: bool, keep_run_id: bool) -> list[Computed]:
