@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from cli import plots, tables, tell
-from cli.console import WRONG, JsonOption, emit, impossible, out
+from cli.console import WRONG, JsonOption, emit, impossible
 from cli.differences import Differences, differences
 from cli.operands import Operand, is_version, read_operand, requests_in
 from cli.places import BucketOption, DemoOption, FolderOption, open_place
@@ -88,17 +88,14 @@ def _tell(before: Operand, after: Operand, found: Differences, tolerance: float,
     for name, series in (("added", found.added), ("gone", found.gone)):
         if len(series) and few:
             tell.line(f"\n{name}")
-            out.print(tables.rows(series, "", max(1, few // 2)))
+            tell.table(tables.rows(series, "", max(1, few // 2)))
     if found.times.size and few:
         tell.line("\nlargest differences")
-        out.print(_largest(found, few))
+        tell.table(_largest(found, few))
 
 
 def _largest(found: Differences, few: int) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("obs_time")
-    for name in ("A", "B", "B - A", "relative"):
-        table.add_column(name, justify="right")
+    table = tell.columns("obs_time", numbers=("A", "B", "B - A", "relative"))
     relative = found.relative
     for at in found.largest(few):
         before, after = found.before[at], found.after[at]

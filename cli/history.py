@@ -7,17 +7,16 @@ from typing import Annotated, Any
 import obstore
 import typer
 from obstore.exceptions import BaseError
-from rich.table import Table
 
 from cli import tell
-from cli.console import JsonOption, emit, impossible, out
+from cli.console import JsonOption, emit, impossible
 from cli.places import BucketOption, FolderOption, Place, metrics_prefix, open_place
 from cli.published import Entry, entries, keys_of, version_names
 from metrics_worker.errors import MetricsWorkerError
 from metrics_worker.records import Keys
 
 _WIDE = 140
-"""Columns of a terminal that has room for everything."""
+"""Columns of a terminal that has room for a version in a line."""
 
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The metric's code.")]
 
@@ -63,7 +62,7 @@ def history(
         )
         return
     tell.line(f"{code} at {place.label}: {tell.count(len(names), 'version')}", "bold")
-    out.print(_table(shown))
+    _tell(shown)
     if len(names) > len(shown):
         tell.line(f"… and {len(names) - len(shown):,} older (--limit)", "dim")
 
@@ -102,28 +101,31 @@ def _datasets(entry: Entry) -> str:
     return ", ".join(dict.fromkeys(pairs)) or "-"
 
 
-def _table(shown: list[Entry]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("version", "is", "asked for"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("rows", justify="right")
-    for name in ("datasets", "run"):
-        table.add_column(name, overflow="fold")
-    if is_wide := out.width >= _WIDE:
-        table.add_column("created")
+def _state(entry: Entry) -> str:
+    if entry.is_current and entry.committed:
+        return "current"
+    return entry.problem or ("committed" if entry.committed else "not committed")
+
+
+def _style(entry: Entry) -> str:
+    return "dim" if not entry.committed else "bold" if entry.is_current else ""
+
+
+def _tell(shown: list[Entry]) -> None:
+    """A line for each version where there is room for it, or else two."""
+    if not tell.is_wide(_WIDE):
+        for entry in shown:
+            rows, asked = _field(entry, "row_count"), _field(entry, "requested_at")
+            tell.line(f"{entry.version_ts}  {_state(entry)}, {rows} rows, asked for {asked}", _style(entry))
+            run, created = _field(entry, "run_id"), _field(entry, "created_at")
+            tell.line(f"  run {run}, created {created}, from {_datasets(entry)}", "dim")
+        return
+    table = tell.columns("version", "is", "asked for", "created", numbers=("rows",), more=("datasets", "run"))
     for entry in shown:
-        state = entry.problem or ("committed" if entry.committed else "not committed")
-        table.add_row(
-            entry.version_ts,
-            "current" if entry.is_current and entry.committed else state,
-            _field(entry, "requested_at"),
-            _field(entry, "row_count"),
-            _datasets(entry),
-            _field(entry, "run_id"),
-            *([_field(entry, "created_at")] if is_wide else []),
-            style="bold" if entry.is_current else None if entry.committed else "dim",
-        )
-    return table
+        fields = (_field(entry, name) for name in ("requested_at", "created_at", "row_count"))
+        cells = entry.version_ts, _state(entry), *fields, _datasets(entry), _field(entry, "run_id")
+        table.add_row(*cells, style=_style(entry))
+    tell.table(table)
 
 
 def _document(entry: Entry, keys: Keys) -> dict[str, Any]:

@@ -45,8 +45,7 @@ def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
     figure.clear()
     figure.plot_size(width, _HEIGHT)
     figure.date().activate(form="%Y-%m-%d")
-    if not out.is_terminal:
-        figure.theme("colorless")
+    figure.theme("simple" if out.is_terminal else "colorless")
     figure.title(title[: width - 4])
     for label, series in drawn:
         thin = thinned(series, _POINTS * width)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import plots, tables, tell
 from cli.computing import Bench, Computed, all_of
-from cli.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impossible, out
+from cli.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impossible
 from cli.places import (
     BucketOption,
     DemoOption,
@@ -179,10 +179,10 @@ def _tell(sample: Sample, computed: Computed, place: Place, *, publish: bool, fe
         tell.line(f"  {text}")
     tell.line()
     if computed.report.inputs:
-        out.print(tables.inputs(computed))
+        tell.table(tables.inputs(computed))
         tell.line()
     if len(series) and few:
-        out.print(tables.rows(series, sample.unit, few))
+        tell.table(tables.rows(series, sample.unit, few))
         tell.line()
     elif not len(series):
         tell.line("The expression is defined nowhere: the version is empty.", "yellow")

@@ -26,10 +26,7 @@ def left_out(summary: InputSummary) -> str:
 
 def rows(series: Series, unit: str, few: int) -> Table:
     """The first and the last rows of a series."""
-    table = Table("obs_time", "value", box=None, pad_edge=False)
-    table.columns[1].justify = "right"
-    if unit:
-        table.columns[1].header = f"value ({unit})"
+    table = tell.columns("obs_time", numbers=(f"value ({unit})" if unit else "value",))
     size = len(series)
     shown = [*range(min(few, size)), None, *range(max(few, size - few), size)]
     for at in shown if size > 2 * few else range(size):
@@ -42,12 +39,7 @@ def rows(series: Series, unit: str, few: int) -> Table:
 
 def inputs(computed: Computed) -> Table:
     """The series that were read, and what became of their rows."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("input", "dataset"):
-        table.add_column(name)
-    for name in ("files", "rows", "observations"):
-        table.add_column(name, justify="right")
-    table.add_column("left out")
+    table = tell.columns("input", "dataset", numbers=("files", "rows", "observations"), more=("left out",))
     for summary in computed.report.inputs:
         dataset = f"{summary.dataset_id} {summary.dataset_version or ''}".rstrip()
         table.add_row(
