@@ -98,7 +98,7 @@ def _largest(found: Differences, few: int) -> Table:
     table = tell.columns("obs_time", numbers=("A", "B", "B - A", "relative"))
     relative = found.relative
     for at in found.largest(few):
-        before, after = found.before[at], found.after[at]
+        before, after = float(found.before[at]), float(found.after[at])
         numbers = f"{before:.10g}", f"{after:.10g}", f"{after - before:+.6g}", f"{relative[at]:.2g}"
         table.add_row(plots.shown_time(found.times[at]), *numbers)
     return table

@@ -30,14 +30,15 @@ class Differences:
 
     @property
     def changed(self) -> Series:
-        """By how much the values differ: second less first, at the times where they do."""
-        return Series(self.times, self.after - self.before)
+        """By how much the values differ: second less first, at the times where they do and it is finite."""
+        with np.errstate(over="ignore"):
+            return Series.where_finite(self.times, self.after - self.before)
 
     @property
     def relative(self) -> Values:
-        """The absolute difference, relative to the larger of both values."""
-        with np.errstate(over="ignore"):
-            return np.abs(self.after - self.before) / np.maximum(np.abs(self.before), np.abs(self.after))
+        """The absolute difference, relative to the larger of both values: up to 2, of opposite ones."""
+        larger = np.maximum(np.abs(self.before), np.abs(self.after))
+        return np.abs(self.after / larger - self.before / larger)
 
     @property
     def any(self) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import obstore
 import typer
@@ -32,6 +32,7 @@ DemoOption = Annotated[
     bool, typer.Option("--demo", help="The ECB's daily exchange rates, in memory: no cloud, no network.")
 ]
 _SERIES = re.compile(r"\bECB_([A-Z]{3})_EUR_D\b")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
 
 
@@ -42,12 +43,10 @@ class Place:
     Attributes:
         bucket: the worker's own view of it.
         label: what people are told it is.
-        kind: what can be done with it.
     """
 
     bucket: Bucket
     label: str
-    kind: Literal["bucket", "folder", "demo"] = "demo"
 
 
 def open_place(
@@ -75,6 +74,9 @@ def bucket_place(name: str) -> Place:
 
     They are looked for where the AWS CLI looks: environment, profile, SSO, the instance's role.
     """
+    name = name.removeprefix("s3://").removesuffix("/")
+    if not _BUCKET.fullmatch(name):
+        raise impossible(f"{name!r} is no name of a bucket: 3 to 63 of a-z, 0-9, '.' and '-'.")
     region, credentials = _aws_session()
     connected = Bucket.connect(
         name,
@@ -82,7 +84,7 @@ def bucket_place(name: str) -> Place:
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None,
         credentials=credentials,
     )
-    return Place(connected, f"s3://{name}", "bucket")
+    return Place(connected, f"s3://{name}")
 
 
 def _aws_session() -> tuple[str | None, Credentials]:
@@ -121,7 +123,7 @@ def folder_place(folder: Path) -> Place:
         raise impossible(
             f"{folder}: there is no such folder. `metrics demo {folder}` makes one with the demo data."
         )
-    return Place(FolderBucket.of(folder, BUCKET), str(folder), "folder")
+    return Place(FolderBucket.of(folder, BUCKET), str(folder))
 
 
 def currencies_in(files: Sequence[str | Path]) -> Collection[str]:

@@ -140,8 +140,18 @@ def test_differences_are_those_of_two_dictionaries(before, after, tolerance):
 
 
 def test_values_whose_difference_overflows_differ():
-    huge = differences(_series({1: -1.7e308}), _series({1: 1.7e308}))
-    assert huge.any
+    huge = differences(_series({1: -1.7e308}), _series({1: 1.7e308}), 1.0)
+    assert huge.relative.tolist() == [2.0]
+    assert len(huge.changed) == 0
+
+
+def test_huge_values_can_be_told_and_drawn(metrics, tmp_path):
+    for name, sign in (("a", -1), ("b", 1)):
+        table = rows(None, [day(1), day(2)], [1.7e308 * sign, 1.6e308 * sign])
+        (tmp_path / f"{name}.parquet").write_bytes(parquet(table))
+    words = ("compare", tmp_path / "a.parquet", tmp_path / "b.parquet")
+    assert metrics(*words, "--plot").exit_code == 1
+    assert [row["relative"] for row in json.loads(metrics(*words, "--json").stdout)["largest"]] == [2.0, 2.0]
 
 
 def _series(values):

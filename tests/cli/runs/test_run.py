@@ -159,6 +159,7 @@ def test_a_plot_is_of_plain_letters_where_nobody_looks(metrics, folder, ask):
         ((), "Where is the data?"),
         (("--folder", "nowhere"), "no such folder"),
         (("--demo", "--folder", "."), "Choose one"),
+        (("--bucket", "My bucket"), "no name of a bucket"),
         (("--demo", "--bucket", "abc"), "Choose one"),
         (("--bucket", "abc", "--folder", "."), "Choose one"),
     ],
@@ -241,7 +242,7 @@ def test_a_bucket_that_is_only_read_stays_as_it_is(metrics, bucket, client, ask)
         return [found["Key"] for found in client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
 
     before = keys()
-    assert metrics("run", ask(), "--bucket", bucket).exit_code == 0
+    assert metrics("run", ask(), "--bucket", f"s3://{bucket}/").exit_code == 0
     assert keys() == before
 
 
