@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 from rich.text import Text
 
+from cli import tell
 from cli.console import out
 from metrics_worker.series import Series
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEIGHT, _LEAST_WIDTH, _MOST_WIDTH = 16, 30, 120
+_LARGEST = 1e300
+"""The scale of a plot goes a little beyond what is drawn, and must not overflow."""
 _POINTS = 4
 """Observations for each column that are drawn: of more, the lowest and the highest of each stretch."""
 
@@ -31,13 +34,13 @@ def iso_time(microseconds: int) -> str:
 
 
 def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
-    """Draw lines over one another. One without two observations is left out, and says so."""
+    """Draw lines over one another. One that can't be drawn is left out, and says so."""
     import plotext  # noqa: PLC0415 - for plots alone
 
-    drawn = [(label, series) for label, series in lines if len(series) > 1]
+    drawn = [(label, series) for label, series in lines if not _hindrance(series)]
     for label, series in lines:
-        if len(series) < 2:  # noqa: PLR2004 - a line has two ends
-            out.print(f"{label}: {len(series)} observations are too few for a plot", style="dim")
+        if why := _hindrance(series):
+            tell.line(f"{label}: {why} for a plot", "dim")
     if not drawn:
         return
     width = max(_LEAST_WIDTH, min(out.width - 1, _MOST_WIDTH))
@@ -56,6 +59,13 @@ def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
             signal.label(label[: width // 2])
         figure.draw(signal)
     out.print(Text.from_ansi(figure.build().string(colorless=not out.is_terminal)))
+
+
+def _hindrance(series: Series) -> str:
+    """What keeps a series from being drawn; empty where nothing does."""
+    if len(series) < 2:  # noqa: PLR2004 - a line has two ends
+        return f"{tell.count(len(series), 'observation')}: too few"
+    return "its values are too large" if abs(series.values).max() > _LARGEST else ""
 
 
 def thinned(series: Series, points: int) -> Series:
