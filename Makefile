@@ -7,6 +7,7 @@ PYTHON ?= python3.13
 PY     := .venv/bin/python
 SAM    := .venv-sam/bin/sam
 EVENT  ?=
+WORKER ?=
 MINUTES ?= 10
 
 ifneq ($(words $(CURDIR)),1)
@@ -28,8 +29,8 @@ run: install ## Compute real metrics with the real handler: no AWS account, no D
 	$(PY) -m local $(if $(EVENT),"$(EVENT)")
 
 .PHONY: serve
-serve: install ## Keep the local cloud up, with its data, and print the environment that leads to it
-	$(PY) -m local --serve
+serve: install ## Keep the local cloud up, with its data, and print the environment that leads to it (WORKER=1: the function too)
+	$(PY) -m local --serve $(if $(WORKER),--worker)
 
 .PHONY: test
 test: install ## Run the whole test suite, on all cores

@@ -5,7 +5,13 @@ import sys
 
 import typer
 
+from cli.compare import compare
+from cli.demo import demo
+from cli.doctor import doctor
 from cli.explain import explain
+from cli.history import history
+from cli.run import run
+from cli.send import send
 from cli.validate import validate
 
 app = typer.Typer(
@@ -21,8 +27,8 @@ def _metrics() -> None:
     """Write metrics, try them on real data, and see what became of them."""
 
 
-app.command()(explain)
-app.command()(validate)
+for command in (compare, demo, doctor, explain, history, run, send, validate):
+    app.command()(command)
 
 
 def main() -> None:

@@ -25,5 +25,5 @@ def emit(document: Any) -> None:
 
 def impossible(text: str) -> typer.Exit:
     """Say on standard error why the command can't do its work, and what to do; to be raised."""
-    err.print(f"[red]{text}[/red]", highlight=False)
+    err.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     return typer.Exit(IMPOSSIBLE)

@@ -28,7 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
         "events", nargs="*", type=Path, metavar="EVENT", help="a request (default: all of events/)"
     )
     parser.add_argument(
-        "--serve", action="store_true", help="just start the local cloud with the dataset, until Ctrl-C"
+        "--serve",
+        action="store_true",
+        help="just the local cloud with the dataset (with EVENTs, their series), until Ctrl-C",
+    )
+    parser.add_argument(
+        "--worker", action="store_true", help="with --serve: the worker too, which takes what is sent"
     )
     parser.add_argument(
         "--out", type=Path, default=_ROOT / "out", help="where logs, the page and copies go (default: out/)"
@@ -38,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--patience", type=float, default=120.0, help="seconds to wait for outcomes (default: %(default)g)"
     )
     chosen = parser.parse_args(arguments)
+    if chosen.worker and not chosen.serve:
+        parser.error("--worker goes with --serve: without it, the worker runs anyway")
     # For this process, which makes clients too, and for all that it starts.
     environment = isolated(os.environ)
     os.environ.clear()
@@ -48,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     terminal = Terminal()
     try:
         if chosen.serve:
-            serve(options, terminal)
+            serve(options, terminal, with_worker=chosen.worker)
             return 0
         return run(options, terminal)
     except LocalError as error:

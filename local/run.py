@@ -43,6 +43,11 @@ class Options:
     handler: str = HANDLER
     patience: float = 120.0
 
+    @property
+    def log(self) -> Path:
+        """The worker's log."""
+        return self.out / "worker.log"
+
 
 def run(options: Options, terminal: Terminal) -> int:
     """Run the samples; 0 where every one ended as it should.
@@ -54,15 +59,12 @@ def run(options: Options, terminal: Terminal) -> int:
     samples = read_samples(options.events or all_samples(options.root / "events"))
     options.out.mkdir(parents=True, exist_ok=True)
     kept.empty(options.out / "s3")
-    log = options.out / "worker.log"
     rates = ecb.read_rates()
     with ExitStack() as stack:
         cloud = _start_cloud(stack, options, template, terminal)
         _load(rates, _currencies(options, samples, rates, terminal), cloud, terminal)
-        timeout = int(template.of(FUNCTION, "Timeout"))
         environment = function_environment(cloud, template, options.root)
-        worker = stack.enter_context(emulator(options.root, environment, log, timeout, options.handler))
-        terminal.step(f"The worker waits in the Lambda emulator (its log: {tell.relative(log)})")
+        worker = _start_worker(stack, options, template, environment, terminal)
         if mine := chosen(os.environ):
             settings = ", ".join(f"{name}={value}" for name, value in mine.items())
             terminal.line(f"         From your environment: {settings}")
@@ -79,24 +81,43 @@ def run(options: Options, terminal: Terminal) -> int:
         failure = _work(source, ear, samples, cloud, options.patience)
         copies = kept.keep(cloud, environment[_METRICS_PREFIX], options.out / "s3")
         if failure is not None:
-            raise LocalError(f"The worker failed: {failure}\nIts log has more: {tell.relative(log)}")
+            raise LocalError(f"The worker failed: {failure}\nIts log has more: {tell.relative(options.log)}")
         outcomes = [look(sample, ear.story(sample.run_id), cloud, rates) for sample in samples]
         left = _left_behind(cloud)
     return _close(outcomes, left, copies, options, terminal)
 
 
-def serve(options: Options, terminal: Terminal) -> None:
-    """Start the local cloud with the dataset, write and print its environment, and wait for Ctrl-C."""
+def serve(options: Options, terminal: Terminal, *, with_worker: bool = False) -> None:
+    """Start the local cloud with the dataset, write and print its environment, and wait for Ctrl-C.
+
+    Args:
+        options: where logs and the environment's file go.
+        terminal: where it is told.
+        with_worker: in the emulator, the worker, which takes what is sent to the request topic or queue.
+
+    Raises:
+        LocalError: something of it does not start.
+    """
     template = Template.read(options.root / "template.yaml")
     options.out.mkdir(parents=True, exist_ok=True)
     rates = ecb.read_rates()
     with ExitStack() as stack:
         cloud = _start_cloud(stack, options, template, terminal)
-        _load(rates, ecb.CURRENCIES, cloud, terminal)
+        samples = read_samples(options.events)
+        _load(rates, _currencies(options, samples, rates, terminal), cloud, terminal)
+        source = None
+        if with_worker:
+            environment = function_environment(cloud, template, options.root)
+            source = _event_source(
+                cloud, template, _start_worker(stack, options, template, environment, terminal)
+            )
         stack.callback(tell.environment(cloud, template, options, terminal).unlink, missing_ok=True)
         try:
             while True:
-                time.sleep(3600)
+                batch = source.poll() if source else None
+                if batch is not None and batch.error is not None:
+                    terminal.line(terminal.styled(f"         The worker failed: {batch.error}", "red"))
+                time.sleep(_PAUSE_SECONDS)
         except KeyboardInterrupt:
             terminal.line()
             terminal.step("The local cloud is gone")
@@ -108,6 +129,15 @@ def _start_cloud(stack: ExitStack, options: Options, template: Template, termina
         f"Local cloud at {cloud.endpoint}: a bucket, four FIFO topics, request and dead-letter queue"
     )
     return cloud
+
+
+def _start_worker(
+    stack: ExitStack, options: Options, template: Template, environment: dict[str, str], terminal: Terminal
+) -> Emulator:
+    timeout = int(template.of(FUNCTION, "Timeout"))
+    worker = stack.enter_context(emulator(options.root, environment, options.log, timeout, options.handler))
+    terminal.step(f"The worker waits in the Lambda emulator (its log: {tell.relative(options.log)})")
+    return worker
 
 
 def _load(rates: ecb.Rates, currencies: Sequence[str], cloud: Cloud, terminal: Terminal) -> None:
@@ -203,12 +233,11 @@ def _close(
         terminal.step(f"What was published, {tell.count(copies, 'object')} under the same keys: {folder}/")
     wrong = [found for found in outcomes if found.complaints]
     if wrong or left:
-        log = options.out / "worker.log"
         silent = left or any(found.status is None for found in wrong)
         tell.not_right(wrong, len(outcomes), left, terminal)
-        for line in given_back(log) if silent else ():
+        for line in given_back(options.log) if silent else ():
             terminal.line(f"         {line}")
-        terminal.line(f"         The worker's log: {tell.relative(log)}")
+        terminal.line(f"         The worker's log: {tell.relative(options.log)}")
         return 1
     ended = (
         "The run ended as it should"

@@ -114,7 +114,9 @@ def environment(cloud: Cloud, template: Template, options: "Options", terminal: 
         if name.startswith(_PREFIXES) and not name.startswith("AWS_LAMBDA_")
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
-    lines.append(f"# The topic of run requests: {cloud.request_topic}")
+    lines.append("# For `metrics send`: where requests go, and where the status events come to.")
+    lines.append(f"export METRICS_REQUEST_TOPIC={shlex.quote(cloud.request_topic)}")
+    lines.append(f"export METRICS_STATUS_QUEUE={shlex.quote(cloud.status_queue)}")
     for line in lines:
         terminal.line(line)
     path = options.out / "env"

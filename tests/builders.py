@@ -13,7 +13,7 @@ from typing import Any
 import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
-from obstore.store import MemoryStore
+from obstore.store import MemoryStore, ObjectStore
 
 from metrics_worker.pipeline import Worker
 from metrics_worker.request_queue import RequestQueue
@@ -141,7 +141,7 @@ def day(number: int) -> datetime:
 
 
 def put_dataset(
-    store: MemoryStore, files: Mapping[str, pa.Table | bytes], *, dataset: str = "fx", **manifest: Any
+    store: ObjectStore, files: Mapping[str, pa.Table | bytes], *, dataset: str = "fx", **manifest: Any
 ) -> None:
     """Write part files (by key relative to the projections) and their manifest; `manifest` adds fields."""
     for name, content in files.items():
@@ -151,7 +151,7 @@ def put_dataset(
     obstore.put(store, f"datasets/{dataset}/versions/v1/manifest.json", json.dumps(listed).encode())
 
 
-def put_a_and_b(store: MemoryStore) -> None:
+def put_a_and_b(store: ObjectStore) -> None:
     """Dataset fx: A is 1 to 10 on the first ten days of January 2026, B is 2 on each; a file a series."""
     days = [day(n) for n in range(1, 11)]
     put_dataset(

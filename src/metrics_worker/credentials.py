@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 5
 
+type Credentials = Callable[[], S3Credential]
+"""What the S3 client asks for credentials, whenever those before have expired."""
 
-def container_credentials() -> "Callable[[], S3Credential] | None":
-    """What asks the endpoint, whenever those before have expired; None where there is no endpoint."""
+
+def container_credentials() -> Credentials | None:
+    """What asks the endpoint; None where there is none."""
     url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     token = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
     if "AWS_ACCESS_KEY_ID" in os.environ or not url or not token:

@@ -24,7 +24,7 @@ from obstore.exceptions import (
 )
 from obstore.store import S3Store
 
-from metrics_worker.credentials import container_credentials
+from metrics_worker.credentials import Credentials, container_credentials
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.lane import CONNECTIONS, Lane, Reader, in_thread, side_by_side, wait_for
 
@@ -71,8 +71,10 @@ class Bucket:
     lane: Lane | None = None
 
     @classmethod
-    def connect(cls, name: str, *, region: str, endpoint_url: str | None) -> Self:
-        """A bucket on S3, with the credentials of the environment, or on a local server at `endpoint_url`."""
+    def connect(
+        cls, name: str, *, region: str, endpoint_url: str | None, credentials: Credentials | None = None
+    ) -> Self:
+        """A bucket on S3, or at `endpoint_url`; with the environment's credentials where none are given."""
         where: S3Config = {"region": region}
         if endpoint_url is not None:
             where["endpoint"] = endpoint_url
@@ -81,7 +83,7 @@ class Bucket:
         store = S3Store(
             name,
             config=where,
-            credential_provider=container_credentials(),
+            credential_provider=credentials or container_credentials(),
             client_options={
                 "allow_http": endpoint_url is not None,
                 "connect_timeout": timedelta(seconds=3),
@@ -222,8 +224,7 @@ class Bucket:
                 if found is None and mode != "create":
                     raise ObjectTaken(key, "the object to be replaced is gone") from None
                 problem = "PUT: conflicting writes"  # 409: nothing has changed there, so it may pass
-            except StoreUnavailable as error:
-                # Perhaps it landed: sent again, it would meet its own object.
+            except StoreUnavailable as error:  # perhaps it landed: sent again, it would meet its own object
                 problem, cause = error.problem, error.__cause__
         raise StoreUnavailable(key, f"{problem}, after {CONDITIONAL_TRIES} tries") from cause
 

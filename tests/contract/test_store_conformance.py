@@ -1,10 +1,14 @@
-"""What `Bucket` promises on every store that it runs on: a memory store, and S3 over HTTP."""
+"""What `Bucket` promises on every store that it runs on: a memory store, S3 over HTTP, and for those who try
+things out a plain folder, and an overlay of memory over what is only read.
+"""
 
 from dataclasses import replace
 
 import pytest
 from obstore.store import MemoryStore
 
+from cli.folder import FolderBucket
+from cli.overlay import Overlay
 from metrics_worker.errors import ObjectNotFound, ObjectTaken, OutOfTime, StoreUnavailable
 from metrics_worker.lane import CONNECTIONS
 from metrics_worker.range_file import RangeFile
@@ -12,10 +16,17 @@ from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
 from tests.builders import BUCKET
 
 
-@pytest.fixture(params=["memory", "s3"])
-def bucket(request):
-    if request.param == "memory":
-        return Bucket(MemoryStore(), BUCKET)
+@pytest.fixture(params=["memory", "s3", "folder", "overlay", "overlay of a folder"])
+def bucket(request, tmp_path):
+    match request.param:
+        case "memory":
+            return Bucket(MemoryStore(), BUCKET)
+        case "folder":
+            return FolderBucket.of(tmp_path, BUCKET)
+        case "overlay":
+            return Overlay.over(Bucket(MemoryStore(), BUCKET))
+        case "overlay of a folder":
+            return Overlay.over(FolderBucket.of(tmp_path, BUCKET))
     return request.getfixturevalue("on_s3")
 
 

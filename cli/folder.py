@@ -1,0 +1,195 @@
+"""A plain folder as a bucket: files by their keys, and the worker's own commit protocol on them.
+
+What holds between threads and processes that publish side by side: an object is created once (a hard link,
+which the system makes or refuses at once), replaced only by who names its ETag (under a lock that ends with
+its process), and never seen half written (whole files are linked or renamed into place). A written file is
+a new one with a time of its own, so its ETag is no other's: it is its write id too. No answer is ever lost.
+Failure is what `Bucket` raises. Whoever edits the files by hand is not asked for the lock.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from obstore.store import LocalStore
+
+from metrics_worker.contract import is_key
+from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
+from metrics_worker.lane import Lane
+from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject, Traffic
+
+OWN = ".metrics"
+"""The folder's own: the lock, and files that are being written. No key begins so."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderBucket(Bucket):
+    """The files under `root`. Use `of`."""
+
+    root: Path = Path()
+
+    @classmethod
+    def of(cls, root: Path, name: str) -> "FolderBucket":
+        """The bucket in a folder, which is there. Nothing is written before something is published."""
+        return cls(LocalStore(root), name, root=root)
+
+    def metered(self, traffic: Traffic, lane: Lane | None = None) -> "FolderBucket":
+        """The same bucket with another count."""
+        return FolderBucket(self.store, self.name, traffic, self.pause, lane, root=self.root)
+
+    def get(self, key: str) -> StoredObject:
+        """The whole object.
+
+        Raises:
+            ObjectNotFound, AccessDenied, StoreUnavailable.
+        """
+        return self._read(key)
+
+    def get_many(self, keys: Sequence[str], on_object: Callable[[StoredObject], None]) -> None:
+        """Read objects one after the other, of each its last `WHOLE_BYTES`.
+
+        Raises:
+            ObjectNotFound, AccessDenied, StoreUnavailable: of the first key that fails.
+        """
+        for key in keys:
+            on_object(self._read(key, last=WHOLE_BYTES))
+
+    def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
+        """A few small objects; None for each that is not there."""
+        return {key: self.find(key) for key in keys}
+
+    def list(self, prefix: str) -> list[str]:
+        """The keys under a prefix that ends in a slash, sorted.
+
+        Raises:
+            AccessDenied, StoreUnavailable.
+        """
+        self.traffic.lists += 1
+        with _refusals(prefix, "LIST"):
+            found = [
+                Path(folder, name).relative_to(self.root).as_posix()
+                for folder, _, names in os.walk(self.root / prefix, onerror=_raise)
+                for name in names
+            ]
+        return sorted(key for key in found if not key.startswith(f"{OWN}/"))
+
+    def get_range(self, found: StoredObject, start: int, end: int) -> memoryview:
+        """More bytes of an object that was found, from `start` to `end` (exclusive).
+
+        Raises:
+            ObjectNotFound, AccessDenied.
+            StoreUnavailable: also where the object was replaced meanwhile.
+        """
+        with self._open(found.key) as file:
+            if _etag(file) != found.etag:
+                raise StoreUnavailable(found.key, "GET: it was replaced meanwhile")
+            file.seek(start)
+            body = file.read(end - start)
+        self.traffic.bytes_read += len(body)
+        return memoryview(body)
+
+    def create(self, key: str, body: bytes) -> str:
+        """Write an object that must not exist yet; its ETag.
+
+        Raises:
+            ObjectTaken: there is one.
+            AccessDenied, StoreUnavailable.
+        """
+        with self._written(key, body) as (partial, etag):
+            try:
+                os.link(partial, self._path(key))
+            except FileExistsError:
+                raise ObjectTaken(key, "another writer's object stands there") from None
+        return etag
+
+    def swap(self, key: str, body: bytes, etag: str) -> str:
+        """Replace the object that has this ETag; the new ETag.
+
+        Raises:
+            ObjectTaken: it has another ETag by now, or is gone.
+            AccessDenied, StoreUnavailable.
+        """
+        with self._written(key, body) as (partial, new), self._locked():
+            found = self.find(key)
+            if found is None or found.etag != etag:
+                raise ObjectTaken(key, "another writer's object stands there, or none")
+            partial.replace(self._path(key))
+        return new
+
+    def _path(self, key: str) -> Path:
+        if not is_key(key) or key.startswith(f"{OWN}/"):
+            raise AccessDenied(key, "no key of a folder's file")
+        return self.root / key
+
+    @contextmanager
+    def _open(self, key: str) -> Iterator[BinaryIO]:
+        self.traffic.gets += 1
+        with _refusals(key, "GET"), self._path(key).open("rb") as file:
+            yield file
+
+    def _read(self, key: str, last: int | None = None) -> StoredObject:
+        with self._open(key) as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - last) if last is not None else 0)
+            body, etag = file.read(), _etag(file)
+        self.traffic.bytes_read += len(body)
+        return StoredObject(key, memoryview(body), size, etag, write_id=etag)
+
+    @contextmanager
+    def _written(self, key: str, body: bytes) -> Iterator[tuple[Path, str]]:
+        """A whole file, not yet in its place, and its ETag; gone at the end, unless it was moved."""
+        path, partial = self._path(key), self.root / OWN / "partial" / uuid4().hex
+        self.traffic.puts += 1
+        with _refusals(key, "PUT"):
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with partial.open("xb") as file:
+                    file.write(body)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    now = time.time_ns()  # the system's own times are coarse: two files may share one
+                    os.utime(file.fileno(), ns=(now, now))
+                    etag = _etag(file)
+                yield partial, etag
+            finally:
+                partial.unlink(missing_ok=True)
+        self.traffic.bytes_written += len(body)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone among those that replace. The system ends the lock of a process that dies."""
+        with (self.root / OWN / "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _etag(file: BinaryIO) -> str:
+    found = os.fstat(file.fileno())
+    return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+@contextmanager
+def _refusals(key: str, operation: str) -> Iterator[None]:
+    """Turn the system's errors into those of a bucket."""
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        if operation == "PUT":
+            raise StoreUnavailable(key, f"{operation}: {error.strerror}") from error
+        raise ObjectNotFound(key, f"{operation}: there is no such object") from error
+    except PermissionError as error:
+        raise AccessDenied(key, f"{operation}: access denied") from error
+    except OSError as error:
+        raise StoreUnavailable(key, f"{operation}: {error.strerror or error}") from error

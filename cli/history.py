@@ -1,0 +1,141 @@
+"""`metrics history`: the versions of a metric, as their manifests and markers have them."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import obstore
+import typer
+from obstore.exceptions import BaseError
+
+from cli import tell
+from cli.console import JsonOption, emit, impossible
+from cli.places import BucketOption, FolderOption, Place, metrics_prefix, open_place
+from cli.published import Entry, entries, keys_of, version_names
+from metrics_worker.errors import MetricsWorkerError
+from metrics_worker.records import Keys
+
+_WIDE = 140
+"""Columns of a terminal that has room for a version in a line."""
+
+CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The metric's code.")]
+
+
+def history(
+    code: CodeArgument,
+    *,
+    bucket: BucketOption = None,
+    folder: FolderOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest versions to show.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List the versions of a metric, newest first: when asked for, from what, which is current.
+
+    A version is committed where its run's marker names it; any other is left from a run that died, lost a
+    race, or is still under way. Costs a listing, and two small requests for each version that is shown.
+
+    Exit: 0 listed, 2 impossible, or there is no such metric.
+
+    [bold]Examples[/bold]
+
+      metrics history fx.usd_per_brl --bucket my-data
+
+      metrics history fx.usd_per_brl --folder data --limit 5 --json
+    """
+    place = published_place(bucket, folder)
+    keys = keys_of(code, metrics_prefix())
+    try:
+        names = version_names(place.bucket, keys)
+        if not names:
+            raise no_such_metric(code, place)
+        shown = entries(place.bucket, keys, names[:limit])
+    except MetricsWorkerError as error:
+        raise impossible(f"{place.label}: {error}") from error
+    if as_json:
+        emit(
+            {
+                "place": place.label,
+                "metric_code": code,
+                "versions_in_all": len(names),
+                "versions": [_document(entry, keys) for entry in shown],
+            }
+        )
+        return
+    tell.line(f"{code} at {place.label}: {tell.count(len(names), 'version')}", "bold")
+    _tell(shown)
+    if len(names) > len(shown):
+        tell.line(f"… and {len(names) - len(shown):,} older (--limit)", "dim")
+
+
+def published_place(bucket: str | None, folder: Path | None) -> Place:
+    """A bucket or folder; the demo data has no versions."""
+    place = open_place(bucket, folder, demo=False)
+    if place is None:
+        raise impossible("Where is it published? Say --bucket NAME or --folder FOLDER.")
+    return place
+
+
+def no_such_metric(code: str, place: Place) -> typer.Exit:
+    """Say that nothing is published, and what is that has a like name; to be raised."""
+    prefix = metrics_prefix()
+    try:
+        found = obstore.list_with_delimiter(place.bucket.store, prefix)["common_prefixes"]
+    except (BaseError, OSError):
+        found = []
+    codes = [name.rstrip("/").rpartition("/")[2] for name in found]
+    alike = get_close_matches(code, [name for name in codes if not name.startswith("_")], 3, 0.5)
+    hint = f" Did you mean {' or '.join(alike)}?" if alike else ""
+    return impossible(f"Nothing is published under {prefix}{code}/ at {place.label}.{hint}")
+
+
+def _field(entry: Entry, name: str) -> str:
+    value = (entry.manifest or {}).get(name)
+    return "-" if value is None else str(value)
+
+
+def _datasets(entry: Entry) -> str:
+    """The datasets that a version was read from, with their versions."""
+    inputs = (entry.manifest or {}).get("inputs")
+    named = [item for item in inputs if isinstance(item, dict)] if isinstance(inputs, list) else []
+    pairs = (f"{item.get('dataset_id', '?')} {item.get('dataset_version') or ''}".rstrip() for item in named)
+    return ", ".join(dict.fromkeys(pairs)) or "-"
+
+
+def _state(entry: Entry) -> str:
+    if entry.is_current and entry.committed:
+        return "current"
+    return entry.problem or ("committed" if entry.committed else "not committed")
+
+
+def _style(entry: Entry) -> str:
+    return "dim" if not entry.committed else "bold" if entry.is_current else ""
+
+
+def _tell(shown: list[Entry]) -> None:
+    """A line for each version where there is room for it, or else two."""
+    if not tell.is_wide(_WIDE):
+        for entry in shown:
+            rows, asked = _field(entry, "row_count"), _field(entry, "requested_at")
+            tell.line(f"{entry.version_ts}  {_state(entry)}, {rows} rows, asked for {asked}", _style(entry))
+            run, created = _field(entry, "run_id"), _field(entry, "created_at")
+            tell.line(f"  run {run}, created {created}, from {_datasets(entry)}", "dim")
+        return
+    table = tell.columns("version", "is", "asked for", "created", numbers=("rows",), more=("datasets", "run"))
+    for entry in shown:
+        fields = (_field(entry, name) for name in ("requested_at", "created_at", "row_count"))
+        cells = entry.version_ts, _state(entry), *fields, _datasets(entry), _field(entry, "run_id")
+        table.add_row(*cells, style=_style(entry))
+    tell.table(table)
+
+
+def _document(entry: Entry, keys: Keys) -> dict[str, Any]:
+    manifest = entry.manifest or {}
+    return {
+        "version_ts": entry.version_ts,
+        "manifest": keys.manifest(entry.version_ts),
+        "committed": entry.committed,
+        "current": entry.is_current,
+        "problem": entry.problem or None,
+        **{name: manifest.get(name) for name in ("run_id", "requested_at", "created_at", "row_count")},
+        "datasets": _datasets(entry),
+    }

@@ -1,0 +1,239 @@
+"""`metrics run`: a metric, computed here and now, to look at. Nothing is published unless it is asked for."""
+
+import csv
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli import plots, tables, tell
+from cli.computing import Bench, Computed, all_of
+from cli.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impossible
+from cli.places import (
+    BucketOption,
+    DemoOption,
+    FolderOption,
+    Place,
+    currencies_in,
+    demo_place,
+    open_place,
+)
+from cli.requests import read_requests
+from explain.formula import formula
+from local import ecb
+from local.samples import Sample
+from metrics_worker.errors import MetricsWorkerError
+
+_METRIC = "{metric}"
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A request: as in events/, or the bare JSON of one.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The files that a run is to leave; in each name `{metric}` stands for the metric's code."""
+
+    png: Path | None
+    csv: Path | None
+    parquet: Path | None
+
+    def check(self, samples: Sequence[Sample]) -> None:
+        """Several requests don't fit into one file: that ends the command."""
+        for option in ("png", "csv", "parquet"):
+            path = getattr(self, option)
+            if path is not None and len(samples) > 1 and _METRIC not in str(path):
+                raise impossible(
+                    f"The file holds {len(samples)} requests: let --{option} name a file for each, "
+                    f"such as '{path.with_name(f'{path.stem}-{_METRIC}{path.suffix}')}'."
+                )
+
+
+def run(
+    file: FileArgument,
+    *,
+    bucket: BucketOption = None,
+    folder: FolderOption = None,
+    demo: DemoOption = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Commit the version to the bucket or folder, and move current.")
+    ] = False,
+    keep_run_id: Annotated[
+        bool, typer.Option("--keep-run-id", help="Run under the file's own run id, not a fresh one.")
+    ] = False,
+    rows: Annotated[int, typer.Option("--rows", min=0, help="First and last rows to show.")] = 3,
+    plot: Annotated[bool, typer.Option("--plot", help="Plot the metric in the terminal.")] = False,
+    png: Annotated[Path | None, typer.Option("--png", help="Draw metric and inputs into a PNG.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the values as CSV.")] = None,
+    parquet: Annotated[
+        Path | None, typer.Option("--parquet", help="Write metrics.parquet, as it would be published.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute a metric here and now, with the worker's own code, and look at it.
+
+    Nothing is published unless you say --publish: what the run writes stays in memory. With --publish, the
+    version is committed as the worker does it, but no status event goes out: the control plane doesn't know
+    the run. Without a place, a request over the dataset ecb_fx is computed on the demo data.
+
+    Exit: 0 computed, 1 the run failed, 2 impossible, or the place did not answer.
+
+    [bold]Examples[/bold]
+
+      metrics run events/momentum.json --plot
+
+      metrics run my.json --folder data --png my.png --csv my.csv
+
+      AWS_PROFILE=prod metrics run my.json --bucket my-data --publish
+    """
+    if publish and (demo or (bucket is None and folder is None)):
+        raise impossible(
+            "There is nowhere to publish the demo data's metrics: it is in memory. `metrics demo FOLDER` "
+            "writes it into a folder; then: metrics run FILE --folder FOLDER --publish"
+        )
+    place, wanted = open_place(bucket, folder, demo=demo, files=[file]), Wanted(png, csv_file, parquet)
+    samples = read_requests(file)
+    wanted.check(samples)
+    place = place or demo_for(samples, [file])
+    computed = _compute(samples, place, publish=publish, keep_run_id=keep_run_id)
+    for sample, found in zip(samples, computed, strict=True):
+        _write(found, sample, wanted)
+    if as_json:
+        runs = [tables.document(found, published=publish, few=rows) for found in computed]
+        emit({"place": place.label, "published": publish, "runs": runs})
+    else:
+        for sample, found in zip(samples, computed, strict=True):
+            _tell(sample, found, place, publish=publish, few=rows, plot=plot)
+    outcomes = {found.outcome for found in computed}
+    if outcomes != {"SUCCESS"}:
+        raise typer.Exit(IMPOSSIBLE if "RETURNED" in outcomes else WRONG)
+
+
+def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
+    """The demo data, where nobody has chosen a place: for requests that read its dataset, and no others."""
+    if not all_of(samples, ecb.DATASET_ID):
+        raise impossible(
+            "Where is the data? Say --bucket NAME, --folder FOLDER, or --demo for the ECB's exchange rates "
+            f"(dataset {ecb.DATASET_ID}, which this request does not read alone)."
+        )
+    return demo_place(currencies_in(files))
+
+
+def _compute(samples: Sequence[Sample], place: Place, *, publish: bool, keep_run_id: bool) -> list[Computed]:
+    try:
+        with _bars(samples) as bars, Bench.at(place, publish=publish, on_progress=bars.tell) as bench:
+            return [
+                bench.compute(sample, run_id=sample.run_id if keep_run_id else None)
+                for sample in bars.each(samples)
+            ]
+    except MetricsWorkerError as error:
+        raise impossible(f"{place.label}: {error}") from error
+
+
+class _Bars:
+    """A bar for the request that is being computed; on standard error, and on a terminal alone."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=1.0)
+
+    def each(self, samples: Sequence[Sample]) -> Iterator[Sample]:
+        """The requests, each with a bar of its own."""
+        for sample in samples:
+            self._progress.reset(self._task, description=sample.metric_code, total=1.0)
+            yield sample
+
+    def tell(self, _: str, part: float) -> None:
+        """So much is read."""
+        self._progress.update(self._task, completed=part)
+
+
+@contextmanager
+def _bars(samples: Sequence[Sample]) -> Iterator[_Bars]:
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} % read")
+    hidden = not err.is_terminal or not samples
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=hidden) as progress:
+        yield _Bars(progress)
+
+
+def _tell(sample: Sample, computed: Computed, place: Place, *, publish: bool, few: int, plot: bool) -> None:
+    """A run, for people."""
+    report = computed.report
+    tell.line(f"{sample.metric_code}  {_title(sample)}".rstrip(), "bold")
+    if sample.expression is not None:
+        tell.line(f"  {formula(sample.expression)}")
+    if computed.error is not None:
+        tables.tell_error(computed)
+        if report.defect is not None:
+            err.print("".join(traceback.format_exception(report.defect)), markup=False, highlight=False)
+        return
+    assert computed.version is not None
+    series = computed.version.series
+    tell.line(f"  SUCCESS  {tell.count(len(series), 'row')} from {place.label}", "green")
+    for text in _fate(computed, place, publish=publish):
+        tell.line(f"  {text}")
+    tell.line()
+    if computed.report.inputs:
+        tell.table(tables.inputs(computed))
+        tell.line()
+    if len(series) and few:
+        tell.table(tables.rows(series, sample.unit, few))
+        tell.line()
+    elif not len(series):
+        tell.line("The expression is defined nowhere: the version is empty.", "yellow")
+    if plot:
+        plots.plot([(sample.metric_code, series)], f"{sample.metric_code}  {sample.unit}".rstrip())
+    tell.line(f"time      {tables.stages(computed)}", "dim")
+    tell.line(f"requests  {tables.requests(computed)}", "dim")
+
+
+def _fate(computed: Computed, place: Place, *, publish: bool) -> Iterator[str]:
+    """What became of the version."""
+    report = computed.report
+    if not publish:
+        if report.rolled_forward:
+            yield f"run {report.run_id} is committed already, as version {report.version_ts}: this is it"
+        else:
+            yield "nothing is published (--publish does that)"
+        return
+    how = "was committed before, nothing was computed" if report.rolled_forward else "published"
+    yield f"{how}: version {report.version_ts}, run {report.run_id}, at {place.label}"
+    current = "it is current" if report.moved_current else "current stays: it names a newer request's version"
+    yield f"{current}; no status events were sent: the control plane doesn't know this run"
+
+
+def _title(sample: Sample) -> str:
+    return "" if sample.title == sample.metric_code else sample.title
+
+
+def _write(computed: Computed, sample: Sample, wanted: Wanted) -> None:
+    """Leave the files that are wanted; one that can't be written ends the command."""
+    if computed.version is None:
+        return
+    version, code = computed.version, sample.metric_code
+
+    def named(path: Path) -> Path:
+        return Path(str(path).replace(_METRIC, code))
+
+    try:
+        if wanted.parquet is not None:
+            named(wanted.parquet).write_bytes(version.body)
+        if wanted.csv is not None:
+            with named(wanted.csv).open("w", encoding="utf-8", newline="") as file:
+                lines = csv.writer(file, lineterminator="\n")
+                lines.writerow(("obs_time", "value"))
+                for time, value in zip(version.series.times, version.series.values.tolist(), strict=True):
+                    lines.writerow((plots.iso_time(time), value))
+        if wanted.png is not None:
+            from cli.pictures import write_png  # noqa: PLC0415 - for pictures alone
+
+            inputs = {name: found.cleaned.series for name, found in computed.inputs.items()}
+            title = f"{code}  {_title(sample)}".rstrip()
+            write_png(named(wanted.png), title, sample.unit, version.series, inputs)
+    except OSError as error:
+        raise impossible(f"{error.filename}: {error.strerror}") from error

@@ -1,0 +1,296 @@
+"""`metrics history` and `metrics doctor`."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+CODE = "ratio.a_to_b"
+
+
+@pytest.fixture
+def versions(metrics, folder, ask):
+    """Two versions of the metric, the older one first."""
+    for _ in range(2):
+        assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
+    return sorted(path.name for path in (folder / "metrics" / CODE).iterdir() if path.name.startswith("2"))
+
+
+@pytest.fixture
+def metric(folder, versions):
+    assert len(versions) == 2
+    return folder / "metrics" / CODE
+
+
+def marker_of(metric, version):
+    """The path of a version's marker, and what it says."""
+    for path in (metric / "runs").iterdir():
+        said = json.loads(path.read_text())
+        if said["version_ts"] == version:
+            return path, said
+    raise AssertionError(version)
+
+
+def rewrite(path, **fields):
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+# History
+
+
+def test_versions_are_listed_newest_first(metrics, folder, versions):
+    done = metrics("history", CODE, "--folder", folder)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("2")]
+    assert [line.split()[:2] for line in lines] == [[versions[1], "current"], [versions[0], "committed"]]
+    assert "fx v1" in done.stdout
+
+
+def test_what_the_manifests_say_is_there_for_machines(metrics, folder, versions):
+    found = json.loads(metrics("history", CODE, "--folder", folder, "--json").stdout)
+    newest = found["versions"][0]
+    manifest = json.loads((folder / newest["manifest"]).read_text())
+    for name in ("run_id", "requested_at", "created_at", "row_count"):
+        assert newest[name] == manifest[name]
+    assert [one["current"] for one in found["versions"]] == [True, False]
+    assert newest["datasets"] == "fx v1"
+    assert versions == sorted(one["version_ts"] for one in found["versions"])
+
+
+def test_a_version_without_its_marker_is_not_committed(metrics, folder, metric, versions):
+    marker_of(metric, versions[0])[0].unlink()
+    found = json.loads(metrics("history", CODE, "--folder", folder, "--json").stdout)
+    assert [one["committed"] for one in found["versions"]] == [True, False]
+
+
+def test_a_marker_that_names_another_version_commits_only_that(metrics, folder, metric, versions):
+    shutil.copytree(metric / versions[0], metric / "2020-01-01T00-00-00")  # as of one that lost the race
+    found = json.loads(metrics("history", CODE, "--folder", folder, "--json").stdout)
+    assert [one["committed"] for one in found["versions"]] == [True, True, False]
+
+
+def test_data_without_a_manifest_is_listed_as_such(metrics, folder, metric, versions):
+    (metric / versions[0] / "manifest.json").unlink()
+    (_, older) = json.loads(metrics("history", CODE, "--folder", folder, "--json").stdout)["versions"]
+    assert (older["problem"], older["committed"], older["run_id"]) == ("no manifest", False, None)
+
+
+@pytest.mark.usefixtures("versions")
+def test_a_limit_leaves_out_the_older(metrics, folder):
+    done = metrics("history", CODE, "--folder", folder, "--limit", "1")
+    assert "and 1 older" in done.stdout
+    assert "committed" not in done.stdout
+
+
+@pytest.mark.usefixtures("versions")
+@pytest.mark.parametrize("command", ["history", "doctor"])
+def test_a_metric_that_is_not_there_says_so_and_what_is_like_it(metrics, folder, command):
+    done = metrics(command, "ratio.a_to_bb", "--folder", folder)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Nothing is published under metrics/ratio.a_to_bb/" in done.stderr
+    assert "Did you mean ratio.a_to_b?" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["history", "doctor"])
+def test_a_place_is_needed(metrics, command):
+    done = metrics(command, CODE)
+    assert done.exit_code == 2
+    assert "--bucket NAME or --folder FOLDER" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["history", "doctor"])
+def test_a_bucket_is_looked_at(metrics, bucket, ask, command):
+    assert metrics("run", ask(), "--bucket", bucket, "--publish").exit_code == 0
+    assert metrics(command, CODE, "--bucket", bucket).exit_code == 0
+    done = metrics(command, CODE, "--bucket", "there-is-no-such-bucket")
+    assert done.exit_code == 2
+    assert "there is no such bucket" in done.stderr
+
+
+# Doctor
+
+
+@pytest.mark.usefixtures("versions")
+def test_what_is_as_promised_is_healthy(metrics, folder):
+    done = metrics("doctor", CODE, "--folder", folder)
+    assert done.exit_code == 0
+    assert "2 versions, 2 committed, the data of 2 read" in done.stdout
+    assert "Healthy" in done.stdout
+
+
+class Broken(NamedTuple):
+    """A metric to do harm to, and its two versions."""
+
+    metric: Path
+    older: str
+    newer: str
+
+
+def data_is_gone(at):
+    (at.metric / at.newer / "data/metrics.parquet").unlink()
+    return f"{at.newer}/data/metrics.parquet", "the data is not there"
+
+
+def data_is_cut_short(at):
+    path = at.metric / at.older / "data/metrics.parquet"
+    path.write_bytes(path.read_bytes()[:-10])
+    return f"{at.older}/data/metrics.parquet", "can't be read"
+
+
+def data_is_anothers(at):
+    shutil.copy(at.metric / at.older / "data/metrics.parquet", at.metric / at.newer / "data/metrics.parquet")
+    return f"{at.newer}/data/metrics.parquet", "the data is of version_ts"
+
+
+def rows_are_not_those_of_the_manifest(at):
+    rewrite(at.metric / at.older / "manifest.json", row_count=11)
+    rewrite(marker_of(at.metric, at.older)[0], row_count=11)
+    return f"{at.older}/manifest.json", "the data has 10 rows, the manifest says 11"
+
+
+def manifest_is_not_what_the_marker_says(at):
+    rewrite(marker_of(at.metric, at.older)[0], row_count=11)
+    return f"{at.older}/manifest.json", "row_count"
+
+
+def manifest_is_gone(at):
+    (at.metric / at.older / "manifest.json").unlink()
+    return ".ok", "committed, but its manifest"
+
+
+def manifest_names_data_elsewhere(at):
+    rewrite(
+        at.metric / at.older / "manifest.json",
+        outputs={"data_prefix": "metrics/other/", "files": ["x.parquet"]},
+    )
+    return f"{at.older}/manifest.json", "outputs: names no data"
+
+
+def marker_is_garbage(at):
+    marker_of(at.metric, at.older)[0].write_text("{")
+    return ".ok", "can't be understood"
+
+
+def marker_is_of_another_run(at):
+    path, said = marker_of(at.metric, at.older)
+    (path.parent / "another.ok").write_text(json.dumps(said))
+    return "another.ok", f"the marker is of run {said['run_id']}"
+
+
+def two_runs_have_one_version(at):
+    path, said = marker_of(at.metric, at.older)
+    (path.parent / "another.ok").write_text(json.dumps(said | {"run_id": "another"}))
+    return ".ok", "is named by run"
+
+
+def current_is_gone(at):
+    (at.metric / "current/manifest.json").unlink()
+    return "current/manifest.json", f"there is none, though version {at.newer}"
+
+
+def current_is_that_of_an_older_request(at):
+    shutil.copy(at.metric / at.older / "manifest.json", at.metric / "current/manifest.json")
+    return "current/manifest.json", f"names version {at.older}, but {at.newer} was asked for later"
+
+
+def current_is_not_committed(at):
+    marker_of(at.metric, at.newer)[0].unlink()
+    return "current/manifest.json", "which is not committed"
+
+
+def current_is_no_copy(at):
+    rewrite(at.metric / "current/manifest.json", row_count=7)
+    return "current/manifest.json", "is no copy"
+
+
+def current_is_garbage(at):
+    (at.metric / "current/manifest.json").write_text("{")
+    return "current/manifest.json", "not committed"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        data_is_gone,
+        data_is_cut_short,
+        data_is_anothers,
+        rows_are_not_those_of_the_manifest,
+        manifest_is_not_what_the_marker_says,
+        manifest_is_gone,
+        manifest_names_data_elsewhere,
+        marker_is_garbage,
+        marker_is_of_another_run,
+        two_runs_have_one_version,
+        current_is_gone,
+        current_is_that_of_an_older_request,
+        current_is_not_committed,
+        current_is_no_copy,
+        current_is_garbage,
+    ],
+)
+def test_what_is_not_as_promised_is_found_with_what_to_do(metrics, folder, metric, versions, harm):
+    where, what = harm(Broken(metric, *versions))
+    done = metrics("doctor", CODE, "--folder", folder, "--json")
+    assert done.exit_code == 1
+    findings = [one for one in json.loads(done.stdout)["findings"] if one["grade"] == "finding"]
+    found = [one for one in findings if where in one["where"] and what in one["what"]]
+    assert found, findings
+    assert all(one["do"] for one in findings)
+    assert metrics("doctor", CODE, "--folder", folder).exit_code == 1
+
+
+def test_what_no_marker_names_is_a_note_and_stays(metrics, folder, metric, versions):
+    shutil.copytree(metric / versions[0], metric / "2020-01-01T00-00-00")
+    done = metrics("doctor", CODE, "--folder", folder)
+    assert done.exit_code == 0
+    assert "unreferenced" in done.stdout
+    assert "Healthy, 1 note" in done.stdout
+    assert (metric / "2020-01-01T00-00-00").is_dir()
+
+
+def test_a_limit_leaves_the_data_of_the_older_unread(metrics, folder, metric, versions):
+    data_is_cut_short(Broken(metric, *versions))
+    assert metrics("doctor", CODE, "--folder", folder, "--limit", "1").exit_code == 0
+    assert metrics("doctor", CODE, "--folder", folder, "--limit", "0").exit_code == 1
+
+
+def letter(folder, *, sent, run_id="gone", outcome="FAILURE", code=CODE):
+    path = folder / "metrics/_dead-letters/2026-10-30/message.json"
+    path.parent.mkdir(parents=True)
+    kept = {"run_id": run_id, "metric_code": code, "outcome": outcome, "why": "gave up"}
+    path.write_text(json.dumps(kept | {"attributes": {"SentTimestamp": str(sent)}, "body": "{}"}))
+
+
+LATER = 32503680000000  # in the year 3000
+
+
+@pytest.mark.usefixtures("versions")
+def test_a_dead_letter_that_nothing_came_after_is_found(metrics, folder):
+    letter(folder, sent=LATER)
+    done = metrics("doctor", CODE, "--folder", folder)
+    assert done.exit_code == 1
+    assert "dead letter of run gone, FAILURE: gave up" in done.stdout
+    assert "make redrive" in done.stdout
+
+
+@pytest.mark.usefixtures("versions")
+def test_a_dead_letter_that_a_later_request_made_up_for_is_a_note(metrics, folder):
+    letter(folder, sent=0)
+    assert metrics("doctor", CODE, "--folder", folder).exit_code == 0
+
+
+def test_a_dead_letter_whose_run_is_committed_is_a_note(metrics, folder, metric, versions):
+    letter(folder, sent=LATER, run_id=marker_of(metric, versions[0])[1]["run_id"])
+    assert metrics("doctor", CODE, "--folder", folder).exit_code == 0
+
+
+@pytest.mark.usefixtures("versions")
+def test_a_dead_letter_of_another_metric_is_not_this_one_s(metrics, folder):
+    letter(folder, sent=LATER, code="another")
+    assert "dead letter" not in metrics("doctor", CODE, "--folder", folder).stdout
+
+
+def test_a_metric_that_has_only_dead_letters_is_not_unknown(metrics, folder):
+    letter(folder, sent=LATER)
+    assert metrics("doctor", CODE, "--folder", folder).exit_code == 1

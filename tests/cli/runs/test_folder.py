@@ -1,0 +1,161 @@
+"""A plain folder as a bucket: side by side with other processes, and with readers."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cli.folder import OWN, FolderBucket
+from metrics_worker.errors import AccessDenied, ObjectTaken, StoreUnavailable
+from tests.builders import BUCKET
+
+ROOT = Path(__file__).parents[3]
+PROCESSES = 3
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from cli.computing import Bench
+from cli.places import folder_place
+from cli.requests import read_requests
+sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
+with Bench.at(folder_place(Path(sys.argv[1])), publish=True) as bench:
+    for _ in range(4):
+        found = bench.compute(read_requests(Path(sys.argv[2]))[0])
+        print(found.report.version_ts, found.report.run_id, found.error)
+"""
+COUNT = """
+import sys
+from pathlib import Path
+from cli.places import folder_place
+from metrics_worker.errors import ObjectTaken
+bucket = folder_place(Path(sys.argv[1])).bucket
+sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
+done = 0
+while done < 100:
+    found = bucket.get("count")
+    try:
+        bucket.swap("count", str(int(bytes(found.body)) + 1).encode(), found.etag)
+    except ObjectTaken:
+        continue
+    done += 1
+"""
+
+
+def at_once(script, *words):
+    """What several processes print that begin the same script at once."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, words)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(PROCESSES)
+    ]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    with ThreadPoolExecutor(PROCESSES) as threads:
+        said = list(threads.map(lambda process: process.communicate(timeout=60)[0], running))
+    assert [process.returncode for process in running] == [0] * PROCESSES
+    return said
+
+
+def test_processes_that_publish_at_once_each_get_versions_of_their_own(folder, ask, metrics):
+    said = at_once(PUBLISH, folder, ask())
+    lines = [line.split() for text in said for line in text.splitlines()]
+    assert len(lines) == 4 * PROCESSES
+    assert {error for _, _, error in lines} == {"None"}
+    assert len({version for version, _, _ in lines}) == 4 * PROCESSES
+    doctor = metrics("doctor", "ratio.a_to_b", "--folder", folder, "--json")
+    found = json.loads(doctor.stdout)
+    assert (found["healthy"], found["committed"], found["findings"]) == (True, 4 * PROCESSES, [])
+
+
+def test_processes_that_swap_at_once_lose_nothing(folder):
+    bucket = FolderBucket.of(folder, BUCKET)
+    bucket.create("count", b"0")
+    at_once(COUNT, folder)
+    assert bytes(bucket.get("count").body) == str(100 * PROCESSES).encode()
+
+
+def test_threads_that_create_at_once_have_one_winner(folder):
+    bucket = FolderBucket.of(folder, BUCKET)
+
+    def create(n):
+        try:
+            return bucket.create("x", str(n).encode())
+        except ObjectTaken:
+            return None
+
+    with ThreadPoolExecutor(8) as threads:
+        etags = [etag for etag in threads.map(create, range(64)) if etag]
+    assert etags == [bucket.get("x").etag]
+
+
+def test_a_reader_never_sees_half_of_what_is_replaced(folder):
+    bucket = FolderBucket.of(folder, BUCKET)
+    etag = bucket.create("x", b"a" * 1_000_000)
+    with ThreadPoolExecutor(1) as threads:
+
+        def replace():
+            found = etag
+            for letter in (b"b", b"c", b"d") * 10:
+                found = bucket.swap("x", letter * 1_000_000, found)
+
+        writing = threads.submit(replace)
+        while not writing.done():
+            body = bytes(bucket.get("x").body)
+            assert len(body) == 1_000_000
+            assert len(set(body)) == 1
+        writing.result()
+
+
+def test_what_is_replaced_at_the_same_size_has_another_etag(folder):
+    bucket = FolderBucket.of(folder, BUCKET)
+    etags = [bucket.create("x", b"1")]
+    for _ in range(50):
+        etags.append(bucket.swap("x", b"1", etags[-1]))
+    assert len(set(etags)) == len(etags)
+
+
+def test_nothing_that_is_being_written_is_listed_or_left(folder):
+    bucket = FolderBucket.of(folder, BUCKET)
+    bucket.create("metrics/x", b"1")
+    with pytest.raises(ObjectTaken):
+        bucket.create("metrics/x", b"2")
+    assert [key for key in bucket.list("") if not key.startswith("datasets/")] == ["metrics/x"]
+    assert list((folder / OWN / "partial").iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["../outside", "a/../../outside", "/etc/passwd", "", "a//b", f"{OWN}/lock"])
+def test_no_key_leads_out_of_the_folder(folder, key):
+    bucket = FolderBucket.of(folder, BUCKET)
+    with pytest.raises(AccessDenied):
+        bucket.get(key)
+    with pytest.raises(AccessDenied):
+        bucket.create(key, b"1")
+    assert not (folder.parent / "outside").exists()
+
+
+def test_a_folder_where_an_object_should_be_is_no_object(folder):
+    bucket = FolderBucket.of(folder, BUCKET)
+    assert bucket.find("datasets/fx") is None
+    with pytest.raises(StoreUnavailable):
+        bucket.create("datasets/fx/versions/v1/manifest.json/below", b"1")
+
+
+def test_a_folder_that_is_read_is_not_written_to(folder, metrics, ask):
+    metrics("run", ask(), "--folder", folder)
+    assert not (folder / OWN).exists()

@@ -1,0 +1,307 @@
+"""`metrics run` and `metrics demo`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import obstore
+import pyarrow.parquet as pq
+import pytest
+from obstore.store import LocalStore
+
+from tests.builders import day, parquet, ratio, request, rows, series, window
+from tests.cli.runs.conftest import files
+
+ROOT = Path(__file__).parents[3]
+NOTHING = ratio(series("A"), {"op": "subtract", "left": series("B"), "right": series("B")})
+
+
+def test_a_request_is_computed_and_nothing_is_published(metrics, folder, ask):
+    before = files(folder)
+    done = metrics("run", ask(), "--folder", folder)
+    assert done.exit_code == 0
+    assert "SUCCESS  10 rows" in done.stdout
+    assert "nothing is published" in done.stdout
+    assert files(folder) == before
+
+
+def test_first_and_last_rows_are_shown_with_what_was_read_and_asked(metrics, folder, ask):
+    done = metrics("run", ask(), "--folder", folder, "--rows", 1)
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("2026-01")]
+    assert rows == [["2026-01-01", "0.5"], ["2026-01-10", "5"]]
+    assert "8 more" in done.stdout
+    assert "A ÷ B" in done.stdout
+    # Both files, the dataset's manifest, marker and current; the data, read back.
+    assert "6 GET, 4 PUT, 0 LIST" in done.stdout
+
+
+def test_json_says_the_same(metrics, folder, ask):
+    done = metrics("run", ask(), "--folder", folder, "--json", "--rows", 2)
+    (run,) = json.loads(done.stdout)["runs"]
+    assert (run["outcome"], run["row_count"], run["published"]) == ("SUCCESS", 10, False)
+    assert run["requests"] == {"get": 6, "put": 4, "list": 0}
+    assert [row["value"] for row in run["first"] + run["last"]] == [0.5, 1.0, 4.5, 5.0]
+    assert run["first"][0]["obs_time"] == "2026-01-01T00:00:00Z"
+    assert [(found["series_code"], found["observations"]) for found in run["inputs"]] == [
+        ("A", 10),
+        ("B", 10),
+    ]
+    assert [found["event"]["type"] for found in run["events"]] == [
+        "metric_run_started",
+        "metric_run_completed",
+    ]
+
+
+def test_published_is_a_whole_version_that_is_current(metrics, folder, ask):
+    done = metrics("run", ask(run_id="of-the-file"), "--folder", folder, "--publish")
+    assert done.exit_code == 0
+    assert "no status events were sent" in done.stdout
+    (marker,) = (folder / "metrics/ratio.a_to_b/runs").glob("*.ok")
+    said = json.loads(marker.read_text())
+    assert marker.stem == said["run_id"] != "of-the-file"
+    assert f"published: version {said['version_ts']}, run {said['run_id']}" in done.stdout
+    manifest = (folder / said["manifest"]).read_bytes()
+    assert (folder / "metrics/ratio.a_to_b/current/manifest.json").read_bytes() == manifest
+    outputs = json.loads(manifest)["outputs"]
+    assert pq.read_table(folder / outputs["data_prefix"] / outputs["files"][0]).num_rows == 10
+
+
+def test_a_run_id_that_is_kept_is_computed_once(metrics, folder, ask):
+    words = ("run", ask(run_id="mine"), "--folder", folder, "--publish", "--keep-run-id")
+    assert "published: version" in metrics(*words).stdout
+    published = files(folder)
+    assert "was committed before, nothing was computed" in metrics(*words).stdout
+    assert files(folder) == published
+    assert "run mine is committed already" in metrics(*words[:-2], "--keep-run-id").stdout
+
+
+def test_a_run_that_fails_says_what_to_do_and_leaves_nothing(metrics, folder, ask):
+    before = files(folder)
+    path = ask(ratio(series("A"), series("C")), inputs={"A": "fx", "C": "fx"})
+    done = metrics("run", path, "--folder", folder, "--publish")
+    assert done.exit_code == 1
+    assert "FAILURE  INPUT_READ_ERROR" in done.stdout
+    assert "Failed to read input series: C" in done.stdout
+    assert "Mend the dataset" in done.stdout
+    assert files(folder) == before
+    (run,) = json.loads(metrics("run", path, "--folder", folder, "--json").stdout)["runs"]
+    assert (run["outcome"], run["error"]["code"], run["published"]) == ("FAILURE", "INPUT_READ_ERROR", False)
+
+
+def test_an_expression_that_is_none_fails_as_with_the_worker(metrics, folder, ask):
+    done = metrics("run", ask(window("smaa", series("A"), 3), kind="window_op"), "--folder", folder)
+    assert done.exit_code == 1
+    assert "EXPRESSION_EVAL_ERROR" in done.stdout
+
+
+def test_a_request_that_can_not_be_answered_fails(metrics, folder, ask):
+    done = metrics("run", ask(metric="a/b"), "--folder", folder)
+    assert done.exit_code == 1
+    assert "metricCode" in done.stdout
+
+
+def test_an_expression_that_is_defined_nowhere_has_no_rows(metrics, folder, ask):
+    done = metrics("run", ask(NOTHING), "--folder", folder, "--plot")
+    assert done.exit_code == 0
+    assert "SUCCESS  0 rows" in done.stdout
+    assert "defined nowhere" in done.stdout
+    assert "too few for a plot" in done.stdout
+
+
+def test_rows_left_out_are_told_by_reason(metrics, folder, ask):
+    table = rows("A", [day(1), day(2), day(2), day(3)], [1.0, float("nan"), 2.0, float("inf")])
+    obstore.put(
+        LocalStore(folder), "datasets/fx/projections/A/year=2026/month=01/data.parquet", parquet(table)
+    )
+    done = metrics("run", ask(), "--folder", folder)
+    assert "1 nan, 1 infinite" in done.stdout
+
+
+def test_values_go_into_files(metrics, folder, ask, tmp_path):
+    names = [tmp_path / f"out.{kind}" for kind in ("csv", "parquet", "png")]
+    options = [word for name in names for word in (f"--{name.suffix[1:]}", name)]
+    assert metrics("run", ask(), "--folder", folder, *options).exit_code == 0
+    csv, data, png = names
+    lines = csv.read_text().splitlines()
+    assert (lines[0], lines[1], len(lines)) == ("obs_time,value", "2026-01-01T00:00:00Z,0.5", 11)
+    table = pq.read_table(data)
+    assert table["value"].to_pylist() == [n / 2 for n in range(1, 11)]
+    assert table.schema.metadata[b"metric_code"] == b"ratio.a_to_b"
+    assert png.read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_several_requests_need_a_name_for_each_file(metrics, folder, tmp_path):
+    asked = (request(run_id=f"run-of-{code}", metric=code) for code in ("m.one", "m.two"))
+    bodies = [{"body": json.dumps(one)} for one in asked]
+    path = tmp_path / "both.json"
+    path.write_text(json.dumps({"Records": bodies}))
+    done = metrics("run", path, "--folder", folder, "--csv", tmp_path / "x.csv")
+    assert done.exit_code == 2
+    assert "x-{metric}.csv" in done.stderr
+    done = metrics("run", path, "--folder", folder, "--csv", tmp_path / "x-{metric}.csv")
+    assert done.exit_code == 0
+    assert (tmp_path / "x-m.one.csv").read_text() == (tmp_path / "x-m.two.csv").read_text()
+
+
+def test_a_plot_is_of_plain_letters_where_nobody_looks(metrics, folder, ask):
+    done = metrics("run", ask(), "--folder", folder, "--plot")
+    assert "┌" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--demo", "--publish"), "metrics demo FOLDER"),
+        (("--publish",), "metrics demo FOLDER"),
+        ((), "Where is the data?"),
+        (("--folder", "nowhere"), "no such folder"),
+        (("--demo", "--folder", "."), "Choose one"),
+        (("--bucket", "My bucket"), "no name of a bucket"),
+        (("--demo", "--bucket", "abc"), "Choose one"),
+        (("--bucket", "abc", "--folder", "."), "Choose one"),
+    ],
+)
+def test_what_can_not_be_says_so(metrics, ask, words, says):
+    done = metrics("run", ask(), *words)
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_file_that_is_none_says_so(metrics, tmp_path):
+    done = metrics("run", tmp_path / "nothing.json", "--demo")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "nothing.json: No such file" in done.stderr
+
+
+def test_a_file_that_can_not_be_written_says_so(metrics, folder, ask, tmp_path):
+    done = metrics("run", ask(), "--folder", folder, "--csv", tmp_path / "no" / "x.csv")
+    assert done.exit_code == 2
+    assert "x.csv: No such file or directory" in done.stderr
+
+
+def test_a_setting_of_the_environment_that_is_none_is_named(metrics, folder, ask, monkeypatch):
+    monkeypatch.setenv("OUTPUT_COMPRESSION", "zip")
+    done = metrics("run", ask(), "--folder", folder)
+    assert done.exit_code == 2
+    assert "OUTPUT_COMPRESSION" in done.stderr
+
+
+# The demo data
+
+
+def test_without_a_place_the_ecb_s_rates_are_those_of_the_demo(metrics):
+    done = metrics("run", ROOT / "events/change.json", "--json")
+    found = json.loads(done.stdout)
+    assert found["place"] == "the demo data"
+    assert found["runs"][0]["row_count"] == 4792
+
+
+def test_the_demo_has_every_currency_that_is_asked_for(metrics, tmp_path):
+    event = json.loads((ROOT / "events/run.json").read_text().replace("ECB_BRL_EUR_D", "ECB_NOK_EUR_D"))
+    path = tmp_path / "nok.json"
+    path.write_text(json.dumps(event))
+    assert metrics("run", path).exit_code == 0
+
+
+def test_the_demo_data_as_a_folder_is_published_into(metrics, tmp_path):
+    folder = tmp_path / "demo"
+    done = metrics("demo", folder)
+    assert done.exit_code == 0
+    assert "62,712 observations of 10 series" in done.stdout
+    assert metrics("run", ROOT / "events/change.json", "--folder", folder, "--publish").exit_code == 0
+    published = files(folder)
+    assert metrics("demo", folder).exit_code == 1
+    assert files(folder) == published
+
+
+def test_the_demo_does_not_go_where_a_file_is(metrics, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = metrics("demo", tmp_path / "file")
+    assert done.exit_code == 2
+    assert "File exists" in done.stderr
+
+
+# A bucket
+
+
+def test_a_bucket_is_published_into(metrics, bucket, client, ask):
+    done = metrics("run", ask(), "--bucket", bucket, "--publish", "--json")
+    assert done.exit_code == 0
+    (run,) = json.loads(done.stdout)["runs"]
+    assert (run["published"], run["is_current"]) == (True, True)
+    current = client("s3").get_object(Bucket=bucket, Key="metrics/ratio.a_to_b/current/manifest.json")
+    assert json.load(current["Body"])["version_ts"] == run["version_ts"]
+
+
+def test_a_bucket_that_is_only_read_stays_as_it_is(metrics, bucket, client, ask):
+    def keys():
+        return [found["Key"] for found in client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
+
+    before = keys()
+    assert metrics("run", ask(), "--bucket", f"s3://{bucket}/").exit_code == 0
+    assert keys() == before
+
+
+def test_a_bucket_that_is_none_gives_no_outcome(metrics, client, ask):
+    client("s3")
+    done = metrics("run", ask(), "--bucket", "there-is-no-such-bucket")
+    assert done.exit_code == 2
+    assert "there is no such bucket" in done.stdout
+
+
+def test_without_credentials_the_aws_cli_s_ways_are_named(metrics, ask, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "nothing"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    done = metrics("run", ask(), "--bucket", "abc")
+    assert done.exit_code == 2
+    assert "No AWS credentials" in done.stderr
+
+
+def test_a_profile_s_credentials_are_used(metrics, bucket, ask, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    kept = tmp_path / "credentials"
+    kept.write_text("[mine]\naws_access_key_id = A\naws_secret_access_key = B\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(kept))
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    assert metrics("run", ask(), "--bucket", bucket).exit_code == 0
+    monkeypatch.setenv("AWS_PROFILE", "another")
+    done = metrics("run", ask(), "--bucket", bucket)
+    assert done.exit_code == 2
+    assert "another" in done.stderr
+
+
+# A process of its own
+
+
+def test_each_command_works_as_a_process(folder, ask, tmp_path):
+    def process(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *map(str, words)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    first = process("run", ask(), "--folder", folder, "--publish", "--parquet", tmp_path / "a.parquet")
+    assert (first.returncode, first.stderr) == (0, "")
+    changed = ask(ratio(series("A"), series("B"), scale=2), name="changed.json")
+    compared = process("compare", tmp_path / "a.parquet", changed, "--folder", folder, "--json")
+    assert (compared.returncode, json.loads(compared.stdout)["changed"]) == (1, 10)
+    history = process("history", "ratio.a_to_b", "--folder", folder, "--json")
+    assert (history.returncode, json.loads(history.stdout)["versions_in_all"]) == (0, 1)
+    doctor = process("doctor", "ratio.a_to_b", "--folder", folder)
+    assert (doctor.returncode, "Healthy" in doctor.stdout) == (0, True)
+    sent = process("send", changed)
+    assert (sent.returncode, "Where to?" in sent.stderr) == (2, True)
+    assert process("demo", tmp_path / "demo").returncode == 0

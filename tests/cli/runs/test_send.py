@@ -1,0 +1,275 @@
+"""`metrics send`: what arrives, and how a run is followed. The AWS is moto's, over HTTP."""
+
+import json
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+
+from cli.following import Patience, hear, parse_event
+from tests.cli.runs.conftest import files
+
+ATTRIBUTES = {"FifoQueue": "true", "ContentBasedDeduplication": "false"}
+
+
+@pytest.fixture
+def queue(client):
+    """`queue()`: the URL of a new FIFO queue."""
+
+    def make():
+        name = f"{uuid.uuid4().hex}.fifo"
+        return client("sqs").create_queue(QueueName=name, Attributes=ATTRIBUTES)["QueueUrl"]
+
+    return make
+
+
+@pytest.fixture
+def topic(client, queue):
+    """A FIFO topic, and the queue that is subscribed to it."""
+    subscriber = queue()
+    arn = client("sns").create_topic(Name=f"{uuid.uuid4().hex}.fifo", Attributes={"FifoTopic": "true"})
+    names = client("sqs").get_queue_attributes(QueueUrl=subscriber, AttributeNames=["QueueArn"])
+    client("sns").subscribe(
+        TopicArn=arn["TopicArn"], Protocol="sqs", Endpoint=names["Attributes"]["QueueArn"]
+    )
+    return arn["TopicArn"], subscriber
+
+
+@pytest.fixture
+def arrived(client):
+    """`arrived(queue)`: the messages in a queue."""
+
+    def receive(url):
+        answer = client("sqs").receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0
+        )
+        return answer.get("Messages", [])
+
+    return receive
+
+
+@pytest.fixture
+def say(client):
+    """`say(queue, run, type, …)`: a status event into a queue, in SNS's envelope."""
+
+    def send(url, run_id, kind="metric_run_completed", **fields):
+        event = {"type": kind, "runId": run_id, **fields}
+        body = {"Type": "Notification", "Message": json.dumps(event), "Timestamp": "2026-10-30T12:00:00.123Z"}
+        client("sqs").send_message(
+            QueueUrl=url,
+            MessageBody=json.dumps(body),
+            MessageGroupId=run_id,
+            MessageDeduplicationId=uuid.uuid4().hex,
+        )
+
+    return send
+
+
+SUCCESS = {"metricCode": "m", "status": "SUCCESS", "versionTs": "2026-10-30T12-00-00", "rowCount": 10}
+FAILURE = {"metricCode": "m", "status": "FAILURE", "error": "CONFIG_ERROR: output.basePath: no"}
+
+
+# What is sent
+
+
+def test_a_request_goes_to_the_topic_with_a_fresh_run_id(metrics, topic, arrived, ask):
+    arn, subscriber = topic
+    done = metrics("send", ask(run_id="of-the-file"), "--topic", arn)
+    assert done.exit_code == 0
+    (message,) = arrived(subscriber)
+    event = json.loads(json.loads(message["Body"])["Message"])
+    assert event["runId"] != "of-the-file"
+    assert f"Sent ratio.a_to_b, run {event['runId']}" in done.stdout
+    assert message["Attributes"]["MessageGroupId"] == "ratio.a_to_b"
+    assert message["Attributes"]["MessageDeduplicationId"] == event["runId"]
+
+
+def test_a_request_goes_to_the_queue(metrics, queue, arrived, ask):
+    url = queue()
+    done = metrics("send", ask(run_id="mine"), "--queue", url, "--keep-run-id", "--json")
+    (message,) = arrived(url)
+    (run,) = json.loads(done.stdout)["runs"]
+    assert json.loads(message["Body"])["runId"] == run["run_id"] == "mine"
+    assert message["MessageId"] == run["message_id"]
+    assert message["Attributes"]["MessageGroupId"] == "ratio.a_to_b"
+
+
+def test_the_topic_may_stand_in_the_environment(metrics, topic, arrived, ask, monkeypatch):
+    monkeypatch.setenv("METRICS_REQUEST_TOPIC", topic[0])
+    assert metrics("send", ask()).exit_code == 0
+    assert len(arrived(topic[1])) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "Where to?"),
+        (("--topic", "arn:aws:sns:us-east-1:123456789012:t.fifo", "--queue", "https://q/1/q"), "Choose one"),
+        (("--topic", "run-requests"), "no ARN of a topic"),
+        (("--queue", "run-requests"), "no URL of a queue"),
+        (("--queue", "https://q/1/q", "--wait"), "--wait needs a way to hear"),
+        (("--queue", "https://q/1/q", "--wait", "--status-queue", "q"), "no URL of a queue"),
+        (("--topic", "arn:aws:sns:us-east-1:123456789012:nothing.fifo"), "AWS refused (NotFound)"),
+    ],
+)
+@pytest.mark.usefixtures("client")
+def test_what_can_not_be_says_so(metrics, ask, words, says):
+    done = metrics("send", ask(), *words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert says in done.stderr
+
+
+def test_what_can_not_be_answered_is_not_sent(metrics, queue, arrived, ask):
+    url = queue()
+    done = metrics("send", ask(metric="a/b"), "--queue", url)
+    assert done.exit_code == 2
+    assert "metricCode" in done.stderr
+    assert arrived(url) == []
+
+
+# Followed by its status events
+
+
+@pytest.fixture
+def send(metrics, queue, ask):
+    """`send(status queue, …)`: a request with the run id `mine`, followed."""
+
+    def run(status, *words):
+        asked = ask(run_id="mine")
+        where = ("--queue", queue(), "--status-queue", status)
+        return metrics("send", asked, *where, "--keep-run-id", "--wait", *words)
+
+    return run
+
+
+def test_a_run_is_followed_to_its_success(send, queue, say):
+    status = queue()
+    say(status, "mine", "metric_run_started", startedAt="2026-10-30T12:00:00Z")
+    say(status, "mine", "metric_run_heartbeat", progress=0.5, ts="2026-10-30T12:00:01Z")
+    say(status, "mine", **SUCCESS)
+    done = send(status, "--timeout", "30")
+    assert done.exit_code == 0
+    told = [line.split()[:2] for line in done.stdout.splitlines()[1:]]
+    assert told == [["12:00:00", "started"], ["12:00:00", "heartbeat"], ["12:00:00", "completed"]]
+    assert "50%" in done.stdout
+    assert "SUCCESS  10 rows, version 2026-10-30T12-00-00" in done.stdout
+
+
+def test_a_failure_is_told_with_its_error(send, queue, say):
+    status = queue()
+    say(status, "mine", **FAILURE)
+    done = send(status, "--timeout", "30")
+    assert done.exit_code == 1
+    assert "FAILURE  CONFIG_ERROR: output.basePath: no" in done.stdout
+
+
+def test_an_error_of_the_v1_form_is_told_alike(send, queue, say):
+    status = queue()
+    say(status, "mine", **FAILURE | {"error": {"code": "CONFIG_ERROR", "message": "output.basePath: no"}})
+    done = send(status, "--timeout", "30")
+    assert "FAILURE  CONFIG_ERROR: output.basePath: no" in done.stdout
+
+
+def test_json_has_every_event(send, queue, say):
+    status = queue()
+    say(status, "mine", **SUCCESS)
+    (run,) = json.loads(send(status, "--timeout", "30", "--json").stdout)["runs"]
+    assert (run["run_id"], run["status"]) == ("mine", "SUCCESS")
+    assert [event["event"]["rowCount"] for event in run["events"]] == [10]
+
+
+def test_events_of_other_runs_are_given_back(send, queue, say, arrived):
+    status = queue()
+    say(status, "another", **SUCCESS)
+    say(status, "mine", **SUCCESS)
+    assert send(status, "--timeout", "30").exit_code == 0
+    (left,) = arrived(status)
+    assert json.loads(json.loads(left["Body"])["Message"])["runId"] == "another"
+
+
+def test_no_outcome_in_time_is_none(send, queue, say):
+    status = queue()
+    say(status, "mine", "metric_run_started", startedAt="2026-10-30T12:00:00Z")
+    done = send(status, "--timeout", "0.1")
+    assert done.exit_code == 2
+    assert "No outcome within 0.1 s: no completed event of ratio.a_to_b mine" in done.stderr
+
+
+def test_an_interrupted_listener_gives_back_what_is_not_its_own():
+    calls: list[object] = []
+
+    class Sqs:
+        def receive_message(self, **_):
+            if calls:
+                raise KeyboardInterrupt
+            calls.append("received")
+            return {"Messages": [{"Body": json.dumps({"runId": "another"}), "ReceiptHandle": "handle"}]}
+
+        def change_message_visibility(self, **call):
+            calls.append((call["ReceiptHandle"], call["VisibilityTimeout"]))
+
+    with pytest.raises(KeyboardInterrupt):
+        list(hear(Sqs(), "queue", {"mine"}, Patience.of(60)))
+    assert calls == ["received", ("handle", 0)]
+
+
+@pytest.mark.parametrize("body", ["", "[]", "3", "{}", '{"Message": "no"}', '{"Message": "{}"}', "null"])
+def test_what_is_no_event_is_passed_over(body):
+    assert parse_event(body) is None
+
+
+def test_an_event_that_is_delivered_raw_is_heard():
+    heard = parse_event(json.dumps({"type": "metric_run_completed", "runId": "mine", **SUCCESS}))
+    assert heard is not None
+    assert (heard.run_id, heard.status) == ("mine", "SUCCESS")
+
+
+# Seen in the bucket
+
+
+@pytest.fixture
+def watched(metrics, queue, bucket, ask):
+    """`watched(…)`: a request with the run id `mine`, looked for in the bucket."""
+
+    def run(*words, **more):
+        asked = ask(run_id="mine", **more)
+        where = ("--queue", queue(), "--bucket", bucket)
+        return metrics("send", asked, *where, "--keep-run-id", "--wait", "--timeout", "0", *words)
+
+    return run
+
+
+def test_a_marker_is_a_success(metrics, watched, bucket, ask):
+    asked = ask(run_id="mine")
+    assert metrics("run", asked, "--bucket", bucket, "--publish", "--keep-run-id").exit_code == 0
+    done = watched()
+    assert done.exit_code == 0
+    assert "SUCCESS  10 rows" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("letter", "code"),
+    [
+        ({"run_id": "mine", "outcome": "FAILURE"}, 1),
+        ({"run_id": "mine", "outcome": "SUCCESS"}, 0),
+        ({"outcome": "UNANSWERABLE", "body": '{"runId": "mine"}'}, 1),
+        ({"run_id": "another", "outcome": "FAILURE"}, 2),
+    ],
+)
+def test_a_dead_letter_is_what_it_says(watched, bucket, client, letter, code):
+    key = f"metrics/_dead-letters/{datetime.now(UTC):%Y-%m-%d}/message.json"
+    client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps({"why": "gave up", **letter}))
+    assert watched().exit_code == code
+
+
+def test_neither_is_no_outcome_and_why_is_said(watched):
+    done = watched()
+    assert done.exit_code == 2
+    assert "neither a marker nor a dead letter" in done.stderr
+    assert "--status-queue hears it" in done.stderr
+
+
+def test_watching_writes_nothing(watched, folder, bucket, client):
+    assert watched().exit_code == 2
+    keys = {found["Key"] for found in client("s3").list_objects_v2(Bucket=bucket)["Contents"]}
+    assert keys == set(files(folder))

@@ -1,0 +1,59 @@
+"""`make serve WORKER=1` in a process of its own, and `metrics send --wait` from another."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 60
+
+
+@contextmanager
+def served(out, *words):
+    """The environment of a served local cloud. It ends with the context, as by Ctrl-C."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", "--serve", *words, "--out", str(out)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        assert any("Serving until Ctrl-C" in line for line in iter(process.stdout.readline, ""))
+        exports = (shlex.split(line) for line in (out / "env").read_text().splitlines())
+        yield dict(words[1].split("=", 1) for words in exports if words[:1] == ["export"])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    assert not (out / "env").exists()
+
+
+def metrics(environment, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *words],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"src{os.pathsep}.", **environment},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def test_a_request_is_sent_and_followed_to_its_end(tmp_path):
+    with served(tmp_path, "--worker", "events/change.json") as environment:
+        done = metrics(environment, "send", "events/change.json", "--wait", "--timeout", "50")
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        assert "SUCCESS  4,792 rows" in done.stdout
+        failed = metrics(environment, "send", "events/fails-no-such-series.json", "--wait", "--timeout", "50")
+        assert failed.returncode == 1
+        assert "FAILURE  INPUT_READ_ERROR" in failed.stdout
+        bucket = environment["AWS_S3_BUCKET"]
+        doctor = metrics(environment, "doctor", "fx.eur_brl_change", "--bucket", bucket)
+        assert (doctor.returncode, "Healthy" in doctor.stdout) == (0, True)
