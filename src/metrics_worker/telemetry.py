@@ -69,9 +69,12 @@ def booked(handler: Handler) -> Handler:
         logger.append_keys(function_version=context.function_version)
         left = timedelta(milliseconds=context.get_remaining_time_in_millis())
         over, count = datetime.now(UTC) + left + INGESTION, len(event["Records"])
-        _write(context, [("metric_attempts_begun_total", MetricUnit.Count, count)], over)
+        ended = "metric_attempts_ended_total"
+        # With a zero, or of a lone invocation that is killed there would be nothing to take from what began.
+        begun = ("metric_attempts_begun_total", MetricUnit.Count, count)
+        _write(context, [begun, (ended, MetricUnit.Count, 0)], over)
         answer = handler(event, context)
-        _write(context, [("metric_attempts_ended_total", MetricUnit.Count, count)], over)
+        _write(context, [(ended, MetricUnit.Count, count)], over)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 * _MEGA
         _write(context, [("process_peak_memory_mb", MetricUnit.Megabytes, peak)])
         return answer
@@ -159,11 +162,12 @@ def _left_out(report: RunReport) -> dict[str, int]:
 
 
 def _values(report: RunReport) -> Iterable[Value]:
-    """What an attempt counts for its deployment."""
-    outcome = {"SUCCESS": "succeeded", "FAILURE": "failed", "RETURNED": "returned"}[report.outcome]
+    """What an attempt counts for its deployment: each outcome, so that a rate has all its terms."""
     counts = {
         "metric_runs_started_total": int(report.started),
-        f"metric_runs_{outcome}_total": 1,
+        "metric_runs_succeeded_total": int(report.outcome == "SUCCESS"),
+        "metric_runs_failed_total": int(report.outcome == "FAILURE"),
+        "metric_runs_returned_total": int(report.outcome == "RETURNED"),
         "metric_rows_read_total": sum(found.rows for found in report.inputs),
         "metric_rows_left_out_total": sum(_left_out(report).values()),
         "metric_heartbeats_sent_total": report.heartbeats_sent,
