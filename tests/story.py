@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.metrics.provider import cold_start
+from botocore.exceptions import ClientError
 from obstore.exceptions import GenericError, PermissionDeniedError
 
 from metrics_worker.telemetry import logger
@@ -92,6 +93,11 @@ def a_day() -> Told:
         world.edge.before = _unwell
         world.ask("m.unwell", "given-up")
         world.until_quiet()
+        world.edge.before = _mute
+        world.ask("m.mute", "mute")
+        world.until_quiet()
+        world.edge.before = nothing
+        world.until_quiet()
         world.edge.before = _killed
         world.ask("m.killed", "killed")
         world.deliver()
@@ -116,6 +122,12 @@ def _denied(call: Call) -> None:
 def _unwell(call: Call) -> None:
     if call.operation == "GET" and call.key.startswith("datasets/"):
         raise GenericError("503 SlowDown, after the client's own retries")
+
+
+def _mute(call: Call) -> None:
+    _unwell(call)
+    if call.operation == "PUBLISH":
+        raise ClientError({"Error": {"Code": "Throttling"}}, "Publish")
 
 
 def _killed(call: Call) -> None:

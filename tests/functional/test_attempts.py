@@ -1,4 +1,4 @@
-"""Attempts that began and ended, as the alarm of those without an end counts them: only a killing rings it."""
+"""Attempts that began and ended, as their alarm counts them: nothing rings it but a worker that is killed."""
 
 import time
 from collections import Counter
