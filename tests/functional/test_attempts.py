@@ -3,18 +3,22 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 from obstore.exceptions import GenericError
 
 from tests.builders import FakeContext, record, series
 from tests.edge import Call, nothing
+from tests.faults.test_state_machine import Story
 from tests.fifo_queue import Killed
 from tests.story import Told, listening
 from tests.world import World
 
-type Story = Callable[[World], None]
+type Scene = Callable[[World], None]
 DIMENSIONS = "service", "function_name"
 
 
@@ -89,7 +93,7 @@ def nobody_can_be_answered(world: World) -> None:
     world.functions[0]({"Records": [record("poison"), record("more of it")]}, FakeContext())
 
 
-STORIES: list[Story] = [
+SCENES: list[Scene] = [
     all_is_well,
     it_comes_again_after_its_success,
     it_fails_for_good,
@@ -100,10 +104,10 @@ STORIES: list[Story] = [
 ]
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_as_many_attempts_end_as_begin_whatever_comes_of_them(story: Story) -> None:
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_as_many_attempts_end_as_begin_whatever_comes_of_them(scene: Scene) -> None:
     with listening() as told, World.standing() as world:
-        story(world)
+        scene(world)
     found = differences(told)
     assert found
     assert not any(found)
@@ -152,3 +156,41 @@ def test_a_run_that_is_under_way_is_booked_later_than_any_alarm_looks() -> None:
     begun = min(at for at, _ in told.points("metric_attempts_begun_total", *DIMENSIONS))
     assert seen
     assert begun / 1000 > max(seen)
+
+
+class _Counted(Story):
+    """The story that is made up elsewhere, and how many messages were taken and never let go."""
+
+    taken = 0
+    lost = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        worker, dead_letters = self.world.functions
+
+        def counted(event: Any, context: Any) -> Any:
+            messages = len(event["Records"])
+            _Counted.taken += messages
+            _Counted.lost += messages
+            answer = worker(event, context)
+            _Counted.lost -= messages
+            return answer
+
+        self.world.functions = counted, dead_letters
+
+
+def test_in_any_story_what_is_unended_is_what_killed_workers_held() -> None:
+    with listening() as told:
+        run_state_machine_as_test(
+            _Counted,
+            settings=settings(
+                max_examples=20,
+                stateful_step_count=30,
+                deadline=None,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+            ),
+        )
+    found = differences(told)
+    assert all(difference >= 0 for difference in found)
+    assert sum(found) == _Counted.lost
+    assert 0 < _Counted.lost < _Counted.taken
