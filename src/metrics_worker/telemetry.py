@@ -75,7 +75,7 @@ def booked(handler: Handler) -> Handler:
         _write(context, [begun, (ended, MetricUnit.Count, 0)], over)
         answer = handler(event, context)
         _write(context, [(ended, MetricUnit.Count, count)], over)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 * _MEGA
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 * _MEGA  # KiB, on Linux
         _write(context, [("process_peak_memory_mb", MetricUnit.Megabytes, peak)])
         return answer
 
