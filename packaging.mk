@@ -22,11 +22,11 @@ validate: install ## Check template.yaml: SAM's own rules and cfn-lint's (no AWS
 # of an event source mapping a destination (ES1001) that AWS does not have for queues.
 .PHONY: scan
 scan: install .venv-checks/.installed ## Check template.yaml against good practice: cfn-lint's serverless rules, checkov (offline)
-	.venv-checks/bin/cfn-lint --include-checks I --append-rules cfn_lint_serverless.rules -- template.yaml
+	.venv-checks/bin/cfn-lint --include-checks I --append-rules cfn_lint_serverless.rules -- template.yaml monitoring.yaml
 	@mkdir -p build
 	$(PY) -m tests.infrastructure.translated > build/translated.json
 	.venv-checks/bin/checkov --framework cloudformation --skip-download --quiet --compact \
-	  --file template.yaml build/translated.json
+	  --file template.yaml monitoring.yaml build/translated.json
 
 .venv-checks/.installed: requirements-checks.txt
 	@$(CHECK_PYTHON)

@@ -176,6 +176,7 @@ class Context:
     """A Lambda context with time enough."""
 
     function_name = "bench"
+    function_version = "$LATEST"
     memory_limit_in_mb = 1769
     invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:bench"
     aws_request_id = "bench"

@@ -212,6 +212,7 @@ class FakeContext:
 
     remaining_ms: Callable[[], int] = lambda: 300_000
     function_name: str = "metrics-worker"
+    function_version: str = "7"
     memory_limit_in_mb: int = 1769
     invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:metrics-worker"
     aws_request_id: str = "request-1"

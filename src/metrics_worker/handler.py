@@ -18,8 +18,9 @@ from metrics_worker.contract import RunRequest, open_record, usual_base
 from metrics_worker.errors import PermanentError, TransientError, UnanswerableError, as_permanent
 from metrics_worker.pipeline import Attempt, Invocation, Worker, fail_metric, run_metric
 from metrics_worker.report import GroupReport, RunReport
+from metrics_worker.request_queue import receive_count
 from metrics_worker.settings import load_settings
-from metrics_worker.telemetry import close_group, logger, metrics
+from metrics_worker.telemetry import booked, close_group, logger, metrics
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,6 +33,7 @@ gc.enable()
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
+@booked
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Run every record of the batch; what must come back is in `batchItemFailures`."""
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -41,7 +43,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
     with Invocation.begin(settings, len(groups), context.get_remaining_time_in_millis) as invocation:
         run = partial(run_group, invocation=invocation)
         for report in invocation.threads.map(run, groups.values()):
-            close_group(report)
+            close_group(report, context)
             failures += report.failures
     return {"batchItemFailures": failures}
 
@@ -55,7 +57,7 @@ def run_group(records: list[dict[str, Any]], invocation: Invocation) -> GroupRep
         processor.process()
     at_once = any(isinstance(error, UnanswerableError) for _, error, _ in processor.exceptions)
     failed = cast("list[SQSRecord]", processor.fail_messages)
-    handles = [(record.receipt_handle, _receive_count(record)) for record in failed]
+    handles = [(each.receipt_handle, receive_count(each.attributes)) for each in failed]
     returns = worker.queue.give_back(handles, at_once=at_once)
     for record, (_, error, _), when in zip(failed, processor.exceptions, returns, strict=True):
         report.given_back.append((record.message_id, error, when))
@@ -71,14 +73,14 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
         TransientError: it may pass; the message comes back after a while.
     """
     run = open_record(record.body, record.attributes.get("SentTimestamp"))
-    run_report = RunReport(run.run_id, run.metric_code, _receive_count(record), record.message_id)
-    needed = max((earlier.seconds for earlier in report.runs), default=0.0)  # what this metric's runs took
+    count = receive_count(record.attributes)
+    run_report = RunReport(run.run_id, run.metric_code, count, record.message_id, run.requested_at)
     report.runs.append(run_report)
     attempt = Attempt(run_report, record.receipt_handle, invocation)
     base = usual_base(run, worker.bounds)
     try:
         try:
-            invocation.deadline.check(needed)
+            invocation.deadline.check(report.longest)  # what this metric's runs took
             request = RunRequest.parse(run, worker.bounds)
             base = request.base
             run_metric(request, worker, attempt)
@@ -92,8 +94,3 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
         raise
     finally:
         run_report.close()
-
-
-def _receive_count(record: SQSRecord) -> int:
-    count = record.attributes.get("ApproximateReceiveCount") or ""
-    return int(count) if count.isdecimal() else 1

@@ -216,6 +216,7 @@ def _finish(
     """Everything after the commit: idempotent, and done again by every attempt."""
     report, marker = attempt.report, committed.marker
     report.version_ts, report.row_count = marker.version_ts, marker.row_count
+    report.committed_at = marker.committed_at
     try:
         with report.stage("current"):
             report.moved_current = move_current(_bucket(worker, attempt), Keys(base), committed, standing)

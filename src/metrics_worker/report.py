@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from metrics_worker.records import InputSummary
@@ -18,10 +19,12 @@ class RunReport:
     """One attempt at a run.
 
     Attributes:
+        requested_at: when the control plane asked.
         outcome: SUCCESS and FAILURE were announced; RETURNED gave the message back.
         started: whether this attempt announced a start.
         stages: seconds by stage.
         rolled_forward: the run was committed before this attempt.
+        committed_at: when the run was committed, by this attempt or an earlier one, as its marker says.
         moved_current: whether `current` names this run's version now.
         defect: an exception that is none of ours, for its traceback.
     """
@@ -30,6 +33,7 @@ class RunReport:
     metric_code: str
     attempt: int
     message_id: str = ""
+    requested_at: datetime | None = None
     outcome: Literal["SUCCESS", "FAILURE", "RETURNED"] = "RETURNED"
     started: bool = False
     error_code: str | None = None
@@ -38,6 +42,7 @@ class RunReport:
     version_ts: str | None = None
     row_count: int | None = None
     rolled_forward: bool = False
+    committed_at: str | None = None
     moved_current: bool | None = None
     heartbeats_sent: int = 0
     heartbeats_failed: int = 0
@@ -60,6 +65,20 @@ class RunReport:
         finally:
             self.stages[name] = round(self.stages.get(name, 0.0) + time.perf_counter() - began, 4)
 
+    @property
+    def freshness(self) -> float | None:
+        """Seconds from the request to the commit, which is known to the second; None if unknown."""
+        if self.requested_at is None or self.committed_at is None:
+            return None
+        try:
+            committed = datetime.fromisoformat(self.committed_at)
+            return max(0.0, round((committed - self.requested_at).total_seconds(), 3))
+        except (
+            TypeError,
+            ValueError,
+        ):  # a marker of another writer: a time without a zone, or none
+            return None
+
     def close(self) -> None:
         """The attempt is over."""
         self.seconds = round(time.perf_counter() - self.began, 4)
@@ -78,3 +97,8 @@ class GroupReport:
     runs: list[RunReport] = field(default_factory=list)
     given_back: list[tuple[str, object, str]] = field(default_factory=list)
     failures: list[Any] = field(default_factory=list)
+
+    @property
+    def longest(self) -> float:
+        """Seconds that the longest of the runs took which are closed: what the next one may take."""
+        return max((run.seconds for run in self.runs), default=0.0)

@@ -4,8 +4,9 @@ Receiving and deleting is the event source mapping's. Failure is a QueueUnavaila
 no message: it comes back when the queue's own visibility timeout ends.
 """
 
+import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metrics_worker.aws import client, failures, making
@@ -13,6 +14,12 @@ from metrics_worker.errors import QueueUnavailable
 
 if TYPE_CHECKING:
     from metrics_worker.settings import Settings
+
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+    # What a snapshot was seeded with, all that are restored from it share: they would come back together.
+    from snapshot_restore_py import register_after_restore
+
+    register_after_restore(random.seed)
 
 FIRST_BACKOFF_SECONDS = 10
 LONGEST_BACKOFF_SECONDS = 300
@@ -71,6 +78,12 @@ class RequestQueue:
             if self._sqs is None:
                 self._sqs = client("sqs", self._settings)
             return self._sqs
+
+
+def receive_count(attributes: Mapping[str, Any]) -> int:
+    """How often a message was received, this time included: 1 where its attributes don't say."""
+    count: str = attributes.get("ApproximateReceiveCount") or ""
+    return int(count) if count.isdecimal() else 1
 
 
 def backoff_seconds(receive_count: int) -> int:

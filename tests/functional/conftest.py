@@ -32,11 +32,27 @@ def lines(monkeypatch):
 
 
 @pytest.fixture
-def blobs(capsys, lines):  # noqa: ARG001 - it keeps the log lines out of what capsys reads
-    """`blobs()`: the EMF blobs that were written, but for the one of a cold start."""
+def written(capsys, lines):  # noqa: ARG001 - it keeps the log lines out of what capsys reads
+    """`written()`: the EMF blobs that were written, but for the one of a cold start."""
     return lambda: [
         blob for line in capsys.readouterr().out.splitlines() if "ColdStart" not in (blob := json.loads(line))
     ]
+
+
+@pytest.fixture
+def blobs(written):
+    """`blobs()`: those by service, as of old, and of dead letters."""
+    return lambda: [blob for blob in written() if not by_deployment(blob)]
+
+
+@pytest.fixture
+def deployed(written):
+    """`deployed()`: those by the function's name, which alarms and dashboards use."""
+    return lambda: [blob for blob in written() if by_deployment(blob)]
+
+
+def by_deployment(blob: dict[str, Any]) -> bool:
+    return "function_name" in blob and "dead_letters_total" not in blob
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from metrics_worker import pipeline
-from tests.builders import day, put_a_and_b, put_dataset, ratio, record, request, rows, series
+from tests.builders import day, envelope, put_a_and_b, put_dataset, ratio, record, request, rows, series
 from tests.faulty_store import MARKER, raising, throttled
 
 UNITS = {
@@ -260,3 +260,110 @@ def test_metrics_of_one_invocation_do_not_reach_the_next(cloud, invoke, blobs):
     invoke(good("3"))
 
     assert counts(blobs(), "metric_runs_succeeded_total") == [1.0]
+
+
+def test_the_closing_line_says_in_plain_numbers_what_a_run_took_and_lost(cloud, invoke, lines):
+    times = [day(1), day(1), day(2), day(3), day(4), day(5)]
+    gaps = rows("A", times, [1.0, 2.0, None, float("nan"), float("inf"), 6.0])
+    put_dataset(cloud.store, {"A/1.parquet": gaps, "B/1.parquet": rows("B", times[1:], [2.0] * 5)})
+
+    invoke(record(envelope(request(run_id="good", metric="m.good"))))
+
+    line = closing(lines)["good"]
+    assert {name: line[name] for name in ("files", "rows_in", "observations_in", "rows_out")} == {
+        "files": 2,
+        "rows_in": 11,
+        "observations_in": 7,
+        "rows_out": 2,
+    }
+    lost = {"": 4, "_null": 1, "_nan": 1, "_infinite": 1, "_duplicate": 1}
+    assert {name: line[f"left_out{name}"] for name in lost} == lost
+    assert line["requests"] == sum(line["traffic"][kind] for kind in ("gets", "puts", "lists"))
+    assert (line["bytes_read"], line["bytes_written"]) == (
+        line["traffic"]["bytes_read"],
+        line["traffic"]["bytes_written"],
+    )
+    assert line["requested_at"] == "2026-10-30T11:59:58.123Z"
+    assert line["freshness_seconds"] == 1.877
+    assert line["function_version"] == "7"
+
+
+def test_a_run_that_read_nothing_says_so_in_the_same_numbers(invoke, lines):
+    invoke(bad())
+
+    line = closing(lines)["bad"]
+    assert (line["files"], line["rows_in"], line["left_out"]) == (0, 0, 0)
+    assert not {"rows_out", "freshness_seconds"} & line.keys()
+    assert line["requests"] > 0
+
+
+def test_each_outcome_is_counted_for_its_deployment_beside_zeros_for_the_others(invoke, deployed, faults):
+    faults.before("GET", "*/runs/late.ok", throttled)
+
+    invoke(good(), bad(), good("late", "m.late"))
+
+    written = deployed()
+    for outcome in ("succeeded", "failed", "returned"):
+        counted = [
+            blob for blob in written if f"metric_runs_{outcome}_total" in blob and "error_code" not in blob
+        ]
+        assert sorted(counts(counted, f"metric_runs_{outcome}_total")) == [0.0, 0.0, 1.0]
+    for blob in written:
+        assert (blob["service"], blob["function_name"]) == ("metrics-worker", "metrics-worker")
+    (by_code,) = [blob for blob in written if "error_code" in blob]
+    assert (by_code["error_code"], by_code["metric_runs_failed_total"]) == ("INPUT_READ_ERROR", [1.0])
+
+
+def test_a_deployment_counts_what_its_runs_read_wrote_and_asked_for(invoke, deployed, lines):
+    invoke(good())
+
+    written, line = deployed(), closing(lines)["good"]
+    expected = {
+        "metric_rows_read_total": [20.0],
+        "metric_rows_written_total": [10.0],
+        "metric_rows_left_out_total": [0.0],
+        "s3_requests_total": [line["requests"]],
+        "s3_read_mb": [line["bytes_read"] / 1e6],
+        "s3_write_mb": [line["bytes_written"] / 1e6],
+        "metric_run_duration_seconds": [line["seconds"]],
+        "metric_run_freshness_seconds": [line["freshness_seconds"]],
+    }
+    assert {name: counts(written, name) for name in expected} == {
+        name: pytest.approx(values) for name, values in expected.items()
+    }
+    (peak,) = counts(written, "process_peak_memory_mb")
+    assert peak > 10, "KiB on Linux, and this process holds pyarrow"
+
+
+def test_freshness_and_rows_are_counted_once_a_run_however_often_it_is_delivered(invoke, deployed):
+    invoke(good())
+    first = deployed()
+
+    invoke(good())
+
+    again = deployed()
+    for name in ("metric_run_freshness_seconds", "metric_rows_written_total"):
+        assert len(counts(first, name)) == 1
+        assert counts(again, name) == []
+    assert counts(again, "metric_runs_succeeded_total") == [1.0]
+
+
+def test_a_defect_is_counted_by_the_version_that_made_it_and_what_a_request_causes_is_not(
+    invoke, deployed, monkeypatch
+):
+    invoke(bad())
+    assert counts(deployed(), "metric_run_defects_total") == []
+
+    monkeypatch.setattr(pipeline, "evaluate", lambda *_: raising(ZeroDivisionError("by 0"))())
+    invoke(good())
+
+    whole, by_version = [blob for blob in deployed() if "metric_run_defects_total" in blob]
+    assert "function_version" not in whole
+    assert by_version["function_version"] == "7"
+
+
+def test_what_a_deployment_counts_bears_neither_metric_codes_nor_run_ids(invoke, deployed):
+    invoke(good("run-of-a-kind", "a.rare.metric"), bad("run-2", "another.metric"))
+
+    written = json.dumps(deployed())
+    assert not any(name in written for name in ("rare", "another.metric", "of-a-kind", "run-2"))

@@ -21,6 +21,7 @@ LATER = {
     "pyarrow.dataset": "for part files of more than 4 MiB",
     "urllib.request": "for credentials under SnapStart",
     "http.client": "as urllib.request",
+    "snapshot_restore_py": "under SnapStart",
 }
 NEVER = {
     "pandas": "no part of the layer",
@@ -28,11 +29,13 @@ NEVER = {
 }
 
 
-def in_a_fresh_interpreter(code: str) -> str:
+def in_a_fresh_interpreter(code: str, **more: str) -> str:
     """What the code prints, in a process that has loaded nothing yet."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LD_LIBRARY_PATH"}}
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, env=kept | ENVIRONMENT, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        command, env=kept | ENVIRONMENT | more, check=True, capture_output=True, text=True
+    ).stdout
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +63,21 @@ def test_the_collector_is_on_again_when_the_handler_is_imported() -> None:
 def test_arrow_allocates_from_the_system_whoever_asks() -> None:
     code = "import metrics_worker, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
     assert in_a_fresh_interpreter(code) == "system\n"
+
+
+def test_what_is_restored_from_one_snapshot_does_not_draw_the_same_jitter() -> None:
+    code = """
+import random, metrics_worker.handler
+from metrics_worker.request_queue import backoff_seconds
+from snapshot_restore_py import get_after_restore
+snapshot = random.getstate()
+def restored(hooks):
+    random.setstate(snapshot)
+    for hook, arguments, named in hooks:
+        hook(*arguments, **named)
+    return [backoff_seconds(5) for _ in range(8)]
+hooks = list(get_after_restore())
+print(restored([]) == restored([]), restored(hooks) == restored(hooks))
+"""
+    assert in_a_fresh_interpreter(code, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start") == "True False\n"
+    assert in_a_fresh_interpreter(code, AWS_LAMBDA_INITIALIZATION_TYPE="on-demand") == "True True\n"

@@ -54,7 +54,7 @@ HOUSE = {
     "report": Room("records store"),
     "records": Room("errors", "pydantic"),
     "status": Room("aws errors events settings"),
-    "request_queue": Room("aws errors settings"),
+    "request_queue": Room("aws errors settings", "snapshot_restore_py"),
     "aws": Room("errors settings", "boto3 botocore"),
     "events": Room("contract errors", "pydantic"),
     "contract": Room("errors expression.grammar", "pydantic"),

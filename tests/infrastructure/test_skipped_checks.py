@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.infrastructure.stack import ROOT, TEMPLATE
+from tests.infrastructure.stack import MONITORING, ROOT, TEMPLATE
 from tests.infrastructure.translated import whole_stack
 
 WORDS = 10
-METADATA = {name: resource.get("Metadata", {}) for name, resource in TEMPLATE["Resources"].items()}
+RESOURCES = TEMPLATE["Resources"] | MONITORING["Resources"]
+METADATA = {name: resource.get("Metadata", {}) for name, resource in RESOURCES.items()}
 CHECKOV = [
     (name, skip["id"], skip["comment"])
     for name, metadata in METADATA.items()
@@ -40,13 +41,16 @@ def test_nothing_is_skipped_for_the_whole_template() -> None:
     assert not [path.name for pattern in (".cfnlintrc*", ".checkov.y*ml") for path in ROOT.glob(pattern)]
     command = Path(ROOT / "packaging.mk").read_text(encoding="utf-8")
     assert not re.search(r"--(skip-check|soft-fail|ignore-checks|baseline|skip-resources)", command)
-    assert "checkov:skip=" not in (ROOT / "template.yaml").read_text(encoding="utf-8")
+    assert "Metadata" not in MONITORING
+    for template in ("template.yaml", "monitoring.yaml"):
+        assert "checkov:skip=" not in (ROOT / template).read_text(encoding="utf-8")
 
 
 def test_the_scan_of_the_translated_stack_sees_every_resource_of_the_template() -> None:
     translated = whole_stack().resources
     missing = {name for name in TEMPLATE["Resources"] if name not in translated}
     assert missing == {"PyArrowLayer"}, "SAM gives a layer's name a hash"
-    for name, metadata in METADATA.items():
-        if name not in missing:
+    for name in TEMPLATE["Resources"].keys() - missing:
+        metadata = METADATA[name]
+        if metadata:
             assert translated[name].get("Metadata", {}).get("checkov") == metadata.get("checkov")

@@ -1,18 +1,16 @@
-"""The dead-letter function as template.yaml deploys it: its queue, its role, and the alarms."""
+"""The dead-letter function as template.yaml deploys it: its queue and its role."""
 
-import re
 from typing import Any
 
 import pytest
 
 from metrics_worker import dead_letters
 from metrics_worker.settings import Settings
-from tests.infrastructure.stack import TEMPLATE, Properties, Stack
+from tests.infrastructure.stack import Properties, Stack
 
 NAME = "DeadLetterFunction"
 QUEUE = "DeadLetterQueue"
 QUEUE_ARN = {"Fn::GetAtt": [QUEUE, "Arn"]}
-ALARM_TOPIC = "arn:aws:sns:eu-west-1:111122223333:on-call"
 
 
 @pytest.fixture
@@ -23,11 +21,6 @@ def function(stack: Stack) -> Properties:
 @pytest.fixture
 def mapping(stack: Stack) -> Properties:
     return stack.properties("DeadLetterFunctionDeadLetters", "AWS::Lambda::EventSourceMapping")
-
-
-@pytest.fixture
-def alarms(stack: Stack) -> dict[str, Properties]:
-    return stack.of_type("AWS::CloudWatch::Alarm")
 
 
 def test_the_function_is_small_traced_and_without_the_layer(function: Properties) -> None:
@@ -104,38 +97,3 @@ def test_its_permissions_follow_the_prefix_and_the_topic_given() -> None:
     assert granted["sns:Publish"] == [topic]
     variables = stack.properties(NAME, "AWS::Lambda::Function")["Environment"]["Variables"]
     assert variables["AWS_SNS_EVENTS_TOPIC_ARN"] == topic
-
-
-def test_an_unanswerable_message_raises_an_alarm(alarms: dict[str, Properties]) -> None:
-    alarm = alarms["UnanswerableAlarm"]
-    assert (alarm["Namespace"], alarm["MetricName"]) == ("MetricsWorker", "dead_letters_total")
-    assert {d["Name"]: d["Value"] for d in alarm["Dimensions"]} == {
-        "service": "metrics-worker",
-        "function_name": {"Ref": NAME},
-        "outcome": "UNANSWERABLE",
-    }
-    assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
-
-
-def test_a_queue_that_does_not_become_empty_raises_an_alarm(alarms: dict[str, Properties]) -> None:
-    alarm = alarms["DeadLettersStuckAlarm"]
-    total, *counted = alarm["Metrics"]
-    assert total["Expression"] == " + ".join(metric["Id"] for metric in counted)
-    for metric in counted:
-        assert metric["MetricStat"]["Metric"]["Dimensions"] == [
-            {"Name": "QueueName", "Value": {"Fn::GetAtt": [QUEUE, "QueueName"]}}
-        ]
-    seconds = alarm["EvaluationPeriods"] * counted[0]["MetricStat"]["Period"]
-    assert seconds == 1800, "the description says half an hour"
-
-
-def test_alarms_say_what_to_do_and_go_to_the_topic_given(alarms: dict[str, Properties]) -> None:
-    told = Stack(AlarmTopicArn=ALARM_TOPIC).of_type("AWS::CloudWatch::Alarm")
-    assert told.keys() == alarms.keys()
-    for name, alarm in alarms.items():
-        assert "What to do" in alarm["AlarmDescription"]
-        assert len(alarm["AlarmDescription"]) <= 1024
-        assert alarm["TreatMissingData"] == "notBreaching"
-        assert alarm["AlarmActions"] == {"Ref": "AWS::NoValue"}
-        assert told[name]["AlarmActions"] == [ALARM_TOPIC]
-    assert not re.fullmatch(TEMPLATE["Parameters"]["AlarmTopicArn"]["AllowedPattern"], ALARM_TOPIC + ".fifo")

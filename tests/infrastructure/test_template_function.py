@@ -101,9 +101,12 @@ def test_permissions_follow_the_prefixes() -> None:
 
 def test_each_function_has_a_role_that_only_lambda_takes_and_no_managed_policy_is_in(stack: Stack) -> None:
     roles = stack.of_type("AWS::IAM::Role")
-    for role in roles.values():
+    taken = [
+        function["Role"]["Fn::GetAtt"][0] for function in stack.of_type("AWS::Lambda::Function").values()
+    ]
+    assert sorted([*taken, "DeploymentRole"]) == sorted(roles)
+    for name, role in roles.items():
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
-        assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+        service = "lambda" if name in taken else "codedeploy"
+        assert statement["Principal"] == {"Service": f"{service}.amazonaws.com"}
         assert "ManagedPolicyArns" not in role
-    taken = [function["Role"] for function in stack.of_type("AWS::Lambda::Function").values()]
-    assert sorted(role["Fn::GetAtt"][0] for role in taken) == sorted(roles)

@@ -1,8 +1,10 @@
 """The report of an attempt: true whatever happens."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from metrics_worker.report import RunReport
+from metrics_worker.report import GroupReport, RunReport
 
 
 def test_an_attempt_gives_its_message_back_until_it_is_known_to_have_ended():
@@ -44,3 +46,31 @@ def test_closing_it_says_how_long_the_attempt_took():
     report.began -= 2.0
     report.close()
     assert 2.0 <= report.seconds < 60
+
+
+NOON = datetime(2026, 10, 30, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("requested_at", "committed_at", "seconds"),
+    [
+        (NOON, "2026-10-30T12:00:07Z", 7.0),
+        (NOON.replace(microsecond=500_000), "2026-10-30T12:00:00Z", 0.0),  # known to the second
+        (None, "2026-10-30T12:00:07Z", None),
+        (NOON, None, None),
+        (NOON, "2026-10-30T12:00:07", None),
+        (NOON, "noon", None),
+    ],
+)
+def test_freshness_is_the_time_from_request_to_commit_where_both_are_known(
+    requested_at, committed_at, seconds
+):
+    report = RunReport("run-1", "m.x", 1, requested_at=requested_at, committed_at=committed_at)
+    assert report.freshness == seconds
+
+
+def test_the_longest_run_of_a_group_is_the_longest_that_is_closed():
+    group = GroupReport()
+    assert group.longest == 0.0
+    group.runs += [RunReport("run-1", "m.x", 1, seconds=2.0), RunReport("run-2", "m.x", 1)]
+    assert group.longest == 2.0

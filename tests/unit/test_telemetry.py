@@ -1,10 +1,12 @@
 import io
 import json
+from typing import Any
 
 import pytest
 
 from metrics_worker.report import RunReport
-from metrics_worker.telemetry import close_run, logger, metrics
+from metrics_worker.telemetry import booked, close_run, logger, metrics
+from tests.builders import FakeContext
 
 
 @pytest.fixture
@@ -78,3 +80,14 @@ def test_a_flush_without_metrics_is_silent(capsys):
     metrics.flush_metrics()
 
     assert capsys.readouterr().out == ""
+
+
+def test_an_invocation_that_raises_has_begun_and_not_ended(capsys):
+    context: Any = FakeContext()
+
+    with pytest.raises(ZeroDivisionError):
+        booked(lambda *_: {"never": 1 / 0})({"Records": [{}, {}]}, context)
+
+    (blob,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert blob["metric_attempts_begun_total"] == [2.0]
+    assert blob["metric_attempts_ended_total"] == [0.0]

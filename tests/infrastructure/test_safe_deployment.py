@@ -1,0 +1,205 @@
+"""How a new version takes over: an alias that moves, alarms that take it back, and when there is one."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metrics_worker.telemetry import DEFECTS
+from tests.infrastructure.published import of_alarm
+from tests.infrastructure.stack import (
+    ROOT,
+    SAMCONFIG,
+    TEMPLATE,
+    Properties,
+    Stack,
+    overrides,
+    packaged,
+    parameters,
+    translated,
+)
+
+WORKER = "MetricsWorkerFunction"
+ALIAS = f"{WORKER}Aliaslive"
+VERSION = "AWS::Lambda::Version"
+type Change = Callable[[Properties], None]
+
+
+def version_of(template: Properties, **given: object) -> str:
+    """The logical id of the worker's version: another one is what makes CloudFormation publish."""
+    resources = translated(template, **parameters(**given))["Resources"]
+    (name,) = [name for name, resource in resources.items() if resource["Type"] == VERSION]
+    return str(name)
+
+
+def worker(template: Properties) -> Any:
+    return template["Resources"][WORKER]["Properties"]
+
+
+def variables(template: Properties) -> Any:
+    return worker(template)["Environment"]["Variables"]
+
+
+CHANGES: dict[str, Change] = {
+    "memory": lambda template: worker(template).update(MemorySize=2048),
+    "timeout": lambda template: worker(template).update(Timeout=600),
+    "runtime": lambda template: worker(template).update(Runtime="python3.14"),
+    "log format": lambda template: worker(template)["LoggingConfig"].update(LogFormat="JSON"),
+    "a variable": lambda template: worker(template)["Environment"]["Variables"].update(
+        OUTPUT_COMPRESSION="zstd"
+    ),
+    "a new variable": lambda template: worker(template)["Environment"]["Variables"].update(NEW="1"),
+    "the layer's content": lambda template: template["Resources"]["PyArrowLayer"]["Properties"].update(
+        ContentUri="s3://built/another-layer"
+    ),
+    "the code": lambda template: worker(template).update(CodeUri="s3://built/another-function"),
+}
+
+
+def test_where_nothing_changed_no_version_is_published() -> None:
+    assert version_of(packaged()) == version_of(packaged())
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changes_in_template_code_or_layer_is_published_as_a_version(
+    change: str,
+) -> None:
+    template = packaged()
+    CHANGES[change](template)
+    assert version_of(template) != version_of(packaged())
+
+
+def test_a_change_of_another_resource_publishes_nothing() -> None:
+    template = packaged()
+    template["Resources"]["RequestQueue"]["Properties"]["DelaySeconds"] = 5
+    template["Resources"]["DeadLetterFunction"]["Properties"]["CodeUri"] = "s3://built/another-function"
+    assert version_of(template) == version_of(packaged())
+
+
+def test_sam_does_not_see_a_parameters_value_which_is_why_the_code_holds_samconfigs_hash() -> None:
+    assert version_of(packaged(), MemorySize=3538) == version_of(packaged()), (
+        "SAM has learnt it: src/Makefile need not write samconfig.sha256 any more"
+    )
+
+
+@pytest.fixture
+def settings_of_a_build(tmp_path: Path) -> Callable[[str], str]:
+    """`settings_of_a_build(samconfig)`: what the code holds of it, by the Makefile's own recipe."""
+    recipe = (ROOT / "src" / "Makefile").read_text(encoding="utf-8")
+    (program,) = [line.partition(":= ")[2] for line in recipe.splitlines() if line.startswith("SETTINGS :=")]
+    assert "-c '$(SETTINGS)' $(HERE)../samconfig.toml > $(ARTIFACTS_DIR)/samconfig.sha256" in recipe
+
+    def build(samconfig: str) -> str:
+        file = tmp_path / "samconfig.toml"
+        file.write_text(samconfig, encoding="utf-8")
+        run = subprocess.run(
+            [sys.executable, "-I", "-c", program, str(file)], capture_output=True, text=True, check=True
+        )
+        return run.stdout
+
+    return build
+
+
+def test_another_value_in_samconfig_is_other_code_and_the_same_is_the_same(settings_of_a_build: Any) -> None:
+    samconfig = (ROOT / "samconfig.toml").read_text(encoding="utf-8")
+    changed = samconfig.replace("MaximumConcurrency=20", "MaximumConcurrency=30")
+    assert changed != samconfig
+    assert settings_of_a_build(samconfig) == settings_of_a_build(samconfig)
+    assert settings_of_a_build(samconfig) != settings_of_a_build(changed)
+    assert len(settings_of_a_build(samconfig).strip()) == 64
+
+
+def test_the_queue_invokes_the_alias_and_not_what_is_newest(mapping: Properties) -> None:
+    assert mapping["FunctionName"] == {"Ref": ALIAS}
+
+
+def test_the_alias_names_the_version_that_was_published(stack: Stack) -> None:
+    alias = stack.properties(ALIAS, "AWS::Lambda::Alias")
+    (version,) = stack.of_type(VERSION)
+    assert alias["Name"] == "live"
+    assert alias["FunctionVersion"] == {"Fn::GetAtt": [version, "Version"]}
+    assert stack.resources[version]["DeletionPolicy"] == "Retain", "an earlier version can be gone back to"
+
+
+def test_the_function_of_the_dead_letters_has_no_alias(stack: Stack) -> None:
+    assert [*stack.of_type("AWS::Lambda::Alias")] == [ALIAS]
+    dead_letters = stack.properties("DeadLetterFunctionDeadLetters", "AWS::Lambda::EventSourceMapping")
+    assert dead_letters["FunctionName"] == {"Ref": "DeadLetterFunction"}
+
+
+@pytest.mark.parametrize("kind", TEMPLATE["Parameters"]["DeploymentType"]["AllowedValues"])
+def test_a_version_takes_over_as_the_parameter_says(kind: str) -> None:
+    stack = Stack(DeploymentType=kind)
+    group = stack.properties(f"{WORKER}DeploymentGroup", "AWS::CodeDeploy::DeploymentGroup")
+    assert group["DeploymentConfigName"] == f"CodeDeployDefault.Lambda{kind}"
+    policy = stack.resources[ALIAS]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+    assert policy["DeploymentGroupName"] == {"Ref": f"{WORKER}DeploymentGroup"}
+
+
+def test_dev_deploys_all_at_once_and_production_with_a_canary() -> None:
+    kinds = {name: parameters(**overrides(name))["DeploymentType"] for name in SAMCONFIG.keys() - {"version"}}
+    assert kinds == {"default": "AllAtOnce", "dev": "AllAtOnce", "prod": "Canary10Percent10Minutes"}
+
+
+def test_a_deployment_is_taken_back_when_a_rollback_alarm_goes_off(stack: Stack) -> None:
+    group = stack.properties(f"{WORKER}DeploymentGroup", "AWS::CodeDeploy::DeploymentGroup")
+    assert group["AlarmConfiguration"] == {
+        "Enabled": True,
+        "Alarms": [{"Name": {"Ref": "VersionErrorsAlarm"}}, {"Name": {"Ref": "VersionDefectsAlarm"}}],
+    }
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+
+
+@pytest.mark.parametrize("name", ["VersionErrorsAlarm", "VersionDefectsAlarm"])
+def test_a_rollback_alarm_is_of_the_new_version_and_of_no_other(stack: Stack, name: str) -> None:
+    (version,) = stack.of_type(VERSION)
+    (((_, _, dimensions), statistic, period),) = of_alarm(stack.properties(name, "AWS::CloudWatch::Alarm"))
+    watched: Properties = {**dimensions}
+    which = "ExecutedVersion" if name == "VersionErrorsAlarm" else "function_version"
+    assert watched[which] == {"Fn::GetAtt": [version, "Version"]}
+    assert (statistic, period) == ("Sum", 60), "a canary has few minutes"
+
+
+def test_the_errors_that_are_watched_are_those_of_the_alias(stack: Stack) -> None:
+    alarm = stack.properties("VersionErrorsAlarm", "AWS::CloudWatch::Alarm")
+    dimensions: Properties = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+    assert dimensions["FunctionName"] == {"Ref": WORKER}
+    assert dimensions["Resource"] == f"${{{WORKER}}}:live"
+
+
+def test_no_failure_that_a_request_can_cause_takes_a_deployment_back() -> None:
+    assert not {"INPUT_READ_ERROR", "EXPRESSION_EVAL_ERROR", "CONFIG_ERROR"} & set(DEFECTS)
+
+
+def test_codedeploy_may_move_this_alias_and_look_at_alarms_and_nothing_else(stack: Stack) -> None:
+    group = stack.properties(f"{WORKER}DeploymentGroup", "AWS::CodeDeploy::DeploymentGroup")
+    assert group["ServiceRoleArn"] == {"Fn::GetAtt": ["DeploymentRole", "Arn"]}
+    functions = [{"Fn::GetAtt": [WORKER, "Arn"]}, f"${{{WORKER}.Arn}}:*"]
+    assert stack.granted("DeploymentRole") == {
+        "lambda:GetAlias": functions,
+        "lambda:UpdateAlias": functions,
+        "lambda:GetProvisionedConcurrencyConfig": functions,
+        "cloudwatch:DescribeAlarms": ["*"],
+    }
+
+
+def test_the_deployment_needs_no_more_than_roles_without_names(stack: Stack) -> None:
+    assert not [role for role in stack.of_type("AWS::IAM::Role").values() if "RoleName" in role]
+    for name in SAMCONFIG.keys() - {"version"}:
+        assert SAMCONFIG[name]["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_snapstart_is_an_option_for_either_architecture(architecture: str) -> None:
+    kinds = TEMPLATE["Parameters"]["SnapStart"]["AllowedValues"]
+    assert kinds == ["None", "PublishedVersions"]
+    for kind in kinds:
+        function = Stack(SnapStart=kind, Architecture=architecture).properties(
+            WORKER, "AWS::Lambda::Function"
+        )
+        assert function["SnapStart"] == {"ApplyOn": kind}
+        assert "EphemeralStorage" not in function, "SnapStart has room for 512 MB, the default, alone"
+    assert parameters()["SnapStart"] == "None"
