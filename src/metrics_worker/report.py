@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from metrics_worker.records import InputSummary
-from metrics_worker.store import Traffic
+from metrics_worker.traffic import Traffic
 
 
 @dataclass(slots=True)
@@ -58,7 +58,10 @@ class RunReport:
         try:
             yield
         finally:
-            self.stages[name] = round(self.stages.get(name, 0.0) + time.perf_counter() - began, 4)
+            seconds = time.perf_counter() - began
+            self.stages[name] = round(self.stages.get(name, 0.0) + seconds, 4)
+            if self.traffic.trace is not None:
+                self.traffic.trace.stage(name, began, seconds)
 
     def close(self) -> None:
         """The attempt is over."""

@@ -5,13 +5,15 @@ never a dimension, since each would be billed. Both are written from the main th
 Metrics is not thread-safe.
 """
 
-from dataclasses import asdict, fields
+import logging
+from dataclasses import fields
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
 from metrics_worker.report import GroupReport, RunReport
+from metrics_worker.traffic import Trace
 
 SERVICE = "metrics-worker"
 NAMESPACE = "MetricsWorker"
@@ -37,6 +39,14 @@ _LINE = [
 _CLOSING = {"SUCCESS": "run succeeded", "FAILURE": "run failed", "RETURNED": "run given back"}
 
 
+def open_run(run_id: str, metric_code: str, attempt: int, message_id: str) -> RunReport:
+    """The report of an attempt that begins now; at DEBUG each of its requests will be told with its time."""
+    report = RunReport(run_id, metric_code, attempt, message_id)
+    if logger.log_level <= logging.DEBUG:
+        report.traffic.trace = Trace()
+    return report
+
+
 def close_group(report: GroupReport) -> None:
     """Write the lines that close a message group's attempts, and count them."""
     for run in report.runs:
@@ -54,7 +64,9 @@ def close_group(report: GroupReport) -> None:
 def close_run(report: RunReport) -> None:
     """Write the line that closes an attempt, and count it."""
     line = {name: getattr(report, name) for name in _LINE}
-    line |= {"traffic": asdict(report.traffic), "event_type": "metric_run_closed"}
+    line |= {"traffic": report.traffic.counts(), "event_type": "metric_run_closed"}
+    if report.traffic.trace is not None:
+        line["trace"] = report.traffic.trace.line()
     line["inputs"] = [summary.model_dump() for summary in report.inputs]
     if report.row_count == 0:
         logger.warning(

@@ -36,7 +36,7 @@ HOUSE = {
     ),
     "telemetry": Room(
         "aws contract dataset errors events expression.evaluate expression.grammar heartbeat part_file"
-        " publication records report request_queue series settings status store windows",
+        " publication records report request_queue series settings status store traffic windows",
         "aws_lambda_powertools",
     ),
     "heartbeat": Room("status events"),
@@ -49,7 +49,7 @@ HOUSE = {
     "once": Room(""),
     "part_file": Room("errors range_file series store", "numpy pyarrow"),
     "committed": Room("contract errors records store", "pydantic"),
-    "report": Room("records store"),
+    "report": Room("records traffic"),
     "records": Room("errors", "pydantic"),
     "status": Room("aws errors events settings"),
     "request_queue": Room("aws errors settings"),
@@ -58,7 +58,8 @@ HOUSE = {
     "contract": Room("errors expression.grammar", "pydantic"),
     "settings": Room("errors", "pydantic pydantic_settings"),
     "range_file": Room("store"),
-    "store": Room("credentials errors lane", "obstore"),
+    "store": Room("credentials errors lane traffic", "obstore"),
+    "traffic": Room(""),
     "credentials": Room("", "obstore"),
     "lane": Room("deadline errors"),
     "deadline": Room("errors"),

@@ -1,10 +1,11 @@
 import io
 import json
+import logging
 
 import pytest
 
 from metrics_worker.report import RunReport
-from metrics_worker.telemetry import close_run, logger, metrics
+from metrics_worker.telemetry import close_run, logger, metrics, open_run
 
 
 @pytest.fixture
@@ -78,3 +79,16 @@ def test_a_flush_without_metrics_is_silent(capsys):
     metrics.flush_metrics()
 
     assert capsys.readouterr().out == ""
+
+
+def test_requests_are_told_with_their_times_at_debug_alone(closed, monkeypatch):
+    assert open_run("run-1", "m", 1, "message-1").traffic.trace is None
+
+    monkeypatch.setattr(logger._logger, "level", logging.DEBUG)
+    report = open_run("run-1", "m", 1, "message-1")
+    with report.stage("read"), report.traffic.timed("GET", "datasets/x"):
+        pass
+    ((line,), _) = closed(report)
+    assert [row[:2] for row in line["trace"]["requests"]] == [["GET", "datasets/x"]]
+    assert [row[0] for row in line["trace"]["stages"]] == ["read"]
+    assert "trace" not in line["traffic"]

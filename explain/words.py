@@ -1,0 +1,91 @@
+"""An expression in plain words: `the mean of the last 14 observations of ECB_USD_EUR_D`.
+
+`in_words()` says the whole, operands included; an operand that is no series stands in brackets, as nobody
+could tell otherwise what belongs to what. `step_in_words()` says what one node does, for trees that show its
+operands below.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
+
+_OF_WINDOW = {"sma": "mean", "sum": "sum", "max": "highest", "min": "lowest"}
+_OF_COMPOSITE = {"sum": "sum", "avg": "mean", "max": "highest", "min": "lowest"}
+
+
+def in_words(node: Node) -> str:
+    """What the node is, operands included, as a noun."""
+    match node:
+        case SeriesRef(series_code=code):
+            return code
+        case SeriesMath(op=op, left=left, right=right, scale=scale):
+            return _math(op, _operand(left), _operand(right)) + _scaled(scale)
+        case WindowOp(op=op, series=series, window=window):
+            return _window(op, _operand(series), window)
+        case Composite(op=op, operands=operands):
+            listed = _listed([_operand(operand) for operand in operands])
+            return f"the {_OF_COMPOSITE[op]} of those of {listed} that there are"
+        case _:
+            assert_never(node)
+
+
+def step_in_words(node: Node) -> str:
+    """What the node alone does to its operands, which are called by their place."""
+    match node:
+        case SeriesRef():
+            return "series"
+        case SeriesMath(op=op, scale=scale):
+            return _math(op, "left", "right") + _scaled(scale)
+        case WindowOp(op="lag", window=window):
+            return f"the value {_span(window)} earlier"
+        case WindowOp(op="ema", window=window):
+            return f"the exponential mean over {_span(window)}"
+        case WindowOp(op=op, window=window):
+            return f"the {_OF_WINDOW[op]} of the last {_last(window)}"
+        case Composite(op=op, operands=operands):
+            return f"the {_OF_COMPOSITE[op]} of those of the {len(operands)} that there are"
+        case _:
+            assert_never(node)
+
+
+def _math(op: str, left: str, right: str) -> str:
+    match op:
+        case "add":
+            return f"{left} plus {right}"
+        case "subtract":
+            return f"{left} minus {right}"
+        case "multiply":
+            return f"{left} times {right}"
+        case _:
+            return f"the ratio of {left} to {right}"
+
+
+def _scaled(scale: float) -> str:
+    return "" if scale == 1 else f", times {scale:g}"
+
+
+def _window(op: str, series: str, window: int) -> str:
+    match op:
+        case "lag":
+            return f"the value of {series} {_span(window)} earlier"
+        case "ema":
+            return f"the exponential mean of {series} over {_span(window)}"
+        case _:
+            return f"the {_OF_WINDOW[op]} of the last {_last(window)} of {series}"
+
+
+def _span(window: int) -> str:
+    return "1 observation" if window == 1 else f"{window:,} observations"
+
+
+def _last(window: int) -> str:
+    return "observation" if window == 1 else _span(window)
+
+
+def _operand(node: Node) -> str:
+    return in_words(node) if isinstance(node, SeriesRef) else f"({in_words(node)})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
