@@ -34,6 +34,10 @@ class Timed:
     size: int = 0
     problem: str = ""
 
+    def row(self) -> list[object]:
+        """It as the log and the page have it, times in milliseconds."""
+        return [self.operation, self.key, _ms(self.start), _ms(self.seconds), self.size, self.problem]
+
 
 @dataclass(slots=True)
 class Trace:
@@ -74,10 +78,7 @@ class Trace:
         return {
             "began_at": round(self.began_at, 4),
             "stages": [[name, _ms(start), _ms(seconds)] for name, start, seconds in self.stages],
-            "requests": [
-                [one.operation, one.key, _ms(one.start), _ms(one.seconds), one.size, one.problem]
-                for one in self.requests
-            ],
+            "requests": [request.row() for request in self.requests],
             "left_out": self.left_out,
         }
 
