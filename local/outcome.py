@@ -67,7 +67,7 @@ def look(sample: Sample, story: Story, cloud: Cloud, rates: Rates) -> Outcome:
         return outcome
     event = completed.event
     outcome.status = str(event.get("status"))
-    outcome.error = error_text(event.get("error"))
+    outcome.error = _error_text(event.get("error"))
     outcome.complaints.extend(_announcement(sample, story, outcome))
     if outcome.status == "SUCCESS":
         outcome.version = str(event.get("versionTs"))
@@ -153,6 +153,6 @@ def _day(time: datetime) -> date:
     return time.date()
 
 
-def error_text(error: Any) -> str:
+def _error_text(error: Any) -> str:
     """The plain form's text, or the v1 form's code and message."""
     return f"{error['code']}: {error['message']}" if isinstance(error, dict) else str(error or "")

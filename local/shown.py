@@ -9,8 +9,8 @@ import numpy as np
 from explain.nodes import NodeView, counted, outlined
 from explain.page import ShownEvent, ShownRun, Source, write
 from local.ecb import SOURCE, SOURCE_URL, Rates, currency_of
-from local.events_heard import COMPLETED, HEARTBEAT, Heard, Story
-from local.outcome import Outcome, error_text
+from local.events_heard import Story
+from local.outcome import Outcome
 from metrics_worker.expression.grammar import series_codes
 from metrics_worker.series import Series
 from metrics_worker.traffic import Trace
@@ -57,7 +57,7 @@ def shown(outcome: Outcome, story: Story, rates: Rates, trace: Trace | None) -> 
         facts=_facts(outcome),
         keys=outcome.keys,
         trace=trace,
-        events=[ShownEvent(heard.at, heard.type, _detail(heard)) for heard in story.heard],
+        events=[ShownEvent.of(heard.at, heard.event) for heard in story.heard],
         manifest=outcome.manifest,
     )
 
@@ -81,17 +81,6 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     if outcome.check and not outcome.check.problem:
         facts.append(("Checked", "every row as recomputed from the source"))
     return facts
-
-
-def _detail(heard: Heard) -> str:
-    event = heard.event
-    if heard.type == HEARTBEAT:
-        return f"{event['progress']:.0%}"
-    if heard.type != COMPLETED:
-        return ""
-    if event.get("status") == "SUCCESS":
-        return f"SUCCESS, {event['rowCount']:,} rows, version {event['versionTs']}"
-    return f"{event.get('status')}, {error_text(event.get('error'))}"
 
 
 def _series(times: Sequence[datetime], values: Sequence[float]) -> Series:

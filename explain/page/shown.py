@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from explain.nodes import NodeView
 from metrics_worker.series import Series
@@ -23,6 +23,20 @@ class ShownEvent:
     at: datetime
     type: str
     detail: str = ""
+
+    @classmethod
+    def of(cls, at: datetime, event: Mapping[str, Any]) -> Self:
+        """The event as it went out, in either form."""
+        detail = ""
+        if "progress" in event:
+            detail = f"{event['progress']:.0%}"
+        elif event.get("status") == "SUCCESS":
+            detail = f"SUCCESS, {event['rowCount']:,} rows, version {event['versionTs']}"
+        elif "status" in event:
+            error = event.get("error")
+            text = f"{error['code']}: {error['message']}" if isinstance(error, Mapping) else str(error)
+            detail = f"{event['status']}, {text}"
+        return cls(at, str(event.get("type", "")), detail)
 
 
 @dataclass(frozen=True, slots=True)
