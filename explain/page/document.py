@@ -12,7 +12,7 @@ from explain.page.run import badge, card
 from explain.page.shown import ShownRun, Source
 from explain.page.sparkline import sparkline
 from explain.page.waterfall import rows
-from explain.page.words import day, number
+from explain.page.words import breakable, day, number
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("theme.js", "format.js", "scale.js", "chart.js", "gestures.js", "tables.js", "page.js")
@@ -103,8 +103,8 @@ def _line(run: ShownRun, place: int) -> str:
     count = f"{len(metric):,}" if metric else "none"
     return (
         f'<tr><th scope="row"><a href="#run-{place}">{escape(run.heading)}</a> '
-        f'<code class="soft">{escape(run.metric_code)}</code></th><td class="wide">{course}</td>'
-        f'<td class="num">{last}</td><td class="wide num">{count}</td><td>{badge(run)}</td></tr>'
+        f'<code class="soft">{breakable(run.metric_code)}</code></th><td class="wide">{course}</td>'
+        f'<td class="num">{last}</td><td class="wide num">{count}</td><td>{badge(run, is_short=True)}</td></tr>'
     )
 
 

@@ -37,10 +37,12 @@ def card(run: ShownRun, place: int) -> str:
 </article>"""
 
 
-def badge(run: ShownRun) -> str:
-    """How the run ended, in a word or three."""
+def badge(run: ShownRun, *, is_short: bool = False) -> str:
+    """How the run ended, in a word or three; the short form says no more than that to the eye."""
     right = ", as it should" if run.is_right and run.status == "FAILURE" else ""
     kind = "calm" if right else _COLOURS.get(run.status or "", "bad")
+    if right and is_short:
+        right = f'<span class="sr">{right}</span>'
     return f'<span class="badge {kind}">{escape(run.status or "no outcome")}{right}</span>'
 
 

@@ -14,12 +14,12 @@ from statistics import median
 from typing import Any
 
 from explain.page.shown import ShownEvent, ShownRun
-from explain.page.words import count, size, took
+from explain.page.words import breakable, count, size, took
 from metrics_worker.traffic import Timed, Trace
 
 MAX_ROWS = 30
 """Beyond so many, single requests share a row by their operation."""
-_UNITS = 1000
+_UNITS, _SHORTEST = 1000, 4
 _LANE, _LEAST, _MOST = 3, 12, 120
 """Pixels: of a lane, and how high a group's row may be."""
 
@@ -155,7 +155,7 @@ def _group(row: _Row, run: ShownRun, total: float, place: str) -> str:
         notes.append(", ".join(problems))
     if len(row.requests) > 1:
         notes.insert(0, count(len(row.requests), "request"))
-    name = f'{_breakable(_short(row.name, run))} <span class="soft">{escape(", ".join(notes))}</span>'
+    name = f'{breakable(_short(row.name, run))} <span class="soft">{escape(", ".join(notes))}</span>'
     kind = "write" if row.name.startswith(("PUT", "PUBLISH")) else "read"
     return _row(f"request {kind}", name, first, _lanes(row, total, place), took(end - first))
 
@@ -165,7 +165,7 @@ def _lanes(row: _Row, total: float, place: str) -> str:
     places = lanes(row.requests)
     deep = max(places) + 1
     path = "".join(
-        f"M{one.start / total * _UNITS:.1f} {lane + 0.5}h{max(one.seconds / total * _UNITS, 1):.1f}"
+        f"M{one.start / total * _UNITS:.1f} {lane + 0.5}h{max(one.seconds / total * _UNITS, _SHORTEST):.1f}"
         for one, lane in zip(row.requests, places, strict=True)
     )
     height = min(max(deep * _LANE, _LEAST), _MOST)
@@ -181,7 +181,7 @@ def _of_others(run: ShownRun, groups: Sequence[_Row]) -> Iterator[str]:
     if run.status == "SUCCESS":
         for code in (code for code in run.inputs if code not in own):
             yield (
-                f'<tr class="other"><th scope="row">{_breakable(code)}</th><td class="start"></td>'
+                f'<tr class="other"><th scope="row">{breakable(code)}</th><td class="start"></td>'
                 '<td class="soft note" colspan="2">read by another run of the batch</td></tr>'
             )
 
@@ -225,8 +225,3 @@ def _short(name: str, run: ShownRun) -> str:
     operation, _, key = name.partition(" ")
     _, is_own, rest = key.partition(f"/{run.metric_code}/")
     return f"{operation} …/{rest}" if is_own else name
-
-
-def _breakable(key: str) -> str:
-    """A key that may be broken after its slashes and lines."""
-    return escape(key).replace("/", "/<wbr>").replace("_", "_<wbr>")

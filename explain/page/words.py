@@ -1,6 +1,8 @@
 """Numbers, dates and sizes as the page writes them."""
 
+import re
 from datetime import datetime
+from html import escape
 
 _KILO = 1000
 _LONG_SECONDS, _SHORT_MS = 10, 10
@@ -43,3 +45,8 @@ def size(octets: int) -> str:
     if octets < _KILO**2:
         return f"{octets / _KILO:.1f} kB"
     return f"{octets / _KILO**2:.1f} MB"
+
+
+def breakable(name: str) -> str:
+    """A key or a code as HTML that may be broken after its slashes, lines and points."""
+    return re.sub(r"[/_.]", r"\g<0><wbr>", escape(name))

@@ -21,7 +21,7 @@ from explain.page.numbers import Numbers, thinned
 from explain.page.shown import ShownEvent, ShownRun, Source
 from explain.page.sparkline import COLUMNS, sparkline
 from explain.page.waterfall import MAX_ROWS, lanes, rows, summary
-from explain.page.words import day, size, took
+from explain.page.words import breakable, day, size, took
 from metrics_worker.expression.grammar import parse
 from metrics_worker.series import Series
 from metrics_worker.traffic import Timed, Trace
@@ -343,7 +343,7 @@ def test_a_series_that_another_run_has_read_is_told_so():
 def test_the_waterfall_has_stages_requests_and_events_with_their_times():
     asked = Timed("GET", "metrics/m.x/runs/r-1.ok", 0.25, 0.5, 0, "ObjectNotFound")
     text = page_of(success(trace=trace_of(asked, stages=[("marker", 0.0, 2.0)])))
-    assert "GET …/<wbr>runs/<wbr>r-1.ok" in text
+    assert "GET …/<wbr>runs/<wbr>r-1.<wbr>ok" in text
     assert "ObjectNotFound" in text
     assert 'd="M125.0 0.5h250.0"' in text
     assert 'class="bar" style="left:0.00%;width:100.00%"' in text
@@ -406,3 +406,7 @@ def test_times_and_sizes_are_written_for_people():
     ]
     assert [size(octets) for octets in (999, 1500, 2_000_000)] == ["999 B", "1.5 kB", "2.0 MB"]
     assert [day(NOW), day(NOW.replace(hour=0, minute=0))] == ["2026-11-02 09:30", "2026-11-02"]
+
+
+def test_a_key_may_be_broken_after_what_parts_it():
+    assert breakable("a/b_c.<d>") == "a/<wbr>b_<wbr>c.<wbr>&lt;d&gt;"
