@@ -104,7 +104,8 @@ def _line(run: ShownRun, place: int) -> str:
     return (
         f'<tr><th scope="row"><a href="#run-{place}">{escape(run.heading)}</a> '
         f'<code class="soft">{breakable(run.metric_code)}</code></th><td class="wide">{course}</td>'
-        f'<td class="num">{last}</td><td class="wide num">{count}</td><td>{badge(run, is_short=True)}</td></tr>'
+        f'<td class="num">{last}</td><td class="wide num">{count}</td>'
+        f"<td>{badge(run, is_short=True)}</td></tr>"
     )
 
 

@@ -49,7 +49,7 @@ def waterfall(run: ShownRun, trace: Trace, number: int) -> str:
                 for name, start, seconds in sorted(trace.stages, key=lambda stage: stage[1])
             ),
             *(_group(row, run, total, f"{number}-{place}") for place, row in enumerate(groups)),
-            *_of_others(run, groups),
+            *_of_others(run, trace, groups),
             _events(run.events, trace, total),
         ]
     )
@@ -175,10 +175,10 @@ def _lanes(row: _Row, total: float, place: str) -> str:
     )
 
 
-def _of_others(run: ShownRun, groups: Sequence[_Row]) -> Iterator[str]:
-    """A row for each series that was read, but not by this run."""
+def _of_others(run: ShownRun, trace: Trace, groups: Sequence[_Row]) -> Iterator[str]:
+    """A row for each series that was read, but not by this run; a trace that is cut short can't tell."""
     own = {row.name for row in groups}
-    if run.status == "SUCCESS":
+    if run.status == "SUCCESS" and not trace.left_out:
         for code in (code for code in run.inputs if code not in own):
             yield (
                 f'<tr class="other"><th scope="row">{breakable(code)}</th><td class="start"></td>'

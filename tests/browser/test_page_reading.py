@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from tests.browser.pages import write_pages
 
@@ -95,13 +96,15 @@ def test_a_click_is_no_zoom(page, figure):
 
 
 def test_a_wheel_with_ctrl_zooms_about_the_pointer_and_a_plain_one_scrolls(page, figure):
-    whole, at = view(figure), day_at(figure, 400)
+    whole, at, scrolled = view(figure), day_at(figure, 400), page.evaluate("scrollY")
     box = figure.locator(".plot").bounding_box()
-    page.mouse.move(box["x"] + 400, box["y"] + 40)
+    page.mouse.move(box["x"] + 400, box["y"] + 140)
     page.mouse.wheel(0, 40)
+    page.wait_for_function("before => scrollY > before", arg=scrolled)
     assert view(figure) == whole
     page.keyboard.down("Control")
     page.mouse.wheel(0, -100)
+    expect(figure.locator(".zoom output")).not_to_have_text(f"{whole[0]} to {whole[1]}")
     page.keyboard.up("Control")
     first, last = view(figure)
     assert (last - first) < 0.7 * (whole[1] - whole[0])

@@ -337,6 +337,7 @@ def test_a_series_that_another_run_has_read_is_told_so():
     both = trace_of(part_file("A", 0.1), part_file("B", 0.1))
     assert page_of(success(trace=trace_of(part_file("A", 0.1)))).count(other) == 1
     assert other not in page_of(success(trace=both))
+    assert other not in page_of(success(trace=Trace(left_out=1)))
     assert other not in page_of(failure(inputs=INPUTS, trace=trace_of()))
 
 
