@@ -33,7 +33,7 @@ serve: install ## Keep the local cloud up, with its data, and print the environm
 	$(PY) -m local --serve $(if $(WORKER),--worker)
 
 .PHONY: test
-test: install ## Run the whole test suite, on all cores
+test: install browser ## Run the whole test suite, on all cores
 	$(PY) -m pytest --numprocesses auto --dist loadfile
 
 .PHONY: fuzz
@@ -58,6 +58,18 @@ install: .venv/.installed .venv-sam/.installed ## Make the two virtual environme
 	$(PYTHON) -m venv --clear .venv-sam
 	.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-sam.txt
 	@touch $@
+
+.PHONY: browser
+browser: install ## Have a Chromium for the tests that look at a page: root with apt-get gets one, others are told
+	@$(PY) -m tests.chromium >/dev/null && exit; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "No Chromium: the tests that look at a page are skipped. Install one, or set CHROME=/path/to/it"; \
+	elif [ ! -e .venv/.browser-tried ]; then \
+	  echo "Installing Chromium for the tests that look at a page: about half a minute"; \
+	  touch .venv/.browser-tried; \
+	  timeout 300 sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium' >/dev/null 2>&1 </dev/null \
+	    || echo "That did not work: the tests that look at a page are skipped (again with: rm .venv/.browser-tried)"; \
+	fi
 
 .venv-fuzz/.installed: tests/fuzz/requirements.txt requirements.txt src/requirements.txt layers/pyarrow/requirements.txt
 	@$(CHECK_PYTHON)
@@ -111,7 +123,7 @@ $(ASYNCAPI)/node_modules/.installed: $(ASYNCAPI)/package.json $(ASYNCAPI)/packag
 	@touch $@
 
 .PHONY: test-cov
-test-cov: install ## The test suite, with line and branch coverage
+test-cov: install browser ## The test suite, with line and branch coverage
 	$(PY) -m pytest --cov --cov-report=term-missing
 
 .PHONY: plots

@@ -38,7 +38,8 @@ from metrics_worker.report import RunReport
 from metrics_worker.request_queue import RequestQueue
 from metrics_worker.settings import Settings
 from metrics_worker.status import StatusTopics
-from metrics_worker.store import Bucket, Traffic
+from metrics_worker.store import Bucket
+from metrics_worker.traffic import Traffic
 
 type Progress = Callable[[str, float], None]
 """Told the run id, and the part (0-1) of its part files that is read."""

@@ -22,7 +22,8 @@ from obstore.store import LocalStore
 from metrics_worker.contract import is_key
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.lane import Lane
-from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject, Traffic
+from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
+from metrics_worker.traffic import Traffic
 
 OWN = ".metrics"
 """The folder's own: the lock, and files that are being written. No key begins so."""

@@ -12,7 +12,8 @@ from obstore.store import MemoryStore
 
 from metrics_worker.errors import ObjectNotFound, ObjectTaken
 from metrics_worker.lane import Lane
-from metrics_worker.store import Bucket, StoredObject, Traffic
+from metrics_worker.store import Bucket, StoredObject
+from metrics_worker.traffic import Traffic
 
 _ABOVE = "above-"
 """Before the ETags of what is written here: a store in memory only counts, so one below may have the same."""

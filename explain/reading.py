@@ -22,7 +22,8 @@ from metrics_worker.expression.grammar import ROOT, Composite, Node, SeriesRef, 
 from metrics_worker.limits import Limits, Memory
 from metrics_worker.manifest import Manifest
 from metrics_worker.settings import Settings
-from metrics_worker.store import Bucket, Traffic
+from metrics_worker.store import Bucket
+from metrics_worker.traffic import Traffic
 
 _NAMED = 3
 """How many missing part files are called by name."""

@@ -15,9 +15,8 @@
     outcome.py         what a run left in S3, held against what it announced
     recomputed.py      the same metric in plain Python, straight from the ECB's file
     kept.py            out/s3: what was published, under the same keys
-    worker_log.py      why the worker gave messages back
-    picture.py         out/metrics.html
-    chart.py           one chart of it
+    worker_log.py      why the worker gave messages back, and each run's requests
+    shown.py           a run as out/metrics.html shows it
     tell.py            what is told of a run on the terminal
     terminal.py        how it is printed
     sam_invoke.py      `make invoke`: the same cloud for Lambda's own image, which needs Docker

@@ -34,6 +34,7 @@ class Outcome:
         keys: what stands under the metric's prefix of this run and its version.
         times: of the observations, UTC, ascending.
         values: of the observations.
+        manifest: of its version.
         check: against the recomputation, where that could be done.
         complaints: what is not as it should be.
     """
@@ -47,6 +48,7 @@ class Outcome:
     keys: list[str] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    manifest: dict[str, Any] | None = None
     check: Difference | None = None
     complaints: list[str] = field(default_factory=list)
 
@@ -111,7 +113,7 @@ def _read_back(outcome: Outcome, event: dict[str, Any], cloud: Cloud) -> Iterato
 
     manifest_key = str(event["outputManifest"]).removeprefix(f"s3://{BUCKET}/")
     body = get(manifest_key)
-    manifest = json.loads(body)
+    manifest = outcome.manifest = json.loads(body)
     outputs = manifest["outputs"]
     tables = [_table(get(outputs["data_prefix"] + name)) for name in outputs["files"]]
     outcome.times = [time for table in tables for time in table["obs_time"].to_pylist()]

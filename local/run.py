@@ -13,14 +13,16 @@ from local.emulator import HANDLER, Emulator, chosen, emulator, function_environ
 from local.event_source import EventSource
 from local.events_heard import COMPLETED, Ear
 from local.outcome import Outcome, look
-from local.picture import write_page
 from local.samples import Sample, all_samples, read_samples
+from local.shown import shown, write_page
 from local.template import FUNCTION, REQUEST_QUEUE, Template
 from local.terminal import Terminal
-from local.worker_log import given_back
+from local.worker_log import given_back, traces
 
 _PAUSE_SECONDS = 0.1
 _METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
+_TRACED = {"POWERTOOLS_LOG_LEVEL": "DEBUG"}
+"""At this level the worker's closing lines have each request with its time, for the page."""
 _LAST_EVENTS_SECONDS = 5.0
 """How long an event may still be on its way when the queue is empty."""
 
@@ -63,7 +65,7 @@ def run(options: Options, terminal: Terminal) -> int:
     with ExitStack() as stack:
         cloud = _start_cloud(stack, options, template, terminal)
         _load(rates, _currencies(options, samples, rates, terminal), cloud, terminal)
-        environment = function_environment(cloud, template, options.root)
+        environment = function_environment(cloud, template, options.root) | _TRACED
         worker = _start_worker(stack, options, template, environment, terminal)
         if mine := chosen(os.environ):
             settings = ", ".join(f"{name}={value}" for name, value in mine.items())
@@ -84,6 +86,15 @@ def run(options: Options, terminal: Terminal) -> int:
             raise LocalError(f"The worker failed: {failure}\nIts log has more: {tell.relative(options.log)}")
         outcomes = [look(sample, ear.story(sample.run_id), cloud, rates) for sample in samples]
         left = _left_behind(cloud)
+    told = traces(options.log)
+    write_page(
+        options.out / "metrics.html",
+        [
+            shown(found, ear.story(run_id), rates, told.get(run_id))
+            for found in outcomes
+            for run_id in [found.sample.run_id]
+        ],
+    )
     return _close(outcomes, left, copies, options, terminal)
 
 
@@ -222,12 +233,10 @@ def _left_behind(cloud: Cloud) -> list[str]:
 def _close(
     outcomes: Sequence[Outcome], left: Sequence[str], copies: int, options: Options, terminal: Terminal
 ) -> int:
-    """Print the outcomes, write the page, and sum up; the exit status."""
+    """Print the outcomes and sum up; the exit status."""
     terminal.step("Outcomes")
     tell.outcomes(outcomes, terminal)
-    page = options.out / "metrics.html"
-    write_page(page, outcomes)
-    terminal.step(f"The picture: {tell.relative(page)}")
+    terminal.step(f"The picture: {tell.relative(options.out / 'metrics.html')}")
     if copies:
         folder = tell.relative(options.out / "s3")
         terminal.step(f"What was published, {tell.count(copies, 'object')} under the same keys: {folder}/")

@@ -17,10 +17,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from metrics_worker.contract import RunRequest, open_record, usual_base
 from metrics_worker.errors import PermanentError, TransientError, UnanswerableError, as_permanent
 from metrics_worker.pipeline import Attempt, Invocation, Worker, fail_metric, run_metric
-from metrics_worker.report import GroupReport, RunReport
+from metrics_worker.report import GroupReport
 from metrics_worker.request_queue import receive_count
 from metrics_worker.settings import load_settings
-from metrics_worker.telemetry import booked, close_group, logger, metrics
+from metrics_worker.telemetry import booked, close_group, logger, metrics, open_run
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -73,8 +73,7 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
         TransientError: it may pass; the message comes back after a while.
     """
     run = open_record(record.body, record.attributes.get("SentTimestamp"))
-    count = receive_count(record.attributes)
-    run_report = RunReport(run.run_id, run.metric_code, count, record.message_id, run.requested_at)
+    run_report = open_run(run, receive_count(record.attributes), record.message_id)
     report.runs.append(run_report)
     attempt = Attempt(run_report, record.receipt_handle, invocation)
     base = usual_base(run, worker.bounds)

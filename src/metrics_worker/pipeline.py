@@ -270,7 +270,10 @@ def _announce(
     event: StatusEvent, run: "Run", worker: Worker, attempt: Attempt, number: int | None = None
 ) -> None:
     attempt.invocation.deadline.check()  # nothing is announced after it
-    worker.status.publish(event, metric_code=run.metric_code, attempt=attempt.report.attempt, number=number)
+    with attempt.report.traffic.timed("PUBLISH", event.type):
+        worker.status.publish(
+            event, metric_code=run.metric_code, attempt=attempt.report.attempt, number=number
+        )
 
 
 def _summary(found: "InputSeries") -> InputSummary:

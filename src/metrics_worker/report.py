@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from metrics_worker.records import InputSummary
-from metrics_worker.store import Traffic
+from metrics_worker.traffic import Traffic
 
 
 @dataclass(slots=True)
@@ -63,7 +63,10 @@ class RunReport:
         try:
             yield
         finally:
-            self.stages[name] = round(self.stages.get(name, 0.0) + time.perf_counter() - began, 4)
+            seconds = time.perf_counter() - began
+            self.stages[name] = round(self.stages.get(name, 0.0) + seconds, 4)
+            if self.traffic.trace is not None:
+                self.traffic.trace.stage(name, began, seconds)
 
     @property
     def freshness(self) -> float | None:

@@ -27,6 +27,7 @@ from obstore.store import S3Store
 from metrics_worker.credentials import Credentials, container_credentials
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.lane import CONNECTIONS, Lane, Reader, in_thread, side_by_side, wait_for
+from metrics_worker.traffic import Traffic
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta, PutMode
@@ -47,17 +48,6 @@ class StoredObject:
     size: int
     etag: str
     write_id: str | None = None
-
-
-@dataclass(slots=True)
-class Traffic:
-    """What a run asked of S3. Bytes are of bodies; a PUT sent again inside the client counts once."""
-
-    gets: int = 0
-    puts: int = 0
-    lists: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +161,7 @@ class Bucket:
         """
 
         async def collect() -> Sequence["ObjectMeta"]:
-            with _refusals(prefix, "LIST"):
+            with self.traffic.timed("LIST", prefix), _refusals(prefix, "LIST"):
                 return await obstore.list(self.store, prefix).collect_async()
 
         keys = sorted(found["path"] for found in wait_for(collect(), self.lane))
@@ -231,10 +221,12 @@ class Bucket:
     async def _send(self, key: str, body: bytes, mode: "PutMode", write_id: str) -> str:
         """One conditional PUT; the object's ETag."""
         self.traffic.puts += 1
-        with _refusals(key, "PUT"):
+        with self.traffic.timed("PUT", key) as asked, _refusals(key, "PUT"):
             written = await obstore.put_async(
                 self.store, key, body, mode=mode, attributes={WRITE_ID: write_id}, use_multipart=False
             )
+            if asked is not None:
+                asked.size = len(body)
         self.traffic.bytes_written += len(body)
         return written["e_tag"] or ""
 
@@ -242,14 +234,17 @@ class Bucket:
         """An object, or the part that the options ask for: in one request, in two where it is cut short."""
         for is_last in (False, True):
             self.traffic.gets += 1
-            with _refusals(key, "GET"):
+            with self.traffic.timed("GET", key) as asked, _refusals(key, "GET"):
                 result = await obstore.get_async(self.store, key, options=options)
                 try:
                     body = memoryview(await result.bytes_async())
-                    break
                 except BaseError:  # the client sends requests again, but not for the rest of a body
                     if is_last:
                         raise
+                else:
+                    if asked is not None:
+                        asked.size = len(body)
+                    break
         self.traffic.bytes_read += len(body)
         meta = result.meta
         return StoredObject(key, body, meta["size"], meta["e_tag"] or "", result.attributes.get(WRITE_ID))
@@ -261,7 +256,7 @@ class Bucket:
         except StoreUnavailable as error:
             if not any(answer in str(error.__cause__) for answer in _NO_RANGE):
                 raise
-            with _refusals(key, "GET"):
+            with self.traffic.timed("HEAD", key), _refusals(key, "GET"):
                 head = await obstore.head_async(self.store, key)
             if head["size"] > 0:
                 raise

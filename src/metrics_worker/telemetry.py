@@ -8,9 +8,10 @@ Metrics come twice: by service, as of old, and by the function's name, which tel
 another. Alarms and dashboards use those, and name none that is not written here.
 """
 
+import logging
 import resource
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,12 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import Ama
 
 from metrics_worker.contract import iso
 from metrics_worker.report import GroupReport, RunReport
+from metrics_worker.traffic import Trace
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from metrics_worker.contract import Run
 
 type Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 type Value = tuple[str, MetricUnit, float]
@@ -82,6 +86,14 @@ def booked(handler: Handler) -> Handler:
     return run
 
 
+def open_run(run: "Run", attempt: int, message_id: str) -> RunReport:
+    """The report of an attempt that begins now; at DEBUG each of its requests will be told with its time."""
+    report = RunReport(run.run_id, run.metric_code, attempt, message_id, run.requested_at)
+    if logger.log_level <= logging.DEBUG:
+        report.traffic.trace = Trace()
+    return report
+
+
 def close_group(report: GroupReport, context: "LambdaContext") -> None:
     """Write the lines that close a message group's attempts, and count them."""
     for run in report.runs:
@@ -102,7 +114,9 @@ def close_group(report: GroupReport, context: "LambdaContext") -> None:
 def close_run(report: RunReport) -> None:
     """Write the line that closes an attempt, and count it."""
     line = {name: getattr(report, name) for name in _LINE}
-    line |= {"traffic": asdict(report.traffic), "event_type": "metric_run_closed"} | _totals(report)
+    line |= {"traffic": report.traffic.counts(), "event_type": "metric_run_closed"} | _totals(report)
+    if report.traffic.trace is not None:
+        line["trace"] = report.traffic.trace.line()
     line["inputs"] = [summary.model_dump() for summary in report.inputs]
     if report.row_count == 0:
         logger.warning(

@@ -12,7 +12,8 @@ from metrics_worker.contract import Bounds, RunRequest, open_record
 from metrics_worker.dataset import Datasets, InputSeries
 from metrics_worker.errors import InputReadError
 from metrics_worker.limits import Limits, Memory
-from metrics_worker.store import Bucket, Traffic
+from metrics_worker.store import Bucket
+from metrics_worker.traffic import Traffic
 from tests.builders import BUCKET, day, request, rows, series
 
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")

@@ -71,7 +71,9 @@ def test_a_request_is_computed_and_shown(run_locally, tmp_path):
     ):
         assert expected in done.stdout
     assert "\x1b" not in done.stdout, "no colour where output is not a terminal"
-    assert "<svg" in (tmp_path / "metrics.html").read_text()
+    page = (tmp_path / "metrics.html").read_text()
+    assert '<figure class="chart"' in page
+    assert "Requests and stages" in page, "the worker's log has each request"
     assert "fx.eur_brl_change" in (tmp_path / "worker.log").read_text()
     (data,) = (tmp_path / "s3" / "metrics" / "fx.eur_brl_change").glob("*/data/metrics.parquet")
     assert pq.ParquetFile(data).metadata.row_group(0).column(0).compression == "ZSTD"

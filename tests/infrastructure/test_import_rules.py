@@ -36,7 +36,7 @@ HOUSE = {
     ),
     "telemetry": Room(
         "aws contract dataset errors events expression.evaluate expression.grammar heartbeat part_file"
-        " publication records report request_queue series settings status store windows",
+        " publication records report request_queue series settings status store traffic windows",
         "aws_lambda_powertools",
     ),
     "heartbeat": Room("status events"),
@@ -51,7 +51,7 @@ HOUSE = {
     "promise": Room("thrift", "pyarrow"),
     "thrift": Room(""),
     "committed": Room("contract errors records store", "pydantic"),
-    "report": Room("records store"),
+    "report": Room("records traffic"),
     "records": Room("errors", "pydantic"),
     "status": Room("aws errors events settings"),
     "request_queue": Room("aws errors settings", "snapshot_restore_py"),
@@ -60,7 +60,8 @@ HOUSE = {
     "contract": Room("errors expression.grammar", "pydantic"),
     "settings": Room("errors", "pydantic pydantic_settings"),
     "range_file": Room("store"),
-    "store": Room("credentials errors lane", "obstore"),
+    "store": Room("credentials errors lane traffic", "obstore"),
+    "traffic": Room(""),
     "credentials": Room("", "obstore"),
     "lane": Room("deadline errors"),
     "deadline": Room("errors"),

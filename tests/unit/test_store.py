@@ -8,7 +8,8 @@ from obstore.store import MemoryStore, S3Store
 
 from metrics_worker.lane import CONNECTIONS
 from metrics_worker.range_file import RangeFile
-from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject, Traffic
+from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
+from metrics_worker.traffic import Traffic
 from tests.builders import BUCKET
 
 KEY = "datasets/fx/large"

@@ -1,12 +1,17 @@
 import io
 import json
+import logging
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from metrics_worker.contract import Run
 from metrics_worker.report import RunReport
-from metrics_worker.telemetry import booked, close_run, logger, metrics
+from metrics_worker.telemetry import booked, close_run, logger, metrics, open_run
 from tests.builders import FakeContext
+
+RUN = Run("run-1", "m", v1=False, requested_at=datetime(2026, 10, 30, tzinfo=UTC), event={})
 
 
 @pytest.fixture
@@ -91,3 +96,16 @@ def test_an_invocation_that_raises_has_begun_and_not_ended(capsys):
     (blob,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert blob["metric_attempts_begun_total"] == [2.0]
     assert blob["metric_attempts_ended_total"] == [0.0]
+
+
+def test_requests_are_told_with_their_times_at_debug_alone(closed, monkeypatch):
+    assert open_run(RUN, 1, "message-1").traffic.trace is None
+
+    monkeypatch.setattr(logger._logger, "level", logging.DEBUG)
+    report = open_run(RUN, 1, "message-1")
+    with report.stage("read"), report.traffic.timed("GET", "datasets/x"):
+        pass
+    ((line,), _) = closed(report)
+    assert [row[:2] for row in line["trace"]["requests"]] == [["GET", "datasets/x"]]
+    assert [row[0] for row in line["trace"]["stages"]] == ["read"]
+    assert "trace" not in line["traffic"]

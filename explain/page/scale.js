@@ -1,0 +1,73 @@
+// The numbers of the page, and lines through them.
+const page = JSON.parse(document.getElementById("numbers").textContent);
+const grids = page.grids.map(({ start, unit, steps }) => {
+  const times = new Float64Array(steps.length + 1);
+  let at = start;
+  times[0] = at / 1000;
+  steps.forEach((step, i) => { at += step * unit; times[i + 1] = at / 1000; });
+  return times;
+});
+const observed = page.series.map(({ grid, of, values }) => ({ times: grids[grid], values: Float64Array.from(values), of }));
+
+// The place of the first time that is not before.
+function firstFrom(times, time) {
+  let [low, high] = [0, times.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle] < time) low = middle + 1; else high = middle;
+  }
+  return low;
+}
+
+// The place of the time that is nearest.
+function nearest(times, time) {
+  const after = Math.min(firstFrom(times, time), times.length - 1);
+  return after > 0 && time - times[after - 1] <= times[after] - time ? after - 1 : after;
+}
+
+// The value at just that time; undefined where there is no observation.
+function valueAt({ times, values }, time) {
+  const place = firstFrom(times, time);
+  return times[place] === time ? values[place] : undefined;
+}
+
+// The places that lie in a view, [first, last]; the first is beyond the last where none does.
+const within = (times, [from, to]) => [firstFrom(times, from), firstFrom(times, to + 1e-3) - 1];
+
+// All times at which any of the lines has an observation, ascending.
+function allTimes(lines) {
+  const grids = [...new Set(lines.map((line) => line.times))];
+  if (grids.length === 1) return grids[0];
+  const whole = new Float64Array(grids.reduce((sum, times) => sum + times.length, 0));
+  let at = 0;
+  for (const times of grids) { whole.set(times, at); at += times.length; }
+  whole.sort();
+  return whole.filter((time, i) => i === 0 || time !== whole[i - 1]);
+}
+
+function usualStep(times) {
+  if (times.length < 2) return DAY;
+  return times.slice(1).map((time, i) => time - times[i]).sort()[(times.length - 1) >> 1];
+}
+
+// An SVG path: of each pixel column the first, last, least and greatest; broken where observations are missing for long.
+function linePath({ times, values, usual }, [from, to], x, y, gap) {
+  const parts = [];
+  const longest = Math.max(10 * usual, usual < DAY ? 0 : 31 * DAY, gap);
+  let before = -Infinity;
+  for (let first = from; first <= to;) {
+    const column = Math.floor(x(times[first]));
+    let [last, least, most] = [first, first, first];
+    while (last < to && Math.floor(x(times[last + 1])) === column) {
+      last += 1;
+      if (values[last] < values[least]) least = last;
+      if (values[last] > values[most]) most = last;
+    }
+    for (const i of [...new Set([first, least, most, last])].sort((a, b) => a - b)) {
+      parts.push(`${times[i] - before > longest ? "M" : "L"}${x(times[i]).toFixed(1)} ${y(values[i]).toFixed(1)}`);
+      before = times[i];
+    }
+    first = last + 1;
+  }
+  return `${parts.join("")}h.1`;
+}

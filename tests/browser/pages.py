@@ -1,0 +1,71 @@
+"""Pages to look at: metrics of events/ over the ECB's rates, computed here, without a cloud."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from explain.nodes import counted
+from explain.page import ShownEvent, ShownRun, Source, write
+from local.ecb import currency_of, read_rates
+from local.samples import read_samples
+from local.shown import _midnight, _series
+from metrics_worker.expression.evaluate import evaluate
+from metrics_worker.expression.grammar import dump, series_codes
+from metrics_worker.traffic import Timed, Trace
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+
+
+def shown_sample(name: str, **fields: Any) -> ShownRun:
+    """A sample of events/ as if it had run, each part file in a request of its own."""
+    (sample,) = read_samples([ROOT / "events" / f"{name}.json"])
+    expression, rates = sample.expression, read_rates()
+    assert expression is not None
+    days = {code: rates[currency_of(code) or ""] for code in series_codes(expression)}
+    inputs = {code: _series([_midnight(day) for day in of], list(of.values())) for code, of in days.items()}
+    months = [
+        f"datasets/ecb_fx/projections/{code}/year={year}/month={month:02d}/data.parquet"
+        for code in inputs
+        for year in range(2000, 2020)
+        for month in range(1, 13)
+    ]
+    asked = [Timed("GET", key, place / 1000, 0.03, 2300) for place, key in enumerate(months)]
+    late = len(months) / 1000 + 0.1
+    key = f"metrics/{sample.metric_code}/2026-11-02T09-30-00/data/metrics.parquet"
+    metric = evaluate(expression, inputs)
+    shown = ShownRun(
+        metric_code=sample.metric_code,
+        run_id=sample.run_id,
+        title=sample.title,
+        unit=sample.unit,
+        status="SUCCESS",
+        expression=counted(expression, inputs),
+        inputs=inputs,
+        metric=metric,
+        facts=[("Version", "2026-11-02T09-30-00")],
+        keys=[key],
+        trace=Trace(
+            0.0,
+            NOW.timestamp(),
+            [*asked, Timed("PUT", key, late, 0.1, 70_000)],
+            [("read", 0.0, late), ("commit", late, 0.1)],
+        ),
+        events=[
+            ShownEvent(NOW + timedelta(seconds=0.05), "metric_run_started"),
+            ShownEvent(NOW + timedelta(seconds=late), "metric_run_completed", "SUCCESS"),
+        ],
+        manifest={"metric_code": sample.metric_code, "expression": dump(expression)},
+    )
+    return replace(shown, **fields)
+
+
+def write_pages(path: Path) -> Path:
+    """A page of a usual run, and of one that failed."""
+    failed = shown_sample(
+        "change", status="FAILURE", error="INPUT_READ_ERROR: none", metric=None, manifest=None, trace=None
+    )
+    runs = [shown_sample("run"), failed]
+    write(path, runs, title="Runs", source=Source("The ECB", "https://www.ecb.europa.eu/"), now=NOW)
+    return path

@@ -1,0 +1,171 @@
+"""The page of a real local run, in a real browser: its numbers are those of the Parquet file."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import date, datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from local.ecb import read_rates
+
+ROOT = Path(__file__).parents[2]
+MINUS = "\N{MINUS SIGN}"
+
+
+@pytest.fixture(scope="module")
+def out(browser, tmp_path_factory):  # noqa: ARG001 - without one there is nothing to run it for
+    """What `make run` leaves of two requests, one of which must fail."""
+    folder = tmp_path_factory.mktemp("out")
+    events = [f"events/{name}.json" for name in ("momentum", "fails-no-such-series")]
+    done = subprocess.run(
+        [sys.executable, "-m", "local", *events, "--out", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def parquet(out):
+    """Day → value, of the version that was published."""
+    (path,) = out.glob("s3/metrics/fx.eur_usd_momentum/*/data/metrics.parquet")
+    table = pq.read_table(path).to_pydict()
+    return dict(zip([time.date() for time in table["obs_time"]], table["value"], strict=True))
+
+
+@pytest.fixture(scope="module")
+def usd():
+    """Day → what the dataset has."""
+    return read_rates()["USD"]
+
+
+@pytest.fixture
+def page(look, out):
+    return look(out / "metrics.html")
+
+
+@pytest.fixture
+def figure(page):
+    return page.locator("#run-0 figure")
+
+
+def reading(figure):
+    """What stands above the chart: the day, then value by name."""
+    day = date.fromisoformat(figure.locator(".reading time").inner_text())
+    names = figure.locator(".reading li > span:first-of-type").all_inner_texts()
+    values = figure.locator(".reading b").all_inner_texts()
+    return day, dict(zip(names, values, strict=True))
+
+
+def number(text):
+    return None if text in {"none", ""} else float(text.replace(MINUS, "-"))
+
+
+def test_every_value_of_the_chart_is_the_parquet_files(page, figure, parquet, usd, tmp_path):
+    figure.locator("summary").click()
+    with page.expect_download() as saving:
+        figure.get_by_role("button", name="Save all as CSV").click()
+    saving.value.save_as(tmp_path / "saved.csv")
+    with (tmp_path / "saved.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    days = {date.fromisoformat(row["time"]): row for row in rows}
+    assert len(days) == len(rows) == len(usd)
+    metric = {day: number(row["fx.eur_usd_momentum"]) for day, row in days.items()}
+    assert {day: value for day, value in metric.items() if value is not None} == parquet
+    assert {day: number(row["ECB_USD_EUR_D"]) for day, row in days.items()} == usd
+
+
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.71, 0.99])
+def test_under_the_pointer_stand_the_values_of_that_day(page, figure, parquet, usd, part):
+    box = figure.locator(".plot").bounding_box()
+    x = box["x"] + 60 + part * (box["width"] - 70)
+    page.mouse.move(x, box["y"] + 50)
+    day, values = reading(figure)
+    assert number(values["fx.eur_usd_momentum"]) == parquet.get(day)
+    assert number(values["ECB_USD_EUR_D"]) == usd[day]
+    cursor = figure.locator(".cursor line").bounding_box()
+    assert abs(cursor["x"] - x) < 2
+
+
+def test_the_table_has_the_same_values_the_newest_first(figure, parquet, usd):
+    figure.locator("summary").click()
+    older = figure.get_by_role("button", name="Older")
+    older.click()
+    rows = figure.locator("tbody tr").all()
+    newest = sorted(usd, reverse=True)[50:100]
+    assert len(rows) == 50
+    for row, day in list(zip(rows, newest, strict=True))[::10]:
+        cells = row.locator("th, td").all_inner_texts()
+        assert cells[0] == day.isoformat()
+        assert [number(cell) for cell in cells[1:]] == [parquet[day], usd[day]]
+
+
+def test_the_facts_and_the_tree_count_what_is_in_the_file(page, parquet):
+    facts = page.locator("#run-0 dl").inner_text()
+    assert f"{len(parquet):,}" in facts
+    tree = page.locator("#run-0 .tree").inner_text()
+    assert f"{len(parquet):,} observations" in tree
+    last = parquet[max(parquet)]
+    assert f"{last:.6g} on {max(parquet)}".replace("-", MINUS, 1) in " ".join(facts.split())
+
+
+def test_the_waterfall_has_every_request_that_the_worker_made(page, out):
+    lines = [json.loads(line) for line in (out / "worker.log").read_text().splitlines() if line[0] == "{"]
+    (closed,) = [line for line in lines if line.get("outcome") == "SUCCESS"]
+    traffic = closed["traffic"]
+    card = page.locator("#run-0")
+    card.locator("details.waterfall-of > summary").click()
+    told = card.locator("details.waterfall-of > p").inner_text()
+    assert f"{traffic['gets']} GET" in told
+    assert f"{traffic['puts']} PUT" in told
+    names = card.locator(".waterfall .stage th").all_inner_texts()
+    assert (
+        set(names)
+        == set(closed["stages"])
+        == {"marker", "read", "evaluate", "commit", "current", "completed"}
+    )
+    assert re.search(r"ECB_USD_EUR_D\s*334 requests", card.locator(".waterfall tbody").inner_text())
+    card.locator("details.waterfall-of details summary").click()
+    caption = card.locator("details.waterfall-of caption").inner_text()
+    assert caption.endswith(f" of {len(closed['trace']['requests'])}")
+
+
+def test_under_the_pointer_a_part_file_of_the_waterfall_tells_its_key(page):
+    card = page.locator("#run-0")
+    card.locator("details.waterfall-of > summary").click()
+    lanes = card.locator("svg.lanes").nth(3)
+    lanes.scroll_into_view_if_needed()
+    lanes.hover()
+    told = card.locator(".asked").inner_text()
+    assert re.fullmatch(r"(GET|PUT|PUBLISH) \S+: at \d+ ms, [\d.]+ ms, [\d,]+ bytes(, \w+)?", told)
+
+
+def test_status_events_stand_there_with_their_times(page):
+    card = page.locator("#run-0")
+    card.locator("details.events > summary").click()
+    rows = card.locator("table.events tbody tr").all()
+    kinds = [row.locator("td").nth(1).inner_text() for row in rows]
+    assert (kinds[0], kinds[-1]) == ("started", "completed")
+    times = [datetime.fromisoformat(row.locator("time").get_attribute("datetime")) for row in rows]
+    assert times == sorted(times)
+    manifest = json.loads(card.locator("details.manifest pre").text_content())
+    assert manifest["version_ts"] in rows[-1].inner_text()
+
+
+def test_the_run_that_failed_says_why_and_shows_the_input_there_is(page):
+    card = page.locator("#run-1")
+    assert "INPUT_READ_ERROR" in card.locator(".error").inner_text()
+    assert card.locator(".badge").inner_text() == "FAILURE, as it should"
+    assert card.locator(".plot path").count() == 1
+    assert list(reading(card)[1]) == ["ECB_USD_EUR_D"]

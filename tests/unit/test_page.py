@@ -1,0 +1,413 @@
+"""The page of runs: what it says, what it holds for its scripts, and that no text of a request is markup."""
+
+# ruff: noqa: RUF001 - formulas as in print
+
+import base64
+import json
+import math
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from html.parser import HTMLParser
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from explain.nodes import counted, outlined
+from explain.page.document import page, write
+from explain.page.numbers import Numbers, thinned
+from explain.page.shown import ShownEvent, ShownRun, Source
+from explain.page.sparkline import COLUMNS, sparkline
+from explain.page.waterfall import MAX_ROWS, lanes, rows, summary
+from explain.page.words import breakable, day, size, took
+from metrics_worker.expression.grammar import parse
+from metrics_worker.series import Series
+from metrics_worker.traffic import Timed, Trace
+
+NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+DAY = 86_400_000_000
+START = 18_262 * DAY  # 2020-01-01
+A, B = {"series_code": "A"}, {"series_code": "B"}
+RATIO = parse({"op": "ratio", "left": A, "right": B})
+
+
+def series(values, step=DAY, start=START):
+    return Series(start + step * np.arange(len(values)), np.array(values, dtype=float))
+
+
+INPUTS = {"A": series([1.0, 6.0, 3.0, 8.0]), "B": series([-1.0, 2.0, 1.5, 0.0])}
+
+
+def success(**fields):
+    shown = ShownRun(
+        metric_code="m.x",
+        run_id="r-1",
+        title="A over B",
+        unit="A per B",
+        status="SUCCESS",
+        expression=counted(RATIO, INPUTS),
+        inputs=INPUTS,
+        metric=series([-1.0, 3.0, 2.0]),
+        facts=[("Version", "2026-11-02T09-29-00")],
+        keys=["metrics/m.x/runs/r-1.ok"],
+        events=[
+            ShownEvent(NOW, "metric_run_started"),
+            ShownEvent(NOW + timedelta(seconds=1.5), "metric_run_completed", "SUCCESS"),
+        ],
+        manifest={"row_count": 3},
+    )
+    return replace(shown, **fields)
+
+
+def failure(**fields):
+    shown = ShownRun("m.x", "r-1", status="FAILURE", error="INPUT_READ_ERROR: no <such> series")
+    return replace(shown, **fields)
+
+
+def page_of(*runs, **more):
+    return page(runs, **({"title": "Runs", "lead": "", "source": None, "now": NOW} | more))
+
+
+def embedded(text):
+    """What the page holds for its scripts."""
+    found = re.search(r'<script type="application/json" id="numbers">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+class Checker(HTMLParser):
+    """Tags open and close in order, ids are unique, and nothing is fetched."""
+
+    VOID: ClassVar = {"meta", "wbr"}
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+        self.ids = []
+        self.tags = []
+
+    def handle_starttag(self, tag, attributes):
+        assert tag not in {"link", "img", "iframe"}
+        assert not ({"src", "srcset"} & {name for name, _ in attributes})
+        self.ids += [value for name, value in attributes if name == "id"]
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, _attributes):
+        assert tag == "path"
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def checked(text):
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert len(set(checker.ids)) == len(checker.ids)
+    return checker.tags
+
+
+def test_the_page_is_whole_and_needs_no_network():
+    text = page_of(success(trace=trace_of(Timed("GET", "k", 0.0, 0.1))), failure())
+    checked(text)
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    assert "fetch(" not in text
+
+
+def test_the_pages_policy_lets_its_own_script_run_and_nothing_be_fetched():
+    text = page_of(success())
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert policy is not None
+    assert script is not None
+    digest = base64.b64encode(sha256(script[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy[1]
+    assert "default-src 'none'" in policy[1]
+
+
+def test_the_page_tells_what_a_run_was_and_left(tmp_path):
+    path = tmp_path / "page.html"
+    write(
+        path, [success()], title="Runs", lead="So they are.", source=Source("The ECB", "https://ecb.example/")
+    )
+    text = path.read_text()
+    for expected in (
+        "<title>Runs</title>",
+        "1 of 1 runs ended as they should",
+        "So they are.",
+        "A over B",
+        "A ÷ B",
+        "2 on <time>2020-01-03</time>",
+        "<dt>Minimum and maximum</dt><dd>−1 and 3</dd>",
+        "<dt>Rows</dt><dd>3</dd>",
+        "<dt>Version</dt><dd>2026-11-02T09-29-00</dd>",
+        "metrics/m.x/runs/r-1.ok",
+        '<a href="https://ecb.example/">The ECB</a>',
+        "data to 2020-01-03",
+        "&quot;row_count&quot;: 3",
+        "09:30:01.500",
+        "+1.50 s",
+        "Status events: 2",
+    ):
+        assert expected in text
+
+
+def test_a_chart_has_its_text_for_who_can_not_see_it():
+    text = page_of(success())
+    assert (
+        "Line chart of A over B: 3 observations from 2020-01-01 to 2020-01-03, between −1 and 3, "
+        "last 2 A per B. Below it its 2 inputs: A, B."
+    ) in text
+
+
+def test_each_node_has_its_observations_and_says_why_not_more():
+    text = page_of(success())
+    assert '<span class="count">3 observations</span>' in text
+    assert '<span class="lost">1 lost: divided by zero</span>' in text
+    assert text.count('<span class="count">4 observations</span>') == 2
+
+
+def test_a_tree_without_counts_is_shown_all_the_same():
+    text = page_of(failure(expression=outlined(RATIO)))
+    assert "the ratio of left to right" in text
+    assert 'class="count"' not in text
+
+
+def test_many_runs_are_listed_first_with_links_to_them():
+    text = page_of(success(), failure())
+    assert "All 2 runs" in text
+    assert '<a href="#run-1">m.x</a>' in text
+    assert text.count('class="spark"') == 1
+
+
+def test_a_failed_run_shows_its_error_and_no_chart():
+    text = page_of(failure())
+    assert "INPUT_READ_ERROR: no &lt;such&gt; series" in text
+    assert "<figure" not in text
+    assert "data to" not in text
+
+
+def test_a_failed_run_shows_the_inputs_that_there_are():
+    text = page_of(failure(inputs={"A": INPUTS["A"]}))
+    assert "Line chart of the inputs of m.x: A" in text
+
+
+def test_a_failure_that_was_expected_is_not_shown_as_an_alarm():
+    assert '<span class="badge calm">FAILURE, as it should</span>' in page_of(failure())
+    assert '<span class="badge bad">FAILURE</span>' in page_of(failure(is_right=False))
+
+
+def test_an_error_is_told_once_a_card():
+    wrong = failure(
+        is_right=False, error="E: none", complaints=["FAILURE where SUCCESS was expected: E: none"]
+    )
+    assert page_of(wrong).count("E: none") == 1
+
+
+def test_what_is_wrong_with_a_run_is_shown():
+    text = page_of(success(is_right=False, complaints=["row counts differ"]))
+    assert "row counts differ" in text
+    assert "0 of 1 runs" in text
+
+
+def test_a_run_without_an_outcome_or_an_expression_does_not_spoil_the_page():
+    text = page_of(ShownRun("m.x", "r-1", is_right=False))
+    checked(text)
+    assert "no outcome" in text
+    assert "not a valid expression" in text
+
+
+def test_a_version_without_rows_is_shown_without_a_chart():
+    text = page_of(success(metric=series([]), inputs={}))
+    assert "<dt>Rows</dt><dd>0</dd>" in text
+    assert "<figure" not in text
+
+
+NASTY = '</script><script>alert(1)</script><!--"><b onload=x>&amp;'
+
+
+def test_text_of_a_request_can_not_become_markup():
+    shown = success(
+        metric_code=NASTY,
+        title=NASTY,
+        unit=NASTY,
+        error=NASTY,
+        keys=[NASTY],
+        complaints=["not " + NASTY.replace("alert", "confirm")],
+        inputs={NASTY: INPUTS["A"]},
+        facts=[(NASTY, NASTY)],
+        events=[ShownEvent(NOW, NASTY, NASTY)],
+        manifest={NASTY: NASTY},
+        trace=trace_of(Timed("GET", NASTY, 0.0, 0.1, 0, NASTY)),
+    )
+    plain, nasty = (
+        page_of(success(trace=shown.trace), success()),
+        page_of(shown, success(), title=NASTY, lead=NASTY),
+    )
+    assert checked(nasty).count("script") == checked(plain).count("script") == 2
+    assert "<b " not in nasty
+    assert embedded(nasty)["runs"][0]["code"] == NASTY
+
+
+def decoded(document, place):
+    """A series as the script reads it."""
+    found = document["series"][place]
+    grid = document["grids"][found["grid"]]
+    times = grid["start"] + grid["unit"] * np.cumsum([0, *grid["steps"]])
+    return times.tolist(), found["values"]
+
+
+@pytest.mark.parametrize(
+    ("values", "times"),
+    [
+        ([0.1 + 0.2, -1e-300, 1.7976931348623157e308, 5e-324], [0, DAY, 4 * DAY, 5 * DAY]),
+        ([1.0], [-(2**52)]),
+        ([1.0, 2.0, 3.0], [1, 3, 2**50]),
+    ],
+)
+def test_the_numbers_are_those_of_the_series_bit_by_bit(values, times):
+    metric = Series(np.array(times), np.array(values))
+    document = embedded(page_of(success(metric=metric)))
+    assert decoded(document, document["runs"][0]["metric"]) == (times, values)
+
+
+def test_a_series_that_runs_share_is_there_once():
+    document = Numbers.of([success(), success(metric=series([4.0, 5.0, 6.0]))])
+    assert len(document["series"]) == 4
+    assert document["runs"][0]["inputs"] == document["runs"][1]["inputs"]
+
+
+def test_a_series_too_long_for_a_page_keeps_its_extremes_and_its_ends():
+    values = np.sin(np.arange(10_000.0))
+    values[7_777], values[3_331] = 9, -9
+    whole = series(values)
+    part = thinned(whole, 100)
+    assert len(part) <= 102
+    assert {9.0, -9.0} <= set(part.values)
+    assert [part.times[0], part.times[-1]] == [whole.times[0], whole.times[-1]]
+    assert set(part.times) <= set(whole.times)
+    assert thinned(whole, 10_000) is whole
+
+
+def trace_of(*requests, stages=(("read", 0.0, 1.0),)):
+    return Trace(0.0, NOW.timestamp(), list(requests), list(stages))
+
+
+def part_file(code, start, seconds=0.1):
+    return Timed("GET", f"datasets/fx/projections/{code}/year=2025/data.parquet", start, seconds, 1000)
+
+
+def test_the_part_files_of_a_series_share_a_row_and_others_have_one_each():
+    trace = trace_of(
+        Timed("GET", "datasets/fx/manifest.json", 0.0, 0.1),
+        part_file("B", 0.3),
+        part_file("internal_series_code=A", 0.2),
+        part_file("A", 0.25),
+        part_file("A_B", 0.5),
+    )
+    found = rows(success(trace=trace))
+    assert [[(one[2], one[-1]) for one in row] for row in found] == [
+        [(0.0, 0)],
+        [(200.0, 0), (250.0, 1)],
+        [(300.0, 0)],
+        [(500.0, 0)],
+    ]
+
+
+def test_too_many_rows_become_one():
+    many = [Timed("GET", f"k/{number}", number, 0.5) for number in range(MAX_ROWS + 1)]
+    assert [len(row) for row in rows(success(trace=trace_of(part_file("A", 0.0), *many)))] == [
+        1,
+        MAX_ROWS + 1,
+    ]
+
+
+def test_requests_at_once_stand_in_lanes_of_their_own():
+    spans = [(0.0, 5.0), (1.0, 1.0), (1.5, 1.0), (2.0, 1.0), (6.0, 1.0)]
+    assert lanes([Timed("GET", "k", start, seconds) for start, seconds in spans]) == [0, 1, 2, 1, 0]
+
+
+def test_a_series_that_another_run_has_read_is_told_so():
+    other = "read by another run of the batch"
+    both = trace_of(part_file("A", 0.1), part_file("B", 0.1))
+    assert page_of(success(trace=trace_of(part_file("A", 0.1)))).count(other) == 1
+    assert other not in page_of(success(trace=both))
+    assert other not in page_of(success(trace=Trace(left_out=1)))
+    assert other not in page_of(failure(inputs=INPUTS, trace=trace_of()))
+
+
+def test_the_waterfall_has_stages_requests_and_events_with_their_times():
+    asked = Timed("GET", "metrics/m.x/runs/r-1.ok", 0.25, 0.5, 0, "ObjectNotFound")
+    text = page_of(success(trace=trace_of(asked, stages=[("marker", 0.0, 2.0)])))
+    assert "GET …/<wbr>runs/<wbr>r-1.<wbr>ok" in text
+    assert "ObjectNotFound" in text
+    assert 'd="M125.0 0.5h250.0"' in text
+    assert 'class="bar" style="left:0.00%;width:100.00%"' in text
+    assert text.count('class="mark"') == 2
+
+
+def test_what_a_trace_sums_up_to():
+    trace = trace_of(
+        Timed("GET", "a", 0.0, 0.01, 1500),
+        Timed("GET", "b", 0.0, 0.03, 500, "ObjectNotFound"),
+        Timed("PUT", "c", 1.0, 1.5, 20),
+    )
+    trace.left_out = 3
+    assert summary(trace) == (
+        "2.50 s in all; 2 GET, 1 PUT; 2.0 kB read, 20 B written; median 30 ms, slowest 1.50 s; "
+        "1 request found nothing or failed; 3 more requests not traced."
+    )
+    assert summary(Trace(requests=[], stages=[])) == "1.0 ms in all; 0 B read, 0 B written."
+
+
+def path(line):
+    (found,) = re.findall(r'<path d="([^"]*)"', sparkline(line))
+    return found
+
+
+def test_a_sparkline_has_few_points_and_its_extremes():
+    values = [float(number % 97) for number in range(20_000)]
+    values[7_777], values[13_331] = 1e4, -1e4
+    drawn = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.-]+)", path(series(values)))]
+    assert (min(drawn), max(drawn)) == (2, 30)
+    assert len(drawn) <= 4 * (COLUMNS + 1)
+
+
+@pytest.mark.parametrize(
+    "values", [[5.0], [0.0], [-2.0, -2.0], [1e-9, 2e-9], [1e12, -1e12], [1.7e308, -1.7e308]]
+)
+def test_a_sparkline_has_room_for_its_values(values):
+    found = [float(y) for y in re.findall(r"[ML][\d.]+ (\S+?)(?=[MLh])", path(series(values)))]
+    assert len(found) == len(values)
+    assert all(math.isfinite(y) and 0 <= y <= 32 for y in found)
+
+
+def test_a_line_breaks_where_observations_are_missing_for_long():
+    days = np.arange(30) * DAY
+    whole = Series(np.concatenate((days, days + 900 * DAY)), np.array([1.0, 2.0] * 30))
+    assert path(whole).count("M") == 2
+
+
+def test_a_line_of_monthly_observations_does_not_break():
+    assert path(series([1.0, 2.0] * 20, step=31 * DAY)).count("M") == 1
+
+
+def test_times_and_sizes_are_written_for_people():
+    assert [took(seconds) for seconds in (0, 0.0004, 0.0123, 1.234, 12.34)] == [
+        "0 s",
+        "0.4 ms",
+        "12 ms",
+        "1.23 s",
+        "12.3 s",
+    ]
+    assert [size(octets) for octets in (999, 1500, 2_000_000)] == ["999 B", "1.5 kB", "2.0 MB"]
+    assert [day(NOW), day(NOW.replace(hour=0, minute=0))] == ["2026-11-02 09:30", "2026-11-02"]
+
+
+def test_a_key_may_be_broken_after_what_parts_it():
+    assert breakable("a/b_c.<d>") == "a/<wbr>b_<wbr>c.<wbr>&lt;d&gt;"
