@@ -7,18 +7,19 @@ than a parser goes.
 import json
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 from metrics_worker.contract import Dataset
 from metrics_worker.errors import MetricsWorkerError
 from metrics_worker.manifest import Manifest
 from tests.contract.documents import is_valid, tree_of
+from tests.fuzz.budget import bounded
 from tests.fuzz.manifests import manifests
 
 DATASET = Dataset("fx", "datasets/fx/m.json", "datasets/fx/projections/")
 
 
-@settings(deadline=None, max_examples=300)
+@bounded(200)
 @given(manifests())
 def test_of_nearly_manifests_those_validate_that_the_worker_takes(body):
     try:

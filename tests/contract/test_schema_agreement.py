@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from metrics_worker.contract import Bounds, RunRequest, open_record
@@ -16,6 +16,7 @@ from metrics_worker.errors import MetricsWorkerError
 from tests.builders import BUCKET, ratio, request, series, window
 from tests.contract.documents import is_valid, tree_of
 from tests.fuzz.bodies import REQUESTS
+from tests.fuzz.budget import bounded
 from tests.fuzz.json_trees import mutated, text
 from tests.property.strategies import expressions
 
@@ -59,7 +60,7 @@ def is_a_gap(problem: str, event: Any) -> bool:
     )
 
 
-@settings(deadline=None, max_examples=500)
+@bounded(400)
 @given(st.sampled_from(REQUESTS).flatmap(mutated))
 def test_of_nearly_requests_those_validate_that_the_worker_takes(tree):
     event = tree_of(text(tree))
@@ -71,7 +72,7 @@ def test_of_nearly_requests_those_validate_that_the_worker_takes(tree):
     assert not (valid and refused) or is_a_gap(refused, event), refused
 
 
-@settings(deadline=None)
+@bounded(200)
 @given(expressions.flatmap(mutated))
 def test_of_nearly_expressions_those_validate_that_the_worker_takes(tree):
     asked = tree_of(text(request(tree)))
