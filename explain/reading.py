@@ -15,6 +15,7 @@ from metrics_worker.errors import (
     InputReadError,
     MetricsWorkerError,
     ObjectNotFound,
+    OutOfMemory,
     StoreRefusal,
 )
 from metrics_worker.expression.cost import peak_bytes
@@ -138,6 +139,8 @@ class Reader:
                 found.series.update(self._series([code], request, shelf, found))
             except (InputReadError, ConfigError) as error:
                 found.problems.append(self._unread(code, request, found, error))
+            except OutOfMemory:
+                break  # those before it hold what it needs: so together they are too much
         if len(found.problems) == known:  # each is well, and all of them are too much
             found.problems.append(Problem(together.subject, together.problem))
 

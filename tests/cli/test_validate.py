@@ -141,7 +141,7 @@ def test_all_mistakes_are_told_at_once_and_under_the_names_that_the_author_wrote
         ({"type": None}, "type", "this is no usable type"),
         ({"runId": ""}, "runId", "this is no usable runId"),
         ({"metricCode": "a b"}, "metricCode", "`a-b` would do"),
-        ({"schema": "metrics.run.v2"}, "schema", "it should be 'metrics.run.v1'"),
+        ({"schema": "metrics.run.v2"}, "schema", "did you mean `metrics.run.v1`?"),
         ({"expressionType": "window_op"}, "expressionType", "write `series_math`"),
         ({"expressionType": "ratio"}, "expressionType", "this expression is a `series_math`"),
         ({"inputs": {}}, "inputs", "it should be a list"),
@@ -327,6 +327,23 @@ def test_what_all_series_together_are_too_much_for_is_told(tmp_path, data, monke
     monkeypatch.setenv("WORKER_MAX_PART_FILES", "1")
     (problem,) = problems_of(tmp_path, request(), "--folder", data)
     assert (problem["path"], "WORKER_MAX_PART_FILES" in problem["text"]) == ("inputs", True)
+
+
+@pytest.fixture
+def long(cloud, tmp_path, monkeypatch):
+    """A folder with three series of 8,000 days, and one megabyte to read with: enough for any, not for all."""
+    monkeypatch.setenv("WORKER_MAX_MEMORY_MB", "1")
+    days = [day(n) for n in range(1, 8_001)]
+    put_dataset(cloud.store, {f"{code}/x.parquet": rows(code, days, range(8_000)) for code in "ABC"})
+    return folder_of(cloud, tmp_path / "long")
+
+
+def test_what_takes_more_memory_than_a_run_may_is_told(tmp_path, long):
+    assert problems_of(tmp_path, window("sma", A, 3), "--folder", long) == []
+    (problem,) = problems_of(tmp_path, {"op": "sum", "operands": [A, B, series("C")]}, "--folder", long)
+    assert "WORKER_MAX_MEMORY_MB" in problem["text"]
+    (problem,) = problems_of(tmp_path, {"op": "sum", "operands": [A] * 20}, "--folder", long)
+    assert (problem["path"], "WORKER_MAX_MEMORY_MB" in problem["text"]) == ("expressionJson", True)
 
 
 # Expressions without a request
