@@ -154,7 +154,9 @@ class Reader:
                 text = f"{len(missing):,} of the {count:,} part files of {quoted(code)} are not there"
                 named = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
                 return Problem(path, f"{text}: {named}", shown(code))
-            return Problem(path, f"{quoted(code)} can't be read: {error.problem}", shown(code))
+            hint = None if code in request.declared else "say in inputs which dataset it is in"
+            text = f"{quoted(code)} can't be read: {error.problem}"
+            return Problem(path, text, shown(code), None, hint if len(homes) > 1 else None)
         known = sorted(set().union(*(home.series_codes or () for home in homes)))
         allowed = ", ".join(known[:_ALLOWED]) + (", …" if len(known) > _ALLOWED else "") or None
         return Problem(

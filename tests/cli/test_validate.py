@@ -131,6 +131,19 @@ def test_all_mistakes_are_told_at_once_and_under_the_names_that_the_author_wrote
     }
 
 
+def test_operands_after_two_that_are_wrong_are_looked_at_as_well(tmp_path):
+    expression = {
+        "op": "avg",
+        "operands": [1, 2, {"op": "sma", "serie": {"op": "avg", "operands": [A]}, "window": 3}],
+    }
+    assert set(told(problems_of(tmp_path, expression))) == {
+        "expressionJson.operands[0]",
+        "expressionJson.operands[1]",
+        "expressionJson.operands[2].serie",
+        "expressionJson.operands[2].serie.operands",
+    }
+
+
 # The request around it
 
 
@@ -299,6 +312,14 @@ def test_series_that_a_dataset_does_not_have_are_told_each_with_its_nearest(clou
     assert "no dataset of the catalog has it" in problems["expressionJson.right"]
 
 
+def test_a_series_that_two_datasets_have_is_told_with_what_to_do(cloud, tmp_path):
+    for dataset in ("fx", "more"):
+        put_dataset(cloud.store, {"A/x.parquet": rows("A", [day(1)], [1.0])}, dataset=dataset)
+    (problem,) = problems_of(tmp_path, A, "--folder", folder_of(cloud, tmp_path / "data"))
+    assert "more than one dataset may have it (fx, more)" in problem["text"]
+    assert problem["suggestion"] == "say in inputs which dataset it is in"
+
+
 def test_part_files_that_are_not_there_are_counted_and_named(tmp_path, data):
     (data / "datasets/fx/projections/A/year=2026/month=01/data.parquet").unlink()
     (problem,) = problems_of(tmp_path, request(), "--folder", data)
@@ -331,7 +352,7 @@ def test_what_all_series_together_are_too_much_for_is_told(tmp_path, data, monke
 
 @pytest.fixture
 def long(cloud, tmp_path, monkeypatch):
-    """A folder with three series of 8,000 days, and one megabyte to read with: enough for any, not for all."""
+    """A folder with three series of 8,000 days, and one megabyte to read with: for any, not for all."""
     monkeypatch.setenv("WORKER_MAX_MEMORY_MB", "1")
     days = [day(n) for n in range(1, 8_001)]
     put_dataset(cloud.store, {f"{code}/x.parquet": rows(code, days, range(8_000)) for code in "ABC"})
