@@ -7,7 +7,7 @@ datasets are looked through for its series. Commands that need requests take fil
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,18 +87,21 @@ class FileUnreadableError(Exception):
     """There is no such file, or it can't be read; the text says which and why."""
 
 
-def read_requests(path: Path, place: Place | None = None, manifests: Sequence[str] = ()) -> list[Sample]:
+def read_requests(
+    path: Path, place: Callable[[], Place | None] = lambda: None, manifests: Sequence[str] = ()
+) -> list[Sample]:
     """The requests of a file; where it holds none, the command ends there.
 
     Args:
         path: of the file.
-        place: where the series of a bare expression are looked for. Without one it is no request.
+        place: asked where the series of an expression are, where the file holds one without a request around
+            it. Without a place it is no request.
         manifests: the keys of the manifests to look in; without any, every dataset's newest.
     """
     try:
         asked = read_file(str(path))
         if len(asked) == 1 and asked[0].is_expression and not asked[0].problems:
-            return [_made(path, asked[0], place, manifests)]
+            return [_made(path, asked[0], place(), manifests)]
         return read_samples([path])
     except (EventFileError, FileUnreadableError) as error:
         raise impossible(str(error)) from error

@@ -1,7 +1,8 @@
 """`metrics validate`: what is wrong with requests and expressions, all at once, before anything runs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -60,10 +61,17 @@ class Validation:
         body = self.body(asked)
         bounds = bounds_of(self._settings, body, self._place)
         try:
-            found = validated(body, bounds, self._reader, whole=not asked.is_expression)
+            with self._reading():
+                found = validated(body, bounds, self._reader, whole=not asked.is_expression)
         except StoreUnavailable as error:
             raise impossible(f"{self._place.label if self._place else asked.file}: {error}.") from error
         return Finding(asked, found)
+
+    def _reading(self) -> AbstractContextManager[object]:
+        """While a place is read, a terminal says so."""
+        if self._place is None or not err.is_terminal:
+            return nullcontext()
+        return err.status(Text(f"Reading {self._place.label} …"))
 
     def body(self, asked: Asked) -> str:
         """The body of the request; around an expression one is made."""
@@ -138,9 +146,7 @@ def _with_repeats(findings: Sequence[Finding]) -> Iterator[Finding]:
             )
             hint = "give each request a run id of its own"
             doubt = Problem("runId", text, f'"{run_id}"', None, hint, "warning")
-            found = Validated(
-                (*found.problems, doubt), found.metric_code, found.request, found.view, found.inputs
-            )
+            found = replace(found, problems=(*found.problems, doubt))
         elif run_id is not None:
             seen[run_id] = asked.file
         yield Finding(asked, found)

@@ -38,11 +38,6 @@ class Checked:
     event: Mapping[str, Any] = field(default_factory=dict)
     mended: RunRequest | None = None
 
-    @property
-    def request(self) -> RunRequest | None:
-        """What the worker makes of it as it stands; None where it refuses it."""
-        return None if any(problem.severity == "error" for problem in self.problems) else self.mended
-
 
 def check_request(body: str, bounds: Bounds) -> Checked:
     """Check a request, or the notification that carries one.

@@ -178,9 +178,9 @@ class Mended:
         match finding["type"]:
             case "extra_forbidden":
                 _value(self.event, path[:-1]).pop(path[-1], None)
-            case "too_short" if isinstance(value, list):
-                value.extend(_a_node() for _ in range(2))
-                self._put(path, [*value, _a_node(), _a_node()][:2])
+            case "too_short":  # of enough operands it only says that some of them are wrong, which is told
+                operands = _value(self.event, path)
+                operands.extend(_a_node() for _ in range(2 - len(operands)))
             case "node_shape" if isinstance(value, dict) and self._mend_names(path, value):
                 pass
             case "node_shape" if isinstance(value, str) and re.fullmatch(r"[\w.-]+", value) and len(path) > 1:
@@ -201,7 +201,7 @@ class Mended:
 
     def _stand_in_type(self) -> None:
         """The expression is another one now, so its type can't be held against the author's."""
-        if self.event.get("expressionType") in KINDS:
+        if str(self.event.get("expressionType")) in KINDS:
             self._retype()
 
     def _put(self, path: Path, value: Any) -> None:

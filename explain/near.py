@@ -6,6 +6,8 @@ from difflib import get_close_matches
 
 _NEAR_ENOUGH = 0.6
 """Of difflib's ratio: one letter wrong in three is near, two are not."""
+_LONGEST = 300
+"""What is longer than any name is meant for none: a file may be full of it."""
 
 _MEANT: dict[str, tuple[str, ...]] = {
     "average": ("sma", "avg"),
@@ -71,6 +73,8 @@ _MEANT: dict[str, tuple[str, ...]] = {
 
 def near(word: str, allowed: Iterable[str]) -> str | None:
     """The word that was probably meant, or None where none is near."""
+    if len(word) > _LONGEST:
+        return None
     plain = {_plain(candidate): candidate for candidate in reversed(list(allowed))}
     if (same := plain.get(_plain(word))) is not None:
         return same

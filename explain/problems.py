@@ -174,6 +174,8 @@ def _wrong_value(error: Mapping[str, Any], found: Any) -> tuple[str, str | None]
             return f"{'one operand is' if found else 'no operands are'} too few", None
         case "int_type" | "float_type" if isinstance(found, str) and _is_number(found):
             return "a number in quotes is a text", f"write {found.strip()} without the quotes"
+        case "literal_error" if isinstance(found, str):
+            return "there is no such schema", did_you_mean(found, [V1])
         case "int_type" if isinstance(found, float):
             return "windows count whole observations", None
     text = str(error["msg"]).removeprefix("Value error, ")

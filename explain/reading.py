@@ -15,6 +15,7 @@ from metrics_worker.errors import (
     InputReadError,
     MetricsWorkerError,
     ObjectNotFound,
+    OutOfMemory,
     StoreRefusal,
 )
 from metrics_worker.expression.cost import peak_bytes
@@ -139,6 +140,8 @@ class Reader:
                 found.series.update(self._series([code], request, shelf, found))
             except (InputReadError, ConfigError) as error:
                 found.problems.append(self._unread(code, request, found, error))
+            except OutOfMemory:
+                break  # those before it hold what it needs: so together they are too much
         if len(found.problems) == known:  # each is well, and all of them are too much
             found.problems.append(Problem(together.subject, together.problem))
 
@@ -152,7 +155,9 @@ class Reader:
                 text = f"{len(missing):,} of the {count:,} part files of {quoted(code)} are not there"
                 named = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
                 return Problem(path, f"{text}: {named}", shown(code))
-            return Problem(path, f"{quoted(code)} can't be read: {error.problem}", shown(code))
+            hint = None if code in request.declared else "say in inputs which dataset it is in"
+            text = f"{quoted(code)} can't be read: {error.problem}"
+            return Problem(path, text, shown(code), None, hint if len(homes) > 1 else None)
         known = sorted(set().union(*(home.series_codes or () for home in homes)))
         allowed = ", ".join(known[:_ALLOWED]) + (", …" if len(known) > _ALLOWED else "") or None
         return Problem(

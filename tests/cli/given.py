@@ -73,3 +73,13 @@ def folder_of(cloud: Cloud, folder: Path) -> Path:
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         (folder / key).write_bytes(cloud.read(key))
     return folder
+
+
+def problems_of(tmp_path, value, *arguments):
+    (found,) = document("validate", file_of(tmp_path, value), *arguments)["requests"]
+    return found["problems"]
+
+
+def told(problems):
+    """Each problem by its path: the text and the suggestion."""
+    return {problem["path"]: f"{problem['text']} ({problem['suggestion']})" for problem in problems}

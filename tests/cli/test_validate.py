@@ -1,43 +1,24 @@
-"""`metrics validate`: what is wrong, where, what is allowed, what was meant; for people and for machines."""
+"""`metrics validate`: what is wrong in a request or an expression, where, what is allowed, what was meant."""
 
 import json
-import os
-import re
 
 import pytest
 
 from tests.builders import (
-    day,
-    envelope,
-    put_a_and_b,
-    put_dataset,
     ratio,
-    record,
     request,
-    rows,
     series,
     window,
 )
-from tests.cli.given import BOXES, ROOT, as_process, document, file_of, folder_of, metrics, on_terminal
+from tests.cli.given import (
+    document,
+    file_of,
+    metrics,
+    problems_of,
+    told,
+)
 
 A, B = series("A"), series("B")
-
-
-@pytest.fixture
-def data(cloud, tmp_path):
-    """A folder with dataset fx: A and B, ten days each."""
-    put_a_and_b(cloud.store)
-    return folder_of(cloud, tmp_path / "data")
-
-
-def problems_of(tmp_path, value, *arguments):
-    (found,) = document("validate", file_of(tmp_path, value), *arguments)["requests"]
-    return found["problems"]
-
-
-def told(problems):
-    """Each problem by its path: the text and the suggestion."""
-    return {problem["path"]: f"{problem['text']} ({problem['suggestion']})" for problem in problems}
 
 
 # Expressions
@@ -131,6 +112,19 @@ def test_all_mistakes_are_told_at_once_and_under_the_names_that_the_author_wrote
     }
 
 
+def test_operands_after_two_that_are_wrong_are_looked_at_as_well(tmp_path):
+    expression = {
+        "op": "avg",
+        "operands": [1, 2, {"op": "sma", "serie": {"op": "avg", "operands": [A]}, "window": 3}],
+    }
+    assert set(told(problems_of(tmp_path, expression))) == {
+        "expressionJson.operands[0]",
+        "expressionJson.operands[1]",
+        "expressionJson.operands[2].serie",
+        "expressionJson.operands[2].serie.operands",
+    }
+
+
 # The request around it
 
 
@@ -141,7 +135,7 @@ def test_all_mistakes_are_told_at_once_and_under_the_names_that_the_author_wrote
         ({"type": None}, "type", "this is no usable type"),
         ({"runId": ""}, "runId", "this is no usable runId"),
         ({"metricCode": "a b"}, "metricCode", "`a-b` would do"),
-        ({"schema": "metrics.run.v2"}, "schema", "it should be 'metrics.run.v1'"),
+        ({"schema": "metrics.run.v2"}, "schema", "did you mean `metrics.run.v1`?"),
         ({"expressionType": "window_op"}, "expressionType", "write `series_math`"),
         ({"expressionType": "ratio"}, "expressionType", "this expression is a `series_math`"),
         ({"inputs": {}}, "inputs", "it should be a list"),
@@ -261,280 +255,3 @@ def test_two_requests_of_one_run_id_are_a_warning(tmp_path):
     found = document("validate", one, two)["requests"]
     assert [len(of["problems"]) for of in found] == [0, 1]
     assert "asks for this run too" in found[1]["problems"][0]["text"]
-
-
-# Inputs
-
-
-def test_with_a_place_the_inputs_are_read(tmp_path, data):
-    file = file_of(tmp_path, request())
-    found = metrics("validate", file, "--folder", data)
-    assert found.exit_code == 0
-    assert "valid, its inputs in" in found.stdout
-
-
-def test_a_manifest_that_is_not_there_is_told_once_and_the_newest_one_beside_it(tmp_path, data):
-    event = request()
-    event["catalog"]["datasets"]["fx"]["manifestPath"] = "datasets/fx/versions/v2/manifest.json"
-    (problem,) = problems_of(tmp_path, event, "--folder", data)
-    assert problem["path"] == "catalog.datasets.fx.manifestPath"
-    assert problem["suggestion"] == "did you mean `datasets/fx/versions/v1/manifest.json`?"
-
-
-def test_a_manifest_that_is_none_is_told(tmp_path, data):
-    (data / "datasets/fx/versions/v1/manifest.json").write_text('{"files": []}')
-    (problem,) = problems_of(tmp_path, request(), "--folder", data)
-    assert problem["path"] == "catalog.datasets.fx.manifestPath"
-    assert "parquet_files" in problem["text"]
-
-
-def test_series_that_a_dataset_does_not_have_are_told_each_with_its_nearest(cloud, tmp_path):
-    days = [day(1), day(2)]
-    put_dataset(cloud.store, {"all.parquet": rows("USD_D", days, [1, 2])}, series_codes=["USD_D", "GBP_D"])
-    folder = folder_of(cloud, tmp_path / "data")
-    event = request(ratio(series("USDD"), series("XAU_D")), inputs={"USDD": "fx"})
-    problems = told(problems_of(tmp_path, event, "--folder", folder))
-    assert "not in series_codes" in problems["inputs[0].seriesCode"]
-    assert "did you mean `USD_D`?" in problems["inputs[0].seriesCode"]
-    assert "no dataset of the catalog has it" in problems["expressionJson.right"]
-
-
-def test_part_files_that_are_not_there_are_counted_and_named(tmp_path, data):
-    (data / "datasets/fx/projections/A/year=2026/month=01/data.parquet").unlink()
-    (problem,) = problems_of(tmp_path, request(), "--folder", data)
-    assert problem["path"] == "inputs[0].seriesCode"
-    assert (
-        "1 of the 1 part files of `A` are not there: datasets/fx/projections/A/year=2026" in problem["text"]
-    )
-
-
-def test_part_files_without_the_right_columns_are_told(cloud, tmp_path):
-    bad = rows("A", [day(1)], [1.0]).rename_columns(["time", "internal_series_code", "value"])
-    put_dataset(cloud.store, {"A/x.parquet": bad, "B/x.parquet": b"no Parquet"})
-    problems = told(problems_of(tmp_path, request(), "--folder", folder_of(cloud, tmp_path / "data")))
-    assert "no column 'obs_time'; the file has time" in problems["inputs[0].seriesCode"]
-    assert "not readable as Parquet" in problems["inputs[1].seriesCode"]
-
-
-def test_a_window_longer_than_its_series_leaves_an_empty_result_which_is_a_warning(tmp_path, data):
-    event = request(ratio(window("sma", A, 11), B))
-    (problem,) = problems_of(tmp_path, event, "--folder", data)
-    assert (problem["severity"], problem["path"]) == ("warning", "expressionJson.left")
-    assert problem["text"] == "it has no observation: of 10 times 10 to warm up"
-
-
-def test_what_all_series_together_are_too_much_for_is_told(tmp_path, data, monkeypatch):
-    monkeypatch.setenv("WORKER_MAX_PART_FILES", "1")
-    (problem,) = problems_of(tmp_path, request(), "--folder", data)
-    assert (problem["path"], "WORKER_MAX_PART_FILES" in problem["text"]) == ("inputs", True)
-
-
-# Expressions without a request
-
-
-def test_an_expression_alone_is_validated(tmp_path):
-    (found,) = document("validate", file_of(tmp_path, window("sma", A, 3)))["requests"]
-    assert (found["is_expression"], found["valid"], found["formula"]) == (True, True, "sma(A, 3)")
-    assert told(problems_of(tmp_path, {"op": "smaa", "serie": A, "windows": 3})).keys() == {
-        "expressionJson",
-        "expressionJson.op",
-    }
-
-
-def test_an_expressions_series_are_looked_for_in_the_newest_version_of_every_dataset(cloud, tmp_path):
-    put_a_and_b(cloud.store)
-    put_dataset(cloud.store, {"C/x.parquet": rows("C", [day(1)], [1.0])}, dataset="more")
-    folder = folder_of(cloud, tmp_path / "data")
-    versions = folder / "datasets/fx/versions"
-    (versions / "v0").mkdir()
-    (versions / "v0/manifest.json").write_text('{"parquet_files": []}')
-    (versions / "v9").mkdir()  # a version that was begun and has no manifest yet
-    assert problems_of(tmp_path, {"op": "sum", "operands": [A, B, series("C")]}, "--folder", folder) == []
-    (problem,) = problems_of(tmp_path, ratio(A, series("D")), "--folder", folder)
-    assert "`D`: it is not in inputs" in problem["text"]
-    old = "datasets/fx/versions/v0/manifest.json"
-    assert problems_of(tmp_path, A, "--folder", folder, "--manifest", old)[0]["severity"] == "error"
-
-
-def test_a_place_without_datasets_is_impossible_for_an_expression(tmp_path):
-    (tmp_path / "empty").mkdir()
-    found = metrics("validate", file_of(tmp_path, A), "--folder", tmp_path / "empty")
-    assert found.exit_code == 2
-    assert "name one by --manifest" in " ".join(found.stderr.split())
-
-
-def test_a_key_that_is_no_manifests_is_impossible(tmp_path, data):
-    found = metrics("validate", file_of(tmp_path, A), "--folder", data, "--manifest", "datasets/fx")
-    assert (found.exit_code, "--manifest" in found.stderr) == (2, True)
-
-
-# Files
-
-
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
-        ("", "the file is empty"),
-        ('{"a": 1,}', "there is a comma too many"),
-        ("{'a': 1}", "JSON has double quotes only"),
-        ('{"a": 1 // b\n}', "JSON has no comments"),
-        ('{"a": True}', "JSON writes true, false and null"),
-        ('{"a": [1', "the end is missing"),
-        ("hello", "is it the right file?"),
-        ("\ufeff{}", "byte order mark"),
-    ],
-)
-def test_what_is_no_json_is_told_with_its_line_and_what_to_do(tmp_path, text, hint):
-    (problem,) = problems_of(tmp_path, text)
-    assert problem["text"].startswith("not JSON: ")
-    assert hint in problem["suggestion"]
-
-
-def test_the_line_that_is_no_json_is_shown(tmp_path):
-    (problem,) = problems_of(tmp_path, '{\n  "a": 1,\n  b: 2\n}')
-    assert "line 3, column 3" in problem["text"]
-    assert problem["found"] == '"b: 2"'
-
-
-@pytest.mark.parametrize("value", [[], 3, "x", None, [{"op": "sma"}]])
-def test_json_that_is_no_object_is_told(tmp_path, value):
-    (problem,) = problems_of(tmp_path, json.dumps(value))
-    assert problem["text"] == "a request is a JSON object"
-
-
-def test_brackets_without_end_are_told(tmp_path):
-    (problem,) = problems_of(tmp_path, "[" * 200_000)
-    assert "nested too deep" in problem["text"]
-
-
-def test_a_file_that_is_no_text_is_told(tmp_path):
-    file = tmp_path / "my.json"
-    file.write_bytes(b"PAR1\xff\x00")
-    (found,) = document("validate", file)["requests"]
-    assert "not UTF-8: byte 4 is 0xff" in found["problems"][0]["text"]
-
-
-def test_of_an_event_every_record_is_validated(tmp_path):
-    bad = request() | {"expressionType": "series"}
-    event = {"Records": [record(request()), record(envelope(bad)), {"messageId": "x"}, 7]}
-    found = document("validate", file_of(tmp_path, event))["requests"]
-    assert [(of["record"], of["valid"]) for of in found] == [(0, True), (1, False), (2, False), (3, False)]
-    assert [of["problems"][0]["path"] for of in found[1:]] == [
-        "expressionType",
-        "Records[2].body",
-        "Records[3]",
-    ]
-
-
-@pytest.mark.parametrize("records", [[], {}, None])
-def test_an_event_without_records_is_told(tmp_path, records):
-    (problem,) = problems_of(tmp_path, {"Records": records})
-    assert problem["path"] == "Records"
-
-
-def test_standard_input_is_a_file_too():
-    found = metrics("validate", "-", stdin=json.dumps(request()))
-    assert (found.exit_code, "ratio.a_to_b = A ÷ B" in found.stdout) == (0, True)
-
-
-def test_every_sample_request_is_valid_but_that_which_must_fail():
-    files = sorted((ROOT / "events").glob("*.json"))
-    found = document("validate", *files, "--demo")["requests"]
-    assert {of["file"].rpartition("/")[2] for of in found if not of["valid"]} == {"fails-no-such-series.json"}
-    assert {len(of["problems"]) for of in found if of["valid"]} == {0}
-
-
-def test_a_file_that_is_not_there_is_impossible_and_the_others_are_validated_all_the_same(tmp_path):
-    found = metrics("validate", tmp_path / "none.json", file_of(tmp_path, request()))
-    assert found.exit_code == 2
-    assert "none.json: No such file or directory." in found.stderr
-    assert "valid; its inputs were not looked at" in found.stdout
-
-
-def test_two_places_are_impossible(tmp_path, data):
-    assert metrics("validate", file_of(tmp_path, request()), "--folder", data, "--demo").exit_code == 2
-
-
-def test_a_setting_that_can_not_be_used_is_impossible(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKER_MAX_ROWS", "many")
-    found = metrics("validate", file_of(tmp_path, request()))
-    assert (found.exit_code, "WORKER_MAX_ROWS" in found.stderr) == (2, True)
-
-
-def test_without_a_place_the_bucket_is_the_one_that_the_request_names(tmp_path, data):
-    event = request(output={"basePath": "s3://production/metrics/ratio.a_to_b/"})
-    event["catalog"]["datasets"]["fx"]["manifestPath"] = (
-        "s3://production/datasets/fx/versions/v1/manifest.json"
-    )
-    assert problems_of(tmp_path, event) == []
-    assert set(told(problems_of(tmp_path, event, "--folder", data))) == {
-        "output.basePath",
-        "catalog.datasets.fx.manifestPath",
-    }
-
-
-# For machines and for people
-
-
-def test_the_document_for_machines(tmp_path):
-    found = document("validate", file_of(tmp_path, request(window("smaa", A, 3), kind="window_op")))
-    assert (found["valid"], found["errors"], found["warnings"], found["unreadable"]) == (False, 1, 0, [])
-    (of_request,) = found["requests"]
-    assert of_request["metric"] == "ratio.a_to_b"
-    assert of_request["problems"][0] == {
-        "path": "expressionJson.op",
-        "text": '"smaa" is no operation of a window_op',
-        "found": '"smaa"',
-        "allowed": "sma, ema, sum, max, min, lag",
-        "suggestion": "did you mean `sma`?",
-        "severity": "error",
-    }
-
-
-def test_as_a_process_with_pipes_it_writes_no_colour_and_no_boxes_and_wraps_nothing(tmp_path):
-    file = file_of(
-        tmp_path, request({"op": "avg", "operands": [A, {"op": "x" * 70, "operands": [A, B]}]}, kind="series")
-    )
-    found = as_process("validate", file)
-    assert (found.returncode, found.stderr) == (1, "")
-    assert not set(found.stdout) & set(BOXES + "\x1b")
-    assert "    it says series, but the expression is a composite\n" in found.stdout
-    assert "1 warning" not in found.stdout
-    assert found.stdout.endswith("2 errors, 0 warnings\n")
-
-
-def test_on_a_narrow_terminal_no_line_is_longer_than_it(tmp_path):
-    code = "ECB_" + "USD_" * 30 + "D"
-    file = file_of(tmp_path, request(ratio(series(code), "B"), inputs={code: "fx"}))
-    written = on_terminal("validate", os.path.relpath(file, ROOT), columns=60)
-    assert "\x1b[" in written, "it is a terminal, with colours"
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", written)
-    assert max(map(len, plain.splitlines())) <= 60
-
-
-def test_what_would_turn_a_terminal_around_is_escaped(tmp_path):
-    event = request(ratio(A, {"op": "\u202e\x1b[31m[red]", "left": A, "right": B}))
-    found = metrics("validate", file_of(tmp_path, event))
-    assert found.exit_code == 1
-    assert '"\\u202e\\u001b[31m[red]" is no operation' in found.stdout
-
-
-def test_many_problems_are_cut_for_people_and_whole_for_machines(tmp_path):
-    event = request(inputs={})
-    event["inputs"] = [3] * 400
-    assert "and 350 more: --json has them all" in metrics("validate", file_of(tmp_path, event)).stdout
-    assert len(problems_of(tmp_path, event)) == 400
-
-
-def test_help_has_examples_and_every_option():
-    shown = metrics("validate", "--help").stdout
-    for said in (
-        "metrics validate my.json",
-        "--bucket",
-        "--folder",
-        "--demo",
-        "--manifest",
-        "--strict",
-        "--json",
-    ):
-        assert said in shown

@@ -30,7 +30,13 @@ def test_the_page_has_files_and_commands():
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(("arguments", "printed"), CONSOLES, ids=[arguments for arguments, _ in CONSOLES])
 def test_a_command_prints_what_the_page_says(arguments, printed):
-    assert metrics(*arguments.split()).stdout == printed
+    found = metrics(*arguments.split()).stdout
+    assert without_bytes(found) == without_bytes(printed)
+
+
+def without_bytes(text):
+    """The demo data is written anew each time, and its time with it, so its bytes are not always as many."""
+    return re.sub(r"[\d.]+ MB to read", "so many MB to read", text)
 
 
 def test_the_page_has_every_loss_and_the_model_of_seconds():

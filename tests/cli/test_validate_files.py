@@ -1,0 +1,210 @@
+"""`metrics validate`: files of every kind, exit codes, and what is printed for people and for machines."""
+
+import json
+import os
+import re
+
+import pytest
+
+from tests.builders import (
+    envelope,
+    put_a_and_b,
+    ratio,
+    record,
+    request,
+    series,
+    window,
+)
+from tests.cli.given import (
+    BOXES,
+    ROOT,
+    as_process,
+    document,
+    file_of,
+    folder_of,
+    metrics,
+    on_terminal,
+    problems_of,
+    told,
+)
+
+A, B = series("A"), series("B")
+
+
+@pytest.fixture
+def data(cloud, tmp_path):
+    """A folder with dataset fx: A and B, ten days each."""
+    put_a_and_b(cloud.store)
+    return folder_of(cloud, tmp_path / "data")
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("", "the file is empty"),
+        ('{"a": 1,}', "there is a comma too many"),
+        ("{'a': 1}", "JSON has double quotes only"),
+        ('{"a": 1 // b\n}', "JSON has no comments"),
+        ('{"a": True}', "JSON writes true, false and null"),
+        ('{"a": [1', "the end is missing"),
+        ("hello", "is it the right file?"),
+        ("\ufeff{}", "byte order mark"),
+    ],
+)
+def test_what_is_no_json_is_told_with_its_line_and_what_to_do(tmp_path, text, hint):
+    (problem,) = problems_of(tmp_path, text)
+    assert problem["text"].startswith("not JSON: ")
+    assert hint in problem["suggestion"]
+
+
+def test_the_line_that_is_no_json_is_shown(tmp_path):
+    (problem,) = problems_of(tmp_path, '{\n  "a": 1,\n  b: 2\n}')
+    assert "line 3, column 3" in problem["text"]
+    assert problem["found"] == '"b: 2"'
+
+
+@pytest.mark.parametrize("value", [[], 3, "x", None, [{"op": "sma"}]])
+def test_json_that_is_no_object_is_told(tmp_path, value):
+    (problem,) = problems_of(tmp_path, json.dumps(value))
+    assert problem["text"] == "a request is a JSON object"
+
+
+def test_brackets_without_end_are_told(tmp_path):
+    (problem,) = problems_of(tmp_path, "[" * 200_000)
+    assert "nested too deep" in problem["text"]
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path):
+    file = tmp_path / "my.json"
+    file.write_bytes(b"PAR1\xff\x00")
+    (found,) = document("validate", file)["requests"]
+    assert "not UTF-8: byte 4 is 0xff" in found["problems"][0]["text"]
+
+
+def test_of_an_event_every_record_is_validated(tmp_path):
+    bad = request() | {"expressionType": "series"}
+    event = {"Records": [record(request()), record(envelope(bad)), {"messageId": "x"}, 7]}
+    found = document("validate", file_of(tmp_path, event))["requests"]
+    assert [(of["record"], of["valid"]) for of in found] == [(0, True), (1, False), (2, False), (3, False)]
+    assert [of["problems"][0]["path"] for of in found[1:]] == [
+        "expressionType",
+        "Records[2].body",
+        "Records[3]",
+    ]
+
+
+@pytest.mark.parametrize("records", [[], {}, None])
+def test_an_event_without_records_is_told(tmp_path, records):
+    (problem,) = problems_of(tmp_path, {"Records": records})
+    assert problem["path"] == "Records"
+
+
+def test_standard_input_is_a_file_too():
+    found = metrics("validate", "-", stdin=json.dumps(request()))
+    assert (found.exit_code, "ratio.a_to_b = A ÷ B" in found.stdout) == (0, True)
+
+
+def test_every_sample_request_is_valid_but_that_which_must_fail():
+    files = sorted((ROOT / "events").glob("*.json"))
+    found = document("validate", *files, "--demo")["requests"]
+    assert {of["file"].rpartition("/")[2] for of in found if not of["valid"]} == {"fails-no-such-series.json"}
+    assert {len(of["problems"]) for of in found if of["valid"]} == {0}
+
+
+def test_a_file_that_is_not_there_is_impossible_and_the_others_are_validated_all_the_same(tmp_path):
+    found = metrics("validate", tmp_path / "none.json", file_of(tmp_path, request()))
+    assert found.exit_code == 2
+    assert "none.json: No such file or directory." in found.stderr
+    assert "valid; its inputs were not looked at" in found.stdout
+
+
+def test_two_places_are_impossible(tmp_path, data):
+    assert metrics("validate", file_of(tmp_path, request()), "--folder", data, "--demo").exit_code == 2
+
+
+def test_a_setting_that_can_not_be_used_is_impossible(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKER_MAX_ROWS", "many")
+    found = metrics("validate", file_of(tmp_path, request()))
+    assert (found.exit_code, "WORKER_MAX_ROWS" in found.stderr) == (2, True)
+
+
+def test_without_a_place_the_bucket_is_the_one_that_the_request_names(tmp_path, data):
+    event = request(output={"basePath": "s3://production/metrics/ratio.a_to_b/"})
+    event["catalog"]["datasets"]["fx"]["manifestPath"] = (
+        "s3://production/datasets/fx/versions/v1/manifest.json"
+    )
+    assert problems_of(tmp_path, event) == []
+    assert set(told(problems_of(tmp_path, event, "--folder", data))) == {
+        "output.basePath",
+        "catalog.datasets.fx.manifestPath",
+    }
+
+
+# For machines and for people
+
+
+def test_the_document_for_machines(tmp_path):
+    found = document("validate", file_of(tmp_path, request(window("smaa", A, 3), kind="window_op")))
+    assert (found["valid"], found["errors"], found["warnings"], found["unreadable"]) == (False, 1, 0, [])
+    (of_request,) = found["requests"]
+    assert of_request["metric"] == "ratio.a_to_b"
+    assert of_request["problems"][0] == {
+        "path": "expressionJson.op",
+        "text": '"smaa" is no operation of a window_op',
+        "found": '"smaa"',
+        "allowed": "sma, ema, sum, max, min, lag",
+        "suggestion": "did you mean `sma`?",
+        "severity": "error",
+    }
+
+
+def test_as_a_process_with_pipes_it_writes_no_colour_and_no_boxes_and_wraps_nothing(tmp_path):
+    file = file_of(
+        tmp_path, request({"op": "avg", "operands": [A, {"op": "x" * 70, "operands": [A, B]}]}, kind="series")
+    )
+    found = as_process("validate", file)
+    assert (found.returncode, found.stderr) == (1, "")
+    assert not set(found.stdout) & set(BOXES + "\x1b")
+    assert "    it says series, but the expression is a composite\n" in found.stdout
+    assert "1 warning" not in found.stdout
+    assert found.stdout.endswith("2 errors, 0 warnings\n")
+
+
+def test_on_a_narrow_terminal_no_line_is_longer_than_it(tmp_path):
+    code = "ECB_" + "USD_" * 30 + "D"
+    file = file_of(tmp_path, request(ratio(series(code), "B"), inputs={code: "fx"}))
+    written = on_terminal("validate", os.path.relpath(file, ROOT), columns=60)
+    assert "\x1b[" in written, "it is a terminal, with colours"
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", written)
+    assert max(map(len, plain.splitlines())) <= 60
+
+
+def test_what_would_turn_a_terminal_around_is_escaped(tmp_path):
+    event = request(ratio(A, {"op": "\u202e\x1b[31m[red]", "left": A, "right": B}))
+    found = metrics("validate", file_of(tmp_path, event))
+    assert found.exit_code == 1
+    assert '"\\u202e\\u001b[31m[red]" is no operation' in found.stdout
+
+
+def test_many_problems_are_cut_for_people_and_whole_for_machines(tmp_path):
+    event = request(inputs={})
+    event["inputs"] = [3] * 400
+    assert "and 350 more: --json has them all" in metrics("validate", file_of(tmp_path, event)).stdout
+    assert len(problems_of(tmp_path, event)) == 400
+
+
+def test_help_has_examples_and_every_option():
+    shown = metrics("validate", "--help").stdout
+    for said in (
+        "metrics validate my.json",
+        "--bucket",
+        "--folder",
+        "--demo",
+        "--manifest",
+        "--strict",
+        "--json",
+    ):
+        assert said in shown

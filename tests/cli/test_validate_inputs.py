@@ -1,0 +1,161 @@
+"""`metrics validate` with a place: what is wrong with datasets, series and part files."""
+
+import pytest
+
+from tests.builders import (
+    day,
+    put_a_and_b,
+    put_dataset,
+    ratio,
+    request,
+    rows,
+    series,
+    window,
+)
+from tests.cli.given import (
+    document,
+    file_of,
+    folder_of,
+    metrics,
+    problems_of,
+    told,
+)
+
+A, B = series("A"), series("B")
+
+
+@pytest.fixture
+def data(cloud, tmp_path):
+    """A folder with dataset fx: A and B, ten days each."""
+    put_a_and_b(cloud.store)
+    return folder_of(cloud, tmp_path / "data")
+
+
+# Inputs
+
+
+def test_with_a_place_the_inputs_are_read(tmp_path, data):
+    file = file_of(tmp_path, request())
+    found = metrics("validate", file, "--folder", data)
+    assert found.exit_code == 0
+    assert "valid, its inputs in" in found.stdout
+
+
+def test_a_manifest_that_is_not_there_is_told_once_and_the_newest_one_beside_it(tmp_path, data):
+    event = request()
+    event["catalog"]["datasets"]["fx"]["manifestPath"] = "datasets/fx/versions/v2/manifest.json"
+    (problem,) = problems_of(tmp_path, event, "--folder", data)
+    assert problem["path"] == "catalog.datasets.fx.manifestPath"
+    assert problem["suggestion"] == "did you mean `datasets/fx/versions/v1/manifest.json`?"
+
+
+def test_a_manifest_that_is_none_is_told(tmp_path, data):
+    (data / "datasets/fx/versions/v1/manifest.json").write_text('{"files": []}')
+    (problem,) = problems_of(tmp_path, request(), "--folder", data)
+    assert problem["path"] == "catalog.datasets.fx.manifestPath"
+    assert "parquet_files" in problem["text"]
+
+
+def test_series_that_a_dataset_does_not_have_are_told_each_with_its_nearest(cloud, tmp_path):
+    days = [day(1), day(2)]
+    put_dataset(cloud.store, {"all.parquet": rows("USD_D", days, [1, 2])}, series_codes=["USD_D", "GBP_D"])
+    folder = folder_of(cloud, tmp_path / "data")
+    event = request(ratio(series("USDD"), series("XAU_D")), inputs={"USDD": "fx"})
+    problems = told(problems_of(tmp_path, event, "--folder", folder))
+    assert "not in series_codes" in problems["inputs[0].seriesCode"]
+    assert "did you mean `USD_D`?" in problems["inputs[0].seriesCode"]
+    assert "no dataset of the catalog has it" in problems["expressionJson.right"]
+
+
+def test_a_series_that_two_datasets_have_is_told_with_what_to_do(cloud, tmp_path):
+    for dataset in ("fx", "more"):
+        put_dataset(cloud.store, {"A/x.parquet": rows("A", [day(1)], [1.0])}, dataset=dataset)
+    (problem,) = problems_of(tmp_path, A, "--folder", folder_of(cloud, tmp_path / "data"))
+    assert "more than one dataset may have it (fx, more)" in problem["text"]
+    assert problem["suggestion"] == "say in inputs which dataset it is in"
+
+
+def test_part_files_that_are_not_there_are_counted_and_named(tmp_path, data):
+    (data / "datasets/fx/projections/A/year=2026/month=01/data.parquet").unlink()
+    (problem,) = problems_of(tmp_path, request(), "--folder", data)
+    assert problem["path"] == "inputs[0].seriesCode"
+    assert (
+        "1 of the 1 part files of `A` are not there: datasets/fx/projections/A/year=2026" in problem["text"]
+    )
+
+
+def test_part_files_without_the_right_columns_are_told(cloud, tmp_path):
+    bad = rows("A", [day(1)], [1.0]).rename_columns(["time", "internal_series_code", "value"])
+    put_dataset(cloud.store, {"A/x.parquet": bad, "B/x.parquet": b"no Parquet"})
+    problems = told(problems_of(tmp_path, request(), "--folder", folder_of(cloud, tmp_path / "data")))
+    assert "no column 'obs_time'; the file has time" in problems["inputs[0].seriesCode"]
+    assert "not readable as Parquet" in problems["inputs[1].seriesCode"]
+
+
+def test_a_window_longer_than_its_series_leaves_an_empty_result_which_is_a_warning(tmp_path, data):
+    event = request(ratio(window("sma", A, 11), B))
+    (problem,) = problems_of(tmp_path, event, "--folder", data)
+    assert (problem["severity"], problem["path"]) == ("warning", "expressionJson.left")
+    assert problem["text"] == "it has no observation: of 10 times 10 to warm up"
+
+
+def test_what_all_series_together_are_too_much_for_is_told(tmp_path, data, monkeypatch):
+    monkeypatch.setenv("WORKER_MAX_PART_FILES", "1")
+    (problem,) = problems_of(tmp_path, request(), "--folder", data)
+    assert (problem["path"], "WORKER_MAX_PART_FILES" in problem["text"]) == ("inputs", True)
+
+
+@pytest.fixture
+def long(cloud, tmp_path, monkeypatch):
+    """A folder with three series of 8,000 days, and one megabyte to read with: for any, not for all."""
+    monkeypatch.setenv("WORKER_MAX_MEMORY_MB", "1")
+    days = [day(n) for n in range(1, 8_001)]
+    put_dataset(cloud.store, {f"{code}/x.parquet": rows(code, days, range(8_000)) for code in "ABC"})
+    return folder_of(cloud, tmp_path / "long")
+
+
+def test_what_takes_more_memory_than_a_run_may_is_told(tmp_path, long):
+    assert problems_of(tmp_path, window("sma", A, 3), "--folder", long) == []
+    (problem,) = problems_of(tmp_path, {"op": "sum", "operands": [A, B, series("C")]}, "--folder", long)
+    assert "WORKER_MAX_MEMORY_MB" in problem["text"]
+    (problem,) = problems_of(tmp_path, {"op": "sum", "operands": [A] * 20}, "--folder", long)
+    assert (problem["path"], "WORKER_MAX_MEMORY_MB" in problem["text"]) == ("expressionJson", True)
+
+
+# Expressions without a request
+
+
+def test_an_expression_alone_is_validated(tmp_path):
+    (found,) = document("validate", file_of(tmp_path, window("sma", A, 3)))["requests"]
+    assert (found["is_expression"], found["valid"], found["formula"]) == (True, True, "sma(A, 3)")
+    assert told(problems_of(tmp_path, {"op": "smaa", "serie": A, "windows": 3})).keys() == {
+        "expressionJson",
+        "expressionJson.op",
+    }
+
+
+def test_an_expressions_series_are_looked_for_in_the_newest_version_of_every_dataset(cloud, tmp_path):
+    put_a_and_b(cloud.store)
+    put_dataset(cloud.store, {"C/x.parquet": rows("C", [day(1)], [1.0])}, dataset="more")
+    folder = folder_of(cloud, tmp_path / "data")
+    versions = folder / "datasets/fx/versions"
+    (versions / "v0").mkdir()
+    (versions / "v0/manifest.json").write_text('{"parquet_files": []}')
+    (versions / "v9").mkdir()  # a version that was begun and has no manifest yet
+    assert problems_of(tmp_path, {"op": "sum", "operands": [A, B, series("C")]}, "--folder", folder) == []
+    (problem,) = problems_of(tmp_path, ratio(A, series("D")), "--folder", folder)
+    assert "`D`: it is not in inputs" in problem["text"]
+    old = "datasets/fx/versions/v0/manifest.json"
+    assert problems_of(tmp_path, A, "--folder", folder, "--manifest", old)[0]["severity"] == "error"
+
+
+def test_a_place_without_datasets_is_impossible_for_an_expression(tmp_path):
+    (tmp_path / "empty").mkdir()
+    found = metrics("validate", file_of(tmp_path, A), "--folder", tmp_path / "empty")
+    assert found.exit_code == 2
+    assert "name one by --manifest" in " ".join(found.stderr.split())
+
+
+def test_a_key_that_is_no_manifests_is_impossible(tmp_path, data):
+    found = metrics("validate", file_of(tmp_path, A), "--folder", data, "--manifest", "datasets/fx")
+    assert (found.exit_code, "--manifest" in found.stderr) == (2, True)
