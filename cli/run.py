@@ -101,14 +101,14 @@ def run(
     wanted.check(samples)
     place = place or demo_for(samples, [file])
     computed = _compute(samples, place, publish=publish, keep_run_id=keep_run_id)
-    for sample, found in zip(samples, computed, strict=True):
-        _write(found, sample, wanted)
     if as_json:
         runs = [tables.document(found, published=publish, few=rows) for found in computed]
         emit({"place": place.label, "published": publish, "runs": runs})
     else:
         for sample, found in zip(samples, computed, strict=True):
             _tell(sample, found, place, publish=publish, few=rows, plot=plot)
+    for sample, found in zip(samples, computed, strict=True):
+        _write(found, sample, wanted)  # last: what was published has been told by then
     outcomes = {found.outcome for found in computed}
     if outcomes != {"SUCCESS"}:
         raise typer.Exit(IMPOSSIBLE if "RETURNED" in outcomes else WRONG)
