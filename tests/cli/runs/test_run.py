@@ -317,3 +317,11 @@ def test_each_command_works_as_a_process(folder, ask, tmp_path):
     sent = process("send", changed)
     assert (sent.returncode, "Where to?" in sent.stderr) == (2, True)
     assert process("demo", tmp_path / "demo").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["compare", "demo", "doctor", "history", "run", "send"])
+def test_the_help_has_examples_and_exit_codes(metrics, command):
+    done = metrics(command, "--help")
+    assert done.exit_code == 0
+    assert f"metrics {command} " in done.stdout.partition("Examples")[2]
+    assert "Exit: 0 " in done.stdout
