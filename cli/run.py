@@ -77,11 +77,14 @@ def run(
 ) -> None:
     """Compute a metric here and now, with the worker's own code, and look at it.
 
-    Nothing is published unless you say --publish: what the run writes stays in memory. With --publish, the
-    version is committed as the worker does it, but no status event goes out: the control plane doesn't know
-    the run. Without a place, a request over the dataset ecb_fx is computed on the demo data.
+    Nothing is published unless you say --publish: what the run writes stays
+    in memory. With --publish, the version is committed as the worker does
+    it, but no status event goes out: the control plane doesn't know the
+    run. Without a place, a request over the dataset ecb_fx is computed on
+    the demo data.
 
-    Exit: 0 computed, 1 the run failed, 2 impossible, or the place did not answer.
+    Exit: 0 computed, 1 the run failed, 2 impossible, or the place did not
+    answer.
 
     [bold]Examples[/bold]
 
