@@ -36,17 +36,18 @@ def compare(
 ) -> None:
     """Compare two versions of a metric, or a request that is computed now with a version.
 
-    Says which rows are added, gone and changed, and where the largest differences are. Each side is a
-    published version (as `metrics history` lists them), a request's file, which is computed and not
-    published, or a Parquet file with obs_time and value.
+    Says which rows are added, gone and changed, and where the largest
+    differences are. Each side is a published version (as `metrics history`
+    lists them), a request's file, which is computed and not published, or a
+    Parquet file with obs_time and value.
 
     Exit: 0 the same, 1 they differ, 2 impossible.
 
     [bold]Examples[/bold]
 
-      metrics compare fx.usd_per_brl@2026-10-30T12-00-00 fx.usd_per_brl@current --bucket my-data
+      metrics compare fx.usd@2026-10-30T12-00-00 fx.usd@current --bucket data
 
-      metrics compare fx.usd_per_brl@current my-change.json --folder data --plot
+      metrics compare fx.usd@current my-change.json --folder data --plot
 
       metrics compare before.parquet after.parquet --tolerance 1e-12 --json
     """

@@ -24,6 +24,7 @@ from local.samples import Sample
 from metrics_worker.contract import Run, RunRequest, open_record, usual_base
 from metrics_worker.dataset import Datasets, InputSeries
 from metrics_worker.errors import (
+    CommittedRunError,
     MetricsWorkerError,
     PermanentError,
     TransientError,
@@ -169,7 +170,11 @@ class Bench:
         if report.version_ts is None:
             return computed
         bucket, keys = self.worker.bucket.metered(Traffic()), Keys(usual_base(run, self.worker.bounds))
-        version = read_version(bucket, keys, report.version_ts)
+        try:
+            version = read_version(bucket, keys, report.version_ts)
+        except MetricsWorkerError as failed:
+            text = f"committed as version {report.version_ts}, but it can't be read back: {failed.problem}"
+            return replace(computed, error=CommittedRunError(failed.subject, text))
         return replace(computed, version=version, inputs=self.watched.inputs.get(run.run_id, {}))
 
     def _attempt(self, run: Run, report: RunReport) -> PermanentError | None:

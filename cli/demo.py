@@ -21,8 +21,9 @@ def demo(
 ) -> None:
     """Write the demo data into a folder: the ECB's daily exchange rates, laid out as a deployed dataset.
 
-    Then every command takes it with --folder, and `metrics run --publish` publishes there. Where that
-    version of the dataset is there already, nothing is written.
+    Then every command takes it with --folder, and `metrics run --publish`
+    publishes there. Where that version of the dataset is there already,
+    nothing is written.
 
     Exit: 0 written, 1 the dataset was there before, 2 impossible.
 

@@ -25,10 +25,11 @@ def doctor(
 ) -> None:
     """Check a metric: markers, manifests, data, current, and the dead letters kept of it.
 
-    Each finding says what to do. Versions that no marker names are only a note: no reader sees them, and
-    nothing is ever deleted. Reads only.
+    Each finding says what to do. Versions that no marker names are only a
+    note: no reader sees them, and nothing is ever deleted. Reads only.
 
-    Exit: 0 healthy, 1 something is wrong, 2 impossible, or there is no such metric.
+    Exit: 0 healthy, 1 something is wrong, 2 impossible, or there is no such
+    metric.
 
     [bold]Examples[/bold]
 

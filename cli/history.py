@@ -31,8 +31,9 @@ def history(
 ) -> None:
     """List the versions of a metric, newest first: when asked for, from what, which is current.
 
-    A version is committed where its run's marker names it; any other is left from a run that died, lost a
-    race, or is still under way. Costs a listing, and two small requests for each version that is shown.
+    A version is committed where its run's marker names it; any other is
+    left from a run that died, lost a race, or is still under way. Costs a
+    listing, and two small requests for each version that is shown.
 
     Exit: 0 listed, 2 impossible, or there is no such metric.
 

@@ -8,7 +8,7 @@ REMEDIES = {
     "CONFIG_ERROR": "Mend the field of the request, or the variable, that is named.",
     "INTERNAL_ERROR": "A defect of the worker: the traceback says where.",
     "StoreUnavailable": "It may pass: try again. If it lasts: bucket, region, AWS_ENDPOINT_URL, network.",
-    "CommittedRunError": "The run is committed, but its marker can't be read: `metrics doctor` says more.",
+    "CommittedRunError": "The run is committed, but not all of it can be read: `metrics doctor` says more.",
     "UnanswerableError": "Mend the request: its type, runId or metricCode can't be used.",
 }
 

@@ -77,11 +77,14 @@ def run(
 ) -> None:
     """Compute a metric here and now, with the worker's own code, and look at it.
 
-    Nothing is published unless you say --publish: what the run writes stays in memory. With --publish, the
-    version is committed as the worker does it, but no status event goes out: the control plane doesn't know
-    the run. Without a place, a request over the dataset ecb_fx is computed on the demo data.
+    Nothing is published unless you say --publish: what the run writes stays
+    in memory. With --publish, the version is committed as the worker does
+    it, but no status event goes out: the control plane doesn't know the
+    run. Without a place, a request over the dataset ecb_fx is computed on
+    the demo data.
 
-    Exit: 0 computed, 1 the run failed, 2 impossible, or the place did not answer.
+    Exit: 0 computed, 1 the run failed, 2 impossible, or the place did not
+    answer.
 
     [bold]Examples[/bold]
 
@@ -101,14 +104,14 @@ def run(
     wanted.check(samples)
     place = place or demo_for(samples, [file])
     computed = _compute(samples, place, publish=publish, keep_run_id=keep_run_id)
-    for sample, found in zip(samples, computed, strict=True):
-        _write(found, sample, wanted)
     if as_json:
         runs = [tables.document(found, published=publish, few=rows) for found in computed]
         emit({"place": place.label, "published": publish, "runs": runs})
     else:
         for sample, found in zip(samples, computed, strict=True):
             _tell(sample, found, place, publish=publish, few=rows, plot=plot)
+    for sample, found in zip(samples, computed, strict=True):
+        _write(found, sample, wanted)  # last: what was published has been told by then
     outcomes = {found.outcome for found in computed}
     if outcomes != {"SUCCESS"}:
         raise typer.Exit(IMPOSSIBLE if "RETURNED" in outcomes else WRONG)

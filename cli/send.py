@@ -78,16 +78,18 @@ def send(
 ) -> None:
     """Ask a deployment for a run, as the control plane does, with a fresh run id; --wait follows it.
 
-    A status queue tells everything. Without one, --wait --bucket NAME looks for the run's marker and for dead
-    letters in the bucket; a run that fails for good leaves nothing there, so that ends in a time-out.
+    A status queue tells everything. Without one, --wait --bucket NAME looks
+    for the run's marker and for dead letters in the bucket; a run that
+    fails for good leaves nothing there, so that ends in a time-out.
 
-    Exit: 0 sent, and SUCCESS where you wait for it; 1 FAILURE; 2 impossible, or no outcome in time.
+    Exit: 0 sent, and SUCCESS where you wait for it; 1 FAILURE; 2
+    impossible, or no outcome in time.
 
     [bold]Examples[/bold]
 
-      metrics send my.json --topic arn:aws:sns:us-east-1:123456789012:run-requests.fifo
+      metrics send my.json --topic $TOPIC_ARN --wait --status-queue $QUEUE_URL
 
-      metrics send my.json --queue https://sqs.us-east-1.amazonaws.com/123456789012/x.fifo --wait --bucket b
+      metrics send my.json --queue $REQUEST_QUEUE_URL --wait --bucket my-data
 
       source out/env && metrics send events/run.json --wait
 

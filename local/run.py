@@ -128,7 +128,7 @@ def serve(options: Options, terminal: Terminal, *, with_worker: bool = False) ->
                 batch = source.poll() if source else None
                 if batch is not None and batch.error is not None:
                     terminal.line(terminal.styled(f"         The worker failed: {batch.error}", "red"))
-                time.sleep(_PAUSE_SECONDS)
+                time.sleep(_PAUSE_SECONDS if source else 3600)
         except KeyboardInterrupt:
             terminal.line()
             terminal.step("The local cloud is gone")

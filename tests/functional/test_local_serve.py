@@ -8,6 +8,10 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from local.__main__ import main
+
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 60
 
@@ -57,3 +61,17 @@ def test_a_request_is_sent_and_followed_to_its_end(tmp_path):
         bucket = environment["AWS_S3_BUCKET"]
         doctor = metrics(environment, "doctor", "fx.eur_brl_change", "--bucket", bucket)
         assert (doctor.returncode, "Healthy" in doctor.stdout) == (0, True)
+
+
+def test_a_worker_alone_is_no_mode(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--worker"])
+    assert ended.value.code == 2
+    assert "--worker goes with --serve" in capsys.readouterr().err
+
+
+def test_served_without_a_worker_it_takes_nothing(tmp_path):
+    with served(tmp_path, "events/change.json") as environment:
+        done = metrics(environment, "send", "events/change.json", "--wait", "--timeout", "0")
+        assert done.returncode == 2
+        assert "No outcome within 0 s" in done.stderr

@@ -178,8 +178,9 @@ def test_a_file_that_is_none_says_so(metrics, tmp_path):
 
 
 def test_a_file_that_can_not_be_written_says_so(metrics, folder, ask, tmp_path):
-    done = metrics("run", ask(), "--folder", folder, "--csv", tmp_path / "no" / "x.csv")
+    done = metrics("run", ask(), "--folder", folder, "--publish", "--csv", tmp_path / "no" / "x.csv")
     assert done.exit_code == 2
+    assert "published: version" in done.stdout, "what has been done is told all the same"
     assert "x.csv: No such file or directory" in done.stderr
 
 
@@ -188,6 +189,17 @@ def test_a_setting_of_the_environment_that_is_none_is_named(metrics, folder, ask
     done = metrics("run", ask(), "--folder", folder)
     assert done.exit_code == 2
     assert "OUTPUT_COMPRESSION" in done.stderr
+
+
+def test_a_committed_version_that_is_gone_is_no_success(metrics, folder, ask):
+    words = ("run", ask(run_id="mine"), "--folder", folder, "--publish", "--keep-run-id")
+    assert metrics(*words).exit_code == 0
+    (data,) = folder.glob("metrics/*/2*/data/metrics.parquet")
+    data.unlink()
+    done = metrics(*words)
+    assert done.exit_code == 2
+    assert "committed as version" in done.stdout
+    assert "can't be read back" in done.stdout
 
 
 # The demo data
@@ -305,3 +317,11 @@ def test_each_command_works_as_a_process(folder, ask, tmp_path):
     sent = process("send", changed)
     assert (sent.returncode, "Where to?" in sent.stderr) == (2, True)
     assert process("demo", tmp_path / "demo").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["compare", "demo", "doctor", "history", "run", "send"])
+def test_the_help_has_examples_and_exit_codes(metrics, command):
+    done = metrics(command, "--help")
+    assert done.exit_code == 0
+    assert f"metrics {command} " in done.stdout.partition("Examples")[2]
+    assert "Exit: 0 " in done.stdout
