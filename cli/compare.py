@@ -55,7 +55,7 @@ def compare(
     if not (bucket or folder) and any(map(is_version, sides)):
         raise impossible("Where are the versions published? Say --bucket NAME or --folder FOLDER.")
     place = open_place(bucket, folder, demo=demo, files=sides)
-    requests = requests_in(sides)
+    requests = requests_in(sides, place)
     if place is None and requests:
         place = demo_for(requests, sides)
     before, after = (read_operand(side, place) for side in sides)

@@ -40,7 +40,7 @@ from metrics_worker.request_queue import RequestQueue
 from metrics_worker.settings import Settings
 from metrics_worker.status import StatusTopics
 from metrics_worker.store import Bucket
-from metrics_worker.traffic import Traffic
+from metrics_worker.traffic import Trace, Traffic
 
 type Progress = Callable[[str, float], None]
 """Told the run id, and the part (0-1) of its part files that is read."""
@@ -158,6 +158,7 @@ class Bench:
         """
         request = sample.request | {"runId": run_id or str(uuid4())}
         report, told = RunReport(request["runId"], sample.metric_code, 1), len(self.told.events)
+        report.traffic.trace = Trace()
         computed = Computed(request, report)
         try:
             run = open_record(json.dumps(request), str(time.time_ns() // 1_000_000))

@@ -72,7 +72,7 @@ class FolderBucket(Bucket):
             AccessDenied, StoreUnavailable.
         """
         self.traffic.lists += 1
-        with _refusals(prefix, "LIST"):
+        with self.traffic.timed("LIST", prefix), _refusals(prefix, "LIST"):
             found = [
                 Path(folder, name).relative_to(self.root).as_posix()
                 for folder, _, names in os.walk(self.root / prefix, onerror=_raise)
@@ -131,7 +131,11 @@ class FolderBucket(Bucket):
     @contextmanager
     def _open(self, key: str) -> Iterator[BinaryIO]:
         self.traffic.gets += 1
-        with _refusals(key, "GET"), self._path(key).open("rb") as file:
+        with (
+            self.traffic.timed("GET", key),
+            _refusals(key, "GET"),
+            self._path(key).open("rb") as file,
+        ):
             yield file
 
     def _read(self, key: str, last: int | None = None) -> StoredObject:
@@ -147,7 +151,7 @@ class FolderBucket(Bucket):
         """A whole file, not yet in its place, and its ETag; gone at the end, unless it was moved."""
         path, partial = self._path(key), self.root / OWN / "partial" / uuid4().hex
         self.traffic.puts += 1
-        with _refusals(key, "PUT"):
+        with self.traffic.timed("PUT", key), _refusals(key, "PUT"):
             partial.parent.mkdir(parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             try:

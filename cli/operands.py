@@ -35,9 +35,9 @@ def is_parquet(text: str) -> bool:
     return Path(text).suffix.lower() in {".parquet", ".pq"}
 
 
-def requests_in(texts: Sequence[str]) -> list[Sample]:
+def requests_in(texts: Sequence[str], place: Place | None) -> list[Sample]:
     """The requests of those sides that are to be computed."""
-    return [_request(text) for text in texts if not is_version(text) and not is_parquet(text)]
+    return [_request(text, place) for text in texts if not is_version(text) and not is_parquet(text)]
 
 
 def read_operand(text: str, place: Place | None) -> Operand:
@@ -50,20 +50,20 @@ def read_operand(text: str, place: Place | None) -> Operand:
         if is_parquet(text):
             return Operand(text, series_of(text, Path(text).read_bytes()))
         assert place is not None
-        return _computed(_request(text), text, place)
+        return _computed(_request(text, place), text, place)
     except OSError as error:
         raise impossible(f"{text}: {error.strerror}") from error
     except MetricsWorkerError as error:
         raise impossible(f"{text}: {error}") from error
 
 
-def _request(text: str) -> Sample:
+def _request(text: str, place: Place | None) -> Sample:
     if not Path(text).exists():
         raise impossible(
             f"{text}: neither a file nor a version. A version is CODE@VERSION or CODE@{CURRENT}, as "
             f"`metrics history CODE` lists them; did you mean {text}@{CURRENT}?"
         )
-    samples = read_requests(Path(text))
+    samples = read_requests(Path(text), place)
     if len(samples) != 1:
         raise impossible(f"{text}: holds {len(samples)} requests; one can be compared.")
     return samples[0]

@@ -69,6 +69,9 @@ def run(
     rows: Annotated[int, typer.Option("--rows", min=0, help="First and last rows to show.")] = 3,
     plot: Annotated[bool, typer.Option("--plot", help="Plot the metric in the terminal.")] = False,
     png: Annotated[Path | None, typer.Option("--png", help="Draw metric and inputs into a PNG.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page of all runs: chart, tree, requests, events.")
+    ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the values as CSV.")] = None,
     parquet: Annotated[
         Path | None, typer.Option("--parquet", help="Write metrics.parquet, as it would be published.")
@@ -100,7 +103,7 @@ def run(
             "writes it into a folder; then: metrics run FILE --folder FOLDER --publish"
         )
     place, wanted = open_place(bucket, folder, demo=demo, files=[file]), Wanted(png, csv_file, parquet)
-    samples = read_requests(file)
+    samples = read_requests(file, place)
     wanted.check(samples)
     place = place or demo_for(samples, [file])
     computed = _compute(samples, place, publish=publish, keep_run_id=keep_run_id)
@@ -112,9 +115,23 @@ def run(
             _tell(sample, found, place, publish=publish, few=rows, plot=plot)
     for sample, found in zip(samples, computed, strict=True):
         _write(found, sample, wanted)  # last: what was published has been told by then
+    if html is not None:
+        _write_page(html, samples, computed, place, publish=publish)
     outcomes = {found.outcome for found in computed}
     if outcomes != {"SUCCESS"}:
         raise typer.Exit(IMPOSSIBLE if "RETURNED" in outcomes else WRONG)
+
+
+def _write_page(
+    path: Path, samples: Sequence[Sample], computed: Sequence[Computed], place: Place, *, publish: bool
+) -> None:
+    from cli.pages import write_html  # noqa: PLC0415 - for the page alone
+
+    fate = "" if publish else " Nothing was published."
+    try:
+        write_html(path, samples, computed, f"Computed from {place.label} by `metrics run`.{fate}")
+    except OSError as error:
+        raise impossible(f"{error.filename}: {error.strerror}") from error
 
 
 def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:

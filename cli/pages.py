@@ -1,0 +1,53 @@
+"""Runs of the command line as one HTML page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.computing import Computed
+from explain.nodes import NodeView, counted, outlined
+from explain.page import ShownEvent, ShownRun, Source, write
+from local.ecb import DATASET_ID, SOURCE, SOURCE_URL
+from local.samples import Sample
+
+_SOURCE = Source(SOURCE, SOURCE_URL, "The metrics are computed from them and are not the ECB's.")
+
+
+def write_html(path: Path, samples: Sequence[Sample], computed: Sequence[Computed], lead: str) -> None:
+    """Write the page.
+
+    Args:
+        path: where to.
+        samples: what was asked.
+        computed: what became of each.
+        lead: a sentence on where it was computed, and whether it is published.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    datasets = {summary.dataset_id for found in computed for summary in found.report.inputs}
+    runs = [_shown(sample, found) for sample, found in zip(samples, computed, strict=True)]
+    write(path, runs, title="Metrics", lead=lead, source=_SOURCE if datasets == {DATASET_ID} else None)
+
+
+def _shown(sample: Sample, computed: Computed) -> ShownRun:
+    report, version = computed.report, computed.version
+    inputs = {code: found.cleaned.series for code, found in computed.inputs.items()}
+    view: NodeView | None = None
+    if sample.expression is not None:
+        view = counted(sample.expression, inputs) if inputs else outlined(sample.expression)
+    return ShownRun(
+        metric_code=report.metric_code,
+        run_id=report.run_id,
+        title=sample.title,
+        unit=sample.unit,
+        status=None if computed.outcome == "RETURNED" else computed.outcome,
+        is_right=computed.error is None,
+        error=f"{computed.code}: {computed.error.message}" if computed.error else "",
+        expression=view,
+        inputs=inputs,
+        metric=version.series if version else None,
+        facts=[("Version", report.version_ts or "-"), ("Time taken", f"{report.seconds:.2f} s")],
+        trace=report.traffic.trace,
+        events=[ShownEvent.of(at, event) for at, event in computed.events],
+        manifest=version.manifest if version else None,
+    )
