@@ -17,9 +17,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from metrics_worker.contract import RunRequest, open_record, usual_base
 from metrics_worker.errors import PermanentError, TransientError, UnanswerableError, as_permanent
 from metrics_worker.pipeline import Attempt, Invocation, Worker, fail_metric, run_metric
-from metrics_worker.report import GroupReport, RunReport
+from metrics_worker.report import GroupReport
 from metrics_worker.settings import load_settings
-from metrics_worker.telemetry import close_group, logger, metrics, traced
+from metrics_worker.telemetry import close_group, logger, metrics, open_run
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -71,7 +71,7 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
         TransientError: it may pass; the message comes back after a while.
     """
     run = open_record(record.body, record.attributes.get("SentTimestamp"))
-    run_report = traced(RunReport(run.run_id, run.metric_code, _receive_count(record), record.message_id))
+    run_report = open_run(run.run_id, run.metric_code, _receive_count(record), record.message_id)
     needed = max((earlier.seconds for earlier in report.runs), default=0.0)  # what this metric's runs took
     report.runs.append(run_report)
     attempt = Attempt(run_report, record.receipt_handle, invocation)

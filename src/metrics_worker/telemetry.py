@@ -39,8 +39,9 @@ _LINE = [
 _CLOSING = {"SUCCESS": "run succeeded", "FAILURE": "run failed", "RETURNED": "run given back"}
 
 
-def traced(report: RunReport) -> RunReport:
+def open_run(run_id: str, metric_code: str, attempt: int, message_id: str) -> RunReport:
     """The report of an attempt that begins now; at DEBUG each of its requests will be told with its time."""
+    report = RunReport(run_id, metric_code, attempt, message_id)
     if logger.log_level <= logging.DEBUG:
         report.traffic.trace = Trace()
     return report

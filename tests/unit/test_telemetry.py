@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from metrics_worker.report import RunReport
-from metrics_worker.telemetry import close_run, logger, metrics, traced
+from metrics_worker.telemetry import close_run, logger, metrics, open_run
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def test_a_flush_without_metrics_is_silent(capsys):
 
 
 def test_requests_are_told_with_their_times_at_debug_alone(closed, monkeypatch):
-    assert traced(RunReport("run-1", "m", 1)).traffic.trace is None
+    assert open_run("run-1", "m", 1, "message-1").traffic.trace is None
 
     monkeypatch.setattr(logger._logger, "level", logging.DEBUG)
-    report = traced(RunReport("run-1", "m", 1))
+    report = open_run("run-1", "m", 1, "message-1")
     with report.stage("read"), report.traffic.timed("GET", "datasets/x"):
         pass
     ((line,), _) = closed(report)
