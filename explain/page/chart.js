@@ -189,7 +189,7 @@ class Chart {
       }
     });
     const isOwn = !lines[0].isMetric && this.scale === "own";
-    const [bottom, peak, step] = isOwn ? [0, 1, 0.5] : valueRange(low, high, height / 38);
+    const [bottom, peak, step] = isOwn ? [0, 1, 0.5] : valueRange(low, high, Math.max(height / 38, 5));
     const y = (value) => top + Math.min(Math.max((peak - value) / (peak - bottom), -9), 9) * height;
     const ticks = [];
     for (let i = Math.ceil(bottom / step); i <= Math.floor(peak / step); i += 1) {
