@@ -63,7 +63,7 @@ def _request(text: str, place: Place | None) -> Sample:
             f"{text}: neither a file nor a version. A version is CODE@VERSION or CODE@{CURRENT}, as "
             f"`metrics history CODE` lists them; did you mean {text}@{CURRENT}?"
         )
-    samples = read_requests(Path(text), place)
+    samples = read_requests(Path(text), lambda: place)
     if len(samples) != 1:
         raise impossible(f"{text}: holds {len(samples)} requests; one can be compared.")
     return samples[0]

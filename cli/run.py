@@ -103,7 +103,7 @@ def run(
             "writes it into a folder; then: metrics run FILE --folder FOLDER --publish"
         )
     place, wanted = open_place(bucket, folder, demo=demo, files=[file]), Wanted(png, csv_file, parquet)
-    samples = read_requests(file, place)
+    samples = read_requests(file, lambda: place)
     wanted.check(samples)
     place = place or demo_for(samples, [file])
     computed = _compute(samples, place, publish=publish, keep_run_id=keep_run_id)

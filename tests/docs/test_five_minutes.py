@@ -17,7 +17,7 @@ from tests.docs.pages import ROOT, blocks, commands, section, text_of
 
 PAGE = "docs/five-minutes.md"
 REQUEST, CHANGED = (json.loads(block) for block in blocks(PAGE, "json"))
-MINE, LOOKED, DEAR, BROKEN = blocks(PAGE, "text")[3:]
+MINE, LOOKED, DEAR, BROKEN, *SHORT = blocks(PAGE, "text")[3:]
 
 
 def request(number, expression, metric="fx.gbp_dear"):
@@ -84,6 +84,30 @@ def test_the_program_that_reads_the_result_prints_what_the_page_shows(done):
     assert looked.stdout == LOOKED
 
 
+@pytest.mark.parametrize(
+    ("arguments", "file", "status", "shown"),
+    [
+        (["validate"], "broken.json", 1, SHORT[0]),
+        (["explain", "--demo"], "changed.json", 0, SHORT[1]),
+        (["run", "--demo"], "changed.json", 0, SHORT[2]),
+    ],
+    ids=["validate", "explain", "run"],
+)
+def test_the_command_line_prints_what_the_page_shows(arguments, file, status, shown, done):
+    folder, _ = done
+    ran = subprocess.run(
+        [sys.executable, "-m", "cli", *arguments, folder / file],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"src{os.pathsep}.", "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == status, ran.stdout + ran.stderr
+    assert shown in ran.stdout
+
+
 def test_what_the_whole_run_is_said_to_print_is_of_the_samples():
     events, outcome, failure = blocks(PAGE, "text")[:3]
     samples = {sample.metric_code: sample for sample in read_samples(list((ROOT / "events").glob("*.json")))}
@@ -106,4 +130,7 @@ def test_the_page_has_no_command_that_is_not_tried_here():
         ".venv/bin/python look.py",
         "make run EVENT=my.json",
         "make run EVENT=my.json",
+        ".venv/bin/metrics validate my.json",
+        ".venv/bin/metrics explain my.json --demo",
+        ".venv/bin/metrics run my.json --demo",
     ]
