@@ -23,7 +23,7 @@ from metrics_worker.contract import is_key
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.lane import Lane
 from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
-from metrics_worker.traffic import Traffic
+from metrics_worker.traffic import Timed, Traffic
 
 OWN = ".metrics"
 """The folder's own: the lock, and files that are being written. No key begins so."""
@@ -87,12 +87,12 @@ class FolderBucket(Bucket):
             ObjectNotFound, AccessDenied.
             StoreUnavailable: also where the object was replaced meanwhile.
         """
-        with self._open(found.key) as file:
+        with self._open(found.key) as (file, asked):
             if _etag(file) != found.etag:
                 raise StoreUnavailable(found.key, "GET: it was replaced meanwhile")
             file.seek(start)
             body = file.read(end - start)
-        self.traffic.bytes_read += len(body)
+            self._count(body, asked)
         return memoryview(body)
 
     def create(self, key: str, body: bytes) -> str:
@@ -129,21 +129,26 @@ class FolderBucket(Bucket):
         return self.root / key
 
     @contextmanager
-    def _open(self, key: str) -> Iterator[BinaryIO]:
+    def _open(self, key: str) -> Iterator[tuple[BinaryIO, Timed | None]]:
         self.traffic.gets += 1
         with (
-            self.traffic.timed("GET", key),
+            self.traffic.timed("GET", key) as asked,
             _refusals(key, "GET"),
             self._path(key).open("rb") as file,
         ):
-            yield file
+            yield file, asked
+
+    def _count(self, body: bytes, asked: Timed | None) -> None:
+        self.traffic.bytes_read += len(body)
+        if asked is not None:
+            asked.size = len(body)
 
     def _read(self, key: str, last: int | None = None) -> StoredObject:
-        with self._open(key) as file:
+        with self._open(key) as (file, asked):
             size = os.fstat(file.fileno()).st_size
             file.seek(max(0, size - last) if last is not None else 0)
             body, etag = file.read(), _etag(file)
-        self.traffic.bytes_read += len(body)
+            self._count(body, asked)
         return StoredObject(key, memoryview(body), size, etag, write_id=etag)
 
     @contextmanager
@@ -151,7 +156,9 @@ class FolderBucket(Bucket):
         """A whole file, not yet in its place, and its ETag; gone at the end, unless it was moved."""
         path, partial = self._path(key), self.root / OWN / "partial" / uuid4().hex
         self.traffic.puts += 1
-        with self.traffic.timed("PUT", key), _refusals(key, "PUT"):
+        with self.traffic.timed("PUT", key) as asked, _refusals(key, "PUT"):
+            if asked is not None:
+                asked.size = len(body)
             partial.parent.mkdir(parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             try:

@@ -61,7 +61,7 @@ def read_part_file(
         StoreUnavailable, StoreRefusal: reading the rest of a large file failed.
     """
     with _readable(file.key):
-        if (parsing := footer_bytes(file.body)) > SLACK_BYTES:
+        if (parsing := footer_bytes(file.body, file.size)) > SLACK_BYTES:
             admit(file.key, 0, parsing)
         if len(file.body) < file.size:
             return _scan(file, bucket, codes, admit)

@@ -72,13 +72,16 @@ class Chunk:
         return self.rows * self.promised if self.is_prefixed else 0
 
 
-def footer_bytes(tail: memoryview) -> int:
-    """The memory that parsing a file's footer takes, or more.
+def footer_bytes(tail: memoryview, file_size: int) -> int:
+    """The memory that parsing a file's footer takes, or more; 0 where there is none, as pyarrow will say.
 
     Args:
         tail: the last bytes of the file. Of a footer that begins before them the worst is assumed.
+        file_size: bytes of the whole file.
     """
     size = int.from_bytes(tail[-8:-4], "little")
+    if bytes(tail[-4:]) != b"PAR1" or size + 8 > file_size:
+        return 0
     structs = bytes(tail[-8 - size : -8]).count(0) if size + 8 <= len(tail) else size // 4
     return 4 * size + _STRUCT_BYTES * structs
 

@@ -45,7 +45,9 @@ def test_json_is_json(page):
 
 @EACH_PAGE
 def test_an_environment_variable_is_a_setting_or_one_that_the_template_or_the_local_run_sets(page):
-    known = SETTINGS | named_in("template.yaml", "local/emulator.py", "local/cloud.py", ".env.example")
+    known = SETTINGS | named_in(
+        "template.yaml", "local/emulator.py", "local/cloud.py", "cli/places.py", ".env.example"
+    )
     assert set(VARIABLE.findall(text_of(page))) <= known
 
 

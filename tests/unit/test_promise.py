@@ -208,7 +208,13 @@ def test_a_footer_that_is_large_once_it_is_parsed_is_counted_before_it_is(tail):
 
 
 def test_a_usual_footer_is_not_counted():
-    assert promise.footer_bytes(memoryview(parquet(table(2_000), row_group_size=20))) < promise.SLACK_BYTES
+    body = parquet(table(2_000), row_group_size=20)
+    assert 0 < promise.footer_bytes(memoryview(body), len(body)) < promise.SLACK_BYTES
+
+
+@pytest.mark.parametrize("body", [b"", b"PAR1", b"<html>not found</html>", b"\xff\xff\xff\x7fPAR1"])
+def test_what_is_no_footer_takes_nothing(body):
+    assert promise.footer_bytes(memoryview(body), len(body)) == 0
 
 
 @pytest.mark.parametrize("name", COLUMN_NAMES)
