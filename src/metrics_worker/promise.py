@@ -92,7 +92,7 @@ def may_exceed(metadata: pq.FileMetaData, rows: int, size: int) -> bool:
     By its codecs, what most files are, small and in snappy, can't. To know it takes 15 µs a file, and to look
     at the pages 150.
     """
-    codecs = _CODEC.findall(_encoded(metadata))
+    codecs: list[bytes] = _CODEC.findall(_encoded(metadata))
     expansion = max((_EXPANSION.get(codec[0] >> 1, SLACK_BYTES) for codec in codecs), default=SLACK_BYTES)
     return size * expansion * max(1, rows) > SLACK_BYTES
 
@@ -103,16 +103,16 @@ def read_chunks(metadata: pq.FileMetaData, names: Collection[str]) -> list[list[
     Raises:
         ValueError: the footer contradicts itself.
     """
-    footer, _ = read_struct(memoryview(_encoded(metadata)), 4)
+    footer, _ = read_struct(_encoded(metadata), 4)
     leaves = [element for element in footer[2, LIST] if not element.get((5, I32))]
     return [list(_of_group(group, leaves, names)) for group in footer.get((4, LIST), ())]
 
 
-def _encoded(metadata: pq.FileMetaData) -> bytes:
+def _encoded(metadata: pq.FileMetaData) -> memoryview:
     """The footer as pyarrow writes it: `PAR1`, then the struct."""
     sink = pa.BufferOutputStream()
     metadata.write_metadata_file(sink)
-    return bytes(sink.getvalue())
+    return memoryview(sink.getvalue()).cast("B")  # pyarrow's own view has signed bytes
 
 
 def _of_group(group: Fields, leaves: list[Fields], names: Collection[str]) -> Iterator[Chunk]:

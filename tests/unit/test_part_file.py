@@ -160,9 +160,9 @@ def test_a_file_without_the_code_column_is_read_whole():
     assert table.num_rows == 2
 
 
-def test_only_the_columns_that_count_are_read():
+def test_only_the_columns_that_count_are_read_in_the_files_order():
     table = rows("A", [day(1)], [1.0]).append_column("unit", pa.array(["USD"])).select([3, 2, 1, 0])
-    assert table_of(table).column_names == ["obs_time", "value", "internal_series_code"]
+    assert table_of(table).column_names == ["value", "internal_series_code", "obs_time"]
 
 
 @pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "zstd", "lz4", "brotli"])
