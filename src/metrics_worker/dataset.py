@@ -70,6 +70,7 @@ class Datasets:
         self._series = Once[tuple[Dataset, str], InputSeries]()
         self._shared_files = Once[str, pa.Table | None]()
         self._shared_bytes = 0
+        self._progress: dict[tuple[Dataset, str], float] = {}
 
     def read(
         self, request: RunRequest, bucket: Bucket, on_progress: Callable[[float], None]
@@ -79,7 +80,8 @@ class Datasets:
         Args:
             request: what is asked.
             bucket: where it is.
-            on_progress: told the part that is read (0-1) after each file; what it raises ends the reading.
+            on_progress: told the part that is read (0-1) after each file, and now and then while other runs
+                read; what it raises ends the reading.
 
         Raises:
             ConfigError: a dataset that is needed is not in the catalog, or has no valid paths.
@@ -90,16 +92,19 @@ class Datasets:
         homes = self._homes(request, bucket)
         wanted = {(manifest.dataset, code): manifest for code, manifest in homes.items()}
 
+        def tell() -> None:
+            on_progress(sum(self._progress.get(series, 0.0) for series in wanted) / len(wanted))
+
         def read(missing: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], InputSeries]:
             sources = [self._source(code, wanted[dataset, code], bucket) for dataset, code in missing]
             self._check_part_files(len(source.keys) for source in sources)
             with self._memory.claim() as claim:
-                tables = self._tables(sources, bucket, claim, on_progress)
+                tables = self._tables(sources, bucket, claim, tell)
                 found = {(of.manifest.dataset, of.code): _assemble(of, tables) for of in sources}
                 claim.keep(sum(series.nbytes for series in found.values()))
             return found
 
-        read_series = self._series.fetch(wanted, read)
+        read_series = self._series.fetch(wanted, read, on_wait=tell)
         found = {code: read_series[manifest.dataset, code] for code, manifest in homes.items()}
         self._check_part_files(series.part_files for series in found.values())
         if (rows := sum(series.cleaned.rows for series in found.values())) > self._limits.rows:
@@ -181,7 +186,7 @@ class Datasets:
         )
 
     def _tables(
-        self, sources: list[_Source], bucket: Bucket, claim: Claim, on_progress: Callable[[float], None]
+        self, sources: list[_Source], bucket: Bucket, claim: Claim, tell: Callable[[], None]
     ) -> dict[str, pa.Table]:
         """Every part file of the sources, each once, as tables by key."""
         codes: dict[str, set[str]] = {}
@@ -189,6 +194,7 @@ class Datasets:
             for key in source.keys:
                 codes.setdefault(key, set()).add(source.code)
         own = {key for source in sources if source.by_path for key in source.keys}
+        series = [(source.manifest.dataset, source.code) for source in sources]
         tables: dict[str, pa.Table] = {}
         shareable: set[str] = set()
 
@@ -211,7 +217,8 @@ class Datasets:
                 shareable.add(key)
                 self._shared_bytes += table.nbytes
             tables[key] = table
-            on_progress(len(tables) / len(codes))
+            self._progress |= dict.fromkeys(series, len(tables) / len(codes))
+            tell()
 
         def fetch(keys: list[str]) -> None:
             try:
@@ -224,7 +231,7 @@ class Datasets:
             return {key: tables[key] if key in shareable else None for key in keys}
 
         fetch(list(own))
-        shared = self._shared_files.fetch([key for key in codes if key not in own], share)
+        shared = self._shared_files.fetch([key for key in codes if key not in own], share, on_wait=tell)
         tables |= {key: table for key, table in shared.items() if table is not None}
         fetch([key for key in codes if key not in tables])  # read by another run, but too much to be kept
         return tables

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future
 from threading import Lock
 
+WAIT_SECONDS = 0.2
+"""How often a reader that waits for another one says so."""
+
 
 class Once[K, V]:
     """A shelf of values by key, filled by `fetch` alone."""
@@ -16,12 +19,18 @@ class Once[K, V]:
         self._lock = Lock()
         self._shelf: dict[K, Future[V]] = {}
 
-    def fetch(self, keys: Iterable[K], read: Callable[[list[K]], dict[K, V]]) -> dict[K, V]:
+    def fetch(
+        self,
+        keys: Iterable[K],
+        read: Callable[[list[K]], dict[K, V]],
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> dict[K, V]:
         """The values of the keys.
 
         Args:
             keys: what is wanted.
             read: reads and returns those that nobody has read. What it raises goes to the caller.
+            on_wait: called now and then while others read. What it raises ends the waiting.
         """
         missing = list(dict.fromkeys(keys))
         values: dict[K, V] = {}
@@ -30,10 +39,14 @@ class Once[K, V]:
             if mine:
                 values |= self._deliver(mine, read)
             for key, future in others.items():
-                try:
-                    values[key] = future.result()
-                except CancelledError:
-                    continue  # its reader failed: it is free again
+                while not future.cancelled():  # or its reader failed: it is free again
+                    try:
+                        values[key] = future.result(WAIT_SECONDS)
+                        break
+                    except TimeoutError:
+                        on_wait()
+                    except CancelledError:
+                        break
             missing = [key for key in missing if key not in values]
         return values
 

@@ -1,5 +1,8 @@
 """What the runs of a batch share, through the real handler: each thing is read once; errors stay apart."""
 
+import json
+import threading
+
 import obstore
 import pytest
 
@@ -8,6 +11,7 @@ from tests.ten_series import (
     CHAIN,
     MONTHS,
     PARTS,
+    PATIENCE,
     SAME,
     given_back,
     let_all_start_before_any_reads,
@@ -145,3 +149,25 @@ def test_a_file_of_all_series_that_is_missing_fails_each_run_by_a_series_of_its_
     for n, pair in enumerate(CHAIN):
         assert any(f"input series: {code}: " in errors[f"m.{n}-1"] for code in pair)
         assert "month=03/data.parquet" in errors[f"m.{n}-1"]
+
+
+@pytest.mark.usefixtures("file_a_series")
+def test_who_waits_for_what_another_run_reads_tells_how_far_that_is(cloud, invoke, faults):
+    progress: dict[str, float] = {}
+    both_tell, waited = threading.Event(), list[bool]()
+
+    def heard(message):
+        event = json.loads(message["Message"])
+        if event["type"] == "metric_run_heartbeat" and 0 < event["progress"] < 0.8:
+            progress[event["runId"]] = event["progress"]
+            if len(progress) == 2:
+                both_tell.set()
+
+    cloud.sns.before = heard
+    last = PARTS.format(f"A/month={MONTHS:02d}/")
+    faults.before("GET", last, lambda: waited.append(both_tell.wait(PATIENCE)))
+
+    invoke(run_of("m.reads"), run_of("m.waits"), WORKER_HEARTBEAT_INTERVAL_SECONDS=0.01)
+
+    assert waited == [True]
+    assert outcomes(cloud) == {"m.reads-1": "SUCCESS", "m.waits-1": "SUCCESS"}
