@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli import tell
-from cli.console import WRONG, JsonOption, emit, impossible
+from cli.console import JsonOption, emit, impossible
 from cli.folder import FolderBucket
 from cli.places import write_demo
 from local import ecb
@@ -25,7 +25,7 @@ def demo(
     publishes there. Where that version of the dataset is there already,
     nothing is written.
 
-    Exit: 0 written, 1 the dataset was there before, 2 impossible.
+    Exit: 0 it is there, 2 impossible.
 
     [bold]Examples[/bold]
 
@@ -37,8 +37,13 @@ def demo(
         folder.mkdir(parents=True, exist_ok=True)
         place = FolderBucket.of(folder, BUCKET)
         if place.find(ecb.manifest_key(ecb.version_of(ecb.read_rates()))) is not None:
-            tell.line(f"{folder}: the demo data is there already")
-            raise typer.Exit(WRONG)
+            if not as_json:
+                tell.line(f"{folder}: the demo data is there already")
+                return
+            emit({"folder": str(folder), "dataset": ecb.DATASET_ID, "written": False})
+            return
+        if not as_json:
+            tell.line(f"Writing the demo data into {folder}: some seconds", "dim")
         loaded = write_demo(lambda key, body: _put(place, key, body))
     except OSError as error:
         raise impossible(f"{folder}: {error.strerror}") from error

@@ -23,7 +23,8 @@ _SAME = ("run_id", "metric_code", "version_ts", "row_count", "requested_at")
 """What a marker and the manifest of its version both say."""
 _AGAIN = "`metrics send` the run's request with --keep-run-id: a redelivery moves current."
 _LOOK = (
-    "Nothing repairs it by itself: read docs/reliability.md, and publish anew with `metrics run --publish`."
+    "Somebody changed what nobody may change: find out who. Publish anew, so that current names a sound "
+    "version; this one stays as it is, since nothing is deleted (docs/operating.md, a wrong metric)."
 )
 
 

@@ -108,6 +108,11 @@ def _state(entry: Entry) -> str:
     return entry.problem or ("committed" if entry.committed else "not committed")
 
 
+def _rows(entry: Entry) -> str:
+    rows = (entry.manifest or {}).get("row_count")
+    return f"{rows:,}" if isinstance(rows, int) else _field(entry, "row_count")
+
+
 def _style(entry: Entry) -> str:
     return "dim" if not entry.committed else "bold" if entry.is_current else ""
 
@@ -116,14 +121,14 @@ def _tell(shown: list[Entry]) -> None:
     """A line for each version where there is room for it, or else two."""
     if not tell.is_wide(_WIDE):
         for entry in shown:
-            rows, asked = _field(entry, "row_count"), _field(entry, "requested_at")
+            rows, asked = _rows(entry), _field(entry, "requested_at")
             tell.line(f"{entry.version_ts}  {_state(entry)}, {rows} rows, asked for {asked}", _style(entry))
             run, created = _field(entry, "run_id"), _field(entry, "created_at")
             tell.line(f"  run {run}, created {created}, from {_datasets(entry)}", "dim")
         return
     table = tell.columns("version", "is", "asked for", "created", numbers=("rows",), more=("datasets", "run"))
     for entry in shown:
-        fields = (_field(entry, name) for name in ("requested_at", "created_at", "row_count"))
+        fields = _field(entry, "requested_at"), _field(entry, "created_at"), _rows(entry)
         cells = entry.version_ts, _state(entry), *fields, _datasets(entry), _field(entry, "run_id")
         table.add_row(*cells, style=_style(entry))
     tell.table(table)

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
-from pydantic import ValidationError
 
+from cli.computing import settings_for
 from cli.console import impossible
 from cli.places import Place
 from explain.discovery import Shelf, newest, of_manifests
@@ -23,7 +23,7 @@ from explain.json_text import load
 from explain.problems import NODE_FIELDS, Problem, shown
 from local.samples import EventFileError, Sample, read_samples
 from metrics_worker.contract import PLACEHOLDER_BUCKET, REQUESTED, Bounds
-from metrics_worker.errors import ExpressionError, StoreUnavailable, first_problem
+from metrics_worker.errors import ExpressionError, StoreUnavailable
 from metrics_worker.expression.grammar import ROOT, expression_type, parse, series_codes
 from metrics_worker.settings import Settings
 
@@ -146,17 +146,8 @@ def _of_record(file: str, number: int, record: Any) -> Asked:
 
 
 def settings_of(place: Place | None) -> Settings:
-    """The worker's settings for reading there, as the environment has them; without topics and a queue."""
-    given: dict[str, Any] = {
-        "AWS_S3_BUCKET": place.bucket.name if place else PLACEHOLDER_BUCKET,
-        "AWS_SNS_EVENTS_TOPIC_ARN": "nobody",
-        "AWS_SQS_RUN_REQUEST_QUEUE_URL": "https://nowhere",
-    }
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        variable, problem = first_problem(error.errors(include_url=False), "")
-        raise impossible(f"The environment's {variable} can't be used: {problem}") from error
+    """The worker's settings for reading there."""
+    return settings_for(place.bucket.name if place else PLACEHOLDER_BUCKET)
 
 
 def bounds_of(settings: Settings, body: str, place: Place | None) -> Bounds:
@@ -240,8 +231,8 @@ def metric_code_of(file: str) -> str:
 def _made(path: Path, asked: Asked, place: Place | None, manifests: Sequence[str]) -> Sample:
     if place is None:
         raise impossible(
-            f"{path}: it is an expression without a request around it. Say where its series are: --bucket, "
-            "--folder or --demo."
+            f"{path}: it is an expression without a request around it. `metrics run {path} --demo` (or "
+            "--folder, --bucket) finds its series; `metrics send` and the like need a whole request."
         )
     settings = settings_of(place)
     body = body_around(asked, settings, datasets_there(place, settings, manifests))

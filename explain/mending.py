@@ -69,6 +69,7 @@ class Mended:
         self._base = f"s3://{bounds.bucket}/{bounds.metrics_prefix}{metric_code}/"
         self._written: dict[Path, str] = {}
         self._fresh = 0
+        self._type_is_ours = False
 
     def take(self, error: PermanentError) -> list[Problem]:
         """What the worker's refusal means; and mend it.
@@ -77,7 +78,8 @@ class Mended:
         """
         behind = error.__context__
         if not isinstance(behind, ValidationError):
-            return [self._of_worker(error)]
+            problem = self._of_worker(error)
+            return [problem] if problem else []
         found = list(_located(behind))
         problems, renamed = self._renamed(found)
         for finding, path, kind in found:
@@ -98,13 +100,16 @@ class Mended:
         """The path as it stands in the author's file."""
         return tuple(self._written.get(path[: i + 1], part) for i, part in enumerate(path))
 
-    def _of_worker(self, error: PermanentError) -> Problem:
-        """A problem that the worker has words of its own for."""
+    def _of_worker(self, error: PermanentError) -> Problem | None:
+        """A problem that the worker has words of its own for; None where it is about a value of ours."""
         path = path_of(error.subject)
         value = _value(self.event, path)
         text = error.problem.removesuffix(f", found {value!r:.200}")
         allowed, hint = ALLOWED.get(str(path[-1])), None
         match path:
+            case ("expressionType",) if self._type_is_ours:
+                self._retype()
+                return None
             case ("expressionType",):
                 return self._of_type(value)
             case ("expressionJson", *_):
@@ -212,6 +217,7 @@ class Mended:
         """Something that the worker takes at this place."""
         self._fresh += 1  # a series stands in inputs once
         code, name = f"{STAND_IN} {self._fresh}", path[-1]
+        self._type_is_ours |= path == ("expressionType",)
         if isinstance(name, int) and path[0] == "inputs":
             return {"datasetId": code, "seriesCode": code}
         values: dict[str, Any] = {

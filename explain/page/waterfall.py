@@ -96,8 +96,11 @@ def summary(trace: Trace) -> str:
     if asked:
         middle, most = median(one.seconds for one in asked), max(one.seconds for one in asked)
         parts.append(f"median {took(middle)}, slowest {took(most)}")
-    if failed := sum(bool(one.problem) for one in asked):
-        parts.append(f"{count(failed, 'request')} found nothing or failed")
+    empty = sum(one.problem == "ObjectNotFound" for one in asked)
+    if empty:
+        parts.append(f"{count(empty, 'request')} found nothing, as on a first run")
+    if failed := sum(bool(one.problem) for one in asked) - empty:
+        parts.append(f"{count(failed, 'request')} failed")
     if trace.left_out:
         parts.append(f"{count(trace.left_out, 'more request')} not traced")
     return "; ".join(part for part in parts if part) + "."

@@ -26,7 +26,7 @@ from metrics_worker.contract import Bounds, Run, iso, open_record, usual_base
 from metrics_worker.errors import GaveUp, ObjectTaken, UnanswerableError
 from metrics_worker.events import RunCompleted
 from metrics_worker.records import Keys, dead_letter
-from metrics_worker.request_queue import RequestQueue
+from metrics_worker.request_queue import RequestQueue, receive_count
 from metrics_worker.settings import Settings, load_settings
 from metrics_worker.status import StatusTopics
 from metrics_worker.store import Bucket
@@ -78,7 +78,9 @@ def settle(record: SQSRecord, function_name: str) -> None:
     run = None
     try:
         run = open_record(record.body, record.attributes.sent_timestamp)
-        attempt = office.settings.max_receive_count + _receive_count(record)  # SNS has seen none so high
+        attempt = office.settings.max_receive_count + receive_count(
+            record.attributes
+        )  # SNS has seen none so high
         outcome, why = announce(run, attempt, _sent(record))
     except UnanswerableError as error:
         outcome, why = "UNANSWERABLE", str(error)
@@ -146,4 +148,4 @@ def _sent(record: SQSRecord) -> datetime:
 
 
 def _receive_count(record: SQSRecord) -> int:
-    return int(record.attributes.approximate_receive_count or 1)
+    return receive_count(record.attributes)

@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 from metrics_worker.errors import InputReadError
 from metrics_worker.promise import (
     SLACK_BYTES,
+    USUAL_FOOTER,
     check_pages,
     footer_bytes,
+    footer_size,
     may_exceed,
     read_chunks,
     rows_at_once,
@@ -61,8 +63,7 @@ def read_part_file(
         StoreUnavailable, StoreRefusal: reading the rest of a large file failed.
     """
     with _readable(file.key):
-        if (parsing := footer_bytes(file.body, file.size)) > SLACK_BYTES:
-            admit(file.key, 0, parsing)
+        _admit_footer(file, bucket, admit)
         if len(file.body) < file.size:
             return _scan(file, bucket, codes, admit)
         parquet = pq.ParquetFile(pa.BufferReader(pa.py_buffer(file.body)), pre_buffer=False, **_READING)
@@ -71,11 +72,10 @@ def read_part_file(
         rows, promised = _promise(map(footer.row_group, range(footer.num_row_groups)))
         if may_exceed(footer, rows, file.size):
             chunks = [chunk for group in read_chunks(footer, columns) for chunk in group]
-            if codes is not None and any(chunk.prefixed_bytes > SLACK_BYTES for chunk in chunks):
-                return _scan(file, bucket, codes, admit)  # which decodes a few rows at a time
+            if rows_at_once(chunks) is not None:
+                return _scan(file, bucket, codes, admit)
             promised = max(promised, sum(chunk.promised for chunk in chunks)) + sum(
-                chunk.prefixed_bytes + check_pages(chunk, file.body[chunk.start : chunk.end])
-                for chunk in chunks
+                check_pages(chunk, file.body[chunk.start : chunk.end]) for chunk in chunks
             )
         admit(file.key, rows, promised)
         table = parquet.read(columns, use_threads=False)
@@ -135,7 +135,7 @@ def _scan(file: "StoredObject", bucket: "Bucket", codes: Iterable[str] | None, a
     import pyarrow.dataset as ds  # noqa: PLC0415 - a usual run reads small files and need not load it
 
     source = RangeFile(bucket, file)
-    parquet = ds.ParquetFileFormat(
+    layout = ds.ParquetFileFormat(
         read_options=ds.ParquetReadOptions(
             coerce_int96_timestamp_unit=_READING["coerce_int96_timestamp_unit"]
         ),
@@ -143,11 +143,12 @@ def _scan(file: "StoredObject", bucket: "Bucket", codes: Iterable[str] | None, a
             page_checksum_verification=_READING["page_checksum_verification"]
         ),
     )
-    fragment = parquet.make_fragment(pa.PythonFile(source, mode="r"))
+    fragment = layout.make_fragment(pa.PythonFile(source, mode="r"))
     columns, _ = _columns(file.key, fragment.physical_schema)
     chunks = read_chunks(fragment.metadata, columns)  # before the filter looks up statistics, which may abort
     wanted = None
-    if codes is not None and CODE in columns:
+    views = CODE in columns and pa.types.is_string_view(fragment.physical_schema.field(CODE).type)
+    if codes is not None and CODE in columns and not views:  # of views Arrow has no filter
         wanted = pc.field(CODE).cast(pa.string()).isin(pa.array(sorted(codes), pa.string()))
         fragment = fragment.subset(wanted)
     groups = fragment.row_groups
@@ -162,18 +163,40 @@ def _scan(file: "StoredObject", bucket: "Bucket", codes: Iterable[str] | None, a
 
     source.on_read = check
     if (few := rows_at_once(kept)) is not None:
-        return _in_slices(source, columns, [group.id for group in groups], codes, few)
-    return _plain(fragment.to_table(columns=columns, filter=wanted, use_threads=False))
+        admit(file.key, 0, few[1])
+        parquet = pq.ParquetFile(pa.PythonFile(source, mode="r"), **_READING)
+        batches = parquet.iter_batches(
+            few[0], row_groups=[group.id for group in groups], columns=columns, use_threads=False
+        )
+        return _sliced(batches, codes, lambda size: admit(file.key, 0, size))
+    table = _plain(fragment.to_table(columns=columns, filter=wanted, use_threads=False))
+    return _only(table, codes) if views and codes is not None else table
 
 
-def _in_slices(
-    source: RangeFile, columns: list[str], groups: list[int], codes: Iterable[str] | None, rows: int
+def _sliced(
+    batches: Iterable[pa.RecordBatch], codes: Iterable[str] | None, keep: Callable[[int], None]
 ) -> pa.Table:
-    """So many rows at a time, where a dataset scan would decode a whole row group before it filters."""
-    parquet = pq.ParquetFile(pa.PythonFile(source, mode="r"), **_READING)
-    batches = parquet.iter_batches(rows, row_groups=groups, columns=columns, use_threads=False)
-    tables = (_plain(pa.Table.from_batches([batch])) for batch in batches)
-    return pa.concat_tables(table if codes is None else _only(table, codes) for table in tables)
+    """A few rows at a time, where a dataset scan would decode a whole row group before it filters."""
+    tables = []
+    for batch in batches:
+        table = _plain(pa.Table.from_batches([batch]))
+        tables.append(table if codes is None or CODE not in table.column_names else _only(table, codes))
+        keep(tables[-1].nbytes)
+    return pa.concat_tables(tables)
+
+
+def _admit_footer(file: "StoredObject", bucket: "Bucket", admit: Admit) -> None:
+    """Ask whether the footer may be parsed, where that could take much."""
+    size = footer_size(file.body, file.size)
+    if size <= USUAL_FOOTER:
+        return
+    if size + 8 > len(file.body):
+        admit(file.key, 0, 2 * size)
+        footer = bucket.get_range(file, file.size - size - 8, file.size - 8)
+    else:
+        footer = file.body[len(file.body) - size - 8 : len(file.body) - 8]
+    if (parsing := footer_bytes(footer)) > SLACK_BYTES:
+        admit(file.key, 0, parsing)
 
 
 def _columns(key: str, schema: pa.Schema) -> tuple[list[str], bool]:

@@ -15,7 +15,20 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metrics_worker.thrift import BINARY, I32, I64, LIST, STRUCT, Fields, read_struct
+from metrics_worker.thrift import (
+    BINARY,
+    I32,
+    I64,
+    LIST,
+    PLACE,
+    STRUCT,
+    Fields,
+    count_structs,
+    pass_struct,
+    read_list_head,
+    read_some,
+    read_struct,
+)
 
 SLACK_BYTES = 16 * 1024 * 1024
 """What a file may take beyond its promise: below it, nobody looks at pages."""
@@ -28,11 +41,18 @@ In a forged footer there may be more that looks so, but never less."""
 _CODECS = {0: None, 1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
 """Codec → pyarrow's name, of those that it decompresses by itself."""
 _ALL_CODECS = range(8)
+_HADOOP_LZ4, _LZ4_RAW = 5, 7
 _BYTE_ARRAY = 6
 _DELTA_BYTE_ARRAY = 7
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
 _STRUCT_BYTES = 700
-"""What a footer's largest struct takes in memory, where it may be of four bytes, the last of them zero."""
+"""What a footer's largest struct takes in memory."""
+USUAL_FOOTER = SLACK_BYTES // _STRUCT_BYTES * 3
+"""Bytes of a footer that can't take more than the slack: the struct is stored in three bytes at least."""
+_SLICE_BYTES, _MOST_ROWS = 96 * 1024 * 1024, 4096
+"""What a slice of such a file may take, and the rows that it then has."""
+_METADATA = dict.fromkeys((1, 2, 3, 4, 5, 6, 7, 9, 11, 16))
+"""The fields of a ColumnMetaData that count here."""
 _MORE = 65_536
 """Bytes by which a small chunk may exceed its promise: writers count headers one way or another."""
 
@@ -72,18 +92,24 @@ class Chunk:
         return self.rows * self.promised if self.is_prefixed else 0
 
 
-def footer_bytes(tail: memoryview, file_size: int) -> int:
-    """The memory that parsing a file's footer takes, or more; 0 where there is none, as pyarrow will say.
+def footer_size(tail: memoryview, file_size: int) -> int:
+    """The bytes of a file's footer; 0 where there is none, as pyarrow will say.
 
     Args:
-        tail: the last bytes of the file. Of a footer that begins before them the worst is assumed.
+        tail: the last bytes of the file.
         file_size: bytes of the whole file.
     """
     size = int.from_bytes(tail[-8:-4], "little")
-    if bytes(tail[-4:]) != b"PAR1" or size + 8 > file_size:
-        return 0
-    structs = bytes(tail[-8 - size : -8]).count(0) if size + 8 <= len(tail) else size // 4
-    return 4 * size + _STRUCT_BYTES * structs
+    return size if bytes(tail[-4:]) == b"PAR1" and size + 8 <= file_size else 0
+
+
+def footer_bytes(footer: memoryview) -> int:
+    """The memory that parsing a footer takes, or more.
+
+    Raises:
+        ValueError: it is no footer.
+    """
+    return 4 * len(footer) + _STRUCT_BYTES * count_structs(footer)
 
 
 def may_exceed(metadata: pq.FileMetaData, rows: int, size: int) -> bool:
@@ -103,9 +129,33 @@ def read_chunks(metadata: pq.FileMetaData, names: Collection[str]) -> list[list[
     Raises:
         ValueError: the footer contradicts itself.
     """
-    footer, _ = read_struct(_encoded(metadata), 4)
-    leaves = [element for element in footer[2, LIST] if not element.get((5, I32))]
-    return [list(_of_group(group, leaves, names)) for group in footer.get((4, LIST), ())]
+    data = _encoded(metadata)
+    footer, _ = read_some(data, 4, {2: None, 4: PLACE})
+    leaves = _leaves(footer[2, LIST])
+    wanted = {i: leaf for i, leaf in enumerate(leaves) if leaf and leaf[4, BINARY].decode() in names}
+    count, at = read_list_head(data, footer[4, LIST])
+    groups = []
+    for _ in range(count):
+        group, at = read_some(data, at, {1: PLACE, 3: None})
+        groups.append(list(_of_group(data, group, len(leaves), wanted)))
+    return groups
+
+
+def _leaves(schema: list[Fields]) -> list[Fields | None]:
+    """The leaves of a schema in the order of columns; None for those that are no columns by themselves."""
+    leaves: list[Fields | None] = []
+    left = [schema[0].get((5, I32), 0)]
+    for element in schema[1:]:
+        while left and not left[-1]:
+            left.pop()
+        if not left:
+            raise ValueError("a schema of more elements than it says")
+        left[-1] -= 1
+        if children := element.get((5, I32), 0):
+            left.append(children)
+        else:
+            leaves.append(element if len(left) == 1 else None)
+    return leaves
 
 
 def _encoded(metadata: pq.FileMetaData) -> memoryview:
@@ -115,14 +165,18 @@ def _encoded(metadata: pq.FileMetaData) -> memoryview:
     return memoryview(sink.getvalue()).cast("B")  # pyarrow's own view has signed bytes
 
 
-def _of_group(group: Fields, leaves: list[Fields], names: Collection[str]) -> Iterator[Chunk]:
-    columns = group[1, LIST]
-    if len(columns) != len(leaves):
-        raise ValueError(f"a row group of {len(columns)} columns, where the schema has {len(leaves)}")
-    for column, leaf in zip(columns, leaves, strict=True):
-        name = leaf[4, BINARY].decode(errors="replace")
-        if name in names:
-            yield _chunk(name, column.get((3, STRUCT)), leaf, group[3, I64])
+def _of_group(data: memoryview, group: Fields, leaves: int, wanted: dict[int, Fields]) -> Iterator[Chunk]:
+    count, at = read_list_head(data, group[1, LIST])
+    if count != leaves:
+        raise ValueError(f"a row group of {count} columns, where the schema has {leaves}")
+    for i in range(count):
+        if i not in wanted:
+            at = pass_struct(data, at)
+            continue
+        column, at = read_some(data, at, {3: PLACE})
+        place = column.get((3, STRUCT))
+        found = None if place is None else read_some(data, place, _METADATA)[0]
+        yield _chunk(wanted[i][4, BINARY].decode(), found, wanted[i], group[3, I64])
 
 
 def _chunk(name: str, found: Fields | None, leaf: Fields, rows: int) -> Chunk:
@@ -158,12 +212,16 @@ def _check_sizes(name: str, sizes: Fields, kind: int, *, is_optional: bool) -> N
         raise ValueError(f"column {name!r} has size statistics of another column")
 
 
-def rows_at_once(chunks: Iterable[Chunk]) -> int | None:
-    """How many rows may be decoded in one go where texts are stored by what differs; None: all of them."""
+def rows_at_once(chunks: Iterable[Chunk]) -> tuple[int, int] | None:
+    """How many rows to decode in one go where texts are stored by what differs, and the bytes they may take.
+
+    None: all of them. So few that the worst fits, but not so few that an honest file takes for ever.
+    """
     worst = max(chunks, key=lambda chunk: chunk.prefixed_bytes, default=None)
     if worst is None or worst.prefixed_bytes <= SLACK_BYTES:
         return None
-    return max(1, SLACK_BYTES // worst.promised)
+    rows = max(SLACK_BYTES // worst.promised, min(_MOST_ROWS, _SLICE_BYTES // worst.promised), 1)
+    return rows, 3 * rows * worst.promised  # Arrow has them three times while it builds its arrays
 
 
 def check_pages(chunk: Chunk, data: memoryview) -> int:
@@ -207,15 +265,23 @@ def _values(header: Fields) -> int:
 
 def _longest(chunk: Chunk, stored: memoryview, size: int) -> int:
     """The longest text of a dictionary page; its whole size where that can't be told."""
-    codec = _CODECS.get(chunk.codec, "")
-    if codec == "":
-        return size
     try:
-        page = memoryview(stored if codec is None else pa.decompress(stored, size, codec, asbytes=True))
-    except (pa.ArrowException, OSError):
+        page = _decompressed(chunk.codec, stored, size)
+    except (pa.ArrowException, OSError, KeyError):
         return size  # pyarrow will say so
     at = longest = 0
     while at + 4 <= len(page):
         length = int.from_bytes(page[at : at + 4], "little")
         longest, at = max(longest, length), at + 4 + length
     return min(longest, size)
+
+
+def _decompressed(codec: int, stored: memoryview, size: int) -> memoryview:
+    """A page's bytes."""
+    if codec == _HADOOP_LZ4:
+        sizes = int.from_bytes(stored[:4]), int.from_bytes(stored[4:8])
+        if sizes == (size, len(stored) - 8):  # one block, as Parquet's writers make it; or none: raw LZ4
+            stored = stored[8:]
+        codec = _LZ4_RAW
+    name = _CODECS[codec]
+    return memoryview(stored if name is None else pa.decompress(stored, size, name, asbytes=True))

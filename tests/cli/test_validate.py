@@ -255,3 +255,13 @@ def test_two_requests_of_one_run_id_are_a_warning(tmp_path):
     found = document("validate", one, two)["requests"]
     assert [len(of["problems"]) for of in found] == [0, 1]
     assert "asks for this run too" in found[1]["problems"][0]["text"]
+
+
+def test_a_type_that_is_missing_is_one_problem_and_nothing_is_said_of_a_type_of_our_own(tmp_path):
+    asked = request(ratio(A, B))
+    del asked["expressionType"]
+
+    (problem,) = problems_of(tmp_path, asked)
+
+    assert problem["path"] == "expressionType"
+    assert problem["found"] is None

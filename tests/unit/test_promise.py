@@ -168,13 +168,14 @@ def test_a_dictionary_of_long_codes_counts_for_every_row_that_has_one():
 
 
 def test_codes_stored_by_what_they_differ_in_are_decoded_a_few_rows_at_a_time():
-    found = table(2_000, "A" * 100_000).set_column(1, CODE, pa.array(["A" * 100_000] * 1_999 + ["A"]))
+    long = pa.array(["A" * 100_000] * 9_999 + ["A"])
+    found = table(10_000).set_column(1, CODE, long)
     body = parquet(
         found, compression="zstd", use_dictionary=False, column_encoding={CODE: "DELTA_BYTE_ARRAY"}
     )
     with memory_of_arrow() as pool:
         assert read(body).num_rows == 1
-    assert pool.max_memory() < 3 * promise.SLACK_BYTES
+    assert pool.max_memory() < 3 * promise._SLICE_BYTES  # of 1 GB that all rows would take
 
 
 def columns_of_nothing(count):
@@ -193,28 +194,75 @@ def columns_of_nothing(count):
 @pytest.mark.parametrize("tail", [None, 1_000])
 def test_a_footer_that_is_large_once_it_is_parsed_is_counted_before_it_is(tail):
     body = columns_of_nothing(300_000)
-    told = []
+    told: list[tuple[int, int]] = []
 
     def refuse(_, rows, size):
-        told.append((rows, size))
-        raise InputReadError(KEY, "enough")
+        told.insert(0, (rows, size))
+        if size > 200_000_000:
+            raise InputReadError(KEY, "enough")
 
-    file = StoredObject(KEY, memoryview(body)[-tail if tail else 0 :], len(body), "")
+    bucket = Bucket(MemoryStore(), BUCKET)
+    obstore.put(bucket.store, KEY, body, use_multipart=False)
+    file = StoredObject(KEY, memoryview(body)[-tail if tail else 0 :], len(body), bucket.get(KEY).etag)
     with pytest.raises(InputReadError, match="enough"):
-        read_part_file(file, Bucket(MemoryStore(), BUCKET), ["A"], refuse)
-    ((rows, size),) = told
-    assert rows == 0
-    assert size > 680 * 300_000
+        read_part_file(file, bucket, ["A"], refuse)
+    assert {rows for rows, _ in told} == {0}
+    assert told[0][1] > 680 * 300_000
 
 
-def test_a_usual_footer_is_not_counted():
-    body = parquet(table(2_000), row_group_size=20)
-    assert 0 < promise.footer_bytes(memoryview(body), len(body)) < promise.SLACK_BYTES
+def test_an_honest_footer_counts_little_however_many_zeros_its_statistics_have():
+    wide = pa.table({f"c{n}": np.zeros(300) for n in range(1_000)})
+    body = parquet(table(300).append_column("more", pa.array([0] * 300)), row_group_size=3)
+    for written in (body, parquet(wide, row_group_size=30)):
+        size = promise.footer_size(memoryview(written), len(written))
+        footer = memoryview(written)[len(written) - size - 8 : -8]
+        assert 0 < promise.footer_bytes(footer) < 60 * size
 
 
 @pytest.mark.parametrize("body", [b"", b"PAR1", b"<html>not found</html>", b"\xff\xff\xff\x7fPAR1"])
 def test_what_is_no_footer_takes_nothing(body):
-    assert promise.footer_bytes(memoryview(body), len(body)) == 0
+    assert promise.footer_size(memoryview(body), len(body)) == 0
+
+
+NESTED = {
+    "tags": pa.array([[("k", "v")]] * 2_000, pa.map_(pa.string(), pa.string())),
+    "meta": pa.array([{"value": 1.0, "obs_time": 2}] * 2_000),
+    "many": pa.array([[{"internal_series_code": "B"}]] * 2_000),
+}
+
+
+@pytest.mark.parametrize("codec", ["snappy", "zstd"])
+@pytest.mark.parametrize("name", NESTED)
+def test_a_nested_column_may_have_a_part_that_is_called_as_one_that_counts(name, codec, monkeypatch):
+    found = table(2_000, values=np.arange(2_000.0))
+    body = parquet(found.add_column(0, name, NESTED[name]), compression=codec)
+    for read_it in (read, lambda body: scan(body, monkeypatch)):
+        assert read_it(body)[VALUE].to_pylist() == found[VALUE].to_pylist()
+
+
+def test_short_codes_stored_by_what_they_differ_in_are_read_whole_and_scanned(monkeypatch):
+    codes = [f"SERIES_{n % 17:02d}" for n in range(40_000)]
+    found = table(40_000, values=np.arange(40_000.0)).set_column(1, CODE, pa.array(codes))
+    body = parquet(found, use_dictionary=False, column_encoding={CODE: "DELTA_BYTE_ARRAY"})
+    taken = []
+    assert read(body, codes=None, admit=lambda _, __, size: taken.append(size)).num_rows == 40_000
+    assert sum(taken) < 400_000_000
+    assert scan(body, monkeypatch, codes=["SERIES_03"]).num_rows == len(codes[3::17])
+
+
+def test_a_large_file_whose_codes_are_views_is_filtered_too(monkeypatch):
+    found = table(2_000).set_column(1, CODE, pa.array(["A", "B"] * 1_000, pa.string_view()))
+    assert scan(parquet(found), monkeypatch).num_rows == 1_000
+
+
+def test_the_longest_text_of_a_dictionary_in_hadoops_lz4_is_known():
+    page = b"".join(len(text).to_bytes(4, "little") + text for text in (b"a", b"bcd" * 9, b"e"))
+    raw = pa.compress(page, "lz4_raw", asbytes=True)
+    framed = len(page).to_bytes(4) + len(raw).to_bytes(4) + raw
+    chunk = promise.Chunk(CODE, 5, 10**9, 10**9, 4, 0, 0, is_text=True, is_prefixed=False)
+    assert promise._longest(chunk, memoryview(framed), len(page)) == 27
+    assert promise._longest(chunk, memoryview(raw), len(page)) == 27
+    assert promise._longest(chunk, memoryview(b"?" * 20), 99) == 99
 
 
 @pytest.mark.parametrize("name", COLUMN_NAMES)
