@@ -1,5 +1,6 @@
 """`metrics compare`: what a change does to a metric, before anyone makes it."""
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -59,6 +60,8 @@ def compare(
     if place is None and requests:
         place = demo_for(requests, sides)
     before, after = (read_operand(side, place) for side in sides)
+    if not math.isfinite(tolerance):
+        raise impossible("--tolerance: a finite number is needed, such as 1e-9.")
     found = differences(before.series, after.series, tolerance)
     if as_json:
         emit(_document(before, after, found, tolerance, rows))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -147,10 +148,13 @@ def data(bucket: Bucket, metric: Metric, version: str) -> Iterator[Finding]:
             return
         try:
             parquet = pq.ParquetFile(io.BytesIO(body.body))
-            rows += parquet.read(use_threads=False).num_rows
+            table = parquet.read(use_threads=False)
+            rows += table.num_rows
         except (pa.ArrowException, OSError) as error:
             yield Finding("finding", key, f"the data can't be read: {str(error).partition('\n')[0]}", _LOOK)
             return
+        if problem := _unsound(table):
+            yield Finding("finding", key, f"the data {problem}", _LOOK)
         said = parquet.schema_arrow.metadata or {}
         for name in ("run_id", "metric_code", "version_ts"):
             if (own := said.get(name.encode(), b"").decode(errors="replace")) != manifest.get(name):
@@ -159,6 +163,19 @@ def data(bucket: Bucket, metric: Metric, version: str) -> Iterator[Finding]:
     if rows != manifest.get("row_count"):
         what = f"the data has {rows:,} rows, the manifest says {manifest.get('row_count')}"
         yield Finding("finding", found.key, what, _LOOK)
+
+
+def _unsound(table: pa.Table) -> str:
+    """In what the data is none that the worker writes; empty where it is."""
+    kinds = {"obs_time": pa.timestamp("us", "UTC"), "value": pa.float64()}
+    if {field.name: field.type for field in table.schema} != kinds:
+        return f"has the columns {', '.join(f'{field.name} {field.type}' for field in table.schema)}"
+    if any(column.null_count for column in table.columns):
+        return "has nulls"
+    if not np.isfinite(table["value"].to_numpy()).all():
+        return "has values that are not finite"
+    ascending = (np.diff(table["obs_time"].cast(pa.int64()).to_numpy()) > 0).all()
+    return "" if ascending else "has times that don't ascend"
 
 
 def current(metric: Metric) -> Iterator[Finding]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from cli.plots import moment
+from cli.console import impossible
+from cli.plots import hindrance, moment
 from metrics_worker.series import Series
 
 MOST_INPUTS = 6
@@ -21,7 +22,10 @@ def write_png(path: Path, title: str, unit: str, metric: Series, inputs: Mapping
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
 
-    below = dict(list(inputs.items())[:MOST_INPUTS])
+    if (why := hindrance(metric)) and len(metric) > 1:
+        raise impossible(f"{path}: the metric can't be drawn: {why}.")
+    drawn = {code: series for code, series in inputs.items() if len(series) == 1 or not hindrance(series)}
+    below = dict(list(drawn.items())[:MOST_INPUTS])
     heights = [3.0, *[1.0] * len(below)]
     figure, axes = plt.subplots(
         len(heights),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 from rich.text import Text
 
 from cli import tell
@@ -13,6 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEIGHT, _LEAST_WIDTH, _MOST_WIDTH = 16, 30, 120
 _LARGEST = 1e300
 """The scale of a plot goes a little beyond what is drawn, and must not overflow."""
+_FIRST, _LAST = (int(np.datetime64(day, "us").astype(int)) for day in ("0001-01-02", "9999-12-30"))
 _POINTS = 4
 """Observations for each column that are drawn: of more, the lowest and the highest of each stretch."""
 
@@ -24,22 +26,23 @@ def moment(microseconds: int) -> datetime:
 
 def shown_time(microseconds: int) -> str:
     """An observation's time, for people: the day alone where it is midnight."""
-    text = f"{moment(microseconds):%Y-%m-%d %H:%M:%S.%f}"
-    return text.removesuffix(".000000").removesuffix(" 00:00:00")
+    text = iso_time(microseconds).removesuffix("Z").replace("T", " ")
+    return text.removesuffix(" 00:00:00")
 
 
 def iso_time(microseconds: int) -> str:
     """An observation's time, for machines: ISO 8601 with `Z`."""
-    return moment(microseconds).isoformat().replace("+00:00", "Z")
+    text = str(np.datetime_as_string(np.datetime64(int(microseconds), "us")))  # of any year
+    return f"{text.removesuffix('.000000')}Z"
 
 
 def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
     """Draw lines over one another. One that can't be drawn is left out, and says so."""
     import plotext  # noqa: PLC0415 - for plots alone
 
-    drawn = [(label, series) for label, series in lines if not _hindrance(series)]
+    drawn = [(label, series) for label, series in lines if not hindrance(series)]
     for label, series in lines:
-        if why := _hindrance(series):
+        if why := hindrance(series):
             tell.line(f"{label}: {why} for a plot", "dim")
     if not drawn:
         return
@@ -61,10 +64,12 @@ def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
     out.print(Text.from_ansi(figure.build().string(colorless=not out.is_terminal)))
 
 
-def _hindrance(series: Series) -> str:
+def hindrance(series: Series) -> str:
     """What keeps a series from being drawn; empty where nothing does."""
     if len(series) < 2:  # noqa: PLR2004 - a line has two ends
         return f"{tell.count(len(series), 'observation')}: too few"
+    if series.times[0] < _FIRST or series.times[-1] > _LAST:
+        return "its times are outside of the years 1 to 9999"
     return "its values are too large" if abs(series.values).max() > _LARGEST else ""
 
 

@@ -67,7 +67,7 @@ def test_without_a_place_an_expression_is_no_request(tmp_path, capsys):
     with pytest.raises(typer.Exit) as ended:
         read_requests(file_of(tmp_path, EXPRESSION))
     assert ended.value.exit_code == 2
-    assert "Say where its series are" in " ".join(capsys.readouterr().err.split())
+    assert "finds its series" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_file_that_is_not_there_ends_the_command(tmp_path, capsys):

@@ -360,7 +360,7 @@ def test_what_a_trace_sums_up_to():
     trace.left_out = 3
     assert summary(trace) == (
         "2.50 s in all; 2 GET, 1 PUT; 2.0 kB read, 20 B written; median 30 ms, slowest 1.50 s; "
-        "1 request found nothing or failed; 3 more requests not traced."
+        "1 request found nothing, as on a first run; 3 more requests not traced."
     )
     assert summary(Trace(requests=[], stages=[])) == "1.0 ms in all; 0 B read, 0 B written."
 
