@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from explain.problems import Path, Problem, path_text, shown
-from metrics_worker.contract import MAX_DIGITS
+from metrics_worker.contract import whole_number
 
 _BOM = "\ufeff"
 
@@ -37,7 +37,7 @@ class _Object(dict[str, Any]):
 def load(text: str) -> Loaded:
     """The value of a text, read as the worker reads it; never raises."""
     try:
-        value = json.loads(text, parse_int=_integer)
+        value = json.loads(text, parse_int=whole_number)
     except json.JSONDecodeError as error:
         return Loaded(None, (_no_json(text, error),))
     except RecursionError:
@@ -71,7 +71,7 @@ def _what_to_do(text: str, at: int) -> str | None:
 
 def _twice(text: str) -> Iterator[Problem]:
     """Names that stand twice in one object: of these the last counts, for the worker as well."""
-    value = json.loads(text, parse_int=_integer, object_pairs_hook=_Object)
+    value = json.loads(text, parse_int=whole_number, object_pairs_hook=_Object)
     rest: list[tuple[Path, Any]] = [((), value)]
     while rest:
         path, found = rest.pop()
@@ -84,7 +84,3 @@ def _twice(text: str) -> Iterator[Problem]:
             rest.extend(((*path, name), below) for name, below in found.items())
         elif isinstance(found, list):
             rest.extend(((*path, i), below) for i, below in enumerate(found))
-
-
-def _integer(text: str) -> int | float:
-    return int(text) if len(text) < MAX_DIGITS else float(text)

@@ -222,7 +222,7 @@ def is_key(path: str) -> bool:
 
 def _json_object(text: str, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, parse_int=_integer)
+        value = json.loads(text, parse_int=whole_number)
     except (ValueError, RecursionError) as error:
         raise UnanswerableError(where, f"not JSON: {error}") from None
     if not isinstance(value, dict):
@@ -230,7 +230,7 @@ def _json_object(text: str, where: str) -> dict[str, Any]:
     return value
 
 
-def _integer(text: str) -> int | float:
+def whole_number(text: str) -> int | float:
     """A whole number. One of more digits than Python takes becomes a float: refused, but not as no JSON."""
     return int(text) if len(text) < MAX_DIGITS else float(text)
 

@@ -66,7 +66,9 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
     with processor(event["Records"], partial(settle, function_name=context.function_name)):
         processor.process()
     failed = cast("list[SQSRecord]", processor.fail_messages)
-    returns = office.queue.give_back([(record.receipt_handle, _receive_count(record)) for record in failed])
+    returns = office.queue.give_back(
+        [(each.receipt_handle, receive_count(each.attributes)) for each in failed]
+    )
     for record, (_, error, _), when in zip(failed, processor.exceptions, returns, strict=True):
         line = {"message_id": record.message_id, "reason": str(error), "comes_back": when}
         logger.warning("dead letter given back", extra=line, exc_info=error)
@@ -78,9 +80,8 @@ def settle(record: SQSRecord, function_name: str) -> None:
     run = None
     try:
         run = open_record(record.body, record.attributes.sent_timestamp)
-        attempt = office.settings.max_receive_count + receive_count(
-            record.attributes
-        )  # SNS has seen none so high
+        received = receive_count(record.attributes)
+        attempt = office.settings.max_receive_count + received  # SNS has seen none so high
         outcome, why = announce(run, attempt, _sent(record))
     except UnanswerableError as error:
         outcome, why = "UNANSWERABLE", str(error)
@@ -145,7 +146,3 @@ def keep(record: SQSRecord, settled: dict[str, Any]) -> str:
 
 def _sent(record: SQSRecord) -> datetime:
     return datetime.fromtimestamp(int(record.attributes.sent_timestamp or 0) / 1000, UTC)
-
-
-def _receive_count(record: SQSRecord) -> int:
-    return receive_count(record.attributes)

@@ -163,7 +163,7 @@ def _totals(report: RunReport) -> dict[str, Any]:
         "observations_in": sum(found.observations for found in inputs),
         "left_out": sum(left_out.values()),
         **{f"left_out_{reason}": count for reason, count in left_out.items()},
-        "requests": traffic.gets + traffic.puts + traffic.lists,
+        "requests": traffic.requests,
         "bytes_read": traffic.bytes_read,
         "bytes_written": traffic.bytes_written,
     }
@@ -186,7 +186,7 @@ def _values(report: RunReport) -> Iterable[Value]:
         "metric_rows_left_out_total": sum(_left_out(report).values()),
         "metric_heartbeats_sent_total": report.heartbeats_sent,
         "metric_heartbeats_failed_total": report.heartbeats_failed,
-        "s3_requests_total": report.traffic.gets + report.traffic.puts + report.traffic.lists,
+        "s3_requests_total": report.traffic.requests,
     }
     yield from ((name, MetricUnit.Count, count) for name, count in counts.items())
     yield "metric_run_duration_seconds", MetricUnit.Seconds, report.seconds

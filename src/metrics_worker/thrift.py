@@ -4,7 +4,8 @@ A field is found by its number and type together, as a reader of the format does
 the field. Bytes that are no struct are a ValueError. Source: the Thrift compact protocol specification.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 I32, I64, BINARY, LIST, STRUCT = 5, 6, 8, 9, 12
@@ -26,10 +27,8 @@ def read_struct(data: memoryview, at: int = 0) -> tuple[Fields, int]:
     Raises:
         ValueError: there is none, or it goes on beyond the bytes.
     """
-    try:
+    with _whole():
         return _struct(data, at, 0)
-    except IndexError:
-        raise ValueError("it ends in the middle of a Thrift struct") from None
 
 
 def read_some(data: memoryview, at: int, wanted: Mapping[int, object]) -> tuple[Fields, int]:
@@ -45,23 +44,16 @@ def read_some(data: memoryview, at: int, wanted: Mapping[int, object]) -> tuple[
     """
     fields: Fields = {}
     number = 0
-    try:
-        while head := data[at]:
-            at += 1
-            if head >> 4:
-                number += head >> 4
-            else:
-                number, at = _integer(data, at, 16)
-            kind = head & 15
+    with _whole():
+        while data[at]:
+            number, kind, at = _field(data, at, number)
             if number not in wanted:
                 at = _passed(data, at, kind, 0)
             elif wanted[number] == PLACE:
                 fields[number, kind], at = at, _passed(data, at, kind, 0)
             elif kind > _FALSE:
                 fields[number, kind], at = _value(data, at, kind, 0)
-    except IndexError:
-        raise ValueError("it ends in the middle of a Thrift struct") from None
-    return fields, at + 1
+        return fields, at + 1
 
 
 def read_list_head(data: memoryview, at: int) -> tuple[int, int]:
@@ -70,21 +62,16 @@ def read_list_head(data: memoryview, at: int) -> tuple[int, int]:
     Raises:
         ValueError: it is no list of structs.
     """
-    head = data[at]
-    size, at = head >> 4, at + 1
-    if size == _LONG_LIST:
-        size, at = _varint(data, at)
-    if size and head & 15 != STRUCT:
+    kind, size, at = _list_head(data, at)
+    if size and kind != STRUCT:
         raise ValueError("a Thrift list of something else than structs")
     return size, at
 
 
 def pass_struct(data: memoryview, at: int) -> int:
     """Where the struct that begins here ends."""
-    try:
+    with _whole():
         return _passed(data, at, STRUCT, 0)
-    except IndexError:
-        raise ValueError("it ends in the middle of a Thrift struct") from None
 
 
 def count_structs(data: memoryview) -> int:
@@ -94,11 +81,36 @@ def count_structs(data: memoryview) -> int:
         ValueError: it is none.
     """
     counted = [0]
-    try:
+    with _whole():
         _passed(data, 0, STRUCT, 0, counted)
+    return counted[0]
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """What goes on beyond the bytes is no struct."""
+    try:
+        yield
     except IndexError:
         raise ValueError("it ends in the middle of a Thrift struct") from None
-    return counted[0]
+
+
+def _field(data: memoryview, at: int, number: int) -> tuple[int, int, int]:
+    """The number and type of the field that follows the one of this number, and where its value begins."""
+    head, at = data[at], at + 1
+    if head >> 4:
+        return number + (head >> 4), head & 15, at
+    number, at = _integer(data, at, 16)
+    return number, head & 15, at
+
+
+def _list_head(data: memoryview, at: int) -> tuple[int, int, int]:
+    """The type and number of a list's elements, and where the first begins."""
+    head, at = data[at], at + 1
+    size = head >> 4
+    if size == _LONG_LIST:
+        size, at = _varint(data, at)
+    return head & 15, size, at
 
 
 def _passed(data: memoryview, at: int, kind: int, depth: int, counted: list[int] | None = None) -> int:
@@ -135,10 +147,7 @@ def _passed_struct(data: memoryview, at: int, depth: int, counted: list[int] | N
 
 
 def _passed_list(data: memoryview, at: int, depth: int, counted: list[int] | None) -> int:
-    head = data[at]
-    kind, size, at = head & 15, head >> 4, at + 1
-    if size == _LONG_LIST:
-        size, at = _varint(data, at)
+    kind, size, at = _list_head(data, at)
     if size > len(data) - at:
         raise ValueError("a Thrift list that is longer than its bytes")
     if kind <= _BYTE:
@@ -153,13 +162,8 @@ def _struct(data: memoryview, at: int, depth: int) -> tuple[Fields, int]:
         raise ValueError("Thrift structs nested too deep")
     fields: Fields = {}
     number = 0
-    while head := data[at]:
-        at += 1
-        if head >> 4:
-            number += head >> 4
-        else:
-            number, at = _integer(data, at, 16)
-        kind = head & 15
+    while data[at]:
+        number, kind, at = _field(data, at, number)
         if kind <= _FALSE:
             fields[number, _TRUE] = kind == _TRUE
         else:
@@ -184,10 +188,7 @@ def _value(data: memoryview, at: int, kind: int, depth: int) -> tuple[Any, int]:
 
 
 def _list(data: memoryview, at: int, depth: int) -> tuple[list[Any], int]:
-    head = data[at]
-    kind, size, at = head & 15, head >> 4, at + 1
-    if size == _LONG_LIST:
-        size, at = _varint(data, at)
+    kind, size, at = _list_head(data, at)
     if size > len(data) - at:
         raise ValueError("a Thrift list that is longer than its bytes")
     if kind <= _BYTE:

@@ -105,6 +105,11 @@ class Traffic:
     bytes_written: int = 0
     trace: Trace | None = None
 
+    @property
+    def requests(self) -> int:
+        """Of every kind."""
+        return self.gets + self.puts + self.lists
+
     def timed(self, operation: str, key: str) -> AbstractContextManager[Timed | None]:
         """Time a request, where there is a trace. The size of what is given is the caller's to fill in."""
         return _UNTIMED if self.trace is None else self.trace.timed(operation, key)
