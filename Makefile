@@ -45,11 +45,13 @@ fuzz: install .venv-fuzz/.installed ## Try inputs that are anything at all, for 
 .PHONY: install
 install: .venv/.installed .venv-sam/.installed ## Make the two virtual environments (.venv, and .venv-sam for the SAM CLI)
 
-.venv/.installed: requirements.txt src/requirements.txt layers/pyarrow/requirements.txt
+# The constraints are the locked versions of what is deployed, without the hashes that pip would then want of everything.
+.venv/.installed: requirements.txt src/requirements.txt src/requirements.lock layers/pyarrow/requirements.txt layers/pyarrow/requirements.lock
 	@$(CHECK_PYTHON)
 	@echo "Setting up .venv: the first time takes about a minute"
 	$(PYTHON) -m venv --clear .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' src/requirements.lock layers/pyarrow/requirements.lock > .venv/locked.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -c .venv/locked.txt
 	@touch $@
 
 .venv-sam/.installed: requirements-sam.txt

@@ -14,6 +14,13 @@ SAM_BUILD = PYTHON="$(abspath $(PY))" $(SAM) build --config-env $(CONFIG)
 build: install ## Build what is deployed into .aws-sam/ (ARCH=arm64 or x86_64: else as samconfig.toml has it)
 	$(SAM_BUILD) $(if $(ARCH),--parameter-overrides Architecture=$(ARCH))
 
+.PHONY: lock
+lock: .venv-checks/.installed ## Write the lock files of what is deployed again, after a change of a pinned version
+	for folder in src layers/pyarrow; do \
+	  (cd $$folder && "$(CURDIR)/.venv-checks/bin/uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes \
+	    --no-emit-index-url --custom-compile-command "make lock" requirements.txt --output-file requirements.lock) || exit 1; \
+	done
+
 .PHONY: validate
 validate: install ## Check template.yaml: SAM's own rules and cfn-lint's (no AWS account is needed)
 	$(SAM) validate --lint --config-env $(CONFIG)

@@ -20,12 +20,12 @@ SLIM    := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))slim.py)
 GLIBC     := 34 33 32 31 30 29 28 27 26 25 24 23 22 21 20 19 18 17
 PLATFORMS := $(foreach minor,$(GLIBC),--platform manylinux_2_$(minor)_$(MACHINE)) --platform manylinux2014_$(MACHINE)
 
-# $(call wheels,REQUIREMENTS,FOLDER): the wheels of a requirements file for MACHINE, never a source distribution.
+# $(call wheels,LOCK,FOLDER): install the wheels of a lock file for MACHINE: exact versions with hashes, no source distributions.
 define wheels
 $(RUN) -c '$(REQUIRE)'
 test -z "$$(ls -A $(2) 2>/dev/null)" || { echo "$(2) is not empty" >&2; exit 1; }
 $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --target $(2) \
-	--only-binary=:all: --implementation cp --python-version 3.13 $(PLATFORMS) --requirement $(1)
+	--require-hashes --only-binary=:all: --implementation cp --python-version 3.13 $(PLATFORMS) --requirement $(1)
 rm -rf $(2)/bin
 find $(2) -depth -type d \( -name tests -o -name __pycache__ \) -exec rm -rf {} +
 find $(2) -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name RECORD \) -delete
