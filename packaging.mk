@@ -48,6 +48,13 @@ invoke: install ## Invoke the built function in Lambda's image against the local
 	$(MAKE) build
 	$(PY) -m local.sam_invoke $(or $(EVENT),events/run.json) $(SAM)
 
+.PHONY: tag
+tag: ## Tag the commit as a release: the version of metrics_worker, whose changelog entry must have a date
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' src/metrics_worker/__init__.py); \
+	git diff --quiet HEAD || { echo "Commit your changes first: a release is a commit"; exit 1; }; \
+	grep -Eq "^## $$version - [0-9]{4}-[0-9]{2}-[0-9]{2}$$" CHANGELOG.md || { echo "CHANGELOG.md has no dated entry for $$version"; exit 1; }; \
+	git tag --annotate "v$$version" --message "metrics-worker $$version" && echo "Tagged v$$version. Publish it with: git push origin v$$version"
+
 .PHONY: deploy
 deploy: install ## Build and deploy to AWS (CONFIG=dev or prod, from samconfig.toml)
 	$(if $(ARCH),$(error Set Architecture in samconfig.toml: a deployment and its build must agree))

@@ -20,6 +20,7 @@ from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
+from metrics_worker import __version__
 from metrics_worker.contract import iso
 from metrics_worker.report import GroupReport, RunReport
 from metrics_worker.traffic import Trace
@@ -36,7 +37,7 @@ type Value = tuple[str, MetricUnit, float]
 SERVICE = "metrics-worker"
 NAMESPACE = "MetricsWorker"
 
-logger = Logger(service=SERVICE, use_rfc3339=True, utc=True)
+logger = Logger(service=SERVICE, use_rfc3339=True, utc=True, version=__version__)
 
 
 class _RunMetrics(AmazonCloudWatchEMFProvider):
