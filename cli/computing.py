@@ -32,8 +32,9 @@ from metrics_worker.errors import (
     as_permanent,
     first_problem,
 )
+from metrics_worker.invocation import Attempt, Invocation
 from metrics_worker.limits import Limits, Memory
-from metrics_worker.pipeline import Attempt, Invocation, Worker, fail_metric, run_metric
+from metrics_worker.pipeline import fail_metric, run_metric
 from metrics_worker.records import Keys
 from metrics_worker.report import RunReport
 from metrics_worker.request_queue import RequestQueue
@@ -41,6 +42,7 @@ from metrics_worker.settings import Settings
 from metrics_worker.status import StatusTopics
 from metrics_worker.store import Bucket
 from metrics_worker.traffic import Trace, Traffic
+from metrics_worker.worker import Worker
 
 type Progress = Callable[[str, float], None]
 """Told the run id, and the part (0-1) of its part files that is read."""

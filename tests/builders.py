@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.store import MemoryStore, ObjectStore
 
-from metrics_worker.pipeline import Worker
 from metrics_worker.request_queue import RequestQueue
 from metrics_worker.settings import Settings
 from metrics_worker.status import StatusTopics
 from metrics_worker.store import Bucket
+from metrics_worker.worker import Worker
 
 BUCKET = "data-bucket"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:metric-run-{}.fifo"

@@ -17,6 +17,7 @@ import pytest
 
 from metrics_worker.request_queue import RequestQueue
 from metrics_worker.status import StatusTopics
+from metrics_worker.worker import Worker
 from tests import invariants
 from tests.builders import Cloud, FakeContext, day, envelope, parquet, put_dataset, request, rows
 from tests.edge import Call, Edge, EdgeSns, EdgeSqs, EdgeStore
@@ -68,14 +69,14 @@ class World:
             patch.setattr("metrics_worker.store.obstore", EdgeStore(world.edge))
             patch.setattr(handler, "worker", worker)
             patch.setattr(handler, "settings", worker.settings)
-            office = dead_letters.Office(
+            burying = Worker(
                 worker.settings,
                 worker.bucket,
                 StatusTopics(worker.settings, world.cloud.sns),
                 RequestQueue(worker.settings, EdgeSqs(edge=world.edge, queue=world.dead)),
                 world.time,
             )
-            patch.setattr(dead_letters, "office", office)
+            patch.setattr(dead_letters, "worker", burying)
             world.functions = handler.lambda_handler, dead_letters.lambda_handler
             yield world
 

@@ -9,12 +9,10 @@ Nothing here imports pyarrow: this function has no layer. Why it is so: docs/dec
 """
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
@@ -26,11 +24,10 @@ from metrics_worker.contract import Bounds, Run, iso, open_record, usual_base
 from metrics_worker.errors import GaveUp, ObjectTaken, UnanswerableError
 from metrics_worker.events import RunCompleted
 from metrics_worker.records import Keys, dead_letter
-from metrics_worker.request_queue import RequestQueue, receive_count
-from metrics_worker.settings import Settings, load_settings
-from metrics_worker.status import StatusTopics
-from metrics_worker.store import Bucket
+from metrics_worker.request_queue import receive_count
+from metrics_worker.settings import load_settings
 from metrics_worker.telemetry import NAMESPACE, SERVICE, logger
+from metrics_worker.worker import Worker
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -38,24 +35,7 @@ if TYPE_CHECKING:
 type Outcome = Literal["SUCCESS", "FAILURE", "UNANSWERABLE"]
 
 
-@dataclass(frozen=True, slots=True)
-class Office:
-    """What dead letters are settled with, made once a process. `now` is the clock, UTC."""
-
-    settings: Settings
-    bucket: Bucket
-    status: StatusTopics
-    queue: RequestQueue
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-    @classmethod
-    def open(cls, settings: Settings) -> Self:
-        """An office on the AWS, or the local server, that the settings name. Nothing is asked of it yet."""
-        bucket = Bucket.connect(settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url)
-        return cls(settings, bucket, StatusTopics(settings), RequestQueue(settings))
-
-
-office = Office.open(load_settings())
+worker = Worker.start(load_settings())
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -66,7 +46,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
     with processor(event["Records"], partial(settle, function_name=context.function_name)):
         processor.process()
     failed = cast("list[SQSRecord]", processor.fail_messages)
-    returns = office.queue.give_back(
+    returns = worker.queue.give_back(
         [(each.receipt_handle, receive_count(each.attributes)) for each in failed]
     )
     for record, (_, error, _), when in zip(failed, processor.exceptions, returns, strict=True):
@@ -81,7 +61,7 @@ def settle(record: SQSRecord, function_name: str) -> None:
     try:
         run = open_record(record.body, record.attributes.sent_timestamp)
         received = receive_count(record.attributes)
-        attempt = office.settings.max_receive_count + received  # SNS has seen none so high
+        attempt = worker.settings.max_receive_count + received  # SNS has seen none so high
         outcome, why = announce(run, attempt, _sent(record))
     except UnanswerableError as error:
         outcome, why = "UNANSWERABLE", str(error)
@@ -111,20 +91,20 @@ def announce(run: Run, attempt: int, since: datetime) -> tuple[Outcome, str]:
         PermanentError: S3 refuses, so it can't be told how the run ended.
         TransientError: S3 or SNS failed, or the marker can't be understood.
     """
-    settings = office.settings
+    settings = worker.settings
     # Not by RunRequest.parse: what it refuses may have been committed, when a limit was another.
     keys = Keys(usual_base(run, Bounds(settings.bucket, settings.metrics_prefix, settings.datasets_prefix)))
-    marker = find_marker(office.bucket, keys, run)
+    marker = find_marker(worker.bucket, keys, run)
     if marker is None:
         error = GaveUp.after(settings.max_receive_count, iso(run.requested_at), iso(since))
         event, why = RunCompleted.failure(run, error), str(error)
     else:
-        move_current(office.bucket, keys, Committed(marker))
+        move_current(worker.bucket, keys, Committed(marker))
         event = RunCompleted.success(
-            run, marker.version_ts, marker.manifest, marker.row_count, office.bucket.name
+            run, marker.version_ts, marker.manifest, marker.row_count, worker.bucket.name
         )
         why = f"committed at {marker.committed_at}"
-    office.status.publish(event, metric_code=run.metric_code, attempt=attempt)
+    worker.status.publish(event, metric_code=run.metric_code, attempt=attempt)
     return event.status, why
 
 
@@ -137,10 +117,10 @@ def keep(record: SQSRecord, settled: dict[str, Any]) -> str:
         AccessDenied, StoreUnavailable.
     """
     attributes: dict[str, str] = record.attributes.raw_event
-    key = dead_letter(office.settings.metrics_prefix, _sent(record).date(), record.message_id)
-    letter = settled | {"kept_at": iso(office.now()), "attributes": attributes, "body": record.body}
+    key = dead_letter(worker.settings.metrics_prefix, _sent(record).date(), record.message_id)
+    letter = settled | {"kept_at": iso(worker.now()), "attributes": attributes, "body": record.body}
     with suppress(ObjectTaken):  # an earlier delivery of the same message
-        office.bucket.create(key, json.dumps(letter, indent=2).encode())
+        worker.bucket.create(key, json.dumps(letter, indent=2).encode())
     return key
 
 

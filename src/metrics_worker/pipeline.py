@@ -6,17 +6,10 @@ what `errors` calls transient where the message must come back, and decide nothi
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from metrics_worker.committed import Committed, Standing, find_marker, look, move_current
-from metrics_worker.contract import Bounds
-from metrics_worker.dataset import Datasets
-from metrics_worker.deadline import Deadline
 from metrics_worker.errors import (
     CommittedRunError,
     ExpressionError,
@@ -28,93 +21,20 @@ from metrics_worker.expression.cost import peak_bytes
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import ROOT, dump
 from metrics_worker.heartbeat import Heartbeat
-from metrics_worker.lane import Lane
-from metrics_worker.limits import Limits, Memory
+from metrics_worker.invocation import Attempt
 from metrics_worker.publication import Draft, commit
 from metrics_worker.records import InputSummary, Keys
-from metrics_worker.report import RunReport
-from metrics_worker.request_queue import RequestQueue
-from metrics_worker.status import StatusEvent, StatusTopics
+from metrics_worker.status import StatusEvent
 from metrics_worker.store import Bucket
+from metrics_worker.worker import Worker
 
 if TYPE_CHECKING:
     from metrics_worker.contract import Run, RunRequest
     from metrics_worker.dataset import InputSeries
     from metrics_worker.series import Series
-    from metrics_worker.settings import Settings
 
 _READ, _EVALUATED = 0.8, 0.85
 """The progress at which reading and evaluation are done: a run is mostly its reading."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """What every run works with, made once a process. `now` is the clock, UTC."""
-
-    settings: "Settings"
-    bucket: Bucket
-    status: StatusTopics
-    queue: RequestQueue
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-    @classmethod
-    def start(cls, settings: "Settings") -> "Worker":
-        """A worker on the AWS, or the local server, that the settings name. Nothing is asked of it yet."""
-        bucket = Bucket.connect(settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url)
-        return cls(settings, bucket, StatusTopics(settings), RequestQueue(settings))
-
-    @property
-    def bounds(self) -> Bounds:
-        """Where a request may lead, and how large it may be."""
-        given = self.settings
-        prefixes = given.metrics_prefix, given.datasets_prefix
-        return Bounds(self.bucket.name, *prefixes, given.max_body_bytes, given.max_inputs)
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """What the runs of one batch share: datasets, memory, the lane they are read in, threads, and the time.
-
-    Attributes:
-        threads: two for each message group: one that runs it, one for what a run need not wait for.
-        deadline: when work must stop.
-    """
-
-    datasets: Datasets
-    memory: Memory
-    lane: Lane
-    threads: Executor
-    deadline: Deadline
-
-    @classmethod
-    @contextmanager
-    def begin(
-        cls, settings: "Settings", groups: int, remaining_ms: Callable[[], int]
-    ) -> "Iterator[Invocation]":
-        """An invocation with so many message groups. Its threads end with the context."""
-        deadline = Deadline(remaining_ms)
-        limits = Limits(settings.max_part_files, settings.max_rows, settings.max_manifest_bytes)
-        memory = Memory(settings.memory_bytes)
-        datasets = Datasets(settings.series_files, limits, memory)
-        with Lane(deadline) as lane, ThreadPoolExecutor(2 * groups or 1) as threads:
-            # Decoding needs it and an import of the handler does not: loaded beside the first requests.
-            threads.submit(import_module, "pyarrow.compute")
-            yield cls(datasets, memory, lane, threads, deadline)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One delivery of a run's message.
-
-    Attributes:
-        report: what happened, filled in as it happens.
-        receipt_handle: by which the message's visibility is extended.
-        invocation: the batch it came in.
-    """
-
-    report: RunReport
-    receipt_handle: str
-    invocation: Invocation
 
 
 def run_metric(request: "RunRequest", worker: Worker, attempt: Attempt) -> None:

@@ -84,10 +84,7 @@ class Stage:
             worker = cloud.worker(**settings)
             patch.setattr(handler, "worker", worker)
             patch.setattr(handler, "settings", worker.settings)
-            office = dead_letters.Office(
-                worker.settings, worker.bucket, worker.status, worker.queue, worker.now
-            )
-            patch.setattr(dead_letters, "office", office)
+            patch.setattr(dead_letters, "worker", worker)
             yield cls(cloud, Faults.install(patch), (handler.lambda_handler, dead_letters.lambda_handler))
 
     def run(self, event: dict[str, Any], *, dead: bool = False) -> None:

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from metrics_worker import dead_letters
-from metrics_worker.dead_letters import Office
 from metrics_worker.telemetry import logger
 from tests.builders import FakeContext, put_dataset, record
 from tests.faulty_store import Faults
@@ -62,9 +61,7 @@ def bury(cloud, monkeypatch):
     context: Any = FakeContext(function_name="buried")
 
     def run(*records: dict[str, Any], **settings: Any) -> dict[str, Any]:
-        worker = cloud.worker(**settings)
-        office = Office(worker.settings, worker.bucket, worker.status, worker.queue, worker.now)
-        monkeypatch.setattr(dead_letters, "office", office)
+        monkeypatch.setattr(dead_letters, "worker", cloud.worker(**settings))
         return dead_letters.lambda_handler({"Records": list(records)}, context)
 
     return run

@@ -12,8 +12,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from metrics_worker import handler
-from metrics_worker.pipeline import Worker
 from metrics_worker.settings import Settings
+from metrics_worker.worker import Worker
 from tests.builders import BUCKET, Cloud, FakeContext, put_a_and_b, ratio, request, series
 
 ACCOUNT = "arn:aws:sqs:us-east-1:123456789012"

@@ -22,18 +22,19 @@ class Room(NamedTuple):
 # From the entry points down to what imports nothing. A new module needs a line, and the line a thought.
 HOUSE = {
     "dead_letters": Room(
-        "committed contract errors events records request_queue settings status store telemetry",
+        "committed contract errors events records request_queue settings telemetry worker",
         "aws_lambda_powertools",
     ),
     "handler": Room(
-        "contract dataset errors pipeline report request_queue settings status store telemetry",
+        "contract errors invocation pipeline report request_queue settings telemetry worker",
         "aws_lambda_powertools",
     ),
     "pipeline": Room(
-        "committed contract dataset deadline errors events expression.cost expression.evaluate"
-        " expression.grammar heartbeat lane limits publication records report request_queue series settings"
-        " status store"
+        "committed contract dataset errors events expression.cost expression.evaluate expression.grammar"
+        " heartbeat invocation publication records series status store worker"
     ),
+    "invocation": Room("dataset deadline lane limits report settings"),
+    "worker": Room("contract request_queue settings status store"),
     "telemetry": Room(
         "aws contract dataset errors events expression.evaluate expression.grammar heartbeat part_file"
         " publication records report request_queue series settings status store traffic windows",

@@ -28,8 +28,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from metrics_worker import dead_letters, handler
-from metrics_worker.pipeline import Worker
 from metrics_worker.settings import load_settings
+from metrics_worker.worker import Worker
 from tests.builders import BUCKET, ENVIRONMENT, FakeContext
 from tests.infrastructure.enforced import ANOTHER_BUCKET, ANOTHER_TOPIC, Deployment, Server, named
 from tests.infrastructure.jobs import DEAD_LETTERS, WORKER, Seen, compute, settle
@@ -179,7 +179,7 @@ def do_job(monkeypatch, caplog):
             monkeypatch.setattr(handler, "settings", settings)
             monkeypatch.setattr(handler, "worker", Worker.start(settings))
             return compute(aws, lambda event: handler.lambda_handler(event, context))
-        monkeypatch.setattr(dead_letters, "office", dead_letters.Office.open(settings))
+        monkeypatch.setattr(dead_letters, "worker", Worker.start(settings))
         return settle(aws, lambda event: dead_letters.lambda_handler(event, context), caplog)
 
     return do

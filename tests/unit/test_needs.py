@@ -12,7 +12,8 @@ from explain.prices import Requests, dollars_of, seconds_of
 from explain.reading import Reader
 from explain.validation import validate
 from metrics_worker.contract import RunRequest, open_record
-from metrics_worker.pipeline import Attempt, Invocation, run_metric
+from metrics_worker.invocation import Attempt, Invocation
+from metrics_worker.pipeline import run_metric
 from metrics_worker.report import RunReport
 from tests.builders import NOW, day, put_a_and_b, put_dataset, ratio, request, rows, series
 

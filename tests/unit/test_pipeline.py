@@ -18,9 +18,11 @@ from metrics_worker.errors import (
     StoreUnavailable,
 )
 from metrics_worker.expression.evaluate import evaluate
-from metrics_worker.pipeline import Attempt, Invocation, Worker, fail_metric, run_metric
+from metrics_worker.invocation import Attempt, Invocation
+from metrics_worker.pipeline import fail_metric, run_metric
 from metrics_worker.report import RunReport
 from metrics_worker.settings import Settings
+from metrics_worker.worker import Worker
 from tests.builders import BUCKET, NOW, put_a_and_b, record, request
 from tests.faulty_store import CURRENT, MARKER, Faults, denied, raising, throttled
 

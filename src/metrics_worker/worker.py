@@ -1,0 +1,41 @@
+"""What both Lambda entries share for the life of the process: settings, bucket, topics, queue and clock.
+
+Nothing here imports pyarrow: the dead-letter function has no layer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from metrics_worker.contract import Bounds
+from metrics_worker.request_queue import RequestQueue
+from metrics_worker.status import StatusTopics
+from metrics_worker.store import Bucket
+
+if TYPE_CHECKING:
+    from metrics_worker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The connections that every run uses, made once a process. `now` is the clock, UTC."""
+
+    settings: "Settings"
+    bucket: Bucket
+    status: StatusTopics
+    queue: RequestQueue
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @classmethod
+    def start(cls, settings: "Settings") -> "Worker":
+        """Return a worker on AWS, or on the local server that the settings name. No request is made yet."""
+        bucket = Bucket.connect(settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url)
+        return cls(settings, bucket, StatusTopics(settings), RequestQueue(settings))
+
+    @property
+    def bounds(self) -> Bounds:
+        """The limits of a request: the keys that it may name, and its size."""
+        given = self.settings
+        prefixes = given.metrics_prefix, given.datasets_prefix
+        return Bounds(self.bucket.name, *prefixes, given.max_body_bytes, given.max_inputs)
