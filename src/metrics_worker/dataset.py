@@ -1,4 +1,4 @@
-"""Datasets: the choice of part files, and the reading of a run's series.
+"""Datasets: the reading of a run's series, from the part files that `choice` finds for them.
 
 `Datasets` lives for one invocation: a batch holds many metrics over the same few series, so each manifest,
 series and part file is read once and shared by its runs; nothing is kept that could go stale. A series is
@@ -7,22 +7,18 @@ either read whole or the run fails with an InputReadError that names it. What a 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import pyarrow as pa
 
+from metrics_worker.choice import Choice, SeriesFiles, Source
 from metrics_worker.contract import Dataset, RunRequest
 from metrics_worker.errors import InputReadError, StoreRefusal
-from metrics_worker.expression.grammar import series_codes
 from metrics_worker.limits import Claim, Limits, Memory
-from metrics_worker.manifest import Manifest, parsing_bytes
 from metrics_worker.once import Once
 from metrics_worker.part_file import CODE, read_part_file, to_series
 from metrics_worker.series import Cleaned
 from metrics_worker.store import Bucket, StoredObject
 
-_PARSED_MANIFEST = 4
-"""What an invocation keeps of a manifest, as a multiple of its size: measured on names of 50 characters."""
 MAX_SHARED_BYTES = 64 * 1024 * 1024
 """Decoded bytes of part files with several series that an invocation keeps for its other runs."""
 
@@ -43,16 +39,6 @@ class InputSeries:
         return self.cleaned.series.times.nbytes + self.cleaned.series.values.nbytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The part files of one series, as keys; `by_path`: their paths name it, so all rows may be its own."""
-
-    code: str
-    manifest: Manifest
-    keys: tuple[str, ...]
-    by_path: bool
-
-
 class Datasets:
     """The datasets of one invocation. Read through it, each manifest and series comes once.
 
@@ -62,11 +48,10 @@ class Datasets:
         memory: the room for what is read.
     """
 
-    def __init__(self, series_files: Literal["manifest", "listing"], limits: Limits, memory: Memory) -> None:
-        self._series_files = series_files
+    def __init__(self, series_files: SeriesFiles, limits: Limits, memory: Memory) -> None:
+        self._choice = Choice(series_files, limits, memory)
         self._limits = limits
         self._memory = memory
-        self._manifests = Once[Dataset, Manifest]()
         self._series = Once[tuple[Dataset, str], InputSeries]()
         self._shared_files = Once[str, pa.Table | None]()
         self._shared_bytes = 0
@@ -89,14 +74,14 @@ class Datasets:
             StoreUnavailable: S3 failed.
             OutOfMemory: other runs hold what it needs.
         """
-        homes = self._homes(request, bucket)
+        homes = self._choice.homes(request, bucket)
         wanted = {(manifest.dataset, code): manifest for code, manifest in homes.items()}
 
         def tell() -> None:
             on_progress(sum(self._progress.get(series, 0.0) for series in wanted) / len(wanted))
 
         def read(missing: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], InputSeries]:
-            sources = [self._source(code, wanted[dataset, code], bucket) for dataset, code in missing]
+            sources = [self._choice.source(code, wanted[dataset, code], bucket) for dataset, code in missing]
             self._check_part_files(len(source.keys) for source in sources)
             with self._memory.claim() as claim:
                 tables = self._tables(sources, bucket, claim, tell)
@@ -120,73 +105,8 @@ class Datasets:
                 f"{count:,} part files; a run may read {self._limits.part_files:,} (WORKER_MAX_PART_FILES)",
             )
 
-    def _homes(self, request: RunRequest, bucket: Bucket) -> dict[str, Manifest]:
-        """For each series the manifest of the dataset that it is in."""
-        codes = series_codes(request.expression)
-        declared = {
-            code: request.dataset(request.declared[code]) for code in codes if code in request.declared
-        }
-        everywhere = [code for code in codes if code not in declared]
-        candidates = [request.dataset(dataset_id) for dataset_id in request.catalog] if everywhere else []
-        manifests = self._manifests.fetch(
-            [*declared.values(), *candidates], lambda missing: self._read_manifests(missing, bucket)
-        )
-        homes = {}
-        for code in codes:
-            if code in declared:
-                homes[code] = manifests[declared[code]]
-                if homes[code].has(code) is False:
-                    raise InputReadError.of_series(
-                        code, f"not in series_codes of {declared[code].manifest_key}"
-                    )
-            else:
-                homes[code] = _search(code, [manifests[dataset] for dataset in candidates])
-        return homes
-
-    def _read_manifests(self, datasets: list[Dataset], bucket: Bucket) -> dict[Dataset, Manifest]:
-        bodies: dict[str, memoryview] = {}
-
-        def keep(found: StoredObject) -> None:
-            if found.size > self._limits.manifest_bytes:
-                raise InputReadError(
-                    f"manifest {found.key}",
-                    f"{found.size:,} bytes; at most {self._limits.manifest_bytes:,} are read"
-                    " (WORKER_MAX_MANIFEST_BYTES)",
-                )
-            claim.take(_PARSED_MANIFEST * found.size, f"manifest {found.key}", InputReadError)
-            whole = len(found.body) == found.size
-            bodies[found.key] = found.body if whole else bucket.get(found.key).body
-
-        def parse(dataset: Dataset) -> Manifest:
-            body, subject = bodies[dataset.manifest_key], f"manifest {dataset.manifest_key}"
-            with self._memory.claim() as passing:
-                passing.take(parsing_bytes(body), subject, InputReadError, beside=claim.taken)
-                return Manifest.parse(dataset, body)
-
-        with self._memory.claim() as claim:
-            try:
-                bucket.get_many(list({dataset.manifest_key for dataset in datasets}), keep)
-            except StoreRefusal as error:
-                raise InputReadError(f"manifest {error.subject}", error.problem) from error
-            parsed = {dataset: parse(dataset) for dataset in datasets}
-            claim.keep(claim.taken)
-            return parsed
-
-    def _source(self, code: str, manifest: Manifest, bucket: Bucket) -> _Source:
-        prefix = manifest.dataset.projections_prefix
-        if self._series_files == "listing":
-            try:
-                keys = [key for key in bucket.list(f"{prefix}{code}/") if key.endswith(".parquet")]
-            except StoreRefusal as error:
-                raise InputReadError.of_series(code, f"{error.subject}: {error.problem}") from error
-            return _Source(code, manifest, tuple(keys), by_path=True)
-        files = manifest.files_of(code)
-        return _Source(
-            code, manifest, tuple(prefix + file for file in files or manifest.files), by_path=bool(files)
-        )
-
     def _tables(
-        self, sources: list[_Source], bucket: Bucket, claim: Claim, tell: Callable[[], None]
+        self, sources: list[Source], bucket: Bucket, claim: Claim, tell: Callable[[], None]
     ) -> dict[str, pa.Table]:
         """Every part file of the sources, each once, as tables by key."""
         codes: dict[str, set[str]] = {}
@@ -237,18 +157,7 @@ class Datasets:
         return tables
 
 
-def _search(code: str, manifests: list[Manifest]) -> Manifest:
-    """The one manifest that has a series which `inputs` leaves out."""
-    holders = [manifest for manifest in manifests if manifest.has(code)]
-    holders = holders or [manifest for manifest in manifests if manifest.has(code) is None]
-    if len(holders) == 1:
-        return holders[0]
-    searched = ", ".join(manifest.dataset.dataset_id for manifest in holders or manifests) or "none"
-    verb = "more than one dataset may have it" if holders else "no dataset of the catalog has it"
-    raise InputReadError.of_series(code, f"it is not in inputs, and {verb} ({searched})")
-
-
-def _assemble(source: _Source, tables: dict[str, pa.Table]) -> InputSeries:
+def _assemble(source: Source, tables: dict[str, pa.Table]) -> InputSeries:
     """One series from the tables of its part files."""
     own = []
     prefix = source.manifest.dataset.projections_prefix

@@ -20,6 +20,7 @@
     └── StoreRefusal                 what S3 said for good; the room that asked turns it into its own error
         ├── ObjectNotFound           404
         ├── AccessDenied             403
+        ├── UnusableKey              a listed key has an empty segment, `.`, `..` or a control character
         └── ObjectTaken              412 or 409, and what stands there is another's
 
 The wire `code` is a class attribute; nobody branches on a message's text.
@@ -155,6 +156,10 @@ class ObjectNotFound(StoreRefusal):
 
 class AccessDenied(StoreRefusal):
     """The worker's role may not do that to the key."""
+
+
+class UnusableKey(StoreRefusal):
+    """A listed key that the client cannot request, such as one with an empty segment."""
 
 
 class ObjectTaken(StoreRefusal):

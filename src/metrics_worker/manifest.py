@@ -1,11 +1,12 @@
-"""The manifest of a dataset, as the ingestor writes it: which part files there are, and whose they are.
+"""The manifest of a dataset, as the ingestor writes it: the part files, and the series that each belongs to.
 
-A series' files are told by a whole segment of their paths, never by a part of one. Failure is an
-InputReadError that names the manifest.
+A part file belongs to a series if a whole segment of its path names the series; a part of a segment never
+does. Failure is an InputReadError that names the manifest.
 """
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,9 +14,8 @@ from metrics_worker.contract import Dataset, is_key
 from metrics_worker.errors import InputReadError, first_problem
 from metrics_worker.part_file import CODE
 
-_NAMES_SERIES = ("series=", f"{CODE}=")
-"""What may stand before the series code in a path's segment."""
-
+HIVE_NAMES = ("series=", f"{CODE}=")
+"""The names before the series code in a segment of a Hive layout."""
 
 _BYTES_BY_MARK = {b",": 100, b"{": 700, b"[": 300}
 """What parsing takes for each value, object and list: measured on manifests of 30 MB of nothing else."""
@@ -28,13 +28,19 @@ def parsing_bytes(body: memoryview) -> int:
 
 
 class _ManifestBody(BaseModel):
-    """What the ingestor writes, as far as it is needed. Every other field may be missing or null."""
+    """The fields of a manifest that the worker reads. All but `parquet_files` may be missing or null."""
 
     model_config = ConfigDict(strict=True)
 
     parquet_files: list[str]
     series_codes: list[str] | None = None
     version_id: Any = None
+
+
+class _JsonManifest(BaseModel):
+    """The field by which a manifest of JSON files is recognised."""
+
+    json_files: list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +57,14 @@ class Manifest:
         """Read a manifest.
 
         Raises:
-            InputReadError: not JSON, no `parquet_files`, or one of them is no plain relative key.
+            InputReadError: not JSON, no `parquet_files`, or one of them is not a plain relative key.
         """
         try:
             parsed = _ManifestBody.model_validate_json(bytes(body))
         except ValidationError as error:
             path, problem = first_problem(error.errors(include_url=False), "")
+            if path == "parquet_files" and _lists_json(body):
+                problem = "missing: this manifest lists JSON files (json_files), and the worker reads Parquet"
             raise InputReadError(f"manifest {dataset.manifest_key}", f"{path} {problem}".strip()) from None
         for i, file in enumerate(parsed.parquet_files):
             if not is_key(dataset.projections_prefix + file) or file.startswith("/"):
@@ -70,20 +78,43 @@ class Manifest:
         )
 
     def files_of(self, code: str) -> list[str]:
-        """The files whose path names the series as a whole segment; none where the layout is another."""
-        segments = {code, *(name + code for name in _NAMES_SERIES)}
-        return [file for file in self.files if not segments.isdisjoint(file.split("/")[:-1])]
+        """Return the files whose path names the series in a whole segment; none if the layout is another.
+
+        Writers of Hive layouts percent-encode values: `internal_series_code=FX%3AUSD` names `FX:USD`. Only if
+        the code has a percent sign itself are the files that name it literally preferred.
+        """
+        named = {code, *(name + code for name in HIVE_NAMES)}
+        literal = [file for file in self.files if not named.isdisjoint(file.split("/")[:-1])]
+        if literal and "%" in code:
+            return literal
+        encoded = {file for file in self.files if "%" in file and not named.isdisjoint(_decoded(file))}
+        wanted = encoded.union(literal)
+        return [file for file in self.files if file in wanted] if encoded else literal
 
     def has(self, code: str) -> bool | None:
-        """Whether the dataset has the series; None where the manifest doesn't tell."""
+        """Return whether the dataset has the series; None if the manifest does not say."""
         if self.series_codes is not None:
             return code in self.series_codes
         return True if self.files_of(code) else None
 
     def names_another(self, file: str, code: str) -> bool:
-        """Whether a file's path names a series, and not this one."""
-        known = self.series_codes or frozenset()
+        """Return whether a file's path names a series other than this one."""
+        known = (self.series_codes or frozenset()) - {code}
         return any(
-            segment.startswith(_NAMES_SERIES) or (segment in known and segment != code)
+            segment.startswith(HIVE_NAMES) or segment in known or unquote(segment) in known
             for segment in file.split("/")[:-1]
         )
+
+
+def _decoded(file: str) -> list[str]:
+    """Return the folders of a path, percent-decoded as a reader of a Hive layout does."""
+    return [unquote(segment) for segment in file.split("/")[:-1]]
+
+
+def _lists_json(body: memoryview) -> bool:
+    """Return whether a manifest lists JSON files."""
+    try:
+        _JsonManifest.model_validate_json(bytes(body))
+    except ValidationError:
+        return False
+    return True

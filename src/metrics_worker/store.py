@@ -25,8 +25,9 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from metrics_worker.credentials import Credentials, container_credentials
-from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
+from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable, UnusableKey
 from metrics_worker.lane import CONNECTIONS, Lane, Reader, in_thread, side_by_side, wait_for
+from metrics_worker.listing import UNUSABLE, keys_below, unusable_key
 from metrics_worker.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -154,19 +155,19 @@ class Bucket:
         return found
 
     def list(self, prefix: str) -> list[str]:
-        """The keys under a prefix that ends in a slash, sorted.
+        """Return the sorted keys below a prefix that ends in a slash.
 
         Raises:
-            AccessDenied, StoreUnavailable.
+            UnusableKey, AccessDenied, StoreUnavailable.
         """
 
         async def collect() -> Sequence["ObjectMeta"]:
             with self.traffic.timed("LIST", prefix), _refusals(prefix, "LIST"):
                 return await obstore.list(self.store, prefix).collect_async()
 
-        keys = sorted(found["path"] for found in wait_for(collect(), self.lane))
-        self.traffic.lists += 1 + len(keys) // 1000
-        return keys
+        found = wait_for(collect(), self.lane)
+        self.traffic.lists += 1 + len(found) // 1000
+        return keys_below(prefix, found)
 
     def get_range(self, found: StoredObject, start: int, end: int) -> memoryview:
         """More bytes of an object that was found, from `start` to `end` (exclusive).
@@ -289,6 +290,8 @@ def _refusals(key: str, operation: str) -> Iterator[None]:
         kind, problem = _KINDS.get(type(error), (StoreUnavailable, "S3 failed or did not answer"))
         if operation == "LIST" and "status code: 403" in str(error):  # the client tells it by its text alone
             kind, problem = _KINDS[PermissionDeniedError]
+        if operation == "LIST" and (unusable := unusable_key(str(error))) is not None:
+            raise UnusableKey(unusable, f"LIST: {UNUSABLE}") from error
         if "NoSuchBucket" in str(error):  # a 404 too, but it says of no run that it is not committed
             kind, problem = StoreUnavailable, "there is no such bucket"
         raise kind(key, f"{operation}: {problem}") from error

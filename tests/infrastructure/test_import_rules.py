@@ -42,9 +42,8 @@ HOUSE = {
     ),
     "heartbeat": Room("status events"),
     "publication": Room("committed contract errors records series store", "pyarrow"),
-    "dataset": Room(
-        "contract errors expression.grammar limits manifest once part_file series store", "pyarrow"
-    ),
+    "dataset": Room("choice contract errors limits once part_file series store", "pyarrow"),
+    "choice": Room("contract errors expression.grammar limits manifest once store"),
     "manifest": Room("contract errors part_file", "pydantic"),
     "limits": Room("errors"),
     "once": Room(""),
@@ -61,7 +60,8 @@ HOUSE = {
     "contract": Room("errors expression.grammar", "pydantic"),
     "settings": Room("errors", "pydantic pydantic_settings"),
     "range_file": Room("store"),
-    "store": Room("credentials errors lane traffic", "obstore"),
+    "store": Room("credentials errors lane listing traffic", "obstore"),
+    "listing": Room("", "obstore"),
     "traffic": Room(""),
     "credentials": Room("", "obstore"),
     "lane": Room("deadline errors"),
