@@ -87,6 +87,7 @@ def a_day() -> Told:
         world.ask("m.gaps", "gaps", expressionJson=window("sma", series("A"), 1), **asked)
         world.ask("m.config", "elsewhere", output={"basePath": "s3://another/metrics/m/"})
         world.until_quiet()
+        _shrink(world)
         world.edge.before = _denied
         world.ask("m.denied", "denied")
         world.deliver()
@@ -107,6 +108,16 @@ def a_day() -> Told:
         for function in world.functions:
             function({"Records": [record("not JSON", message_id="poison")]}, FakeContext())
     return told
+
+
+def _shrink(world: World) -> None:
+    """Let a metric lose most of its rows from one version to the next."""
+    asked: Any = {"inputs": {"A": "short"}, "datasets": ["short"], "kind": "window_op"}
+    for run, days in {"long": 20, "short": 2}.items():
+        observed = rows("A", [day(n) for n in range(days)], [1.0] * days)
+        put_dataset(world.cloud.store, {"A/x.parquet": observed}, dataset="short")
+        world.ask("m.shrunk", run, expressionJson=window("sma", series("A"), 1), **asked)
+        world.until_quiet()
 
 
 def _unheard(call: Call) -> None:

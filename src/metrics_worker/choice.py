@@ -182,7 +182,7 @@ def listed_files(bucket: Bucket, prefix: str, code: str) -> list[str]:
         code: the series.
 
     Raises:
-        InputReadError: S3 refuses to list them, or no client can name one of the keys.
+        InputReadError: S3 refuses to list them, or the client cannot request one of the keys.
         StoreUnavailable: S3 failed.
     """
     try:

@@ -98,7 +98,7 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, standing: Sta
             try:
                 if current is None:
                     bucket.create(keys.current, body)
-                elif _age(current) < (_time(marker.requested_at), marker.version_ts):
+                elif age(current) < (_time(marker.requested_at), marker.version_ts):
                     bucket.swap(keys.current, body, current.etag)
                 else:
                     return bytes(current.body) == body
@@ -108,10 +108,10 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, standing: Sta
     raise StoreUnavailable(keys.current, "other runs kept moving it")
 
 
-def _age(current: StoredObject) -> tuple[datetime, str]:
-    """When the version that `current` names was asked for, and its version; the oldest where it can't tell.
+def age(current: StoredObject) -> tuple[datetime, str]:
+    """Return when the version that `current` names was requested, and the version; the oldest if unknown.
 
-    Manifests of the worker before this one have no `requested_at`: their `created_at` stands for it.
+    The predecessor's manifests have no `requested_at`: their `created_at` is taken for it.
     """
     try:
         body = Pointer.model_validate_json(bytes(current.body))

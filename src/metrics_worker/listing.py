@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from obstore import ObjectMeta
 
-UNUSABLE = "no client can request this key (empty segment, '.', '..' or control character); rename the object"
+UNUSABLE = (
+    "the client cannot request this key (empty segment, '.', '..' or control character); rename the object"
+)
 _INVALID_PATH = re.compile(
     r'invalid path: (?:Error parsing )?Path "(.*?)"(?: contained |: Encountered )', re.DOTALL
 )

@@ -24,6 +24,7 @@ from metrics_worker.heartbeat import Heartbeat
 from metrics_worker.invocation import Attempt
 from metrics_worker.publication import Draft, commit
 from metrics_worker.records import InputSummary, Keys
+from metrics_worker.shrink import check_shrink
 from metrics_worker.status import StatusEvent
 from metrics_worker.store import Bucket
 from metrics_worker.worker import Worker
@@ -52,7 +53,7 @@ def run_metric(request: "RunRequest", worker: Worker, attempt: Attempt) -> None:
     if standing.marker is not None:
         committed = Committed(standing.marker)
     else:
-        committed = _compute(request, keys, worker, attempt)
+        committed = _compute(request, keys, worker, attempt, standing)
     _finish(committed, run, request.base, worker, attempt, standing=standing)
 
 
@@ -82,7 +83,9 @@ def fail_metric(run: "Run", base: str, error: PermanentError, worker: Worker, at
     report.outcome = "FAILURE"
 
 
-def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt) -> Committed:
+def _compute(
+    request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt, standing: Standing
+) -> Committed:
     """Read, evaluate, publish: the part with a heartbeat. It ends with the commit."""
     run, report = request.run, attempt.report
 
@@ -117,6 +120,7 @@ def _compute(request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt
                 draft = Draft(
                     run, keys, series, dump(request.expression), report.inputs, settings.compression
                 )
+                check_shrink(draft, standing.current, settings, report)
                 with report.stage("commit"):
                     return commit(bucket, draft, worker.now, attempt.invocation.deadline.check)
     finally:

@@ -25,6 +25,7 @@ class RunReport:
         stages: seconds by stage.
         rolled_forward: the run was committed before this attempt.
         committed_at: when the run was committed, by this attempt or an earlier one, as its marker says.
+        shrunk: what the run lost since the version before, and the probable cause; None if nothing.
         moved_current: whether `current` names this run's version now.
         defect: an exception that is none of ours, for its traceback.
     """
@@ -41,6 +42,7 @@ class RunReport:
     defect: Exception | None = None
     version_ts: str | None = None
     row_count: int | None = None
+    shrunk: str | None = None
     rolled_forward: bool = False
     committed_at: str | None = None
     moved_current: bool | None = None

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     heartbeat_enabled: bool = Field(default=True, alias="WORKER_HEARTBEAT_ENABLED")
     heartbeat_interval_seconds: float = Field(30.0, alias="WORKER_HEARTBEAT_INTERVAL_SECONDS", gt=0, le=3600)
     series_files: Literal["manifest", "listing"] = Field("manifest", alias="WORKER_SERIES_FILES")
+    # A version with this share fewer rows than the one before: usually an incremental manifest (shrink.py).
+    shrink: Literal["warn", "refuse", "off"] = Field("warn", alias="WORKER_SHRINK")
+    shrink_ratio: float = Field(0.1, alias="WORKER_SHRINK_RATIO", ge=0, le=1, allow_inf_nan=False)
     compression: Annotated[Codec, _Lower] = Field("snappy", alias="OUTPUT_COMPRESSION")
 
     # What a run may take; the memory is shared by the runs of a batch. Lambda says how much a function has.

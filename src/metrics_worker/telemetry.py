@@ -124,6 +124,11 @@ def close_run(report: RunReport) -> None:
             "the expression is defined nowhere: an empty version",
             extra={name: line[name] for name in ("run_id", "metric_code", "version_ts")},
         )
+    if report.shrunk is not None:
+        logger.warning(
+            "fewer rows than the version before",
+            extra={name: line[name] for name in ("run_id", "metric_code", "version_ts", "shrunk")},
+        )
     if report.defect is not None:
         logger.error(_CLOSING[report.outcome], extra=line, exc_info=report.defect)
     elif report.outcome == "SUCCESS":
@@ -183,6 +188,7 @@ def _values(report: RunReport) -> Iterable[Value]:
         "metric_runs_succeeded_total": int(report.outcome == "SUCCESS"),
         "metric_runs_failed_total": int(report.outcome == "FAILURE"),
         "metric_runs_returned_total": int(report.outcome == "RETURNED"),
+        "metric_versions_shrunk_total": int(report.shrunk is not None),
         "metric_rows_read_total": sum(found.rows for found in report.inputs),
         "metric_rows_left_out_total": sum(_left_out(report).values()),
         "metric_heartbeats_sent_total": report.heartbeats_sent,

@@ -176,7 +176,7 @@ def test_a_manifest_may_list_json_files_too(cloud, read):
     assert read(only("A")) == {"A": [1, 2]}
 
 
-# On S3: keys that the client cannot name, and folder markers
+# On S3: keys that the client cannot request, and folder markers
 
 
 @pytest.fixture
@@ -199,7 +199,9 @@ def dataset_of(request_):
 @pytest.mark.parametrize(
     "odd", ["A//x.parquet", "A/./x.parquet", "A/../x.parquet", "A/x\x7f.parquet", "A/\t.csv"]
 )
-def test_a_key_that_no_client_can_name_ends_the_run_and_is_named(request, s3_client, on_s3, on_s3_read, odd):
+def test_a_key_that_the_client_cannot_request_ends_the_run_and_is_named(
+    request, s3_client, on_s3, on_s3_read, odd
+):
     dataset = dataset_of(request)
     put_dataset(on_s3.store, {"A/1.parquet": month("A", 0)}, dataset=dataset)
     key = f"datasets/{dataset}/projections/{odd}"
@@ -207,7 +209,9 @@ def test_a_key_that_no_client_can_name_ends_the_run_and_is_named(request, s3_cli
     event = only("A", datasets=(dataset,)) | {"inputs": [{"datasetId": dataset, "seriesCode": "A"}]}
     assert on_s3_read(event) == {"A": [1, 2]}, "a manifest that does not list it is not harmed"
     said = failure(on_s3_read, event, files="listing")
-    assert said.startswith(f"INPUT_READ_ERROR: Failed to read input series: A: {key}: LIST: no client can ")
+    assert said.startswith(
+        f"INPUT_READ_ERROR: Failed to read input series: A: {key}: LIST: the client cannot "
+    )
     with pytest.raises(UnusableKey):
         on_s3.list(f"datasets/{dataset}/projections/A/")
 

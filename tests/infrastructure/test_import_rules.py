@@ -31,7 +31,7 @@ HOUSE = {
     ),
     "pipeline": Room(
         "committed contract dataset errors events expression.cost expression.evaluate expression.grammar"
-        " heartbeat invocation publication records series status store worker"
+        " heartbeat invocation publication records series shrink status store worker"
     ),
     "invocation": Room("dataset deadline lane limits report settings"),
     "worker": Room("contract request_queue settings status store"),
@@ -41,6 +41,7 @@ HOUSE = {
         "aws_lambda_powertools",
     ),
     "heartbeat": Room("status events"),
+    "shrink": Room("committed errors publication records report settings store", "pydantic"),
     "publication": Room("committed contract errors records series store", "pyarrow"),
     "dataset": Room("choice contract errors limits once part_file series store", "pyarrow"),
     "choice": Room("contract errors expression.grammar limits manifest once store"),

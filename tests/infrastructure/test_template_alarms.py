@@ -21,6 +21,7 @@ ONE_OFF = {
     "UnendedAttemptsAlarm",
     "VersionDefectsAlarm",
     "VersionErrorsAlarm",
+    "VersionsShrunkAlarm",
 }
 """What happened once does not become undone: that the count is zero again tells nobody anything."""
 
@@ -125,6 +126,16 @@ def test_only_failures_that_nobody_else_can_mend_wake_a_person_one_by_one() -> N
     assert sum(value for _, value in of_story(metric)) == sum(code in DEFECTS for code in failed) == 1
     for code in DEFECTS:
         assert code in ALARMS["DefectsAlarm"]["AlarmDescription"]
+
+
+def test_a_version_that_lost_most_of_its_rows_raises_an_alarm_that_names_the_usual_cause() -> None:
+    alarm = ALARMS["VersionsShrunkAlarm"]
+    (((_, metric, dimensions), statistic, _),) = of_alarm(alarm)
+    assert (metric, dimensions["function_name"]) == ("metric_versions_shrunk_total", "MetricsWorkerFunction")
+    assert (statistic, alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
+    assert sum(value for _, value in of_story(metric)) == 1
+    assert "incremental manifest" in alarm["AlarmDescription"]
+    assert "SeriesFiles=listing" in alarm["AlarmDescription"]
 
 
 def test_a_failure_rate_counts_runs_that_ended_if_there_are_enough_of_them() -> None:

@@ -57,6 +57,15 @@ def test_what_the_template_offers_the_worker_takes() -> None:
     offered = {name: set(p.get("AllowedValues", ())) for name, p in TEMPLATE["Parameters"].items()}
     assert offered["OutputCompression"] == set(get_args(Codec.__value__))
     assert offered["SeriesFiles"] == set(get_args(Settings.model_fields["series_files"].annotation))
+    assert offered["Shrink"] == set(get_args(Settings.model_fields["shrink"].annotation))
+
+
+def test_the_parameter_says_which_mode_an_incremental_ingestor_needs() -> None:
+    described = TEMPLATE["Parameters"]["SeriesFiles"]["Description"]
+    assert (
+        "listing - by listing the folder of the series under projectionsPath. An incremental ingestor"
+        in described
+    )
 
 
 def test_every_parameter_is_described_bounded_and_in_a_group() -> None:

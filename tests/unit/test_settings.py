@@ -22,6 +22,8 @@ OPTIONAL = [
     ("WORKER_HEARTBEAT_ENABLED", "heartbeat_enabled", True, "0", False),
     ("WORKER_HEARTBEAT_INTERVAL_SECONDS", "heartbeat_interval_seconds", 30.0, "0.5", 0.5),
     ("WORKER_SERIES_FILES", "series_files", "manifest", "listing", "listing"),
+    ("WORKER_SHRINK", "shrink", "warn", "refuse", "refuse"),
+    ("WORKER_SHRINK_RATIO", "shrink_ratio", 0.1, "0.25", 0.25),
     ("OUTPUT_COMPRESSION", "compression", "snappy", "ZSTD", "zstd"),
 ]
 
@@ -45,6 +47,11 @@ BAD = [
     ("WORKER_HEARTBEAT_INTERVAL_SECONDS", "nan"),
     ("WORKER_HEARTBEAT_INTERVAL_SECONDS", "3601"),
     ("WORKER_SERIES_FILES", "Listing"),
+    ("WORKER_SHRINK", "on"),
+    ("WORKER_SHRINK_RATIO", "10%"),
+    ("WORKER_SHRINK_RATIO", "-0.1"),
+    ("WORKER_SHRINK_RATIO", "1.1"),
+    ("WORKER_SHRINK_RATIO", "nan"),
     ("OUTPUT_COMPRESSION", "zip"),
 ]
 
