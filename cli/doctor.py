@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from cli import tell
+from cli.computing import settings_for
 from cli.console import WRONG, JsonOption, emit, impossible
 from cli.findings import Finding, Metric, all_findings, graves, look_at
 from cli.history import CodeArgument, no_such_metric, published_place
+from cli.omitted import omitted_files
 from cli.places import BucketOption, FolderOption, metrics_prefix
 from cli.published import keys_of
 from metrics_worker.errors import MetricsWorkerError
@@ -24,6 +26,9 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Check a metric: markers, manifests, data, current, and the dead letters kept of it.
+
+    It also says whether the datasets' newest manifests list all part files of
+    the series that current was computed from.
 
     Each finding says what to do. Versions that no marker names are only a
     note: no reader sees them, and nothing is ever deleted. Reads only.
@@ -42,6 +47,7 @@ def doctor(
     try:
         metric = look_at(place.bucket, keys)
         findings = list(all_findings(place.bucket, metric, code, prefix, limit))
+        findings += omitted_files(place.bucket, metric, settings_for(place.bucket.name))
         if not (metric.versions or metric.markers or metric.broken or metric.current or findings):
             raise no_such_metric(code, place)
     except MetricsWorkerError as error:

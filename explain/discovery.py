@@ -1,6 +1,6 @@
 """The datasets that a bucket holds, and which of them has a series: for an expression that doesn't say."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import obstore
@@ -34,14 +34,21 @@ class Shelf:
         return {code: found[0] for code, found in holders.items() if len(found) == 1}
 
 
-def newest(bucket: Bucket, datasets_prefix: str) -> Shelf:
-    """Every dataset's newest version, by its name: `datasets/*/versions/*/manifest.json`.
+def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = None) -> Shelf:
+    """Return every dataset's newest version, by its name: `datasets/*/versions/*/manifest.json`.
+
+    Args:
+        bucket: where the datasets are.
+        datasets_prefix: the prefix of all datasets.
+        only: the ids of the datasets to look for; None for all.
 
     Raises:
         StoreUnavailable: the bucket can't be listed.
     """
     found = {}
     for folder in _folders(bucket, datasets_prefix):
+        if only is not None and folder.rstrip("/").rpartition("/")[2] not in only:
+            continue
         versions = sorted(_folders(bucket, folder + _VERSIONS), reverse=True)[:_LOOKS]
         keys = [version + _MANIFEST for version in versions]
         if (key := next((key for key in keys if bucket.find(key) is not None), None)) is not None:

@@ -87,13 +87,23 @@ def needs_of(request: RunRequest, inputs: Inputs | None = None) -> Needs:
     seconds = seconds_of(part_files, sum(need.rows or 0 for need in series))
     return Needs(
         series,
-        len({manifest.dataset.manifest_key for manifest in inputs.manifests.values()}),
+        len(_manifest_keys(inputs)),
         part_files,
         requests,
         read.bytes_read,
         seconds,
         dollars_of(requests, seconds),
     )
+
+
+def _manifest_keys(inputs: Inputs) -> set[str]:
+    """Return the manifests that the worker reads: by listing, only those of datasets that have a series."""
+    homes = {found.dataset_id for found in inputs.series.values()}
+    return {
+        manifest.dataset.manifest_key
+        for dataset_id, manifest in inputs.manifests.items()
+        if dataset_id in homes or not inputs.by_listing
+    }
 
 
 def _read(found: InputSeries) -> SeriesNeed:

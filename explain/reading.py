@@ -1,9 +1,11 @@
 """A request's inputs, read as the worker reads them; and what is wrong with each of them, all at once."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from explain.catalogued import input_path, named_codes
+from explain.completeness import NEEDS_LISTING, incompleteness
 from explain.near import did_you_mean
 from explain.nodes import NodeView, counted
 from explain.problems import Problem, quoted, shown
@@ -77,7 +79,7 @@ class Reader:
         """
         found = Inputs(by_listing=self.settings.series_files == "listing")
         for dataset in datasets.values():
-            self._manifest(dataset, found)
+            self._manifest(dataset, found, is_searched=dataset.dataset_id not in request.declared.values())
         codes = [code for code in named_codes(request) if self._can_be_read(code, request, found)]
         memory = Memory(self.settings.memory_bytes)
         given = self.settings
@@ -87,11 +89,34 @@ class Reader:
             found.series.update(self._series(codes, request, shelf, found))
         except (InputReadError, ConfigError) as error:
             self._one_by_one(codes, request, shelf, found, error)
-        if not found.problems and found.series.keys() == set(series_codes(request.expression)):
+        is_whole = not any(problem.severity == "error" for problem in found.problems)
+        found.problems.extend(self._omitted_files(codes, request, found))
+        if is_whole and found.series.keys() == set(series_codes(request.expression)):
             found.problems.extend(_too_large(request, found.series, memory))
         return found
 
-    def _manifest(self, dataset: Dataset, found: Inputs) -> None:
+    def _omitted_files(self, codes: list[str], request: RunRequest, found: Inputs) -> Iterator[Problem]:
+        """Warn of series of which the manifest omits part files, in the mode that reads what it lists."""
+        for code in codes if not found.by_listing else ():
+            home = found.series[code].dataset_id if code in found.series else request.declared.get(code, "")
+            manifest = found.manifests.get(home)
+            omitted = incompleteness(self.bucket, manifest, code) if manifest else None
+            if omitted is not None:
+                yield Problem(
+                    input_path(request, code),
+                    f"the manifest of {quoted(home)} {omitted.text}",
+                    shown(code),
+                    None,
+                    f"if {NEEDS_LISTING}",
+                    "warning",
+                )
+
+    def _manifest(self, dataset: Dataset, found: Inputs, *, is_searched: bool) -> None:
+        if found.by_listing and is_searched:  # the worker reads it only if the listing finds the series there
+            with suppress(StoreRefusal, InputReadError):
+                body = self.bucket.get(dataset.manifest_key).body
+                found.manifests[dataset.dataset_id] = Manifest.parse(dataset, body)
+            return
         path = f"catalog.datasets.{dataset.dataset_id}.manifestPath"
         try:
             body = self.bucket.get(dataset.manifest_key).body
@@ -115,6 +140,8 @@ class Reader:
         """Whether the manifests that a series is looked for in are there; else it has been told already."""
         if code in request.declared:
             return request.declared[code] in found.manifests
+        if found.by_listing:
+            return bool(request.catalog)
         return bool(request.catalog) and found.manifests.keys() >= request.catalog.keys()
 
     def _series(
@@ -149,7 +176,7 @@ class Reader:
         path = input_path(request, code)
         home = found.manifests.get(request.declared.get(code, ""))
         homes = [home] if home else list(found.manifests.values())
-        if any(home.has(code) for home in homes):
+        if not found.by_listing and any(home.has(code) for home in homes):
             missing, count = self._missing(code, homes)
             if missing:
                 text = f"{len(missing):,} of the {count:,} part files of {quoted(code)} are not there"

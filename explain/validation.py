@@ -70,7 +70,7 @@ def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: 
     if (
         view
         and reader
-        and not inputs.problems
+        and not any(problem.severity == "error" for problem in inputs.problems)
         and inputs.series.keys() == set(series_codes(mended.expression))
     ):
         view = counted_inputs(mended, inputs.series)

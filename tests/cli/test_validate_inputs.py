@@ -84,6 +84,51 @@ def test_part_files_that_are_not_there_are_counted_and_named(tmp_path, data):
     )
 
 
+def incremental(cloud, tmp_path, **manifest):
+    """A folder with three months of A, of which the manifest lists the last."""
+    months = {f"A/month={n}/data.parquet": rows("A", [day(31 * n + 1)], [1.0]) for n in range(3)}
+    put_dataset(cloud.store, months, parquet_files=["A/month=2/data.parquet"], **manifest)
+    return folder_of(cloud, tmp_path / "data")
+
+
+ONE = request(A, kind="series", inputs={"A": "fx"})
+
+
+def test_a_manifest_that_omits_part_files_of_a_series_is_warned_of(cloud, tmp_path):
+    (problem,) = problems_of(tmp_path, ONE, "--folder", incremental(cloud, tmp_path))
+    assert problem["severity"] == "warning"
+    assert problem["path"] == "inputs[0].seriesCode"
+    assert problem["text"] == (
+        "the manifest of `fx` lists 1 of the 3 part files of A below datasets/fx/projections/"
+    )
+    assert "WORKER_SERIES_FILES=listing" in problem["suggestion"]
+
+
+def test_a_series_that_a_manifest_does_not_name_is_said_to_have_part_files(cloud, tmp_path):
+    data = incremental(cloud, tmp_path, series_codes=["B"])
+    refused, warned = problems_of(tmp_path, ONE, "--folder", data)
+    assert "not in series_codes" in refused["text"]
+    assert "lists 1 of the 3 part files of A" in warned["text"]
+
+
+def test_a_worker_that_lists_the_part_files_is_not_warned_of_the_manifest(cloud, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKER_SERIES_FILES", "listing")
+    assert problems_of(tmp_path, ONE, "--folder", incremental(cloud, tmp_path, series_codes=["B"])) == []
+
+
+def test_a_layout_without_folders_of_series_is_not_compared(cloud, tmp_path):
+    files = {f"month={n}/data.parquet": rows("A", [day(31 * n + 1)], [1.0]) for n in range(3)}
+    put_dataset(cloud.store, files, parquet_files=["month=2/data.parquet"])
+    assert problems_of(tmp_path, ONE, "--folder", folder_of(cloud, tmp_path / "data")) == []
+
+
+def test_a_manifest_that_the_worker_would_not_read_does_no_harm(cloud, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKER_SERIES_FILES", "listing")
+    put_dataset(cloud.store, {"A/1.parquet": rows("A", [day(1)], [1.0])})
+    event = request(A, kind="series", inputs={}, datasets=("gone", "fx"))
+    assert problems_of(tmp_path, event, "--folder", folder_of(cloud, tmp_path / "data")) == []
+
+
 def test_part_files_without_the_right_columns_are_told(cloud, tmp_path):
     bad = rows("A", [day(1)], [1.0]).rename_columns(["time", "internal_series_code", "value"])
     put_dataset(cloud.store, {"A/x.parquet": bad, "B/x.parquet": b"no Parquet"})

@@ -57,6 +57,16 @@ EVENTS = {
 }
 
 
+def test_a_run_that_lists_reads_the_manifests_of_datasets_that_have_its_series(cloud):
+    put_everything(cloud.store)
+    put_dataset(cloud.store, {"C/1.parquet": rows("C", [day(1)], [1.0])}, dataset="more", parquet_files=[])
+    event = request(ratio(A, C), inputs={}, datasets=("more", "unused", "fx"))
+    needs = said(cloud, event, WORKER_SERIES_FILES="listing")
+    traffic = ran(cloud, event, WORKER_SERIES_FILES="listing").traffic
+    assert needs.manifests == 2
+    assert needs.requests == Requests(gets=traffic.gets, puts=traffic.puts, lists=traffic.lists)
+
+
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
 def test_the_requests_of_a_run_are_those_that_were_said(cloud, event):
     put_everything(cloud.store)

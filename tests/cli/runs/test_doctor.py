@@ -24,6 +24,19 @@ def metric(folder, versions):
     return folder / "metrics" / CODE
 
 
+@pytest.fixture
+def truncated(metrics, folder, ask):
+    """A version computed by a manifest that lists one of two part files of A and one of B."""
+    incremental(folder)
+    assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
+
+
+def incremental(folder):
+    """Let the manifest list one of A's part files, of which there are two by now."""
+    (a,) = (folder / "datasets/fx/projections/A").rglob("*.parquet")
+    shutil.copy(a, a.with_name("more.parquet"))
+
+
 def marker_of(metric, version):
     """The path of a version's marker, and what it says."""
     for path in (metric / "runs").iterdir():
@@ -294,3 +307,46 @@ def test_a_dead_letter_of_another_metric_is_not_this_one_s(metrics, folder):
 def test_a_metric_that_has_only_dead_letters_is_not_unknown(metrics, folder):
     letter(folder, sent=LATER)
     assert metrics("doctor", CODE, "--folder", folder).exit_code == 1
+
+
+# Part files that a manifest omits
+
+
+@pytest.mark.usefixtures("truncated")
+def test_a_version_that_was_computed_from_what_an_incremental_manifest_lists_is_found(metrics, folder):
+    done = metrics("doctor", CODE, "--folder", folder, "--json")
+    (found,) = json.loads(done.stdout)["findings"]
+    assert done.exit_code == 1
+    assert (found["grade"], found["where"]) == ("finding", "datasets/fx/versions/v1/manifest.json")
+    assert found["what"] == (
+        "lists 1 of the 2 part files of A below datasets/fx/projections/; current was computed from 1"
+    )
+    assert "WORKER_SERIES_FILES=listing" in found["do"]
+    assert "request the metric again" in found["do"]
+
+
+def test_an_incremental_manifest_is_a_note_where_current_was_computed_from_all_part_files(
+    metrics, folder, ask, monkeypatch
+):
+    incremental(folder)
+    monkeypatch.setenv("WORKER_SERIES_FILES", "listing")
+    assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
+    done = metrics("doctor", CODE, "--folder", folder, "--json")
+    (found,) = json.loads(done.stdout)["findings"]
+    assert done.exit_code == 0
+    assert (found["grade"], found["what"].partition("; ")[2]) == ("note", "current was computed from 2")
+
+
+@pytest.mark.usefixtures("truncated")
+def test_a_few_part_files_that_were_left_over_are_a_note(metrics, folder, monkeypatch):
+    monkeypatch.setenv("WORKER_SHRINK_RATIO", "0.5")
+    done = metrics("doctor", CODE, "--folder", folder, "--json")
+    assert done.exit_code == 0
+    assert [found["grade"] for found in json.loads(done.stdout)["findings"]] == ["note"]
+
+
+@pytest.mark.usefixtures("truncated")
+def test_a_metric_whose_dataset_is_not_there_is_not_compared(metrics, folder):
+    shutil.rmtree(folder / "datasets")
+    done = metrics("doctor", CODE, "--folder", folder, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["findings"]) == (0, [])
