@@ -10,7 +10,7 @@ Failure is what `Bucket` raises. Whoever edits the files by hand is not asked fo
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from obstore.store import LocalStore
 from metrics_worker.contract import is_key
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.lane import Lane
-from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
+from metrics_worker.store import WHOLE_BYTES, Bucket, OnObject, StoredObject
 from metrics_worker.traffic import Timed, Traffic
 
 OWN = ".metrics"
@@ -52,14 +52,16 @@ class FolderBucket(Bucket):
         """
         return self._read(key)
 
-    def get_many(self, keys: Sequence[str], on_object: Callable[[StoredObject], None]) -> None:
-        """Read objects one after the other, of each its last `WHOLE_BYTES`.
+    def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
+        """Read objects one after the other, of each its last `WHOLE_BYTES`, and do the work that is returned.
 
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable: of the first key that fails.
         """
         for key in keys:
-            on_object(self._read(key, last=WHOLE_BYTES))
+            work = on_object(self._read(key, last=WHOLE_BYTES))
+            if work is not None:
+                work()
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
         """A few small objects; None for each that is not there."""
@@ -80,13 +82,16 @@ class FolderBucket(Bucket):
             ]
         return sorted(key for key in found if not key.startswith(f"{OWN}/"))
 
-    def get_range(self, found: StoredObject, start: int, end: int) -> memoryview:
-        """More bytes of an object that was found, from `start` to `end` (exclusive).
+    def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
+        """Read parts of an object that was found, each from its start to its end (exclusive).
 
         Raises:
             ObjectNotFound, AccessDenied.
             StoreUnavailable: also where the object was replaced meanwhile.
         """
+        return [self._range(found, start, end) for start, end in ranges]
+
+    def _range(self, found: StoredObject, start: int, end: int) -> memoryview:
         with self._open(found.key) as (file, asked):
             if _etag(file) != found.etag:
                 raise StoreUnavailable(found.key, "GET: it was replaced meanwhile")

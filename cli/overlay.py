@@ -4,7 +4,7 @@ The worker's own commit protocol runs on it unchanged and meets what is publishe
 taken, `current` is moved by its ETag. Nothing that is written is seen by anyone else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +12,7 @@ from obstore.store import MemoryStore
 
 from metrics_worker.errors import ObjectNotFound, ObjectTaken
 from metrics_worker.lane import Lane
-from metrics_worker.store import Bucket, StoredObject
+from metrics_worker.store import Bucket, OnObject, StoredObject
 from metrics_worker.traffic import Traffic
 
 _ABOVE = "above-"
@@ -48,7 +48,7 @@ class Overlay(Bucket):
         """
         return _above(self.written.get(key)) if self._has(key) else self.below.get(key)
 
-    def get_many(self, keys: Sequence[str], on_object: Callable[[StoredObject], None]) -> None:
+    def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
         """Read objects, each from where it is.
 
         Raises:
@@ -71,15 +71,15 @@ class Overlay(Bucket):
         """
         return sorted({*self._uncounted().list(prefix), *self.below.list(prefix)})
 
-    def get_range(self, found: StoredObject, start: int, end: int) -> memoryview:
-        """More bytes of an object that was found, from `start` to `end` (exclusive).
+    def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
+        """Read parts of an object that was found, each from its start to its end (exclusive).
 
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable.
         """
         if found.etag.startswith(_ABOVE):
-            return self.written.get_range(replace(found, etag=_own(found.etag)), start, end)
-        return self.below.get_range(found, start, end)
+            return self.written.get_ranges(replace(found, etag=_own(found.etag)), ranges)
+        return self.below.get_ranges(found, ranges)
 
     def create(self, key: str, body: bytes) -> str:
         """Write an object that must not exist yet, here or below; its ETag.

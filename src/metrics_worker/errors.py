@@ -138,6 +138,10 @@ class OutOfMemory(TransientError):
     """Other runs of the batch hold the memory that it needs. If it recurs: more memory, smaller batches."""
 
 
+class DecoderUnavailable(TransientError):
+    """No process could be started to decode a part file. If it recurs: more memory for the function."""
+
+
 class CommittedRunError(TransientError):
     """The run is committed, but `current` or the announcement is not done: the next attempt rolls forward."""
 

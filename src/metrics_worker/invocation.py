@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from metrics_worker.dataset import Datasets
 from metrics_worker.deadline import Deadline
+from metrics_worker.decoder import Decoder
 from metrics_worker.lane import Lane
 from metrics_worker.limits import Limits, Memory
 from metrics_worker.report import RunReport
@@ -44,8 +45,12 @@ class Invocation:
         deadline = Deadline(remaining_ms)
         limits = Limits(settings.max_part_files, settings.max_rows, settings.max_manifest_bytes)
         memory = Memory(settings.memory_bytes)
-        datasets = Datasets(settings.series_files, limits, memory)
-        with Lane(deadline) as lane, ThreadPoolExecutor(2 * groups or 1) as threads:
+        with (
+            Decoder(deadline) as decoder,
+            Lane(deadline) as lane,
+            ThreadPoolExecutor(2 * groups or 1) as threads,
+        ):
+            datasets = Datasets(settings.series_files, limits, memory, decoder)
             # Decoding needs it and importing the handler does not: it is loaded during the first requests.
             threads.submit(import_module, "pyarrow.compute")
             yield cls(datasets, memory, lane, threads, deadline)

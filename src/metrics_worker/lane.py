@@ -17,7 +17,7 @@ from metrics_worker.errors import OutOfTime
 CONNECTIONS = 64
 """Reads in flight. Beside the decoded rows they are what a run holds: 64 times 4 MiB at most."""
 SCANS = 2
-"""Large part files that are scanned at once, each in a thread: the loop goes on with the small ones."""
+"""Threads for the work that reading an object leaves to be done: the event loop goes on meanwhile."""
 
 type Reader = Callable[[asyncio.Semaphore], Coroutine[Any, Any, None]]
 """Reads, holding the semaphore for each request and for what is done with its answer."""
@@ -69,11 +69,11 @@ class Lane:
             raise OutOfTime("invocation", "its time is used up, and S3 had not answered yet") from error
 
 
-async def in_thread[T](work: Callable[[T], None], argument: T) -> None:
-    """Do it in a thread. Who is cut off meanwhile waits for its end: until then it uses what was claimed."""
+async def in_thread(work: Callable[[], None]) -> None:
+    """Run work in a thread. On cancellation, wait for the thread to finish: it still holds claimed memory."""
     is_cut_off = Event()
     loop = asyncio.get_running_loop()
-    scan = loop.run_in_executor(None, lambda: None if is_cut_off.is_set() else work(argument))
+    scan = loop.run_in_executor(None, lambda: None if is_cut_off.is_set() else work())
     try:
         await asyncio.shield(scan)
     except asyncio.CancelledError:

@@ -8,31 +8,30 @@ carries a write id in its user metadata, and a refusal is settled by looking. Fa
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 import obstore
-from obstore.exceptions import (
-    AlreadyExistsError,
-    BaseError,
-    PermissionDeniedError,
-    PreconditionError,
-)
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store
 
 from metrics_worker.credentials import Credentials, container_credentials
-from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable, UnusableKey
+from metrics_worker.errors import ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.lane import CONNECTIONS, Lane, Reader, in_thread, side_by_side, wait_for
-from metrics_worker.listing import UNUSABLE, keys_below, unusable_key
+from metrics_worker.listing import keys_below
+from metrics_worker.store_errors import refusals
 from metrics_worker.traffic import Traffic
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta, PutMode
     from obstore.store import ObjectStore, S3Config
+
+type OnObject = Callable[["StoredObject"], Callable[[], None] | None]
+"""Takes an object that was read, and may return work to be done in a thread."""
 
 WHOLE_BYTES = 4 * 1024 * 1024
 """What the one request of a part file asks for, from its end. A smaller file, as most are, comes whole."""
@@ -111,14 +110,15 @@ class Bucket:
         except ObjectNotFound:
             return None
 
-    def get_many(self, keys: Sequence[str], on_object: Callable[[StoredObject], None]) -> None:
+    def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
         """Read objects concurrently, each by one request for its last `WHOLE_BYTES`.
 
         Args:
-            keys: what to read.
-            on_object: called with each object as it arrives: one at a time by the thread of the loop, but
-                for those that did not come whole, which will be read on and have a thread for that. What
-                it raises ends the reading.
+            keys: the objects' keys.
+            on_object: called with each object as it arrives, one at a time by the thread of the event loop,
+                which
+                it must not block. It may return work that takes longer: that runs in a thread of its own.
+                What either raises ends the read.
 
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable: of the first key that fails.
@@ -128,11 +128,9 @@ class Bucket:
         async def read_on(limit: asyncio.Semaphore) -> None:
             for key in waiting:
                 async with limit:
-                    found = await self._tail(key)
-                    if len(found.body) == found.size:
-                        on_object(found)
-                    else:
-                        await in_thread(on_object, found)
+                    work = on_object(await self._tail(key))
+                if work is not None:
+                    await in_thread(work)
 
         side_by_side([read_on] * min(CONNECTIONS, len(keys)), self.lane)
 
@@ -162,22 +160,32 @@ class Bucket:
         """
 
         async def collect() -> Sequence["ObjectMeta"]:
-            with self.traffic.timed("LIST", prefix), _refusals(prefix, "LIST"):
+            with self.traffic.timed("LIST", prefix), refusals(prefix, "LIST"):
                 return await obstore.list(self.store, prefix).collect_async()
 
         found = wait_for(collect(), self.lane)
         self.traffic.lists += 1 + len(found) // 1000
         return keys_below(prefix, found)
 
-    def get_range(self, found: StoredObject, start: int, end: int) -> memoryview:
-        """More bytes of an object that was found, from `start` to `end` (exclusive).
+    def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
+        """Read parts of an object that was found, concurrently, each from its start to its end (exclusive).
 
         Raises:
             ObjectNotFound, AccessDenied.
-            StoreUnavailable: also where the object was replaced meanwhile: old and new bytes don't mix.
+            StoreUnavailable: S3 failed, or the object was replaced meanwhile: old and new bytes must not mix.
         """
-        options: GetOptions = {"range": (start, end), "if_match": found.etag}
-        return wait_for(self._fetch(found.key, options), self.lane).body
+        parts = [memoryview(b"")] * len(ranges)
+
+        def read(at: int, part: tuple[int, int]) -> Reader:
+            async def fetch(limit: asyncio.Semaphore) -> None:
+                async with limit:
+                    options: GetOptions = {"range": part, "if_match": found.etag}
+                    parts[at] = (await self._fetch(found.key, options)).body
+
+            return fetch
+
+        side_by_side([read(at, part) for at, part in enumerate(ranges)], self.lane)
+        return parts
 
     def create(self, key: str, body: bytes) -> str:
         """Write an object that must not exist yet (`If-None-Match: *`); its ETag.
@@ -222,7 +230,7 @@ class Bucket:
     async def _send(self, key: str, body: bytes, mode: "PutMode", write_id: str) -> str:
         """One conditional PUT; the object's ETag."""
         self.traffic.puts += 1
-        with self.traffic.timed("PUT", key) as asked, _refusals(key, "PUT"):
+        with self.traffic.timed("PUT", key) as asked, refusals(key, "PUT"):
             written = await obstore.put_async(
                 self.store, key, body, mode=mode, attributes={WRITE_ID: write_id}, use_multipart=False
             )
@@ -235,7 +243,7 @@ class Bucket:
         """An object, or the part that the options ask for: in one request, in two where it is cut short."""
         for is_last in (False, True):
             self.traffic.gets += 1
-            with self.traffic.timed("GET", key) as asked, _refusals(key, "GET"):
+            with self.traffic.timed("GET", key) as asked, refusals(key, "GET"):
                 result = await obstore.get_async(self.store, key, options=options)
                 try:
                     body = memoryview(await result.bytes_async())
@@ -257,7 +265,7 @@ class Bucket:
         except StoreUnavailable as error:
             if not any(answer in str(error.__cause__) for answer in _NO_RANGE):
                 raise
-            with self.traffic.timed("HEAD", key), _refusals(key, "GET"):
+            with self.traffic.timed("HEAD", key), refusals(key, "GET"):
                 head = await obstore.head_async(self.store, key)
             if head["size"] > 0:
                 raise
@@ -266,32 +274,3 @@ class Bucket:
 
 _NO_RANGE = ("status code: 416", "non-partial response")
 """How the client tells that an object has no such range: S3 refuses one of no bytes, others send it whole."""
-
-
-class _Reason(Protocol):
-    def __call__(self, subject: str, problem: str) -> Exception: ...
-
-
-# An UnauthenticatedError is not among them: S3 says 403, so it is our own credentials' endpoint that failed.
-_KINDS: dict[type[BaseException], tuple[_Reason, str]] = {
-    FileNotFoundError: (ObjectNotFound, "there is no such object"),
-    PermissionDeniedError: (AccessDenied, "access denied"),
-}
-
-
-@contextmanager
-def _refusals(key: str, operation: str) -> Iterator[None]:
-    """Turn obstore's errors into ours. The texts of the former hold addresses, so they go no further."""
-    try:
-        yield
-    except (FileNotFoundError, BaseError, OSError) as error:
-        if operation == "PUT" and isinstance(error, (AlreadyExistsError, PreconditionError)):
-            raise  # a conditional write was refused: `_put` settles why
-        kind, problem = _KINDS.get(type(error), (StoreUnavailable, "S3 failed or did not answer"))
-        if operation == "LIST" and "status code: 403" in str(error):  # the client tells it by its text alone
-            kind, problem = _KINDS[PermissionDeniedError]
-        if operation == "LIST" and (unusable := unusable_key(str(error))) is not None:
-            raise UnusableKey(unusable, f"LIST: {UNUSABLE}") from error
-        if "NoSuchBucket" in str(error):  # a 404 too, but it says of no run that it is not committed
-            kind, problem = StoreUnavailable, "there is no such bucket"
-        raise kind(key, f"{operation}: {problem}") from error
