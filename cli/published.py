@@ -17,8 +17,10 @@ from pydantic import ValidationError
 
 from cli.console import impossible
 from metrics_worker.contract import is_key
+from metrics_worker.decoder import Decoder
 from metrics_worker.errors import InputReadError, StoreUnavailable
-from metrics_worker.part_file import CODE, read_part_file, to_series
+from metrics_worker.part_file import CODE, plain, to_series
+from metrics_worker.reading import read_part_file
 from metrics_worker.records import Keys, Marker
 from metrics_worker.series import Series
 from metrics_worker.store import Bucket, StoredObject
@@ -134,7 +136,9 @@ def series_of(name: str, body: bytes) -> Series:
         InputReadError: it is none, or holds several series.
     """
     whole = StoredObject(name, memoryview(body), len(body), "")
-    table = read_part_file(whole, Bucket(MemoryStore(), ""), None)  # whole: no more of it is read
+    with Decoder() as decoder:
+        table = read_part_file(whole, Bucket(MemoryStore(), ""), decoder)  # whole: no more of it is read
+    table = plain(table)
     codes = table[CODE].unique().to_pylist() if CODE in table.column_names else [""]
     if len(codes) > 1:
         raise InputReadError(name, f"holds several series: {', '.join(map(str, codes))[:200]}")

@@ -11,6 +11,7 @@ from explain.nodes import NodeView, counted
 from explain.problems import Problem, quoted, shown
 from metrics_worker.contract import Dataset, RunRequest
 from metrics_worker.dataset import Datasets, InputSeries
+from metrics_worker.decoder import Decoder
 from metrics_worker.errors import (
     ConfigError,
     ExpressionError,
@@ -84,11 +85,12 @@ class Reader:
         memory = Memory(self.settings.memory_bytes)
         given = self.settings
         limits = Limits(given.max_part_files, given.max_rows, given.max_manifest_bytes)
-        shelf = Datasets(given.series_files, limits, memory)
-        try:
-            found.series.update(self._series(codes, request, shelf, found))
-        except (InputReadError, ConfigError) as error:
-            self._one_by_one(codes, request, shelf, found, error)
+        with Decoder() as decoder:
+            datasets_read = Datasets(given.series_files, limits, memory, decoder)
+            try:
+                found.series.update(self._series(codes, request, datasets_read, found))
+            except (InputReadError, ConfigError) as error:
+                self._one_by_one(codes, request, datasets_read, found, error)
         is_whole = not any(problem.severity == "error" for problem in found.problems)
         found.problems.extend(self._omitted_files(codes, request, found))
         if is_whole and found.series.keys() == set(series_codes(request.expression)):

@@ -90,6 +90,10 @@ class Decoder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child, if there is one. The next read starts another."""
         with self._lock:
             self._end()
 

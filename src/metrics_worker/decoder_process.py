@@ -27,6 +27,8 @@ STEP_BYTES = 32 * 1024 * 1024
 """Row groups are fetched and decoded in steps of about so many stored bytes."""
 BATCH_ROWS = 65_536
 MAX_FOOTER_BYTES = 64 * 1024 * 1024
+FIRST_READ_BYTES = 64 * 1024
+"""pyarrow begins with so many bytes from the end of a file."""
 GAP_BYTES = 256 * 1024
 """Two ranges with at most so many bytes between them are read by one request."""
 _OLD_WRITERS_BYTES = 100
@@ -149,11 +151,12 @@ class Conversation:
         """
         source = PartialFile(size)
         ends = size - len(tail), tail
-        footer = int.from_bytes(tail[-8:-4], "little") + 8
-        if bytes(tail[-4:]) == b"PAR1" and len(tail) < footer <= size:
-            if footer > MAX_FOOTER_BYTES:
-                raise ValueError(f"a footer of {footer:,} bytes; at most {MAX_FOOTER_BYTES:,} are read")
-            ((start, more),) = self.fetch([(size - footer, size - len(tail))])
+        footer = int.from_bytes(tail[-8:-4], "little") + 8 if bytes(tail[-4:]) == b"PAR1" else 0
+        if footer > MAX_FOOTER_BYTES:
+            raise ValueError(f"it says that it has {footer:,} bytes; at most {MAX_FOOTER_BYTES:,} are read")
+        needed = min(size, max(footer, FIRST_READ_BYTES))
+        if len(tail) < needed:
+            ((start, more),) = self.fetch([(size - needed, size - len(tail))])
             ends = start, memoryview(bytes(more) + bytes(tail))
         source.keep([ends])
         return source, ends

@@ -88,7 +88,8 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
         admit: called before anything is decoded; what it raises ends the read.
 
     Returns:
-        The table, or None if the file is not a usual one: then `Decoder.read` reads it.
+        The table, or None if the file is not a usual one or cannot be decoded: then `Decoder.read` reads it, or
+        says what is wrong with it.
 
     Raises:
         InputReadError: not a Parquet file, or a column is missing or of the wrong type.
@@ -107,13 +108,11 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
         return None
     columns = columns_of(file.key, schema)
     admit(file.key, rows, 0)
-    with readable(file.key, "a page is damaged"):
-        try:
-            table = parquet.read(columns, use_threads=False)
-        except (
-            pa.ArrowNotImplementedError
-        ):  # codes stored by their differences cannot be read as a dictionary
-            return None
+    try:
+        table = parquet.read(columns, use_threads=False)
+    except (pa.ArrowException, OSError):  # a damaged page, or an encoding that cannot be read as a dictionary
+        return None
+    with readable(file.key, "a series code is not text"):
         return table if codes is None or CODE not in columns else only(plain(table), codes)
 
 

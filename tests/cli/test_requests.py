@@ -10,6 +10,7 @@ from cli.places import Place
 from cli.requests import read_requests
 from metrics_worker.contract import RunRequest, open_record
 from metrics_worker.dataset import Datasets
+from metrics_worker.decoder import Decoder
 from metrics_worker.limits import Limits, Memory
 from tests.builders import put_a_and_b, ratio, request, series, window
 from tests.cli.given import file_of
@@ -36,8 +37,9 @@ def test_an_expression_becomes_a_request_that_the_worker_takes_and_reads(tmp_pat
     assert (sample.metric_code, sample.request["expressionType"]) == ("A-to-B", "series_math")
     taken = RunRequest.parse(open_record(sample.message, None), cloud.worker().bounds)
     assert taken.declared == {"A": "fx", "B": "fx"}
-    shelf = Datasets("manifest", Limits(10, 100, 1000), Memory(10**6))
-    assert set(shelf.read(taken, cloud.bucket, lambda _: None)) == {"A", "B"}
+    with Decoder() as decoder:
+        datasets = Datasets("manifest", Limits(10, 100, 1000), Memory(10**6), decoder)
+        assert set(datasets.read(taken, cloud.bucket, lambda _: None)) == {"A", "B"}
 
 
 def test_each_request_made_is_a_run_of_its_own(tmp_path, place):

@@ -15,6 +15,7 @@ from metrics_worker.limits import Limits, Memory
 from metrics_worker.store import Bucket
 from metrics_worker.traffic import Traffic
 from tests.builders import BUCKET, day, request, rows, series
+from tests.decoding import DECODER
 
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 
@@ -28,7 +29,7 @@ def datasets_of(
     memory: int = 1_000_000_000,
 ) -> Datasets:
     """The datasets of a new invocation, with such limits."""
-    return Datasets(files, Limits(part_files, rows, manifest_bytes), Memory(memory))
+    return Datasets(files, Limits(part_files, rows, manifest_bytes), Memory(memory), DECODER)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from explain.reading import Reader
 from explain.validation import validate
 from metrics_worker.contract import Bounds, RunRequest, open_record
 from metrics_worker.dataset import Datasets
+from metrics_worker.decoder import Decoder
 from metrics_worker.errors import PermanentError, UnanswerableError
 from metrics_worker.limits import Limits, Memory
 from metrics_worker.settings import Settings
@@ -30,8 +31,9 @@ def refused(body, bucket=None, **settings):
         if bucket is not None:
             given = Settings(**settings)
             limits = Limits(given.max_part_files, given.max_rows, given.max_manifest_bytes)
-            shelf = Datasets(given.series_files, limits, Memory(given.memory_bytes))
-            shelf.read(request, bucket, lambda _: None)
+            with Decoder() as decoder:
+                datasets = Datasets(given.series_files, limits, Memory(given.memory_bytes), decoder)
+                datasets.read(request, bucket, lambda _: None)
     except (PermanentError, UnanswerableError):
         return True
     return False

@@ -1,4 +1,4 @@
-"""A part file: times of any unit and zone, values of any number, and what is said of a file that is none."""
+"""Part files of every kind that writers produce, read in this process and in the child process alike."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -7,30 +7,24 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pytest
-from obstore.store import MemoryStore
 
-from metrics_worker.part_file import read_part_file, to_series
-from metrics_worker.store import Bucket, StoredObject
-from tests.builders import BUCKET, day, parquet, rows
+from metrics_worker.part_file import to_series
+from tests.builders import day, parquet, rows
+from tests.decoding import BOTH_WAYS, KEY
 
-KEY = "datasets/fx/projections/A/data.parquet"
-NOWHERE = Bucket(MemoryStore(), BUCKET)
+pytestmark = BOTH_WAYS
 
 
-def stored(body):
-    return StoredObject(KEY, memoryview(body), len(body), "etag")
+def table_of(read, table, codes=None, **options):
+    return read(parquet(table, **options), codes)
 
 
-def table_of(table, codes=None, **options):
-    return read_part_file(stored(parquet(table, **options)), NOWHERE, codes)
+def cleaned(read, table, code="A"):
+    return to_series([(KEY, table_of(read, table))], code)
 
 
-def cleaned(table, code="A"):
-    return to_series([(KEY, table_of(table))], code)
-
-
-def observations(table, code="A"):
-    series = cleaned(table, code).series
+def observations(read, table, code="A"):
+    series = cleaned(read, table, code).series
     return list(zip(series.times.tolist(), series.values.tolist(), strict=True))
 
 
@@ -43,33 +37,36 @@ FIRST = microseconds(day(1))
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("zone", [None, "UTC", "America/Argentina/Buenos_Aires", "+05:30"])
-def test_times_of_any_unit_and_zone_are_instants_in_utc(unit, zone):
+def test_times_of_any_unit_and_zone_are_instants_in_utc(read, unit, zone):
     times = pa.array([day(1), day(2)], pa.timestamp(unit)).cast(pa.int64()).cast(pa.timestamp(unit, zone))
-    assert [time for time, _ in observations(rows("A", times, [1.0, 2.0]))] == [FIRST, microseconds(day(2))]
+    assert [time for time, _ in observations(read, rows("A", times, [1.0, 2.0]))] == [
+        FIRST,
+        microseconds(day(2)),
+    ]
 
 
-def test_local_midnight_with_a_zone_is_three_in_the_morning_in_utc():
+def test_local_midnight_with_a_zone_is_three_in_the_morning_in_utc(read):
     midnight = datetime(2026, 1, 5, tzinfo=ZoneInfo("America/Argentina/Buenos_Aires"))
     times = pa.array([midnight], pa.timestamp("ms", "America/Argentina/Buenos_Aires"))
     expected = microseconds(datetime(2026, 1, 5, 3, tzinfo=UTC))
-    assert observations(rows("A", times, [1.0])) == [(expected, 1.0)]
+    assert observations(read, rows("A", times, [1.0])) == [(expected, 1.0)]
 
 
 @pytest.mark.parametrize("kind", [pa.date32(), pa.date64()])
-def test_a_date_is_its_midnight_in_utc(kind):
+def test_a_date_is_its_midnight_in_utc(read, kind):
     times = pa.array([date(2026, 1, 1), date(1969, 12, 31)], kind)
-    assert observations(rows("A", times, [1.0, 2.0])) == [(-86_400_000_000, 2.0), (FIRST, 1.0)]
+    assert observations(read, rows("A", times, [1.0, 2.0])) == [(-86_400_000_000, 2.0), (FIRST, 1.0)]
 
 
-def test_times_in_the_old_96_bit_form_are_read():
+def test_times_in_the_old_96_bit_form_are_read(read):
     body = parquet(rows("A", [day(1)], [1.0]), use_deprecated_int96_timestamps=True)
-    series = to_series([(KEY, read_part_file(stored(body), NOWHERE, None))], "A").series
+    series = to_series([(KEY, read(body))], "A").series
     assert series.times.tolist() == [FIRST]
 
 
-def test_nanoseconds_are_floored_on_either_side_of_1970():
+def test_nanoseconds_are_floored_on_either_side_of_1970(read):
     times = pa.array([-1, -1000, -1001, 0, 999, 1999], pa.timestamp("ns"))
-    series = cleaned(rows("A", times, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])).series
+    series = cleaned(read, rows("A", times, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])).series
     assert series.times.tolist() == [-2, -1, 0, 1]
     assert series.values.tolist() == [3.0, 2.0, 5.0, 6.0], "of two times that floor to one the later row wins"
 
@@ -82,11 +79,11 @@ def test_nanoseconds_are_floored_on_either_side_of_1970():
         *(pa.decimal32(5, 1), pa.decimal64(12, 3)),
     ],
 )
-def test_values_of_any_number_are_float64(kind):
+def test_values_of_any_number_are_float64(read, kind):
     values = (
         pa.array([Decimal(0), None, Decimal(100)]) if pa.types.is_decimal(kind) else pa.array([0, None, 100])
     )
-    found = cleaned(rows("A", [day(1), day(2), day(3)], values.cast(kind)))
+    found = cleaned(read, rows("A", [day(1), day(2), day(3)], values.cast(kind)))
     assert found.series.values.tolist() == [0.0, 100.0]
     assert found.series.values.dtype == np.float64
     assert (found.rows, found.null) == (3, 1)
@@ -103,36 +100,36 @@ def test_values_of_any_number_are_float64(kind):
         (pa.array([0.1], pa.float32()), float(np.float32(0.1))),
     ],
 )
-def test_a_number_is_rounded_to_the_nearest_float64(values, expected):
-    assert observations(rows("A", [day(1)], values)) == [(FIRST, expected)]
+def test_a_number_is_rounded_to_the_nearest_float64(read, values, expected):
+    assert observations(read, rows("A", [day(1)], values)) == [(FIRST, expected)]
 
 
-def test_what_is_no_observation_is_counted_by_its_reason():
+def test_what_is_no_observation_is_counted_by_its_reason(read):
     values = [1.0, None, float("nan"), float("inf"), float("-inf"), 2.0, 3.0]
     times = [day(1), day(2), day(3), day(4), day(5), day(6), day(6)]
-    found = cleaned(rows("A", times, values))
+    found = cleaned(read, rows("A", times, values))
     assert found.series.values.tolist() == [1.0, 3.0]
     assert (found.rows, found.null, found.nan, found.infinite, found.duplicate) == (7, 1, 1, 2, 1)
 
 
-def test_a_row_without_a_time_is_no_observation():
-    found = cleaned(rows("A", [day(1), None], [1.0, 2.0]))
+def test_a_row_without_a_time_is_no_observation(read):
+    found = cleaned(read, rows("A", [day(1), None], [1.0, 2.0]))
     assert (len(found.series), found.null) == (1, 1)
 
 
-def test_a_value_that_is_none_takes_no_place_from_one_before_it():
-    found = cleaned(rows("A", [day(1), day(1), day(1)], [1.0, None, float("nan")]))
+def test_a_value_that_is_none_takes_no_place_from_one_before_it(read):
+    found = cleaned(read, rows("A", [day(1), day(1), day(1)], [1.0, None, float("nan")]))
     assert found.series.values.tolist() == [1.0]
     assert (found.null, found.nan, found.duplicate) == (1, 1, 0)
 
 
-def test_a_column_of_nothing_but_nulls_has_no_observation():
-    found = cleaned(rows("A", [day(1), day(2)], pa.nulls(2)))
+def test_a_column_of_nothing_but_nulls_has_no_observation(read):
+    found = cleaned(read, rows("A", [day(1), day(2)], pa.nulls(2)))
     assert (len(found.series), found.rows, found.null) == (0, 2, 2)
 
 
-def test_a_file_without_rows_has_no_observation():
-    assert cleaned(rows("A", [], [])).rows == 0
+def test_a_file_without_rows_has_no_observation(read):
+    assert cleaned(read, rows("A", [], [])).rows == 0
 
 
 @pytest.mark.parametrize(
@@ -145,35 +142,37 @@ def test_a_file_without_rows_has_no_observation():
         pa.dictionary(pa.int8(), pa.large_string()),
     ],
 )
-def test_series_are_told_apart_however_their_code_is_encoded(kind):
+def test_series_are_told_apart_however_their_code_is_encoded(read, kind):
     table = rows("A", [day(1), day(2), day(3)], [1.0, 2.0, 3.0])
     codes = pa.array(["A_B", "A", None]).cast(pa.string()).cast(kind)
     table = table.set_column(1, "internal_series_code", codes)
-    assert observations(table) == [(microseconds(day(2)), 2.0)]
-    assert observations(table, "A_B") == [(FIRST, 1.0)]
-    assert table_of(table, ["A"]).num_rows == 1
+    assert observations(read, table) == [(microseconds(day(2)), 2.0)]
+    assert observations(read, table, "A_B") == [(FIRST, 1.0)]
+    assert table_of(read, table, ["A"]).num_rows == 1
 
 
-def test_a_file_without_the_code_column_is_read_whole():
-    table = table_of(rows(None, [day(1), day(2)], [1.0, 2.0]), ["B"])
+def test_a_file_without_the_code_column_is_read_whole(read):
+    table = table_of(read, rows(None, [day(1), day(2)], [1.0, 2.0]), ["B"])
     assert table.column_names == ["obs_time", "value"]
     assert table.num_rows == 2
 
 
-def test_only_the_columns_that_count_are_read_in_the_files_order():
+def test_only_the_columns_that_count_are_read_in_the_files_order(read):
     table = rows("A", [day(1)], [1.0]).append_column("unit", pa.array(["USD"])).select([3, 2, 1, 0])
-    assert table_of(table).column_names == ["value", "internal_series_code", "obs_time"]
+    assert table_of(read, table).column_names == ["value", "internal_series_code", "obs_time"]
 
 
 @pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "zstd", "lz4", "brotli"])
-def test_a_file_of_any_codec_is_read(codec):
-    assert table_of(rows("A", [day(1)], [1.0]), compression=codec).num_rows == 1
+def test_a_file_of_any_codec_is_read(read, codec):
+    assert table_of(read, rows("A", [day(1)], [1.0]), compression=codec).num_rows == 1
 
 
-def test_files_of_different_kinds_make_one_series_in_their_order():
-    first = table_of(rows("A", pa.array([day(1), day(2)], pa.timestamp("ns")), [1.0, 2.0]))
-    second = table_of(rows("A", pa.array([day(2)], pa.timestamp("s", "UTC")), pa.array([3], pa.int32())))
-    third = table_of(rows(None, pa.array([date(2026, 1, 2)]), pa.array([Decimal(4)])))
+def test_files_of_different_kinds_make_one_series_in_their_order(read):
+    first = table_of(read, rows("A", pa.array([day(1), day(2)], pa.timestamp("ns")), [1.0, 2.0]))
+    second = table_of(
+        read, rows("A", pa.array([day(2)], pa.timestamp("s", "UTC")), pa.array([3], pa.int32()))
+    )
+    third = table_of(read, rows(None, pa.array([date(2026, 1, 2)]), pa.array([Decimal(4)])))
     for order, wins in (
         ([first, second, third], 4.0),
         ([third, first, second], 3.0),

@@ -1,62 +1,20 @@
-"""Part files that are not what they seem: torn, forged, damaged, or of an old writer."""
+"""Part files that are damaged, or that an old writer made."""
 
 from datetime import UTC, datetime
 
 import numpy as np
-import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from obstore.store import MemoryStore
 
-from metrics_worker.errors import InputReadError, StoreUnavailable
-from metrics_worker.part_file import read_part_file, to_series
-from metrics_worker.range_file import RangeFile
-from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
-from tests.builders import BUCKET, day, parquet, rows
-
-KEY = "datasets/fx/projections/A/data.parquet"
+from metrics_worker.errors import InputReadError
+from metrics_worker.part_file import to_series
+from tests.builders import day, parquet, rows
+from tests.decoding import BOTH_WAYS, KEY, in_this_process
 
 
-def stored(body: bytes) -> StoredObject:
-    return StoredObject(KEY, memoryview(body), len(body), "")
-
-
-def read(body: bytes) -> pa.Table:
-    return read_part_file(stored(body), Bucket(MemoryStore(), BUCKET), None)
-
-
-def large(value: float) -> bytes:
-    count = 600_000
-    table = rows("A", pa.array(np.arange(count) * 10**9, pa.timestamp("ns")), pa.array(np.full(count, value)))
-    return parquet(table, compression="none", use_dictionary=False)
-
-
-def test_a_large_file_that_is_replaced_while_it_is_read_is_given_back_and_not_mixed():
-    bucket = Bucket(MemoryStore(), BUCKET)
-    obstore.put(bucket.store, KEY, large(1.0))
-    tails: list[StoredObject] = []
-    bucket.get_many([KEY], tails.append)
-    assert tails[0].size > WHOLE_BYTES
-    obstore.put(bucket.store, KEY, large(2.0))
-
-    with pytest.raises(StoreUnavailable) as failure:
-        read_part_file(tails[0], bucket, ["A"])
-    assert failure.value.subject == KEY
-
-
-def test_a_range_is_of_the_object_that_was_found():
-    bucket = Bucket(MemoryStore(), BUCKET)
-    obstore.put(bucket.store, KEY, b"0123456789")
-    found = StoredObject(KEY, memoryview(b"789"), 10, bucket.get(KEY).etag)
-    file = RangeFile(bucket, found)
-    assert file.read(4) == b"0123"
-    obstore.put(bucket.store, KEY, b"abcdefghij")
-    with pytest.raises(StoreUnavailable):
-        file.read(2)
-
-
-def test_timestamps_of_twelve_bytes_are_read_beyond_2262():
+@BOTH_WAYS
+def test_timestamps_of_twelve_bytes_are_read_beyond_2262(read):
     last = datetime(9999, 12, 31, tzinfo=UTC).replace(tzinfo=None)
     table = rows("A", pa.array([day(1), last], pa.timestamp("us")), [1.0, 2.0])
     sink = pa.BufferOutputStream()
@@ -67,7 +25,8 @@ def test_timestamps_of_twelve_bytes_are_read_beyond_2262():
     assert series.times.astype("datetime64[us]").tolist() == [day(1), last]
 
 
-def test_a_page_that_fails_its_checksum_is_an_error_that_names_the_file():
+@BOTH_WAYS
+def test_a_page_that_fails_its_checksum_is_an_error_that_names_the_file(read):
     table = rows("A", [day(n) for n in range(1, 9)], [110.0] * 8)
     body = bytearray(parquet(table, compression="none", use_dictionary=False, write_page_checksum=True))
     at = body.index(np.full(8, 110.0).tobytes())
@@ -79,10 +38,11 @@ def test_a_page_that_fails_its_checksum_is_an_error_that_names_the_file():
 
 
 @pytest.mark.parametrize("twice", ["obs_time", "value", "internal_series_code"])
-def test_a_column_that_stands_there_twice_is_an_error(twice):
+@BOTH_WAYS
+def test_a_column_that_is_present_twice_is_an_error(read, twice):
     table = rows("A", [day(1)], [1.0])
     table = pa.Table.from_arrays([*table.columns, table[twice]], names=[*table.column_names, twice])
-    with pytest.raises(InputReadError, match=f"column '{twice}' stands there twice"):
+    with pytest.raises(InputReadError, match=f"column '{twice}' is present twice"):
         read(parquet(table))
 
 
@@ -95,10 +55,11 @@ def test_the_file_with_a_time_out_of_range_is_the_one_that_is_named():
     assert failure.value.subject == "second"
 
 
-def test_no_damage_to_a_file_is_taken_for_a_defect_of_the_worker():
+@BOTH_WAYS
+def test_no_damage_to_a_file_is_taken_for_a_defect_of_the_worker(read):
     body = parquet(rows("A", [day(n) for n in range(1, 9)], range(8)))
     rng = np.random.default_rng(0)
-    for _ in range(2000):
+    for _ in range(2000 if read is in_this_process else 200):
         damaged = bytearray(body)
         damaged[rng.integers(len(body))] ^= 1 << int(rng.integers(8))
         try:

@@ -1,21 +1,19 @@
-"""A part file that is none: what is said of it, with its key."""
+"""Part files that cannot be read: the error names the file and what is wrong with it, whichever way it was read."""
 
 import pyarrow as pa
 import pytest
-from obstore.store import MemoryStore
 
 from metrics_worker.errors import InputReadError
-from metrics_worker.part_file import read_part_file, to_series
-from metrics_worker.store import Bucket, StoredObject
-from tests.builders import BUCKET, day, parquet, rows
+from metrics_worker.part_file import to_series
+from tests.builders import day, parquet, rows
+from tests.decoding import BOTH_WAYS, KEY
 
-KEY = "datasets/fx/projections/A/data.parquet"
-NOWHERE = Bucket(MemoryStore(), BUCKET)
+pytestmark = BOTH_WAYS
 
 
-def say(body, codes=None):
+def problem_of(read, body, codes=None):
     with pytest.raises(InputReadError) as raised:
-        read_part_file(StoredObject(KEY, memoryview(body), len(body), "etag"), NOWHERE, codes)
+        read(body, codes)
     assert raised.value.subject == KEY
     assert "\n" not in raised.value.problem
     return raised.value.problem
@@ -37,19 +35,34 @@ GOOD = parquet(rows("A", [day(1)], [1.0]))
         b"obs_time,value\n1,2\n",
     ],
 )
-def test_what_is_not_parquet_is_said_to_be_unreadable(body):
-    assert say(body).startswith("not readable as Parquet: ")
+def test_a_file_that_is_not_parquet_is_an_error(read, body):
+    assert problem_of(read, body).startswith("not readable as Parquet: ")
 
 
-def test_a_page_that_is_damaged_is_said_to_be_unreadable():
+def test_a_damaged_page_is_reported_as_such(read):
     body = bytearray(GOOD)
     body[4:60] = b"\xff" * 56
-    assert say(bytes(body)).startswith("not readable as Parquet: ")
+    assert problem_of(read, bytes(body)).startswith("not readable as Parquet: a page is damaged: ")
+
+
+def test_a_damaged_footer_is_reported_as_such(read):
+    body = bytearray(GOOD)
+    body[-40:-8] = b"\xff" * 32
+    assert problem_of(read, bytes(body)).startswith(
+        "not readable as Parquet: its footer is missing or damaged: "
+    )
+
+
+def test_a_series_code_that_is_not_text_is_an_error(read):
+    table = rows("A", [day(1)], [1.0])
+    table = table.set_column(1, "internal_series_code", pa.array([b"\xff\xfe"]))
+    with pytest.raises(InputReadError, match="UTF-?8"):
+        to_series([(KEY, read(parquet(table), ["A"]))], "A")
 
 
 @pytest.mark.parametrize("missing", ["obs_time", "value"])
-def test_a_missing_column_is_named_with_those_that_are_there(missing):
-    problem = say(parquet(rows("A", [day(1)], [1.0]).drop_columns([missing])))
+def test_a_missing_column_is_named_together_with_the_columns_of_the_file(read, missing):
+    problem = problem_of(read, parquet(rows("A", [day(1)], [1.0]).drop_columns([missing])))
     assert problem.startswith(f"no column '{missing}'; the file has ")
     assert "internal_series_code" in problem
 
@@ -65,18 +78,17 @@ def test_a_missing_column_is_named_with_those_that_are_there(missing):
         ("value", pa.array([[1.0]])),
         ("value", pa.array([day(1)])),
         ("internal_series_code", pa.array([1])),
-        ("internal_series_code", pa.array([b"A"])),
+        ("internal_series_code", pa.array([b"A"], pa.binary(1))),
     ],
 )
-def test_a_column_of_the_wrong_type_is_named_with_its_type(column, values):
+def test_a_column_of_the_wrong_type_is_named_with_its_type(read, column, values):
     table = rows("A", [day(1)], [1.0])
     table = table.set_column(table.column_names.index(column), column, values)
     kind = str(values.type).partition("<")[0]
-    assert say(parquet(table)).startswith(f"column '{column}' is of type {kind}")
+    assert problem_of(read, parquet(table)).startswith(f"column '{column}' is of type {kind}")
 
 
-def test_a_time_beyond_the_range_of_microseconds_is_an_error():
+def test_a_time_beyond_the_range_of_microseconds_is_an_error(read):
     body = parquet(rows("A", pa.array([2**62], pa.timestamp("ms")), [1.0]))
-    table = read_part_file(StoredObject(KEY, memoryview(body), len(body), "etag"), NOWHERE, None)
     with pytest.raises(InputReadError, match=f"{KEY}: .*out of the range of microseconds"):
-        to_series([(KEY, table)], "A")
+        to_series([(KEY, read(body))], "A")

@@ -1,4 +1,4 @@
-"""A part file larger than one request brings: of it, only what the series needs is read."""
+"""Part files larger than one request brings: only the row groups and columns of the series are read."""
 
 import numpy as np
 import obstore
@@ -6,10 +6,12 @@ import pyarrow as pa
 import pytest
 from obstore.store import MemoryStore
 
-from metrics_worker.errors import InputReadError
-from metrics_worker.part_file import read_part_file, to_series
+from metrics_worker.errors import InputReadError, StoreUnavailable
+from metrics_worker.part_file import to_series
+from metrics_worker.reading import read_part_file
 from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
 from tests.builders import BUCKET, parquet
+from tests.decoding import DECODER
 
 KEY = "datasets/fx/projections/A/data.parquet"
 
@@ -43,7 +45,7 @@ def read_large(codes, *, dictionary=False):
     found: list[StoredObject] = []
     bucket.get_many([KEY], found.append)
     assert (bucket.traffic.gets, bucket.traffic.bytes_read) == (1, WHOLE_BYTES)
-    table = read_part_file(found[0], bucket, codes)
+    table = read_part_file(found[0], bucket, DECODER, codes)
     assert np.array_equal(to_series([(KEY, table)], "A").series.values, values)
     return table, (bucket.traffic.bytes_read - WHOLE_BYTES) / len(body), bucket.traffic.gets - 1
 
@@ -73,4 +75,15 @@ def test_a_large_file_that_is_not_parquet_is_said_to_be_unreadable():
     found: list[StoredObject] = []
     bucket.get_many([KEY], found.append)
     with pytest.raises(InputReadError, match=f"{KEY}: not readable as Parquet"):
-        read_part_file(found[0], bucket, ["A"])
+        read_part_file(found[0], bucket, DECODER, ["A"])
+
+
+def test_a_large_file_that_is_replaced_while_it_is_read_is_given_back_and_not_mixed():
+    bucket = Bucket(MemoryStore(), BUCKET)
+    _, body = large_file(bucket.store)
+    found: list[StoredObject] = []
+    bucket.get_many([KEY], found.append)
+    obstore.put(bucket.store, KEY, body[::-1], use_multipart=False)
+    with pytest.raises(StoreUnavailable) as failure:
+        read_part_file(found[0], bucket, DECODER, ["A"])
+    assert failure.value.subject == KEY

@@ -1,0 +1,55 @@
+"""The two ways in which a part file is read, so that tests can hold both to the same results."""
+
+import atexit
+from collections.abc import Iterable
+
+import obstore
+import pyarrow as pa
+import pytest
+from obstore.store import MemoryStore
+
+from metrics_worker.decoder import Decoder
+from metrics_worker.part_file import plain, read_usual
+from metrics_worker.store import Bucket, StoredObject
+from tests.builders import BUCKET
+
+KEY = "datasets/fx/projections/A/data.parquet"
+
+DECODER = Decoder()
+"""One child process for all tests of a pytest worker: starting a process takes a third of a second."""
+atexit.register(DECODER.close)
+
+
+def admit(key: str, rows: int, size: int) -> None:
+    """Allow any part file."""
+
+
+def stored(body: bytes) -> StoredObject:
+    """Return a part file as it arrives from the bucket when it comes whole."""
+    return StoredObject(KEY, memoryview(body), len(body), "etag")
+
+
+def in_this_process(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
+    """Read a part file as the worker reads a usual one.
+
+    Files with a codec that can expand without bound, and codes stored by their differences, are left to the child.
+    """
+    table = read_usual(stored(body), codes, admit)
+    return in_the_child(body, codes) if table is None else plain(table)
+
+
+def in_the_child(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
+    """Read a part file in the child process, which has all of its bytes."""
+    return DECODER.read(stored(body), Bucket(MemoryStore(), BUCKET), codes, admit)
+
+
+def by_ranges(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
+    """Read a part file in the child process, which has only the end of it and asks for the rest."""
+    bucket = Bucket(MemoryStore(), BUCKET)
+    obstore.put(bucket.store, KEY, body, use_multipart=False)
+    etag = bucket.get(KEY).etag
+    last = StoredObject(KEY, memoryview(body)[-min(len(body), 12) :], len(body), etag)
+    return DECODER.read(last, bucket, codes, admit)
+
+
+BOTH_WAYS = pytest.mark.parametrize("read", [in_this_process, in_the_child, by_ranges])

@@ -1,0 +1,189 @@
+"""The child process that decodes unusual part files: what it may take, how it ends, and what follows."""
+
+import os
+import sys
+
+import obstore
+import pyarrow as pa
+import pytest
+from obstore.store import MemoryStore
+
+from metrics_worker.deadline import RESERVED_SECONDS, Deadline
+from metrics_worker.decoder import Decoder
+from metrics_worker.errors import DecoderUnavailable, InputReadError, OutOfMemory, OutOfTime, StoreUnavailable
+from metrics_worker.part_file import USUAL_ROWS, read_usual
+from metrics_worker.reading import read_part_file
+from metrics_worker.store import Bucket, StoredObject
+from tests.builders import BUCKET, day, parquet, rows
+from tests.decoding import KEY, admit, stored
+from tests.parquet_bytes import parquet_bytes, series_columns
+
+GOOD = stored(parquet(rows("A", [day(1)], [1.0]), compression="zstd"))
+NOWHERE = Bucket(MemoryStore(), BUCKET)
+A_CHILD = """
+import os, sys, time
+from multiprocessing.connection import Connection
+requests, answers = Connection(os.dup(0), writable=False), Connection(os.dup(1), readable=False)
+answers.send_bytes(b"{}")
+requests.recv_bytes()
+requests.recv_bytes()
+"""
+
+
+def child(then):
+    """Return the command line of a child that is ready, takes one file, and then does as the code says."""
+    return (sys.executable, "-c", A_CHILD + then)
+
+
+def read(decoder, file=GOOD, bucket=NOWHERE, **options):
+    return decoder.read(file, bucket, ["A"], options.get("admit", admit))
+
+
+def test_only_small_files_with_few_rows_and_bounded_codecs_are_decoded_in_this_process():
+    few = rows("A", [day(1)], [1.0])
+    for codec in ("none", "snappy", "lz4"):
+        assert read_usual(stored(parquet(few, compression=codec)), None, admit) is not None
+    for codec in ("zstd", "gzip", "brotli"):
+        assert read_usual(stored(parquet(few, compression=codec)), None, admit) is None
+    many = stored(parquet_bytes(series_columns(USUAL_ROWS + 1)))
+    assert read_usual(many, None, admit) is None
+
+
+def test_usual_files_start_no_process():
+    with Decoder(command=("/no/such/program",)) as decoder:
+        file = stored(parquet(rows("A", [day(1)], [1.0])))
+        assert read_part_file(file, NOWHERE, decoder).num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("then", "how"),
+    [
+        ("os.abort()", "signal SIGABRT"),
+        ("os.kill(os.getpid(), 9)", "signal SIGKILL"),
+        ("sys.exit(3)", "exit status 3"),
+    ],
+)
+def test_a_file_that_ends_the_child_is_an_error_that_names_it_and_how_the_child_ended(then, how):
+    with Decoder(command=child(then)) as decoder, pytest.raises(InputReadError) as raised:
+        read(decoder)
+    assert raised.value.subject == KEY
+    assert raised.value.problem.endswith(f"it ended the decoding process with {how}")
+
+
+@pytest.mark.parametrize("command", [("/no/such/program",), (sys.executable, "-c", "")])
+def test_a_child_that_does_not_start_is_a_transient_error(command):
+    with Decoder(command=command) as decoder, pytest.raises(DecoderUnavailable, match="did not start"):
+        read(decoder)
+
+
+def test_a_child_that_does_not_answer_is_ended_at_the_deadline():
+    left = iter([RESERVED_SECONDS + 60] + [RESERVED_SECONDS + 0.05] * 9)
+    decoder = Decoder(Deadline(lambda: int(1000 * next(left))), child("time.sleep(60)"))
+    with decoder, pytest.raises(OutOfTime):
+        read(decoder)
+    assert decoder._child is None
+
+
+def test_the_child_has_no_credentials(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    then = 'import json; answers.send_bytes(json.dumps({"error": " ".join(os.environ)}).encode())'
+    with Decoder(command=child(then)) as decoder, pytest.raises(InputReadError) as raised:
+        read(decoder)
+    assert "AWS" not in raised.value.problem
+    assert "PYTHONPATH" in raised.value.problem
+
+
+def test_the_child_ends_with_the_decoder():
+    with Decoder() as decoder:
+        read(decoder)
+        process = decoder._child.process
+        assert process.poll() is None
+    assert process.returncode is not None
+
+
+def ends_by_error(decoder):
+    with pytest.raises(InputReadError, match="no column"):
+        read(decoder, stored(parquet(pa.table({"x": [1]}))))
+
+
+def ends_by_damage(decoder):
+    body = bytearray(bytes(GOOD.body))
+    body[4:40] = b"\xff" * 36
+    with pytest.raises(InputReadError, match="a page is damaged"):
+        read(decoder, stored(bytes(body)))
+
+
+def ends_by_refusal(decoder):
+    def refuse(*_):
+        raise OutOfMemory("A", "there is too little")
+
+    with pytest.raises(OutOfMemory):
+        read(decoder, admit=refuse)
+
+
+def ends_by_death(decoder):
+    def kill(*_):
+        os.kill(decoder._child.process.pid, 9)
+
+    with pytest.raises(InputReadError, match="SIGKILL"):
+        read(decoder, admit=kill)
+
+
+def ends_by_a_failing_store(decoder):
+    class Failing(Bucket):
+        def get_ranges(self, found, ranges):
+            raise StoreUnavailable(found.key, "S3 failed")
+
+    body = parquet(rows("A", [day(1)], [1.0]), compression="zstd")
+    last = StoredObject(KEY, memoryview(body)[-100:], len(body), "")
+    with pytest.raises(StoreUnavailable):
+        read(decoder, last, Failing(MemoryStore(), BUCKET))
+
+
+def ends_by_too_much_memory(decoder):
+    long = "x" * 200_000
+    table = rows(long, [day(1)] * 20_000, [1.0] * 20_000)  # as text, the codes would take 4 GB
+    with pytest.raises(InputReadError, match="memory"):
+        decoder.read(stored(parquet(table, compression="zstd")), NOWHERE, None, admit)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ends_by_error,
+        ends_by_damage,
+        ends_by_refusal,
+        ends_by_death,
+        ends_by_a_failing_store,
+        ends_by_too_much_memory,
+    ],
+)
+def test_after_a_read_that_ended_early_the_next_one_is_as_if_nothing_had_been(end):
+    with Decoder() as decoder:
+        end(decoder)
+        assert read(decoder)["value"].to_pylist() == [1.0]
+        end(decoder)
+        assert read(decoder)["value"].to_pylist() == [1.0]
+
+
+def test_the_ranges_of_a_file_are_read_from_the_object_that_was_found():
+    bucket = Bucket(MemoryStore(), BUCKET)
+    body = parquet(rows("A", [day(1)], [1.0]), compression="zstd")
+    obstore.put(bucket.store, KEY, body, use_multipart=False)
+    found = StoredObject(KEY, memoryview(body)[-100:], len(body), bucket.get(KEY).etag)
+    with Decoder() as decoder:
+        assert read(decoder, found, bucket).num_rows == 1
+        obstore.put(bucket.store, KEY, body + b" ", use_multipart=False)
+        with pytest.raises(StoreUnavailable):
+            read(decoder, found, bucket)
+
+
+def test_memory_is_claimed_for_the_rows_that_are_read_and_not_for_others():
+    claims = []
+    table = pa.concat_tables([rows(code, [day(1)] * 1000, [1.0] * 1000) for code in ("A", "B", "C")])
+    body = parquet(table, compression="zstd", row_group_size=500)
+    with Decoder() as decoder:
+        read(decoder, stored(body), admit=lambda *claim: claims.append(claim))
+    ((key, count, size),) = claims
+    assert (key, count) == (KEY, 1000)
+    assert 0 < size < len(body)
