@@ -11,7 +11,6 @@ from cli.folder import FolderBucket
 from cli.overlay import Overlay
 from metrics_worker.errors import ObjectNotFound, ObjectTaken, OutOfTime, StoreUnavailable
 from metrics_worker.lane import CONNECTIONS
-from metrics_worker.range_file import RangeFile
 from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
 from tests.builders import BUCKET
 
@@ -62,9 +61,10 @@ def test_a_key_is_taken_letter_by_letter(bucket, place, name):
 def test_a_range_is_read_by_its_ends(bucket, place):
     bucket.create(place + "x", b"0123456789")
     found = bucket.get(place + "x")
-    assert bytes(bucket.get_range(found, 2, 5)) == b"234"
+    assert [bytes(part) for part in bucket.get_ranges(found, [(2, 5), (0, 1)])] == [b"234", b"0"]
+    assert list(bucket.get_ranges(found, [])) == []
     with pytest.raises(ObjectNotFound):
-        bucket.get_range(replace(found, key=place + "y"), 0, 1)
+        bucket.get_ranges(replace(found, key=place + "y"), [(0, 1)])
 
 
 def test_a_range_of_an_object_that_was_replaced_is_not_mixed_with_what_was_read(bucket, place):
@@ -72,7 +72,7 @@ def test_a_range_of_an_object_that_was_replaced_is_not_mixed_with_what_was_read(
     found = bucket.get(place + "x")
     bucket.swap(place + "x", b"abcdefghij", found.etag)
     with pytest.raises(StoreUnavailable):
-        bucket.get_range(found, 2, 5)
+        bucket.get_ranges(found, [(2, 5)])
 
 
 # Get many
@@ -104,8 +104,19 @@ def test_of_a_large_object_the_end_comes(bucket, place):
     found: list[StoredObject] = []
     bucket.get_many([place + "large"], found.append)
     assert (found[0].size, bytes(found[0].body)) == (len(body), body[-WHOLE_BYTES:])
-    with RangeFile(bucket, found[0]) as file:
-        assert file.read() == body
+    assert bytes(bucket.get_ranges(found[0], [(0, 5)])[0]) == b"begin"
+
+
+def test_work_that_is_returned_for_an_object_is_done_before_the_read_ends(bucket, place):
+    bucket.create(place + "a", b"1")
+    bucket.create(place + "b", b"2")
+    done = []
+
+    def take(one):
+        return (lambda: done.append(one.key)) if one.key == place + "b" else None
+
+    bucket.get_many([place + "a", place + "b"], take)
+    assert done == [place + "b"]
 
 
 def test_one_that_is_missing_fails_them_all_and_is_named(bucket, place):

@@ -176,7 +176,7 @@ def _listed(bucket, key):
 
 READS = {
     "get": lambda bucket, key: bytes(bucket.get(key).body),
-    "get_range": lambda bucket, key: bytes(bucket.get_range(_found(key), 0, 4)),
+    "get_ranges": lambda bucket, key: bytes(bucket.get_ranges(_found(key), [(0, 4)])[0]),
     "get_many": _many,
     "list": _listed,
 }
@@ -200,7 +200,7 @@ def test_a_read_that_meets_a_fault_is_sent_again(proxy, faulty, place, read, fau
 
 
 each_get = pytest.mark.parametrize(
-    "read", [READS[name] for name in ("get", "get_range", "get_many")], ids=["get", "get_range", "get_many"]
+    "read", [READS[name] for name in ("get", "get_ranges", "get_many")], ids=["get", "get_ranges", "get_many"]
 )
 
 

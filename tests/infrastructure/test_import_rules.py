@@ -33,7 +33,7 @@ HOUSE = {
         "committed contract dataset errors events expression.cost expression.evaluate expression.grammar"
         " heartbeat invocation publication records series shrink status store worker"
     ),
-    "invocation": Room("dataset deadline lane limits report settings"),
+    "invocation": Room("dataset deadline decoder lane limits report settings"),
     "worker": Room("contract request_queue settings status store"),
     "telemetry": Room(
         "aws contract dataset errors events expression.evaluate expression.grammar heartbeat part_file"
@@ -43,14 +43,17 @@ HOUSE = {
     "heartbeat": Room("status events"),
     "shrink": Room("committed errors publication records report settings store", "pydantic"),
     "publication": Room("committed contract errors records series store", "pyarrow"),
-    "dataset": Room("choice contract errors limits once part_file series store", "pyarrow"),
+    "dataset": Room(
+        "choice contract decoder errors limits manifest once part_file reading series store", "pyarrow"
+    ),
     "choice": Room("contract errors expression.grammar limits manifest once store"),
     "manifest": Room("contract errors part_file", "pydantic"),
     "limits": Room("errors"),
     "once": Room(""),
-    "part_file": Room("errors promise range_file series store", "numpy pyarrow"),
-    "promise": Room("thrift", "pyarrow"),
-    "thrift": Room(""),
+    "reading": Room("choice decoder errors limits once part_file store", "pyarrow"),
+    "decoder_process": Room("errors part_file", "pyarrow"),
+    "part_file": Room("errors series store", "numpy pyarrow"),
+    "decoder": Room("deadline errors store", "pyarrow"),
     "committed": Room("contract errors records store", "pydantic"),
     "report": Room("records traffic"),
     "records": Room("errors", "pydantic"),
@@ -60,8 +63,8 @@ HOUSE = {
     "events": Room("contract errors", "pydantic"),
     "contract": Room("errors expression.grammar", "pydantic"),
     "settings": Room("errors", "pydantic pydantic_settings"),
-    "range_file": Room("store"),
-    "store": Room("credentials errors lane listing traffic", "obstore"),
+    "store": Room("credentials errors lane listing store_errors traffic", "obstore"),
+    "store_errors": Room("errors listing", "obstore"),
     "listing": Room("", "obstore"),
     "traffic": Room(""),
     "credentials": Room("", "obstore"),

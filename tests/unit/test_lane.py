@@ -2,6 +2,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 
@@ -247,7 +248,7 @@ def test_who_is_cut_off_waits_for_the_end_of_what_runs_in_a_thread(threads):
         ended.append(name)
 
     async def large(_):
-        await in_thread(scan, "large")
+        await in_thread(partial(scan, "large"))
 
     async def fail(_):
         await until(begun.is_set)
@@ -271,10 +272,10 @@ def test_what_is_cut_off_before_it_began_does_not_begin():
         go_on.wait(PATIENCE)
 
     async def large(_):
-        await in_thread(scan, "first")
+        await in_thread(partial(scan, "first"))
 
     async def waiting(_):
-        await in_thread(scan, "waits for a thread")
+        await in_thread(partial(scan, "waits for a thread"))
 
     async def when_all_are_cut_off():
         for _ in range(10):  # turns in which the others hear of it

@@ -7,7 +7,6 @@ import pytest
 from obstore.store import MemoryStore, S3Store
 
 from metrics_worker.lane import CONNECTIONS
-from metrics_worker.range_file import RangeFile
 from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
 from metrics_worker.traffic import Traffic
 from tests.builders import BUCKET
@@ -50,7 +49,7 @@ def test_requests_and_bytes_are_counted(bucket):
     bucket.swap("a/1", b"123", etag)
     found = bucket.get("a/1")
     bucket.find("a/2")
-    bucket.get_range(found, 0, 2)
+    bucket.get_ranges(found, [(0, 2)])
     bucket.get_many(["a/1", "a/1"], lambda _: None)
     bucket.list("a/")
     assert bucket.traffic == Traffic(gets=5, puts=2, lists=1, bytes_read=3 + 2 + 6, bytes_written=8)
@@ -78,47 +77,6 @@ def test_many_more_objects_than_connections_are_all_read(bucket):
     found: dict[str, bytes] = {}
     bucket.get_many(keys, lambda one: found.__setitem__(one.key, bytes(one.body)))
     assert found == {key: key.encode() for key in keys}
-
-
-# A file over an object
-
-
-def test_a_file_reads_as_the_object_does(bucket, content):
-    with RangeFile(bucket, tail(bucket)) as file:
-        assert file.readable()
-        assert file.seekable()
-        assert not file.writable()
-        assert file.read() == content
-        assert file.read(1) == b""
-
-
-@pytest.mark.parametrize("start", [0, 1, 999, 1000, 1001, WHOLE_BYTES, WHOLE_BYTES + 999])
-@pytest.mark.parametrize("length", [0, 1, 1000, 5000])
-def test_every_range_of_it_is_right(bucket, content, start, length):
-    file = RangeFile(bucket, tail(bucket))
-    assert file.seek(start) == start
-    assert file.read(length) == content[start : start + length]
-    assert file.tell() == min(len(content), start + length)
-    file.close()
-
-
-def test_what_came_with_its_end_is_not_asked_for_again(bucket, content):
-    file = RangeFile(bucket, tail(bucket))
-    file.seek(-WHOLE_BYTES, os.SEEK_END)
-    assert file.read() == content[-WHOLE_BYTES:]
-    assert bucket.traffic.gets == 1
-    file.seek(0)
-    file.read(10)
-    assert (bucket.traffic.gets, bucket.traffic.bytes_read) == (2, WHOLE_BYTES + 10)
-    file.close()
-
-
-def test_seeking_is_from_the_start_from_here_and_from_the_end(bucket):
-    file = RangeFile(bucket, StoredObject(KEY, memoryview(b"0123456789"), 10, ""))
-    assert (file.seek(4), file.seek(2, os.SEEK_CUR), file.seek(-1, os.SEEK_END)) == (4, 6, 9)
-    assert file.read() == b"9"
-    assert (file.seek(20), file.read()) == (20, b"")
-    file.close()
 
 
 # How it connects
