@@ -23,6 +23,7 @@ from cli.published import Version, read_version
 from local.samples import Sample
 from metrics_worker.contract import Run, RunRequest, open_record, usual_base
 from metrics_worker.dataset import Datasets, InputSeries
+from metrics_worker.decoder import Decoder
 from metrics_worker.errors import (
     CommittedRunError,
     MetricsWorkerError,
@@ -104,9 +105,9 @@ class _Told:
 class _Watched(Datasets):
     """Datasets that tell how far they are, and keep what they have read, by run id."""
 
-    def __init__(self, settings: Settings, on_progress: Progress) -> None:
+    def __init__(self, settings: Settings, decoder: Decoder, on_progress: Progress) -> None:
         limits = Limits(settings.max_part_files, settings.max_rows, settings.max_manifest_bytes)
-        super().__init__(settings.series_files, limits, Memory(settings.memory_bytes))
+        super().__init__(settings.series_files, limits, Memory(settings.memory_bytes), decoder)
         self.inputs: dict[str, dict[str, InputSeries]] = {}
         self._tell = on_progress
 
@@ -147,8 +148,8 @@ class Bench:
         bucket = place.bucket if publish else Overlay.over(place.bucket)
         settings, told = settings_for(bucket.name), _Told()
         worker = Worker(settings, bucket, StatusTopics(settings, told), RequestQueue(settings, told))
-        watched = _Watched(settings, on_progress)
-        with Invocation.begin(settings, 1, lambda: _ANY_TIME_MS) as invocation:
+        with Decoder() as decoder, Invocation.begin(settings, 1, lambda: _ANY_TIME_MS) as invocation:
+            watched = _Watched(settings, decoder, on_progress)
             yield cls(worker, replace(invocation, datasets=watched), told, watched)
 
     def compute(self, sample: Sample, *, run_id: str | None = None) -> Computed:

@@ -1,7 +1,7 @@
 """A Parquet writer for tests: files that real writers produce and pyarrow cannot write.
 
-One row group, flat REQUIRED columns, PLAIN encoding, one data page for each column. Numbers of fields and enumerations
-are those of parquet.thrift; structs are in Thrift's compact protocol.
+One row group, flat REQUIRED columns, PLAIN encoding, one data page for each column. Numbers of fields and
+enumerations are those of parquet.thrift; structs are in Thrift's compact protocol.
 """
 
 import struct
@@ -117,7 +117,7 @@ def _value(kind: int, value: Any) -> bytes:
     if kind in {_I32, _I64}:
         return _varint(value << 1 if value >= 0 else (-value << 1) - 1)  # zigzag
     if kind == _BINARY:
-        return _varint(len(value)) + value
+        return _varint(len(value)) + bytes(value)
     if kind == _STRUCT:
         return _struct(value)
     inner, items = value

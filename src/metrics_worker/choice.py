@@ -5,7 +5,7 @@ the mode `listing`, the folders below the projections decide: `series_codes` and
 what the last update touched. Manifests and listings are fetched once an invocation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
@@ -120,7 +120,7 @@ class Choice:
     def _read_manifests(self, datasets: list[Dataset], bucket: Bucket) -> dict[Dataset, Manifest]:
         bodies: dict[str, memoryview] = {}
 
-        def keep(found: StoredObject) -> None:
+        def keep(found: StoredObject) -> Callable[[], None] | None:
             if found.size > self._limits.manifest_bytes:
                 raise InputReadError(
                     f"manifest {found.key}",
@@ -128,8 +128,10 @@ class Choice:
                     " (WORKER_MAX_MANIFEST_BYTES)",
                 )
             claim.take(_PARSED_MANIFEST * found.size, f"manifest {found.key}", InputReadError)
-            whole = len(found.body) == found.size
-            bodies[found.key] = found.body if whole else bucket.get(found.key).body
+            if len(found.body) < found.size:
+                return lambda: bodies.update({found.key: bucket.get(found.key).body})
+            bodies[found.key] = found.body
+            return None
 
         def parse(dataset: Dataset) -> Manifest:
             body, subject = bodies[dataset.manifest_key], f"manifest {dataset.manifest_key}"

@@ -21,8 +21,8 @@ from metrics_worker.part_file import CODE, VALUE, columns_of, only, open_part_fi
 
 ALLOWANCE_BYTES = 192 * 1024 * 1024
 """What decoding may take besides the stored bytes of a row group: pages, dictionaries, a batch of rows."""
-COPIES = 3
-"""How often the stored bytes of a row group are in memory: as received, as pyarrow reads them, decoded."""
+COPIES = 2
+"""How often the stored bytes of a row group are in memory: as received, and as pyarrow reads them."""
 STEP_BYTES = 32 * 1024 * 1024
 """Row groups are fetched and decoded in steps of about so many stored bytes."""
 BATCH_ROWS = 65_536
@@ -129,9 +129,9 @@ class Conversation:
         with readable(key, "its footer is damaged"):
             groups = _row_groups(parquet, source, codes)
             ranges = {group: _ranges(parquet.metadata, group, columns, wanted["size"]) for group in groups}
-        largest = max((_bytes(each) for each in ranges.values()), default=0)
-        self.claim(sum(parquet.metadata.row_group(group).num_rows for group in groups), COPIES * largest)
-        _limit_memory(ALLOWANCE_BYTES + COPIES * max(largest, STEP_BYTES))
+            working = max((_working_bytes(parquet.metadata, group, columns) for group in groups), default=0)
+        self.claim(sum(parquet.metadata.row_group(group).num_rows for group in groups), working)
+        _limit_memory(ALLOWANCE_BYTES + COPIES * STEP_BYTES + working)
         convert = _Conversion(schema, columns, codes, with_codes=wanted["with_codes"])
         self.give(convert.empty)
         for step in _steps(ranges):
@@ -204,6 +204,20 @@ def _row_groups(parquet: pq.ParquetFile, source: PartialFile, codes: list[str] |
     return [group.id for group in fragment.subset(wanted).row_groups]
 
 
+def _chunks(metadata: pq.FileMetaData, group: int, columns: list[str]) -> list[pq.ColumnChunkMetaData]:
+    """Return the column chunks of a row group that are read."""
+    paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
+    return [metadata.row_group(group).column(paths.index(name)) for name in columns]
+
+
+def _working_bytes(metadata: pq.FileMetaData, group: int, columns: list[str]) -> int:
+    """Return the memory that decoding a row group takes: its stored bytes, twice, and its pages."""
+    return sum(
+        COPIES * chunk.total_compressed_size + chunk.total_uncompressed_size
+        for chunk in _chunks(metadata, group, columns)
+    )
+
+
 def _ranges(metadata: pq.FileMetaData, group: int, columns: list[str], size: int) -> Ranges:
     """Return the byte ranges of the column chunks of a row group, merged where they are close.
 
@@ -211,15 +225,12 @@ def _ranges(metadata: pq.FileMetaData, group: int, columns: list[str], size: int
         ValueError: a column chunk lies outside the file.
     """
     ranges = []
-    for index in range(metadata.num_columns):
-        if metadata.schema.column(index).path in columns:
-            chunk = metadata.row_group(group).column(index)
-            pages = chunk.dictionary_page_offset or chunk.data_page_offset
-            start = min(pages, chunk.data_page_offset)
-            end = start + chunk.total_compressed_size
-            if not 0 <= start <= end <= size:
-                raise ValueError(f"column {chunk.path_in_schema!r} lies outside the file")
-            ranges.append((start, min(size, end + _OLD_WRITERS_BYTES)))
+    for chunk in _chunks(metadata, group, columns):
+        start = min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset)
+        end = start + chunk.total_compressed_size
+        if not 0 <= start <= end <= size:
+            raise ValueError(f"column {chunk.path_in_schema!r} lies outside the file")
+        ranges.append((start, min(size, end + _OLD_WRITERS_BYTES)))
     return _merged(ranges)
 
 

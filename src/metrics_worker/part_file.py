@@ -88,8 +88,8 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
         admit: called before anything is decoded; what it raises ends the read.
 
     Returns:
-        The table, or None if the file is not a usual one or cannot be decoded: then `Decoder.read` reads it, or
-        says what is wrong with it.
+        The table, or None if the file is not a usual one or cannot be decoded. `Decoder.read` then reads it,
+        or says what is wrong with it.
 
     Raises:
         InputReadError: not a Parquet file, or a column is missing or of the wrong type.

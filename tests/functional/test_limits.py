@@ -76,9 +76,9 @@ def test_too_many_part_files_though_another_run_has_read_some(cloud, invoke):
     assert outcomes(cloud) == {"first": "SUCCESS", "second": "FAILURE"}
 
 
-def test_a_file_that_promises_too_many_rows(refused):
+def test_a_file_with_too_many_rows(refused):
     said = refused(a_alone(), WORKER_MAX_ROWS=9)
-    assert "data.parquet: promises 10 rows; a run may read 9 (WORKER_MAX_ROWS)" in said
+    assert "data.parquet: has 10 rows; a run may read 9 (WORKER_MAX_ROWS)" in said
 
 
 def test_too_many_rows_in_all(refused):

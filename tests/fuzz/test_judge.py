@@ -1,7 +1,6 @@
 """The judge finds what it is there to find: each of these inputs, or worlds, breaks one promise."""
 
 import json
-from random import Random
 
 import numpy as np
 import pyarrow as pa
@@ -9,10 +8,9 @@ import pytest
 
 from metrics_worker.heartbeat import Heartbeat
 from tests.builders import TOPIC, parquet, record, request, rows, series
-from tests.fuzz import batches, bodies, damage, heard, manifests, part_files
+from tests.fuzz import batches, bodies, heard, manifests
 from tests.fuzz.case import Case
 from tests.fuzz.judge import judge
-from tests.fuzz.thrift import Reader, encode
 
 SUCCESS = {
     "type": "metric_run_completed",
@@ -150,11 +148,3 @@ def test_a_process_that_comes_to_no_end_is_found(monkeypatch, tmp_path):
 def test_an_input_is_kept_as_it_was(tmp_path):
     _, case = batches.case_of("kept")
     assert Case.load(case.save(tmp_path)) == case
-
-
-def test_a_footer_that_is_not_changed_is_written_as_it_was():
-    body = part_files.plain(Random(0))
-    data, footer = damage._split(body)
-    joined = damage._join(data, footer)
-    assert joined.startswith(data)
-    assert Reader(encode(footer)).struct() == footer

@@ -46,11 +46,11 @@ HOUSE = {
     "dataset": Room(
         "choice contract decoder errors limits manifest once part_file reading series store", "pyarrow"
     ),
+    "reading": Room("choice decoder errors limits once part_file store", "pyarrow"),
     "choice": Room("contract errors expression.grammar limits manifest once store"),
     "manifest": Room("contract errors part_file", "pydantic"),
     "limits": Room("errors"),
     "once": Room(""),
-    "reading": Room("choice decoder errors limits once part_file store", "pyarrow"),
     "decoder_process": Room("errors part_file", "pyarrow"),
     "part_file": Room("errors series store", "numpy pyarrow"),
     "decoder": Room("deadline errors store", "pyarrow"),

@@ -96,7 +96,7 @@ def test_the_child_has_no_credentials(monkeypatch):
 def test_the_child_ends_with_the_decoder():
     with Decoder() as decoder:
         read(decoder)
-        process = decoder._child.process
+        process = decoder._started().process
         assert process.poll() is None
     assert process.returncode is not None
 
@@ -131,7 +131,7 @@ def ends_by_death(decoder):
 
 def ends_by_a_failing_store(decoder):
     class Failing(Bucket):
-        def get_ranges(self, found, ranges):
+        def get_ranges(self, found, _):
             raise StoreUnavailable(found.key, "S3 failed")
 
     body = parquet(rows("A", [day(1)], [1.0]), compression="zstd")

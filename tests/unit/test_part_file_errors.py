@@ -1,4 +1,4 @@
-"""Part files that cannot be read: the error names the file and what is wrong with it, whichever way it was read."""
+"""Part files that cannot be read: the error names the file and what is wrong with it."""
 
 import pyarrow as pa
 import pytest
@@ -56,7 +56,7 @@ def test_a_damaged_footer_is_reported_as_such(read):
 def test_a_series_code_that_is_not_text_is_an_error(read):
     table = rows("A", [day(1)], [1.0])
     table = table.set_column(1, "internal_series_code", pa.array([b"\xff\xfe"]))
-    with pytest.raises(InputReadError, match="UTF-?8"):
+    with pytest.raises(InputReadError, match=r"UTF-?8"):
         to_series([(KEY, read(parquet(table), ["A"]))], "A")
 
 
