@@ -15,6 +15,7 @@
     │   ├── QueueUnavailable         SQS does not take a new visibility time
     │   ├── OutOfTime                the invocation's time is used up
     │   ├── OutOfMemory              other runs of the batch hold the memory that it needs
+    │   ├── DecoderUnavailable       the process that decodes unusual part files cannot be started
     │   └── CommittedRunError        the run is committed; what follows the commit did not succeed yet
     ├── UnanswerableError            nobody to answer: to the dead-letter queue, kept for a person
     └── StoreRefusal                 what S3 said for good; the room that asked turns it into its own error
