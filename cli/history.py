@@ -130,7 +130,7 @@ def _tell(shown: list[Entry]) -> None:
     for entry in shown:
         fields = _field(entry, "requested_at"), _field(entry, "created_at"), _rows(entry)
         cells = entry.version_ts, _state(entry), *fields, _datasets(entry), _field(entry, "run_id")
-        table.add_row(*cells, style=_style(entry))
+        tell.row(table, *cells, style=_style(entry))
     tell.table(table)
 
 

@@ -173,9 +173,13 @@ class _Bars:
         self._progress.update(self._task, completed=part)
 
 
+def _text(template: str) -> TextColumn:
+    return TextColumn(template, markup=False)
+
+
 @contextmanager
 def _bars(samples: Sequence[Sample]) -> Iterator[_Bars]:
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} % read")
+    columns = _text("{task.description}"), BarColumn(), _text("{task.percentage:>3.0f} % read")
     hidden = not err.is_terminal or not samples
     with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=hidden) as progress:
         yield _Bars(progress)
@@ -190,7 +194,7 @@ def _tell(sample: Sample, computed: Computed, place: Place, *, publish: bool, fe
     if computed.error is not None:
         tables.tell_error(computed)
         if report.defect is not None:
-            err.print("".join(traceback.format_exception(report.defect)), markup=False, highlight=False)
+            err.print("".join(traceback.format_exception(report.defect)))
         return
     assert computed.version is not None
     series = computed.version.series
