@@ -2,6 +2,8 @@
 
 import io
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -22,8 +24,22 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer's callback
+    if asked:
+        try:
+            typer.echo(f"metrics {metadata.version('metrics-worker')}")
+        except metadata.PackageNotFoundError:  # run from the source tree
+            typer.echo("metrics, not installed: no version is known")
+        raise typer.Exit
+
+
 @app.callback()
-def _metrics() -> None:
+def _metrics(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Write metrics, try them on real data, and see what became of them."""
 
 
@@ -32,7 +48,7 @@ for command in (compare, demo, doctor, explain, history, run, send, validate):
 
 
 def main() -> None:
-    """What the command `metrics` runs."""
+    """Run the command `metrics`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # one that has no ÷ shows an escape in its place
             stream.reconfigure(errors="backslashreplace")

@@ -9,7 +9,8 @@ difference). 2: the command could not do its work: a bad argument, or a file or 
 
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, override
 
 import typer
@@ -41,6 +42,16 @@ out = PlainConsole()
 err = PlainConsole(stderr=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
+
+
+@contextmanager
+def report_on_stderr() -> Iterator[None]:
+    """Print on standard error what would go to standard output."""
+    out.stderr = True
+    try:
+        yield
+    finally:
+        out.stderr = False
 
 
 def emit(document: Any) -> None:

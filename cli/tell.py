@@ -33,7 +33,7 @@ def row(made: Table, *cells: str, style: str = "") -> None:
 
 def table(made: Table) -> None:
     """Print a table: as wide as the terminal, or as it needs where there is none."""
-    (out if out.is_terminal else PlainConsole(width=_NO_TERMINAL)).print(made)
+    (out if out.is_terminal else PlainConsole(stderr=out.stderr, width=_NO_TERMINAL)).print(made)
 
 
 def is_wide(needed: int) -> bool:

@@ -100,7 +100,11 @@ def read_samples(paths: Sequence[Path]) -> list[Sample]:
     Raises:
         EventFileError: a file can't be read or is no event, or two requests have one run id.
     """
-    samples = [sample for path in paths for sample in _read(path)]
+    samples = [sample for path in paths for sample in samples_in(path, _bytes_of(path))]
+    return _distinct(samples)
+
+
+def _distinct(samples: list[Sample]) -> list[Sample]:
     run_ids = [sample.run_id for sample in samples]
     for sample in samples:
         if run_ids.count(sample.run_id) > 1:
@@ -115,11 +119,21 @@ def all_samples(folder: Path) -> list[Path]:
     )
 
 
-def _read(path: Path) -> list[Sample]:
+def _bytes_of(path: Path) -> bytes:
     try:
-        event = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except OSError as error:
         raise EventFileError(f"{path}: {error.strerror}.") from error
+
+
+def samples_in(path: Path, raw: bytes) -> list[Sample]:
+    """Return the requests of a file that has been read; of a file with several records, all.
+
+    Raises:
+        EventFileError: it is not an event, or two requests have one run id.
+    """
+    try:
+        event = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         raise _no_event(path, f"it is no JSON: {error}") from error
     if not isinstance(event, dict):
@@ -131,7 +145,7 @@ def _read(path: Path) -> list[Sample]:
     records = event["Records"]
     if not isinstance(records, list) or not records:
         raise _no_event(path, "its Records hold nothing")
-    return [_sample(path, _message(path, record)) for record in records]
+    return _distinct([_sample(path, _message(path, record)) for record in records])
 
 
 def _message(path: Path, record: Any) -> str:
