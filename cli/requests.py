@@ -21,7 +21,8 @@ from cli.places import Place
 from explain.discovery import Shelf, newest, of_manifests
 from explain.json_text import load
 from explain.problems import NODE_FIELDS, Problem, shown
-from local.samples import EventFileError, Sample, samples_in
+from local.errors import EventFileError
+from local.samples import Sample, metric_code_of, samples_in
 from metrics_worker.contract import PLACEHOLDER_BUCKET, REQUESTED, Bounds
 from metrics_worker.errors import ExpressionError, StoreUnavailable
 from metrics_worker.expression.grammar import ROOT, expression_type, parse, series_codes
@@ -225,15 +226,9 @@ def full_request(
 
 def body_around(asked: Asked, settings: Settings, shelf: Shelf | None) -> str:
     """The body of a request for a file's expression, whose text stands in it as it is."""
-    request = full_request(load(asked.body).value, metric_code_of(asked.file), settings, shelf)
+    request = full_request(load(asked.body).value, metric_code_of(Path(asked.file)), settings, shelf)
     del request[ROOT]
     return f'{json.dumps(request)[:-1]}, "{ROOT}": {asked.body}}}'
-
-
-def metric_code_of(file: str) -> str:
-    """What the metric of a bare expression is called: as its file."""
-    stem = "" if file == STANDARD_INPUT else Path(file).stem
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:128] or "metric"
 
 
 def _made(path: Path, asked: Asked, place: Place | None, manifests: Sequence[str]) -> Sample:
