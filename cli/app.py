@@ -2,7 +2,6 @@
 
 import io
 import sys
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from cli.history import history
 from cli.run import run
 from cli.send import send
 from cli.validate import validate
+from metrics_worker import __version__
 
 app = typer.Typer(
     name="metrics",
@@ -26,10 +26,7 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer's callback
     if asked:
-        try:
-            typer.echo(f"metrics {metadata.version('metrics-worker')}")
-        except metadata.PackageNotFoundError:  # run from the source tree
-            typer.echo("metrics, not installed: no version is known")
+        typer.echo(f"metrics {__version__}")
         raise typer.Exit
 
 
