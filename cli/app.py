@@ -11,6 +11,7 @@ from cli.demo import demo
 from cli.doctor import doctor
 from cli.explain import explain
 from cli.history import history
+from cli.rollback import rollback
 from cli.run import run
 from cli.send import send
 from cli.validate import validate
@@ -40,7 +41,7 @@ def _metrics(
     """Write metrics, try them on real data, and see what became of them."""
 
 
-for command in (compare, demo, doctor, explain, history, run, send, validate):
+for command in (compare, demo, doctor, explain, history, rollback, run, send, validate):
     app.command()(command)
 
 

@@ -104,7 +104,7 @@ def _datasets(entry: Entry) -> str:
 
 def _state(entry: Entry) -> str:
     if entry.is_current and entry.committed:
-        return "current"
+        return "current (rolled back)" if entry.rolled_back_at else "current"
     return entry.problem or ("committed" if entry.committed else "not committed")
 
 
@@ -141,6 +141,7 @@ def _document(entry: Entry, keys: Keys) -> dict[str, Any]:
         "manifest": keys.manifest(entry.version_ts),
         "committed": entry.committed,
         "current": entry.is_current,
+        "rolled_back_at": entry.rolled_back_at,
         "problem": entry.problem or None,
         **{name: manifest.get(name) for name in ("run_id", "requested_at", "created_at", "row_count")},
         "datasets": _datasets(entry),
