@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from explain.vocabulary import instead_of_field, plain
+from explain.vocabulary import instead_of_field, plain, same_operation
 
 _NEAR_ENOUGH = 0.6
 """difflib's ratio of two long words: one wrong letter in three is near, two are not."""
@@ -50,6 +50,8 @@ def near(word: str, allowed: Iterable[str]) -> str | None:
     if (same := named.get(plain(word))) is not None:
         return same
     candidates = set(named.values())
+    if (operation := same_operation(word, candidates)) is not None:
+        return operation
     for meant in _MEANT.get(word, _MEANT.get(plain(word), ())):
         if meant in candidates:
             return meant

@@ -238,7 +238,7 @@ def _instead_of_operation(kind: str, found: str) -> str:
         return f"there is no {quoted(found)}: {instead or _ALL_OPERATIONS}"
     for other in sorted(OPERATIONS, key=["series_math", "composite", "window_op"].index):
         operations = OPERATIONS[other]
-        if (meant := same_operation(found, operations) or near(found, operations)) is not None:
+        if (meant := near(found, operations)) is not None:
             return f"did you mean `{meant}`? It needs {_sides(other)}"
     return f"there is no {quoted(found)}: {_ALL_OPERATIONS}"
 

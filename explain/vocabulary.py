@@ -5,7 +5,7 @@ alone would mislead there (`log` is spelled almost as `lag`), so such a name is 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 _LAGGED = '{"op": "lag", "series": X, "window": n}'
 _CHANGE = (
@@ -92,7 +92,7 @@ def plain(word: str) -> str:
     return re.sub(r"[\W_]+", "", word).casefold() or word
 
 
-def same_operation(word: str, allowed: Sequence[str]) -> str | None:
+def same_operation(word: str, allowed: Collection[str]) -> str | None:
     """Return the operation among `allowed` that means the same as another tool's name."""
     meant = _SAME_BY_NAME.get(word, _SAME_BY_NAME.get(plain(word), ()))
     return next((operation for operation in meant if operation in allowed), None)
