@@ -2,6 +2,7 @@
 
 import io
 import sys
+from typing import Annotated
 
 import typer
 
@@ -10,9 +11,11 @@ from cli.demo import demo
 from cli.doctor import doctor
 from cli.explain import explain
 from cli.history import history
+from cli.rollback import rollback
 from cli.run import run
 from cli.send import send
 from cli.validate import validate
+from metrics_worker import __version__
 
 app = typer.Typer(
     name="metrics",
@@ -22,17 +25,28 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer's callback
+    if asked:
+        typer.echo(f"metrics {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _metrics() -> None:
+def _metrics(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Write metrics, try them on real data, and see what became of them."""
 
 
-for command in (compare, demo, doctor, explain, history, run, send, validate):
+for command in (compare, demo, doctor, explain, history, rollback, run, send, validate):
     app.command()(command)
 
 
 def main() -> None:
-    """What the command `metrics` runs."""
+    """Run the command `metrics`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # one that has no ÷ shows an escape in its place
             stream.reconfigure(errors="backslashreplace")

@@ -104,7 +104,7 @@ def _largest(found: Differences, few: int) -> Table:
     for at in found.largest(few):
         before, after = float(found.before[at]), float(found.after[at])
         numbers = f"{before:.10g}", f"{after:.10g}", f"{after - before:+.6g}", f"{relative[at]:.2g}"
-        table.add_row(plots.shown_time(found.times[at]), *numbers)
+        tell.row(table, plots.shown_time(found.times[at]), *numbers)
     return table
 
 

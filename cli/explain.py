@@ -112,7 +112,7 @@ def _tell_tree(view: NodeView) -> None:
     while rest:
         branch, at = rest.pop()
         rest += [(branch.add(_label(operand)), operand) for operand in at.operands]
-    out.print(tree, highlight=False)
+    out.print(tree)
 
 
 def _lines(view: NodeView, depth: int = 0) -> Iterator[tuple[Text, int]]:

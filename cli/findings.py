@@ -5,7 +5,6 @@ nothing is taken for wrong that a run under way would explain: `current` is read
 """
 
 import io
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cli.pointer import Current, json_object, moment
 from cli.published import data_keys, find_all, parse_manifest, parse_marker, version_names
 from metrics_worker.errors import InputReadError
 from metrics_worker.records import Keys, Marker, dead_letters
@@ -179,27 +179,42 @@ def _unsound(table: pa.Table) -> str:
 
 
 def current(metric: Metric) -> Iterator[Finding]:
-    """`current` names a whole committed version, that of the newest request."""
+    """Check that `current` names a whole committed version: the newest request's, or a rollback's."""
     where, newest = metric.keys.current, metric.newest
     if metric.current is None:
         if newest is not None:
             what = f"there is none, though version {newest.version_ts} is committed"
             yield Finding("finding", where, what, _AGAIN)
         return
-    manifest = _json(metric.current)
-    version, run = str(manifest.get("version_ts")), str(manifest.get("run_id"))
-    marker = metric.markers.get(run)
-    if marker is None or marker.version_ts != version:
-        yield Finding(
-            "finding", where, f"names version {version} of run {run}, which is not committed", _LOOK
-        )
+    found = Current.of(metric.current)
+    marker = metric.markers.get(found.run_id)
+    if marker is None or marker.version_ts != found.version_ts:
+        what = f"names version {found.version_ts} of run {found.run_id}, which is not committed"
+        yield Finding("finding", where, what, _LOOK)
         return
-    own = metric.manifests.get(version)
-    if own is None or bytes(own.body) != bytes(metric.current.body):
-        yield Finding("finding", where, f"is no copy of the manifest of version {version}", _LOOK)
-    if newest is not None and _age(marker) < _age(newest):
-        what = f"names version {version}, but {newest.version_ts} was asked for later ({newest.requested_at})"
+    if not found.is_copy_of(metric.manifests.get(found.version_ts)):
+        what = f"is no copy of the manifest of version {found.version_ts}"
+        yield Finding("finding", where, what, _LOOK)
+    if found.rolled_back_at is not None:
+        yield _rollback(found, where)
+    at = found.decided_at, "~" if found.rolled_back_at else found.version_ts
+    if newest is not None and at < _age(newest):
+        what = (
+            f"names version {found.version_ts}, but {newest.version_ts} was asked for later "
+            f"({newest.requested_at})"
+        )
         yield Finding("finding", where, what, f"Look again if a run is under way; else {_AGAIN}")
+
+
+def _rollback(current: Current, where: str) -> Finding:
+    before = f" from {current.rolled_back_from}" if current.rolled_back_from else ""
+    at = f"{current.rolled_back_at:%Y-%m-%dT%H:%M:%SZ}"
+    return Finding(
+        "note",
+        where,
+        f"rolled back to version {current.version_ts}{before}, at {at}",
+        "Nothing: it stays until a later request is published. `metrics rollback` chooses another version.",
+    )
 
 
 def unreferenced(metric: Metric) -> Iterator[Finding]:
@@ -258,23 +273,12 @@ def _run_of(key: str) -> str:
 
 
 def _json(found: StoredObject | None) -> dict[str, Any]:
-    """A document; an empty one where it is none."""
-    if found is None:
-        return {}
-    try:
-        document = json.loads(bytes(found.body))
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+    return {} if found is None else json_object(bytes(found.body))
 
 
 def _age(marker: Marker) -> tuple[datetime, str]:
     """When a version was asked for, and itself: what decides which of two is newer."""
-    try:
-        time = datetime.fromisoformat(marker.requested_at)
-    except ValueError:
-        time = datetime.min.replace(tzinfo=UTC)
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)), marker.version_ts
+    return moment(marker.requested_at) or datetime.min.replace(tzinfo=UTC), marker.version_ts
 
 
 def graves(findings: Iterable[Finding]) -> list[Finding]:

@@ -7,7 +7,6 @@ a new one with a time of its own, so its ETag is no other's: it is its write id 
 Failure is what `Bucket` raises. Whoever edits the files by hand is not asked for the lock.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,8 @@ from metrics_worker.traffic import Timed, Traffic
 
 OWN = ".metrics"
 """The folder's own: the lock, and files that are being written. No key begins so."""
+_POLL_SECONDS = 0.01
+"""How often a waiting process tries to take the lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class FolderBucket(Bucket):
 
     def _range(self, found: StoredObject, start: int, end: int) -> memoryview:
         with self._open(found.key) as (file, asked):
-            if _etag(file) != found.etag:
+            if _etag(os.fstat(file.fileno())) != found.etag:
                 raise StoreUnavailable(found.key, "GET: it was replaced meanwhile")
             file.seek(start)
             body = file.read(end - start)
@@ -150,9 +151,10 @@ class FolderBucket(Bucket):
 
     def _read(self, key: str, last: int | None = None) -> StoredObject:
         with self._open(key) as (file, asked):
-            size = os.fstat(file.fileno()).st_size
+            status = os.fstat(file.fileno())
+            size, etag = status.st_size, _etag(status)
             file.seek(max(0, size - last) if last is not None else 0)
-            body, etag = file.read(), _etag(file)
+            body = file.read()
             self._count(body, asked)
         return StoredObject(key, memoryview(body), size, etag, write_id=etag)
 
@@ -171,24 +173,25 @@ class FolderBucket(Bucket):
                     file.write(body)
                     file.flush()
                     os.fsync(file.fileno())
-                    now = time.time_ns()  # the system's own times are coarse: two files may share one
-                    os.utime(file.fileno(), ns=(now, now))
-                    etag = _etag(file)
-                yield partial, etag
+                now = time.time_ns()  # the system's own times are coarse: two files may share one
+                os.utime(partial, ns=(now, now))
+                yield partial, _etag(partial.stat())
             finally:
                 partial.unlink(missing_ok=True)
         self.traffic.bytes_written += len(body)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Alone among those that replace. The system ends the lock of a process that dies."""
-        with (self.root / OWN / "lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        """Exclude all others that replace a file. The system ends the lock of a process that dies."""
+        from filelock import FileLock  # noqa: PLC0415 - 55 ms, and for replacing alone
+
+        path = self.root / OWN / "lock"
+        # A marker file in place of the system's lock would outlive its process.
+        with FileLock(path, poll_interval=_POLL_SECONDS, fallback_to_soft=False, preserve_lock_file=True):
             yield
 
 
-def _etag(file: BinaryIO) -> str:
-    found = os.fstat(file.fileno())
+def _etag(found: os.stat_result) -> str:
     return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
 
 

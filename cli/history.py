@@ -104,7 +104,7 @@ def _datasets(entry: Entry) -> str:
 
 def _state(entry: Entry) -> str:
     if entry.is_current and entry.committed:
-        return "current"
+        return "current (rolled back)" if entry.rolled_back_at else "current"
     return entry.problem or ("committed" if entry.committed else "not committed")
 
 
@@ -130,7 +130,7 @@ def _tell(shown: list[Entry]) -> None:
     for entry in shown:
         fields = _field(entry, "requested_at"), _field(entry, "created_at"), _rows(entry)
         cells = entry.version_ts, _state(entry), *fields, _datasets(entry), _field(entry, "run_id")
-        table.add_row(*cells, style=_style(entry))
+        tell.row(table, *cells, style=_style(entry))
     tell.table(table)
 
 
@@ -141,6 +141,7 @@ def _document(entry: Entry, keys: Keys) -> dict[str, Any]:
         "manifest": keys.manifest(entry.version_ts),
         "committed": entry.committed,
         "current": entry.is_current,
+        "rolled_back_at": entry.rolled_back_at,
         "problem": entry.problem or None,
         **{name: manifest.get(name) for name in ("run_id", "requested_at", "created_at", "row_count")},
         "datasets": _datasets(entry),

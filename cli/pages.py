@@ -1,32 +1,30 @@
 """Runs of the command line as one HTML page."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from datetime import UTC, datetime
 
 from cli.computing import Computed
 from explain.nodes import NodeView, counted, outlined
-from explain.page import ShownEvent, ShownRun, Source, write
+from explain.page import ShownEvent, ShownRun, Source
+from explain.page.document import page
 from local.ecb import DATASET_ID, SOURCE, SOURCE_URL
 from local.samples import Sample
 
 _SOURCE = Source(SOURCE, SOURCE_URL, "The metrics are computed from them and are not the ECB's.")
 
 
-def write_html(path: Path, samples: Sequence[Sample], computed: Sequence[Computed], lead: str) -> None:
-    """Write the page.
+def page_of(samples: Sequence[Sample], computed: Sequence[Computed], lead: str) -> str:
+    """Return the page as HTML.
 
     Args:
-        path: where to.
-        samples: what was asked.
-        computed: what became of each.
-        lead: a sentence on where it was computed, and whether it is published.
-
-    Raises:
-        OSError: the file can't be written.
+        samples: the requests.
+        computed: the outcome of each.
+        lead: a sentence on where they were computed, and whether they are published.
     """
     datasets = {summary.dataset_id for found in computed for summary in found.report.inputs}
     runs = [_shown(sample, found) for sample, found in zip(samples, computed, strict=True)]
-    write(path, runs, title="Metrics", lead=lead, source=_SOURCE if datasets == {DATASET_ID} else None)
+    source = _SOURCE if datasets == {DATASET_ID} else None
+    return page(runs, title="Metrics", lead=lead, source=source, now=datetime.now(UTC))
 
 
 def _shown(sample: Sample, computed: Computed) -> ShownRun:

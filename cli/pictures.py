@@ -1,7 +1,7 @@
 """A run as a picture: a PNG of the metric and its inputs."""
 
+import io
 from collections.abc import Mapping
-from pathlib import Path
 
 from cli.console import impossible
 from cli.plots import hindrance, moment
@@ -11,19 +11,15 @@ MOST_INPUTS = 6
 """Inputs that are drawn below the metric; of more, the first."""
 
 
-def write_png(path: Path, title: str, unit: str, metric: Series, inputs: Mapping[str, Series]) -> None:
-    """Draw a metric, and its inputs below it on the same days.
-
-    Raises:
-        OSError: the file can't be written.
-    """
+def picture_of(title: str, unit: str, metric: Series, inputs: Mapping[str, Series]) -> bytes:
+    """Draw a metric, and its inputs below it on the same days; return the PNG."""
     import matplotlib as mpl  # noqa: PLC0415 - a second, for pictures alone
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
 
     if (why := hindrance(metric)) and len(metric) > 1:
-        raise impossible(f"{path}: the metric can't be drawn: {why}.")
+        raise impossible(f"The metric can't be drawn: {why}.")
     drawn = {code: series for code, series in inputs.items() if len(series) == 1 or not hindrance(series)}
     below = dict(list(drawn.items())[:MOST_INPUTS])
     heights = [3.0, *[1.0] * len(below)]
@@ -45,7 +41,9 @@ def write_png(path: Path, title: str, unit: str, metric: Series, inputs: Mapping
         axis.grid(alpha=0.3)
         axis.margins(x=0.01)
     axes[0, 0].set_title(title, loc="left", fontsize=11)
+    file = io.BytesIO()
     try:
-        figure.savefig(path, dpi=120, format="png")
+        figure.savefig(file, dpi=120, format="png")
     finally:
         plt.close(figure)
+    return file.getvalue()

@@ -7,7 +7,7 @@ import numpy as np
 from rich.text import Text
 
 from cli import tell
-from cli.console import out
+from cli.console import out, visible
 from metrics_worker.series import Series
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,14 +52,14 @@ def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
     figure.plot_size(width, _HEIGHT)
     figure.date().activate(form="%Y-%m-%d")
     figure.theme("simple" if out.is_terminal else "colorless")
-    figure.title(title[: width - 4])
+    figure.title(visible(title)[: width - 4])
     for label, series in drawn:
         thin = thinned(series, _POINTS * width)
         days = [moment(time).replace(tzinfo=None) for time in thin.times]
         signal = figure.signal(days, thin.values.tolist(), marker="braille")
         signal.lines()
         if len(drawn) > 1:
-            signal.label(label[: width // 2])
+            signal.label(visible(label)[: width // 2])
         figure.draw(signal)
     out.print(Text.from_ansi(figure.build().string(colorless=not out.is_terminal)))
 

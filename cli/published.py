@@ -16,7 +16,8 @@ from obstore.store import MemoryStore
 from pydantic import ValidationError
 
 from cli.console import impossible
-from metrics_worker.contract import is_key
+from cli.pointer import Current
+from metrics_worker.contract import is_key, iso
 from metrics_worker.decoder import Decoder
 from metrics_worker.errors import InputReadError, StoreUnavailable
 from metrics_worker.part_file import CODE, plain, to_series
@@ -54,6 +55,7 @@ class Entry:
         problem: what is wrong with manifest or marker; empty where nothing is.
         committed: whether the marker of its run names it.
         is_current: whether `current` does.
+        rolled_back_at: when a rollback made it current, ISO 8601; None if none did.
     """
 
     version_ts: str
@@ -61,6 +63,7 @@ class Entry:
     problem: str
     committed: bool
     is_current: bool
+    rolled_back_at: str | None = None
 
 
 def keys_of(code: str, prefix: str) -> Keys:
@@ -151,7 +154,8 @@ def entries(bucket: Bucket, keys: Keys, names: Sequence[str]) -> list[Entry]:
     Raises:
         AccessDenied, StoreUnavailable.
     """
-    current = bucket.find(keys.current)
+    stored = bucket.find(keys.current)
+    current = Current.of(stored) if stored else None
     manifests = find_all(bucket, [keys.manifest(name) for name in names])
     parsed = {name: _parsed(manifests[keys.manifest(name)]) for name in names}
     runs = {name: str(manifest["run_id"]) for name, (manifest, _) in parsed.items() if "run_id" in manifest}
@@ -160,6 +164,8 @@ def entries(bucket: Bucket, keys: Keys, names: Sequence[str]) -> list[Entry]:
     for name in names:
         manifest, problem = parsed[name]
         found = manifests[keys.manifest(name)]
+        is_current = current is not None and current.is_copy_of(found)
+        chosen_at = current.rolled_back_at if current and is_current else None
         marker, marker_problem = parse_marker(markers.get(keys.marker(runs.get(name, ""))))
         listed.append(
             Entry(
@@ -167,7 +173,8 @@ def entries(bucket: Bucket, keys: Keys, names: Sequence[str]) -> list[Entry]:
                 manifest or None,
                 problem or marker_problem,
                 committed=marker is not None and marker.version_ts == name,
-                is_current=bool(current and found and bytes(current.body) == bytes(found.body)),
+                is_current=is_current,
+                rolled_back_at=iso(chosen_at, "milliseconds") if chosen_at else None,
             )
         )
     return listed

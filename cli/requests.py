@@ -21,7 +21,8 @@ from cli.places import Place
 from explain.discovery import Shelf, newest, of_manifests
 from explain.json_text import load
 from explain.problems import NODE_FIELDS, Problem, shown
-from local.samples import EventFileError, Sample, read_samples
+from local.errors import EventFileError
+from local.samples import Sample, metric_code_of, samples_in
 from metrics_worker.contract import PLACEHOLDER_BUCKET, REQUESTED, Bounds
 from metrics_worker.errors import ExpressionError, StoreUnavailable
 from metrics_worker.expression.grammar import ROOT, expression_type, parse, series_codes
@@ -99,24 +100,32 @@ def read_requests(
         manifests: the keys of the manifests to look in; without any, every dataset's newest.
     """
     try:
-        asked = read_file(str(path))
+        raw = _read(str(path))
+        asked = _asked(str(path), raw)
         if len(asked) == 1 and asked[0].is_expression and not asked[0].problems:
             return [_made(path, asked[0], place(), manifests)]
-        return read_samples([path])
+        return samples_in(path, raw)
     except (EventFileError, FileUnreadableError) as error:
         raise impossible(str(error)) from error
 
 
 def read_file(file: str) -> list[Asked]:
-    """What a file asks for: of an event with several records, all.
+    """Return the requests of a file: of an event with several records, all.
 
     Raises:
         FileUnreadableError: there is no such file, or it can't be read.
     """
+    return _asked(file, _read(file))
+
+
+def _read(file: str) -> bytes:
     try:
-        raw = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
+        return sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
     except OSError as error:
         raise FileUnreadableError(f"{file}: {error.strerror}.") from error
+
+
+def _asked(file: str, raw: bytes) -> list[Asked]:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -217,15 +226,9 @@ def full_request(
 
 def body_around(asked: Asked, settings: Settings, shelf: Shelf | None) -> str:
     """The body of a request for a file's expression, whose text stands in it as it is."""
-    request = full_request(load(asked.body).value, metric_code_of(asked.file), settings, shelf)
+    request = full_request(load(asked.body).value, metric_code_of(Path(asked.file)), settings, shelf)
     del request[ROOT]
     return f'{json.dumps(request)[:-1]}, "{ROOT}": {asked.body}}}'
-
-
-def metric_code_of(file: str) -> str:
-    """What the metric of a bare expression is called: as its file."""
-    stem = "" if file == STANDARD_INPUT else Path(file).stem
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:128] or "metric"
 
 
 def _made(path: Path, asked: Asked, place: Place | None, manifests: Sequence[str]) -> Sample:

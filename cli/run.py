@@ -1,10 +1,8 @@
-"""`metrics run`: a metric, computed here and now, to look at. Nothing is published unless it is asked for."""
+"""`metrics run`: compute a metric here and now, and show it. Nothing is published without --publish."""
 
-import csv
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -24,34 +22,15 @@ from cli.places import (
     open_place,
 )
 from cli.requests import read_requests
+from cli.written import Wanted, title_of
 from explain.formula import formula
 from local import ecb
 from local.samples import Sample
 from metrics_worker.errors import MetricsWorkerError
 
-_METRIC = "{metric}"
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="A request: as in events/, or the bare JSON of one.")
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The files that a run is to leave; in each name `{metric}` stands for the metric's code."""
-
-    png: Path | None
-    csv: Path | None
-    parquet: Path | None
-
-    def check(self, samples: Sequence[Sample]) -> None:
-        """Several requests don't fit into one file: that ends the command."""
-        for option in ("png", "csv", "parquet"):
-            path = getattr(self, option)
-            if path is not None and len(samples) > 1 and _METRIC not in str(path):
-                raise impossible(
-                    f"The file holds {len(samples)} requests: let --{option} name a file for each, "
-                    f"such as '{path.with_name(f'{path.stem}-{_METRIC}{path.suffix}')}'."
-                )
 
 
 def run(
@@ -68,13 +47,19 @@ def run(
     ] = False,
     rows: Annotated[int, typer.Option("--rows", min=0, help="First and last rows to show.")] = 3,
     plot: Annotated[bool, typer.Option("--plot", help="Plot the metric in the terminal.")] = False,
-    png: Annotated[Path | None, typer.Option("--png", help="Draw metric and inputs into a PNG.")] = None,
-    html: Annotated[
-        Path | None, typer.Option("--html", help="Write a page of all runs: chart, tree, requests, events.")
+    png: Annotated[
+        Path | None, typer.Option("--png", help="Draw metric and inputs into a PNG; - is standard output.")
     ] = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the values as CSV.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write a page of all runs: chart, tree, requests, events; - as above."),
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write the values as CSV; - as above.")
+    ] = None,
     parquet: Annotated[
-        Path | None, typer.Option("--parquet", help="Write metrics.parquet, as it would be published.")
+        Path | None,
+        typer.Option("--parquet", help="Write metrics.parquet, as it would be published; - as above."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -102,36 +87,23 @@ def run(
             "There is nowhere to publish the demo data's metrics: it is in memory. `metrics demo FOLDER` "
             "writes it into a folder; then: metrics run FILE --folder FOLDER --publish"
         )
-    place, wanted = open_place(bucket, folder, demo=demo, files=[file]), Wanted(png, csv_file, parquet)
+    place, wanted = open_place(bucket, folder, demo=demo, files=[file]), Wanted(png, csv_file, parquet, html)
     samples = read_requests(file, lambda: place)
-    wanted.check(samples)
+    wanted.check(samples, as_json=as_json)
     place = place or demo_for(samples, [file])
     computed = _compute(samples, place, publish=publish, keep_run_id=keep_run_id)
     if as_json:
         runs = [tables.document(found, published=publish, few=rows) for found in computed]
         emit({"place": place.label, "published": publish, "runs": runs})
     else:
-        for sample, found in zip(samples, computed, strict=True):
-            _tell(sample, found, place, publish=publish, few=rows, plot=plot)
-    for sample, found in zip(samples, computed, strict=True):
-        _write(found, sample, wanted)  # last: what was published has been told by then
-    if html is not None:
-        _write_page(html, samples, computed, place, publish=publish)
+        with wanted.reporting():
+            for sample, found in zip(samples, computed, strict=True):
+                _tell(sample, found, place, publish=publish, few=rows, plot=plot)
+    # Last: a file that can't be written must not hide that a version was published.
+    wanted.write(samples, computed, place, "" if publish else " Nothing was published.")
     outcomes = {found.outcome for found in computed}
     if outcomes != {"SUCCESS"}:
         raise typer.Exit(IMPOSSIBLE if "RETURNED" in outcomes else WRONG)
-
-
-def _write_page(
-    path: Path, samples: Sequence[Sample], computed: Sequence[Computed], place: Place, *, publish: bool
-) -> None:
-    from cli.pages import write_html  # noqa: PLC0415 - for the page alone
-
-    fate = "" if publish else " Nothing was published."
-    try:
-        write_html(path, samples, computed, f"Computed from {place.label} by `metrics run`.{fate}")
-    except OSError as error:
-        raise impossible(f"{error.filename}: {error.strerror}") from error
 
 
 def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
@@ -173,9 +145,13 @@ class _Bars:
         self._progress.update(self._task, completed=part)
 
 
+def _text(template: str) -> TextColumn:
+    return TextColumn(template, markup=False)
+
+
 @contextmanager
 def _bars(samples: Sequence[Sample]) -> Iterator[_Bars]:
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} % read")
+    columns = _text("{task.description}"), BarColumn(), _text("{task.percentage:>3.0f} % read")
     hidden = not err.is_terminal or not samples
     with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=hidden) as progress:
         yield _Bars(progress)
@@ -184,13 +160,13 @@ def _bars(samples: Sequence[Sample]) -> Iterator[_Bars]:
 def _tell(sample: Sample, computed: Computed, place: Place, *, publish: bool, few: int, plot: bool) -> None:
     """A run, for people."""
     report = computed.report
-    tell.line(f"{sample.metric_code}  {_title(sample)}".rstrip(), "bold")
+    tell.line(f"{sample.metric_code}  {title_of(sample)}".rstrip(), "bold")
     if sample.expression is not None:
         tell.line(f"  {formula(sample.expression)}")
     if computed.error is not None:
         tables.tell_error(computed)
         if report.defect is not None:
-            err.print("".join(traceback.format_exception(report.defect)), markup=False, highlight=False)
+            err.print("".join(traceback.format_exception(report.defect)))
         return
     assert computed.version is not None
     series = computed.version.series
@@ -225,35 +201,3 @@ def _fate(computed: Computed, place: Place, *, publish: bool) -> Iterator[str]:
     yield f"{how}: version {report.version_ts}, run {report.run_id}, at {place.label}"
     current = "it is current" if report.moved_current else "current stays: it names a newer request's version"
     yield f"{current}; no status events were sent: the control plane doesn't know this run"
-
-
-def _title(sample: Sample) -> str:
-    return "" if sample.title == sample.metric_code else sample.title
-
-
-def _write(computed: Computed, sample: Sample, wanted: Wanted) -> None:
-    """Leave the files that are wanted; one that can't be written ends the command."""
-    if computed.version is None:
-        return
-    version, code = computed.version, sample.metric_code
-
-    def named(path: Path) -> Path:
-        return Path(str(path).replace(_METRIC, code))
-
-    try:
-        if wanted.parquet is not None:
-            named(wanted.parquet).write_bytes(version.body)
-        if wanted.csv is not None:
-            with named(wanted.csv).open("w", encoding="utf-8", newline="") as file:
-                lines = csv.writer(file, lineterminator="\n")
-                lines.writerow(("obs_time", "value"))
-                for time, value in zip(version.series.times, version.series.values.tolist(), strict=True):
-                    lines.writerow((plots.iso_time(time), value))
-        if wanted.png is not None:
-            from cli.pictures import write_png  # noqa: PLC0415 - for pictures alone
-
-            inputs = {name: found.cleaned.series for name, found in computed.inputs.items()}
-            title = f"{code}  {_title(sample)}".rstrip()
-            write_png(named(wanted.png), title, sample.unit, version.series, inputs)
-    except OSError as error:
-        raise impossible(f"{error.filename}: {error.strerror}") from error

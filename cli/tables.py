@@ -31,9 +31,9 @@ def rows(series: Series, unit: str, few: int) -> Table:
     shown = [*range(min(few, size)), None, *range(max(few, size - few), size)]
     for at in shown if size > 2 * few else range(size):
         if at is None:
-            table.add_row("…", f"{size - 2 * few:,} more", style="dim")
+            tell.row(table, "…", f"{size - 2 * few:,} more", style="dim")
         else:
-            table.add_row(shown_time(series.times[at]), f"{series.values[at]:.10g}")
+            tell.row(table, shown_time(series.times[at]), f"{series.values[at]:.10g}")
     return table
 
 
@@ -42,7 +42,8 @@ def inputs(computed: Computed) -> Table:
     table = tell.columns("input", "dataset", numbers=("files", "rows", "observations"), more=("left out",))
     for summary in computed.report.inputs:
         dataset = f"{summary.dataset_id} {summary.dataset_version or ''}".rstrip()
-        table.add_row(
+        tell.row(
+            table,
             summary.series_code,
             dataset,
             f"{summary.part_files:,}",

@@ -1,9 +1,9 @@
-"""Lines and tables for people: no word of them is taken for markup, and nothing is cut off."""
+"""Lines and tables for people: nothing in them is taken for markup, and nothing is cut off."""
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from cli.console import out
+from cli.console import PlainConsole, out
 
 _NO_TERMINAL = 400
 """Columns of a table that goes into a file or a pipe: as many as it needs."""
@@ -11,7 +11,7 @@ _NO_TERMINAL = 400
 
 def line(text: str = "", style: str = "") -> None:
     """Print a line. A terminal wraps it; a file gets it whole."""
-    out.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+    out.print(text, style=style or None, soft_wrap=True)
 
 
 def columns(*text: str, numbers: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> Table:
@@ -26,9 +26,14 @@ def columns(*text: str, numbers: tuple[str, ...] = (), more: tuple[str, ...] = (
     return made
 
 
+def row(made: Table, *cells: str, style: str = "") -> None:
+    """Add a row to a table."""
+    made.add_row(*(Text(cell) for cell in cells), style=style)
+
+
 def table(made: Table) -> None:
     """Print a table: as wide as the terminal, or as it needs where there is none."""
-    (out if out.is_terminal else Console(width=_NO_TERMINAL)).print(made)
+    (out if out.is_terminal else PlainConsole(stderr=out.stderr, width=_NO_TERMINAL)).print(made)
 
 
 def is_wide(needed: int) -> bool:

@@ -9,7 +9,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from cli.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impossible, out
+from cli.console import IMPOSSIBLE, WRONG, JsonOption, complain, emit, err, impossible, out
 from cli.places import BucketOption, DemoOption, FolderOption, Place, open_place
 from cli.requests import (
     Asked,
@@ -116,7 +116,7 @@ def validate(
             _tell(finding, place)
         _tell_sum(findings)
     for text in unreadable:
-        err.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        complain(text)
     if unreadable:
         raise typer.Exit(IMPOSSIBLE)
     if any(_is_wrong(finding, strict=strict) for finding in findings):
@@ -223,6 +223,6 @@ def _tell_sum(findings: Sequence[Finding]) -> None:
 def print_text(text: Text, indent: int = 0) -> None:
     """Print a text: on a terminal wrapped within its width, in a pipe or a file a line for itself."""
     if out.is_terminal:
-        out.print(Padding(text, (0, 0, 0, indent), expand=False), highlight=False)
+        out.print(Padding(text, (0, 0, 0, indent), expand=False))
     else:
-        out.print(Text(" " * indent) + text, highlight=False, soft_wrap=True)
+        out.print(Text(" " * indent) + text, soft_wrap=True)

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 import numpy as np
 
 from explain.formula import formula
+from explain.overlap import Overlap
 from explain.words import in_words, step_in_words
 from metrics_worker.contract import iso
 from metrics_worker.expression.evaluate import evaluate
@@ -66,6 +67,7 @@ class Counts:
         of_some: composite: times at which some have one and some have none; None for other nodes.
         first: time of the first observation, UTC; None where there is none.
         last: time of the last one.
+        overlap: series_math: how far its sides are at the same times; None for other nodes.
     """
 
     times: int
@@ -75,6 +77,7 @@ class Counts:
     of_some: int | None
     first: datetime | None
     last: datetime | None
+    overlap: Overlap | None = None
 
     @property
     def losses(self) -> list[str]:
@@ -98,6 +101,7 @@ class Counts:
             "of_some": self.of_some,
             "first": self.first and iso(self.first),
             "last": self.last and iso(self.last),
+            "overlap": self.overlap and asdict(self.overlap),
         }
 
 
@@ -188,13 +192,14 @@ def _over(node: Node, operands: list[SeriesRef]) -> Node:
 
 
 def _counts(node: Node, operands: list[Series], result: Series) -> Counts:
-    of_all = of_some = None
+    of_all = of_some = overlap = None
     match node:
         case SeriesRef():
             times, lost = len(result), Lost()
         case SeriesMath(op=op):
             left, right = operands
             times, lost = _math(op, left, right, len(result))
+            overlap = Overlap.of(left, right)
         case WindowOp():
             (series,) = operands
             times, lost = _window(node, series, len(result))
@@ -206,7 +211,7 @@ def _counts(node: Node, operands: list[Series], result: Series) -> Counts:
         case _:
             assert_never(node)
     first, last = (_moment(result.times, at) for at in (0, -1))
-    return Counts(times, len(result), lost, of_all, of_some, first, last)
+    return Counts(times, len(result), lost, of_all, of_some, first, last, overlap)
 
 
 def _math(op: str, left: Series, right: Series, kept: int) -> tuple[int, Lost]:

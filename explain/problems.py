@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel
 
 from explain.near import did_you_mean, near
+from explain.vocabulary import instead_of_field, instead_of_operation, same_operation
 from metrics_worker.contract import REQUESTED, V1
 from metrics_worker.expression.grammar import (
     MAX_SERIES_CODE,
@@ -40,6 +41,9 @@ TAGS = {f"<{kind}>": kind for kind in KINDS}
 OPERATIONS: dict[str, tuple[str, ...]] = {
     kind: get_args(model.model_fields["op"].annotation) for kind, model in KINDS.items() if kind != "series"
 }
+_ALL_OPERATIONS = "the operations are " + "; ".join(
+    f"{', '.join(operations)} ({kind})" for kind, operations in OPERATIONS.items()
+)
 FIELDS = {kind: tuple(model.model_fields) for kind, model in KINDS.items()}
 NODE_FIELDS = dict.fromkeys([*FIELDS["series"], "seriesCode", *sum(FIELDS.values(), ())])
 
@@ -175,7 +179,7 @@ def _wrong_value(error: Mapping[str, Any], found: Any) -> tuple[str, str | None]
         case "int_type" | "float_type" if isinstance(found, str) and _is_number(found):
             return "a number in quotes is a text", f"write {found.strip()} without the quotes"
         case "literal_error" if isinstance(found, str):
-            return "there is no such schema", did_you_mean(found, [V1])
+            return "there is no such schema", f"did you mean `{V1}`?" if found.startswith("metrics") else None
         case "int_type" if isinstance(found, float):
             return "windows count whole observations", None
     text = str(error["msg"]).removeprefix("Value error, ")
@@ -203,7 +207,7 @@ def a_or_an(noun: str) -> str:
 
 def _extra(where: str, name: str, kind: str, found: Any) -> Problem:
     """A field that the node doesn't have."""
-    hint = did_you_mean(name, FIELDS[kind])
+    hint = instead_of_field(name) or did_you_mean(name, FIELDS[kind])
     if name == "scale":
         hint = "only series_math has a scale: give it to a series_math above or below"
     if name == "seriesCode" and kind == "series":
@@ -214,27 +218,45 @@ def _extra(where: str, name: str, kind: str, found: Any) -> Problem:
 
 def _operation(where: str, kind: str, found: Any) -> Problem:
     """An operation that the node's family doesn't have."""
-    allowed, hint = OPERATIONS[kind], None
-    if isinstance(found, str):
-        hint = did_you_mean(found, allowed)
-        home = next((other for other, operations in OPERATIONS.items() if found in operations), None)
-        if home is not None:
-            fields = " and ".join(field for field in FIELDS[home] if field not in {"op", "scale"})
-            hint = f"{hint} `{found}` is of {home}, with {fields}" if hint else f"`{found}` needs {fields}"
+    hint = _instead_of_operation(kind, found) if isinstance(found, str) and len(found) <= MAX_SHOWN else None
     text = f"{shown(found)} is no operation of {a_or_an(kind)}"
-    return Problem(where, text, shown(found), ", ".join(allowed), hint)
+    return Problem(where, text, shown(found), ", ".join(OPERATIONS[kind]), hint)
+
+
+def _instead_of_operation(kind: str, found: str) -> str:
+    """Return what to write: by the meaning of the name first, by its spelling last."""
+    allowed = OPERATIONS[kind]
+    home = next((other for other, operations in OPERATIONS.items() if found in operations), None)
+    instead = instead_of_operation(found)
+    meant = same_operation(found, allowed) or (near(found, allowed) if instead is None else None)
+    if meant is not None:
+        also = f" `{found}` is of {home}, with {_sides(home)}" if home else ""
+        return f"did you mean `{meant}`?{also}"
+    if home is not None:
+        return f"`{found}` needs {_sides(home)}"
+    if instead is not None:
+        return f"there is no {quoted(found)}: {instead or _ALL_OPERATIONS}"
+    for other in sorted(OPERATIONS, key=["series_math", "composite", "window_op"].index):
+        operations = OPERATIONS[other]
+        if (meant := near(found, operations)) is not None:
+            return f"did you mean `{meant}`? It needs {_sides(other)}"
+    return f"there is no {quoted(found)}: {_ALL_OPERATIONS}"
+
+
+def _sides(kind: str) -> str:
+    """Return the fields of a node besides its operation."""
+    return " and ".join(field for field in FIELDS[kind] if field not in {"op", "scale"})
 
 
 def _instead_of_node(found: Any) -> str | None:
+    """Return how to write what was probably meant as a node."""
     match found:
         case str() if found.strip():
             return f'a series is written {{"series_code": {shown(found)}}}'
         case bool():
             return None
-        case int() | float():
-            return (
-                "there are no constants; the ratio of a series to itself is 1, and times its scale any other"
-            )
+        case int() | float() | {"const": _} | {"constant": _}:
+            return instead_of_field("const")
         case list():
             return 'several nodes are the operands of one: {"op": "avg", "operands": […]}'
         case dict():

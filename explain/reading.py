@@ -219,21 +219,6 @@ def counted_inputs(request: RunRequest, series: dict[str, InputSeries]) -> NodeV
     return counted(request.expression, {code: found.cleaned.series for code, found in series.items()})
 
 
-def doubts_about_counts(view: NodeView) -> Iterator[Problem]:
-    """Nodes without one observation although their operands have some: what is above is empty as well."""
-    counts = view.counts
-    if counts is not None and not counts.observations and all(_has_some(below) for below in view.operands):
-        why = ", ".join(counts.losses)
-        text = f"it has no observation: of {counts.times:,} times {why}"
-        yield Problem(view.path, text, view.formula[:200], severity="warning")
-    for below in view.operands:
-        yield from doubts_about_counts(below)
-
-
-def _has_some(view: NodeView) -> bool:
-    return view.counts is not None and view.counts.observations > 0
-
-
 def _over(codes: list[str]) -> Node:
     """An expression that names these series."""
     first, *more = (SeriesRef(series_code=code) for code in codes)

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 from explain.catalogued import check_datasets
 from explain.checking import check_request
+from explain.losses import doubts_about_counts
 from explain.meaning import doubts_about_request
 from explain.nodes import NodeView, outlined
 from explain.problems import Problem
-from explain.reading import Inputs, Reader, counted_inputs, doubts_about_counts
+from explain.reading import Inputs, Reader, counted_inputs
 from metrics_worker.contract import Bounds, RunRequest
 from metrics_worker.expression.grammar import ROOT, series_codes
 

@@ -20,5 +20,7 @@
     tell.py            what is told of a run on the terminal
     terminal.py        how it is printed
     sam_invoke.py      `make invoke`: the same cloud for Lambda's own image, which needs Docker
+    direct.py          the worker without the emulator, where there is none
+    errors.py          what ends a local run with a line
     leash.py           lets no process outlive the run
 """

@@ -6,10 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
-from local.cloud import LocalError, isolated
-from local.emulator import HANDLER
-from local.run import Options, run, serve
-from local.samples import EventFileError
+from local.errors import EventFileError, LocalError
+from local.samples import Sample, all_samples, read_samples
 from local.terminal import Terminal
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -38,32 +36,44 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=_ROOT / "out", help="where logs, the page and copies go (default: out/)"
     )
-    parser.add_argument("--handler", default=HANDLER, help="the function (default: %(default)s)")
+    parser.add_argument("--handler", help="the function (default: the worker's)")
     parser.add_argument(
         "--patience", type=float, default=120.0, help="seconds to wait for outcomes (default: %(default)g)"
     )
     chosen = parser.parse_args(arguments)
     if chosen.worker and not chosen.serve:
         parser.error("--worker goes with --serve: without it, the worker runs anyway")
-    # For this process, which makes clients too, and for all that it starts.
-    environment = isolated(os.environ)
-    os.environ.clear()
-    os.environ.update(environment)
     # As Ctrl-C, so that everything that was started is ended in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    options = Options(_ROOT, chosen.out, chosen.events, chosen.handler, chosen.patience)
     terminal = Terminal()
     try:
-        if chosen.serve:
-            serve(options, terminal, with_worker=chosen.worker)
-            return 0
-        return run(options, terminal)
+        whole = [] if chosen.serve else all_samples(_ROOT / "events")
+        return _go(chosen, read_samples(chosen.events or whole), terminal)
     except LocalError as error:
         terminal.line(terminal.styled(str(error), "red"))
         return 2 if isinstance(error, EventFileError) else 1
     except KeyboardInterrupt:
         terminal.line("Interrupted: everything that was started has been ended.")
         return 130
+
+
+def _go(chosen: argparse.Namespace, samples: list[Sample], terminal: Terminal) -> int:
+    """Start the local cloud, and do with it what was chosen."""
+    # A second and a half: the files are checked before.
+    from local.cloud import isolated  # noqa: PLC0415 - as above
+    from local.emulator import HANDLER  # noqa: PLC0415 - as above
+    from local.run import Options, run, serve  # noqa: PLC0415 - as above
+
+    # For this process, which makes clients too, and for all that it starts.
+    environment = isolated(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    handler = chosen.handler or HANDLER
+    options = Options(_ROOT, chosen.out, samples, bool(chosen.events), handler, chosen.patience)
+    if chosen.serve:
+        serve(options, terminal, with_worker=chosen.worker)
+        return 0
+    return run(options, terminal)
 
 
 if __name__ == "__main__":

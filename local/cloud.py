@@ -19,16 +19,13 @@ from typing import Any
 
 import boto3
 
+from local.errors import LocalError
 from local.leash import leashed
 from local.template import REQUEST_QUEUE, Template
 
 REGION = "us-east-1"
 BUCKET = "metrics-data-local"
 _PREFIX = "metrics-worker-local"
-
-
-class LocalError(Exception):
-    """The local run can't go on; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 The emulator is a program that the SAM CLI brings along, so no Docker is needed. It starts the function at the
 first invocation and answers HTTP 200 even when the function raises or times out, so the body tells. Two
 invocations at once end it, hence the lock. The function's log goes to a file.
+
+The emulator is a Linux program. Elsewhere, or with `EMULATOR=off`, the real handler runs in a process of its
+own without it (`direct`).
 """
 
 import http.client
@@ -18,12 +21,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from local.cloud import Cloud, LocalError
+from local.cloud import Cloud
+from local.errors import LocalError
 from local.event_source import InvocationError
 from local.leash import leashed
 from local.template import FUNCTION, Template
 
 HANDLER = "metrics_worker.handler.lambda_handler"
+EMULATOR = "EMULATOR"
+"""The environment variable that switches the emulator off."""
+_DIRECT = Path(__file__).with_name("direct.py")
 _INVOCATIONS = "/2015-03-31/functions/function/invocations"
 _START_SECONDS = 10
 _BUILDS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -74,7 +81,7 @@ def answer(text: str) -> Any:
 def emulator(
     root: Path, environment: Mapping[str, str], log: Path, timeout: int, handler: str = HANDLER
 ) -> Iterator[Emulator]:
-    """Start the emulator; it ends with the context.
+    """Start the worker in the emulator, or without it (`why_not`); it ends with the context.
 
     Args:
         root: the repository's folder.
@@ -86,19 +93,21 @@ def emulator(
     Raises:
         LocalError: there is no emulator for this machine, or it does not start.
     """
-    program = find_emulator(root)
     port, api_port = _free_ports()
-    command = [
-        *(str(program), "--log-level", "warn"),
-        *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
-        *("--runtime-api-address", f"127.0.0.1:{api_port}"),
-        *(sys.executable, "-m", "awslambdaric", handler),
-    ]
+    if why_not(os.environ):
+        command = [sys.executable, "-P", str(_DIRECT), str(port), handler]
+    else:
+        command = [
+            *(str(find_emulator(root)), "--log-level", "warn"),
+            *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+            *("--runtime-api-address", f"127.0.0.1:{api_port}"),
+            *(sys.executable, "-m", "awslambdaric", handler),
+        ]
     with log.open("wb") as output, leashed(command, environment, stdout=output, stderr=output) as process:
         give_up = time.monotonic() + _START_SECONDS
         while not _answers(port):
             if process.poll() is not None or time.monotonic() > give_up:
-                raise LocalError(f"The Lambda emulator did not start: see {log}.")
+                raise LocalError(f"The worker did not start: see {log}.")
             time.sleep(0.02)
         yield Emulator(port, timeout + 30.0)
 
@@ -135,14 +144,39 @@ def chosen(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def why_not(environment: Mapping[str, str]) -> str:
+    """Return why the worker runs without the emulator; empty if it runs in it.
+
+    Raises:
+        LocalError: `EMULATOR` is neither on nor off.
+    """
+    said = environment.get(EMULATOR, "") or "on"
+    if said not in {"on", "off"}:
+        raise LocalError(f"{EMULATOR}={said}: it is on or off.")
+    if said == "off":
+        return f"{EMULATOR} is off"
+    if sys.platform != "linux":
+        return "the emulator is a Linux program"
+    machine = platform.machine()
+    return "" if machine.lower() in _BUILDS else f"there is no emulator for {machine}"
+
+
+def check(root: Path) -> None:
+    """Check that the worker can be started: before anything else takes time.
+
+    Raises:
+        LocalError: it can't.
+    """
+    if not why_not(os.environ):
+        find_emulator(root)
+
+
 def find_emulator(root: Path) -> Path:
     """The emulator's program for this machine.
 
     Raises:
         LocalError: there is none.
     """
-    if sys.platform != "linux":
-        raise LocalError("The Lambda emulator is a Linux program: use a Linux machine, WSL or a container.")
     build = _BUILDS.get(platform.machine().lower())
     found = sorted(
         root.glob(f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{build}")

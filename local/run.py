@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import ecb, kept, tell
-from local.cloud import Cloud, LocalError, client, local_cloud, waiting
-from local.emulator import HANDLER, Emulator, chosen, emulator, function_environment
+from local.cloud import Cloud, client, local_cloud, waiting
+from local.emulator import HANDLER, Emulator, check, chosen, emulator, function_environment, why_not
+from local.errors import LocalError
 from local.event_source import EventSource
 from local.events_heard import COMPLETED, Ear
 from local.outcome import Outcome, look
-from local.samples import Sample, all_samples, read_samples
+from local.samples import Sample
 from local.shown import shown, write_page
 from local.template import FUNCTION, REQUEST_QUEUE, Template
 from local.terminal import Terminal
@@ -34,14 +35,16 @@ class Options:
     Attributes:
         root: the repository's folder.
         out: where logs, the page and copies go.
-        events: files of requests; none for all of events/.
+        samples: the requests; those that were chosen, or all of events/.
+        chosen: whether they were chosen.
         handler: the function.
         patience: seconds until the run gives up on outcomes.
     """
 
     root: Path
     out: Path
-    events: Sequence[Path] = ()
+    samples: Sequence[Sample] = ()
+    chosen: bool = False
     handler: str = HANDLER
     patience: float = 120.0
 
@@ -57,8 +60,9 @@ def run(options: Options, terminal: Terminal) -> int:
     Raises:
         LocalError: it can't be run at all.
     """
+    check(options.root)
     template = Template.read(options.root / "template.yaml")
-    samples = read_samples(options.events or all_samples(options.root / "events"))
+    samples = options.samples
     options.out.mkdir(parents=True, exist_ok=True)
     kept.empty(options.out / "s3")
     rates = ecb.read_rates()
@@ -109,12 +113,14 @@ def serve(options: Options, terminal: Terminal, *, with_worker: bool = False) ->
     Raises:
         LocalError: something of it does not start.
     """
+    if with_worker:
+        check(options.root)
     template = Template.read(options.root / "template.yaml")
     options.out.mkdir(parents=True, exist_ok=True)
     rates = ecb.read_rates()
     with ExitStack() as stack:
         cloud = _start_cloud(stack, options, template, terminal)
-        samples = read_samples(options.events)
+        samples = options.samples
         _load(rates, _currencies(options, samples, rates, terminal), cloud, terminal)
         source = None
         if with_worker:
@@ -147,7 +153,9 @@ def _start_worker(
 ) -> Emulator:
     timeout = int(template.of(FUNCTION, "Timeout"))
     worker = stack.enter_context(emulator(options.root, environment, options.log, timeout, options.handler))
-    terminal.step(f"The worker waits in the Lambda emulator (its log: {tell.relative(options.log)})")
+    reason = why_not(os.environ)
+    where = f"a process without the Lambda emulator, since {reason}" if reason else "the Lambda emulator"
+    terminal.step(f"The worker waits in {where} (its log: {tell.relative(options.log)})")
     return worker
 
 
@@ -173,7 +181,7 @@ def _currencies(
 ) -> list[str]:
     """What to load: for a whole run the usual ones; for chosen requests just what they name, if anything."""
     named = {currency for sample in samples for currency in sample.currencies} & set(rates)
-    usual = set() if options.events else set(ecb.CURRENCIES)
+    usual = set() if options.chosen else set(ecb.CURRENCIES)
     if named | usual:
         return sorted(named | usual)
     terminal.step("No series of the ECB's is asked for: one is loaded, so that the dataset is there")

@@ -23,7 +23,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from local import ecb
-from local.cloud import Cloud, LocalError, isolated, local_cloud
+from local.cloud import Cloud, isolated, local_cloud
+from local.errors import LocalError
 from local.events_heard import COMPLETED, Ear
 from local.samples import Sample, read_samples
 from local.template import FUNCTION, Template

@@ -29,7 +29,13 @@ def current_names_a_whole_committed_version(picture: Picture) -> None:
     for base, body in picture.currents():
         current = parsed(body)
         manifest = f"{base}{current['version_ts']}/manifest.json"
-        assert picture.objects.get(manifest) == body, f"{base}current is no copy of {manifest}"
+        copied = picture.objects.get(manifest)
+        if "rolled_back_at" in current:
+            current = {name: value for name, value in current.items() if not name.startswith("rolled_back_")}
+            assert copied is not None, f"{base}current was rolled back to {manifest}, which is not there"
+            assert parsed(copied) == current, f"{base}current is no copy of {manifest} after a rollback"
+        else:
+            assert copied == body, f"{base}current is no copy of {manifest}"
         _is_whole(picture, base, current)
         marker = picture.marker(current["run_id"])
         assert marker, f"{base}current names run {current['run_id']}, which is not committed"
@@ -249,8 +255,12 @@ def _table(body: bytes) -> tuple[int, tuple[str, ...]]:
 
 
 def _age(manifest: bytes) -> tuple[datetime, str]:
+    """Return when the version was requested, or chosen by a rollback: a request of that moment is older."""
     content = parsed(manifest)
-    return datetime.fromisoformat(content["requested_at"]), content["version_ts"]
+    asked = datetime.fromisoformat(content["requested_at"]), content["version_ts"]
+    if "rolled_back_at" not in content:
+        return asked
+    return max(asked, (datetime.fromisoformat(content["rolled_back_at"]), "~"))
 
 
 def _key(uri: str) -> str:

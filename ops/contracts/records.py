@@ -58,6 +58,19 @@ _MANIFEST = {
     "expression": said("What was computed.", **{"$ref": "#/$defs/node"}),
     "inputs": said("What was read, a line a series."),
 }
+_ROLLBACK = {
+    "rolled_back_at": said(
+        "Only in `current`, after a rollback: when an operator chose the version. UTC, in milliseconds.",
+        type="string",
+        format="date-time",
+        pattern=whole(TIME_MS),
+    ),
+    "rolled_back_from": said(
+        "Only in `current`, after a rollback: the version that was current before; null if there was none.",
+        type=["string", "null"],
+        pattern=whole(VERSION),
+    ),
+}
 _MARKER = {
     "run_id": _RUN,
     "metric_code": METRIC_CODE,
@@ -144,6 +157,7 @@ def output_manifest() -> Schema:
     """A version's manifest, and `current`."""
     body = fields(OutputManifest, _MANIFEST)
     body["properties"]["inputs"]["items"] = {"$ref": "#/$defs/input"}
+    body["properties"] |= _ROLLBACK
     defs = {
         "outputs": {"description": "Where the data is.", **model(Outputs, _OUTPUTS)},
         "input": {
@@ -156,7 +170,8 @@ def output_manifest() -> Schema:
         "output_manifest",
         "Manifest of a version",
         "{base}{version_ts}/manifest.json, which never changes; {base}current/manifest.json is a copy of"
-        " the one whose request is the newest. Versions of the worker before this one have no"
+        " the one whose request is the newest, or after a rollback of the one that an operator chose, with"
+        " two more fields. Versions of the worker before this one have no"
         f" `requested_at`, `expression` and `inputs`. {_MADE}",
         {"type": "object", **body, "$defs": defs},
     )

@@ -23,6 +23,8 @@ from metrics_worker.errors import (
 from metrics_worker.records import Keys, Marker, Pointer
 from metrics_worker.store import Bucket, StoredObject
 
+_LAST = "~"
+"""After every version: a request of the very moment of a rollback does not replace it."""
 MAX_SWAPS = 60
 """How often other runs may move `current` between a look and a swap before this one is given back."""
 
@@ -101,7 +103,7 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, standing: Sta
                 elif age(current) < (_time(marker.requested_at), marker.version_ts):
                     bucket.swap(keys.current, body, current.etag)
                 else:
-                    return bytes(current.body) == body
+                    return bytes(current.body) == body or _rolled_back_to(current) == marker.version_ts
             except ObjectTaken:
                 continue  # another run moved it in between: look again
             return True
@@ -111,13 +113,24 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, standing: Sta
 def age(current: StoredObject) -> tuple[datetime, str]:
     """Return when the version that `current` names was requested, and the version; the oldest if unknown.
 
-    The predecessor's manifests have no `requested_at`: their `created_at` is taken for it.
+    The predecessor's manifests have no `requested_at`: their `created_at` is taken for it. A version that an
+    operator chose is as new as that decision: only a later request replaces it.
     """
     try:
         body = Pointer.model_validate_json(bytes(current.body))
-        return _time(body.requested_at or body.created_at), body.version_ts
+        asked = _time(body.requested_at or body.created_at), body.version_ts
+        return max(asked, (_time(body.rolled_back_at), _LAST)) if body.rolled_back_at else asked
     except ValueError:
         return datetime.min.replace(tzinfo=UTC), ""
+
+
+def _rolled_back_to(current: StoredObject) -> str | None:
+    """Return the version that an operator chose; None if a run moved `current`."""
+    try:
+        body = Pointer.model_validate_json(bytes(current.body))
+    except ValueError:
+        return None
+    return body.version_ts if body.rolled_back_at else None
 
 
 def _time(text: str) -> datetime:

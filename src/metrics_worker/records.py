@@ -2,7 +2,8 @@
 
     {base}{versionTs}/data/metrics.parquet
     {base}{versionTs}/manifest.json
-    {base}current/manifest.json     the manifest of the newest request's version, a copy
+    {base}current/manifest.json     the manifest of the newest request's version, a copy; after a
+                                    rollback that of the chosen version, with `rolled_back_at`
     {base}runs/{runId}.ok           idempotency marker, and the commit record
 
 and beside the metrics, for a person: a message that was given up, as it came.
@@ -116,8 +117,14 @@ class Marker(_Document):
 
 
 class Pointer(BaseModel):
-    """What decides whether `current` may move. The worker before this one wrote no `requested_at`."""
+    """The fields of `current` that decide whether it may move.
+
+    Attributes:
+        requested_at: missing in a manifest of the worker before this one.
+        rolled_back_at: when an operator chose the version: earlier requests leave it there.
+    """
 
     version_ts: str
     created_at: str = "0001-01-01T00:00:00Z"
     requested_at: str | None = None
+    rolled_back_at: str | None = None

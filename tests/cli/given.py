@@ -26,12 +26,13 @@ def document(*arguments, stdin=None):
     return json.loads(metrics(*arguments, "--json", stdin=stdin).stdout)
 
 
-def as_process(*arguments, **environment):
-    """`metrics …` as a process of its own, with pipes."""
+def as_process(*arguments, stdin=None, **environment):
+    """Run `metrics …` as a process of its own, with pipes."""
     return subprocess.run(
         [sys.executable, "-m", "cli", *map(str, arguments)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": "src:."} | environment,
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,

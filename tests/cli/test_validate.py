@@ -1,9 +1,14 @@
 """`metrics validate`: what is wrong in a request or an expression, where, what is allowed, what was meant."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 
+from metrics_worker.expression.evaluate import evaluate
+from metrics_worker.expression.grammar import parse
+from metrics_worker.series import Series
 from tests.builders import (
     ratio,
     request,
@@ -32,6 +37,14 @@ A, B = series("A"), series("B")
         (window("ratio", A, 3), ".op", "`ratio` needs left and right"),
         ({"op": "mean", "operands": [A, B]}, ".op", "did you mean `avg`?"),
         ({"op": "divide", "left": A, "right": B}, ".op", "did you mean `ratio`?"),
+        (window("LAG", A, 3), ".op", "did you mean `lag`?"),
+        (window("avg", A, 3), ".op", "did you mean `sma`? `avg` is of composite, with operands"),
+        (window("divide", A, 3), ".op", "did you mean `ratio`? It needs left and right"),
+        ({"op": "div", "left": A, "right": B}, ".op", "did you mean `ratio`?"),
+        ({"op": "mul", "left": A, "right": B}, ".op", "did you mean `multiply`?"),
+        ({"op": "diff", "left": A, "right": B}, ".op", "did you mean `subtract`?"),
+        ({"op": "mean", "left": A, "right": B}, ".op", "did you mean `avg`? It needs operands"),
+        ({"op": "mad", "operands": [A, B]}, ".op", "there is no `mad`"),
         ({"op": 3, "left": A, "right": B}, ".op", "3 is no operation of a series_math"),
         ({"left": A, "right": B}, ".op", "a series_math needs `op`"),
         ({"op": "sma", "series": A, "windows": 3}, ".windows", "did you mean `window`?"),
@@ -51,6 +64,10 @@ A, B = series("A"), series("B")
         (ratio(A, [A, B]), ".right", "several nodes are the operands of one"),
         (ratio(A, B, scale="x"), ".scale", "it should be a number"),
         (ratio(A, B, colour="red"), ".colour", "a series_math has no field `colour` (None)"),
+        (ratio(A, {"const": 100}), ".right", "there are no constants"),
+        (window("sma", A, 3) | {"days": 365}, ".days", "windows count observations, not calendar time"),
+        (window("ema", A, 3) | {"alpha": 0.1}, ".alpha", "alpha is 2 / (window + 1)"),
+        ({"op": "ema", "series": A, "span": 9}, ".span", "did you mean `window`?"),
         ({"op": "avg", "operands": [A]}, ".operands", "one operand is too few"),
         ({"op": "avg", "operands": A}, ".operands", "it should be a list"),
         (series("A/B"), ".series_code", "a series code has no '/'"),
@@ -70,6 +87,41 @@ def test_each_mistake_in_an_expression_is_told_at_its_place(tmp_path, expression
     errors = told(problem for problem in problems if problem["severity"] == "error")
     assert list(errors) == [f"expressionJson{path}"], "that alone"
     assert said in errors[f"expressionJson{path}"]
+
+
+@pytest.mark.parametrize("op", ["log", "exp", "sqrt", "std", "median", "zscore", "mad", "round", "foo"])
+@pytest.mark.parametrize("node", [window("", A, 3), ratio(A, B), {"operands": [A, B]}])
+def test_an_operation_that_the_grammar_lacks_is_not_taken_for_one_spelled_alike(tmp_path, op, node):
+    kind = "composite" if "operands" in node else "window_op" if "series" in node else "series_math"
+    (problem,) = problems_of(tmp_path, request(node | {"op": op}, kind=kind))
+    assert problem["suggestion"] == (
+        f"there is no `{op}`: the operations are add, subtract, multiply, ratio (series_math); "
+        "sma, ema, sum, max, min, lag (window_op); sum, avg, max, min (composite)"
+    )
+
+
+X = [0.5, -2.0, 4.0, 0.0, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("op", "meant"),
+    [
+        ("abs", [0.5, 2.0, 4.0, 0.0, 1.0]),
+        ("neg", [-0.5, 2.0, -4.0, 0.0, 1.0]),
+        ("pow", [0.25, 4.0, 16.0, 0.0, 1.0]),
+        ("diff", [3.5, 2.0, -5.0]),
+        ("pct_change", [7.0, -1.0, -1.25]),
+        ("yoy", [7.0, -1.0, -1.25]),
+    ],
+)
+def test_the_expression_that_is_suggested_in_place_of_an_operation_computes_it(tmp_path, op, meant):
+    (problem,) = problems_of(tmp_path, request(window(op, A, 2), kind="window_op", inputs={"A": "fx"}))
+    text, _, lagged = problem["suggestion"].partition("; n counts")[0].partition(", where L is ")
+    text = re.sub(r"\bL\b", lagged, text[text.index("{") :])
+    text = re.sub(r"\bX\b", '{"series_code": "A"}', text).replace('"window": n', '"window": 2')
+    node = parse(json.loads(text))
+    values = evaluate(node, {"A": Series(np.arange(5), np.array(X))}).values
+    np.testing.assert_array_equal(values, meant)
 
 
 def test_what_is_too_deep_is_told_and_so_is_the_rest(tmp_path):

@@ -59,7 +59,7 @@ def test_the_page_shows_what_its_commands_print(tmp_path, monkeypatch):
 
 
 def test_every_command_of_the_page_is_one():
-    commands = {"run", "compare", "history", "doctor", "send", "demo"}
+    commands = {"run", "compare", "history", "doctor", "rollback", "send", "demo"}
     assert commands <= {found.callback.__name__ for found in app.registered_commands if found.callback}
     assert commands == set(re.findall(r"^\| `metrics (\w+)", PAGE.read_text(), re.MULTILINE))
 

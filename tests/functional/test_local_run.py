@@ -80,6 +80,45 @@ def test_a_request_is_computed_and_shown(run_locally, tmp_path):
     assert (tmp_path / "s3" / "metrics" / "fx.eur_brl_change" / "current" / "manifest.json").is_file()
 
 
+def test_without_the_emulator_the_same_is_computed_and_that_is_said(run_locally, tmp_path):
+    done = run_locally("events/change.json", EMULATOR="off")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "a process without the Lambda emulator, since EMULATOR is off" in done.stdout
+    assert "checked: all 4,792" in done.stdout
+    assert "Requests and stages" in (tmp_path / "metrics.html").read_text()
+
+
+def test_an_expression_alone_is_computed(run_locally, tmp_path):
+    path = tmp_path / "dollar.json"
+    path.write_text('{"op": "sma", "series": {"series_code": "ECB_USD_EUR_D"}, "window": 3}')
+    done = run_locally(str(path))
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "checked: all 7,124" in done.stdout
+    assert "metrics/dollar/current/manifest.json" in done.stdout
+
+
+@pytest.mark.parametrize("text", ['{"Records": []}', '{"op": "log", "series": {"series_code": "A"}}'])
+def test_a_file_is_checked_before_anything_that_takes_time_is_loaded(tmp_path, text):
+    path = tmp_path / "wrong.json"
+    path.write_text(text)
+    program = (
+        "import sys; from local.__main__ import main; "
+        f"status = main([{str(path)!r}]); "
+        "print(status, *sorted({'boto3', 'pyarrow', 'numpy', 'samtranslator'} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"src{os.pathsep}."}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "2"
+
+
+def test_a_switch_that_is_none_is_refused_before_the_cloud_starts(run_locally):
+    done = run_locally("events/change.json", EMULATOR="maybe")
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert "EMULATOR=maybe: it is on or off" in done.stdout
+
+
 def test_a_request_that_does_not_end_as_it_should_is_an_error(run_locally, tmp_path):
     event = (ROOT / "events" / "fails-no-such-series.json").read_text()
     wrong = tmp_path / "expected-to-succeed.json"

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from local.cloud import Cloud, LocalError
+from local.cloud import Cloud
+from local.errors import LocalError
 from local.sam_invoke import docker_gateway, local_template, reachable
 from local.template import Template
 from tests.infrastructure.stack import ROOT, TEMPLATE

@@ -6,6 +6,7 @@ import operator
 from hypothesis import given, settings
 
 from explain.nodes import counted, outlined
+from explain.overlap import Overlap
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import Composite, SeriesMath, SeriesRef, WindowOp, children, parse
 from tests.property.strategies import expressions, inputs, wild
@@ -37,6 +38,20 @@ def test_each_node_has_what_evaluation_gives_for_it_and_the_rest_is_lost_for_a_r
         assert counts.times == counts.observations + counts.lost.total
         operands = [by_time(evaluate(child, series)) for child in children(view.node)] or [by_time(result)]
         assert counts.times == len(set().union(*operands))
+
+
+@settings(deadline=None, max_examples=250)
+@given(expressions, inputs(wild))
+def test_how_far_the_sides_overlap_is_what_plain_python_counts(expression, series):
+    for view in views(counted(parse(expression), series)):
+        if not isinstance(view.node, SeriesMath):
+            assert view.counts.overlap is None
+            continue
+        left, right = (set(by_time(evaluate(child, series))) for child in children(view.node))
+        begin, end = (max(min(left), min(right)), min(max(left), max(right))) if left and right else (1, 0)
+        ours, its = ({time for time in side if begin <= time <= end} for side in (left, right))
+        days = {time // 86_400_000_000 for time in ours} & {time // 86_400_000_000 for time in its}
+        assert view.counts.overlap == Overlap(len(ours), len(its), len(left & right), len(days))
 
 
 @settings(deadline=None, max_examples=250)

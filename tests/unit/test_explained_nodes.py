@@ -110,6 +110,7 @@ def test_a_tree_is_json_with_and_without_counts():
         "of_some": None,
         "first": "1970-01-01T00:00:00Z",
         "last": "1970-01-01T00:00:00Z",
+        "overlap": {"left": 1, "right": 1, "both": 1, "days": 1},
     }
     assert [operand["path"] for operand in counts["operands"]] == [
         "expressionJson.left",

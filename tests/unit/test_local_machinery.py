@@ -2,16 +2,19 @@
 
 import io
 import os
+import platform
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from local import emulator, kept
-from local.cloud import BUCKET, Cloud, LocalError, isolated
+from local.cloud import BUCKET, Cloud, isolated
+from local.errors import LocalError
 from local.event_source import InvocationError
 from local.leash import leashed
 from local.template import FUNCTION, REQUEST_QUEUE, Template
@@ -154,10 +157,81 @@ def test_a_missing_emulator_is_told_with_what_to_do(tmp_path, monkeypatch):
         emulator.find_emulator(tmp_path)
 
 
-def test_another_system_than_linux_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(LocalError, match="Linux program"):
-        emulator.find_emulator(tmp_path)
+@pytest.mark.parametrize(
+    ("system", "machine", "said", "why"),
+    [
+        ("linux", "x86_64", "", ""),
+        ("linux", "aarch64", "on", ""),
+        ("linux", "x86_64", "off", "EMULATOR is off"),
+        ("linux", "riscv64", "", "there is no emulator for riscv64"),
+        ("darwin", "arm64", "", "the emulator is a Linux program"),
+        ("darwin", "arm64", "on", "the emulator is a Linux program"),
+    ],
+)
+def test_the_worker_runs_in_the_emulator_where_there_is_one(monkeypatch, system, machine, said, why):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert emulator.why_not({"EMULATOR": said}) == why
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused():
+    with pytest.raises(LocalError, match="EMULATOR=maybe: it is on or off"):
+        emulator.why_not({"EMULATOR": "maybe"})
+
+
+FUNCTIONS = """
+def answers(event, context):
+    left, arn = context.get_remaining_time_in_millis(), context.invoked_function_arn
+    return {"event": event, "left": left, "arn": arn}
+
+def raises(event, context):
+    raise ValueError("no")
+"""
+
+
+@pytest.fixture
+def without_emulator(tmp_path, monkeypatch):
+    """`without_emulator(handler)`: the function, in a process of its own without the emulator."""
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    (tmp_path / "broken.py").write_text("raise RuntimeError('settings')")
+    monkeypatch.setenv("EMULATOR", "off")
+    named = {"NAME": "local", "VERSION": "1", "MEMORY_SIZE": "1769", "TIMEOUT": "300"}
+    environment = {f"AWS_LAMBDA_FUNCTION_{name}": value for name, value in named.items()}
+    with ExitStack() as stack:
+
+        def start(handler):
+            given = os.environ | environment | {"PYTHONPATH": str(tmp_path)}
+            return stack.enter_context(
+                emulator.emulator(tmp_path, given, tmp_path / "worker.log", 30, handler)
+            )
+
+        yield start
+
+
+def test_without_the_emulator_a_function_answers_and_knows_its_time(without_emulator):
+    function = without_emulator("functions.answers")
+    for number in (1, 2):
+        answer = function.invoke({"number": number})
+        assert answer["event"] == {"number": number}
+        assert 290_000 < answer["left"] <= 300_000
+        assert answer["arn"].endswith(":function:local")
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        ("functions.raises", "ValueError: no"),
+        ("functions.missing", "Runtime.ImportModuleError"),
+        ("nowhere.handler", "Runtime.ImportModuleError: Unable to import 'nowhere'"),
+        ("broken.handler", "RuntimeError: settings"),
+    ],
+)
+def test_without_the_emulator_an_error_has_lambda_s_form_and_a_traceback(
+    without_emulator, tmp_path, handler, error
+):
+    with pytest.raises(InvocationError, match=error):
+        without_emulator(handler).invoke({})
+    assert "Traceback" in (tmp_path / "worker.log").read_text()
 
 
 def alive(pid):

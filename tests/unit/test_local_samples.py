@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from local import ecb
-from local.samples import EventFileError, all_samples, read_samples
+from local.errors import EventFileError
+from local.samples import all_samples, read_samples
 from metrics_worker.contract import Bounds, RunRequest, open_record
 from metrics_worker.expression.grammar import Composite, SeriesMath, WindowOp, children, series_codes
 
@@ -160,9 +161,27 @@ def test_what_is_no_event_is_named_with_what_is_expected_in_one_line(tmp_path, t
     with pytest.raises(EventFileError, match=rf"mine\.json: not an event: {why}") as raised:
         read_samples([path])
     assert "an SQS event with Records" in str(raised.value)
-    assert "a bare metric_run_requested, as in docs/five-minutes.md" in str(raised.value)
+    assert "a bare metric_run_requested, as in docs/five-minutes.md, or an expression alone" in str(
+        raised.value
+    )
     assert "Error" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_an_expression_alone_gets_a_request_that_the_worker_takes(tmp_path):
+    path = tmp_path / "my dollar.json"
+    path.write_text('{"op": "sma", "series": {"seriesCode": "ECB_USD_EUR_D"}, "window": 3}')
+    (sample,) = read_samples([path])
+    request = RunRequest.parse(open_record(sample.message, None), BOUNDS)
+    assert (request.run.metric_code, request.declared) == ("my-dollar", {"ECB_USD_EUR_D": "ecb_fx"})
+    assert request.dataset("ecb_fx").manifest_key == "datasets/ecb_fx/versions/v20261030/manifest.json"
+
+
+def test_an_expression_alone_that_is_not_valid_is_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text('{"op": "log", "series": {"series_code": "ECB_USD_EUR_D"}, "window": 3}')
+    with pytest.raises(EventFileError, match=r"mine\.json: .* not valid.*found 'log'.*validate"):
+        read_samples([path])
 
 
 def test_an_expression_that_is_none_still_says_which_series_it_needs(tmp_path):

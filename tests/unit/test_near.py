@@ -40,3 +40,34 @@ def test_signs_have_no_letters():
 def test_nothing_is_near_where_nothing_is_allowed():
     assert near("sma", []) is None
     assert did_you_mean("sma", []) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("log", "lag"),
+        ("mad", "max"),
+        ("sem", "sma"),
+        ("ECB_XAU_EUR_D", "ECB_ZAR_EUR_D"),
+        ("ECB_USD_EUR_M", "ECB_USD_EUR_D"),
+    ],
+)
+def test_another_letter_in_a_short_word_is_another_word(word, name):
+    assert near(word, [name]) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("lagg", "lag"),
+        ("mx", "max"),
+        ("sam", "sma"),
+        ("raito", "ratio"),
+        ("path", "basePath"),
+        ("ECB_USDD_EUR_D", "ECB_USD_EUR_D"),
+        ("ECB_UDS_EUR_D", "ECB_USD_EUR_D"),
+        ("BCRA_RESERVSA_USD", "BCRA_RESERVAS_USD"),
+    ],
+)
+def test_a_slip_of_the_hand_is_found(word, name):
+    assert near(word, [name]) == name

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from obstore.store import LocalStore
 
+from metrics_worker import __version__
 from tests.builders import day, parquet, ratio, request, rows, series, window
+from tests.cli.given import as_process
 from tests.cli.runs.conftest import files
 
 ROOT = Path(__file__).parents[3]
@@ -132,6 +134,48 @@ def test_values_go_into_files(metrics, folder, ask, tmp_path):
     assert png.read_bytes().startswith(b"\x89PNG\r\n")
 
 
+@pytest.mark.parametrize(
+    ("option", "begins"),
+    [
+        ("--csv", b"obs_time,value\n2026-01-01T00:00:00Z,0.5\n"),
+        ("--parquet", b"PAR1"),
+        ("--png", b"\x89PNG"),
+        ("--html", b"<!doctype html>"),
+    ],
+)
+def test_a_file_called_minus_is_standard_output_and_the_report_is_on_the_other(
+    folder, ask, tmp_path, option, begins
+):
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "run", ask(), "--folder", folder, option, "-"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.startswith(begins)
+    assert b"SUCCESS  10 rows" in done.stderr
+    assert b"2026-01-10" in done.stderr, "tables too"
+    assert not (tmp_path / "-").exists()
+
+
+def test_standard_output_takes_one_thing(metrics, folder, ask):
+    for words in (("--csv", "-", "--json"), ("--csv", "-", "--png", "-")):
+        done = metrics("run", ask(), "--folder", folder, *words)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "Standard output takes one thing" in done.stderr
+
+
+def test_a_request_is_read_from_standard_input(folder, ask):
+    done = as_process("run", "-", "--folder", folder, "--json", stdin=ask().read_text())
+    assert json.loads(done.stdout)["runs"][0]["row_count"] == 10
+
+
+def test_the_version_is_that_of_the_package(metrics):
+    done = metrics("--version")
+    assert (done.exit_code, done.stdout) == (0, f"metrics {__version__}\n")
+
+
 def test_several_requests_need_a_name_for_each_file(metrics, folder, tmp_path):
     asked = (request(run_id=f"run-of-{code}", metric=code) for code in ("m.one", "m.two"))
     bodies = [{"body": json.dumps(one)} for one in asked]
@@ -140,6 +184,7 @@ def test_several_requests_need_a_name_for_each_file(metrics, folder, tmp_path):
     done = metrics("run", path, "--folder", folder, "--csv", tmp_path / "x.csv")
     assert done.exit_code == 2
     assert "x-{metric}.csv" in done.stderr
+    assert "'{metric}.csv'" in metrics("run", path, "--folder", folder, "--csv", "-").stderr
     done = metrics("run", path, "--folder", folder, "--csv", tmp_path / "x-{metric}.csv")
     assert done.exit_code == 0
     assert (tmp_path / "x-m.one.csv").read_text() == (tmp_path / "x-m.two.csv").read_text()

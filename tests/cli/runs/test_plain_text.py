@@ -1,0 +1,120 @@
+"""Values from outside are printed as they are: no markup, no emoji codes, no control characters."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from obstore.store import LocalStore
+
+from tests.builders import day, put_dataset, ratio, request, rows, series
+from tests.cli.given import on_terminal
+
+CLI = Path(__file__).parents[3] / "cli"
+COLONS = "Q:S:L:A:smile:"
+BRACKETS = "CPI[us][red]x[red]"
+ESCAPE = "E\x1b[31m\u202eE"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with two series whose names are emoji codes and markup; its own name has both."""
+    path = tmp_path / "[b]da:smile:ta[us]"
+    days = [day(n) for n in range(1, 11)]
+    codes = (COLONS, BRACKETS)
+    files = {f"{code}/part.parquet": rows(code, days, range(1, 11)) for code in codes}
+    put_dataset(LocalStore(path, mkdir=True), files)
+    return path
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A request for their ratio, in a file whose name has an emoji code and markup."""
+    path = tmp_path / ":smile:[us].json"
+    both = {COLONS: "fx", BRACKETS: "fx"}
+    asked = request(ratio(series(COLONS), series(BRACKETS)), inputs=both, description="[red]T[/red] :smile:")
+    path.write_text(json.dumps(asked | {"unit": "[b]%:smile:"}))
+    return path
+
+
+def test_codes_and_names_are_printed_whole_by_explain(metrics, place, file):
+    done = metrics("explain", file, "--folder", place)
+    assert done.exit_code == 0
+    assert f"{COLONS} ÷ {BRACKETS}" in done.stdout
+
+
+def test_codes_and_names_are_printed_whole_by_validate(metrics, place, file):
+    done = metrics("validate", file, "--folder", place)
+    assert f"{file}  ratio.a_to_b = {COLONS} ÷ {BRACKETS}" in done.stdout
+    assert f"its inputs in {place} too" in done.stdout
+
+
+def test_codes_titles_and_units_are_printed_whole_by_run(metrics, place, file):
+    done = metrics("run", file, "--folder", place, "--plot", "--publish")
+    assert done.exit_code == 0
+    for text in (COLONS, BRACKETS, "[red]T[/red] :smile:", "value ([b]%:smile:)", f"from {place}"):
+        assert text in done.stdout
+
+
+def test_names_are_printed_whole_by_history_doctor_and_compare(metrics, place, file):
+    assert metrics("run", file, "--folder", place, "--publish").exit_code == 0
+    assert f"at {place}" in metrics("history", "ratio.a_to_b", "--folder", place).stdout
+    assert f"at {place}" in metrics("doctor", "ratio.a_to_b", "--folder", place).stdout
+    done = metrics("compare", "ratio.a_to_b@current", file, "--folder", place)
+    assert f"{file} (computed now)" in done.stdout
+
+
+@pytest.mark.parametrize("code", [COLONS, BRACKETS, "[/red]"])
+@pytest.mark.parametrize("command", ["history", "doctor"])
+def test_a_code_that_is_not_there_is_printed_whole(metrics, place, command, code):
+    assert f"metrics/{code}/ at {place}" in metrics(command, code, "--folder", place).stderr
+
+
+@pytest.mark.parametrize("command", ["run", "explain", "validate", "send"])
+def test_a_file_that_is_not_there_is_printed_whole(metrics, command):
+    done = metrics(command, "no:smile:[us][/red].json", *(["--queue", "http://x/y"] * (command == "send")))
+    assert "no:smile:[us][/red].json" in done.stderr
+
+
+def test_the_demo_s_folder_is_printed_whole(metrics, tmp_path):
+    taken = tmp_path / "a:smile:[us]"
+    taken.write_text("")
+    assert f"{taken}: " in metrics("demo", taken).stderr
+
+
+@pytest.mark.parametrize("word", [COLONS, "[red]x[/red]"])
+def test_a_command_that_does_not_exist_is_printed_whole(metrics, word):
+    assert word in metrics(word).stderr
+
+
+def test_wrong_values_of_a_request_are_printed_whole(metrics, tmp_path):
+    path = tmp_path / "wrong.json"
+    wrong = request({"op": COLONS, "left": series("A"), "right": BRACKETS})
+    path.write_text(json.dumps(wrong))
+    printed = metrics("validate", path).stdout
+    assert COLONS in printed
+    assert BRACKETS in printed
+
+
+def test_control_characters_are_printed_as_escapes(metrics):
+    printed = metrics("explain", ESCAPE).stderr
+    assert r"E\u001b[31m\u202eE" in printed
+    assert not {"\x1b", "\u202e"} & set(printed)
+
+
+def test_a_terminal_gets_names_whole_as_well(place, file):
+    shown = on_terminal("run", file, "--folder", place, columns=250)
+    for text in (COLONS, BRACKETS, "value ([b]%:smile:)"):
+        assert text in shown
+
+
+def test_every_console_and_column_of_the_commands_prints_plain_text():
+    for path in sorted(CLI.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "rich.console":
+                assert path.name == "console.py", f"{path.name}: print through cli.console.PlainConsole"
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in {"from_markup", "render_markup"}, f"{path.name}:{node.lineno}"
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "TextColumn":
+                given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                assert given.get("markup") == "False", f"{path.name}:{node.lineno}"

@@ -1,0 +1,167 @@
+"""`metrics rollback`: over a folder and a bucket, and what doctor, history and later runs make of it."""
+
+import json
+import shutil
+from datetime import datetime
+
+import pytest
+
+CODE = "ratio.a_to_b"
+CURRENT = f"metrics/{CODE}/current/manifest.json"
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request, folder):
+    """The options that name a place with the dataset."""
+    if request.param == "folder":
+        return ("--folder", folder)
+    return ("--bucket", request.getfixturevalue("bucket"))
+
+
+@pytest.fixture
+def versions(metrics, place, ask):
+    """Two versions of the metric, the older one first."""
+    for _ in range(2):
+        assert metrics("run", ask(), *place, "--publish").exit_code == 0
+    return listed(metrics, place)[::-1]
+
+
+def history(metrics, place):
+    return json.loads(metrics("history", CODE, *place, "--json").stdout)["versions"]
+
+
+def listed(metrics, place):
+    return [one["version_ts"] for one in history(metrics, place)]
+
+
+def current(metrics, place):
+    return [one["version_ts"] for one in history(metrics, place) if one["current"]]
+
+
+def test_current_names_the_chosen_version_and_doctor_says_so(metrics, place, versions):
+    done = metrics("rollback", CODE, versions[0], *place)
+    assert done.exit_code == 0
+    assert f"current names version {versions[0]} now" in done.stdout
+    assert f"It named version {versions[1]} before" in done.stdout
+    assert current(metrics, place) == [versions[0]]
+
+    doctor = metrics("doctor", CODE, *place)
+    assert doctor.exit_code == 0
+    assert f"rolled back to version {versions[0]} from {versions[1]}, at " in doctor.stdout
+    assert "Healthy, 1 note" in doctor.stdout
+    assert "current (rolled back)" in metrics("history", CODE, *place).stdout
+
+
+def test_a_redelivery_of_the_wrong_run_does_not_undo_it_and_a_new_request_moves_on(
+    metrics, place, versions, ask
+):
+    assert metrics("rollback", CODE, versions[0], *place).exit_code == 0
+    newest = history(metrics, place)[0]
+    wrong = ask(run_id=newest["run_id"], name="wrong.json")
+    again = metrics("run", wrong, *place, "--publish", "--keep-run-id", "--json")
+    (run,) = json.loads(again.stdout)["runs"]
+    assert (run["version_ts"], run["is_current"]) == (versions[1], False)
+    assert current(metrics, place) == [versions[0]]
+
+    assert metrics("run", ask(), *place, "--publish").exit_code == 0
+    assert current(metrics, place) == listed(metrics, place)[:1]
+    assert "Healthy\n" in metrics("doctor", CODE, *place).stdout
+
+
+def test_a_redelivery_of_the_chosen_run_says_that_it_is_current(metrics, place, versions, ask):
+    assert metrics("rollback", CODE, versions[0], *place).exit_code == 0
+    chosen = ask(run_id=history(metrics, place)[1]["run_id"], name="chosen.json")
+    again = metrics("run", chosen, *place, "--publish", "--keep-run-id", "--json")
+    assert json.loads(again.stdout)["runs"][0]["is_current"] is True
+
+
+def test_the_same_command_goes_forward_again(metrics, place, versions):
+    for version, before in (versions, versions[::-1]):
+        done = json.loads(metrics("rollback", CODE, version, *place, "--json").stdout)
+        assert (done["version_ts"], done["rolled_back_from"], done["changed"]) == (version, before, True)
+        assert current(metrics, place) == [version]
+        assert metrics("doctor", CODE, *place).exit_code == 0
+
+
+def test_a_version_that_is_current_already_is_left_as_it_is(metrics, place, versions):
+    for _ in range(2):
+        done = metrics("rollback", CODE, versions[1], *place)
+        assert (done.exit_code, "already" in done.stdout) == (0, True)
+    assert "rolled back" not in metrics("doctor", CODE, *place).stdout
+
+
+def test_readers_find_the_manifest_with_two_more_fields(metrics, folder, ask):
+    for _ in range(2):
+        metrics("run", ask(), "--folder", folder, "--publish")
+    older = listed(metrics, ("--folder", folder))[1]
+    metrics("rollback", CODE, older, "--folder", folder)
+    manifest = json.loads((folder / f"metrics/{CODE}/{older}/manifest.json").read_text())
+    said = json.loads((folder / CURRENT).read_text())
+    assert said.pop("rolled_back_from") > older
+    assert datetime.fromisoformat(said.pop("rolled_back_at")).tzinfo is not None
+    assert said == manifest
+    compared = metrics("compare", f"{CODE}@current", f"{CODE}@{older}", "--folder", folder)
+    assert (compared.exit_code, f"A  {CODE}@{older}" in compared.stdout) == (0, True)
+
+
+# Refusals
+
+
+def no_manifest(metric, version):
+    (metric / version / "manifest.json").unlink()
+    return "has no manifest"
+
+
+def broken_manifest(metric, version):
+    (metric / version / "manifest.json").write_text("{")
+    return "can't be used"
+
+
+def no_data(metric, version):
+    (metric / version / "data/metrics.parquet").unlink()
+    return "the data is not there"
+
+
+def cut_data(metric, version):
+    path = metric / version / "data/metrics.parquet"
+    path.write_bytes(path.read_bytes()[:-10])
+    return "the data can't be read"
+
+
+def no_marker(metric, version):
+    run = json.loads((metric / version / "manifest.json").read_text())["run_id"]
+    (metric / "runs" / f"{run}.ok").unlink()
+    return "is not committed"
+
+
+def another_folder(metric, version):
+    shutil.copytree(metric / version, metric / "2020-01-01T00-00-00")
+    shutil.rmtree(metric / version)
+    return "has no version"
+
+
+@pytest.mark.parametrize("harm", [no_manifest, broken_manifest, no_data, cut_data, no_marker, another_folder])
+def test_a_version_that_is_not_whole_is_refused_and_nothing_is_changed(metrics, folder, ask, harm):
+    for _ in range(2):
+        metrics("run", ask(), "--folder", folder, "--publish")
+    older, before = listed(metrics, ("--folder", folder))[1], (folder / CURRENT).read_bytes()
+    why = harm(folder / "metrics" / CODE, older)
+    done = metrics("rollback", CODE, older, "--folder", folder)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert why in done.stderr
+    assert (folder / CURRENT).read_bytes() == before
+
+
+@pytest.mark.parametrize("version", ["2020-01-01T00-00-00", "current", "../x", "runs"])
+def test_a_version_that_does_not_exist_is_refused_with_the_newest(metrics, folder, ask, version):
+    metrics("run", ask(), "--folder", folder, "--publish")
+    done = metrics("rollback", CODE, version, "--folder", folder)
+    assert done.exit_code == 2
+    assert f"has no version {version}" in done.stderr
+    assert "The newest are 20" in done.stderr
+
+
+def test_a_metric_that_does_not_exist_is_refused(metrics, folder, ask):
+    metrics("run", ask(), "--folder", folder, "--publish")
+    done = metrics("rollback", "ratio.a_to_bb", "2020-01-01T00-00-00", "--folder", folder)
+    assert (done.exit_code, "Did you mean ratio.a_to_b?" in done.stderr) == (2, True)

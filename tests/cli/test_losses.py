@@ -1,0 +1,120 @@
+"""Warnings of `metrics validate` and `explain` about operations that lose most observations of a side."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.builders import put_dataset, ratio, request, rows, series, window
+from tests.cli.given import document, file_of, folder_of, metrics, problems_of
+
+BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
+DAYS = [BEGIN + timedelta(days=n) for n in range(4018)]  # eleven years
+WORKDAYS = [day for day in DAYS if day.weekday() < 5]
+MONTHS = [day for day in DAYS if day.day == 1]
+SAME_TIMES = "an operation needs both sides at the same time, and nothing is filled or resampled"
+
+
+@pytest.fixture
+def data(cloud, tmp_path):
+    """A folder with the dataset fx, of series that differ in their times; each value is 2."""
+    times = {
+        "DAILY": WORKDAYS,
+        "MONTHLY": MONTHS,
+        "WEEKDAY_MONTHLY": [day for day in MONTHS if day.weekday() < 5],
+        "LOCAL": [day + timedelta(hours=3) for day in WORKDAYS],
+        "LATE": WORKDAYS[-100:],
+        "EARLY": WORKDAYS[:100],
+        "GAP": [day for day in WORKDAYS if day.year not in {2003, 2004, 2005, 2006}],
+        "ZERO": WORKDAYS,
+        "LARGE": WORKDAYS,
+    }
+    values = {"ZERO": [0.0 if n % 3 else 2.0 for n in range(len(WORKDAYS))], "LARGE": [1e300] * len(WORKDAYS)}
+    files = {
+        f"{code}/all.parquet": rows(code, found, values.get(code, [2.0] * len(found)))
+        for code, found in times.items()
+    }
+    put_dataset(cloud.store, files)
+    return folder_of(cloud, tmp_path / "data")
+
+
+def warnings(tmp_path, data, expression, *codes, kind="series_math"):
+    asked = request(expression, kind=kind, inputs=dict.fromkeys(codes, "fx"))
+    found = problems_of(tmp_path, asked, "--folder", data)
+    assert {problem["severity"] for problem in found} <= {"warning"}
+    return [(problem["path"], problem["text"], problem["suggestion"]) for problem in found]
+
+
+def test_a_ratio_of_a_daily_to_a_monthly_series_says_what_it_loses_why_and_what_to_do(tmp_path, data):
+    both = sum(day.weekday() < 5 for day in MONTHS)
+    ((path, text, hint),) = warnings(
+        tmp_path, data, ratio(series("DAILY"), series("MONTHLY")), "DAILY", "MONTHLY"
+    )
+    assert path == "expressionJson"
+    assert text.startswith(f"both sides have an observation at {both} times only: it loses ")
+    inside = len(MONTHS) - 1  # the first is a Saturday, before the first working day
+    assert text.endswith(f" and {inside - both} of {inside} on the right in the time that both cover")
+    assert hint.startswith(SAME_TIMES)
+    assert "Have one of them produced at the times of the other" in hint
+
+
+def test_it_is_so_where_every_month_meets_a_day(tmp_path, data):
+    expression = ratio(series("DAILY"), series("WEEKDAY_MONTHLY"))
+    ((_, text, _),) = warnings(tmp_path, data, expression, "DAILY", "WEEKDAY_MONTHLY")
+    assert " and 0 of " in text
+
+
+def test_a_window_of_the_daily_series_does_not_help_and_the_node_in_question_is_named(tmp_path, data):
+    inner = ratio(window("sma", series("DAILY"), 21), series("MONTHLY"))
+    found = warnings(tmp_path, data, window("lag", inner, 1), "DAILY", "MONTHLY", kind="window_op")
+    assert [path for path, _, _ in found] == ["expressionJson.series"]
+    assert "a window or a lag keeps the times of its series" in found[0][2]
+
+
+def test_the_same_days_at_other_times_of_day_are_told_as_such(tmp_path, data):
+    ((_, text, hint),) = warnings(tmp_path, data, ratio(series("DAILY"), series("LOCAL")), "DAILY", "LOCAL")
+    assert "no observation" in text
+    assert f"they have {len(WORKDAYS) - 2:,} days (UTC) in common, but at other times of day" in hint
+
+
+def test_series_that_cover_no_time_together_are_told_as_such(tmp_path, data):
+    ((_, text, hint),) = warnings(tmp_path, data, ratio(series("EARLY"), series("LATE")), "EARLY", "LATE")
+    assert "no observation" in text
+    assert hint == "the two cover no time together: one ends before the other begins"
+
+
+@pytest.mark.parametrize("other", ["LATE", "EARLY", "GAP", "DAILY"])
+def test_a_side_that_is_longer_or_has_a_gap_is_no_reason_to_warn(tmp_path, data, other):
+    for sides in (("DAILY", other), (other, "DAILY")):
+        assert warnings(tmp_path, data, ratio(*map(series, sides)), *sides) == []
+
+
+def test_a_window_that_is_longer_than_half_of_the_series_is_told(tmp_path, data):
+    half, more = (window("sma", series("LATE"), size) for size in (51, 52))
+    assert warnings(tmp_path, data, half, "LATE", kind="window_op") == []
+    ((_, text, hint),) = warnings(tmp_path, data, more, "LATE", kind="window_op")
+    assert text == "it loses 51 of 100 to warm up: windows and lags count observations"
+    assert hint == "a window of 52 may be too long"
+
+
+def test_a_divisor_that_is_mostly_zero_and_values_that_are_too_large_are_told(tmp_path, data):
+    ((_, text, _),) = warnings(tmp_path, data, ratio(series("DAILY"), series("ZERO")), "DAILY", "ZERO")
+    assert "since the right side is 0 there" in text
+    square = {"op": "multiply", "left": series("LARGE"), "right": series("LARGE")}
+    ((_, text, _),) = warnings(tmp_path, data, square, "LARGE")
+    assert "too large" in text
+
+
+def test_explain_tells_it_too_and_gives_the_counts_to_machines(tmp_path, data):
+    asked = request(ratio(series("DAILY"), series("MONTHLY")), inputs={"DAILY": "fx", "MONTHLY": "fx"})
+    file = file_of(tmp_path, asked)
+    assert SAME_TIMES in metrics("explain", file, "--folder", data).stdout.replace("\n", " ")
+    (found,) = document("explain", file, "--folder", data)["requests"]
+    both = sum(day.weekday() < 5 for day in MONTHS)
+    assert found["expression"]["counts"]["overlap"]["both"] == both
+    assert metrics("validate", file, "--folder", data).exit_code == 0
+    assert metrics("validate", file, "--folder", data, "--strict").exit_code == 1
+
+
+def test_without_a_place_nothing_is_known_of_it(tmp_path):
+    asked = request(ratio(series("DAILY"), series("MONTHLY")), inputs={"DAILY": "fx", "MONTHLY": "fx"})
+    assert problems_of(tmp_path, asked) == []

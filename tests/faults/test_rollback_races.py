@@ -1,0 +1,107 @@
+"""A rollback and a run at once, in every order of their steps. Readers look after each step."""
+
+import json
+from contextlib import ExitStack, suppress
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from cli.rollback import RollbackRefusedError, roll_back
+from metrics_worker.records import Keys
+from tests.builders import FakeContext
+from tests.edge import Call, nothing
+from tests.faults.test_interleavings import CURRENT, METRIC, ask, begins
+from tests.fifo_queue import Killed, hand_over
+from tests.turns import Exploration, Turns
+from tests.world import World
+
+KEYS = Keys(f"metrics/{METRIC}/")
+
+
+def versions(world: World) -> dict[str, str]:
+    """Return the version of each committed run."""
+    markers = (json.loads(world.cloud.read(key)) for key in world.cloud.keys(f"{KEYS.base}runs/"))
+    return {marker["run_id"]: marker["version_ts"] for marker in markers}
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "outcomes"),
+    [
+        (1.0, {"rolled back"}),
+        (0.0, {"rolled back"}),
+        # The run takes current after the rollback; or the rollback leaves the run's version, which is current
+        # by then; or it finds that the run has taken current meanwhile.
+        (-1.0, {"run", "rolled back", "refused"}),
+    ],
+    ids=["before", "same", "after"],
+)
+def test_in_every_order_of_a_run_and_a_rollback_the_later_decision_holds(seconds_ago, outcomes):
+    seen: set[str] = set()
+    exploration = Exploration()
+    with ExitStack() as stack:
+        here: list[World] = []
+
+        def back(world: World, version: str) -> None:
+            with suppress(Killed):
+                try:
+                    roll_back(world.cloud.bucket, KEYS, version, world.time)
+                except RollbackRefusedError:
+                    seen.add("refused")
+
+        def start() -> Turns:
+            stack.close()
+            world = stack.enter_context(World.standing(WORKER_HEARTBEAT_ENABLED="false"))
+            here[:] = [world]
+            for run, ago in (("right", 99), ("wrong", 50)):
+                ask(world, run, seconds_ago=ago)
+                world.until_quiet()
+            ask(world, "run", seconds_ago=seconds_ago)
+            batch = world.queue.receive()
+            world.look()
+            workers: dict[str, Any] = {
+                "run": partial(hand_over, batch, world.queue, world.functions[0], FakeContext()),
+                "rollback": partial(back, world, versions(world)["right"]),
+            }
+            return Turns(
+                world.edge, workers, {"run": begins(world), "rollback": frozenset({(False, CURRENT)})}
+            )
+
+        def ended(complete: bool) -> None:  # noqa: FBT001 - as it is called
+            (world,) = here
+            world.edge.before = nothing
+            world.see()
+            if complete:
+                world.clock.advance(60)
+                world.until_quiet()
+                world.check_all_succeeded()
+                named = json.loads(world.cloud.read(CURRENT))
+                seen.add("rolled back" if "rolled_back_at" in named else "run")
+                assert named["run_id"] == ("right" if "rolled_back_at" in named else "run")
+
+        exploration.run(start, ended)
+    assert exploration.executions > 1
+    assert seen == outcomes
+
+
+def test_a_rollback_whose_answer_is_lost_is_settled_by_reading():
+    with World.standing(WORKER_HEARTBEAT_ENABLED="false") as world:
+        for run, ago in (("right", 99), ("wrong", 50)):
+            ask(world, run, seconds_ago=ago)
+            world.until_quiet()
+        lost: list[Call] = []
+
+        def lose(call):
+            if call.operation == "SWAP" and not lost:
+                lost.append(call)
+                raise ConnectionError("the answer is lost")
+
+        world.edge.after = lose
+        version = versions(world)["right"]
+        done = roll_back(world.cloud.bucket, KEYS, version, world.time)
+        assert lost
+        assert (done.version_ts, done.changed) == (version, True)
+        assert json.loads(world.cloud.read(CURRENT))["version_ts"] == version
+        world.clock.advance(timedelta(hours=1).total_seconds())
+        world.see()

@@ -1,0 +1,99 @@
+"""A rollback and the real handlers: which requests take `current` afterwards, and which leave it."""
+
+from datetime import UTC, datetime, timedelta
+
+import obstore
+import pytest
+
+from cli.rollback import roll_back
+from metrics_worker.records import Keys
+from tests.builders import envelope, put_a_and_b, record, request
+
+NOW = datetime(2026, 10, 30, 12, tzinfo=UTC)
+KEYS = Keys("metrics/ratio.a_to_b/")
+
+
+def at(seconds):
+    return NOW + timedelta(seconds=seconds)
+
+
+def message(run, seconds, **more):
+    body = envelope(request(run_id=run), timestamp=f"{at(seconds):%Y-%m-%dT%H:%M:%S.%f}Z")
+    return record(body, message_id=run, **more)
+
+
+@pytest.fixture
+def deliver(cloud, invoke):
+    """`deliver(run, seconds)`: compute a request that was made so many seconds after NOW; its version."""
+    put_a_and_b(cloud.store)
+
+    def one(run, seconds):
+        assert invoke(message(run, seconds)) == {"batchItemFailures": []}
+        return cloud.read_json(KEYS.marker(run))["version_ts"]
+
+    return one
+
+
+def current(cloud):
+    return cloud.read_json(KEYS.current)["version_ts"]
+
+
+@pytest.fixture
+def chosen(cloud, deliver):
+    """The older of two versions, rolled back to a minute after NOW."""
+    older, newer = deliver("older", 0), deliver("newer", 10)
+    assert current(cloud) == newer
+    done = roll_back(cloud.bucket, KEYS, older, lambda: at(60))
+    assert (done.version_ts, done.before, done.at) == (older, newer, "2026-10-30T12:01:00.000Z")
+    assert current(cloud) == older
+    return older
+
+
+@pytest.mark.parametrize(("run", "seconds"), [("newer", 10), ("older", 0), ("late", 59), ("same", 60)])
+def test_a_request_up_to_the_rollback_gets_its_version_and_leaves_current(
+    cloud, deliver, chosen, run, seconds
+):
+    deliver(run, seconds)
+    assert cloud.sns.completed[-1]["status"] == "SUCCESS"
+    assert current(cloud) == chosen
+
+
+def test_a_request_after_the_rollback_takes_current(cloud, deliver, chosen):
+    newest = deliver("after", 60.001)
+    assert newest != chosen
+    assert current(cloud) == newest
+    assert "rolled_back_at" not in cloud.read_json(KEYS.current)
+
+
+def test_a_dead_letter_of_before_the_rollback_leaves_current(cloud, bury, chosen):
+    bury(message("newer", 10, receive_count=6))
+    assert cloud.sns.completed[-1]["status"] == "SUCCESS"
+    assert current(cloud) == chosen
+
+
+def test_a_rollback_by_a_clock_that_is_behind_is_not_undone_by_the_version_it_left(cloud, deliver):
+    older = deliver("older", 0)
+    deliver("newer", 10)
+    done = roll_back(cloud.bucket, KEYS, older, lambda: at(-3600))
+    assert done.at == "2026-10-30T12:00:10.001Z"
+    deliver("newer", 10)
+    assert current(cloud) == older
+
+
+@pytest.mark.usefixtures("chosen")
+def test_a_second_rollback_is_later_than_the_first(cloud, deliver):
+    newer = cloud.read_json(KEYS.marker("newer"))["version_ts"]
+    assert roll_back(cloud.bucket, KEYS, newer, lambda: at(-3600)).at == "2026-10-30T12:01:00.001Z"
+    deliver("late", 59)
+    assert current(cloud) == newer
+
+
+def test_a_metric_whose_current_is_gone_or_garbage_is_rolled_back_all_the_same(cloud, deliver):
+    older = deliver("older", 0)
+    for harm in (
+        lambda: obstore.delete(cloud.store, KEYS.current),
+        lambda: obstore.put(cloud.store, KEYS.current, b"{"),
+    ):
+        harm()
+        assert roll_back(cloud.bucket, KEYS, older, lambda: at(60)).before is None
+        assert current(cloud) == older
