@@ -98,7 +98,10 @@ PADDED = json.dumps(request()) + " " * 70_000
     ("case", "problem"),
     [
         (of_files({"A/x": long_file(21_000)}, WORKER_MAX_ROWS=NO_LIMIT), "rows read"),
-        (of_files({"A/x": long_file(2_000_000)}, WORKER_MAX_ROWS=NO_LIMIT, WORKER_MAX_MEMORY_MB=999), "Arrow"),
+        (
+            of_files({"A/x": long_file(2_000_000)}, WORKER_MAX_ROWS=NO_LIMIT, WORKER_MAX_MEMORY_MB=999),
+            "Arrow",
+        ),
         (of_files({f"A/{n}": long_file(1) for n in range(60)}, WORKER_MAX_PART_FILES=NO_LIMIT), "part files"),
         (Case([record(PADDED)], bodies.objects(), {"WORKER_MAX_BODY_BYTES": NO_LIMIT}), "too large"),
     ],
