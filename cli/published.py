@@ -5,7 +5,6 @@ own (`records`), documents are read as they are, and a listing costs a request f
 """
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +15,13 @@ from obstore.store import MemoryStore
 from pydantic import ValidationError
 
 from cli.console import impossible
-from metrics_worker.contract import is_key
 from metrics_worker.errors import InputReadError, StoreUnavailable
+from metrics_worker.names import is_key
 from metrics_worker.part_file import CODE, read_part_file, to_series
-from metrics_worker.records import Keys, Marker
+from metrics_worker.records import VERSION, Keys, Marker
 from metrics_worker.series import Series
 from metrics_worker.store import Bucket, StoredObject
 
-VERSION = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d")
 _AT_ONCE = 64
 
 
