@@ -208,6 +208,7 @@ def settings_for(bucket: str) -> Settings:
         "AWS_S3_BUCKET": bucket,
         "AWS_SNS_EVENTS_TOPIC_ARN": _NOBODY,
         "AWS_SQS_RUN_REQUEST_QUEUE_URL": _NOWHERE,
+        "WORKER_STATUS_GAP_SECONDS": 0,  # nobody reads the events
     }
     try:
         return Settings(**given)

@@ -22,6 +22,10 @@ from local.worker_log import given_back, traces
 _PAUSE_SECONDS = 0.1
 _METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
 _TRACED = {"POWERTOOLS_LOG_LEVEL": "DEBUG"}
+_NO_GAP = {"WORKER_STATUS_GAP_SECONDS": "0"}
+"""Unless the caller sets it: nobody here reads two queues, and the times shown are those of the work."""
+_DELAY = {"DeliveryDelay": "2"}
+"""Shorter than the template's: the request is published by a process that has nothing to commit."""
 """At this level the worker's closing lines have each request with its time, for the page."""
 _LAST_EVENTS_SECONDS = 5.0
 """How long an event may still be on its way when the queue is empty."""
@@ -57,7 +61,7 @@ def run(options: Options, terminal: Terminal) -> int:
     Raises:
         LocalError: it can't be run at all.
     """
-    template = Template.read(options.root / "template.yaml")
+    template = Template.read(options.root / "template.yaml").given(_DELAY)
     samples = read_samples(options.events or all_samples(options.root / "events"))
     options.out.mkdir(parents=True, exist_ok=True)
     kept.empty(options.out / "s3")
@@ -66,6 +70,7 @@ def run(options: Options, terminal: Terminal) -> int:
         cloud = _start_cloud(stack, options, template, terminal)
         _load(rates, _currencies(options, samples, rates, terminal), cloud, terminal)
         environment = function_environment(cloud, template, options.root) | _TRACED
+        environment |= _NO_GAP | chosen(os.environ)
         worker = _start_worker(stack, options, template, environment, terminal)
         if mine := chosen(os.environ):
             settings = ", ".join(f"{name}={value}" for name, value in mine.items())
@@ -109,7 +114,7 @@ def serve(options: Options, terminal: Terminal, *, with_worker: bool = False) ->
     Raises:
         LocalError: something of it does not start.
     """
-    template = Template.read(options.root / "template.yaml")
+    template = Template.read(options.root / "template.yaml").given(_DELAY)
     options.out.mkdir(parents=True, exist_ok=True)
     rates = ecb.read_rates()
     with ExitStack() as stack:

@@ -126,6 +126,7 @@ def deployed(aws, endpoint, monkeypatch):
         AWS_SNS_METRIC_RUN_HEARTBEAT_TOPIC_ARN=aws.topics["heartbeat"],
         AWS_SNS_METRIC_RUN_COMPLETED_TOPIC_ARN=aws.topics["completed"],
         WORKER_HEARTBEAT_INTERVAL_SECONDS=0.01,
+        WORKER_STATUS_GAP_SECONDS=0,
     )
     monkeypatch.setattr(handler, "settings", settings)
     monkeypatch.setattr(handler, "worker", Worker.start(settings))

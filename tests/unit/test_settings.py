@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from metrics_worker.contract import MAX_MANIFEST_URI
 from metrics_worker.errors import ConfigError
+from metrics_worker.names import metric_base
 from metrics_worker.settings import Settings, load_settings
 from tests.builders import BUCKET, QUEUE_URL, TOPIC
 
@@ -34,7 +36,6 @@ BAD = [
     ("AWS_S3_METRICS_PREFIX", "/metrics/"),
     ("AWS_S3_METRICS_PREFIX", "metrics//x/"),
     ("AWS_S3_METRICS_PREFIX", "/"),
-    ("AWS_S3_METRICS_PREFIX", "m" * 256 + "/"),
     ("AWS_S3_DATASETS_PREFIX", "datasets"),
     ("AWS_SQS_RUN_REQUEST_QUEUE_URL", "metric-runs.fifo"),
     ("AWS_SQS_RUN_REQUEST_QUEUE_ENABLED", "perhaps"),
@@ -156,3 +157,14 @@ def test_a_bad_line_of_the_file_is_named(tmp_path):
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_settings().bucket = "another"  # type: ignore[misc]
+
+
+def test_a_metrics_prefix_is_no_longer_than_the_address_of_a_manifest_allows(monkeypatch):
+    longest = "m" * 255 + "/"
+    address = f"s3://{'b' * 63}/{metric_base(longest, 'c' * 128)}2025-01-15T10-30-00/manifest.json"
+    assert len(address) <= MAX_MANIFEST_URI
+    monkeypatch.setenv("AWS_S3_METRICS_PREFIX", longest)
+    assert load_settings().metrics_prefix == longest
+    monkeypatch.setenv("AWS_S3_METRICS_PREFIX", f"m{longest}")
+    with pytest.raises(ConfigError, match=r"^CONFIG_ERROR: AWS_S3_METRICS_PREFIX: .*256"):
+        load_settings()
