@@ -157,7 +157,7 @@ class Deployment:
         return self._made[name][attribute]
 
     def environment(self, function: str) -> dict[str, str]:
-        """The template's, with region and credentials as Lambda adds them, with quick heartbeats and no gap."""
+        """The template's, with region and credentials as Lambda adds them, quick heartbeats and no gap."""
         given = self.stack.properties(function, "AWS::Lambda::Function")["Environment"]["Variables"]
         return {
             **{name: self.resolve(value) for name, value in given.items()},
