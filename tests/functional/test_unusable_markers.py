@@ -109,6 +109,28 @@ def test_another_fault_of_the_request_does_not_hide_the_marker(cloud, invoke):
     assert cloud.sns.completed[0]["error"].startswith(f"OUTPUT_WRITE_ERROR: {MARKER}: ")
 
 
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        f"metrics/victim/{VERSION}/manifest.json",
+        "datasets/fx/versions/v2/manifest.json",
+        f"{BASE}2025-01-01T00-00-00/manifest.json",
+        CURRENT,
+    ],
+)
+def test_a_manifest_that_is_there_but_not_where_the_version_is_is_not_announced(cloud, answer, manifest):
+    put(cloud, MARKER, GOOD | {"manifest": manifest})
+    put(cloud, manifest, OLD)
+    before = cloud.keys(BASE)
+
+    assert answer(record(request())) == NOTHING_COMES_BACK
+
+    (event,) = cloud.sns.events
+    assert event["status"] == "FAILURE"
+    assert f"the marker names '{manifest}', which is no version of the metric" in event["error"]
+    assert cloud.keys(BASE) == before
+
+
 def test_a_manifest_of_another_run_is_not_announced(cloud, answer):
     put(cloud, MARKER, GOOD)
     put(cloud, MANIFEST, OLD | {"run_id": "run-2"})
