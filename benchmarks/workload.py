@@ -38,6 +38,7 @@ def environment(url: str) -> None:
         AWS_SNS_EVENTS_TOPIC_ARN="arn:aws:sns:us-east-1:123456789012:events.fifo",
         AWS_SQS_RUN_REQUEST_QUEUE_URL=f"{url}/123456789012/requests.fifo",
         POWERTOOLS_LOG_LEVEL="CRITICAL",
+        WORKER_STATUS_GAP_SECONDS="0",  # the work is measured, and not the wait between two events
         AWS_REQUEST_CHECKSUM_CALCULATION="when_required",  # pyarrow: plain bodies
     )
 

@@ -21,7 +21,7 @@ from cli.overlay import Overlay
 from cli.places import Place
 from cli.published import Version, read_version
 from local.samples import Sample
-from metrics_worker.contract import Run, RunRequest, open_record, usual_base
+from metrics_worker.contract import Run, RunRequest, open_record
 from metrics_worker.dataset import Datasets, InputSeries
 from metrics_worker.decoder import Decoder
 from metrics_worker.errors import (
@@ -36,7 +36,6 @@ from metrics_worker.errors import (
 from metrics_worker.invocation import Attempt, Invocation
 from metrics_worker.limits import Limits, Memory
 from metrics_worker.pipeline import fail_metric, run_metric
-from metrics_worker.records import Keys
 from metrics_worker.report import RunReport
 from metrics_worker.request_queue import RequestQueue
 from metrics_worker.settings import Settings
@@ -173,7 +172,7 @@ class Bench:
         computed = replace(computed, error=error, events=self.told.events[told:])
         if report.version_ts is None:
             return computed
-        bucket, keys = self.worker.bucket.metered(Traffic()), Keys(usual_base(run, self.worker.bounds))
+        bucket, keys = self.worker.bucket.metered(Traffic()), self.worker.keys(run)
         try:
             version = read_version(bucket, keys, report.version_ts)
         except MetricsWorkerError as failed:
@@ -188,7 +187,6 @@ class Bench:
             TransientError: the message would come back.
         """
         attempt = Attempt(report, "", self.invocation)
-        base = usual_base(run, self.worker.bounds)
         try:
             request = RunRequest.parse(run, self.worker.bounds)
             run_metric(request, self.worker, attempt)
@@ -197,7 +195,7 @@ class Bench:
         except Exception as error:  # noqa: BLE001 - as in the handler: whatever it is, the run gets an outcome
             report.defect = None if isinstance(error, PermanentError) else error
             permanent = as_permanent(error)
-            fail_metric(run, base, permanent, self.worker, attempt)
+            fail_metric(run, permanent, self.worker, attempt)
             return None if report.outcome == "SUCCESS" else permanent
         return None
 
@@ -211,6 +209,7 @@ def settings_for(bucket: str) -> Settings:
         "AWS_S3_BUCKET": bucket,
         "AWS_SNS_EVENTS_TOPIC_ARN": _NOBODY,
         "AWS_SQS_RUN_REQUEST_QUEUE_URL": _NOWHERE,
+        "WORKER_STATUS_GAP_SECONDS": 0,  # nobody reads the events
     }
     try:
         return Settings(**given)

@@ -18,9 +18,9 @@ from uuid import uuid4
 
 from obstore.store import LocalStore
 
-from metrics_worker.contract import is_key
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.lane import Lane
+from metrics_worker.names import is_key
 from metrics_worker.store import WHOLE_BYTES, Bucket, OnObject, StoredObject
 from metrics_worker.traffic import Timed, Traffic
 

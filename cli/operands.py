@@ -7,10 +7,11 @@ from pathlib import Path
 from cli.computing import Bench
 from cli.console import impossible
 from cli.places import Place, metrics_prefix
-from cli.published import VERSION, keys_of, parse_manifest, read_version, series_of, version_names
+from cli.published import keys_of, parse_manifest, read_version, series_of, version_names
 from cli.requests import read_requests
 from local.samples import Sample
 from metrics_worker.errors import MetricsWorkerError, ObjectNotFound
+from metrics_worker.records import VERSION
 from metrics_worker.series import Series
 
 CURRENT = "current"

@@ -5,7 +5,6 @@ own (`records`), documents are read as they are, and a listing costs a request f
 """
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,16 +16,16 @@ from pydantic import ValidationError
 
 from cli.console import impossible
 from cli.pointer import Current
-from metrics_worker.contract import is_key, iso
+from metrics_worker.contract import iso
 from metrics_worker.decoder import Decoder
 from metrics_worker.errors import InputReadError, StoreUnavailable
+from metrics_worker.names import is_key
 from metrics_worker.part_file import CODE, plain, to_series
 from metrics_worker.reading import read_part_file
-from metrics_worker.records import Keys, Marker
+from metrics_worker.records import VERSION, Keys, Marker
 from metrics_worker.series import Series
 from metrics_worker.store import Bucket, StoredObject
 
-VERSION = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d")
 _AT_ONCE = 64
 
 

@@ -13,10 +13,11 @@ from cli.findings import Metric, data
 from cli.history import CodeArgument, no_such_metric, published_place
 from cli.places import BucketOption, FolderOption, metrics_prefix
 from cli.pointer import Current, rolled_back
-from cli.published import VERSION, keys_of, parse_manifest, parse_marker, version_names
-from metrics_worker.contract import is_key, iso
+from cli.published import keys_of, parse_manifest, parse_marker, version_names
+from metrics_worker.contract import iso
 from metrics_worker.errors import InputReadError, MetricsWorkerError, ObjectTaken, StoreUnavailable
-from metrics_worker.records import Keys
+from metrics_worker.names import is_key
+from metrics_worker.records import VERSION, Keys
 from metrics_worker.store import Bucket, StoredObject
 
 _MAX_SWAPS = 60

@@ -18,8 +18,9 @@ from cli.following import Heard, Patience, hear, watch
 from cli.places import BucketOption, Place, aws_session, bucket_place, metrics_prefix
 from cli.requests import read_requests
 from local.samples import Sample
-from metrics_worker.contract import Bounds, iso, open_record, usual_base
-from metrics_worker.errors import MetricsWorkerError, UnanswerableError
+from metrics_worker.contract import check_code, iso, open_record
+from metrics_worker.errors import ConfigError, MetricsWorkerError, UnanswerableError
+from metrics_worker.names import metric_base
 
 TOPIC, STATUS_QUEUE = "METRICS_REQUEST_TOPIC", "METRICS_STATUS_QUEUE"
 INTERRUPTED = 130
@@ -147,7 +148,8 @@ def _send(sample: Sample, ways: Ways, *, keep_run_id: bool) -> Sent:
     body = json.dumps(request)
     try:
         run = open_record(body, None)
-    except UnanswerableError as error:
+        check_code(run)
+    except (ConfigError, UnanswerableError) as error:
         raise impossible(
             f"{sample.path}: the worker could not answer it: {error}. Nothing was sent."
         ) from error
@@ -159,8 +161,7 @@ def _send(sample: Sample, ways: Ways, *, keep_run_id: bool) -> Sent:
         answer = sns.publish(TopicArn=ways.topic, Message=body, **order)
     else:
         answer = _client("sqs", _region(address)).send_message(QueueUrl=address, MessageBody=body, **order)
-    bucket = ways.place.bucket.name if ways.place else ""
-    base = usual_base(run, Bounds(bucket, metrics_prefix(), "datasets/"))
+    base = metric_base(metrics_prefix(), run.metric_code)
     return Sent(run.run_id, run.metric_code, base, str(answer["MessageId"]))
 
 

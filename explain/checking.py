@@ -15,8 +15,9 @@ from explain.json_text import load
 from explain.mending import Mended
 from explain.near import did_you_mean, near
 from explain.problems import ALLOWED, Problem, quoted, shown
-from metrics_worker.contract import REQUESTED, Bounds, Run, RunRequest, open_record
-from metrics_worker.errors import PermanentError, UnanswerableError
+from metrics_worker.contract import REQUESTED, Bounds, Run, RunRequest, check_code, open_record
+from metrics_worker.errors import ConfigError, PermanentError, UnanswerableError
+from metrics_worker.names import is_id
 
 MAX_ROUNDS = 300
 """More than a request needs that is not too large: each round mends all that the worker tells at once."""
@@ -68,10 +69,13 @@ def _who_asks(event: Mapping[str, Any]) -> tuple[Run, list[Problem]]:
     asked = {name: {} if isinstance(value, dict | list) else value for name, value in fields.items()}
     while True:
         try:
-            return open_record(json.dumps(asked), None), problems
-        except UnanswerableError as error:
+            run = open_record(json.dumps(asked), None)
+            check_code(run)
+        except (UnanswerableError, ConfigError) as error:
             problems.append(_of_identity(error.subject, event))
             asked[error.subject] = _stand_in(error.subject, event)
+        else:
+            return run, problems
 
 
 def _stand_in(name: str, event: Mapping[str, Any]) -> str:
@@ -79,7 +83,7 @@ def _stand_in(name: str, event: Mapping[str, Any]) -> str:
     output = event.get("output")
     base = output.get("basePath") if isinstance(output, dict) else None
     end = base.removesuffix("/").rpartition("/")[2] if isinstance(base, str) and name == "metricCode" else ""
-    return end if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", end) else _IDENTITY[name]
+    return end if is_id(end) else _IDENTITY[name]
 
 
 def _of_identity(name: str, event: Mapping[str, Any]) -> Problem:

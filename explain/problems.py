@@ -23,6 +23,7 @@ from metrics_worker.expression.grammar import (
     SeriesRef,
     WindowOp,
 )
+from metrics_worker.names import ID_RULE
 
 MAX_SHOWN = 80
 
@@ -48,14 +49,13 @@ FIELDS = {kind: tuple(model.model_fields) for kind, model in KINDS.items()}
 NODE_FIELDS = dict.fromkeys([*FIELDS["series"], "seriesCode", *sum(FIELDS.values(), ())])
 
 _A_NODE = "a node: series_code; or op, left, right; or op, series, window; or op, operands"
-_ID = "1-128 of A-Za-z0-9._-, beginning with a letter or digit"
 _CODE = f"1 to {MAX_SERIES_CODE} characters, without '/', control characters and blanks around it"
 _KEY = "a key in the data bucket: relative, no empty part, no '..'; under datasets/"
 ALLOWED: Mapping[str, str] = {
     "schema": f"{V1}, or no schema at all",
     "type": REQUESTED,
-    "runId": _ID,
-    "metricCode": _ID,
+    "runId": ID_RULE,
+    "metricCode": ID_RULE,
     "expressionType": "series, series_math, window_op or composite, as the shape of expressionJson says",
     ROOT: _A_NODE,
     "inputs": "a list of {datasetId, seriesCode}, each series once",

@@ -23,6 +23,10 @@ from local.worker_log import given_back, traces
 _PAUSE_SECONDS = 0.1
 _METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
 _TRACED = {"POWERTOOLS_LOG_LEVEL": "DEBUG"}
+_NO_GAP = {"WORKER_STATUS_GAP_SECONDS": "0"}
+"""Unless the caller sets it: nobody here reads two queues, and the times shown are those of the work."""
+_DELAY = {"DeliveryDelay": "2"}
+"""Shorter than the template's: the request is published by a process that has nothing to commit."""
 """At this level the worker's closing lines have each request with its time, for the page."""
 _LAST_EVENTS_SECONDS = 5.0
 """How long an event may still be on its way when the queue is empty."""
@@ -61,7 +65,7 @@ def run(options: Options, terminal: Terminal) -> int:
         LocalError: it can't be run at all.
     """
     check(options.root)
-    template = Template.read(options.root / "template.yaml")
+    template = Template.read(options.root / "template.yaml").given(_DELAY)
     samples = options.samples
     options.out.mkdir(parents=True, exist_ok=True)
     kept.empty(options.out / "s3")
@@ -70,6 +74,7 @@ def run(options: Options, terminal: Terminal) -> int:
         cloud = _start_cloud(stack, options, template, terminal)
         _load(rates, _currencies(options, samples, rates, terminal), cloud, terminal)
         environment = function_environment(cloud, template, options.root) | _TRACED
+        environment |= _NO_GAP | chosen(os.environ)
         worker = _start_worker(stack, options, template, environment, terminal)
         if mine := chosen(os.environ):
             settings = ", ".join(f"{name}={value}" for name, value in mine.items())
@@ -115,7 +120,7 @@ def serve(options: Options, terminal: Terminal, *, with_worker: bool = False) ->
     """
     if with_worker:
         check(options.root)
-    template = Template.read(options.root / "template.yaml")
+    template = Template.read(options.root / "template.yaml").given(_DELAY)
     options.out.mkdir(parents=True, exist_ok=True)
     rates = ecb.read_rates()
     with ExitStack() as stack:

@@ -5,6 +5,7 @@
 
 Each goes back with its message group, and with a fresh deduplication id, since SQS would drop the one it had.
 It still counts as asked for when it was: a request that comes late must not take `current` from a newer one.
+The message attribute `redriven` says that a FAILURE was announced, so that a SUCCESS clears it.
 Nothing is deleted, and to send one twice does no harm: a run that is committed is announced again.
 """
 
@@ -20,7 +21,7 @@ from uuid import uuid4
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from metrics_worker.contract import iso
+from metrics_worker.contract import REDRIVEN, iso
 from metrics_worker.records import dead_letters
 
 COLUMNS = ("key", "metric", "run", "outcome", "why")
@@ -77,12 +78,13 @@ class Letter:
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise RedriveError(f"{key}: no dead letter ({type(error).__name__}: {error})") from error
 
-    def message(self) -> dict[str, str]:
-        """What goes back to the queue."""
+    def message(self) -> dict[str, Any]:
+        """Return the message that goes back to the queue, with the attribute by which the worker knows it."""
         return {
             "MessageBody": _dated(self.body, iso(self.sent, "milliseconds")),
             "MessageGroupId": self.group,
             "MessageDeduplicationId": f"redrive-{uuid4().hex}",
+            "MessageAttributes": {REDRIVEN: {"DataType": "String", "StringValue": "true"}},
         }
 
 

@@ -5,6 +5,7 @@ replaced: the bucket is a memory store behind the real `Bucket`.
 
 import io
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -229,20 +230,27 @@ class Cloud:
     sns: FakeSns = field(default_factory=FakeSns)
     sqs: FakeSqs = field(default_factory=FakeSqs)
     now: Callable[[], datetime] = lambda: NOW
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
 
     @property
     def bucket(self) -> Bucket:
         return Bucket(self.store, BUCKET, pause=lambda _: None)
 
     def worker(self, **settings: Any) -> Worker:
-        """A worker here; settings by their variable's name replace the environment's."""
-        configured = Settings(**settings)
+        """A worker here; settings by their variable's name replace the environment's.
+
+        It waits for nothing between started and completed, unless a setting says so.
+        """
+        configured = Settings(**{"WORKER_STATUS_GAP_SECONDS": 0, **settings})
         return Worker(
             configured,
             self.bucket,
             StatusTopics(configured, self.sns),
             RequestQueue(configured, self.sqs),
             self.now,
+            self.clock,
+            self.pause,
         )
 
     def keys(self, prefix: str = "") -> list[str]:

@@ -1,4 +1,8 @@
-"""The schemas of the status events, in both forms. What an event doesn't have is left out: no nulls."""
+"""The schemas of the status events, in both forms.
+
+Fields that an event doesn't have are left out. One null exists: the `error` of a SUCCESS that may follow a
+FAILURE.
+"""
 
 from collections.abc import Iterator
 
@@ -6,7 +10,7 @@ from metrics_worker import errors
 from metrics_worker.contract import MAX_MANIFEST_URI, V1
 from metrics_worker.events import MAX_ERROR, RunCompleted, RunHeartbeat, RunStarted, WireError
 from ops.contracts.patterns import ADDRESS, KEY, LINE, TIME, VERSION, whole
-from ops.contracts.request import METRIC_CODE, RUN_ID
+from ops.contracts.request import ANY_CODE, METRIC_CODE, RUN_ID
 from ops.contracts.schema import Schema, absent, document, fields, model, said
 
 _SUCCESS = ("versionTs", "outputManifest", "rowCount")
@@ -95,7 +99,13 @@ def _success(*, v1: bool) -> Schema:
         pattern=whole(address + KEY),
         maxLength=MAX_MANIFEST_URI,
     )
-    return _completed("SUCCESS", {"outputManifest": manifest}, without=_FAILURE)
+    found = _completed("SUCCESS", {"outputManifest": manifest}, without=_FAILURE)
+    found["properties"]["error"] = said(
+        "Null. Present only if a FAILURE of the same run may have been announced before: it clears that"
+        " error.",
+        type="null",
+    )
+    return found
 
 
 def _failure(*, v1: bool) -> Schema:
@@ -106,7 +116,7 @@ def _failure(*, v1: bool) -> Schema:
         pattern = f"(?:{'|'.join(codes())}): {LINE}"
         error = {**_ERROR, "type": "string", "pattern": whole(pattern)}
         error["description"] = "The error's code, a colon, and: " + error["description"]
-    return _completed("FAILURE", {"error": error}, without=_SUCCESS)
+    return _completed("FAILURE", {"error": error, "metricCode": ANY_CODE}, without=_SUCCESS)
 
 
 def _completed(status: str, more: dict[str, Schema], without: tuple[str, ...]) -> Schema:
@@ -114,6 +124,7 @@ def _completed(status: str, more: dict[str, Schema], without: tuple[str, ...]) -
     body = fields(RunCompleted, _COMPLETED)
     properties = {name: field for name, field in body["properties"].items() if name not in without}
     properties["status"] = said("How the run ended.", const=status)
+    properties |= {name: meaning for name, meaning in more.items() if name in properties}
     own = [name for name in (*_SUCCESS, *_FAILURE) if name in properties]
     for name in own:
         properties[name] = more.get(name) or absent(properties[name])

@@ -6,13 +6,12 @@ no `\d`, no `\u` (what can't be printed stands for itself). Python's `re` lets a
 
 import re
 
-from metrics_worker import contract
-from metrics_worker.contract import UNPRINTABLE
+from metrics_worker import names
 
 
 def _unprintable() -> str:
     """The worker's class of characters, without half surrogate pairs: no JSON text holds one."""
-    shared = UNPRINTABLE.pattern.strip("[]").replace(r"\ud800-\udfff", "")
+    shared = names.UNPRINTABLE.pattern.strip("[]").replace(r"\ud800-\udfff", "")
     return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), shared)
 
 
@@ -23,7 +22,7 @@ def whole(pattern: str) -> str:
 
 BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 ADDRESS = f"s3://{BUCKET}/"
-ID = contract._ID.pattern  # noqa: SLF001 - a rule has one home
+ID = names.ID.pattern
 _HIDDEN = _unprintable()
 LINE = f"[^{_HIDDEN}]*"
 _C = f"[^/{_HIDDEN}]"
@@ -36,4 +35,3 @@ TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 TIME_MS = TIME.replace("Z", "[.][0-9]{3}Z")
 VERSION = TIME.replace(":", "-").removesuffix("Z")
 LONGEST_ADDRESS = len("s3://") + 63 + len("/")
-SHORTEST_BUCKET = 3

@@ -3,11 +3,11 @@
 from pydantic import BaseModel
 
 from metrics_worker import manifest
-from metrics_worker.contract import MAX_KEY_BYTES
+from metrics_worker.names import MAX_KEY_BYTES
 from metrics_worker.records import InputSummary, Marker, OutputManifest, Outputs
 from ops.contracts.expression import written
 from ops.contracts.patterns import KEY, TIME, TIME_MS, VERSION, whole
-from ops.contracts.request import METRIC_CODE, RUN_ID
+from ops.contracts.request import ANY_CODE, METRIC_CODE, RUN_ID
 from ops.contracts.schema import Schema, document, fields, model, said
 
 _MADE = "Fields may be added: ignore those that you don't know."
@@ -104,7 +104,7 @@ _DEAD_LETTER = {
     ),
     "why": said("Why, in words; of a FAILURE the error that was announced."),
     "run_id": said("The run. Left out where the message has no usable one.", pattern=RUN_ID["pattern"]),
-    "metric_code": said("The metric. Left out with the run.", pattern=METRIC_CODE["pattern"]),
+    "metric_code": ANY_CODE | said(ANY_CODE["description"] + " Left out with the run."),
     "kept_at": _moment("When it was kept"),
     "attributes": said(
         "The message's attributes, as SQS gives them: times in milliseconds since 1970, as text."

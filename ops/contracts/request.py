@@ -4,22 +4,30 @@ What no schema can say stands in docs/contracts/README.md, and in tests/contract
 """
 
 from metrics_worker import contract
-from metrics_worker.contract import MAX_KEY_BYTES, MAX_MANIFEST_URI, REQUESTED, V1, Bounds
+from metrics_worker.contract import REQUESTED, V1, Bounds
+from metrics_worker.names import ID_RULE, MAX_ID, MAX_KEY_BYTES
+from metrics_worker.settings import MAX_PREFIX
 from ops.contracts import patterns
 from ops.contracts.expression import SHAPES, taken
 from ops.contracts.patterns import ADDRESS, BUCKET, FOLDERS, ID, KEY, whole
 from ops.contracts.schema import Schema, document, fields, model, said
 
 _DEFAULTS = Bounds("", "metrics/", "datasets/")
-_VERSION = "/2025-01-15T10-30-00/manifest.json"
-_ID_RULE = "1-128 of A-Za-z0-9._-, beginning with a letter or digit"
 _KEY_RULE = (
     "A key in the data bucket, relative, without '.', '..' or an empty part, under the datasets prefix"
     " (`datasets/`) or the metrics prefix; `s3://<data bucket>/` may go before it. 1,024 bytes of UTF-8 at"
     " most."
 )
-RUN_ID = said(f"The run: unique for a request. {_ID_RULE}.", type="string", pattern=whole(ID))
-METRIC_CODE = said(f"The metric. {_ID_RULE}.", type="string", pattern=whole(ID))
+RUN_ID = said(f"The run: unique for a request. {ID_RULE}.", type="string", pattern=whole(ID))
+METRIC_CODE = said(f"The metric. {ID_RULE}.", type="string", pattern=whole(ID))
+ANY_CODE = said(
+    "The metric, as the request named it. If that was no code that the worker takes, a printable form of it:"
+    " not empty, in UTF-16 at most 128 units, `null` if it was missing.",
+    type="string",
+    pattern=whole(patterns.LINE),
+    minLength=1,
+    maxLength=MAX_ID,
+)
 
 _PATHS = {
     "manifestPath": said(
@@ -61,14 +69,10 @@ _DATASETS = said(
     additionalProperties={"$ref": "#/$defs/dataset"},
 )
 _BASE_PATH = said(
-    "s3://<bucket>/<prefix>/: the data bucket, or the literal `bucket`, which stands for it; the prefix is"
-    " under the metrics prefix (`metrics/`) and its last part is the metric's code.",
+    "s3://<bucket>/<metrics prefix><metricCode>/: the data bucket, or the literal `bucket` in its place; the"
+    " deployment's metrics prefix (`metrics/`); the code of this request. A '/' may end it.",
     pattern=whole(f"s3://{BUCKET}/{FOLDERS}{ID}/?"),
-    maxLength=MAX_MANIFEST_URI
-    - len(_VERSION)
-    + len(contract.PLACEHOLDER_BUCKET)
-    - patterns.SHORTEST_BUCKET
-    + 1,
+    maxLength=patterns.LONGEST_ADDRESS + MAX_PREFIX + MAX_ID + len("/"),
 )
 
 

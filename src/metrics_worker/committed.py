@@ -1,8 +1,10 @@
-"""What a committed run has left to be done: its marker read, and `current` moved.
+"""The steps after the commit: reading a run's marker, and moving `current`.
 
-Idempotent, and done again by every delivery of the run's message, the dead letter included. What always
-holds: `current` names a whole version, and never that of an older request than before. The protocol, with
-what was rejected, is in docs/decisions/0003-commit-record.md; what leads to the marker is in `publication`.
+Both are idempotent, and every delivery of the run's message repeats them, the dead letter included. What
+always holds: `current` names a whole version, and never that of an older request than before. A run is
+committed when the object at its marker's key is the run's own commit record and the version's manifest is
+there; any other object at that key is an `UnusableMarker`. The protocol, with what was rejected, is in
+docs/decisions/0003-commit-record.md; the steps up to the marker are in `publication`.
 """
 
 from collections.abc import Iterator
@@ -14,13 +16,14 @@ from pydantic import ValidationError
 
 from metrics_worker.contract import Run
 from metrics_worker.errors import (
-    CommittedRunError,
+    ObjectNotFound,
     ObjectTaken,
     OutputWriteError,
     StoreRefusal,
     StoreUnavailable,
+    UnusableMarker,
 )
-from metrics_worker.records import Keys, Marker, Pointer
+from metrics_worker.records import Keys, Marker, Pointer, PredecessorMarker
 from metrics_worker.store import Bucket, StoredObject
 
 _LAST = "~"
@@ -50,32 +53,89 @@ def look(bucket: Bucket, keys: Keys, run: Run) -> Standing:
 
     Raises:
         OutputWriteError: the worker may not read it.
-        CommittedRunError: the marker is there and can't be understood.
+        UnusableMarker: the object at the marker's key is no commit record of the run.
         StoreUnavailable: S3 failed.
     """
     marker = keys.marker(run.run_id)
     with output_errors():
         found = bucket.find_many([marker, keys.current])
-    return Standing(_read_marker(found[marker]), found[keys.current])
+        return Standing(_read_marker(bucket, keys, run, found[marker]), found[keys.current])
 
 
 def find_marker(bucket: Bucket, keys: Keys, run: Run) -> Marker | None:
-    """The run's commit record, or None where it is not committed.
+    """Return the run's commit record, or None if the run is not committed.
 
     Raises:
-        OutputWriteError, CommittedRunError, StoreUnavailable: as with `look`.
+        OutputWriteError, UnusableMarker, StoreUnavailable: as with `look`.
     """
     with output_errors():
-        return _read_marker(bucket.find(keys.marker(run.run_id)))
+        return _read_marker(bucket, keys, run, bucket.find(keys.marker(run.run_id)))
 
 
-def _read_marker(found: StoredObject | None) -> Marker | None:
+def _read_marker(bucket: Bucket, keys: Keys, run: Run, found: StoredObject | None) -> Marker | None:
     if found is None:
         return None
+    body = bytes(found.body)
     try:
-        return Marker.model_validate_json(bytes(found.body))
-    except ValidationError as error:
-        raise CommittedRunError(found.key, "the marker can't be understood") from error
+        marker = Marker.model_validate_json(body)
+    except ValidationError:
+        if not _is_predecessors(body, run):
+            raise UnusableMarker.at(found.key, "the marker can't be understood") from None
+        return _marker_of_current(bucket, keys, run)
+    if (marker.run_id, marker.metric_code) != (run.run_id, run.metric_code):
+        raise UnusableMarker.at(
+            found.key, f"the marker is of run {marker.run_id!r:.140} of {marker.metric_code!r:.140}"
+        )
+    if marker.manifest != keys.manifest(marker.version_ts):
+        raise UnusableMarker.at(
+            found.key, f"the marker names {marker.manifest!r:.300}, which is no version of the metric"
+        )
+    return marker
+
+
+def _is_predecessors(body: bytes, run: Run) -> bool:
+    try:
+        return PredecessorMarker.model_validate_json(body).run_id == run.run_id
+    except ValidationError:
+        return False
+
+
+def _marker_of_current(bucket: Bucket, keys: Keys, run: Run) -> Marker:
+    """Return the commit record of a run that the worker before this one computed, if `current` names it."""
+    current = bucket.find(keys.current)
+    try:
+        manifest = Pointer.model_validate_json(bytes(current.body) if current else b"")
+        if manifest.run_id == run.run_id:
+            return Marker(
+                run_id=run.run_id,
+                metric_code=run.metric_code,
+                version_ts=manifest.version_ts,
+                manifest=keys.manifest(manifest.version_ts),
+                row_count=manifest.row_count,
+                requested_at=manifest.requested_at or manifest.created_at,
+                committed_at=manifest.created_at,
+            )
+    except ValidationError:
+        pass
+    raise UnusableMarker.at(
+        keys.marker(run.run_id),
+        "the worker before this one computed the run and left no more than its id, and"
+        f" {keys.current} names no version of the run",
+    )
+
+
+def _manifest(bucket: Bucket, marker: Marker, key: str) -> bytes:
+    """Return the manifest of a committed version, which this attempt did not write."""
+    try:
+        body = bytes(bucket.get(marker.manifest).body)
+        if Pointer.model_validate_json(body).run_id == marker.run_id:
+            return body
+        problem = "is of another run"
+    except ObjectNotFound:
+        problem = "is not there"
+    except ValidationError:
+        problem = "can't be understood"
+    raise UnusableMarker.at(key, f"the marker names {marker.manifest}, and that manifest {problem}")
 
 
 def move_current(bucket: Bucket, keys: Keys, committed: Committed, standing: Standing | None = None) -> bool:
@@ -89,11 +149,12 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, standing: Sta
 
     Raises:
         OutputWriteError: S3 refused.
+        UnusableMarker: the version's manifest is not there, or is not the run's.
         StoreUnavailable: S3 failed, or others kept moving it.
     """
     marker = committed.marker
     with output_errors():
-        body = committed.manifest or bytes(bucket.get(marker.manifest).body)
+        body = committed.manifest or _manifest(bucket, marker, keys.marker(marker.run_id))
         for _ in range(MAX_SWAPS):
             current = standing.current if standing else bucket.find(keys.current)
             standing = None

@@ -6,7 +6,6 @@ worker there are only these values, no dicts. What is answered stands in `events
 """
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
@@ -16,30 +15,31 @@ from pydantic.alias_generators import to_camel
 
 from metrics_worker.errors import ConfigError, ExpressionError, UnanswerableError, first_problem
 from metrics_worker.expression.grammar import MAX_SERIES_CODE, Node, expression_type, parse, series_codes
+from metrics_worker.names import ID_RULE, MAX_ID, is_id, is_key, metric_base, printable
 
 V1 = "metrics.run.v1"
 REQUESTED = "metric_run_requested"
 PLACEHOLDER_BUCKET = "bucket"
 """What the control plane writes for the configured bucket in `output.basePath`."""
 MAX_MANIFEST_URI = 500
-MAX_KEY_BYTES = 1024
 MAX_DIGITS = 1000
-
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+REDRIVEN = "redriven"
+"""The message attribute of a request that `make redrive` sent back: an earlier FAILURE was announced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Who asks: enough to answer, whatever else is wrong with the request.
+    """The identity of a run: enough to answer it, whatever else is wrong with the request.
 
     Attributes:
         run_id: unique for a request; 1-128 of `A-Za-z0-9._-`, and so a part of keys.
-        metric_code: the metric; the same alphabet.
+        metric_code: the metric; the same alphabet, unless `has_usable_code` is false.
         v1: whether the answers take the v1 form.
         requested_at: when the control plane asked, UTC.
         event: the parsed event, for `RunRequest.parse`.
-        body_bytes: how large the record's body is.
+        body_bytes: the size of the record's body.
+        has_usable_code: whether `metric_code` may become a part of keys. If not, it is the request's value in
+            a form that an event can carry: printable, not empty, at most 128 UTF-16 units.
     """
 
     run_id: str
@@ -48,6 +48,7 @@ class Run:
     requested_at: datetime
     event: dict[str, Any]
     body_bytes: int = 0
+    has_usable_code: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +106,17 @@ class _Body(_Asked):
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What is asked: an expression over series, where they are, and where the version goes.
+    """The whole request: an expression over series, and the datasets that hold them.
 
     Attributes:
-        run: who asks.
+        run: the run's identity.
         expression: valid by construction.
         declared: series code → dataset id, for the series that `inputs` names.
-        base: the metric's prefix in the data bucket, ending in `{metricCode}/`.
     """
 
     run: Run
     expression: Node
     declared: dict[str, str]
-    base: str
     bounds: Bounds
     catalog: dict[str, Any]
 
@@ -129,6 +128,7 @@ class RunRequest:
             ExpressionError: the expression is not valid, or `expressionType` disagrees with it.
             ConfigError: anything else is not valid; the subject is the field's JSON path.
         """
+        check_code(run)
         _check_size("body", run.body_bytes, bounds.max_body_bytes, "WORKER_MAX_BODY_BYTES")
         try:
             body = _Body.model_validate(run.event)
@@ -149,11 +149,11 @@ class RunRequest:
             if item.series_code in declared:
                 raise ConfigError(f"inputs[{i}].seriesCode", f"{item.series_code!r} stands there twice")
             declared[item.series_code] = item.dataset_id
+        _check_base(run, body.output.base_path, bounds)
         return cls(
             run=run,
             expression=expression,
             declared={code: dataset for code, dataset in declared.items() if code in named},
-            base=_base(run, body.output.base_path, bounds),
             bounds=bounds,
             catalog=body.catalog.datasets,
         )
@@ -179,7 +179,7 @@ class RunRequest:
 
 
 def open_record(body: str, sent_timestamp: str | None) -> Run:
-    """Who asks, from the body of an SQS record: the event itself, or an SNS notification that holds it.
+    """Return the run's identity from an SQS record's body: the event, or an SNS notification that holds it.
 
     Args:
         body: the record's body.
@@ -187,7 +187,7 @@ def open_record(body: str, sent_timestamp: str | None) -> Run:
             goes before it, and where there is neither the run was asked for now.
 
     Raises:
-        UnanswerableError: not JSON, another type of event, or no usable runId or metricCode.
+        UnanswerableError: not JSON, another type of event, or no usable runId.
     """
     event = _json_object(body, "body")
     published = None
@@ -197,27 +197,32 @@ def open_record(body: str, sent_timestamp: str | None) -> Run:
     requested_at = published or _milliseconds(sent_timestamp) or datetime.now(UTC)
     if event.get("type") != REQUESTED:
         raise UnanswerableError("type", f"expected {REQUESTED!r}, found {event.get('type')!r:.80}")
-    for field in ("runId", "metricCode"):
-        value = event.get(field)
-        if not isinstance(value, str) or not _ID.fullmatch(value):
-            raise UnanswerableError(field, f"expected 1-128 of A-Za-z0-9._-, found {value!r:.200}")
-    size = len(body.encode(errors="replace"))
-    return Run(event["runId"], event["metricCode"], event.get("schema") == V1, requested_at, event, size)
+    run_id, code = event.get("runId"), event.get("metricCode")
+    if not is_id(run_id):
+        raise UnanswerableError("runId", f"expected {ID_RULE}, found {_shown(run_id)!r:.200}")
+    shown = printable(_shown(code), MAX_ID)
+    return Run(
+        run_id,
+        shown if shown.strip() else "-",
+        event.get("schema") == V1,
+        requested_at,
+        event,
+        len(body.encode(errors="replace")),
+        is_id(code),
+    )
+
+
+def check_code(run: Run) -> None:
+    """Raise ConfigError unless the metric's code may become a part of keys."""
+    if not run.has_usable_code:
+        missing = "metricCode" not in run.event
+        found = "no such field" if missing else f"found {_shown(run.event['metricCode'])!r:.200}"
+        raise ConfigError("metricCode", f"expected {ID_RULE}, {found}")
 
 
 def iso(time: datetime, timespec: Literal["seconds", "milliseconds"] = "seconds") -> str:
     """A UTC time in ISO 8601 with `Z`."""
     return time.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
-
-
-def is_key(path: str) -> bool:
-    """Whether a path is a plain key: relative, no empty part, no `.` or `..`, nothing unprintable."""
-    return (
-        bool(path)
-        and len(path.encode(errors="replace")) <= MAX_KEY_BYTES
-        and not UNPRINTABLE.search(path)
-        and not any(part in {"", ".", ".."} for part in path.split("/"))
-    )
 
 
 def _json_object(text: str, where: str) -> dict[str, Any]:
@@ -268,30 +273,20 @@ def _key(path: str, where: str, bounds: Bounds, ending: str = "") -> str:
     return key + ending
 
 
-def usual_base(run: Run, bounds: Bounds) -> str:
-    """Where the run's version would be: as `output.basePath` says, whatever else is wrong there."""
-    try:
-        return _base(run, run.event["output"]["basePath"], bounds)
-    except (ConfigError, LookupError, TypeError, AttributeError):
-        return f"{bounds.metrics_prefix}{run.metric_code}/"
+def _shown(value: Any) -> str:
+    """Return a string as it is, another scalar as JSON, and of anything else its JSON type."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "an array"
+    return json.dumps(value)
 
 
-def _base(run: Run, base_path: str, bounds: Bounds) -> str:
-    """The metric's prefix, from `output.basePath`. It ends in the metric's code: no two metrics share one."""
-    where = "output.basePath"
-    scheme, _, rest = base_path.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if scheme != "s3" or bucket not in {bounds.bucket, PLACEHOLDER_BUCKET}:
+def _check_base(run: Run, base_path: str, bounds: Bounds) -> None:
+    """Raise ConfigError unless `output.basePath` is the metric's own prefix in the data bucket."""
+    base = metric_base(bounds.metrics_prefix, run.metric_code)
+    accepted = (f"s3://{bucket}/{base}" for bucket in (bounds.bucket, PLACEHOLDER_BUCKET))
+    if f"{base_path.removesuffix('/')}/" not in accepted:
         raise ConfigError(
-            where, f"expected s3://{bounds.bucket}/{bounds.metrics_prefix}…, found {base_path!r:.200}"
+            "output.basePath", f"expected s3://{bounds.bucket}/{base}, found {base_path!r:.200}"
         )
-    key = prefix.removesuffix("/")
-    if not is_key(key) or not key.startswith(bounds.metrics_prefix):
-        raise ConfigError(where, f"expected a prefix under {bounds.metrics_prefix}, found {base_path!r:.200}")
-    if key.rpartition("/")[2] != run.metric_code:
-        raise ConfigError(
-            where, f"expected a prefix that ends in {run.metric_code}/, found {base_path!r:.200}"
-        )
-    if len(f"s3://{bounds.bucket}/{key}/2025-01-15T10-30-00/manifest.json") > MAX_MANIFEST_URI:
-        raise ConfigError(where, f"too long: the manifest's URI would exceed {MAX_MANIFEST_URI} characters")
-    return key + "/"

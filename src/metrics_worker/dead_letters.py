@@ -20,10 +20,17 @@ from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from metrics_worker.committed import Committed, find_marker, move_current
-from metrics_worker.contract import Bounds, Run, iso, open_record, usual_base
-from metrics_worker.errors import GaveUp, ObjectTaken, UnanswerableError
+from metrics_worker.contract import Run, check_code, iso, open_record
+from metrics_worker.errors import (
+    ConfigError,
+    GaveUp,
+    ObjectTaken,
+    PermanentError,
+    UnanswerableError,
+    UnusableMarker,
+)
 from metrics_worker.events import RunCompleted
-from metrics_worker.records import Keys, dead_letter
+from metrics_worker.records import dead_letter
 from metrics_worker.request_queue import receive_count
 from metrics_worker.settings import load_settings
 from metrics_worker.telemetry import NAMESPACE, SERVICE, logger
@@ -89,23 +96,34 @@ def announce(run: Run, attempt: int, since: datetime) -> tuple[Outcome, str]:
 
     Raises:
         PermanentError: S3 refuses, so it can't be told how the run ended.
-        TransientError: S3 or SNS failed, or the marker can't be understood.
+        TransientError: S3 or SNS failed.
     """
-    settings = worker.settings
-    # Not by RunRequest.parse: what it refuses may have been committed, when a limit was another.
-    keys = Keys(usual_base(run, Bounds(settings.bucket, settings.metrics_prefix, settings.datasets_prefix)))
-    marker = find_marker(worker.bucket, keys, run)
-    if marker is None:
-        error = GaveUp.after(settings.max_receive_count, iso(run.requested_at), iso(since))
-        event, why = RunCompleted.failure(run, error), str(error)
-    else:
-        move_current(worker.bucket, keys, Committed(marker))
-        event = RunCompleted.success(
-            run, marker.version_ts, marker.manifest, marker.row_count, worker.bucket.name
-        )
-        why = f"committed at {marker.committed_at}"
+    event, why = _outcome(run, since)
     worker.status.publish(event, metric_code=run.metric_code, attempt=attempt)
     return event.status, why
+
+
+def _outcome(run: Run, since: datetime) -> tuple[RunCompleted, str]:
+    """Return the event that ends the run, and why; a committed run is rolled forward before.
+
+    The request is not parsed: what is refused now may have been committed when a limit was another.
+    """
+    try:
+        check_code(run)
+        keys = worker.keys(run)
+        marker = find_marker(worker.bucket, keys, run)
+        if marker is not None:
+            move_current(worker.bucket, keys, Committed(marker))
+            event = RunCompleted.success(
+                run, marker.version_ts, marker.manifest, marker.row_count, worker.bucket.name
+            )
+            return event.after_failure(), f"committed at {marker.committed_at}"
+        error: PermanentError = GaveUp.after(
+            worker.settings.max_receive_count, iso(run.requested_at), iso(since)
+        )
+    except (ConfigError, UnusableMarker) as found:
+        error = found
+    return RunCompleted.failure(run, error), str(error)
 
 
 def keep(record: SQSRecord, settled: dict[str, Any]) -> str:

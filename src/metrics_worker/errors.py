@@ -5,7 +5,8 @@
     │   ├── ConfigError              CONFIG_ERROR               mend the settings, or the request
     │   ├── ExpressionError          EXPRESSION_EVAL_ERROR      mend the metric's expression
     │   ├── InputReadError           INPUT_READ_ERROR           mend the dataset, its manifest or the role
-    │   ├── OutputWriteError         OUTPUT_WRITE_ERROR         mend the permissions on the metrics prefix
+    │   ├── OutputWriteError         OUTPUT_WRITE_ERROR         correct the permissions on the metrics prefix
+    │   │   └── UnusableMarker       OUTPUT_WRITE_ERROR         look at the marker named
     │   ├── ManifestValidationError  MANIFEST_VALIDATION_ERROR  look at the version named: it is not published
     │   ├── GaveUp                   INTERNAL_ERROR             it should have passed: read the log, redrive
     │   └── InternalError            INTERNAL_ERROR             a defect of the worker: read its log
@@ -83,6 +84,16 @@ class OutputWriteError(PermanentError):
     """The output could not be written, for a reason that stays."""
 
     code = "OUTPUT_WRITE_ERROR"
+
+
+class UnusableMarker(OutputWriteError):
+    """The object at the key of a run's marker is no commit record of the run, or names no version of it."""
+
+    @classmethod
+    def at(cls, key: str, problem: str) -> "UnusableMarker":
+        """Return the error of the marker at a key."""
+        remedy = "request a new run, or remove this object and send the request of this run again"
+        return cls(key, f"{problem}; {remedy}")
 
 
 class ManifestValidationError(PermanentError):

@@ -2,7 +2,7 @@
 
 Each is built with a classmethod that takes the `Run` it answers; `wire()` is the message that goes out.
 What they hold is always parseable by the control plane: bounded lengths, ISO 8601 times, no control
-characters, no nulls.
+characters, and no null but the error of a SUCCESS that may follow a FAILURE.
 """
 
 from datetime import datetime
@@ -11,15 +11,16 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from metrics_worker.contract import MAX_MANIFEST_URI, UNPRINTABLE, Run, iso
+from metrics_worker.contract import MAX_MANIFEST_URI, Run, iso
 from metrics_worker.errors import PermanentError
+from metrics_worker.names import printable
+from metrics_worker.records import MAX_ROW_COUNT
 
 MAX_ERROR = 1000
-MAX_ROW_COUNT = 2**31 - 1
 
 
 class _Event(BaseModel):
-    """A status event. `wire()` is the message that goes out; absent fields are left out, none is null."""
+    """A status event. `wire()` is the message that goes out; a field that is None is left out."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
@@ -92,6 +93,15 @@ class RunCompleted(_Event):
             row_count=row_count,
         )
 
+    def after_failure(self) -> Self:
+        """Return the SUCCESS with a null error, which clears an earlier error in the control plane."""
+        return self.model_copy(update={"error": None})
+
+    def wire(self) -> str:
+        """Return the event as JSON text: with an `error` of null if that was set."""
+        absent = {name for name, value in self if value is None}
+        return self.model_dump_json(by_alias=True, exclude=absent - (self.model_fields_set & {"error"}))
+
     @classmethod
     def failure(cls, run: Run, error: PermanentError) -> Self:
         """The event of a run that failed for good."""
@@ -100,16 +110,7 @@ class RunCompleted(_Event):
             run_id=run.run_id,
             metric_code=run.metric_code,
             status="FAILURE",
-            error=WireError(code=error.code, message=_printable(error.message))
+            error=WireError(code=error.code, message=printable(error.message, MAX_ERROR))
             if run.v1
-            else _printable(str(error)),
+            else printable(str(error), MAX_ERROR),
         )
-
-
-def _printable(text: str) -> str:
-    """Without control characters or what XML can't hold, and at most 1,000 UTF-16 units.
-
-    One event that the control plane can't parse blocks its queue.
-    """
-    clean = UNPRINTABLE.sub(" ", text)
-    return clean.encode("utf-16-le")[: 2 * MAX_ERROR].decode("utf-16-le", errors="ignore")

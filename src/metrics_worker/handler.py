@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from metrics_worker.contract import RunRequest, open_record, usual_base
+from metrics_worker.contract import REDRIVEN, RunRequest, open_record
 from metrics_worker.errors import PermanentError, TransientError, UnanswerableError, as_permanent
 from metrics_worker.invocation import Attempt, Invocation
 from metrics_worker.pipeline import fail_metric, run_metric
@@ -77,19 +77,18 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
     run = open_record(record.body, record.attributes.get("SentTimestamp"))
     run_report = open_run(run, receive_count(record.attributes), record.message_id)
     report.runs.append(run_report)
-    attempt = Attempt(run_report, record.receipt_handle, invocation)
-    base = usual_base(run, worker.bounds)
+    redriven = REDRIVEN in (record.get("messageAttributes") or {})
+    attempt = Attempt(run_report, record.receipt_handle, invocation, redriven)
     try:
         try:
             invocation.deadline.check(report.longest)  # what this metric's runs took
             request = RunRequest.parse(run, worker.bounds)
-            base = request.base
             run_metric(request, worker, attempt)
         except TransientError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place: whatever it is, the run gets an outcome
             run_report.defect = None if isinstance(error, PermanentError) else error
-            fail_metric(run, base, as_permanent(error), worker, attempt)
+            fail_metric(run, as_permanent(error), worker, attempt)
     except TransientError as error:
         run_report.error_code, run_report.error = type(error).__name__, error.message
         raise

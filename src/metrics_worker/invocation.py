@@ -64,8 +64,10 @@ class Attempt:
         report: the record of what happened, filled in as it happens.
         receipt_handle: the handle by which the message's visibility is extended.
         invocation: the batch in which the message arrived.
+        redriven: whether `make redrive` sent the message back.
     """
 
     report: RunReport
     receipt_handle: str
     invocation: Invocation
+    redriven: bool = False

@@ -10,8 +10,9 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from metrics_worker.contract import Dataset, is_key
+from metrics_worker.contract import Dataset
 from metrics_worker.errors import InputReadError, first_problem
+from metrics_worker.names import is_key
 from metrics_worker.part_file import CODE
 
 HIVE_NAMES = ("series=", f"{CODE}=")

@@ -15,6 +15,7 @@ from metrics_worker.errors import (
     ExpressionError,
     PermanentError,
     StoreUnavailable,
+    UnusableMarker,
 )
 from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
 from metrics_worker.expression.cost import peak_bytes
@@ -45,7 +46,8 @@ def run_metric(request: "RunRequest", worker: Worker, attempt: Attempt) -> None:
         PermanentError: this attempt can't succeed; `fail_metric` finds out whether another one has.
         TransientError: the message must come back.
     """
-    keys, run, report = Keys(request.base), request.run, attempt.report
+    run, report = request.run, attempt.report
+    keys = worker.keys(run)
     attempt.invocation.deadline.check()
     with report.stage("marker"):
         standing = look(_bucket(worker, attempt), keys, run)
@@ -54,15 +56,14 @@ def run_metric(request: "RunRequest", worker: Worker, attempt: Attempt) -> None:
         committed = Committed(standing.marker)
     else:
         committed = _compute(request, keys, worker, attempt, standing)
-    _finish(committed, run, request.base, worker, attempt, standing=standing)
+    _finish(committed, run, worker, attempt, standing=standing)
 
 
-def fail_metric(run: "Run", base: str, error: PermanentError, worker: Worker, attempt: Attempt) -> None:
+def fail_metric(run: "Run", error: PermanentError, worker: Worker, attempt: Attempt) -> None:
     """Announce that the run failed for good, unless another attempt committed it: then announce that.
 
     Args:
         run: the run.
-        base: the metric's prefix.
         error: why it failed.
         worker: what it works with.
         attempt: which delivery this is.
@@ -72,13 +73,18 @@ def fail_metric(run: "Run", base: str, error: PermanentError, worker: Worker, at
     """
     report = attempt.report
     try:
-        marker = find_marker(_bucket(worker, attempt), Keys(base), run)
+        # No key is made of an unusable code, so no run of it was ever committed.
+        bucket = _bucket(worker, attempt)
+        marker = find_marker(bucket, worker.keys(run), run) if run.has_usable_code else None
+        if marker is not None:
+            _finish(Committed(marker), run, worker, attempt)
+            return
+    except UnusableMarker as unusable:
+        error = unusable
     except PermanentError as unknown:
         raise StoreUnavailable(unknown.subject, "it can't be read whether the run is committed") from unknown
-    if marker is not None:
-        _finish(Committed(marker), run, base, worker, attempt)
-        return
     report.error_code, report.error = error.code, error.message
+    _keep_gap(worker, attempt)
     _announce(RunCompleted.failure(run, error), run, worker, attempt)
     report.outcome = "FAILURE"
 
@@ -131,7 +137,6 @@ def _compute(
 def _finish(
     committed: Committed,
     run: "Run",
-    base: str,
     worker: Worker,
     attempt: Attempt,
     *,
@@ -143,7 +148,10 @@ def _finish(
     report.committed_at = marker.committed_at
     try:
         with report.stage("current"):
-            report.moved_current = move_current(_bucket(worker, attempt), Keys(base), committed, standing)
+            bucket = _bucket(worker, attempt)
+            report.moved_current = move_current(bucket, worker.keys(run), committed, standing)
+    except UnusableMarker:
+        raise
     except PermanentError as error:
         raise CommittedRunError(
             error.subject, f"committed, but current can't move: {error.problem}"
@@ -151,6 +159,9 @@ def _finish(
     event = RunCompleted.success(
         run, marker.version_ts, marker.manifest, marker.row_count, worker.bucket.name
     )
+    if report.attempt > 1 or attempt.redriven or committed.manifest is None:  # not the first to announce it
+        event = event.after_failure()
+    _keep_gap(worker, attempt)
     with report.stage("completed"):
         _announce(event, run, worker, attempt)
     report.outcome = "SUCCESS"
@@ -177,13 +188,31 @@ def _starting(run: "Run", worker: Worker, attempt: Attempt) -> Iterator[None]:
 
     def announce() -> None:
         _announce(event, run, worker, attempt)
-        attempt.report.started = True
+        attempt.report.started, attempt.report.started_at = True, worker.clock()
 
     announcing = attempt.invocation.threads.submit(announce)
     try:
         yield
     finally:
         announcing.result()
+
+
+def _keep_gap(worker: Worker, attempt: Attempt) -> None:
+    """Wait until completed may follow this attempt's started.
+
+    The control plane reads the two from different queues, and a start that it reads last makes the run appear
+    to be running. Without a start of this attempt, a start before it was announced long ago.
+
+    Raises:
+        OutOfTime: the wait would end after the deadline.
+    """
+    if attempt.report.started_at is None:
+        return
+    left = attempt.report.started_at + worker.settings.status_gap_seconds - worker.clock()
+    if left > 0:
+        attempt.invocation.deadline.check(left)
+        with attempt.report.stage("gap"):
+            worker.pause(left)
 
 
 def _bucket(worker: Worker, attempt: Attempt) -> Bucket:

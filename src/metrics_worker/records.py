@@ -13,13 +13,27 @@ and beside the metrics, for a person: a message that was given up, as it came.
 Each key is built here and nowhere else. The documents are a public contract: fields may be added.
 """
 
+import re
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 DATA_FILE = "metrics.parquet"
+MAX_ROW_COUNT = 2**31 - 1
+VERSION = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", re.ASCII)
+
+
+def _version(text: str) -> str:
+    if not VERSION.fullmatch(text):
+        raise ValueError("is no version")
+    return text
+
+
+def _time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +123,32 @@ class Marker(_Document):
 
     run_id: str
     metric_code: str
-    version_ts: str
+    version_ts: Annotated[str, AfterValidator(_version)]
     manifest: str
-    row_count: int
-    requested_at: str
-    committed_at: str
+    row_count: int = Field(ge=0, le=MAX_ROW_COUNT)
+    requested_at: Annotated[str, AfterValidator(_time)]
+    committed_at: Annotated[str, AfterValidator(_time)]
+
+
+class PredecessorMarker(BaseModel):
+    """A marker of the worker before this one, which wrote the run's id and nothing else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    run_id: str
 
 
 class Pointer(BaseModel):
-    """The fields of `current` that decide whether it may move.
+    """The fields of a version's manifest, or of `current`, that are read again.
 
     Attributes:
         requested_at: missing in a manifest of the worker before this one.
-        rolled_back_at: when an operator chose the version: earlier requests leave it there.
+        rolled_back_at: in `current`, when an operator chose the version: earlier requests leave it.
     """
 
+    run_id: str = ""
     version_ts: str
     created_at: str = "0001-01-01T00:00:00Z"
     requested_at: str | None = None
     rolled_back_at: str | None = None
+    row_count: Any = None

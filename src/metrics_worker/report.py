@@ -22,6 +22,7 @@ class RunReport:
         requested_at: when the control plane asked.
         outcome: SUCCESS and FAILURE were announced; RETURNED gave the message back.
         started: whether this attempt announced a start.
+        started_at: when it had, in seconds of the worker's clock.
         stages: seconds by stage.
         rolled_forward: the run was committed before this attempt.
         committed_at: when the run was committed, by this attempt or an earlier one, as its marker says.
@@ -37,6 +38,7 @@ class RunReport:
     requested_at: datetime | None = None
     outcome: Literal["SUCCESS", "FAILURE", "RETURNED"] = "RETURNED"
     started: bool = False
+    started_at: float | None = None
     error_code: str | None = None
     error: str | None = None
     defect: Exception | None = None

@@ -11,10 +11,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from metrics_worker.errors import ConfigError, first_problem
 
+MAX_PREFIX = 256
+
 type Codec = Literal["none", "snappy", "gzip", "brotli", "lz4", "zstd"]
 
-_Prefix = Annotated[str, Field(pattern=r"^([^/\s]+/)+$")]
-"""A key prefix: relative, without empty parts, ending in a slash."""
+_Prefix = Annotated[str, Field(pattern=r"^([^/\s]+/)+$", max_length=MAX_PREFIX)]
+"""A key prefix: relative, without empty parts, ending in a slash.
+
+At most so long that the address of a manifest has 500 characters, whatever bucket and metric are in it.
+"""
 
 _Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
@@ -49,6 +54,8 @@ class Settings(BaseSettings):
 
     heartbeat_enabled: bool = Field(default=True, alias="WORKER_HEARTBEAT_ENABLED")
     heartbeat_interval_seconds: float = Field(30.0, alias="WORKER_HEARTBEAT_INTERVAL_SECONDS", gt=0, le=3600)
+    # Least time between started and completed: the control plane reads them from two queues (pipeline.py).
+    status_gap_seconds: float = Field(0.5, alias="WORKER_STATUS_GAP_SECONDS", ge=0, le=60)
     series_files: Literal["manifest", "listing"] = Field("manifest", alias="WORKER_SERIES_FILES")
     # A version with this share fewer rows than the one before: usually an incremental manifest (shrink.py).
     shrink: Literal["warn", "refuse", "off"] = Field("warn", alias="WORKER_SHRINK")

@@ -3,12 +3,15 @@
 Nothing here imports pyarrow: the dead-letter function has no layer.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from metrics_worker.contract import Bounds
+from metrics_worker.contract import Bounds, Run
+from metrics_worker.names import metric_base
+from metrics_worker.records import Keys
 from metrics_worker.request_queue import RequestQueue
 from metrics_worker.status import StatusTopics
 from metrics_worker.store import Bucket
@@ -19,13 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """The connections that every run uses, made once a process. `now` is the clock, UTC."""
+    """The connections that every run uses, made once a process.
+
+    Attributes:
+        now: the wall clock, UTC.
+        clock: seconds that only ever grow, to measure with.
+        pause: waits for a number of seconds.
+    """
 
     settings: "Settings"
     bucket: Bucket
     status: StatusTopics
     queue: RequestQueue
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
 
     @classmethod
     def start(cls, settings: "Settings") -> "Worker":
@@ -39,3 +50,11 @@ class Worker:
         given = self.settings
         prefixes = given.metrics_prefix, given.datasets_prefix
         return Bounds(self.bucket.name, *prefixes, given.max_body_bytes, given.max_inputs)
+
+    def keys(self, run: Run) -> Keys:
+        """Return the keys of the run's metric.
+
+        Raises:
+            ConfigError: the metric's code may not become a part of keys.
+        """
+        return Keys(metric_base(self.settings.metrics_prefix, run.metric_code))

@@ -46,14 +46,22 @@ def test_a_run_leaves_four_objects_and_no_more(published):
     assert published.keys("metrics/") == [DATA, MANIFEST, CURRENT, MARKER]
 
 
-def test_the_base_path_is_honoured_below_the_metrics_prefix(cloud, invoke):
+def test_a_base_path_below_the_metrics_own_prefix_is_refused(cloud, invoke):
     put_a_and_b(cloud.store)
 
     invoke(record(request(output={"basePath": "s3://data-bucket/metrics/team/x/ratio.a_to_b"})))
 
-    assert cloud.keys("metrics/") == [
-        key.replace("metrics/", "metrics/team/x/", 1) for key in (DATA, MANIFEST, CURRENT, MARKER)
-    ]
+    assert cloud.keys("metrics/") == []
+    assert cloud.sns.completed[0]["error"].startswith("CONFIG_ERROR: output.basePath: ")
+
+
+@pytest.mark.parametrize("bucket", ["data-bucket", "bucket"])
+def test_the_base_path_is_the_metrics_prefix_and_the_code(cloud, invoke, bucket):
+    put_a_and_b(cloud.store)
+
+    invoke(record(request(output={"basePath": f"s3://{bucket}/metrics/ratio.a_to_b"})))
+
+    assert cloud.keys("metrics/") == [DATA, MANIFEST, CURRENT, MARKER]
 
 
 def test_the_data_has_two_columns_without_nulls(published):

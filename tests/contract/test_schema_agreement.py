@@ -112,9 +112,10 @@ TAKEN: dict[str, Any] = {
             }
         }
     },
-    "a base path without its last slash": {"output": {"basePath": "s3://bucket/metrics/a/ratio.a_to_b"}},
+    "a base path without its last slash": {"output": {"basePath": "s3://bucket/metrics/ratio.a_to_b"}},
     "the longest base path": {
-        "output": {"basePath": f"s3://bucket/metrics/{'m' * 428}/ratio.a_to_b/"},
+        "metricCode": "m" * 128,
+        "output": {"basePath": f"s3://{BUCKET}/metrics/{'m' * 128}/"},
     },
 }
 REFUSED: dict[str, Any] = {
@@ -221,8 +222,8 @@ BEYOND: dict[str, Any] = {
     "another prefix to write": {"output": {"basePath": "s3://bucket/datasets/ratio.a_to_b/"}},
     "another bucket to write": {"output": {"basePath": "s3://another-bucket/metrics/ratio.a_to_b/"}},
     "another metric's place": {"output": {"basePath": "s3://bucket/metrics/ratio.b_to_a/"}},
-    "an address a few characters too long": {
-        "output": {"basePath": f"s3://{BUCKET}/metrics/{'m' * 430}/ratio.a_to_b/"}
+    "a folder between the metrics prefix and the code": {
+        "output": {"basePath": f"s3://{BUCKET}/metrics/team/ratio.a_to_b/"}
     },
 }
 

@@ -59,7 +59,7 @@ def test_every_error_code_is_in_the_table():
 def test_the_request_is_one():
     run = open_record(REQUEST, None)
     request = RunRequest.parse(run, Bounds("data-bucket", "metrics/", "datasets/"))
-    assert request.base == "metrics/fx.usd_per_gbp/"
+    assert request.run.metric_code == "fx.usd_per_gbp"
     assert json.loads(REQUEST) == json.loads(blocks("docs/five-minutes.md", "json")[0])
 
 

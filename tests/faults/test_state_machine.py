@@ -207,7 +207,7 @@ class Story(RuleBasedStateMachine):
         invariants.current_is_the_newest_request_that_succeeded(picture)
         for run, readable in self.readable.items():
             for event in picture.completed(run):
-                gave_up = "gave up" in event.get("error", "")
+                gave_up = "gave up" in (event.get("error") or "")
                 assert gave_up or (event["status"] == "SUCCESS") == readable, f"{run}: {event}"
                 assert not gave_up or picture.marker(run) is None, f"{run} is committed, but given up"
             assert readable or picture.marker(run) is None, f"{run} has a version of nothing"

@@ -93,8 +93,6 @@ def test_the_response_names_each_message_to_give_back_once_and_nothing_else(clou
         request(run_id="../../etc"),
         request(run_id=""),
         request(runId=7),
-        request(metricCode=None),
-        request(metric="a/b"),
         request(run_id="r" * 129),
     ],
 )
@@ -226,7 +224,7 @@ def test_the_same_run_twice_in_a_batch_is_computed_once(cloud, invoke, faults):
 
     assert faults.count("PUT", "metrics/*/data/*") == 1
     first, second = cloud.sns.completed
-    assert first == second
+    assert second == first | {"error": None}
 
 
 def put_b_of_one(cloud) -> None:

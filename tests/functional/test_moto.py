@@ -126,6 +126,7 @@ def deployed(aws, endpoint, monkeypatch):
         AWS_SNS_METRIC_RUN_HEARTBEAT_TOPIC_ARN=aws.topics["heartbeat"],
         AWS_SNS_METRIC_RUN_COMPLETED_TOPIC_ARN=aws.topics["completed"],
         WORKER_HEARTBEAT_INTERVAL_SECONDS=0.01,
+        WORKER_STATUS_GAP_SECONDS=0,
     )
     monkeypatch.setattr(handler, "settings", settings)
     monkeypatch.setattr(handler, "worker", Worker.start(settings))
@@ -188,7 +189,7 @@ def test_a_redelivery_over_http_announces_the_same_version(aws, deployed):
     deployed([record])
 
     first, second = aws.receive("completed")
-    assert first["Body"] == second["Body"]
+    assert json.loads(second["Body"]) == json.loads(first["Body"]) | {"error": None}
     assert aws.keys("metrics/m.twice/") == written
 
 

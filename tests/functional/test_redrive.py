@@ -40,7 +40,9 @@ class Queue:
 
     def messages(self) -> list[dict[str, Any]]:
         """What can be received from it."""
-        answer = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["All"])
+        answer = self.sqs.receive_message(
+            QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
+        )
         found: list[dict[str, Any]] = answer.get("Messages", [])
         return found
 
@@ -107,6 +109,7 @@ def test_a_chosen_one_goes_back_as_it_came_with_its_group_and_a_fresh_deduplicat
 
     first, second = queue.messages()
     assert first["Body"] == second["Body"] == asked
+    assert first["MessageAttributes"] == {"redriven": {"StringValue": "true", "DataType": "String"}}
     assert first["Attributes"]["MessageGroupId"] == "g"
     ids = {message["Attributes"]["MessageDeduplicationId"] for message in (first, second)}
     assert len(ids) == 2

@@ -109,7 +109,7 @@ def test_groups_that_need_sns_and_sqs_at_once_make_each_client_once(cloud, invok
         return {"sns": cloud.sns, "sqs": cloud.sqs}[service]
 
     def worker(**given):
-        settings = Settings(**given)
+        settings = Settings(WORKER_STATUS_GAP_SECONDS=0, **given)
         topics, queue = StatusTopics(settings), RequestQueue(settings)
         return Worker(settings, cloud.bucket, topics, queue, cloud.now)
 

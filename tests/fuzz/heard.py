@@ -34,6 +34,7 @@ FIELDS = {
     "metric_run_completed": [
         {"metricCode", "status", "versionTs", "outputManifest", "rowCount"},
         {"metricCode", "status", "error"},
+        {"metricCode", "status", "versionTs", "outputManifest", "rowCount", "error"},
     ],
 }
 """Beside `type`, `runId` and, in the v1 form, `schema`."""
@@ -72,7 +73,7 @@ def _check_delivery(message: Json, event: Json) -> None:
     assert attributes.keys() == {"type", "metricCode"}
     assert all(attribute["DataType"] == "String" for attribute in attributes.values())
     assert attributes["type"]["StringValue"] == event["type"]
-    _match(ID, attributes["metricCode"]["StringValue"])
+    _check_code(attributes["metricCode"]["StringValue"], "printable")
     assert event.get("metricCode") in {None, attributes["metricCode"]["StringValue"]}
 
 
@@ -87,8 +88,10 @@ def _check_heartbeat(event: Json) -> None:
 
 
 def _check_completed(event: Json) -> None:
-    _match(ID, event["metricCode"])
-    if "error" in event:
+    _check_code(event["metricCode"], event["status"])
+    if event.get("error", "") is None:
+        assert event["status"] == "SUCCESS", f"a null error of status {event['status']!r}"
+    elif "error" in event:
         assert event["status"] == "FAILURE", f"an error of status {event['status']!r}"
         _check_error(event["error"], v1="schema" in event)
         return
@@ -100,7 +103,18 @@ def _check_completed(event: Json) -> None:
     assert len(where) <= 500, f"outputManifest has {len(where)} characters"
     start = f"s3://{BUCKET}/metrics/" if "schema" in event else "metrics/"
     assert where.startswith(start), f"outputManifest is {where!r}"
-    assert where.endswith(f"/{event['metricCode']}/{event['versionTs']}/manifest.json"), where
+    assert where == f"{start}{event['metricCode']}/{event['versionTs']}/manifest.json", where
+
+
+def _check_code(code: Any, status: str) -> None:
+    """Of a SUCCESS a code that keys are made of; of a FAILURE it may be one that the request got wrong."""
+    if status == "SUCCESS":
+        _match(ID, code)
+        return
+    assert isinstance(code, str), f"metricCode is {code!r}"
+    assert 0 < len(code.encode("utf-16-le")) <= 2 * 128, f"metricCode has {len(code)} characters"
+    assert code.strip(), f"metricCode is {code!r}"
+    assert code.isprintable() or not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]", code), code
 
 
 def _check_error(error: Any, *, v1: bool) -> None:
@@ -133,7 +147,7 @@ def _match(pattern: re.Pattern[str], text: Any) -> None:
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> Json:
     assert len(dict(pairs)) == len(pairs), f"a key stands there twice: {pairs}"
-    assert all(value is not None for _, value in pairs), f"a null in {pairs}"
+    assert all(value is not None for name, value in pairs if name != "error"), f"a null in {pairs}"
     return dict(pairs)
 
 

@@ -48,6 +48,8 @@ FEW_BYTES = 600
 """What one request brings of a part file that is to be scanned, in place of the bucket's 4 MiB."""
 MAX_SECONDS = 20.0
 """Of one batch on a busy machine. A usual one takes a hundredth of a second."""
+BAD_CODE = "(no usable code)"
+"""The metric of every request whose code no key can be made of."""
 HARD_TO_TELL = 900
 """Nesting from which two readers of JSON may differ in whether it is too deep."""
 
@@ -124,10 +126,10 @@ def asked(body: str) -> Asked | str | None:
     if not isinstance(event, dict) or event.get("type") != "metric_run_requested":
         return None
     run, metric = event.get("runId"), event.get("metricCode")
-    if not (isinstance(run, str) and isinstance(metric, str)):
+    if not (isinstance(run, str) and heard.ID.fullmatch(run)):
         return None
-    if not (heard.ID.fullmatch(run) and heard.ID.fullmatch(metric)):
-        return None
+    if not (isinstance(metric, str) and heard.ID.fullmatch(metric)):
+        metric = BAD_CODE
     return Asked(run, metric, event.get("schema") == heard.V1)
 
 
@@ -212,11 +214,18 @@ def _check_fates(records: Sequence[Json], response: Json, completed: list[Json],
         assert record["messageId"] not in back, f"{who} is given back, and nothing was wrong with AWS"
         if isinstance(who, Asked):
             answered[who] += 1
-    said = Counter(Asked(e["runId"], e["metricCode"], e.get("schema") == heard.V1) for e in completed)
+    said = Counter(Asked(e["runId"], _code(e), e.get("schema") == heard.V1) for e in completed)
     if not any(isinstance(asked(record["body"]), str) for record in records):
         assert said == answered, f"asked for and answerable: {answered}; announced: {said}"
     verdict.outcomes += [_outcome(event) for event in completed]
     assert "INTERNAL_ERROR" not in verdict.outcomes, f"a defect: {completed}"
+
+
+def _code(event: Json) -> str:
+    """The metric that a run was of; of one whose request named none that can be used, `BAD_CODE`."""
+    error = event.get("error") or ""
+    text = f"{error['code']}: {error['message']}" if isinstance(error, dict) else error
+    return BAD_CODE if text.startswith("CONFIG_ERROR: metricCode: ") else str(event["metricCode"])
 
 
 def _outcome(event: Json) -> str:
@@ -241,7 +250,7 @@ def _check_keys(calls: list[tuple[str, str]], cloud: Cloud) -> None:
         for message, event in zip(cloud.sns.messages, cloud.sns.events, strict=True)
     ]
     may_write = [
-        re.compile(rf"metrics/(?:[^/]+/)*{re.escape(metric)}/{shape.replace('{run}', re.escape(run))}")
+        re.compile(rf"metrics/{re.escape(metric)}/{shape.replace('{run}', re.escape(run))}")
         for run, metric in set(runs)
         for shape in _SHAPES
     ]

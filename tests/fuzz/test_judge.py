@@ -43,7 +43,7 @@ def message(event):
     }
 
 
-@pytest.mark.parametrize("event", [SUCCESS, FAILURE, STARTED])
+@pytest.mark.parametrize("event", [SUCCESS, SUCCESS | {"error": None}, FAILURE, STARTED])
 def test_an_event_that_is_right_is_heard(event):
     assert heard.check(message(event)) == event
 
@@ -66,6 +66,10 @@ def test_an_event_that_is_right_is_heard(event):
         FAILURE | {"error": "NO_SUCH_ERROR: x"},
         FAILURE | {"error": {"code": "CONFIG_ERROR", "message": "no"}},
         FAILURE | {"error": None},
+        FAILURE | {"metricCode": ""},
+        FAILURE | {"metricCode": None},
+        SUCCESS | {"metricCode": "a/b"},
+        SUCCESS | {"error": "CONFIG_ERROR: no"},
         STARTED | {"startedAt": "2026-10-30 12:00:00"},
         STARTED | {"startedAt": "2026-13-30T12:00:00Z"},
         STARTED | {"runId": "a/b"},

@@ -157,7 +157,7 @@ class Deployment:
         return self._made[name][attribute]
 
     def environment(self, function: str) -> dict[str, str]:
-        """The template's, with region and credentials as Lambda adds them, and quick heartbeats."""
+        """The template's, with region and credentials as Lambda adds them, quick heartbeats and no gap."""
         given = self.stack.properties(function, "AWS::Lambda::Function")["Environment"]["Variables"]
         return {
             **{name: self.resolve(value) for name, value in given.items()},
@@ -165,6 +165,7 @@ class Deployment:
             "AWS_REGION": REGION,
             "AWS_ENDPOINT_URL": self.server.endpoint,
             "WORKER_HEARTBEAT_INTERVAL_SECONDS": "0.001",
+            "WORKER_STATUS_GAP_SECONDS": "0",
         }
 
     def client(self, service: str, function: str) -> Any:

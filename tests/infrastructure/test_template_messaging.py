@@ -20,7 +20,7 @@ def test_the_request_queue_is_fifo_encrypted_and_delays_delivery(stack: Stack) -
     assert queue["QueueName"].endswith(".fifo")
     assert queue["FifoQueue"] is True
     assert queue["SqsManagedSseEnabled"] is True
-    assert queue["DelaySeconds"] == "2"
+    assert queue["DelaySeconds"] == "10"
 
 
 @pytest.mark.parametrize(("given", "tries"), [({}, "5"), ({"MaxReceiveCount": 9}, "9")])

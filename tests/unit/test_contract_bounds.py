@@ -5,8 +5,9 @@ from datetime import datetime
 
 import pytest
 
-from metrics_worker.contract import Bounds, RunRequest, is_key, iso, open_record
+from metrics_worker.contract import Bounds, RunRequest, iso, open_record
 from metrics_worker.errors import ConfigError
+from metrics_worker.names import is_key, metric_base
 from tests.builders import BUCKET, request
 
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
@@ -90,17 +91,37 @@ def test_a_dataset_that_is_not_read_may_be_as_bad_as_it_likes():
 @pytest.mark.parametrize("bucket", [BUCKET, "bucket"])
 @pytest.mark.parametrize("end", ["", "/"])
 def test_the_version_goes_to_the_configured_bucket_or_its_placeholder(bucket, end):
-    assert (
-        parsed(request(metric="m.x", output={"basePath": f"s3://{bucket}/metrics/m.x{end}"})).base
-        == "metrics/m.x/"
-    )
+    assert parsed(request(metric="m.x", output={"basePath": f"s3://{bucket}/metrics/m.x{end}"}))
+    assert metric_base("metrics/", "m.x") == "metrics/m.x/"
 
 
 def test_the_metrics_prefix_is_the_configured_one():
     event = request(metric="m.x", output={"basePath": "s3://bucket/team/metrics/m.x/"})
-    assert parsed(event, Bounds(BUCKET, "team/metrics/", "datasets/")).base == "team/metrics/m.x/"
-    with pytest.raises(ConfigError, match=r"output\.basePath: expected a prefix under metrics/"):
+    assert parsed(event, Bounds(BUCKET, "team/metrics/", "datasets/"))
+    with pytest.raises(ConfigError, match=rf"output\.basePath: expected s3://{BUCKET}/metrics/m\.x/, found"):
         parsed(event)
+
+
+@pytest.mark.parametrize(
+    ("metric", "path"),
+    [
+        ("current", "metrics/victim/current/"),
+        ("runs", "metrics/victim/runs/"),
+        ("data", "metrics/victim/2026-10-30T12-00-00/data/"),
+        ("2026-10-30", "metrics/_dead-letters/2026-10-30/"),
+        ("m.x", "metrics/_snapshots/m.x/"),
+        ("m.x", "metrics/team/m.x/"),
+    ],
+)
+def test_a_metric_writes_in_no_folder_but_its_own(metric, path):
+    with pytest.raises(ConfigError, match=rf"output\.basePath: expected s3://{BUCKET}/metrics/{metric}/, "):
+        parsed(request(metric=metric, output={"basePath": f"s3://bucket/{path}"}))
+
+
+@pytest.mark.parametrize("code", ["_dead-letters", "_snapshots", ".", "..", "", "a/b", "a" * 129])
+def test_no_prefix_is_made_of_a_code_that_is_no_part_of_a_key(code):
+    with pytest.raises(ConfigError, match="metricCode"):
+        metric_base("metrics/", code)
 
 
 @pytest.mark.parametrize(

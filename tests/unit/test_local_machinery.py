@@ -36,7 +36,7 @@ def template():
 
 
 def test_the_queue_is_as_the_template_has_it(template):
-    assert template.of(REQUEST_QUEUE, "DelaySeconds") == 2
+    assert template.of(REQUEST_QUEUE, "DelaySeconds") == 10
     assert template.of(REQUEST_QUEUE, "VisibilityTimeout") >= 6 * template.of(FUNCTION, "Timeout")
     assert template.of(REQUEST_QUEUE, "RedrivePolicy", "maxReceiveCount") == 5
 

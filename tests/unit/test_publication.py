@@ -6,7 +6,7 @@ import pytest
 
 from metrics_worker.committed import Committed, Standing, find_marker, look, move_current
 from metrics_worker.contract import Run
-from metrics_worker.errors import CommittedRunError, OutOfTime, OutputWriteError, StoreUnavailable
+from metrics_worker.errors import OutOfTime, OutputWriteError, StoreUnavailable, UnusableMarker
 from metrics_worker.publication import MAX_VERSION_TRIES, Draft, commit
 from metrics_worker.records import Keys, Marker
 from metrics_worker.series import Series
@@ -114,7 +114,7 @@ def test_a_second_commit_of_a_run_yields_the_first_ones_marker(cloud):
 def test_a_marker_that_can_not_be_understood_is_no_permission_to_compute(cloud, body):
     obstore.put(cloud.store, KEYS.marker("run-1"), body)
 
-    with pytest.raises(CommittedRunError, match=r"runs/run-1\.ok"):
+    with pytest.raises(UnusableMarker, match=r"runs/run-1\.ok"):
         find_marker(cloud.bucket, KEYS, run_of())
 
 

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from metrics_worker.contract import MAX_MANIFEST_URI
 from metrics_worker.errors import ConfigError
+from metrics_worker.names import metric_base
 from metrics_worker.settings import Settings, load_settings
 from tests.builders import BUCKET, QUEUE_URL, TOPIC
 
@@ -21,6 +23,7 @@ OPTIONAL = [
     ("AWS_ENDPOINT_URL", "endpoint_url", None, "http://127.0.0.1:5000", "http://127.0.0.1:5000"),
     ("WORKER_HEARTBEAT_ENABLED", "heartbeat_enabled", True, "0", False),
     ("WORKER_HEARTBEAT_INTERVAL_SECONDS", "heartbeat_interval_seconds", 30.0, "0.5", 0.5),
+    ("WORKER_STATUS_GAP_SECONDS", "status_gap_seconds", 0.5, "0", 0.0),
     ("WORKER_SERIES_FILES", "series_files", "manifest", "listing", "listing"),
     ("WORKER_SHRINK", "shrink", "warn", "refuse", "refuse"),
     ("WORKER_SHRINK_RATIO", "shrink_ratio", 0.1, "0.25", 0.25),
@@ -46,6 +49,9 @@ BAD = [
     ("WORKER_HEARTBEAT_INTERVAL_SECONDS", "-1"),
     ("WORKER_HEARTBEAT_INTERVAL_SECONDS", "nan"),
     ("WORKER_HEARTBEAT_INTERVAL_SECONDS", "3601"),
+    ("WORKER_STATUS_GAP_SECONDS", "-0.1"),
+    ("WORKER_STATUS_GAP_SECONDS", "61"),
+    ("WORKER_STATUS_GAP_SECONDS", "nan"),
     ("WORKER_SERIES_FILES", "Listing"),
     ("WORKER_SHRINK", "on"),
     ("WORKER_SHRINK_RATIO", "10%"),
@@ -151,3 +157,14 @@ def test_a_bad_line_of_the_file_is_named(tmp_path):
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_settings().bucket = "another"  # type: ignore[misc]
+
+
+def test_a_metrics_prefix_is_no_longer_than_the_address_of_a_manifest_allows(monkeypatch):
+    longest = "m" * 255 + "/"
+    address = f"s3://{'b' * 63}/{metric_base(longest, 'c' * 128)}2025-01-15T10-30-00/manifest.json"
+    assert len(address) <= MAX_MANIFEST_URI
+    monkeypatch.setenv("AWS_S3_METRICS_PREFIX", longest)
+    assert load_settings().metrics_prefix == longest
+    monkeypatch.setenv("AWS_S3_METRICS_PREFIX", f"m{longest}")
+    with pytest.raises(ConfigError, match=r"^CONFIG_ERROR: AWS_S3_METRICS_PREFIX: .*256"):
+        load_settings()

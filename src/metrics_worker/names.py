@@ -1,0 +1,45 @@
+"""Rules for text that comes from outside: what may become an id, a key in S3, or a line for people."""
+
+import re
+from typing import Any, TypeIs
+
+from metrics_worker.errors import ConfigError
+
+MAX_ID = 128
+MAX_KEY_BYTES = 1024
+
+ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ID - 1}}}")
+ID_RULE = f"1-{MAX_ID} of A-Za-z0-9._-, beginning with a letter or digit"
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
+def is_id(value: Any) -> TypeIs[str]:
+    """Return whether a value is a run id or metric code that may become a part of keys."""
+    return isinstance(value, str) and ID.fullmatch(value) is not None
+
+
+def is_key(path: str) -> bool:
+    """Return whether a path is a plain key: relative, no empty part, no `.` or `..`, nothing unprintable."""
+    return (
+        bool(path)
+        and len(path.encode(errors="replace")) <= MAX_KEY_BYTES
+        and not UNPRINTABLE.search(path)
+        and not any(part in {"", ".", ".."} for part in path.split("/"))
+    )
+
+
+def metric_base(metrics_prefix: str, metric_code: str) -> str:
+    """Return the key prefix of a metric's objects.
+
+    Raises:
+        ConfigError: the code may not become a part of keys.
+    """
+    if not is_id(metric_code):
+        raise ConfigError("metricCode", f"expected {ID_RULE}, found {metric_code!r:.200}")
+    return f"{metrics_prefix}{metric_code}/"
+
+
+def printable(text: str, units: int) -> str:
+    """Return the text without control characters and what XML can't hold, at most so many UTF-16 units."""
+    clean = UNPRINTABLE.sub(" ", text)
+    return clean.encode("utf-16-le")[: 2 * units].decode("utf-16-le", errors="ignore")

@@ -1,0 +1,109 @@
+"""A SUCCESS that may follow a FAILURE of its run has a null `error`, which clears the one before."""
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ops.redrive import Letter
+from tests.builders import put_a_and_b, record, request
+from tests.contract.documents import schema_of_event, validate
+from tests.faulty_store import CURRENT, throttled
+from tests.functional.runs import NOTHING_COMES_BACK, given_back
+
+FORMS = pytest.mark.parametrize("form", [{}, {"schema": "metrics.run.v1"}], ids=["plain", "v1"])
+
+
+@pytest.fixture(autouse=True)
+def dataset(cloud):
+    put_a_and_b(cloud.store)
+
+
+def last(cloud):
+    event = cloud.sns.completed[-1]
+    assert event["status"] == "SUCCESS"
+    validate(schema_of_event(event), event)
+    return event
+
+
+@FORMS
+def test_the_success_of_a_first_attempt_has_no_error(cloud, invoke, form):
+    assert invoke(record(request(**form))) == NOTHING_COMES_BACK
+
+    assert "error" not in last(cloud)
+
+
+@FORMS
+def test_the_success_of_a_second_attempt_clears_the_error(cloud, invoke, form):
+    assert invoke(record(request(**form), receive_count=2)) == NOTHING_COMES_BACK
+
+    assert last(cloud)["error"] is None
+
+
+@FORMS
+def test_a_run_that_was_committed_before_clears_the_error(cloud, invoke, form):
+    def refuse(message):
+        if "completed" in message["TopicArn"]:
+            raise ClientError({"Error": {"Code": "Throttling"}}, "Publish")
+
+    cloud.sns.before = refuse
+    assert given_back(invoke(record(request(**form)))) == ["message-1"]
+    cloud.sns.before = lambda _: None
+
+    invoke(record(request(**form)))  # another message for the same run: received for the first time
+
+    assert last(cloud)["error"] is None
+
+
+def test_a_run_that_another_worker_commits_meanwhile_clears_the_error(cloud, invoke, faults):
+    faults.before("PUT", "*/runs/run-1.ok", lambda: invoke(record(request())))
+
+    invoke(record(request()))
+
+    others, own = cloud.sns.completed
+    assert "error" not in others
+    assert own["error"] is None
+
+
+@FORMS
+def test_the_success_of_a_dead_letter_clears_the_error(cloud, invoke, bury, faults, form):
+    faults.before("PUT", CURRENT, throttled, times=4)
+    invoke(record(request(**form)))
+    faults.mend()
+
+    bury(record(request(**form)))
+
+    assert last(cloud)["error"] is None
+
+
+@FORMS
+def test_the_success_of_a_message_that_redrive_sent_back_clears_the_error(cloud, invoke, bury, form):
+    bury(record(request(**form)))
+    assert [event["status"] for event in cloud.sns.completed] == ["FAILURE"]
+
+    invoke(sent_back(cloud))
+
+    assert last(cloud)["error"] is None
+
+
+def test_a_failure_of_a_message_that_was_sent_back_is_an_ordinary_failure(cloud, invoke, bury):
+    bury(record(request({"op": "?"})))
+
+    invoke(sent_back(cloud))
+
+    assert cloud.sns.completed[-1]["error"].startswith("EXPRESSION_EVAL_ERROR: ")
+
+
+def sent_back(cloud):
+    """The record that Lambda would deliver of the message that redrive sends."""
+    (key,) = cloud.keys("metrics/_dead-letters/")
+    message = Letter.parse(key, cloud.read(key)).message()
+    again = record(message["MessageBody"], message_id="again", group=message["MessageGroupId"])
+    again["messageAttributes"] = {
+        name: {
+            "stringValue": value["StringValue"],
+            "dataType": value["DataType"],
+            "stringListValues": [],
+            "binaryListValues": [],
+        }
+        for name, value in message["MessageAttributes"].items()
+    }
+    return again
