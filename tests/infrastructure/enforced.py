@@ -192,8 +192,8 @@ class Deployment:
     def url(self, queue: str) -> str:
         return self._made[queue]["Ref"]
 
-    def put(self, key: str, body: bytes) -> None:
-        self.server.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    def put(self, key: str, body: bytes, *, storage: str = "STANDARD") -> None:
+        self.server.s3.put_object(Bucket=BUCKET, Key=key, Body=body, StorageClass=storage)
 
     def keys(self, prefix: str) -> list[str]:
         found = self.server.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)

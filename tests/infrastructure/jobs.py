@@ -48,7 +48,7 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
 
 
 def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> Seen:
-    """A committed run, one that is not, one whose marker can't be understood, and an unanswerable message."""
+    """A committed run, one that is not, one whose marker is archived, and an unanswerable message."""
     keys, version, time = Keys("metrics/committed/"), "2026-10-30T12-00-00", "2026-10-30T12:00:00Z"
     marker = Marker(
         run_id="committed",
@@ -60,9 +60,9 @@ def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) ->
         committed_at=time,
     )
     aws.put(keys.marker("committed"), marker.encode())
-    aws.put(keys.manifest(version), b"{}")
-    aws.put(Keys("metrics/garbled/").marker("garbled"), b"?")
-    for name in ("committed", "uncommitted", "garbled"):
+    aws.put(keys.manifest(version), json.dumps({"run_id": "committed", "version_ts": version}).encode())
+    aws.put(Keys("metrics/archived/").marker("archived"), b"?", storage="GLACIER")  # S3 refuses to read it
+    for name in ("committed", "uncommitted", "archived"):
         aws.send("DeadLetterQueue", _run(name), name)
     aws.send("DeadLetterQueue", "?", "unanswerable")
     refused = aws.poll("DeadLetterQueue", DEAD_LETTERS, invoke)
@@ -85,5 +85,5 @@ def _outcomes(aws: Deployment) -> dict[str, str]:
     """By run: SUCCESS, or the error up to the times that it tells, with the version left open."""
     told = {}
     for event in _heard(aws, "CompletedTopic"):
-        told[event["runId"]] = event.get("error", "SUCCESS").partition(";")[0]
+        told[event["runId"]] = (event.get("error") or "SUCCESS").partition(";")[0]
     return {run: re.sub("/20[^/]+/", "/VERSION/", outcome) for run, outcome in told.items()}
