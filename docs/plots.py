@@ -1,8 +1,9 @@
-"""The plots of grammar.md: `make plots` draws them again, into img/.
+"""Draw the plots of grammar.md into docs/img/ (`make plots`).
 
-What a plot shows is what the page says: the expressions are the JSON of the plot's own section, evaluated by
-the worker over the ECB's rates. The same page and rates give the same bytes: no dates, no random ids, text
-left as text. Colours suit a light page; a style sheet in the file changes them where the page is dark.
+Each plot evaluates the JSON expressions of its own section of the page, with the worker's code, on the ECB's
+rates. The same page and the same rates always produce the same bytes: the files contain no dates and no
+random ids, and text is stored as text. The colours suit a light page; a style sheet in each file replaces
+them on a dark page.
 """
 
 import json
@@ -63,12 +64,12 @@ _STYLE: Any = {
 }
 _LAST_YEAR = "2025-11-01", "2026-10-30"
 _GAP = 31 * 86_400_000_000
-"""Microseconds without an observation at which a line breaks."""
+"""The distance between two observations, in microseconds, above which a line is interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A series in a panel, with its label, its colour, and its marks (none: a line)."""
+    """A series in a panel: its label, its colour and its matplotlib marker (an empty marker draws a line)."""
 
     series: Series
     label: str
@@ -78,7 +79,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """A stretch of days, what is to be said of it, and how high in the panel (0-1) that stands."""
+    """A shaded range of days with a text; `height` is the height of the text in the panel, from 0 to 1."""
 
     first: str
     last: str
@@ -88,7 +89,7 @@ class Shade:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Lines above one axis of time."""
+    """Lines that share one time axis."""
 
     lines: Sequence[Line]
     shade: Shade | None = None
@@ -96,7 +97,7 @@ class Panel:
 
 @cache
 def rates() -> dict[str, Series]:
-    """The ECB's series by series code."""
+    """Return the ECB's series by series code."""
     return {
         series_code(currency): Series(
             np.array(
@@ -109,36 +110,38 @@ def rates() -> dict[str, Series]:
 
 
 def expressions(section: str) -> list[dict[str, Any]]:
-    """The JSON of a section of the page, by its heading."""
+    """Return the JSON expressions of the section of the page that has this heading."""
     text = re.split(rf"^#+ {re.escape(section)}$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
     own = re.split(r"^#+ ", text, flags=re.MULTILINE)[0]
     return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", own, re.DOTALL)]
 
 
 def value(expression: Mapping[str, Any] | Node) -> Series:
-    """What an expression means over the ECB's rates."""
+    """Return the result of an expression on the ECB's rates."""
     node = parse(expression)
     return evaluate(node, {code: rates()[code] for code in series_codes(node)})
 
 
 def series() -> list[Panel]:
-    """One series, with the pause that it made."""
+    """Show one series and the gap in it."""
     (krona,) = expressions("series")
-    return [Panel([_krona(value(krona), BLUE)], _pause("no observations"))]
+    return [Panel([_krona(value(krona), BLUE)], _krona_gap("no observations"))]
 
 
 def series_math() -> list[Panel]:
-    """Two series and what is left of them: the times that both have."""
+    """Show two series and their ratio, which exists only at the times that both have."""
     (cents,) = expressions("series_math")
     return [
         Panel([_dollar("left: ")]),
         Panel([_krona(rates()["ECB_ISK_EUR_D"], ORANGE, "right: ")]),
-        Panel([Line(value(cents), "ratio: US cents per króna", GREEN)], _pause("no partner, no observation")),
+        Panel(
+            [Line(value(cents), "ratio: US cents per króna", GREEN)], _krona_gap("no right side, no ratio")
+        ),
     ]
 
 
 def averages() -> list[Panel]:
-    """The first months of the euro: an average that waits for its window, and one that does not."""
+    """Show the first months of the euro: sma starts after its warm-up, ema starts at once."""
     mean, smooth = (value(one) for one in expressions("sma and ema"))
     lines = [
         _dollar(marks="o"),
@@ -150,7 +153,7 @@ def averages() -> list[Panel]:
 
 
 def extremes() -> list[Panel]:
-    """A year between its running maximum and minimum."""
+    """Show one year of a series between its rolling maximum and minimum."""
     high, low = (value(one) for one in expressions("max and min"))
     lines = [
         _dollar(),
@@ -161,7 +164,7 @@ def extremes() -> list[Panel]:
 
 
 def sums() -> list[Panel]:
-    """A series beside its past, and the changes between the two added up."""
+    """Show a series and its lag, and the rolling sum of its daily changes."""
     past, total = (value(one) for one in expressions("lag and sum"))
     shifted = Panel([_dollar(), Line(past, "lag, 20 observations", BLUE)])
     changes = Panel([Line(total, "sum of the last 20 daily changes", GREEN)])
@@ -169,27 +172,27 @@ def sums() -> list[Panel]:
 
 
 def composite() -> list[Panel]:
-    """Two series of which one pauses, and their average."""
+    """Show two series, one of them with a gap, with their average and their maximum."""
     mean, highest = (value(one) for one in expressions("composite"))
     yen = Line(rates()["ECB_JPY_EUR_D"], "ECB_JPY_EUR_D (yen per euro)", SOFT)
     return [
         Panel([yen, _krona(rates()["ECB_ISK_EUR_D"], ORANGE)]),
-        Panel([Line(mean, "avg: of those that have an observation", GREEN)], _pause("the yen alone")),
-        Panel([Line(highest, "max: the larger of those that are there", BLUE)], _pause("the yen alone")),
+        Panel([Line(mean, "avg of the operands that have an observation", GREEN)], _krona_gap("yen only")),
+        Panel([Line(highest, "max of the operands that have an observation", BLUE)], _krona_gap("yen only")),
     ]
 
 
 def division() -> list[Panel]:
-    """A ratio whose right side is often zero, and the observations that have none for it."""
+    """Show a ratio whose right side is sometimes zero, and mark the observations without a ratio."""
     (place,) = expressions("Division by zero")
     krona, result = rates()["ECB_ISK_EUR_D"], value(place)
     left_out = ~np.isin(krona.times, result.times)
     lost = Series(krona.times[left_out], krona.values[left_out])
     above = [
         _krona(krona, SOFT, marks="o"),
-        Line(lost, "the same as the four before: a range of zero, no ratio", ORANGE, "o"),
+        Line(lost, "equal to the four before: the range is zero, no ratio", ORANGE, "o"),
     ]
-    below = [Line(result, "its place in the range of 5 observations, per cent", GREEN, "o")]
+    below = [Line(result, "position in the range of 5 observations, percent", GREEN, "o")]
     return [_part(Panel(lines), "2008-09-01", "2008-12-09") for lines in (above, below)]
 
 
@@ -202,13 +205,13 @@ def _krona(series: Series, colour: str, prefix: str = "", marks: str = "") -> Li
     return Line(series, f"{prefix}ECB_ISK_EUR_D (krónur per euro)", colour, marks)
 
 
-def _pause(text: str) -> Shade:
-    """The years without a rate of the króna."""
+def _krona_gap(text: str) -> Shade:
+    """Return a shade over the years in which the ECB did not quote the króna."""
     return Shade("2008-12-10", "2018-01-31", text)
 
 
 def _part(panel: Panel, first: str, last: str) -> Panel:
-    """The same, from a day to a day."""
+    """Return the panel restricted to the days from `first` to `last`."""
     low, high = (
         int(datetime.fromisoformat(f"{day}T00:00Z").timestamp()) * 1_000_000 for day in (first, last)
     )
@@ -229,11 +232,11 @@ PLOTS: dict[str, tuple[Callable[[], list[Panel]], float]] = {
     "composite": (composite, 5.0),
     "division": (division, 3.4),
 }
-"""What the files are called (grammar-….svg), what they show, and how high they are, in inches."""
+"""For each plot (file grammar-….svg): the function that makes its panels, and its height in inches."""
 
 
 def draw(name: str, folder: Path) -> Path:
-    """Draw one plot."""
+    """Draw one plot into a folder and return the path of its SVG file."""
     make, height = PLOTS[name]
     panels = make()
     with mpl.rc_context(_STYLE):
@@ -243,7 +246,7 @@ def draw(name: str, folder: Path) -> Path:
             _draw(panel, axis)
         path = folder / f"grammar-{name}.svg"
         figure.savefig(path, metadata={"Date": None, "Creator": None})
-    path.write_text(_for_both(path.read_text(encoding="utf-8")), encoding="utf-8")
+    path.write_text(_with_dark_colours(path.read_text(encoding="utf-8")), encoding="utf-8")
     return path
 
 
@@ -257,7 +260,7 @@ def _draw(panel: Panel, axis: Any) -> None:
         axis.axvspan(*ends, color=SHADE, lw=0, zorder=0)
         place, near = (date2num(ends[0]), panel.shade.height), axis.get_xaxis_transform()
         said = axis.annotate(panel.shade.text, place, (5, 0), near, "offset points", color=SOFT)
-        said.set_in_layout(False)  # it stands within the panel
+        said.set_in_layout(False)  # the text lies within the panel and needs no extra space
     locator = AutoDateLocator(maxticks=9)
     axis.xaxis.set_major_locator(locator)
     axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -268,14 +271,14 @@ def _draw(panel: Panel, axis: Any) -> None:
 
 
 def _with_gaps(series: Series) -> tuple[np.ndarray, np.ndarray]:
-    """Times and values for a line that breaks where there is nothing for long."""
+    """Return times and values for plotting, with a NaN in each long gap so that the line is interrupted."""
     before = np.flatnonzero(np.diff(series.times) > _GAP) + 1
     times = np.insert(series.times, before, series.times[before] - 1).astype("datetime64[us]")
     return times, np.insert(series.values, before, np.nan)
 
 
-def _for_both(svg: str) -> str:
-    """The file with the colours of a dark page beside its own."""
+def _with_dark_colours(svg: str) -> str:
+    """Return the SVG text with a style sheet that replaces its colours on a dark page."""
     rules = "".join(
         f'[style*="{kind}: {light}"]{{{kind}:{dark}!important}}'
         for light, dark in _DARK.items()

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from local.samples import read_samples
-from tests.docs.pages import ROOT, blocks, commands, section, text_of
+from tests.docs.pages import ROOT, blocks, commands, section
 
 PAGE = "docs/five-minutes.md"
 REQUEST, CHANGED = (json.loads(block) for block in blocks(PAGE, "json"))
@@ -117,8 +117,8 @@ def test_what_the_whole_run_is_said_to_print_is_of_the_samples():
     run = samples["fx.usd_per_brl"]
     assert set(re.findall(r"fx\.\S+ (\w{8})", events)) == {run.run_id[:8]}
     assert re.findall(r"SUCCESS  ([\d,]+) rows", events) == re.findall(r"SUCCESS  ([\d,]+) rows", outcome)
-    assert "ask" in section(PAGE, "1. See it work")
-    assert f"asks for {'ten' if len(samples) == 10 else len(samples)} metrics" in text_of(PAGE)
+    number = "ten" if len(samples) == 10 else len(samples)
+    assert f"requests {number} metrics" in section(PAGE, "1. See it work")
     assert "INPUT_READ_ERROR" in failure
     assert samples["fx.usd_per_xau"].expected_error == "INPUT_READ_ERROR"
 

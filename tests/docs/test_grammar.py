@@ -29,7 +29,7 @@ from tests.docs.pages import blocks, rows, section, text_of
 PAGE = "docs/grammar.md"
 EXAMPLES = re.findall(r"```json\n([^`]*)```\n\n> (.*)\n", text_of(PAGE))
 EDGE_CASES = rows(section(PAGE, "One rule"))
-REFUSED = rows(section(PAGE, "What is refused, and what it says").partition("\n###")[0])
+REFUSED = rows(section(PAGE, "Errors").partition("\n###")[0])
 
 
 def expression(text):
@@ -100,7 +100,7 @@ def test_an_expression_is_refused_in_the_words_of_the_page(text, error):
     assert f"`{raised.value.message}`" == error
 
 
-@pytest.mark.parametrize(("change", "error"), rows(section(PAGE, "Around the expression")))
+@pytest.mark.parametrize(("change", "error"), rows(section(PAGE, "Errors in the rest of the request")))
 def test_a_request_is_refused_in_the_words_of_the_page(change, error):
     body = json.loads(blocks("docs/five-minutes.md", "json")[0]) | json.loads(change.strip("`"))
     with pytest.raises(PermanentError) as raised:
@@ -119,11 +119,11 @@ def test_what_is_too_large_is_refused_in_the_words_of_the_page(levels, operands,
     with pytest.raises(ExpressionError) as raised:
         parse(node)
     assert raised.value.problem == problem
-    assert f"`{problem}`" in " ".join(section(PAGE, "Bounds").split())
+    assert f"`{problem}`" in " ".join(section(PAGE, "Limits").split())
 
 
 def test_the_bounds_are_those_of_the_grammar():
-    said = " ".join(section(PAGE, "Bounds").split())
+    said = " ".join(section(PAGE, "Limits").split())
     for bound in (
         f"{MAX_DEPTH} deep",
         f"{MAX_NODES} at most",
