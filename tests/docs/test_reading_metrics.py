@@ -28,7 +28,7 @@ def run(section: str, root: str, **names: Any) -> dict[str, Any]:
 def test_every_block_is_run_or_says_that_it_is_not():
     assert {block.language for block in BLOCKS} == {"python", "sql"}
     assert [block.text.partition(";")[0] for block in BLOCKS if not block.run] == ["INSTALL httpfs"]
-    assert [len(code_of(name)) for name in ("pyarrow", "polars", "Being told")] == [3, 1, 2]
+    assert [len(code_of(name)) for name in ("pyarrow", "polars", "Receiving completed events")] == [3, 1, 2]
     assert [len(code_of(name, "sql")) for name in ("DuckDB", "Athena")] == [2, 4]
 
 
@@ -93,7 +93,7 @@ def test_duckdb_on_a_folder(folder, newest):
     assert found["obs_time"].cast(pa.int64()).to_pylist() == newest["obs_time"].cast(pa.int64()).to_pylist()
 
 
-# Being told
+# Receiving completed events
 
 
 @pytest.mark.usefixtures("aws")
@@ -103,7 +103,13 @@ def test_a_subscription_gets_the_outcomes_of_its_metrics():
     topic_arn = sns.create_topic(Name="completed.fifo", Attributes=fifo)["TopicArn"]
     queue_url = sqs.create_queue(QueueName="mine.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
-    made = run("Being told", S3, topic_arn=topic_arn, queue_url=queue_url, queue_arn=attributes["QueueArn"])
+    made = run(
+        "Receiving completed events",
+        S3,
+        topic_arn=topic_arn,
+        queue_url=queue_url,
+        queue_arn=attributes["QueueArn"],
+    )
 
     names = [name for name in EXAMPLES if name.startswith("metric_run_completed")]
     for name in names:
@@ -135,7 +141,7 @@ def test_a_subscription_gets_the_outcomes_of_its_metrics():
 @pytest.mark.parametrize("form", ["plain", "v1"])
 def test_an_outcome_means_the_same_in_either_form(form, wrap):
     names: dict[str, Any] = {"json": json}
-    exec(code_of("Being told")[1], names)
+    exec(code_of("Receiving completed events")[1], names)
     failed = names["outcome"](wrap(EXAMPLES[f"metric_run_completed.failure.{form}"]), BUCKET)
     assert (failed.error_code, failed.manifest_key) == ("INPUT_READ_ERROR", None)
     assert failed.error_message.startswith("Failed to read input series: ECB_XAU_EUR_D: ")
