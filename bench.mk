@@ -1,17 +1,17 @@
-# The benchmarks, in a virtual environment of their own: pandas, polars and the rest are no part of the worker.
-# Included by the Makefile, whose variables PYTHON and CHECK_PYTHON it uses.
+# The benchmarks have their own virtual environment, because the worker does not need pandas, polars and the other libraries.
+# The Makefile includes this file and defines PYTHON and CHECK_PYTHON.
 
 BENCH ?=
 
-##@ Measuring
+##@ Benchmarks
 
 .PHONY: bench
-bench: install .venv-bench/.installed ## Measure the worker beside other ways: some minutes (BENCH=--quick: one or two)
+bench: install .venv-bench/.installed ## Compare the worker with other libraries: ten minutes (BENCH=--quick: one or two)
 	.venv-bench/bin/python -m benchmarks $(BENCH)
 
 .venv-bench/.installed: benchmarks/requirements.txt requirements.txt src/requirements.txt layers/pyarrow/requirements.txt
 	@$(CHECK_PYTHON)
-	@echo "Setting up .venv-bench: the first time takes a minute or two"
+	@echo "Installing .venv-bench: one or two minutes the first time"
 	$(PYTHON) -m venv --clear .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@

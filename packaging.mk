@@ -1,34 +1,34 @@
-# What is deployed: built, validated, tried in Lambda's image, deployed, looked after. Included by the Makefile, whose
-# variables SAM, PY and EVENT it uses. The parameters of a deployment are in samconfig.toml.
+# Targets that build, check, deploy and operate the worker. The Makefile includes this file and defines SAM, PY and EVENT.
+# The parameters of a deployment are in samconfig.toml.
 
 ARCH   ?=
 CONFIG ?= dev
 ARGS   ?= --help
 
-# SAM runs the Makefiles of function and layer elsewhere, so the interpreter's path is absolute.
+# SAM runs the Makefiles of function and layer in other folders, so the path of the interpreter is absolute.
 SAM_BUILD = PYTHON="$(abspath $(PY))" $(SAM) build --config-env $(CONFIG)
 
 ##@ Packaging
 
 .PHONY: build
-build: install ## Build what is deployed into .aws-sam/ (ARCH=arm64 or x86_64: else as samconfig.toml has it)
+build: install ## Build layer and functions into .aws-sam/ (ARCH=arm64 or x86_64; default: samconfig.toml)
 	$(SAM_BUILD) $(if $(ARCH),--parameter-overrides Architecture=$(ARCH))
 
 .PHONY: lock
-lock: .venv-checks/.installed ## Write the lock files of what is deployed again, after a change of a pinned version
+lock: .venv-checks/.installed ## Update the lock files of the deployed packages after a change of a pinned version
 	for folder in src layers/pyarrow; do \
 	  (cd $$folder && "$(CURDIR)/.venv-checks/bin/uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes \
 	    --no-emit-index-url --custom-compile-command "make lock" requirements.txt --output-file requirements.lock) || exit 1; \
 	done
 
 .PHONY: validate
-validate: install ## Check template.yaml: SAM's own rules and cfn-lint's (no AWS account is needed)
+validate: install ## Check template.yaml with the rules of SAM and cfn-lint (no AWS account needed)
 	$(SAM) validate --lint --config-env $(CONFIG)
 
-# checkov also looks at the translated stack, since SAM makes more resources. cfn-lint doesn't: its serverless rules demand
-# of an event source mapping a destination (ES1001) that AWS does not have for queues.
+# checkov also checks the translated stack, because SAM creates further resources. cfn-lint does not: its serverless rules
+# require a destination for an event source mapping (ES1001), which AWS does not support for queues.
 .PHONY: scan
-scan: install .venv-checks/.installed ## Check template.yaml against good practice: cfn-lint's serverless rules, checkov (offline)
+scan: install .venv-checks/.installed ## Check both templates against good practice, offline: cfn-lint's serverless rules and checkov
 	.venv-checks/bin/cfn-lint --include-checks I --append-rules cfn_lint_serverless.rules -- template.yaml monitoring.yaml
 	@mkdir -p build
 	$(PY) -m tests.infrastructure.translated > build/translated.json
@@ -37,19 +37,19 @@ scan: install .venv-checks/.installed ## Check template.yaml against good practi
 
 .venv-checks/.installed: requirements-checks.txt
 	@$(CHECK_PYTHON)
-	@echo "Setting up .venv-checks: the first time takes a minute or two"
+	@echo "Installing .venv-checks: one or two minutes the first time"
 	$(PYTHON) -m venv --clear .venv-checks
 	.venv-checks/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-checks.txt
 	@touch $@
 
 .PHONY: invoke
-invoke: install ## Invoke the built function in Lambda's image against the local cloud (needs Docker; EVENT=events/x.json)
+invoke: install ## Invoke the built function in Lambda's image, using the local cloud (needs Docker; EVENT=events/x.json)
 	@$(PY) -m local.sam_invoke --check
 	$(MAKE) build
 	$(PY) -m local.sam_invoke $(or $(EVENT),events/run.json) $(SAM)
 
 .PHONY: tag
-tag: ## Tag the commit as a release: the version of metrics_worker, whose changelog entry must have a date
+tag: ## Tag the commit with the version of metrics_worker (its changelog entry must have a date)
 	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' src/metrics_worker/__init__.py); \
 	git diff --quiet HEAD || { echo "Commit your changes first: a release is a commit"; exit 1; }; \
 	grep -Eq "^## $$version - [0-9]{4}-[0-9]{2}-[0-9]{2}$$" CHANGELOG.md || { echo "CHANGELOG.md has no dated entry for $$version"; exit 1; }; \
@@ -62,5 +62,5 @@ deploy: install ## Build and deploy to AWS (CONFIG=dev or prod, from samconfig.t
 	$(SAM) deploy --config-env $(CONFIG)
 
 .PHONY: redrive
-redrive: install ## List dead letters, or send chosen ones back (ARGS="--bucket B --list"; without ARGS: its help)
+redrive: install ## List dead letters or send some of them back (ARGS="--bucket B --list"; without ARGS: show help)
 	@$(PY) -m ops.redrive $(ARGS)
