@@ -11,8 +11,8 @@ from tests.docs.pages import ROOT, blocks, rows, section, text_of
 
 PAGE = "docs/how-it-works.md"
 SOURCE = ROOT / "src" / "metrics_worker"
-DECIDED = rows(section(PAGE, "Where is it decided …"))
-ROOMS = section(PAGE, "The rooms")
+DECIDED = rows(section(PAGE, "Where to find each decision"))
+ROOMS = section(PAGE, "The modules")
 
 
 def defined(path):

@@ -21,7 +21,7 @@ RELIABILITY = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 HEADINGS = re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)
 ALARMS = alarms(RequestTopicArn="arn:aws:sns:eu-west-1:111122223333:requests.fifo")
 COMMANDS = ["".join(found) for found in re.findall(r"^(aws .+)$|`(aws [^`\n]+)`", TEXT, re.MULTILINE)]
-PROMISES = ("**It means**", "**Look at**", "**Do**", "**It is over**")
+PARTS = ("**Meaning**", "**Look at**", "**Action**", "**Resolved**")
 INSIGHTS = re.findall(r"`(filter [^`]+)`", TEXT)
 
 
@@ -51,7 +51,7 @@ def test_every_alarm_has_a_section_and_every_section_of_theirs_an_alarm():
 @pytest.mark.parametrize("name", ALARMS)
 def test_an_alarms_section_says_what_it_means_where_to_look_what_to_do_and_when_it_is_over(name):
     written = section(name)
-    places = [written.find(promise) for promise in PROMISES]
+    places = [written.find(part) for part in PARTS]
     assert -1 not in places
     assert places == sorted(places)
 
@@ -101,11 +101,7 @@ def test_the_metrics_are_those_that_are_written():
 
 
 def test_the_fields_of_the_closing_line_are_those_that_are_written():
-    named = {
-        name
-        for row in table("The line that closes an attempt")
-        for name in re.findall(r"`([a-z_.]+)`", row[0])
-    }
+    named = {name for row in table("The closing log line") for name in re.findall(r"`([a-z_.]+)`", row[0])}
     closing = [line for line in LINES if line.get("event_type") == "metric_run_closed"]
     written = {field for line in closing for field in line}
     assert named <= written | {"error_code"}
@@ -123,7 +119,7 @@ def test_whatever_a_run_is_given_back_for_is_explained():
         and issubclass(kind, errors.TransientError)
         and kind is not errors.TransientError
     }
-    explained = {row[0].strip("`") for row in table("The line that closes an attempt")}
+    explained = {row[0].strip("`") for row in table("The closing log line")}
     assert kinds <= explained
 
 
@@ -132,7 +128,7 @@ def test_every_outcome_and_every_code_is_spoken_of():
     assert len(outcomes) == 3
     for outcome in outcomes:
         assert f"`{outcome}`" in TEXT
-    assert {row[0].strip("`") for row in table("Whose failure is it")} == {
+    assert {row[0].strip("`") for row in table("Who corrects a failure")} == {
         "INPUT_READ_ERROR",
         "EXPRESSION_EVAL_ERROR",
         "CONFIG_ERROR",

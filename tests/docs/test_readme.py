@@ -10,7 +10,7 @@ from metrics_worker.expression.grammar import parse
 from tests.docs.pages import ROOT, blocks, commands, section, text_of
 
 README = "README.md"
-PROMISES = section(README, "What it holds to").split("\n- ")
+PROMISES = section(README, "Properties").split("\n- ")
 MAX_LINES = 150
 
 

@@ -148,7 +148,7 @@ def test_the_errors_are_those_of_failed_runs_alone() -> None:
     failed = [line for line in LINES if line["message"] == "run failed"]
     assert len(failed) >= 4
     assert chosen("ErrorsByCodeQuery") == failed
-    assert chosen("The last failures") == failed
+    assert chosen("Last failures") == failed
     assert all(line["error_code"] and line["error"] for line in failed)
 
 
