@@ -63,8 +63,7 @@ def test_what_the_template_offers_the_worker_takes() -> None:
 def test_the_parameter_says_which_mode_an_incremental_ingestor_needs() -> None:
     described = TEMPLATE["Parameters"]["SeriesFiles"]["Description"]
     assert (
-        "listing - by listing the folder of the series under projectionsPath. An incremental ingestor"
-        in described
+        '"listing" lists the folder of the series under projectionsPath. An incremental ingestor' in described
     )
 
 
