@@ -23,6 +23,7 @@
         ├── ObjectNotFound           404
         ├── AccessDenied             403
         ├── UnusableKey              a listed key has an empty segment, `.`, `..` or a control character
+        ├── ObjectArchived           403, and S3 says that the object is archived
         └── ObjectTaken              412 or 409, and what stands there is another's
 
 The wire `code` is a class attribute; nobody branches on a message's text.
@@ -176,6 +177,10 @@ class AccessDenied(StoreRefusal):
 
 class UnusableKey(StoreRefusal):
     """A listed key that the client cannot request, such as one with an empty segment."""
+
+
+class ObjectArchived(StoreRefusal):
+    """The object is in an archive storage class: it can't be read before somebody restores it."""
 
 
 class ObjectTaken(StoreRefusal):

@@ -23,7 +23,7 @@ from metrics_worker.credentials import Credentials, container_credentials
 from metrics_worker.errors import ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.lane import CONNECTIONS, Lane, Reader, in_thread, side_by_side, wait_for
 from metrics_worker.listing import keys_below
-from metrics_worker.store_errors import refusals
+from metrics_worker.store_errors import lacks_range, refusals
 from metrics_worker.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -263,14 +263,10 @@ class Bucket:
         try:
             return await self._fetch(key, {"range": {"suffix": WHOLE_BYTES}})
         except StoreUnavailable as error:
-            if not any(answer in str(error.__cause__) for answer in _NO_RANGE):
+            if not lacks_range(error.__cause__):
                 raise
-            with self.traffic.timed("HEAD", key), refusals(key, "GET"):
+            with self.traffic.timed("HEAD", key), refusals(key, "HEAD"):
                 head = await obstore.head_async(self.store, key)
             if head["size"] > 0:
                 raise
             return StoredObject(key, memoryview(b""), 0, "")
-
-
-_NO_RANGE = ("status code: 416", "non-partial response")
-"""How the client tells that an object has no such range: S3 refuses one of no bytes, others send it whole."""
