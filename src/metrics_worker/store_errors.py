@@ -1,8 +1,9 @@
 """The one place that reads obstore's errors, and turns each into an error that is classed by its remedy.
 
 obstore tells "not found" and "denied" by the exception's type, and everything else by its text alone, which
-quotes the HTTP status and S3's own XML. So this module reads the status and the error code from the text, and
-a test pins the text against a real HTTP server. The texts hold addresses: they stay in the cause, for the log.
+quotes the HTTP status and S3's own XML. So this module reads the status and the error code from the text,
+and a test pins the text against a real HTTP server. The texts hold addresses: they stay in the cause, for the
+log.
 """
 
 import re
@@ -112,9 +113,9 @@ def _kind(error: Exception, operation: str) -> _Kind:
         return _BY_CODE[code]
     if isinstance(error, FileNotFoundError):  # a PUT needs no object to be there
         return _UNAVAILABLE if operation == "PUT" else _NOT_FOUND
-    # obstore tells the refusal of a listing by its text alone. A 401 is no refusal: S3 answers 403, so it is our
-    # own credentials' endpoint that failed. Nor is a HEAD's 403: it has no body that says why, and the GET that
-    # went before it was allowed.
+    # obstore tells the refusal of a listing by its text alone. A 401 is no refusal: S3 answers 403, so it is
+    # our own credentials' endpoint that failed. Nor is a HEAD's 403: it has no body that says why, and the
+    # GET that went before it was allowed.
     if operation != "HEAD" and (isinstance(error, PermissionDeniedError) or status == 403):  # noqa: PLR2004
         return _DENIED
     return _REGION if _ANOTHER_REGION in text else _UNAVAILABLE
