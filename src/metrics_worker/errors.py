@@ -128,7 +128,13 @@ def as_permanent(error: Exception) -> PermanentError:
 
 
 class TransientError(MetricsWorkerError):
-    """It may pass. Nothing is published and the message goes back to the queue."""
+    """It may pass. Nothing is published and the message goes back to the queue.
+
+    Attributes:
+        may_arrive: a request left and was not answered, so it may still take effect.
+    """
+
+    may_arrive: bool = False
 
 
 class StoreUnavailable(TransientError):

@@ -60,7 +60,8 @@ def run_group(records: list[dict[str, Any]], invocation: Invocation) -> GroupRep
     at_once = any(isinstance(error, UnanswerableError) for _, error, _ in processor.exceptions)
     failed = cast("list[SQSRecord]", processor.fail_messages)
     handles = [(each.receipt_handle, receive_count(each.attributes)) for each in failed]
-    returns = worker.queue.give_back(handles, at_once=at_once)
+    within = invocation.deadline.last_call_seconds()
+    returns = worker.queue.give_back(handles, at_once=at_once, within=within)
     for record, (_, error, _), when in zip(failed, processor.exceptions, returns, strict=True):
         report.given_back.append((record.message_id, error, when))
     report.failures = list(processor.response()["batchItemFailures"])

@@ -28,6 +28,7 @@ class RunReport:
         committed_at: when the run was committed, by this attempt or an earlier one, as its marker says.
         shrunk: what the run lost since the version before, and the probable cause; None if nothing.
         moved_current: whether `current` names this run's version now.
+        heartbeat_may_arrive: a heartbeat was sent and never answered.
         defect: an exception that is none of ours, for its traceback.
     """
 
@@ -51,6 +52,7 @@ class RunReport:
     heartbeats_sent: int = 0
     heartbeats_failed: int = 0
     heartbeat_error: str = ""
+    heartbeat_may_arrive: bool = False
     stages: dict[str, float] = field(default_factory=dict)
     inputs: list[InputSummary] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)

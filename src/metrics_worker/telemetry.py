@@ -56,7 +56,15 @@ DEFECTS = ("INTERNAL_ERROR", "OUTPUT_WRITE_ERROR", "MANIFEST_VALIDATION_ERROR")
 INGESTION = timedelta(seconds=60)
 """So long after an invocation's last moment CloudWatch has whatever it wrote."""
 _MEGA = 1e-6
-_NOT_IN_LINE = {"began", "started_at", "defect", "inputs", "traffic", "requested_at"}
+_NOT_IN_LINE = {
+    "began",
+    "started_at",
+    "defect",
+    "heartbeat_may_arrive",
+    "inputs",
+    "traffic",
+    "requested_at",
+}
 _LINE = [field.name for field in fields(RunReport) if field.name not in _NOT_IN_LINE]
 _CLOSING = {"SUCCESS": "run succeeded", "FAILURE": "run failed", "RETURNED": "run given back"}
 
