@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from metrics_worker.call_limit import CallLimit, CutOffError, limited
-from metrics_worker.errors import OutOfTime
+from metrics_worker.errors import OutOfTime, cause
 
 if TYPE_CHECKING:
     from metrics_worker.errors import TransientError
@@ -65,11 +65,11 @@ def service_call(kind: "type[TransientError]", subject: str, within: float | Non
     with limited(seconds) as limit:
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - ruff does not see that both ways raise
             if isinstance(error, CutOffError) and seconds < CALL_SECONDS:
                 problem = f"its time is used up, and {subject} had not answered yet"
-                raise _noting(OutOfTime("invocation", problem), error, limit) from error
-            raise _noting(kind(subject, _problem(error)), error, limit) from error
+                raise _noting(OutOfTime("invocation", problem), error, limit) from cause(error)
+            raise _noting(kind(subject, _problem(error)), error, limit) from cause(error)
 
 
 def _problem(error: Exception) -> str:

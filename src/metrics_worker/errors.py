@@ -193,6 +193,33 @@ class ObjectTaken(StoreRefusal):
     """A conditional write met an object of another writer."""
 
 
+def cause[E: BaseException](error: E) -> E:
+    """Return an error to raise another one from, without its traceback: that of the other one continues it.
+
+    A context manager that translates an error has it in its own variables, and the S3 client holds its errors
+    until its next request. A traceback leads to the variables of all callers, so they would be kept as well.
+    """
+    return error.with_traceback(None)
+
+
+def without_traceback[E: BaseException](error: E) -> E:
+    """Remove the tracebacks of an error and of its causes, and return the error.
+
+    A traceback's frames lead to all callers, and one of them has the error itself in its variables: a cycle,
+    which keeps everything else that those frames have.
+    """
+    waiting: list[BaseException] = [error]
+    seen = set[int]()
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            waiting += [other for other in (each.__cause__, each.__context__) if other is not None]
+            waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+    return error
+
+
 def first_problem(errors: list[Any], path: str) -> tuple[str, str]:
     """The first of pydantic's errors as (JSON path, problem), for a message that names the culprit.
 

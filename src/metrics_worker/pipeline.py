@@ -17,6 +17,7 @@ from metrics_worker.errors import (
     StatusUnavailable,
     StoreUnavailable,
     UnusableMarker,
+    without_traceback,
 )
 from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
 from metrics_worker.expression.cost import peak_bytes
@@ -73,6 +74,7 @@ def fail_metric(run: "Run", error: PermanentError, worker: Worker, attempt: Atte
         TransientError: the message must come back.
     """
     report = attempt.report
+    without_traceback(error)  # nobody prints it, and it would keep all that the run has read
     try:
         # No key is made of an unusable code, so no run of it was ever committed.
         bucket = _bucket(worker, attempt)
@@ -81,7 +83,7 @@ def fail_metric(run: "Run", error: PermanentError, worker: Worker, attempt: Atte
             _finish(Committed(marker), run, worker, attempt)
             return
     except UnusableMarker as unusable:
-        error = unusable
+        error = without_traceback(unusable)
     except PermanentError as unknown:
         raise StoreUnavailable(unknown.subject, "it can't be read whether the run is committed") from unknown
     report.error_code, report.error = error.code, error.message

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from metrics_worker.errors import without_traceback
 from metrics_worker.records import InputSummary
 from metrics_worker.traffic import Traffic
 
@@ -106,6 +107,10 @@ class GroupReport:
     runs: list[RunReport] = field(default_factory=list)
     given_back: list[tuple[str, object, str]] = field(default_factory=list)
     failures: list[Any] = field(default_factory=list)
+
+    def give_back(self, message_id: str, error: BaseException, returns: str) -> None:
+        """Note that a message goes back, why, and when it returns."""
+        self.given_back.append((message_id, without_traceback(error), returns))
 
     @property
     def longest(self) -> float:

@@ -20,7 +20,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store
 
 from metrics_worker.credentials import Credentials, container_credentials
-from metrics_worker.errors import ObjectNotFound, ObjectTaken, StoreUnavailable
+from metrics_worker.errors import ObjectNotFound, ObjectTaken, StoreUnavailable, without_traceback
 from metrics_worker.lane import CONNECTIONS, Lane, Reader, in_thread, side_by_side, wait_for
 from metrics_worker.listing import keys_below
 from metrics_worker.store_errors import lacks_range, refusals
@@ -214,7 +214,8 @@ class Bucket:
                 self.pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
             try:
                 return wait_for(self._send(key, body, mode, write_id), self.lane)
-            except (AlreadyExistsError, PreconditionError):
+            except (AlreadyExistsError, PreconditionError) as refused:
+                without_traceback(refused)  # the client holds its errors until its next request
                 found = self.find(key)
                 if found is not None and found.write_id == write_id:
                     return found.etag

@@ -24,6 +24,7 @@ from metrics_worker.errors import (
     ObjectNotFound,
     StoreUnavailable,
     UnusableKey,
+    cause,
 )
 from metrics_worker.listing import UNUSABLE, unusable_key
 
@@ -90,9 +91,9 @@ def refusals(key: str, operation: str) -> Iterator[None]:
         if operation == "PUT" and isinstance(error, (AlreadyExistsError, PreconditionError)):
             raise
         if operation == "LIST" and (unusable := unusable_key(str(error))) is not None:
-            raise UnusableKey(unusable, f"LIST: {UNUSABLE}") from error
+            raise UnusableKey(unusable, f"LIST: {UNUSABLE}") from cause(error)
         kind = _kind(error, operation)
-        raise kind.error(key, f"{operation}: {kind.problem}") from error
+        raise kind.error(key, f"{operation}: {kind.problem}") from cause(error)
 
 
 def lacks_range(error: BaseException | None) -> bool:

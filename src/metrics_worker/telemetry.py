@@ -22,6 +22,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import Ama
 
 from metrics_worker import __version__
 from metrics_worker.contract import iso
+from metrics_worker.errors import without_traceback
 from metrics_worker.report import GroupReport, RunReport
 from metrics_worker.traffic import Trace
 
@@ -139,6 +140,7 @@ def close_run(report: RunReport) -> None:
         )
     if report.defect is not None:
         logger.error(_CLOSING[report.outcome], extra=line, exc_info=report.defect)
+        without_traceback(report.defect)
     elif report.outcome == "SUCCESS":
         logger.info(_CLOSING[report.outcome], extra=line)
     else:
