@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import s3, workload
+from local.ending import run_and_exit
 
 SECTIONS = ("batch", "memory", "kernels", "imports", "sizes", "scaling")
 
@@ -61,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

@@ -15,6 +15,7 @@ from typing import Any, cast
 from benchmarks.measure import Spread, in_turn, number, ratios, table
 from benchmarks.s3 import Standin
 from benchmarks.workload import BUCKET, EXPRESSIONS, Context, environment, event
+from local.ending import run_and_exit
 
 DELAYS_MS = (0, 10, 20, 30)
 JOBS = {"batch": list(EXPRESSIONS), "single run": ["high"]}
@@ -145,4 +146,4 @@ if __name__ == "__main__":
     run = run_worker if sys.argv[1] == "worker" else contestant(sys.argv[1], sys.argv[2])
     for _ in range(2):
         run(list(EXPRESSIONS))
-    print(_peak_mib())
+    run_and_exit(partial(print, _peak_mib()))

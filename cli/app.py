@@ -2,7 +2,7 @@
 
 import io
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -15,6 +15,7 @@ from cli.rollback import rollback
 from cli.run import run
 from cli.send import send
 from cli.validate import validate
+from local.ending import run_and_exit
 from metrics_worker import __version__
 
 app = typer.Typer(
@@ -45,9 +46,9 @@ for command in (compare, demo, doctor, explain, history, rollback, run, send, va
     app.command()(command)
 
 
-def main() -> None:
-    """Run the command `metrics`."""
+def main() -> NoReturn:
+    """Run the command line and end the process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # one that has no ÷ shows an escape in its place
             stream.reconfigure(errors="backslashreplace")
-    app()
+    run_and_exit(app)

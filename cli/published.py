@@ -25,6 +25,7 @@ from metrics_worker.reading import read_part_file
 from metrics_worker.records import VERSION, Keys, Marker
 from metrics_worker.series import Series
 from metrics_worker.store import Bucket, StoredObject
+from metrics_worker.store_errors import problem_of
 
 _AT_ONCE = 64
 
@@ -82,7 +83,7 @@ def version_names(bucket: Bucket, keys: Keys) -> list[str]:
     try:
         found = obstore.list_with_delimiter(bucket.store, keys.base)
     except (BaseError, OSError) as error:
-        raise StoreUnavailable(keys.base, f"LIST: {_reason(error)}") from error
+        raise StoreUnavailable(keys.base, f"LIST: {problem_of(error, 'LIST')}") from error
     names = (prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
     return sorted(filter(VERSION.fullmatch, names), reverse=True)
 
@@ -208,10 +209,3 @@ def _parsed(found: StoredObject | None) -> tuple[dict[str, Any], str]:
         return parse_manifest(found), ""
     except InputReadError as error:
         return {}, error.message
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    if "NoSuchBucket" in text:
-        return "there is no such bucket"
-    return "access denied" if "status code: 403" in text else "the place failed or did not answer"

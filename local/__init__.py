@@ -22,5 +22,6 @@
     sam_invoke.py      `make invoke`: the same cloud for Lambda's own image, which needs Docker
     direct.py          the worker without the emulator, where there is none
     errors.py          what ends a local run with a line
+    ending.py          ends a process that used the bucket
     leash.py           lets no process outlive the run
 """

@@ -3,9 +3,9 @@
 import argparse
 import os
 import signal
-import sys
 from pathlib import Path
 
+from local.ending import run_and_exit
 from local.errors import EventFileError, LocalError
 from local.samples import Sample, all_samples, read_samples
 from local.terminal import Terminal
@@ -77,4 +77,4 @@ def _go(chosen: argparse.Namespace, samples: list[Sample], terminal: Terminal) -
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from local import ecb
 from local.cloud import Cloud, isolated, local_cloud
+from local.ending import run_and_exit
 from local.errors import LocalError
 from local.events_heard import COMPLETED, Ear
 from local.samples import Sample, read_samples
@@ -183,4 +184,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_and_exit(lambda: main(sys.argv[1:]))

@@ -22,6 +22,7 @@ from metrics_worker.errors import (
     StoreRefusal,
     StoreUnavailable,
     UnusableMarker,
+    cause,
 )
 from metrics_worker.records import Keys, Marker, Pointer, PredecessorMarker
 from metrics_worker.store import Bucket, StoredObject
@@ -205,4 +206,4 @@ def output_errors() -> Iterator[None]:
     try:
         yield
     except StoreRefusal as error:
-        raise OutputWriteError(error.subject, error.problem) from error
+        raise OutputWriteError(error.subject, error.problem) from cause(error)

@@ -12,13 +12,13 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from metrics_worker.batch import failures, process
 from metrics_worker.committed import Committed, find_marker, move_current
 from metrics_worker.contract import Run, check_code, iso, open_record
 from metrics_worker.errors import (
@@ -48,18 +48,15 @@ worker = Worker.start(load_settings())
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Settle every message of the batch, in order; what must come back is in `batchItemFailures`."""
-    processor = SqsFifoPartialProcessor(skip_group_on_error=True)
-    processor.raise_on_entire_batch_failure = False
-    with processor(event["Records"], partial(settle, function_name=context.function_name)):
-        processor.process()
-    failed = cast("list[SQSRecord]", processor.fail_messages)
+    settling = partial(settle, function_name=context.function_name)
+    failed = process(event["Records"], settling, skip_group_on_error=True)
     returns = worker.queue.give_back(
-        [(each.receipt_handle, receive_count(each.attributes)) for each in failed]
+        [(each.receipt_handle, receive_count(each.attributes)) for each, _ in failed]
     )
-    for record, (_, error, _), when in zip(failed, processor.exceptions, returns, strict=True):
+    for (record, error), when in zip(failed, returns, strict=True):
         line = {"message_id": record.message_id, "reason": str(error), "comes_back": when}
         logger.warning("dead letter given back", extra=line, exc_info=error)
-    return dict(processor.response())
+    return {"batchItemFailures": failures(failed)}
 
 
 def settle(record: SQSRecord, function_name: str) -> None:

@@ -23,6 +23,7 @@
         ├── ObjectNotFound           404
         ├── AccessDenied             403
         ├── UnusableKey              a listed key has an empty segment, `.`, `..` or a control character
+        ├── ObjectArchived           403, and S3 says that the object is archived
         └── ObjectTaken              412 or 409, and what stands there is another's
 
 The wire `code` is a class attribute; nobody branches on a message's text.
@@ -127,7 +128,13 @@ def as_permanent(error: Exception) -> PermanentError:
 
 
 class TransientError(MetricsWorkerError):
-    """It may pass. Nothing is published and the message goes back to the queue."""
+    """It may pass. Nothing is published and the message goes back to the queue.
+
+    Attributes:
+        may_arrive: a request left and was not answered, so it may still take effect.
+    """
+
+    may_arrive: bool = False
 
 
 class StoreUnavailable(TransientError):
@@ -178,8 +185,39 @@ class UnusableKey(StoreRefusal):
     """A listed key that the client cannot request, such as one with an empty segment."""
 
 
+class ObjectArchived(StoreRefusal):
+    """The object is in an archive storage class: it can't be read before somebody restores it."""
+
+
 class ObjectTaken(StoreRefusal):
     """A conditional write met an object of another writer."""
+
+
+def cause[E: BaseException](error: E) -> E:
+    """Return an error to raise another one from, without its traceback: that of the other one continues it.
+
+    A context manager that translates an error has it in its own variables, and the S3 client holds its errors
+    until its next request. A traceback leads to the variables of all callers, so they would be kept as well.
+    """
+    return error.with_traceback(None)
+
+
+def without_traceback[E: BaseException](error: E) -> E:
+    """Remove the tracebacks of an error and of its causes, and return the error.
+
+    A traceback's frames lead to all callers, and one of them has the error itself in its variables: a cycle,
+    which keeps everything else that those frames have.
+    """
+    waiting: list[BaseException] = [error]
+    seen = set[int]()
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            waiting += [other for other in (each.__cause__, each.__context__) if other is not None]
+            waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+    return error
 
 
 def first_problem(errors: list[Any], path: str) -> tuple[str, str]:

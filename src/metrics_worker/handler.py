@@ -9,11 +9,11 @@ import gc
 gc.disable()  # imports leave nothing to collect: looking for it took 20 ms of a cold start. On again below.
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from metrics_worker.batch import failures, process
 from metrics_worker.contract import REDRIVEN, RunRequest, open_record
 from metrics_worker.errors import PermanentError, TransientError, UnanswerableError, as_permanent
 from metrics_worker.invocation import Attempt, Invocation
@@ -41,29 +41,26 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in event["Records"]:
         groups.setdefault(record["attributes"].get("MessageGroupId", record["messageId"]), []).append(record)
-    failures: list[Any] = []
+    returned: list[dict[str, str]] = []
     with Invocation.begin(settings, len(groups), context.get_remaining_time_in_millis) as invocation:
         run = partial(run_group, invocation=invocation)
         for report in invocation.threads.map(run, groups.values()):
             close_group(report, context)
-            failures += report.failures
-    return {"batchItemFailures": failures}
+            returned += report.failures
+    return {"batchItemFailures": returned}
 
 
 def run_group(records: list[dict[str, Any]], invocation: Invocation) -> GroupReport:
     """The messages of one group, in order, up to the first that is not done."""
     report = GroupReport()
-    processor = SqsFifoPartialProcessor()
-    processor.raise_on_entire_batch_failure = False
-    with processor(records, partial(handle_record, invocation=invocation, report=report)):
-        processor.process()
-    at_once = any(isinstance(error, UnanswerableError) for _, error, _ in processor.exceptions)
-    failed = cast("list[SQSRecord]", processor.fail_messages)
-    handles = [(each.receipt_handle, receive_count(each.attributes)) for each in failed]
-    returns = worker.queue.give_back(handles, at_once=at_once)
-    for record, (_, error, _), when in zip(failed, processor.exceptions, returns, strict=True):
-        report.given_back.append((record.message_id, error, when))
-    report.failures = list(processor.response()["batchItemFailures"])
+    failed = process(records, partial(handle_record, invocation=invocation, report=report))
+    at_once = any(isinstance(error, UnanswerableError) for _, error in failed)
+    handles = [(each.receipt_handle, receive_count(each.attributes)) for each, _ in failed]
+    within = invocation.deadline.last_call_seconds()
+    returns = worker.queue.give_back(handles, at_once=at_once, within=within)
+    for (record, error), when in zip(failed, returns, strict=True):
+        report.give_back(record.message_id, error, when)
+    report.failures = failures(failed)
     return report
 
 

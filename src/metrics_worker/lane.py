@@ -7,8 +7,9 @@ itself, the limit is the call's own and nothing is cut off.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Thread
+from traceback import clear_frames
 from typing import Any, Self
 
 from metrics_worker.deadline import Deadline
@@ -34,6 +35,7 @@ class Lane:
         self.limit = asyncio.Semaphore(CONNECTIONS)
         self._deadline = deadline
         self._loop = asyncio.new_event_loop()
+        self._tasks = set[asyncio.Task[None] | None]()
         self._scans = ThreadPoolExecutor(SCANS, "scan")
         self._loop.set_default_executor(self._scans)
         self._thread = Thread(target=self._loop.run_forever, name="lane", daemon=True)
@@ -55,7 +57,25 @@ class Lane:
             OutOfTime: it was cut off. A write may have landed all the same.
             Whatever the work raises.
         """
-        return asyncio.run_coroutine_threadsafe(self._in_time(work), self._loop).result()
+        answer: Future[T] = Future()
+        self._loop.call_soon_threadsafe(self._begin, work, answer)
+        try:
+            return answer.result()
+        finally:
+            del answer  # its error's traceback leads to this frame: a cycle otherwise
+
+    def _begin[T](self, work: Coroutine[Any, Any, T], answer: "Future[T]") -> None:
+        self._tasks.add(self._loop.create_task(self._answer(work, answer)))  # the loop alone would let it go
+
+    async def _answer[T](self, work: Coroutine[Any, Any, T], answer: "Future[T]") -> None:
+        """Do the work and hand over what comes of it: a task that holds an error is part of a cycle."""
+        try:
+            answer.set_result(await self._in_time(work))
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+            answer.set_exception(error)
+        finally:
+            self._tasks.discard(asyncio.current_task(self._loop))
+            del answer  # as above
 
     async def _in_time[T](self, work: Coroutine[Any, Any, T]) -> T:
         seconds = None if self._deadline is None else self._deadline.seconds_left()
@@ -101,8 +121,14 @@ def side_by_side(readers: Sequence[Reader], lane: Lane | None) -> None:
             for reader in readers:
                 tasks.create_task(reader(limit))
 
+    failed: BaseException | None = None
     try:
         wait_for(run_all(), lane)
     except BaseExceptionGroup as group:
-        first = group.exceptions[0]
-        raise first from first.__cause__
+        failed = group.exceptions[0]
+        clear_frames(group.__traceback__)  # the task group's own frame has the group: a cycle
+    if failed is not None:
+        try:
+            raise failed  # out here: within, its context would be the group, which has it
+        finally:
+            del failed

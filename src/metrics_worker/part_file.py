@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metrics_worker.errors import InputReadError
+from metrics_worker.errors import InputReadError, cause
 from metrics_worker.series import Cleaned, Times, Values, clean
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def readable(key: str, problem: str) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise InputReadError(key, "decoding it needs more memory than a part file may take") from error
+        raise InputReadError(key, "decoding it needs more memory than a part file may take") from cause(error)
     except (pa.ArrowException, OSError, ValueError, KeyError, NotImplementedError) as error:
         reason: Any = str(error).partition("\n")[0][:300] or type(error).__name__
-        raise InputReadError(key, f"not readable as Parquet: {problem}: {reason}") from error
+        raise InputReadError(key, f"not readable as Parquet: {problem}: {reason}") from cause(error)

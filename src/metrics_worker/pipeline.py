@@ -14,8 +14,10 @@ from metrics_worker.errors import (
     CommittedRunError,
     ExpressionError,
     PermanentError,
+    StatusUnavailable,
     StoreUnavailable,
     UnusableMarker,
+    without_traceback,
 )
 from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
 from metrics_worker.expression.cost import peak_bytes
@@ -72,6 +74,7 @@ def fail_metric(run: "Run", error: PermanentError, worker: Worker, attempt: Atte
         TransientError: the message must come back.
     """
     report = attempt.report
+    without_traceback(error)  # nobody prints it, and it would keep all that the run has read
     try:
         # No key is made of an unusable code, so no run of it was ever committed.
         bucket = _bucket(worker, attempt)
@@ -80,7 +83,7 @@ def fail_metric(run: "Run", error: PermanentError, worker: Worker, attempt: Atte
             _finish(Committed(marker), run, worker, attempt)
             return
     except UnusableMarker as unusable:
-        error = unusable
+        error = without_traceback(unusable)
     except PermanentError as unknown:
         raise StoreUnavailable(unknown.subject, "it can't be read whether the run is committed") from unknown
     report.error_code, report.error = error.code, error.message
@@ -95,17 +98,19 @@ def _compute(
     """Read, evaluate, publish: the part with a heartbeat. It ends with the commit."""
     run, report = request.run, attempt.report
 
-    def beat(number: int, progress: float) -> bool:
-        try:
-            goes_out = report.started  # a cold start makes the SNS client first: nothing goes out before
-            if goes_out:
-                _announce(RunHeartbeat.of(run, progress, worker.now()), run, worker, attempt, number)
-        finally:
-            worker.queue.extend(attempt.receipt_handle)
+    def publish(number: int, progress: float) -> bool:
+        goes_out = report.started  # a cold start makes the SNS client first: nothing goes out before
+        if goes_out:
+            _announce(RunHeartbeat.of(run, progress, worker.now()), run, worker, attempt, number)
         return goes_out
 
+    def extend() -> None:
+        within = attempt.invocation.deadline.seconds_left()
+        worker.queue.extend(attempt.receipt_handle, within=within)
+
     settings, bucket = worker.settings, _bucket(worker, attempt)
-    heartbeat = Heartbeat(beat, settings.heartbeat_interval_seconds if settings.heartbeat_enabled else None)
+    interval = settings.heartbeat_interval_seconds if settings.heartbeat_enabled else None
+    heartbeat = Heartbeat(publish, interval, extend)
 
     def advance(progress: float) -> None:
         heartbeat.advance(progress)
@@ -131,7 +136,7 @@ def _compute(
                     return commit(bucket, draft, worker.now, attempt.invocation.deadline.check)
     finally:
         report.heartbeats_sent, report.heartbeats_failed = heartbeat.sent, heartbeat.failed
-        report.heartbeat_error = heartbeat.last_error
+        report.heartbeat_error, report.heartbeat_may_arrive = heartbeat.last_error, heartbeat.may_arrive
 
 
 def _finish(
@@ -222,10 +227,17 @@ def _bucket(worker: Worker, attempt: Attempt) -> Bucket:
 def _announce(
     event: StatusEvent, run: "Run", worker: Worker, attempt: Attempt, number: int | None = None
 ) -> None:
-    attempt.invocation.deadline.check()  # nothing is announced after it
-    with attempt.report.traffic.timed("PUBLISH", event.type):
+    deadline, report = attempt.invocation.deadline, attempt.report
+    deadline.check()  # nothing is announced after it
+    if report.heartbeat_may_arrive and isinstance(event, RunCompleted):
+        raise StatusUnavailable("heartbeat", "SNS has not answered it, so it might follow the outcome")
+    with report.traffic.timed("PUBLISH", event.type):
         worker.status.publish(
-            event, metric_code=run.metric_code, attempt=attempt.report.attempt, number=number
+            event,
+            metric_code=run.metric_code,
+            attempt=report.attempt,
+            number=number,
+            within=deadline.seconds_left(),
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from metrics_worker.errors import without_traceback
 from metrics_worker.records import InputSummary
 from metrics_worker.traffic import Traffic
 
@@ -28,6 +29,7 @@ class RunReport:
         committed_at: when the run was committed, by this attempt or an earlier one, as its marker says.
         shrunk: what the run lost since the version before, and the probable cause; None if nothing.
         moved_current: whether `current` names this run's version now.
+        heartbeat_may_arrive: a heartbeat was sent and never answered.
         defect: an exception that is none of ours, for its traceback.
     """
 
@@ -51,6 +53,7 @@ class RunReport:
     heartbeats_sent: int = 0
     heartbeats_failed: int = 0
     heartbeat_error: str = ""
+    heartbeat_may_arrive: bool = False
     stages: dict[str, float] = field(default_factory=dict)
     inputs: list[InputSummary] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)
@@ -104,6 +107,10 @@ class GroupReport:
     runs: list[RunReport] = field(default_factory=list)
     given_back: list[tuple[str, object, str]] = field(default_factory=list)
     failures: list[Any] = field(default_factory=list)
+
+    def give_back(self, message_id: str, error: BaseException, returns: str) -> None:
+        """Note that a message goes back, why, and when it returns."""
+        self.given_back.append((message_id, without_traceback(error), returns))
 
     @property
     def longest(self) -> float:

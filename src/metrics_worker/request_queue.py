@@ -9,8 +9,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from metrics_worker.aws import client, failures, making
-from metrics_worker.errors import QueueUnavailable
+from metrics_worker.aws import client, making, service_call
+from metrics_worker.errors import QueueUnavailable, TransientError
 
 if TYPE_CHECKING:
     from metrics_worker.settings import Settings
@@ -32,25 +32,33 @@ class RequestQueue:
         self._settings = settings
         self._sqs = sqs
 
-    def extend(self, receipt_handle: str) -> None:
+    def extend(self, receipt_handle: str, *, within: float | None = None) -> None:
         """Give a message the queue's whole visibility timeout again.
+
+        Args:
+            receipt_handle: of the message.
+            within: seconds after which the call is cut off.
 
         Raises:
             QueueUnavailable: SQS did not take it.
+            OutOfTime: SQS did not answer in time.
         """
-        with failures(QueueUnavailable, self._settings.request_queue_url):
+        with service_call(QueueUnavailable, self._settings.request_queue_url, within):
             self._client().change_message_visibility(
                 QueueUrl=self._settings.request_queue_url,
                 ReceiptHandle=receipt_handle,
                 VisibilityTimeout=self._settings.visibility_timeout_seconds,
             )
 
-    def give_back(self, messages: Sequence[tuple[str, int]], *, at_once: bool = False) -> list[str]:
+    def give_back(
+        self, messages: Sequence[tuple[str, int]], *, at_once: bool = False, within: float | None = None
+    ) -> list[str]:
         """Set when messages that are not done come back, in one call; how it went with each.
 
         Args:
             messages: receipt handle and receive count of each; at most ten, as in a batch.
             at_once: all at once. Otherwise each later at every attempt.
+            within: seconds after which the call is cut off.
         """
         if not messages:
             return []
@@ -61,11 +69,11 @@ class RequestQueue:
         ]
         later = "when the queue's own timeout ends ({})"
         try:
-            with failures(QueueUnavailable, self._settings.request_queue_url):
+            with service_call(QueueUnavailable, self._settings.request_queue_url, within):
                 answer = self._client().change_message_visibility_batch(
                     QueueUrl=self._settings.request_queue_url, Entries=entries
                 )
-        except QueueUnavailable as error:
+        except TransientError as error:
             return [later.format(error)] * len(messages)
         refused = {item["Id"]: item["Code"] for item in answer.get("Failed", ())}
         return [

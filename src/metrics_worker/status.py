@@ -8,7 +8,7 @@ transient: an outcome that was not announced is announced by the next attempt.
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from metrics_worker.aws import client, failures, making
+from metrics_worker.aws import client, making, service_call
 from metrics_worker.errors import StatusUnavailable
 from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
 
@@ -33,7 +33,13 @@ class StatusTopics:
         }
 
     def publish(
-        self, event: StatusEvent, *, metric_code: str, attempt: int, number: int | None = None
+        self,
+        event: StatusEvent,
+        *,
+        metric_code: str,
+        attempt: int,
+        number: int | None = None,
+        within: float | None = None,
     ) -> None:
         """Publish an event.
 
@@ -42,9 +48,11 @@ class StatusTopics:
             metric_code: of the run, for subscribers that filter.
             attempt: how often the request's message was received, 1 the first time.
             number: of a heartbeat within its attempt.
+            within: seconds after which the call is cut off.
 
         Raises:
             StatusUnavailable: SNS did not take it.
+            OutOfTime: SNS did not answer in time.
         """
         arn = self._arns[event.type] or self._settings.events_topic_arn or ""
         message: dict[str, Any] = {
@@ -61,7 +69,7 @@ class StatusTopics:
         with making:
             if self._sns is None:
                 self._sns = client("sns", self._settings)
-        with failures(StatusUnavailable, arn):
+        with service_call(StatusUnavailable, arn, within):
             self._sns.publish(**message)
 
 

@@ -20,10 +20,10 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store
 
 from metrics_worker.credentials import Credentials, container_credentials
-from metrics_worker.errors import ObjectNotFound, ObjectTaken, StoreUnavailable
+from metrics_worker.errors import ObjectNotFound, ObjectTaken, StoreUnavailable, without_traceback
 from metrics_worker.lane import CONNECTIONS, Lane, Reader, in_thread, side_by_side, wait_for
 from metrics_worker.listing import keys_below
-from metrics_worker.store_errors import refusals
+from metrics_worker.store_errors import lacks_range, refusals
 from metrics_worker.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -214,7 +214,8 @@ class Bucket:
                 self.pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
             try:
                 return wait_for(self._send(key, body, mode, write_id), self.lane)
-            except (AlreadyExistsError, PreconditionError):
+            except (AlreadyExistsError, PreconditionError) as refused:
+                without_traceback(refused)  # the client holds its errors until its next request
                 found = self.find(key)
                 if found is not None and found.write_id == write_id:
                     return found.etag
@@ -263,14 +264,10 @@ class Bucket:
         try:
             return await self._fetch(key, {"range": {"suffix": WHOLE_BYTES}})
         except StoreUnavailable as error:
-            if not any(answer in str(error.__cause__) for answer in _NO_RANGE):
+            if not lacks_range(error.__cause__):
                 raise
-            with self.traffic.timed("HEAD", key), refusals(key, "GET"):
+            with self.traffic.timed("HEAD", key), refusals(key, "HEAD"):
                 head = await obstore.head_async(self.store, key)
             if head["size"] > 0:
                 raise
             return StoredObject(key, memoryview(b""), 0, "")
-
-
-_NO_RANGE = ("status code: 416", "non-partial response")
-"""How the client tells that an object has no such range: S3 refuses one of no bytes, others send it whole."""

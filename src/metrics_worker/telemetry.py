@@ -22,6 +22,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import Ama
 
 from metrics_worker import __version__
 from metrics_worker.contract import iso
+from metrics_worker.errors import without_traceback
 from metrics_worker.report import GroupReport, RunReport
 from metrics_worker.traffic import Trace
 
@@ -56,7 +57,15 @@ DEFECTS = ("INTERNAL_ERROR", "OUTPUT_WRITE_ERROR", "MANIFEST_VALIDATION_ERROR")
 INGESTION = timedelta(seconds=60)
 """So long after an invocation's last moment CloudWatch has whatever it wrote."""
 _MEGA = 1e-6
-_NOT_IN_LINE = {"began", "started_at", "defect", "inputs", "traffic", "requested_at"}
+_NOT_IN_LINE = {
+    "began",
+    "started_at",
+    "defect",
+    "heartbeat_may_arrive",
+    "inputs",
+    "traffic",
+    "requested_at",
+}
 _LINE = [field.name for field in fields(RunReport) if field.name not in _NOT_IN_LINE]
 _CLOSING = {"SUCCESS": "run succeeded", "FAILURE": "run failed", "RETURNED": "run given back"}
 
@@ -131,6 +140,7 @@ def close_run(report: RunReport) -> None:
         )
     if report.defect is not None:
         logger.error(_CLOSING[report.outcome], extra=line, exc_info=report.defect)
+        without_traceback(report.defect)
     elif report.outcome == "SUCCESS":
         logger.info(_CLOSING[report.outcome], extra=line)
     else:

@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+from typing import Any
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
@@ -92,10 +95,13 @@ def test_messages_that_can_not_be_given_back_come_by_themselves(error, problem):
 
 def test_the_client_is_made_at_the_first_call_and_kept(monkeypatch):
     made = []
-    sqs = FakeSqs()
+    sqs: Any = FakeSqs()
 
     def client(service, **options):
         made.append((service, options["region_name"], options["endpoint_url"]))
+        sqs.meta = SimpleNamespace(
+            endpoint_url=options["endpoint_url"], events=SimpleNamespace(register=print)
+        )
         return sqs
 
     monkeypatch.setattr(boto3, "client", client)

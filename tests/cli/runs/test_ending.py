@@ -1,0 +1,134 @@
+"""How a command ends that has used the bucket: the S3 client's threads may not abort the process.
+
+An interpreter that finalises just after a request is aborted in about a fourth of the runs. A process that
+has imported everything is forked for each run, so that fifty runs take a few seconds.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+RUNS = 50
+FORKED = """
+import os, sys
+from cli.following import Patience, watch
+from local.ending import run_and_exit
+from metrics_worker.store import Bucket
+
+def follow():
+    bucket = Bucket.connect(sys.argv[1], region="us-east-1", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    (seen,) = watch(bucket, {"mine": "metrics/ratio.a_to_b/"}, "metrics/", Patience.of(10))
+    print(seen.status)
+
+statuses = []
+for _ in range(int(sys.argv[2])):
+    sys.stdout.flush()
+    if (pid := os.fork()) == 0:
+        run_and_exit(follow)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+print("statuses:", *statuses)
+"""
+
+
+def program(code, *words):
+    """A Python program in a process of its own, whose output is buffered as usual."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env={**environment, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+@pytest.fixture
+def committed(client, bucket, ask):
+    """A file with a request whose run is committed, and a queue that takes it."""
+    client("s3").put_object(
+        Bucket=bucket,
+        Key="metrics/ratio.a_to_b/runs/mine.ok",
+        Body=json.dumps({"version_ts": "2026-10-30T12-00-00", "row_count": 10}),
+    )
+    return ask(run_id="mine"), client("sqs").create_queue(QueueName=bucket[:80])["QueueUrl"]
+
+
+def test_fifty_processes_that_follow_a_run_in_the_bucket_all_end_well(committed, bucket):  # noqa: ARG001
+    done = program(FORKED, bucket, str(RUNS))
+
+    assert done.stdout.splitlines()[:-1] == ["SUCCESS"] * RUNS
+    assert done.stdout.splitlines()[-1] == "statuses:" + " 0" * RUNS
+
+
+def test_the_command_itself_ends_well(committed, bucket):
+    asked, queue = committed
+    words = ("--keep-run-id", "--queue", queue, "--wait", "--bucket", bucket)
+
+    done = program("from cli.app import main; main()", "send", str(asked), *words)
+
+    assert (done.returncode, "SUCCESS  10 rows" in done.stdout) == (0, True)
+
+
+ENDING = "import sys; from local.ending import run_and_exit; {}"
+
+
+@pytest.mark.parametrize(
+    ("main", "status"),
+    [
+        ("run_and_exit(lambda: None)", 0),
+        ("run_and_exit(lambda: 3)", 3),
+        ("run_and_exit(lambda: sys.exit(4))", 4),
+        ("run_and_exit(lambda: sys.exit())", 0),
+        ("run_and_exit(lambda: sys.exit('why'))", 1),
+        ("run_and_exit(lambda: 1 / 0)", 1),
+    ],
+)
+def test_the_exit_status_is_the_one_that_the_interpreter_would_give(main, status):
+    assert program(ENDING.format(main)).returncode == status
+
+
+def test_what_was_printed_and_registered_for_the_end_is_done():
+    done = program(
+        ENDING.format("import atexit; atexit.register(print, 'last'); run_and_exit(lambda: print('first'))")
+    )
+    assert done.stdout.splitlines() == ["first", "last"]
+
+
+def test_an_error_is_reported_as_always():
+    done = program(ENDING.format("run_and_exit(lambda: 1 / 0)"))
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
+    assert program(ENDING.format("run_and_exit(lambda: sys.exit('why'))")).stderr == "why\n"
+
+
+def test_output_that_can_not_be_written_is_no_success():
+    code = "import os; r, w = os.pipe(); os.close(r); os.dup2(w, 1); run_and_exit(lambda: print('lost'))"
+    assert program(ENDING.format(code)).returncode == 120
+
+
+def test_every_program_that_may_use_the_bucket_ends_that_way():
+    without_bucket = {
+        "local/moto_server.py": "AWS itself, as a process",
+        "local/leash.py": "holds other processes",
+        "benchmarks/s3.py": "S3 itself, as a process",
+        "local/ending.py": "the way itself",
+        "local/__init__.py": "its docstring names __main__.py",
+    }
+    programs = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for folder in ("cli", "local", "benchmarks", "ops")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    used = {name for name, text in programs.items() if "sys.exit(" in text or "__main__" in text}
+    offenders = [
+        name
+        for name in sorted(used - set(without_bucket))
+        if "run_and_exit(" not in programs[name] and not name.startswith("ops/")  # boto3 alone, no store
+    ]
+    assert offenders == []

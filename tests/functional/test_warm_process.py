@@ -1,0 +1,133 @@
+"""What a warm process keeps of the invocations before: nothing.
+
+The garbage collector is off in these tests, as it may be for long in a process whose objects are few and
+large: numpy's arrays do not bring about a collection. So whatever is reachable, or in a cycle, is seen here.
+"""
+
+import gc
+import logging
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+from obstore.exceptions import GenericError, PermissionDeniedError
+
+from metrics_worker.dataset import Datasets, InputSeries
+from metrics_worker.invocation import Attempt, Invocation
+from metrics_worker.lane import Lane
+from metrics_worker.report import GroupReport, RunReport
+from metrics_worker.series import Cleaned, Series
+from metrics_worker.store import StoredObject
+from tests.builders import FakeContext, put_a_and_b, ratio, record, request, series
+from tests.faulty_store import DATA, MARKER
+from tests.functional.runs import given_back, outcomes, run_of
+
+KEPT = (
+    Attempt,
+    Cleaned,
+    Datasets,
+    GroupReport,
+    InputSeries,
+    Invocation,
+    Lane,
+    RunReport,
+    Series,
+    StoredObject,
+    pa.Array,
+    pa.ChunkedArray,
+    pa.Table,
+)
+
+
+@pytest.fixture(autouse=True)
+def dataset(cloud):
+    put_a_and_b(cloud.store)
+
+
+def denied():
+    """Refuse a request, by an error that nobody else keeps."""
+    raise PermissionDeniedError("403 AccessDenied")
+
+
+def throttled():
+    """Fail a request, likewise."""
+    raise GenericError("503 SlowDown, after the client's own retries")
+
+
+def living():
+    """How many objects of an invocation there are, by class."""
+    return Counter(type(found).__name__ for found in gc.get_objects() if isinstance(found, KEPT))
+
+
+@pytest.fixture
+def kept(invoke, cloud, monkeypatch):
+    """`kept(*records, context=…)`: what an invocation leaves behind, by class, before any collection."""
+    invoke(run_of("warm"))  # imports and caches of the libraries are not what is looked for
+    cloud.sns.messages.clear()
+    gc.collect()
+    gc.disable()
+
+    def run(*records, context=None, **settings):
+        # pytest keeps log records, and with them their tracebacks.
+        monkeypatch.setattr(logging.getLogger(), "handlers", [])
+        before = living()
+        response = invoke(*records, context=context, **settings)
+        return response, living() - before
+
+    yield run
+    gc.enable()
+
+
+def test_nothing_is_left_of_runs_that_succeed(cloud, kept):
+    assert kept(run_of("m", 1), run_of("m", 2), run_of("n")) == ({"batchItemFailures": []}, Counter())
+    assert set(outcomes(cloud).values()) == {"SUCCESS"}
+
+
+@pytest.mark.parametrize("fault", [("GET", "*/A/*"), ("GET", "datasets/*/manifest.json"), ("PUT", DATA)])
+def test_nothing_is_left_of_a_run_that_fails_for_good(cloud, kept, faults, fault):
+    faults.before(*fault, denied)
+    assert kept(run_of("m")) == ({"batchItemFailures": []}, Counter())
+    assert outcomes(cloud) == {"m-1": "FAILURE"}
+
+
+def test_nothing_is_left_of_a_run_whose_expression_is_wrong(cloud, kept):
+    unknown = record(request(ratio(series("A"), series("NONE")), metric="m"), message_id="m-1")
+    assert kept(unknown) == ({"batchItemFailures": []}, Counter())
+    assert [event["status"] for event in cloud.sns.completed] == ["FAILURE"]
+
+
+def test_nothing_is_left_of_a_run_that_meets_a_defect(cloud, kept, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("metrics_worker.expression.evaluate.common", broken)
+    assert kept(run_of("m")) == ({"batchItemFailures": []}, Counter())
+    assert outcomes(cloud) == {"m-1": "FAILURE"}
+
+
+@pytest.mark.parametrize("fault", [("GET", "*/A/*"), ("PUT", DATA), ("PUT", MARKER)])
+def test_nothing_is_left_of_runs_that_are_given_back(kept, faults, fault):
+    faults.before(*fault, throttled, times=99)
+    response, left = kept(run_of("m", 1), run_of("m", 2))
+    assert (given_back(response), left) == (["m-1", "m-2"], Counter())
+
+
+def test_nothing_is_left_of_a_message_that_can_not_be_answered(kept):
+    response, left = kept(record("?", message_id="x", group="g"), record("{", message_id="y", group="g"))
+    assert (given_back(response), left) == (["x", "y"], Counter())
+
+
+def test_nothing_is_left_of_runs_that_are_out_of_time(kept, faults):
+    faults.hold("datasets/*/data.parquet")
+    context = FakeContext(remaining_ms=lambda: 20_200)
+    response, left = kept(run_of("m"), run_of("n"), context=context)
+    assert (sorted(given_back(response)), left) == (["m-1", "n-1"], Counter())
+
+
+def test_nothing_is_left_of_a_run_whose_events_are_not_taken(cloud, kept):
+    def refuse(_):
+        raise OSError("no network")
+
+    cloud.sns.before = refuse
+    response, left = kept(run_of("m"))
+    assert (given_back(response), left) == (["m-1"], Counter())
