@@ -17,7 +17,7 @@ from tests.docs.reading import BASE, FIRST, NEWEST
 @pytest.fixture(scope="module")
 def left() -> Cloud:
     """What two runs of a metric left: the second is of the newer request, with another value for each day."""
-    with Stage.standing() as stage:
+    with Stage.opened() as stage:
         stage.run(EXAMPLES[REQUEST])
         other = EXAMPLES[REQUEST]["expressionJson"] | {"scale": 100}
         stage.run(EXAMPLES[REQUEST] | {"runId": "run-2", "expressionJson": other})
