@@ -38,7 +38,7 @@ GAPS = (
 
 
 def rejection(event: Any) -> str | None:
-    """Return the error with which the worker rejects a request or one of its datasets; None if it does not."""
+    """Return the error with which the worker rejects a request or one of its datasets, or None."""
     try:
         found = RunRequest.parse(open_record(text(event), "0"), BOUNDS)
         for dataset in found.catalog:
