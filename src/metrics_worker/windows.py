@@ -7,8 +7,8 @@ nothing, gives no warnings and returns a new float64 array. It has these propert
   sign of a zero: later observations never change earlier results. Therefore the order of the additions
   depends only on the window, and a matrix product has the same shape whatever the length of the series.
 - **Rounding.** A sum is a tree of additions over its own window, never a difference of cumulative sums, which
-  drifts. With d = ceil(log2(window)), it is within (d / 2 + 1) * eps * sum(abs(x)) of the exact sum; the
-  bound of pairwise summation is d / 2 of that unit.
+  drifts. With d = ceil(log2(window)), it is within (d / 2 + 1) * eps * sum(abs(x)) of the exact sum; for
+  pairwise summation, the bound is d / 2 * eps * sum(abs(x)).
 - **Range.** No intermediate result overflows if a float64 can hold the final result. A sum beyond the range
   of float64 is infinite, and the caller decides what that means.
 
@@ -63,17 +63,17 @@ def rolling_min(values: Values, window: int) -> Values:
 
 
 def lag(values: Values, window: int) -> Values:
-    """Return `values[: n - window]`, copied: result i is the lagged value of observation i + window."""
+    """Return a copy of the first max(0, n - window) values: result i belongs to observation i + window."""
     return values[: max(0, len(values) - window)].copy()
 
 
 def ema(values: Values, window: int) -> Values:
     """Return n exponential averages: y[0] = x[0], y[t] = a * x[t] + (1 - a) * y[t - 1], a = 2 / (window + 1).
 
-    For every window, the error is a few eps of the average of abs(x) with the same weights; computed step by
-    step, it can be thousands of eps. So the recurrence is unrolled over rows of 32 values: the results of a
-    row are the product of a constant matrix with its values and its state, the average before it. The states
-    follow a recurrence of the same kind, unrolled over tiles of 32 rows; only tiles are taken one by one.
+    For every window, the error is a few eps times the average of abs(x) with the same weights; computed step
+    by step, it could be thousands of eps. So the recurrence is unrolled over rows of 32 values: the results of
+    a row are the product of a constant matrix with its values and the state before it (the last average). The
+    states follow a similar recurrence, unrolled over tiles of 32 rows; only tiles are computed one by one.
     """
     if window == 1 or len(values) == 0:
         return values.copy()
@@ -143,14 +143,17 @@ def _sum_steps(window: int) -> Steps:
 
 @lru_cache(maxsize=256)
 def _extreme_steps(window: int) -> Steps:
-    """Return the steps to the extreme of every `window` values; the last step merges overlapping spans."""
+    """Return the steps that compute the maximum or minimum of every `window` consecutive values.
+
+    The last step merges two spans that overlap, unless the window is a power of two.
+    """
     largest = 1 << (window.bit_length() - 1)
     merges = [(1 << k, 1 << k, 2 << k) for k in range(window.bit_length() - 1)]
     return _steps(merges if largest == window else [*merges, (largest, largest, window)])
 
 
 def _steps(merges: list[tuple[int, int, int]]) -> Steps:
-    """Return the steps of merges (spans of left, right and result), which share few scratch arrays."""
+    """Return a step for each merge (spans of left, right and result), with few scratch arrays in all."""
     last_use = {span: index for index, (left, right, _) in enumerate(merges) for span in (left, right)}
     place = {1: 0}
     free: list[int] = []
@@ -193,7 +196,7 @@ def _sums(values: Values, window: int, *, mean: bool = False) -> Values:
 def _sums_near_the_limit(values: Values, window: int, *, mean: bool = False) -> Values:
     """Return rolling sums or means; results that overflow are computed again from scaled values.
 
-    The scale is a power of two. Only values negligible next to the large ones lose digits by it.
+    The scale is a power of two, so only values that are negligible next to the largest ones lose digits.
     """
     scale = window.bit_length()
     plain = _folded(values, window, np.add, _sum_steps(window), mean=mean)
