@@ -71,9 +71,9 @@ def ema(values: Values, window: int) -> Values:
     """Return n exponential averages: y[0] = x[0], y[t] = a * x[t] + (1 - a) * y[t - 1], a = 2 / (window + 1).
 
     For every window, the error is a few eps times the average of abs(x) with the same weights; computed step
-    by step, it could be thousands of eps. So the recurrence is unrolled over rows of 32 values: the results of
-    a row are the product of a constant matrix with its values and the state before it (the last average). The
-    states follow a similar recurrence, unrolled over tiles of 32 rows; only tiles are computed one by one.
+    by step, it could be thousands of eps. So the recurrence is unrolled over rows of 32 values: the results
+    of a row are the product of a constant matrix with its values and the state before it (the last average).
+    States follow a similar recurrence, unrolled over tiles of 32 rows; only tiles are computed one by one.
     """
     if window == 1 or len(values) == 0:
         return values.copy()
