@@ -2,7 +2,7 @@
 // The values at the cursor are shown above the panels.
 const DRAWN = 8, AXIS = 24, GAP = 34;
 const PERIODS = [["1 year", 365.25], ["5 years", 5 * 365.25], ["10 years", 10 * 365.25]];
-const SCALES = { values: "as they are", index: "100 at the start of the view", own: "each over its own range" };
+const SCALES = { values: "actual values", index: "100 at the start of the view", own: "each over its own range" };
 let charts = 0;
 
 function element(name, fields = {}, ...content) {

@@ -131,7 +131,7 @@ def strip(image: bytes | bytearray) -> bytes:
     body += b"".join(SHDR.pack(*s) for s in kept)
     EHDR.pack_into(body, 0, *header)
     if _mapped(body) != _mapped(image):
-        raise ValueError("stripping would change what is loaded")
+        raise ValueError("stripping would change the loaded bytes")
     return bytes(body)
 
 

@@ -51,7 +51,7 @@ def paths(page):
 )
 def test_values_of_any_size_are_drawn_and_displayed_exactly(show, values):
     page = show(series(values), inputs={"A": series(values), "B": series([1.0, 2.0])})
-    for scale in ("each over its own range", "as they are"):
+    for scale in ("each over its own range", "actual values"):
         page.locator(".scale select").select_option(scale)
         drawn = [*paths(page), *page.locator(".plot text").all_text_contents()]
         assert not any(re.search("NaN|Infinity|undefined", text) for text in drawn)

@@ -183,8 +183,8 @@ def test_inputs_are_drawn_on_the_selected_scale(page, figure):
     scale, caption = figure.get_by_label("Inputs"), figure.locator(".plot .caption")
     assert caption.text_content() == "Inputs, 100 at the start of the view"
     drawn = figure.locator("path.input").last.get_attribute("d")
-    scale.select_option("as they are")
-    assert caption.text_content() == "Inputs, as they are"
+    scale.select_option("actual values")
+    assert caption.text_content() == "Inputs, actual values"
     assert figure.locator("path.input").last.get_attribute("d") != drawn
     scale.select_option("each over its own range")
     assert page.locator("#run-1 figure label").is_hidden(), "one input needs no choice"

@@ -33,7 +33,7 @@ def test_listing_finds_an_omitted_series_where_its_files_are(cloud, read):
     assert read.inputs["A"].dataset_id == "gx"
 
 
-def test_listing_reads_the_manifest_of_the_dataset_alone_that_has_the_omitted_series(cloud, read):
+def test_listing_reads_only_the_manifest_of_the_dataset_that_has_the_omitted_series(cloud, read):
     put_dataset(cloud.store, {"A/1.parquet": month("A", 0)}, dataset="gx", version_id="v7")
     assert read(left_out(datasets=("gone", "gx")), files="listing") == {"A": [1, 2]}
     assert read.inputs["A"].dataset_version == "v7"
@@ -160,7 +160,7 @@ def test_hive_folders_are_only_listed_if_the_folder_of_the_code_is_empty(cloud, 
 
 @pytest.mark.parametrize("parquet_files", [{}, {"parquet_files": None}])
 @BOTH
-def test_a_manifest_of_json_files_is_called_that(cloud, read, files, parquet_files):
+def test_the_error_for_a_manifest_of_json_files_explains_the_problem(cloud, read, files, parquet_files):
     manifest = {"version_id": "v1", "json_files": ["A/1.json"], **parquet_files}
     put_manifest(cloud, manifest)
     assert failure(read, only("A"), files=files) == (

@@ -1,4 +1,4 @@
-"""The imports of the tools, which are not deployed: cli imports local, local explain, explain the worker."""
+"""The tools, which are not deployed, import only tools below them and the worker, which imports no tool."""
 
 import ast
 import sys
