@@ -160,8 +160,8 @@ class Deployment:
     def environment(self, function: str) -> dict[str, str]:
         """Return the environment of a function: the variables of the template, region, credentials.
 
-        The interval of heartbeats is 1 ms, so that even a short run publishes one, and there is no wait between
-        started and completed.
+        The interval of heartbeats is 1 ms, so that even a short run publishes one, and there is no wait
+        between started and completed.
         """
         given = self.stack.properties(function, "AWS::Lambda::Function")["Environment"]["Variables"]
         return {
