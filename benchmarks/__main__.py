@@ -1,4 +1,4 @@
-"""`make bench` prints every table (`--quick`: fewer of each; `--only NAME`; `--picture FILE`: the plots)."""
+"""Run the benchmarks and print their results as Markdown tables. `make bench` runs all of them."""
 
 import argparse
 import os
@@ -17,33 +17,37 @@ def _print(text: str) -> None:
 
 
 def _on_s3(sections: list[str], rounds: int, *, quick: bool, picture: Path | None) -> None:
-    from benchmarks import batch  # noqa: PLC0415 - what is measured loads what it needs
+    from benchmarks import batch  # noqa: PLC0415 - each measured process loads only its own libraries
     from metrics_worker.store import Bucket  # noqa: PLC0415
 
-    with s3.running() as standin:
-        workload.environment(standin.url)
-        store = Bucket.connect(workload.BUCKET, region="us-east-1", endpoint_url=standin.url).store
+    with s3.running() as server:
+        workload.environment(server.url)
+        store = Bucket.connect(workload.BUCKET, region="us-east-1", endpoint_url=server.url).store
         workload.upload(store, workload.dataset())
         if "memory" in sections:
-            _print(batch.memory(standin, rounds))
+            _print(batch.memory(server, rounds))
         if "batch" in sections:
             once = dict.fromkeys(batch.CONTESTANTS, 1)
-            _print(batch.compare(standin, (20,), once) if quick else batch.compare(standin))
+            _print(batch.compare(server, (20,), once) if quick else batch.compare(server))
         if "scaling" in sections:
             from benchmarks import scaling  # noqa: PLC0415
 
-            _print(scaling.grow(standin, store, rounds, quick=quick, picture=picture))
+            _print(scaling.grow(server, store, rounds, quick=quick, picture=picture))
 
 
 def main() -> None:
-    """Measure what is asked for."""
+    """Run the benchmarks that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute or two: fewer rounds and sizes")
-    parser.add_argument("--only", action="append", choices=SECTIONS, help="may stand several times")
-    parser.add_argument("--picture", type=Path, help="where to draw how wall time grows (SVG)")
-    asked = parser.parse_args()
-    sections = asked.only or list(SECTIONS)
-    quick = asked.quick
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and sizes (1 to 2 minutes)")
+    parser.add_argument(
+        "--only", action="append", choices=SECTIONS, help="run only this benchmark; can be repeated"
+    )
+    parser.add_argument(
+        "--picture", type=Path, help="write the plots of the scaling benchmark to this SVG file"
+    )
+    options = parser.parse_args()
+    sections = options.only or list(SECTIONS)
+    quick = options.quick
     _print(
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}. "
@@ -53,12 +57,12 @@ def main() -> None:
 
     if "imports" in sections:
         _print(footprint.imports(3 if quick else 10))
-    if "sizes" in sections and not (quick and not asked.only):
+    if "sizes" in sections and not (quick and not options.only):
         _print(footprint.sizes())
     if "kernels" in sections:
         _print(kernels.compare(3, kernels.SIZES[:2]) if quick else kernels.compare(9))
     if {"memory", "batch", "scaling"} & set(sections):
-        _on_s3(sections, 1 if quick else 3, quick=quick, picture=asked.picture)
+        _on_s3(sections, 1 if quick else 3, quick=quick, picture=options.picture)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The batch of six metrics and a single run through the handler, beside two other ways to do the job."""
+"""Compare the handler with pandas and polars, for a batch of six metrics and for a single run."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks.measure import Spread, in_turn, number, ratios, table
-from benchmarks.s3 import Standin
+from benchmarks.s3 import FakeS3
 from benchmarks.workload import BUCKET, EXPRESSIONS, Context, environment, event
 from local.ending import run_and_exit
 
@@ -21,16 +21,16 @@ DELAYS_MS = (0, 10, 20, 30)
 JOBS = {"batch": list(EXPRESSIONS), "single run": ["high"]}
 CONTESTANTS = ("worker", "pandas", "polars")
 ROUNDS = {"worker": 5, "pandas": 2, "polars": 3}
-"""At 30 ms a batch takes the worker half a second, polars some ten seconds and pandas half a minute."""
+"""At 30 ms a request, a batch takes the worker 0.5 s, polars about ten seconds and pandas half a minute."""
 MEMORY_DELAY_MS = 5
 MIB = 2**20
 DEPLOYED = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
-"""As the function has them: the package and the template set them before pyarrow is loaded."""
+"""Variables that the package and the template of the deployed function set before pyarrow is loaded."""
 _attempts = count()
 
 
 def handle(request: dict[str, Any]) -> None:
-    """Let the handler do a batch; what it logs is no part of the tables."""
+    """Pass a batch to the handler, and discard its log output."""
     from metrics_worker.handler import lambda_handler  # noqa: PLC0415 - reads the environment
 
     with redirect_stdout(io.StringIO()):
@@ -39,47 +39,51 @@ def handle(request: dict[str, Any]) -> None:
 
 
 def run_worker(names: Iterable[str]) -> None:
-    """These metrics in one batch, under new names each time: two runs of a metric in a second wait."""
+    """Compute metrics in one batch.
+
+    Each call uses new metric codes, because two runs of one metric within a second would wait for a new
+    version.
+    """
     attempt = next(_attempts)
     handle(event([f"{name}.{attempt}" for name in names], attempt))
 
 
 def contestant(name: str, url: str) -> Callable[[Iterable[str]], None]:
-    """What computes metrics by name."""
-    from benchmarks.others import WithPandas, WithPolars  # noqa: PLC0415 - pandas is no part of the worker's memory
+    """Return the function with which pandas or polars computes metrics of the given names."""
+    from benchmarks.others import WithPandas, WithPolars  # noqa: PLC0415 - not in the memory of the worker
 
     return WithPandas(url).run if name == "pandas" else WithPolars(url).run
 
 
-def compare(standin: Standin, delays: Iterable[int] = DELAYS_MS, rounds: Mapping[str, int] = ROUNDS) -> str:
-    """The tables of wall time, processor time and requests."""
-    runs = {name: run_worker if name == "worker" else contestant(name, standin.url) for name in CONTESTANTS}
+def compare(server: FakeS3, delays: Iterable[int] = DELAYS_MS, rounds: Mapping[str, int] = ROUNDS) -> str:
+    """Return the tables of wall time, CPU time and requests of all contestants."""
+    runs = {name: run_worker if name == "worker" else contestant(name, server.url) for name in CONTESTANTS}
     rows, requests = [], []
-    for run in runs.values():  # connections, lazy imports
+    for run in runs.values():  # open connections and load lazy imports first
         run(list(EXPRESSIONS))
-    check_same(standin.url)
+    check_same(server.url)
     for delay in delays:
-        standin.delay(delay)
+        server.delay(delay)
         for job, names in JOBS.items():
             times = in_turn({name: partial(runs[name], names) for name in CONTESTANTS}, rounds)
             ours = times["worker"]
             for name, timed in times.items():
                 times_slower = "" if name == "worker" else ratios(timed.wall, ours.wall)
                 rows.append([job, delay, name, Spread.of(timed.wall), times_slower, Spread.of(timed.cpu)])
-    standin.delay(0)
+    server.delay(0)
     for job, names in JOBS.items():
         for name in CONTESTANTS:
-            standin.counts()
+            server.counts()
             runs[name](names)
-            requests.append([job, name, *_requests(standin.counts())])
+            requests.append([job, name, *_requests(server.counts())])
     head = ["job", "delay, ms", "by", "wall, s", "times the worker's", "CPU, s"]
-    asked = ["job", "by", "GET", "HEAD", "PUT", "other S3", "SNS", "KiB read"]
-    return table("Wall and CPU time", head, rows) + "\n" + table("Requests", asked, requests)
+    columns = ["job", "by", "GET", "HEAD", "PUT", "other S3", "SNS", "KiB read"]
+    return table("Wall and CPU time", head, rows) + "\n" + table("Requests", columns, requests)
 
 
 def check_same(url: str) -> None:
-    """See that all have written the same six metrics, each in its first run: else no ratio says a thing."""
-    import numpy as np  # noqa: PLC0415 - the process whose memory is measured doesn't come here
+    """Assert that all contestants wrote the same six metrics in their first run."""
+    import numpy as np  # noqa: PLC0415 - not loaded in the process whose memory is measured
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -107,30 +111,33 @@ def _requests(counts: dict[str, int]) -> list[object]:
     return [gets, head, puts, sum(counts.values()), sns, number(read / 1024)]
 
 
-def memory(standin: Standin, rounds: int) -> str:
-    """Peak memory of a process that does the batch twice."""
-    standin.delay(MEMORY_DELAY_MS)
+def memory(server: FakeS3, rounds: int) -> str:
+    """Return the table of the peak memory of a process that computes the batch twice."""
+    server.delay(MEMORY_DELAY_MS)
     rows = []
     for name in CONTESTANTS:
         found = []
         for turn in range(rounds):
-            # Numbers of its own: a run that an earlier process has committed would not be computed again.
+            # Each process numbers its runs from here: a run that is already committed is not computed again.
             numbers_from = str(1_000_000 + 2 * turn)
-            command = [sys.executable, "-m", "benchmarks.batch", name, standin.url, numbers_from]
-            standin.counts()
+            command = [sys.executable, "-m", "benchmarks.batch", name, server.url, numbers_from]
+            server.counts()
             variables = os.environ | DEPLOYED
             ended = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
             found.append(float(ended.stdout))
-            assert standin.counts()["bytes out"] > 2 * MIB, "it has read nothing, so its peak says nothing"
+            assert server.counts()["bytes out"] > 2 * MIB, "the process read no data"
         rows.append([name, Spread.of(found)])
-    standin.delay(0)
+    server.delay(0)
     return table(
         f"Peak memory of a process: two batches, {MEMORY_DELAY_MS} ms a request", ["by", "MiB"], rows
     )
 
 
 def _peak_mib() -> float:
-    """VmHWM where there is /proc: ru_maxrss begins with that of the process that started this one."""
+    """Return the peak memory of this process in MiB: VmHWM if /proc exists, otherwise ru_maxrss.
+
+    VmHWM is preferred because ru_maxrss starts with the memory of the parent process.
+    """
     status = Path("/proc/self/status")
     if status.exists():
         (line,) = (line for line in status.read_text(encoding="ascii").splitlines() if "VmHWM" in line)
@@ -141,7 +148,8 @@ def _peak_mib() -> float:
 if __name__ == "__main__":
     environment(sys.argv[2])
     if sys.argv[1] == "worker":
-        sys.modules["pandas"] = cast("Any", None)  # not deployed; where it is, pyarrow loads it: 28 MiB
+        # pandas is not deployed, but pyarrow loads it if it is installed (28 MiB).
+        sys.modules["pandas"] = cast("Any", None)
     _attempts = count(int(sys.argv[3]))
     run = run_worker if sys.argv[1] == "worker" else contestant(sys.argv[1], sys.argv[2])
     for _ in range(2):

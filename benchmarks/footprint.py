@@ -1,4 +1,4 @@
-"""What a cold start has to load: the time of the imports, and the size of what is deployed."""
+"""Measure what a cold start loads: the time of the imports, and the size of the deployed packages."""
 
 import os
 import subprocess
@@ -18,16 +18,16 @@ _PARTS = {"PyArrowLayer": "layers/pyarrow/Makefile", "MetricsWorkerFunction": "s
 
 
 def imports(rounds: int) -> str:
-    """The time of an import in a fresh process, in turn."""
-    environment("http://127.0.0.1:9")  # a port of nobody: an import asks nothing
-    # Lambda is given .pyc files; where none may be written, each process would compile the worker anew.
+    """Return the table of import times, each measured in a new process."""
+    environment("http://127.0.0.1:9")  # nothing listens on this port: an import makes no request
+    # Lambda has .pyc files. If Python could not write them here, each process would compile the worker again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     times: dict[str, list[float]] = {name: [] for name in _MODULES}
     for turn in range(rounds + 1):
         for name, taken in times.items():
             command = [sys.executable, "-c", _TIMED.format(name)]
             seconds = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            if turn:  # the first one reads from the disk and writes .pyc files
+            if turn:  # the first round reads from the disk and writes .pyc files
                 taken.append(seconds)
     base = times["pyarrow.parquet"]
     rows = [[name, Spread.of(taken), ratios(taken, base)] for name, taken in times.items()]
@@ -35,7 +35,7 @@ def imports(rounds: int) -> str:
 
 
 def sizes() -> str:
-    """What is deployed, per architecture, built by the Makefiles that `sam build` runs."""
+    """Return the table of package sizes for each architecture; the Makefiles of `sam build` build them."""
     rows = []
     for architecture in ("x86_64", "arm64"):
         total = 0
@@ -48,7 +48,7 @@ def sizes() -> str:
             total += plain
             rows.append([architecture, part, f"{plain / MIB:.1f}", f"{zipped / 1e6:.1f}"])
         rows.append([architecture, "both", f"{total / MIB:.1f}", ""])
-    return table("What is deployed", ["architecture", "part", "MiB unzipped", "MB zipped"], rows)
+    return table("Deployed packages", ["architecture", "part", "MiB unzipped", "MB zipped"], rows)
 
 
 def _build(architecture: str, part: str, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""The kernels beside those of pandas, polars, bottleneck and numbagg, on float64 without gaps."""
+"""Compare the window kernels with those of pandas, polars, bottleneck and numbagg, on float64 without NaN."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -17,13 +17,13 @@ SIZES = (1_000, 10_000, 1_000_000)
 WINDOWS = (3, 30, 250, 5000)
 RIVALS = ("pandas", "polars", "bottleneck", "numbagg")
 BLOCK_SECONDS = 0.003
-"""A measurement repeats a short call until it lasts about so long."""
+"""A measurement repeats a short call until it takes about this long."""
 
 type Call = Callable[[], object]
 
 
 def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
-    """The worker's kernel and its rivals, which all have been given the array in their own form."""
+    """Return the calls of the worker's kernel and its rivals, each with the array in its own data type."""
     series, column = pd.Series(values), pl.Series(values)
     alpha = 2 / (window + 1)
     if op == "ema":
@@ -46,11 +46,11 @@ def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
 
 
 def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Seconds of a call, taken in turn."""
+    """Return the seconds of a call in each round; the rounds of all calls alternate."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     repeats = {}
     for name, call in calls.items():
-        call()  # numbagg compiles
+        call()  # numbagg compiles in its first call
         start = time.perf_counter()
         call()
         repeats[name] = max(1, int(BLOCK_SECONDS / (time.perf_counter() - start)))
@@ -64,7 +64,7 @@ def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
 
 
 def compare(rounds: int, sizes: Iterable[int] = SIZES) -> str:
-    """The table of ratios."""
+    """Return the table of the worker's time divided by the time of each rival."""
     rng = np.random.default_rng(1)
     rows = []
     for size in sizes:

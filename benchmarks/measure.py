@@ -1,4 +1,4 @@
-"""Taking times and printing them: contestants in turn, never one after the other, and always the range."""
+"""Measure times of several contestants in alternating rounds, and print them with their range."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ SIGNIFICANT = 3
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of some measurements, and between what they lay."""
+    """The median, the minimum and the maximum of several measurements."""
 
     middle: float
     low: float
@@ -19,7 +19,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Of at least one value."""
+        """Return the spread of one value or more."""
         return cls(median(values), min(values), max(values))
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class Spread:
 
 
 def number(value: float) -> str:
-    """With three significant digits, and no exponent."""
+    """Return a number with three significant digits and without an exponent."""
     if not value:
         return "0"
     digits = 0
@@ -38,7 +38,7 @@ def number(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Seconds of a contestant: by the clock, and of processor time over all threads of the process."""
+    """The wall time and the CPU time (of all threads of the process) of each round, in seconds."""
 
     wall: list[float]
     cpu: list[float]
@@ -47,10 +47,10 @@ class Timed:
 def in_turn[Name](
     contestants: Mapping[Name, Callable[[], object]], rounds: Mapping[Name, int]
 ) -> dict[Name, Timed]:
-    """Run all contestants in turn, each in so many rounds; one that is slow may take part in fewer.
+    """Run all contestants in alternating rounds and return their times; a slow one can have fewer rounds.
 
-    A machine that others use slows down for seconds at a time. In turn, that hits all alike, so a ratio
-    within a round is better than a ratio of two medians.
+    A shared machine slows down for seconds at a time. With alternating rounds this affects all contestants,
+    so the ratio of two times of one round is more reliable than the ratio of two medians.
     """
     times: dict[Name, Timed] = {name: Timed([], []) for name in contestants}
     for turn in range(max(rounds.values())):
@@ -63,12 +63,12 @@ def in_turn[Name](
 
 
 def ratios(ones: Sequence[float], others: Sequence[float]) -> Spread:
-    """One over the other, round by round, of the rounds in which both took part."""
+    """Return the ratios of the times of two contestants, over the rounds that both have."""
     return Spread.of([a / b for a, b in zip(ones, others, strict=False)])
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table under its title."""
+    """Return a Markdown table with a title."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
     lines = [

@@ -1,7 +1,7 @@
-"""The same job as a competent engineer writes it first: with pandas over pyarrow.dataset, and with polars.
+"""The same job in straightforward implementations: pandas with pyarrow.dataset, and polars.
 
-Both are given an advantage over a worker that takes message by message: they read each series once for all
-metrics, as the worker does for a batch. They publish no event, write no manifest and no marker.
+Both have advantages. They read each series once for all metrics, as the worker does for a batch. They publish
+no events and write neither manifests nor markers.
 """
 
 import json
@@ -21,12 +21,12 @@ _attempts = count()
 
 
 class WithPandas:
-    """pyarrow.dataset reads, pandas computes."""
+    """An implementation that reads with pyarrow.dataset and computes with pandas."""
 
     def __init__(self, url: str) -> None:
         self._fs = S3FileSystem(
             access_key="bench",
-            secret_key="bench",  # noqa: S106 - of no account
+            secret_key="bench",  # noqa: S106 - not a real account
             region="us-east-1",
             endpoint_override=url.removeprefix("http://"),
             scheme="http",
@@ -68,7 +68,7 @@ _METRICS: dict[str, Any] = {
 
 
 class WithPolars:
-    """scan_parquet reads, expressions compute."""
+    """An implementation that reads with scan_parquet and computes with polars expressions."""
 
     def __init__(self, url: str) -> None:
         self._options = {
@@ -78,7 +78,7 @@ class WithPolars:
             "aws_endpoint_url": url,
             "aws_allow_http": "true",
         }
-        self._fs = WithPandas(url)._fs  # noqa: SLF001 - for the manifest, which is JSON
+        self._fs = WithPandas(url)._fs  # noqa: SLF001 - reads the manifest
 
     def run(self, names: Iterable[str]) -> None:
         """Compute these metrics."""

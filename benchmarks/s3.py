@@ -1,12 +1,14 @@
-"""A fast stand-in for S3 and SNS, for measuring: in memory, counting requests, adding a delay.
+"""A fast in-memory server for S3 and SNS requests, for benchmarks; it counts requests and can delay them.
 
-moto needs 6-12 ms a request, more than S3 itself; this needs some 0.1 ms, so that what is measured is the
-client. It speaks what the worker speaks: GET (whole, ranges, suffixes), HEAD, PUT with If-None-Match and
-If-Match and user metadata, ListObjectsV2; a POST to "/" is taken for an SNS Publish, counted and forgotten.
-For the other contestants it speaks multipart uploads as well. No authentication, no TLS, loopback only.
+A request to moto takes 6-12 ms, which is longer than one to S3 itself. A request to this server takes about
+0.1 ms, so the benchmarks measure the client. The server supports the requests of the worker: GET (whole
+objects, ranges and suffixes), HEAD, PUT with If-None-Match, If-Match and user metadata, and ListObjectsV2. A
+POST to "/" counts as an SNS Publish, and its content is ignored. For the other contestants the server also
+supports multipart uploads. It has no authentication and no TLS, and listens only on the loopback interface.
 
-`python -m benchmarks.s3 [--delay-ms 20]` prints its address and serves until its standard input closes.
-`GET /-/counts` answers and resets the counts; `PUT /-/delay/20` sets the delay of every request in ms.
+`python -m benchmarks.s3 [--delay-ms 20]` prints the address of the server, which runs until its standard
+input is closed. `GET /-/counts` returns and resets the counts; `PUT /-/delay/20` sets the delay of each
+request in ms.
 """
 
 import argparse
@@ -38,15 +40,15 @@ _PUBLISHED = (
 
 @dataclass
 class Bucket:
-    """The objects of every bucket by path, and what was asked of them."""
+    """The objects of all buckets by path, and the counts of requests and bytes."""
 
     objects: dict[str, tuple[bytes, Headers]] = field(default_factory=dict)
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     delay: float = 0.0
 
-    def answer(self, method: str, target: str, headers: Headers, body: bytes) -> Answer:  # noqa: PLR0911 - one a kind
-        """Do what is asked."""
+    def answer(self, method: str, target: str, headers: Headers, body: bytes) -> Answer:  # noqa: PLR0911 - one for each kind of request
+        """Return the response to a request as (status, headers, body)."""
         url = urlsplit(target)
         path = unquote(url.path)
         if path.startswith("/-/"):
@@ -87,7 +89,7 @@ class Bucket:
         return 200, {"etag": etag}, b""
 
     def _multipart(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> Answer:
-        """Begin an upload, take a part of it, or make an object of its parts; each counts as one request."""
+        """Start an upload, store one of its parts, or complete it; each call counts as one request."""
         self.counts[f"{method} multipart"] += 1
         if "uploads" in query:
             upload = str(len(self.uploads))
@@ -104,11 +106,11 @@ class Bucket:
         )
         return 200, {}, _element("CompleteMultipartUploadResult", "ETag", '"m"')
 
-    def _get(self, found: tuple[bytes, Headers], asked: str | None) -> Answer:
+    def _get(self, found: tuple[bytes, Headers], byte_range: str | None) -> Answer:
         body, headers = found
         size, status = len(body), 200
-        if asked is not None:
-            first, _, last = asked.removeprefix("bytes=").partition("-")
+        if byte_range is not None:
+            first, _, last = byte_range.removeprefix("bytes=").partition("-")
             start = max(0, size - int(last)) if not first else int(first)
             end = size if not first or not last else min(size, int(last) + 1)
             if start >= end:
@@ -143,7 +145,7 @@ def _element(name: str, child: str, text: str) -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive, one request at a time, as S3 clients speak it."""
+    """A connection of an HTTP/1.1 client with keep-alive and one request at a time."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -192,31 +194,31 @@ async def _serve(delay_ms: float) -> None:
 
 
 @dataclass(frozen=True)
-class Standin:
-    """A stand-in that is running in a process of its own."""
+class FakeS3:
+    """A client of the server, which runs in another process."""
 
     url: str
 
     def counts(self) -> dict[str, int]:
-        """What was asked since the last call: requests by kind, bytes in and out."""
+        """Return the counts since the last call: requests by kind, and bytes received and sent."""
         with urlopen(f"{self.url}/-/counts") as answer:  # noqa: S310 - loopback
             counts: dict[str, int] = json.load(answer)
         return counts
 
     def delay(self, milliseconds: float) -> None:
-        """Let every request take so much longer."""
+        """Set the delay of every request."""
         urlopen(Request(f"{self.url}/-/delay/{milliseconds}", method="PUT")).close()  # noqa: S310 - loopback
 
 
 @contextmanager
-def running(delay_ms: float = 0.0) -> Iterator[Standin]:
-    """A stand-in in a process, and so on a core, of its own; ended with the context."""
+def running(delay_ms: float = 0.0) -> Iterator[FakeS3]:
+    """Run the server in another process (so that it can use another core) until the context ends."""
     command = [sys.executable, "-m", "benchmarks.s3", "--delay-ms", str(delay_ms)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield Standin(process.stdout.readline().strip())
+            yield FakeS3(process.stdout.readline().strip())
         finally:
             process.stdin.close()
 

@@ -1,4 +1,4 @@
-"""How the wall time of the handler grows with files, series, runs and rows; at 20 ms a request."""
+"""Measure how the wall time of the handler grows with files, series, runs and rows, at 20 ms a request."""
 
 import io
 import math
@@ -17,7 +17,7 @@ from obstore.store import ObjectStore
 from benchmarks import workload
 from benchmarks.batch import handle
 from benchmarks.measure import Spread, in_turn, table
-from benchmarks.s3 import Standin
+from benchmarks.s3 import FakeS3
 from metrics_worker.lane import CONNECTIONS
 
 DELAY_MS = 20
@@ -32,7 +32,7 @@ type Points = list[tuple[int, Spread]]
 
 
 def _large_file(rows: int) -> dict[str, bytes]:
-    """One file of one series, a row a second, in row groups of 100,000."""
+    """Return one part file of one series with a row for each second, in row groups of 100,000 rows."""
     values = np.random.default_rng(1).normal(100, 1, rows)
     times = pa.array(np.arange(rows) * 1_000_000, pa.timestamp("us"))
     sink = io.BytesIO()
@@ -58,17 +58,24 @@ def _batch(codes: list[str], runs: int) -> dict[str, Any]:
 def _measure(
     sizes: Iterable[int],
     make: Callable[[int], tuple[dict[str, bytes], int]],
-    place: tuple[Standin, ObjectStore],
+    place: tuple[FakeS3, ObjectStore],
     rounds: int,
 ) -> Points:
-    """For each size: the dataset and the number of runs it makes, uploaded and timed."""
-    standin, store = place
+    """Upload the dataset of each size, run its batch, and return the wall times by size.
+
+    Args:
+        sizes: the sizes, in any unit.
+        make: returns the dataset and the number of runs for a size.
+        place: the server and its store.
+        rounds: the number of measurements for each size.
+    """
+    server, store = place
     points = []
     for size in sizes:
         files, runs = make(size)
-        standin.delay(0)
+        server.delay(0)
         workload.upload(store, files)
-        standin.delay(DELAY_MS)
+        server.delay(DELAY_MS)
         codes = sorted({name.partition("/")[0] for name in files})
         run = partial(_run, codes, runs)
         run()
@@ -76,9 +83,9 @@ def _measure(
     return points
 
 
-def grow(standin: Standin, store: ObjectStore, rounds: int, *, quick: bool, picture: Path | None) -> str:
-    """The tables, and the picture where it is wanted."""
-    place = (standin, store)
+def grow(server: FakeS3, store: ObjectStore, rounds: int, *, quick: bool, picture: Path | None) -> str:
+    """Return the tables of wall times, and draw them if a picture is requested."""
+    place = (server, store)
     cut = 2 if quick else None
     five = workload.dataset()
     found = {
@@ -105,7 +112,7 @@ def grow(standin: Standin, store: ObjectStore, rounds: int, *, quick: bool, pict
 
 
 def _floor(title: str, n: int) -> float | None:
-    """Seconds that the requests for part files alone take."""
+    """Return the seconds that the requests for part files take at least; None if that is not known."""
     files = {"part": n, "series": 1_000, "runs": 1_375}.get(title.partition(" ")[0])
     return None if files is None else math.ceil(files / CONNECTIONS) * DELAY_MS / 1000
 
@@ -113,7 +120,7 @@ def _floor(title: str, n: int) -> float | None:
 def _draw(found: dict[str, Points], picture: Path) -> None:
     mpl.use("svg")
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "scaling", "font.size": 9})
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - once the backend is chosen
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - only after the backend is set
 
     figure, panels = plt.subplots(2, 2, figsize=(9, 6.4), constrained_layout=True)
     for axes, (title, points) in zip(panels.flat, found.items(), strict=True):

@@ -1,7 +1,7 @@
-"""The job that is measured: six metrics over five daily series of 23 years, a part file a series and month.
+"""The measured job: six metrics of five daily series of 23 years, with a part file for each series and month.
 
-It has the real shape of the data: 275 files a series of some 22 rows, six columns, snappy, 2-3 KiB. The
-same files, requests and records serve every contestant.
+The dataset has the shape of the real data: 275 files for each series, with about 22 rows, six columns, snappy
+compression and 2-3 KiB each. All contestants use the same files, requests and records.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ MANIFEST = "datasets/bench/versions/v1/manifest.json"
 
 
 def environment(url: str) -> None:
-    """Let the worker, and boto3, find the stand-in."""
+    """Set environment variables with which the worker and boto3 use the server at the given address."""
     os.environ.update(
         AWS_ACCESS_KEY_ID="bench",
-        AWS_SECRET_ACCESS_KEY="bench",  # noqa: S106 - of no account
+        AWS_SECRET_ACCESS_KEY="bench",  # noqa: S106 - not a real account
         AWS_REGION="us-east-1",
         AWS_DEFAULT_REGION="us-east-1",
         AWS_ENDPOINT_URL=url,
@@ -38,13 +38,13 @@ def environment(url: str) -> None:
         AWS_SNS_EVENTS_TOPIC_ARN="arn:aws:sns:us-east-1:123456789012:events.fifo",
         AWS_SQS_RUN_REQUEST_QUEUE_URL=f"{url}/123456789012/requests.fifo",
         POWERTOOLS_LOG_LEVEL="CRITICAL",
-        WORKER_STATUS_GAP_SECONDS="0",  # the work is measured, and not the wait between two events
-        AWS_REQUEST_CHECKSUM_CALCULATION="when_required",  # pyarrow: plain bodies
+        WORKER_STATUS_GAP_SECONDS="0",  # measure the work without the wait between started and completed
+        AWS_REQUEST_CHECKSUM_CALCULATION="when_required",  # pyarrow sends bodies without checksums
     )
 
 
 def part_file(code: str, year: int, month: int, rng: np.random.Generator) -> bytes:
-    """A month of a daily series, as the ingestor writes it."""
+    """Return a part file with one month of a daily series, as the ingestor writes it."""
     first = datetime(year, month, 1, 3, tzinfo=UTC)
     days = [first + timedelta(days=n) for n in range(31)]
     days = [day.replace(tzinfo=None) for day in days if day.month == month and day.weekday() < 5]
@@ -64,7 +64,7 @@ def part_file(code: str, year: int, month: int, rng: np.random.Generator) -> byt
 
 
 def dataset(series: Iterable[str] = SERIES, months: int = MONTHS) -> dict[str, bytes]:
-    """The part files by key relative to the projections."""
+    """Return the content of the part files by their key, relative to the projections."""
     rng = np.random.default_rng(1)
     return {
         f"{code}/year={year}/month={month:02d}/data.parquet": part_file(code, year, month, rng)
@@ -74,19 +74,19 @@ def dataset(series: Iterable[str] = SERIES, months: int = MONTHS) -> dict[str, b
 
 
 def upload(store: ObjectStore, files: dict[str, bytes]) -> None:
-    """Write the part files and their manifest."""
+    """Write the part files and their manifest to a store."""
     manifest = {"version_id": "v1", "parquet_files": list(files)}
     objects = {PROJECTIONS + name: body for name, body in files.items()}
     objects[MANIFEST] = json.dumps(manifest).encode()
 
     async def put_all() -> None:
-        waiting = iter(objects.items())
+        remaining = iter(objects.items())
 
-        async def put_on() -> None:
-            for key, body in waiting:
+        async def put_remaining() -> None:
+            for key, body in remaining:
                 await obstore.put_async(store, key, body, use_multipart=False)
 
-        await asyncio.gather(*(put_on() for _ in range(64)))
+        await asyncio.gather(*(put_remaining() for _ in range(64)))
 
     asyncio.run(put_all())
 
@@ -115,7 +115,7 @@ EXPRESSIONS: dict[str, tuple[str, Any]] = {
 
 
 def codes_of(names: Iterable[str]) -> set[str]:
-    """The series that these metrics name."""
+    """Return the codes of the series in these metrics."""
     return set().union(*(_codes(EXPRESSIONS[name][1]) for name in names))
 
 
@@ -126,7 +126,10 @@ def _codes(node: Any) -> set[str]:
 
 
 def average(codes: Iterable[str]) -> tuple[str, Any]:
-    """The mean of some series (of one: itself, smoothed): an expression that reads them all."""
+    """Return the type and the JSON of an expression that reads all given series.
+
+    It is their mean; for one series, its moving average.
+    """
     operands = [{"series_code": code} for code in codes]
     if len(operands) == 1:
         return "window_op", _w("sma", operands[0], 30)
@@ -134,9 +137,9 @@ def average(codes: Iterable[str]) -> tuple[str, Any]:
 
 
 def event(names: Iterable[str], attempt: int) -> dict[str, Any]:
-    """An SQS event that asks for these metrics, each in its own message group; run ids differ by attempt.
+    """Return an SQS event that requests these metrics, each in its own message group.
 
-    What follows a dot in a name makes it another metric of the same expression.
+    The run ids contain the attempt. Names that differ only after a dot are metrics with the same expression.
     """
     return {
         "Records": [
@@ -146,7 +149,7 @@ def event(names: Iterable[str], attempt: int) -> dict[str, Any]:
 
 
 def record(name: str, run_id: str, expression: tuple[str, Any], codes: Iterable[str]) -> dict[str, Any]:
-    """A message that asks for one run of a metric over these series."""
+    """Return an SQS record that requests one run of a metric over these series."""
     body = {
         "type": "metric_run_requested",
         "runId": run_id,
@@ -174,7 +177,7 @@ def record(name: str, run_id: str, expression: tuple[str, Any], codes: Iterable[
 
 
 class Context:
-    """A Lambda context with time enough."""
+    """A Lambda context with five minutes of remaining time."""
 
     function_name = "bench"
     function_version = "$LATEST"
@@ -184,5 +187,5 @@ class Context:
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
-        """Milliseconds."""
+        """Return the remaining time in milliseconds."""
         return 300_000

@@ -1,8 +1,8 @@
-"""The slow twins: what the worker computes, written down as its definition reads, in plain Python.
+"""Slow reference implementations of the window kernels, written in plain Python from their definitions.
 
-They are what the fast code is measured against, so they share nothing with it: lists of floats, exact or
-many-digit arithmetic, no numpy. These are the twins of the window kernels; that of the evaluation of
-expressions is `reference_evaluation.py`.
+Tests compare the fast kernels with them, so they share no code with the kernels: they use lists of floats and
+exact or many-digit arithmetic, and no numpy. The reference for the evaluation of expressions is in
+`reference_evaluation.py`.
 """
 
 import sys
@@ -15,34 +15,35 @@ from math import fsum, inf
 
 
 def rolling_sum(values: Sequence[float], window: int) -> list[float]:
-    """The exact sum of each window, rounded once; infinite where it is beyond the largest float."""
+    """Return the exact sum of each window, rounded once; infinite if it exceeds the largest float."""
     return [_exact_sum(run, 1) for run in _runs(values, window)]
 
 
 def rolling_mean(values: Sequence[float], window: int) -> list[float]:
-    """The exact sum of each window, rounded and divided."""
+    """Return the exact sum of each window, rounded and then divided by the window."""
     return [_exact_sum(run, window) for run in _runs(values, window)]
 
 
 def rolling_max(values: Sequence[float], window: int) -> list[float]:
-    """The largest value of each window."""
+    """Return the largest value of each window."""
     return [max(run) for run in _runs(values, window)]
 
 
 def rolling_min(values: Sequence[float], window: int) -> list[float]:
-    """The smallest value of each window."""
+    """Return the smallest value of each window."""
     return [min(run) for run in _runs(values, window)]
 
 
 def lag(values: Sequence[float], window: int) -> list[float]:
-    """The value `window` observations earlier, for each observation that has one."""
+    """Return the value `window` observations earlier, for each observation except the first `window`."""
     return [values[i - window] for i in range(window, len(values))]
 
 
 def ema(values: Sequence[float], window: int) -> list[float]:
-    """The plain recurrence, step by step, in 60 digits: what differs from it is the kernel's error alone.
+    """Return the averages by the plain recurrence, computed step by step with 60 decimal digits.
 
-    (In floats the recurrence would be the less accurate of the two, by hundreds of roundings.)
+    Any difference between the kernel and this result is therefore the kernel's error. In float64 arithmetic,
+    the recurrence would be less accurate than the kernel, by hundreds of roundings.
     """
     averages: list[Decimal] = []
     with localcontext(prec=60):
@@ -60,6 +61,6 @@ def _runs(values: Sequence[float], window: int) -> list[Sequence[float]]:
 def _exact_sum(run: Sequence[float], divisor: int) -> float:
     try:
         return fsum(run) / divisor
-    except OverflowError:  # Of the sum, or of a partial one on the way to a smaller.
+    except OverflowError:  # The sum, or a partial sum that is larger than the sum, exceeds the largest float.
         exact = sum(map(Fraction, run), start=Fraction(0)) / divisor
         return float(exact) if abs(exact) <= sys.float_info.max else inf if exact > 0 else -inf

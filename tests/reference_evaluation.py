@@ -1,9 +1,9 @@
-"""The slow twin of evaluation: the table of the algebra, taken at its word.
+"""A slow reference implementation of evaluation, written from the table of operations in docs/grammar.md.
 
-A series is a dict from time to an exact fraction. Beside each value stands how far float64 may be from it,
-added up operation by operation from the rounding errors that each one is allowed; so a comparison needs no
-tolerance picked by eye. Where even the exact value can't tell what float64 sees (a divisor that may or may
-not be zero), `Undecided` is raised.
+A series is a dict from time to an exact fraction and an error bound: the largest difference that a float64
+result may have from that fraction. The bounds are sums of the rounding errors that each operation may make,
+so a comparison needs no arbitrary tolerance. If the exact value does not determine whether float64 has an
+observation (for example because a divisor is zero only after rounding), `Undecided` is raised.
 """
 
 import math
@@ -24,27 +24,27 @@ from metrics_worker.series import Series
 
 EPS = Fraction(1, 2**52)
 UNIT = EPS / 2
-"""How far a float64 operation may be from the exact result, relative to that."""
+"""The largest rounding error of one float64 operation, relative to the exact result."""
 TINY = Fraction(1, 2**1074)
-"""How far at least, where the result is subnormal."""
+"""The smallest positive float64; the absolute rounding error of a subnormal result is at most this."""
 LARGEST = Fraction(sys.float_info.max)
 EMA_ROUNDINGS = 80
-"""An average is two products of 33 terms, with rounded weights: 33 roundings each, and some to spare."""
+"""Roundings allowed in an exponential average: 33 for each of two products of 33 terms, and a reserve."""
 
 
 class Undecided(Exception):
-    """The exact values do not tell whether float64 has an observation here."""
+    """Raised if the exact values do not determine whether float64 has an observation at some time."""
 
 
 class Bounded(NamedTuple):
-    """An exact value, and how far a float64 result may be from it."""
+    """An exact value, and the largest error that a float64 result may have."""
 
     value: Fraction
     error: Fraction = Fraction(0)
 
     @property
     def size(self) -> Fraction:
-        """The largest that the float64 result may be, without its sign."""
+        """Return the largest absolute value that the float64 result may have."""
         return abs(self.value) + self.error
 
 
@@ -52,7 +52,7 @@ type Observations = dict[int, Bounded]
 
 
 def observations(series: Series) -> Observations:
-    """A series as the reference has it."""
+    """Return a series in the representation of this module, with exact values and no errors."""
     return {
         time: Bounded(Fraction(value))
         for time, value in zip(series.times.tolist(), series.values.tolist(), strict=True)
@@ -60,10 +60,10 @@ def observations(series: Series) -> Observations:
 
 
 def evaluate(node: Node, inputs: Mapping[str, Observations]) -> Observations:
-    """What the expression means.
+    """Return the exact observations of the series that the expression defines.
 
     Raises:
-        Undecided: a divisor may be zero for float64 and is none exactly, or a value may be too large for it.
+        Undecided: rounding may turn a divisor into zero, or a value may be too large for float64.
     """
     if isinstance(node, SeriesRef):
         return inputs[node.series_code]
@@ -74,7 +74,7 @@ def evaluate(node: Node, inputs: Mapping[str, Observations]) -> Observations:
 
 
 def step(node: Node, operands: Sequence[Observations]) -> Observations:
-    """One operation, on what its operands mean."""
+    """Return the result of one operation on the observations of its operands."""
     match node:
         case SeriesRef():
             raise AssertionError("a series has no operands")
@@ -120,13 +120,16 @@ def _math(node: SeriesMath, left: Bounded, right: Bounded) -> Bounded | None:
 
 
 def _rounded(exact: Bounded, roundings: Fraction | int = 1) -> Bounded:
-    """After so many roundings by half a place; fractions are kept short, which is far below that."""
+    """Return the value with its error increased by the given number of float64 roundings.
+
+    The fractions are shortened, which changes them by far less than one rounding.
+    """
     error = exact.error + roundings * (UNIT * exact.size + TINY)
     return Bounded(_short(exact.value, 256), _short(error, 64) * (1 + Fraction(1, 2**40)))
 
 
 def _short(value: Fraction, bits: int) -> Fraction:
-    """The fraction with so many binary digits at least."""
+    """Return the fraction rounded to at least this many binary digits, so that it stays short."""
     shift = bits + value.denominator.bit_length() - value.numerator.bit_length()
     if value.denominator.bit_length() + value.numerator.bit_length() < 4 * bits:
         return value
@@ -134,7 +137,7 @@ def _short(value: Fraction, bits: int) -> Fraction:
 
 
 def _windows(series: Observations, window: int) -> list[tuple[int, list[Bounded]]]:
-    """Each time that has `window` observations up to it, with them."""
+    """Return each time at which a whole window ends, with the observations of that window."""
     times, values = list(series), list(series.values())
     return [(times[i], values[i - window + 1 : i + 1]) for i in range(window - 1, len(times))]
 
@@ -146,26 +149,26 @@ def _total(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
 
 
 def _mean(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
-    """The sum, as if by these roundings, over the number; one more rounding by the division."""
+    """Return the mean: the sum with this many roundings, divided by the number of values and rounded."""
     total = _total(values, roundings)
     return _rounded(Bounded(total.value / len(values), total.error / len(values)), 2)
 
 
-def _by_halves(window: int) -> Fraction:
-    """The kernels' promise: ceil(log2(window)) / 2 + 1 places of the sum of sizes."""
+def _sum_roundings(window: int) -> Fraction:
+    """Return the error bound of a kernel's sum in units of eps * sum(abs(x)), as windows.py documents it."""
     return Fraction((window - 1).bit_length(), 2) + 1
 
 
 def _sum(series: Observations, window: int) -> Observations:
-    return {time: _total(values, _by_halves(window)) for time, values in _windows(series, window)}
+    return {time: _total(values, _sum_roundings(window)) for time, values in _windows(series, window)}
 
 
 def _sma(series: Observations, window: int) -> Observations:
-    return {time: _mean(values, _by_halves(window)) for time, values in _windows(series, window)}
+    return {time: _mean(values, _sum_roundings(window)) for time, values in _windows(series, window)}
 
 
 def _largest(values: Sequence[Bounded]) -> Bounded:
-    """The largest of values, each off by some error, is off by the largest of those at most."""
+    """Return the largest value; its error is at most the largest error of any of the values."""
     return Bounded(max(found.value for found in values), max(found.error for found in values))
 
 
@@ -216,9 +219,10 @@ _COMPOSED: dict[str, Callable[[Sequence[Bounded]], Bounded]] = {
 
 
 def assert_equal(result: Series, expected: Observations) -> None:
-    """The result has those observations, each as near to its exact value as it must be.
+    """Assert that the result has the expected observations, each within its error bound.
 
-    A value that is too large for float64 is no observation; one at that very limit may be either.
+    An observation that is too large for float64 must be missing; one that may or may not be too large, within
+    its error, may be there or missing.
     """
     found = dict(zip(result.times.tolist(), result.values.tolist(), strict=True))
     assert list(found) == sorted(found)
@@ -228,4 +232,4 @@ def assert_equal(result: Series, expected: Observations) -> None:
     assert surely <= found.keys() <= perhaps
     for time, value in found.items():
         off = abs(Fraction(value) - expected[time].value)
-        assert off <= expected[time].error, f"at {time}: {value!r} is off by {float(off)}"
+        assert off <= expected[time].error, f"at {time}: the error of {value!r} is {float(off)}"

@@ -1,17 +1,18 @@
-"""One HTML page of runs, for people: no network, no library, any browser, from a file.
+"""A self-contained HTML page that shows runs. It works from a file, in any browser, without a network.
 
-    shown.py       what is shown of a run: plain values, made by whoever ran it
-    document.py    `write()`: the page, its head, its overview
-    run.py         one run: chart, error, facts, and what folds out
-    tree.py        the expression with each node's counts
-    waterfall.py   requests and stages in time
-    numbers.py     the observations, exact and compact, for the chart
-    sparkline.py   a small line without axes
-    *.css, *.js    how it looks; theme, chart, table, waterfall
+    shown.py       the values that the page shows of a run; the caller fills them in
+    document.py    `write()`: the whole page, with its head and its overview of all runs
+    run.py         the card of one run: chart, error, facts and collapsible sections
+    tree.py        the expression as a tree, with the observation counts of each node
+    waterfall.py   the timeline of a run's stages, requests and events
+    numbers.py     the observations as exact and compact JSON, for the chart
+    sparkline.py   a small line chart without axes
+    words.py       formatting of numbers, dates and sizes
+    *.css, *.js    style, theme, charts and tables
 
-Everything that can be read is HTML made here; the scripts draw charts and tables from the numbers, and a page
-without them still says all the rest. Texts of requests are escaped, and the page's policy lets no script run
-but its own and nothing be fetched.
+Python writes all text as HTML; the scripts only draw charts and tables from the embedded numbers, so that the
+page is readable without scripts. All text from requests is escaped. The page's content security policy allows
+only the page's own script, and no network access.
 """
 
 from explain.page.document import write

@@ -1,7 +1,8 @@
-// A run's chart: the metric above, its inputs below, one time axis. What stands under the cursor is told above both.
+// The chart of a run: a panel with the metric, below it a panel with its inputs, and one time axis for both.
+// The values at the cursor are shown above the panels.
 const DRAWN = 8, AXIS = 24, GAP = 34;
 const PERIODS = [["1 year", 365.25], ["5 years", 5 * 365.25], ["10 years", 10 * 365.25]];
-const SCALES = { values: "as they are", index: "100 at the start of the view", own: "each over its own range" };
+const SCALES = { values: "actual values", index: "100 at the start of the view", own: "each over its own range" };
 let charts = 0;
 
 function element(name, fields = {}, ...content) {
@@ -35,7 +36,8 @@ class Chart {
     this.read(this.cursor);
   }
 
-  // Inputs of one size are drawn as they are; else so that each can be seen.
+  // Return the default scale of the inputs: their values if these have similar ranges, otherwise a scale on which the
+  // course of each input can be seen.
   usualScale(lines) {
     if (lines.length < 2 || lines[0].isMetric) return "values";
     const ends = lines.map(({ values }) => [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))]);
@@ -73,20 +75,20 @@ class Chart {
 
   makeReading(find) {
     this.at = find(".reading time");
-    this.told = this.lines.map((line) => element("b"));
+    this.readings = this.lines.map((line) => element("b"));
     const entries = this.lines.map((line, i) => {
       const swatch = element("i", { className: "swatch" });
       swatch.style.background = `var(${line.colour})`;
       const some = line.of > line.values.length ? ` (${line.values.length.toLocaleString("en")} of ${line.of.toLocaleString("en")} observations)` : "";
       const unit = line.isMetric && this.unit ? [" ", element("span", { className: "soft", textContent: this.unit })] : [];
-      return element("li", {}, swatch, element("span", { textContent: line.name + some }), " ", this.told[i], ...unit);
+      return element("li", {}, swatch, element("span", { textContent: line.name + some }), " ", this.readings[i], ...unit);
     });
     const more = this.all.length - this.lines.length;
     if (more) entries.push(element("li", { className: "soft", textContent: `and ${more} more inputs, in the table` }));
     find(".reading ul").append(...entries);
   }
 
-  // Show a view; what lies beyond the observations is not shown.
+  // Show the times between two limits, which are moved into the range of the observations.
   zoom(from, to) {
     const least = Math.min(4 * this.lines[0].usual, this.whole[1] - this.whole[0]);
     const span = Math.min(Math.max(to - from, least), this.whole[1] - this.whole[0]);
@@ -96,7 +98,7 @@ class Chart {
     this.draw();
   }
 
-  // Zoom by a factor about a time: the cursor's, where it is in view.
+  // Zoom by a factor around a time: by default that of the cursor, or the middle of the view if the cursor is outside.
   zoomBy(factor, about = this.times[this.cursor]) {
     const [from, to] = this.view, at = about >= from && about <= to ? about : (from + to) / 2;
     this.zoom(at - (at - from) * factor, at + (to - at) * factor);
@@ -109,7 +111,7 @@ class Chart {
     return this.view[0] + (clientX - box.left - this.left) / (this.width - this.left - 8) * (this.view[1] - this.view[0]);
   }
 
-  // Read at a place of `times`, one in view.
+  // Move the cursor to the observation in view that is nearest to a time.
   readAt(time) {
     const [first, last] = within(this.times, this.view);
     if (first <= last) this.read(Math.min(Math.max(nearest(this.times, time), first), last));
@@ -124,7 +126,7 @@ class Chart {
     }
     const values = this.lines.map((line) => valueAt(line, time));
     this.at.textContent = moment(time);
-    this.told.forEach((told, i) => { told.textContent = values[i] === undefined ? "none" : exact(values[i]); });
+    this.readings.forEach((reading, i) => { reading.textContent = values[i] === undefined ? "none" : exact(values[i]); });
     const text = this.lines.map((line, i) => `${line.name} ${values[i] === undefined ? "none" : exact(values[i])}`);
     this.plot.setAttribute("aria-valuenow", this.cursor);
     this.plot.setAttribute("aria-valuetext", `${moment(time)}: ${text.join(", ")}`);
@@ -137,7 +139,7 @@ class Chart {
     this.plot.querySelector(".cursor").innerHTML = `<line x1="${x}" x2="${x}" y1="0" y2="${this.height - AXIS}"/>${dots.join("")}`;
   }
 
-  // What a line's values are on its panel's scale.
+  // Return the function from a value of a line to the number that is drawn on the scale of its panel.
   onScale(line, lines) {
     if (line.isMetric || this.scale === "values") return (value) => value;
     if (this.scale === "own") {
@@ -174,7 +176,7 @@ class Chart {
     this.drawCursor(this.lines.map((line) => valueAt(line, this.times[this.cursor])));
     this.inView.textContent = `${moment(Math.round(from / 1000) * 1000).slice(0, 10)} to ${moment(Math.round(to / 1000) * 1000).slice(0, 10)}`;
     for (const period of this.periods) period.ariaPressed = String(Math.abs((to - from) / DAY - period.days) < 0.01 && to === this.whole[1]);
-    for (const tell of this.changed) tell();
+    for (const listener of this.changed) listener();
   }
 
   drawPanel(lines, top, height, right) {

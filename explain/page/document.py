@@ -1,4 +1,4 @@
-"""The page: its head, what all runs came to, a card a run."""
+"""The whole page: its head, an overview of all runs, and one card for each run."""
 
 import base64
 from collections.abc import Sequence
@@ -27,22 +27,22 @@ def write(
     source: Source | None = None,
     now: datetime | None = None,
 ) -> None:
-    """Write the page of these runs.
+    """Write the page of the given runs to a file.
 
     Args:
-        path: the file.
-        runs: in the order in which they are shown.
-        title: of the page.
-        lead: a sentence or two below it.
-        source: who is named for the data.
-        now: UTC, shown; the clock's, where none is given.
+        path: the HTML file, which is overwritten.
+        runs: the runs in the order in which the page shows them.
+        title: the title of the page.
+        lead: one or two sentences below the title.
+        source: the source of the data, named at the end of the page.
+        now: the time shown on the page, in UTC; the current time by default.
     """
     text = page(runs, title=title, lead=lead, source=source, now=now or datetime.now(UTC))
     path.write_text(text, encoding="utf-8")
 
 
 def page(runs: Sequence[ShownRun], *, title: str, lead: str, source: Source | None, now: datetime) -> str:
-    """The page as HTML."""
+    """Return the page of the given runs as HTML; `write()` describes the arguments."""
     style = (_FOLDER / "page.css").read_text(encoding="utf-8")
     script = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     right = sum(run.is_right for run in runs)
@@ -79,7 +79,7 @@ def page(runs: Sequence[ShownRun], *, title: str, lead: str, source: Source | No
 
 
 def _policy(script: str) -> str:
-    """What the browser lets the page do: its own script and styles, and nothing else."""
+    """Return the content security policy, which allows only the page's own script and styles."""
     digest = base64.b64encode(sha256(script.encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
@@ -91,19 +91,19 @@ def _overview(runs: Sequence[ShownRun]) -> str:
     body = "".join(_line(run, place) for place, run in enumerate(runs))
     return f"""<section aria-labelledby="all"><h2 id="all">All {len(runs)} runs</h2>
 <table class="overview"><thead><tr><th scope="col">Metric</th>
-<th scope="col" class="wide">Course</th><th scope="col" class="num">Last</th>
+<th scope="col" class="wide">Trend</th><th scope="col" class="num">Last</th>
 <th scope="col" class="wide num">Rows</th><th scope="col">Outcome</th></tr></thead>
 <tbody>{body}</tbody></table></section>"""
 
 
 def _line(run: ShownRun, place: int) -> str:
     metric = run.metric if run.metric is not None and len(run.metric) else None
-    course = sparkline(metric) if metric else ""
+    trend = sparkline(metric) if metric else ""
     last = number(metric.values[-1]) if metric else "none"
     count = f"{len(metric):,}" if metric else "none"
     return (
         f'<tr><th scope="row"><a href="#run-{place}">{escape(run.heading)}</a> '
-        f'<code class="soft">{breakable(run.metric_code)}</code></th><td class="wide">{course}</td>'
+        f'<code class="soft">{breakable(run.metric_code)}</code></th><td class="wide">{trend}</td>'
         f'<td class="num">{last}</td><td class="wide num">{count}</td>'
         f"<td>{badge(run, is_short=True)}</td></tr>"
     )
@@ -115,7 +115,7 @@ def _footer(source: Source) -> str:
 
 
 def _newest(runs: Sequence[ShownRun]) -> str:
-    """Until when the metrics go."""
+    """Return a phrase with the time of the newest observation of all metrics; empty if there is none."""
     last = [
         run.expression.counts.last
         for run in runs

@@ -1,8 +1,8 @@
-// Times are milliseconds since 1970, with a fraction where they are finer.
+// Times are milliseconds since 1970 in UTC; a fraction holds the microseconds.
 const MINUTE = 60_000, HOUR = 60 * MINUTE, DAY = 24 * HOUR, LAST = 8.64e15;
 const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 
-// The day, and the time of day where it is not midnight, UTC, exact to the microsecond.
+// Return a time as text, exact to the microsecond: the date, followed by the time of day unless it is midnight UTC.
 function moment(time) {
   if (!(Math.abs(time) <= LAST)) return `${time} ms`;
   const whole = Math.floor(time), fine = Math.round((time - whole) * 1000);
@@ -12,10 +12,10 @@ function moment(time) {
   return `${date} ${clock.replace(/(:00)?\.000$/, "")}`;
 }
 
-// All digits of a value, so that it can be told from any other.
+// Return a value with all its digits, so that different values have different texts.
 const exact = (value) => String(value).replaceAll("-", "\u2212");
 
-// A round value beside an axis whose ticks are a step apart.
+// Return the label of a tick on an axis whose ticks are a step apart.
 function rounded(value, step) {
   if (value === 0) return "0";
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
@@ -26,14 +26,14 @@ function rounded(value, step) {
   return text.replaceAll("-", "\u2212");
 }
 
-// The least of 1, 2 or 5 times a power of ten that is not less.
+// Return the least number of the form 1, 2 or 5 times a power of ten that is at least `rough`.
 function niceStep(rough) {
   const magnitude = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 5, 10].find((nice) => nice * magnitude >= rough * (1 - 1e-9)) * magnitude;
 }
 
-// A frame around the lowest and the highest value, and round values in it, a step apart: [bottom, top, step].
-// In what a float64 holds a difference may be too large, or nothing: then the frame is cut, or wider.
+// Return the range of an axis and the step between its ticks: [bottom, top, step]. The range has a margin around the
+// lowest and the highest value. It is cut if the difference of the values exceeds float64, and widened if it is zero.
 function valueRange(low, high, ticks) {
   if (!(low <= high)) return [0, 1, 0.5];
   [low, high] = [Math.max(low, -8e307), Math.min(high, 8e307)];
@@ -44,7 +44,7 @@ function valueRange(low, high, ticks) {
   return [low - margin, high + margin, niceStep((high - low) / ticks)];
 }
 
-// Round times in a view, with their labels: [time, label], at most so many.
+// Return ticks at round times between two limits, each as [time, label]; at most about `most` of them.
 function timeTicks(from, to, most) {
   const steps = [1, 5, 15, 30].map((n) => n * MINUTE).concat([1, 3, 6, 12].map((n) => n * HOUR), [1, 2, 7, 14].map((n) => n * DAY));
   const step = steps.find((one) => (to - from) / one <= most);

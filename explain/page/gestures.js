@@ -1,4 +1,4 @@
-// Pointer, wheel and keyboard on a chart.
+// Handle the pointer, the wheel and the keyboard on a chart.
 function listen(chart) {
   const { plot } = chart, pointers = new Map();
   let drag = null;
@@ -18,7 +18,7 @@ function listen(chart) {
   });
   plot.addEventListener("pointermove", (event) => {
     if (pointers.size === 2 && pointers.has(event.pointerId)) {
-      // Two fingers: the times under them stay under them.
+      // With two fingers, zoom so that each finger stays on its time.
       const before = [...pointers.values()].map((x) => chart.timeAt(x));
       pointers.set(event.pointerId, event.clientX);
       const after = [...pointers.values()].map((x) => chart.timeAt(x));
@@ -45,7 +45,7 @@ function listen(chart) {
   plot.addEventListener("pointercancel", end);
   plot.addEventListener("dblclick", () => chart.reset());
 
-  // A plain wheel scrolls the page, unless somebody is at work in the chart.
+  // Without Ctrl, the wheel scrolls the page, unless the chart has the focus.
   plot.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && !event.metaKey && document.activeElement !== plot) return;
     event.preventDefault();

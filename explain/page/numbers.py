@@ -1,8 +1,8 @@
-"""The observations for the chart: every one, exact, and compact.
+"""The observations that the charts of the page draw, as exact and compact JSON.
 
-Times are a start, a unit and whole steps of it, shared by the series that have the same; values are the
-shortest decimals that mean the same float64, so a script reads what the Parquet file holds, bit by bit. Of a
-series that is too long for a page some are left out, its extremes never, and the page says so.
+Times are stored as a start, a unit and integer steps; series with the same times share them. Values are the
+shortest decimals that parse to the same float64, so the script has exactly the values of the Parquet file. If
+a series is too long for a page, some observations are left out, but never its extremes, and the page says so.
 """
 
 import json
@@ -16,12 +16,12 @@ from explain.page.shown import ShownRun
 from metrics_worker.series import Series, Times
 
 MAX_OBSERVATIONS = 200_000
-"""Of a series; half a million are a page of 10 MB."""
+"""The most observations of one series on a page. (Half a million make a page of 10 MB.)"""
 
 
 @dataclass(slots=True)
 class Numbers:
-    """The series of a page, each once; a run names its own by their places."""
+    """All series of a page, each stored once; runs refer to series by their index."""
 
     grids: list[dict[str, Any]] = field(default_factory=list)
     series: list[dict[str, Any]] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Numbers:
 
     @classmethod
     def of(cls, runs: Sequence[ShownRun]) -> dict[str, Any]:
-        """The numbers of these runs as JSON values."""
+        """Return the times, the values and the references of the given runs as JSON values."""
         numbers = cls()
         shown = [numbers._run(run) for run in runs]
         return {"grids": numbers.grids, "series": numbers.series, "runs": shown}
@@ -40,7 +40,7 @@ class Numbers:
         return {"code": run.metric_code, "unit": run.unit, "metric": metric, "inputs": inputs}
 
     def _add(self, whole: Series) -> int:
-        """The place of a series."""
+        """Return the index of a series, which is stored if it is new."""
         series = thinned(whole)
         key = "series", series.times.tobytes() + series.values.tobytes()
         if key not in self._places:
@@ -61,7 +61,11 @@ class Numbers:
 
 
 def thinned(series: Series, most: int = MAX_OBSERVATIONS) -> Series:
-    """The series, or about `most` of its observations: the least and the greatest of each stretch."""
+    """Return the series, reduced to about `most` observations if it has more.
+
+    The reduced series has the first and the last observation, and the least and the greatest of each of
+    most / 2 stretches.
+    """
     if len(series) <= most:
         return series
     stretch = -(-2 * len(series) // most)
@@ -75,6 +79,6 @@ def thinned(series: Series, most: int = MAX_OBSERVATIONS) -> Series:
 
 
 def embedded(document: Any) -> str:
-    """JSON that can stand in a script element, whatever texts it holds."""
+    """Return the document as JSON text that is safe inside an HTML script element."""
     text = json.dumps(document, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,4 +1,4 @@
-// Each chart, and what folds out.
+// Create all charts, and fill the tables in collapsible sections when a reader opens them.
 {
   const made = new Map();
   for (const figure of document.querySelectorAll("figure.chart")) {
@@ -7,12 +7,12 @@
     made.set(figure, chart);
   }
   for (const fold of document.querySelectorAll("details.lazy")) {
-    const room = fold.querySelector(".room"), chart = made.get(fold.closest("figure"));
+    const content = fold.querySelector(".content"), chart = made.get(fold.closest("figure"));
     const run = fold.closest("article").id.replace("run-", "");
-    const show = () => { if (fold.open) { if (chart) showObservations(room, chart); else showRequests(room, page.runs[run].requests); } };
+    const show = () => { if (fold.open) { if (chart) showObservations(content, chart); else showRequests(content, page.runs[run].requests); } };
     fold.addEventListener("toggle", show);
     if (chart) chart.changed.push(show);
   }
   const rows = page.runs.map(({ requests }) => requests);
-  for (const svg of document.querySelectorAll("svg.lanes")) tellRequests(svg, rows);
+  for (const svg of document.querySelectorAll("svg.lanes")) showHoveredRequest(svg, rows);
 }

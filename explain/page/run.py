@@ -1,4 +1,4 @@
-"""One run on the page: what it is, its chart, its error or facts, and what folds out below."""
+"""The card of one run: its heading, its chart, its error, its facts and its collapsible sections."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,12 @@ from explain.page.words import clock, count, day, number, took
 from metrics_worker.series import Series
 
 _FEW_NODES = 15
-"""A tree of more is folded: it would be longer than all the rest."""
+"""The most nodes of an expression tree that is shown open; a larger tree would dominate the page."""
 _COLOURS = {"SUCCESS": "good", "FAILURE": "bad"}
 
 
 def card(run: ShownRun, place: int) -> str:
-    """The run as an article, the place-th of its page."""
+    """Return an HTML article about the run; `place` is the index of the run on the page, from 0."""
     formula = run.expression.formula if run.expression else "not a valid expression"
     error = (
         f'<p class="error">{escape(run.error)}</p>'
@@ -38,7 +38,10 @@ def card(run: ShownRun, place: int) -> str:
 
 
 def badge(run: ShownRun, *, is_short: bool = False) -> str:
-    """How the run ended, in a word or three; the short form says no more than that to the eye."""
+    """Return a badge with the outcome of the run.
+
+    If the run was expected to fail, the badge adds "as it should"; the short form only for screen readers.
+    """
     right = ", as it should" if run.is_right and run.status == "FAILURE" else ""
     kind = "calm" if right else _COLOURS.get(run.status or "", "bad")
     if right and is_short:
@@ -59,17 +62,18 @@ def _chart(run: ShownRun, place: int) -> str:
 <div class="reading"><p><time></time></p><ul></ul></div>
 <div class="plot" role="slider" tabindex="0" aria-label="{escape(run.metric_code)}"
  aria-describedby="keys-{place}" aria-valuemin="0" aria-valuemax="0" aria-valuenow="0"></div>
-<p class="soft keys" id="keys-{place}">Drag, pinch or Ctrl and wheel zoom, a double click shows all. Keys:
-arrows, Page and Home or End read, plus and minus zoom, 0 shows all.</p>
+<p class="soft keys" id="keys-{place}">To zoom, drag, pinch, or turn the wheel with Ctrl; a double click shows
+the whole period. Keys: arrows, Page Up, Page Down, Home and End move the cursor; plus and minus zoom; 0 shows
+the whole period.</p>
 <details class="lazy"><summary>Table of the observations in view</summary>
-<div class="room"></div></details>
+<div class="content"></div></details>
 </figure>"""
 
 
 def _in_words(run: ShownRun) -> str:
-    """The chart for who can't see it."""
+    """Return a description of the chart for screen readers."""
     metric = run.metric
-    inputs = f"Below it its {count(len(run.inputs), 'input')}: {', '.join(run.inputs)}." if run.inputs else ""
+    inputs = f"Below: {count(len(run.inputs), 'input')}: {', '.join(run.inputs)}." if run.inputs else ""
     if metric is None or not len(metric):
         return f"Line chart of the inputs of {run.heading}: {', '.join(run.inputs)}"
     first, last = (_moment(metric, at) for at in (0, -1))
@@ -82,7 +86,7 @@ def _in_words(run: ShownRun) -> str:
 
 
 def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
-    """What is listed of a run: name and HTML."""
+    """Yield the facts of a run's fact list, as (name, HTML text)."""
     metric = run.metric
     if metric is not None and len(metric):
         for name, at in ("Last", -1), ("First", 0):
@@ -112,7 +116,7 @@ def _sections(run: ShownRun, place: int) -> Iterator[str]:
     if run.keys:
         keys = "".join(f"<li>{escape(key)}</li>" for key in run.keys)
         yield _folded(
-            "left", f"What it left: {count(len(run.keys), 'object')}", f'<ul class="keys">{keys}</ul>'
+            "left", f"Objects that the run wrote: {len(run.keys):,}", f'<ul class="keys">{keys}</ul>'
         )
 
 
@@ -130,14 +134,14 @@ def _events(events: Sequence[ShownEvent]) -> str:
         for event in events
     )
     return (
-        f'<table class="events"><caption>{began:%Y-%m-%d}, UTC, as the topics took them</caption>'
-        '<thead><tr><th scope="col">Time</th><th scope="col" class="num start">After</th>'
+        f'<table class="events"><caption>{began:%Y-%m-%d}, UTC, in the order of publication</caption>'
+        '<thead><tr><th scope="col">Time</th><th scope="col" class="num start">Since first</th>'
         f'<th scope="col">Event</th><th scope="col">Detail</th></tr></thead><tbody>{rows}</tbody></table>'
     )
 
 
 def _moment(series: Series, at: int) -> str:
-    """The day of an observation; one beyond the years of a date as it is."""
+    """Return the time of an observation as text; a year beyond Python's datetime as numpy writes it."""
     time = np.datetime64(int(series.times[at]), "us")
     found = time.item()
     return day(found) if hasattr(found, "strftime") else str(time)

@@ -1,4 +1,4 @@
-// The numbers of the page, and lines through them.
+// The observations embedded in the page, functions that find them by time, and the paths of chart lines.
 const page = JSON.parse(document.getElementById("numbers").textContent);
 const grids = page.grids.map(({ start, unit, steps }) => {
   const times = new Float64Array(steps.length + 1);
@@ -9,7 +9,7 @@ const grids = page.grids.map(({ start, unit, steps }) => {
 });
 const observed = page.series.map(({ grid, of, values }) => ({ times: grids[grid], values: Float64Array.from(values), of }));
 
-// The place of the first time that is not before.
+// Return the index of the first of the ascending times that is not before the given time.
 function firstFrom(times, time) {
   let [low, high] = [0, times.length];
   while (low < high) {
@@ -19,22 +19,22 @@ function firstFrom(times, time) {
   return low;
 }
 
-// The place of the time that is nearest.
+// Return the index of the time that is nearest to the given time.
 function nearest(times, time) {
   const after = Math.min(firstFrom(times, time), times.length - 1);
   return after > 0 && time - times[after - 1] <= times[after] - time ? after - 1 : after;
 }
 
-// The value at just that time; undefined where there is no observation.
+// Return the value of a series at exactly the given time; undefined if it has no observation then.
 function valueAt({ times, values }, time) {
   const place = firstFrom(times, time);
   return times[place] === time ? values[place] : undefined;
 }
 
-// The places that lie in a view, [first, last]; the first is beyond the last where none does.
+// Return the first and the last index of the times in a view, [first, last]; first > last if there is none.
 const within = (times, [from, to]) => [firstFrom(times, from), firstFrom(times, to + 1e-3) - 1];
 
-// All times at which any of the lines has an observation, ascending.
+// Return all times at which at least one of the lines has an observation, ascending.
 function allTimes(lines) {
   const grids = [...new Set(lines.map((line) => line.times))];
   if (grids.length === 1) return grids[0];
@@ -50,7 +50,8 @@ function usualStep(times) {
   return times.slice(1).map((time, i) => time - times[i]).sort()[(times.length - 1) >> 1];
 }
 
-// An SVG path: of each pixel column the first, last, least and greatest; broken where observations are missing for long.
+// Return the SVG path of a line: the first, last, least and greatest value of each column of pixels. The line is
+// interrupted where there is no observation for a long time.
 function linePath({ times, values, usual }, [from, to], x, y, gap) {
   const parts = [];
   const longest = Math.max(10 * usual, usual < DAY ? 0 : 31 * DAY, gap);

@@ -1,4 +1,4 @@
-"""What the page shows of a run: plain values. What is not known is left out, and not shown."""
+"""The values that the page shows of a run. The page leaves out whatever is not set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from metrics_worker.traffic import Trace
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """A status event.
+    """A status event of a run, as the page shows it.
 
     Attributes:
-        at: UTC.
-        type: metric_run_started, for instance.
-        detail: what else it says, in a few words.
+        at: the time of the event, in UTC.
+        type: the type of the event, such as `metric_run_started`.
+        detail: the rest of its content in a few words, such as the progress or the error.
     """
 
     at: datetime
@@ -26,7 +26,7 @@ class ShownEvent:
 
     @classmethod
     def of(cls, at: datetime, event: Mapping[str, Any]) -> Self:
-        """The event as it went out, in either form."""
+        """Return the given event of either wire form (plain or v1), with its content summed up in words."""
         detail = ""
         if "progress" in event:
             detail = f"{event['progress']:.0%}"
@@ -41,7 +41,7 @@ class ShownEvent:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Who is to be named for the data."""
+    """The source of the data that the page names: a name, a link and an optional note."""
 
     name: str
     url: str
@@ -50,25 +50,25 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ShownRun:
-    """A run.
+    """The values that the page shows of one run.
 
     Attributes:
-        metric_code: of the metric.
-        run_id: of the run.
-        title: what the metric is, in words; empty: its code.
-        unit: what its values are counted in.
-        status: SUCCESS, FAILURE, or None where there is no outcome.
-        is_right: whether it ended as it should; a failure that was expected is no alarm.
-        error: why it failed, `CODE: message`.
-        complaints: what is not as it should be, a line each.
-        expression: the tree, with counts where its series were read; None: it is not a valid expression.
-        inputs: what the metric is computed from, by series code, in the order of the expression.
-        metric: its observations; None where there is none.
-        facts: further things to be listed, name and text.
-        keys: the objects that it left.
-        trace: its requests and stages.
-        events: in order.
-        manifest: of its version, as JSON values.
+        metric_code: the metric code of the run.
+        run_id: the id of the run.
+        title: a short description of the metric; if it is empty, the page shows the metric code.
+        unit: the unit of the metric's values.
+        status: SUCCESS, FAILURE, or None if the run has no outcome.
+        is_right: whether the outcome is the expected one; an expected failure is not shown as an alarm.
+        error: the error of a failed run, `CODE: message`.
+        complaints: differences from the expected outcome, one line each.
+        expression: the expression tree, with counts if its series were read; None if it is not valid.
+        inputs: the input series by series code, in the order of the expression.
+        metric: the observations of the metric; None if the run published none.
+        facts: further facts, as (name, text).
+        keys: the keys of the objects that the run wrote.
+        trace: the requests and stages of the run.
+        events: the status events in the order of publication.
+        manifest: the manifest of the version, as JSON values.
     """
 
     metric_code: str
@@ -90,10 +90,10 @@ class ShownRun:
 
     @property
     def heading(self) -> str:
-        """What it is called."""
+        """Return the title of the run, or its metric code if it has no title."""
         return self.title or self.metric_code
 
     @property
     def has_chart(self) -> bool:
-        """Whether there is anything to be drawn."""
+        """Return whether the metric or any of its inputs has an observation that a chart can show."""
         return any(series is not None and len(series) for series in (self.metric, *self.inputs.values()))

@@ -1,7 +1,8 @@
-"""A small line without axes, for a glance: SVG that stretches to any width.
+"""A small line chart without axes, as an SVG that stretches to any width.
 
-It has at most four points a column (the column's first, last, least and greatest), so it looks as one of all
-observations would, and breaks where observations are missing for long.
+The line has at most four points in each column of pixels: the first, the last, the least and the greatest
+observation. It therefore looks like a line through all observations. The line is interrupted where no
+observations exist for a long time.
 """
 
 import numpy as np
@@ -11,12 +12,12 @@ from metrics_worker.series import Series
 COLUMNS = 120
 _HEIGHT = 32
 _GAP_STEPS, _GAP_MICROSECONDS = 10, 31 * 86_400_000_000
-"""A line breaks where no observation is for longer than this: in usual steps, and in time."""
+"""The longest gap that the line bridges: this many median steps or this time, whichever is longer."""
 
 
 def sparkline(series: Series) -> str:
-    """The series as an SVG; at least one observation. It is decoration: the figures beside it say more."""
-    # Scaled down first: the difference of two large values may be more than a float64 holds.
+    """Return a series of at least one observation as an SVG; it is hidden from screen readers."""
+    # The values are scaled down because the difference of two large values may exceed the range of float64.
     times, values = series.times.astype(float), series.values / 4
     span, low = times[-1] - times[0], values.min()
     height = (values.max() - low) or 1.0
@@ -38,7 +39,7 @@ def sparkline(series: Series) -> str:
 
 
 def _kept(x: np.ndarray, values: np.ndarray) -> list[int]:
-    """The places of the observations that are drawn."""
+    """Return the indices of the observations that are drawn, ascending."""
     columns = x.astype(int)
     starts = np.flatnonzero(np.append(True, columns[1:] != columns[:-1]))
     kept: set[int] = set()

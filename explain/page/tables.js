@@ -1,7 +1,7 @@
-// Tables that are made when they are opened, a page of rows at a time.
+// Tables of observations and requests. They are created when a reader opens them and show 50 rows at a time.
 const ROWS = 50;
 
-function paged(room, { caption, head, count, row, steps, more = [] }) {
+function paged(content, { caption, head, count, row, steps, more = [] }) {
   let first = 0;
   const words = element("caption"), body = element("tbody");
   const cells = head.map(([name, isNumber]) => element("th", { scope: "col", textContent: name, className: isNumber ? "num" : "" }));
@@ -18,11 +18,11 @@ function paged(room, { caption, head, count, row, steps, more = [] }) {
     [back.disabled, on.disabled] = [first === 0, end === count];
   }
   show(0);
-  room.replaceChildren(frame, element("div", { className: "tools" }, back, on, ...more));
+  content.replaceChildren(frame, element("div", { className: "tools" }, back, on, ...more));
 }
 
-// The observations in view, the newest first.
-function showObservations(room, chart) {
+// Show the table of the observations in view, the newest first.
+function showObservations(content, chart) {
   const shown = chart.all, times = shown.length > chart.lines.length ? allTimes(shown) : chart.times;
   const [first, last] = within(times, chart.view);
   const text = (value) => value === undefined ? "" : exact(value);
@@ -34,32 +34,33 @@ function showObservations(room, chart) {
     link.click();
     URL.revokeObjectURL(link.href);
   } });
-  paged(room, {
+  paged(content, {
     caption: "Observations in view", steps: ["Newer", "Older"], head: [["Time", false], ...shown.map(({ name }) => [name, true])], count: Math.max(last - first + 1, 0),
     row: (i) => [moment(times[last - i]), ...shown.map((line) => text(valueAt(line, times[last - i])))], more: [save],
   });
 }
 
-function showRequests(room, rows) {
-  const asked = rows.flat().sort((a, b) => a[2] - b[2]);
-  paged(room, {
-    caption: "Requests", steps: ["Earlier", "Later"], count: asked.length,
-    head: [["Start, ms", false], ["Took, ms", true], ["Operation", false], ["Bytes", true], ["Key", false], ["Found nothing or failed", false]],
-    row: (i) => { const [operation, key, start, length, bytes, problem] = asked[i];
+// Show the table of all requests of a run, in the order of their start.
+function showRequests(content, rows) {
+  const requests = rows.flat().sort((a, b) => a[2] - b[2]);
+  paged(content, {
+    caption: "Requests", steps: ["Earlier", "Later"], count: requests.length,
+    head: [["Start, ms", false], ["Duration, ms", true], ["Operation", false], ["Bytes", true], ["Key", false], ["Problem", false]],
+    row: (i) => { const [operation, key, start, length, bytes, problem] = requests[i];
       return [start.toFixed(1), length.toFixed(1), operation, bytes.toLocaleString("en"), key, problem]; },
   });
 }
 
-// The request under the pointer, of a row of several.
-function tellRequests(svg, rows) {
+// Show the details of the request under the pointer.
+function showHoveredRequest(svg, rows) {
   const [run, place] = svg.dataset.row.split("-").map(Number), row = rows[run][place];
-  const told = svg.closest(".waterfall").querySelector(".asked");
+  const details = svg.closest(".waterfall").querySelector(".hovered");
   const end = Number(svg.dataset.total);
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect(), deep = Math.max(...row.map((one) => one[6])) + 1;
     const at = (event.clientX - box.left) / box.width * end, lane = Math.floor((event.clientY - box.top) / box.height * deep);
     const far = ([, , start, length, , , its]) => Math.max(start - at, at - start - length, 0) + (its === lane ? 0 : end);
     const [operation, key, start, length, bytes, problem] = row.reduce((a, b) => (far(b) < far(a) ? b : a));
-    told.textContent = `${operation} ${key}: at ${start.toFixed(0)} ms, ${length.toFixed(1)} ms, ${bytes.toLocaleString("en")} bytes${problem && `, ${problem}`}`;
+    details.textContent = `${operation} ${key}: at ${start.toFixed(0)} ms, ${length.toFixed(1)} ms, ${bytes.toLocaleString("en")} bytes${problem && `, ${problem}`}`;
   });
 }

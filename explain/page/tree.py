@@ -1,4 +1,4 @@
-"""The expression as a tree: what each node does, the observations it has, and why it has no more."""
+"""The expression as a tree: the meaning, the observation count and the losses of each node."""
 
 from collections.abc import Iterator
 from html import escape
@@ -12,19 +12,19 @@ _REASONS = {
     "warm_up": "before the window is full",
     "left_only": "only on the left",
     "right_only": "only on the right",
-    "zero_divisor": "divided by zero",
-    "not_finite": "beyond float64",
+    "zero_divisor": "division by zero",
+    "not_finite": "outside the float64 range",
 }
 
 
 def tree(root: NodeView) -> str:
-    """The nodes as nested lists."""
+    """Return the nodes below a root as nested HTML lists."""
     most = max((view.counts.observations for view in _all(root) if view.counts), default=0)
     return f'<ul class="tree">{_item(root, most)}</ul>'
 
 
 def size(root: NodeView) -> int:
-    """How many nodes it has."""
+    """Return the number of nodes of an expression."""
     return sum(1 for _ in _all(root))
 
 
@@ -67,7 +67,7 @@ def _counts(counts: Counts | None, most: int) -> str:
     if counts.first and counts.last:
         notes.append(f"{day(counts.first)} to {day(counts.last)}")
     if counts.of_some:
-        notes.append(f"{counts.of_some:,} of them of some operands alone")
+        notes.append(f"{counts.of_some:,} of them from only some operands")
     if lost := _lost(counts.lost):
         notes.append(f'<span class="lost">{lost}</span>')
     return (
@@ -78,7 +78,7 @@ def _counts(counts: Counts | None, most: int) -> str:
 
 
 def _lost(lost: Lost) -> str:
-    """The times without an observation, and why."""
+    """Return a text with the number of times without an observation and the reasons, or an empty text."""
     found = [(number, text) for name, text in _REASONS.items() if (number := getattr(lost, name))]
     if len(found) == 1:
         return f"{lost.total:,} lost: {found[0][1]}"

@@ -1,8 +1,9 @@
-"""A run in time: its stages, its requests and its status events, a row each; part files a row a series.
+"""The timeline of a run: a table with a row for each stage, each request and the status events.
 
-The rows are a table with their start and length as text; the bars beside them are decoration. Requests of a
-group that overlap stand in lanes, as many as were under way at once. What each request of a group was is in
-the JSON that `rows()` gives, for the reading under the pointer and the table of all requests.
+Requests for part files of one series share a row. Start and duration are text; the bars only illustrate them.
+Requests of one row that overlap are drawn below each other, in lanes: as many as there were requests at the
+same time. `rows()` returns the details of every request as JSON, for the request under the pointer and for
+the table of all requests.
 """
 
 import heapq
@@ -18,27 +19,28 @@ from explain.page.words import breakable, count, size, took
 from metrics_worker.traffic import Timed, Trace
 
 MAX_ROWS = 30
-"""Beyond so many, single requests share a row by their operation."""
+"""The most rows for single requests; if there are more, requests with the same operation share a row."""
 _UNITS, _SHORTEST = 1000, 4
+"""The width of the SVG's coordinate system, and the width of the shortest bar in it."""
 _LANE, _LEAST, _MOST = 3, 12, 120
-"""Pixels: of a lane, and how high a group's row may be."""
+"""In pixels: the height of a lane, and the least and the greatest height of a row."""
 
 
 @dataclass(slots=True)
 class _Row:
-    """Requests that stand in one row, in the order of their start."""
+    """The requests of one row, in the order of their start."""
 
     name: str
     requests: list[Timed] = field(default_factory=list)
 
 
 def waterfall(run: ShownRun, trace: Trace, number: int) -> str:
-    """The table of a run's stages, requests and events.
+    """Return the table of a run's stages, requests and events as HTML.
 
     Args:
-        run: which one.
-        trace: its requests and stages.
-        number: of the run on the page.
+        run: the run.
+        trace: the requests and stages of the run.
+        number: the index of the run on the page.
     """
     total = _total(trace)
     groups = _groups(run, trace)
@@ -56,16 +58,19 @@ def waterfall(run: ShownRun, trace: Trace, number: int) -> str:
     return (
         f'<p class="soft small">{escape(summary(trace))}</p><div class="waterfall"><table>'
         '<thead><tr><th scope="col">Stage or request</th><th scope="col" class="num start">Start</th>'
-        f'<th scope="col" class="axis"><span class="sr">In time</span>{_axis(total)}</th>'
-        f'<th scope="col" class="num">Took</th></tr></thead><tbody>{body}</tbody></table>'
-        '<output class="asked soft" aria-live="off">&nbsp;</output></div>'
+        f'<th scope="col" class="axis"><span class="sr">Timeline</span>{_axis(total)}</th>'
+        f'<th scope="col" class="num">Duration</th></tr></thead><tbody>{body}</tbody></table>'
+        '<output class="hovered soft" aria-live="off">&nbsp;</output></div>'
         '<details class="lazy"><summary>Table of the '
-        f'{count(len(trace.requests), "request")}</summary><div class="room"></div></details>'
+        f'{count(len(trace.requests), "request")}</summary><div class="content"></div></details>'
     )
 
 
 def rows(run: ShownRun) -> list[list[Any]]:
-    """For each row its requests, as [operation, key, start and length in ms, bytes, problem, lane]."""
+    """Return the requests of each row, each as [operation, key, start, duration, bytes, problem, lane].
+
+    Start and duration are in milliseconds; `problem` is empty if the request succeeded.
+    """
     if run.trace is None:
         return []
     return [
@@ -86,20 +91,23 @@ def rows(run: ShownRun) -> list[list[Any]]:
 
 
 def summary(trace: Trace) -> str:
-    """How many requests there were, what they brought, how long they took."""
-    asked = trace.requests
-    kinds = {one.operation: sum(other.operation == one.operation for other in asked) for one in asked}
-    parts = [f"{took(_total(trace))} in all", ", ".join(f"{times:,} {kind}" for kind, times in kinds.items())]
-    read = sum(one.size for one in asked if one.operation == "GET")
-    written = sum(one.size for one in asked if one.operation == "PUT")
+    """Return a sentence with the number of requests, the bytes they transferred and their durations."""
+    requests = trace.requests
+    kinds = {one.operation: sum(other.operation == one.operation for other in requests) for one in requests}
+    parts = [
+        f"{took(_total(trace))} in total",
+        ", ".join(f"{times:,} {kind}" for kind, times in kinds.items()),
+    ]
+    read = sum(one.size for one in requests if one.operation == "GET")
+    written = sum(one.size for one in requests if one.operation == "PUT")
     parts.append(f"{size(read)} read, {size(written)} written")
-    if asked:
-        middle, most = median(one.seconds for one in asked), max(one.seconds for one in asked)
+    if requests:
+        middle, most = median(one.seconds for one in requests), max(one.seconds for one in requests)
         parts.append(f"median {took(middle)}, slowest {took(most)}")
-    empty = sum(one.problem == "ObjectNotFound" for one in asked)
+    empty = sum(one.problem == "ObjectNotFound" for one in requests)
     if empty:
-        parts.append(f"{count(empty, 'request')} found nothing, as on a first run")
-    if failed := sum(bool(one.problem) for one in asked) - empty:
+        parts.append(f"{count(empty, 'request')} for objects that do not exist (normal in a first run)")
+    if failed := sum(bool(one.problem) for one in requests) - empty:
         parts.append(f"{count(failed, 'request')} failed")
     if trace.left_out:
         parts.append(f"{count(trace.left_out, 'more request')} not traced")
@@ -107,7 +115,10 @@ def summary(trace: Trace) -> str:
 
 
 def lanes(requests: Sequence[Timed]) -> list[int]:
-    """The first free lane for each of these, which are in the order of their start."""
+    """Return the lane of each request: the first one in which no earlier request is still under way.
+
+    The requests must be in the order of their start.
+    """
     free: list[int] = []
     busy: list[tuple[float, int]] = []
     places, most = [], 0
@@ -129,19 +140,19 @@ def _total(trace: Trace) -> float:
 
 
 def _groups(run: ShownRun, trace: Trace) -> list[_Row]:
-    """The requests by row: those for part files by series, the others one by one."""
+    """Return the rows of the requests: one for the part files of each series, one for each other request."""
     found: dict[str, _Row] = {}
-    asked = sorted(trace.requests, key=lambda one: one.start)
-    named = [_series_of(one, run) or f"{one.operation} {one.key}" for one in asked]
+    requests = sorted(trace.requests, key=lambda one: one.start)
+    named = [_series_of(one, run) or f"{one.operation} {one.key}" for one in requests]
     crowded = len(set(named)) > MAX_ROWS
-    for one, name in zip(asked, named, strict=True):
+    for one, name in zip(requests, named, strict=True):
         place = name if not crowded or name in run.inputs else f"{one.operation}, all others"
         found.setdefault(place, _Row(place)).requests.append(one)
     return list(found.values())
 
 
 def _series_of(request: Timed, run: ShownRun) -> str | None:
-    """The series whose part file is read: the one whose code is a folder of the key."""
+    """Return the input series whose code is a folder of the request's key; None if there is none."""
     folders = {part.rpartition("=")[2] for part in request.key.split("/")[:-1]}
     return next((code for code in run.inputs if code in folders), None)
 
@@ -164,7 +175,7 @@ def _group(row: _Row, run: ShownRun, total: float, place: str) -> str:
 
 
 def _lanes(row: _Row, total: float, place: str) -> str:
-    """The bars of a row, as one path."""
+    """Return the bars of a row's requests as an SVG with one path."""
     places = lanes(row.requests)
     deep = max(places) + 1
     path = "".join(
@@ -179,7 +190,10 @@ def _lanes(row: _Row, total: float, place: str) -> str:
 
 
 def _of_others(run: ShownRun, trace: Trace, groups: Sequence[_Row]) -> Iterator[str]:
-    """A row for each series that was read, but not by this run; a trace that is cut short can't tell."""
+    """Yield a row for each input series that another run of the batch read.
+
+    Yield nothing if the trace is incomplete, because the reads of this run may be missing from it.
+    """
     own = {row.name for row in groups}
     if run.status == "SUCCESS" and not trace.left_out:
         for code in (code for code in run.inputs if code not in own):
@@ -224,7 +238,7 @@ def _axis(total: float) -> str:
 
 
 def _short(name: str, run: ShownRun) -> str:
-    """The row's name without what all keys of the metric begin with."""
+    """Return the name of a row; an ellipsis replaces the common beginning of all keys of the metric."""
     operation, _, key = name.partition(" ")
     _, is_own, rest = key.partition(f"/{run.metric_code}/")
     return f"{operation} …/{rest}" if is_own else name

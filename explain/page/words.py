@@ -1,4 +1,4 @@
-"""Numbers, dates and sizes as the page writes them."""
+"""Formatting of numbers, times, durations and sizes as text for the page."""
 
 import re
 from datetime import datetime
@@ -9,27 +9,27 @@ _LONG_SECONDS, _SHORT_MS = 10, 10
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """A number and what is counted: "1 row", "4,822 rows"."""
+    """Return a number with a noun in singular or plural: "1 row", "4,822 rows"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def number(value: float) -> str:
-    """A value to be read: six significant digits, a real minus."""
+    """Return a value with six significant digits and a typographic minus sign."""
     return f"{value:,.6g}".replace("-", "\N{MINUS SIGN}")
 
 
 def day(time: datetime) -> str:
-    """The day, and the time of day where it is not midnight, UTC."""
+    """Return the date, followed by the time of day unless it is midnight."""
     return f"{time:%Y-%m-%d}" if time.time() == time.min.time() else f"{time:%Y-%m-%d %H:%M}"
 
 
 def clock(time: datetime) -> str:
-    """The time of day, to the millisecond."""
+    """Return the time of day with milliseconds, such as "09:30:01.500"."""
     return f"{time:%H:%M:%S}.{time.microsecond // 1000:03d}"
 
 
 def took(seconds: float) -> str:
-    """A length of time."""
+    """Return a duration in seconds or milliseconds with two or three significant digits."""
     if seconds == 0:
         return "0 s"
     if seconds >= 1:
@@ -39,7 +39,7 @@ def took(seconds: float) -> str:
 
 
 def size(octets: int) -> str:
-    """Bytes, in thousands and millions of them."""
+    """Return a number of bytes in B, kB or MB (powers of 1,000)."""
     if octets < _KILO:
         return f"{octets} B"
     if octets < _KILO**2:
@@ -48,5 +48,5 @@ def size(octets: int) -> str:
 
 
 def breakable(name: str) -> str:
-    """A key or a code as HTML that may be broken after its slashes, lines and points."""
+    """Return a key or a code as HTML in which a line may break after each slash, underscore and dot."""
     return re.sub(r"[/_.]", r"\g<0><wbr>", escape(name))

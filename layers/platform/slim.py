@@ -1,15 +1,17 @@
-"""Make shared libraries smaller without a linker's tools, for whatever architecture they are.
+"""Make the shared libraries below a folder smaller, without binutils and for any architecture.
 
-Two things are done to each ELF file (64 bit, little endian: x86_64 and arm64 alike) below a folder:
+The script changes each ELF file (64-bit, little-endian, such as x86_64 and arm64) in two ways:
 
-- what the loader never maps goes: the symbol table for debuggers (``.symtab``, ``.strtab``) and comments,
-  wherever they lie (auditwheel appends segments behind them), as ``strip --strip-unneeded`` would do;
-- ``DT_NEEDED`` entries that match ``--forget`` go: pyarrow's libraries each name all the others, so that one
-  that was taken out would otherwise be asked for. Nothing may use a symbol of it; a test resolves them all.
+- It removes everything that the loader never maps: the symbol table for debuggers (``.symtab``, ``.strtab``)
+  and comments, wherever they are in the file (auditwheel appends segments after them). ``strip
+  --strip-unneeded`` would do the same.
+- It removes the ``DT_NEEDED`` entries that match ``--forget``. Each of pyarrow's libraries names all others,
+  so the loader would otherwise look for libraries that the build removed. No remaining library may use a
+  symbol of a removed one; a test resolves all symbols.
 
-What always holds, and is checked for every file: the same bytes are mapped at the same addresses as before,
-those entries apart. A file that can't be read as ELF raises and stops the build.
-"""  # noqa: INP001 - a script that `make` runs, in no package
+For every file the script checks that the loader maps the same bytes at the same addresses as before, except
+for those entries. A file that is not valid ELF raises an error and stops the build.
+"""  # noqa: INP001 - a script that `make` runs; it is in no package
 
 import argparse
 import struct
@@ -33,7 +35,7 @@ DT_STRTAB: Final = 5
 
 
 class Segment(NamedTuple):
-    """One program header."""
+    """One program header of an ELF file."""
 
     type: int
     flags: int
@@ -46,7 +48,7 @@ class Segment(NamedTuple):
 
 
 class Section(NamedTuple):
-    """One section header."""
+    """One section header of an ELF file."""
 
     name: int
     type: int
@@ -64,10 +66,10 @@ EMPTY: Final = Section(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def segments(image: bytes | bytearray) -> list[Segment]:
-    """The program headers of an ELF file.
+    """Return the program headers of an ELF file.
 
     Raises:
-        ValueError: it is not a 64-bit little-endian ELF file.
+        ValueError: the image is not a 64-bit little-endian ELF file.
     """
     if image[:6] != ELF64_LITTLE_ENDIAN:
         raise ValueError("not a 64-bit little-endian ELF file")
@@ -77,7 +79,7 @@ def segments(image: bytes | bytearray) -> list[Segment]:
 
 
 def forget(image: bytearray, patterns: list[str]) -> None:
-    """Take the ``DT_NEEDED`` entries whose name matches a pattern out of ``image``; later entries move up."""
+    """Remove the ``DT_NEEDED`` entries whose name matches a pattern from the image, in place."""
     dynamic = next(s for s in segments(image) if s.type == PT_DYNAMIC)
     entries = list(DYN.iter_unpack(image[dynamic.offset : dynamic.offset + dynamic.filesz]))
     strings = _offset_of(image, next(value for tag, value in entries if tag == DT_STRTAB))
@@ -95,7 +97,7 @@ def forget(image: bytearray, patterns: list[str]) -> None:
 
 
 def _offset_of(image: bytes | bytearray, address: int) -> int:
-    """Where in the file the loader takes the byte at a virtual address from."""
+    """Return the offset in the file of the byte that the loader maps to a virtual address."""
     for s in segments(image):
         if s.type == PT_LOAD and s.vaddr <= address < s.vaddr + s.filesz:
             return s.offset + address - s.vaddr
@@ -103,12 +105,12 @@ def _offset_of(image: bytes | bytearray, address: int) -> int:
 
 
 def strip(image: bytes | bytearray) -> bytes:
-    """The file with nothing but its loaded segments, moved together, and the table of the sections in them.
+    """Return the file with only its loaded segments, moved together, and a table of the sections in them.
 
-    Sections keep their numbers, since symbols refer to them: one that went is left as an empty entry.
+    Sections keep their numbers, because symbols refer to them: a removed section becomes an empty entry.
 
     Raises:
-        ValueError: the loader would not see the same bytes as before.
+        ValueError: the loader would not map the same bytes as before.
     """
     header = list(EHDR.unpack_from(image))
     body, moved = _moved_together(image)
@@ -129,14 +131,14 @@ def strip(image: bytes | bytearray) -> bytes:
     body += b"".join(SHDR.pack(*s) for s in kept)
     EHDR.pack_into(body, 0, *header)
     if _mapped(body) != _mapped(image):
-        raise ValueError("stripping would change what is loaded")
+        raise ValueError("stripping would change the loaded bytes")
     return bytes(body)
 
 
 def _moved_together(image: bytes | bytearray) -> tuple[bytearray, list[tuple[int, int, int]]]:
-    """The loaded segments' bytes one behind the other, and for each (old start, old end, distance moved).
+    """Return the bytes of the loaded segments without gaps, and (old start, old end, shift) of each segment.
 
-    A segment's offset stays what it was modulo its alignment, as mapping by pages asks for.
+    The offset of a segment stays the same modulo its alignment, because the loader maps whole pages.
     """
     body, moved = bytearray(), []
     for s in sorted((s for s in segments(image) if s.type == PT_LOAD), key=lambda s: s.offset):
@@ -147,9 +149,9 @@ def _moved_together(image: bytes | bytearray) -> tuple[bytearray, list[tuple[int
 
 
 def _mapped(image: bytes | bytearray) -> list[tuple[Segment, bytes]]:
-    """What the loader makes of a file: each segment without its place in the file, and the bytes in it.
+    """Return the segments of a file without their file offsets, each with its bytes.
 
-    The ELF header and the program headers name such places, so they are left out of the bytes.
+    The ELF header and the program headers contain file offsets, so they are replaced by zeros.
     """
     table, size, count = (EHDR.unpack_from(image)[i] for i in (5, 9, 10))
     blank = bytearray(image)
@@ -159,11 +161,15 @@ def _mapped(image: bytes | bytearray) -> list[tuple[Segment, bytes]]:
 
 
 def main() -> None:
-    """Slim every shared library below a folder, in place, and say how many bytes that saved."""
+    """Make every shared library below a folder smaller, in place, and print the sizes before and after."""
     parser = argparse.ArgumentParser(description="Make the shared libraries below a folder smaller.")
     parser.add_argument("folder", type=Path)
     parser.add_argument(
-        "--forget", action="append", default=[], metavar="PATTERN", help="libraries that were taken out"
+        "--forget",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="the names of libraries that the build removed",
     )
     options = parser.parse_args()
     before = after = 0

@@ -1,10 +1,11 @@
-"""JSON Schemas of what the worker reads and writes, generated from its own models. Never deployed.
+"""JSON Schemas of the messages and documents that the worker reads and writes, generated from its models.
 
-`python -m ops.contracts` (`make contracts` does more) writes them to docs/contracts/schemas/. Fields, types
-and bounds are those of the models; what a model can't say (what a field means, and the rules that the worker
-checks by hand) is laid over them here, field by field: a field without a meaning, or a meaning without a
-field, stops it. A rule that a deployment's settings change (bucket, prefixes, sizes) stands in a description
-alone, so the schemas hold for every deployment.
+`python -m ops.contracts` writes the schemas to docs/contracts/schemas/; `make contracts` also writes the
+examples. The package is not deployed. Fields, types and bounds come from the models. The package adds, for
+each field, a description and the rules that the worker checks outside the models. A field without a
+description, or a description without a field, raises an error. Rules that depend on the settings of a
+deployment (bucket, prefixes, sizes) appear only in descriptions, so the schemas are valid for every
+deployment.
 """
 
 from ops.contracts import events, records, request
@@ -12,7 +13,7 @@ from ops.contracts.schema import Schema
 
 
 def schemas() -> dict[str, Schema]:
-    """Every schema, by its name."""
+    """Return all schemas by their name."""
     return {
         "metric_run_requested": request.requested(),
         **events.published(),

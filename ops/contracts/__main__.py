@@ -1,4 +1,4 @@
-"""Write the schemas to docs/contracts/schemas/, and take away what is none of them."""
+"""Write all schemas to docs/contracts/schemas/ and delete other JSON files in that folder."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ FOLDER = Path(__file__).parents[2] / "docs" / "contracts" / "schemas"
 
 
 def main() -> None:
-    """Write them all."""
+    """Write each schema to its file, and delete the files of schemas that no longer exist."""
     written = {FOLDER / f"{name}.json": encode(schema) for name, schema in schemas().items()}
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for gone in set(FOLDER.glob("*.json")) - set(written):
-        gone.unlink()
+    for outdated in set(FOLDER.glob("*.json")) - set(written):
+        outdated.unlink()
     for path, text in written.items():
         path.write_text(text, encoding="utf-8")
     print(f"{len(written)} schemas in {FOLDER}")

@@ -1,7 +1,7 @@
-"""The schemas of the status events, in both forms.
+"""The schemas of the status events, in the plain and the v1 form.
 
-Fields that an event doesn't have are left out. One null exists: the `error` of a SUCCESS that may follow a
-FAILURE.
+An event leaves out the fields that it does not have. Only one field can be null: the `error` of a SUCCESS
+that may follow a FAILURE.
 """
 
 from collections.abc import Iterator
@@ -11,72 +11,79 @@ from metrics_worker.contract import MAX_MANIFEST_URI, V1
 from metrics_worker.events import MAX_ERROR, RunCompleted, RunHeartbeat, RunStarted, WireError
 from ops.contracts.patterns import ADDRESS, KEY, LINE, TIME, VERSION, whole
 from ops.contracts.request import ANY_CODE, METRIC_CODE, RUN_ID
-from ops.contracts.schema import Schema, absent, document, fields, model, said
+from ops.contracts.schema import Schema, described, document, fields, model, without_null
 
 _SUCCESS = ("versionTs", "outputManifest", "rowCount")
 _FAILURE = ("error",)
-_NEXT = "Fields may be added: ignore those that you don't know."
+_NEXT = "Later versions may add fields: ignore fields that you do not know."
 
 
 def codes() -> list[str]:
-    """The codes of all errors that are announced."""
+    """Return the codes of all errors that a FAILURE can have, sorted."""
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     return sorted({kind.code for kind in kinds if issubclass(kind, errors.PermanentError)})
 
 
-_SCHEMA = said(f"`{V1}`: the event has the v1 form, as the request asked.", const=V1)
+_SCHEMA = described(f"`{V1}`: the event has the v1 form, as requested.", const=V1)
 _KIND = "The kind of event."
 _STARTED = {
     "schema": _SCHEMA,
-    "type": said(_KIND, const="metric_run_started"),
+    "type": described(_KIND, const="metric_run_started"),
     "runId": RUN_ID,
-    "startedAt": said("When the run began: UTC, to the second.", format="date-time", pattern=whole(TIME)),
+    "startedAt": described(
+        "The start of the run, in UTC, to the second.", format="date-time", pattern=whole(TIME)
+    ),
 }
 _HEARTBEAT = {
     "schema": _SCHEMA,
-    "type": said(_KIND, const="metric_run_heartbeat"),
+    "type": described(_KIND, const="metric_run_heartbeat"),
     "runId": RUN_ID,
-    "progress": said("How far the run has come, 0 to 1. Within an attempt it never falls."),
-    "ts": said("When this was so: UTC, to the second.", format="date-time", pattern=whole(TIME)),
+    "progress": described("The progress of the run, 0 to 1. It never falls within an attempt."),
+    "ts": described("The time of the event, in UTC, to the second.", format="date-time", pattern=whole(TIME)),
 }
-_ERROR = said(
-    "What is wrong and where (the series, the key, the JSON path), in one line. In UTF-16 at most 1,000"
-    " units.",
+_ERROR = described(
+    "The problem and the object at fault (the series, the key or the JSON path), in one line of at most 1,000"
+    " UTF-16 code units.",
     pattern=whole(LINE),
     maxLength=MAX_ERROR,
 )
 _COMPLETED = {
     "schema": _SCHEMA,
-    "type": said(_KIND, const="metric_run_completed"),
+    "type": described(_KIND, const="metric_run_completed"),
     "runId": RUN_ID,
     "metricCode": METRIC_CODE,
-    "status": said("How the run ended."),
-    "versionTs": said("The version: UTC, unique for a metric.", pattern=whole(VERSION)),
-    "outputManifest": said("Where the version's manifest is."),
-    "rowCount": said("Observations in the version. 0 where the expression is defined nowhere."),
-    "error": said("Why the run failed."),
+    "status": described("The outcome of the run."),
+    "versionTs": described("The version: a time in UTC, unique for each metric.", pattern=whole(VERSION)),
+    "outputManifest": described("The location of the version's manifest."),
+    "rowCount": described(
+        "The number of observations in the version; 0 if the expression has no value at any time."
+    ),
+    "error": described("The error that made the run fail."),
 }
 
 
 def published() -> dict[str, Schema]:
-    """Each event in each form, by name."""
+    """Return the schema of each event in each form, by the name of the schema."""
     made = [event for v1 in (False, True) for event in _events(v1=v1)]
     return dict(sorted(made))
 
 
 def _events(*, v1: bool) -> Iterator[tuple[str, Schema]]:
     yield _event("started", "Run started", "The run has begun.", fields(RunStarted, _STARTED), v1=v1)
-    yield _event("heartbeat", "Run is alive", "The run goes on.", fields(RunHeartbeat, _HEARTBEAT), v1=v1)
-    succeeded = "The run is committed, and its version can be read."
+    yield _event(
+        "heartbeat", "Run in progress", "The run is in progress.", fields(RunHeartbeat, _HEARTBEAT), v1=v1
+    )
+    succeeded = "The run is committed and its version can be read."
     yield _event("completed.success", "Run succeeded", succeeded, _success(v1=v1), v1=v1)
     failed = (
-        "The run ended without a version. Sent back by hand, it may still succeed: a SUCCESS then follows."
+        "The run ended without a version. If an operator sends the request back to the queue, the run may"
+        " still succeed; a SUCCESS then follows."
     )
     yield _event("completed.failure", "Run failed", failed, _failure(v1=v1), v1=v1)
 
 
 def _event(kind: str, title: str, text: str, body: Schema, *, v1: bool) -> tuple[str, Schema]:
-    """The event in one form, and its name. In the plain form there is no `schema`."""
+    """Return the name and the schema of an event in one form. The plain form has no field `schema`."""
     properties, required = dict(body["properties"]), ["type", *body["required"]]
     other: Schema = {}
     if v1:
@@ -92,17 +99,17 @@ def _event(kind: str, title: str, text: str, body: Schema, *, v1: bool) -> tuple
 
 def _success(*, v1: bool) -> Schema:
     address = ADDRESS if v1 else ""
-    what = "An s3:// address" if v1 else "A key in the data bucket"
-    manifest = said(
-        f"The version's manifest. {what}.",
+    kind = "an s3:// address" if v1 else "a key in the data bucket"
+    manifest = described(
+        f"The location of the version's manifest: {kind}.",
         type="string",
         pattern=whole(address + KEY),
         maxLength=MAX_MANIFEST_URI,
     )
     found = _completed("SUCCESS", {"outputManifest": manifest}, without=_FAILURE)
-    found["properties"]["error"] = said(
-        "Null. Present only if a FAILURE of the same run may have been announced before: it clears that"
-        " error.",
+    found["properties"]["error"] = described(
+        "Always null. It is present only if a FAILURE of the same run may have been published before, and"
+        " clears the error of that FAILURE.",
         type="null",
     )
     return found
@@ -110,22 +117,25 @@ def _success(*, v1: bool) -> Schema:
 
 def _failure(*, v1: bool) -> Schema:
     if v1:
-        meanings = {"code": said("For programs.", enum=codes(), type="string"), "message": _ERROR}
-        error = said("Why the run failed.", **model(WireError, meanings))
+        meanings = {"code": described("The error code.", enum=codes(), type="string"), "message": _ERROR}
+        error = described("The error that made the run fail.", **model(WireError, meanings))
     else:
         pattern = f"(?:{'|'.join(codes())}): {LINE}"
         error = {**_ERROR, "type": "string", "pattern": whole(pattern)}
-        error["description"] = "The error's code, a colon, and: " + error["description"]
+        error["description"] = f"The error code, a colon and a message. {error['description']}"
     return _completed("FAILURE", {"error": error, "metricCode": ANY_CODE}, without=_SUCCESS)
 
 
 def _completed(status: str, more: dict[str, Schema], without: tuple[str, ...]) -> Schema:
-    """The event of that ending: what belongs to the other is not there, and nothing of its own is missing."""
+    """Return the fields of a completed event with this status.
+
+    All fields of this outcome are required; the fields of the other outcome (`without`) are left out.
+    """
     body = fields(RunCompleted, _COMPLETED)
     properties = {name: field for name, field in body["properties"].items() if name not in without}
-    properties["status"] = said("How the run ended.", const=status)
+    properties["status"] = described("The outcome of the run.", const=status)
     properties |= {name: meaning for name, meaning in more.items() if name in properties}
     own = [name for name in (*_SUCCESS, *_FAILURE) if name in properties]
     for name in own:
-        properties[name] = more.get(name) or absent(properties[name])
+        properties[name] = more.get(name) or without_null(properties[name])
     return {"properties": properties, "required": [*body["required"], *own]}

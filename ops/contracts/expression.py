@@ -1,7 +1,8 @@
-"""The schema of an expression: as the worker takes it, and as it writes it down.
+"""The schemas of expressions: as the worker accepts them in requests, and as it writes them in manifests.
 
-What no schema can say: at most 32 nodes deep and 512 in all; a series code has no character that can't be
-printed (the schema refuses control characters alone); a scale written as a whole number is below 2**1023.
+A schema cannot express these rules: nodes nest to a depth of at most 32, with at most 512 nodes; a series
+code has only printable characters (the schema rejects only control characters); and a scale that is written
+as an integer is below 2**1023.
 """
 
 import sys
@@ -20,7 +21,7 @@ from metrics_worker.expression.grammar import (
     WindowOp,
 )
 from ops.contracts.patterns import LINE, whole
-from ops.contracts.schema import Schema, definitions, model, said
+from ops.contracts.schema import Schema, definitions, described, model
 
 NODE = {"$ref": "#/$defs/node"}
 SHAPES: dict[str, type[BaseModel]] = {
@@ -29,31 +30,33 @@ SHAPES: dict[str, type[BaseModel]] = {
     "window_op": WindowOp,
     "composite": Composite,
 }
-"""By `expressionType`."""
+"""The model of each node type, by `expressionType`."""
 
-SERIES_CODE = said(
-    "The code of a series: a folder's name in the dataset. No '/', nothing that can't be printed, no"
-    " blanks around.",
+SERIES_CODE = described(
+    "The code of a series, which is also the name of a folder in the dataset. It has only printable"
+    " characters, no '/', and no spaces at its beginning or end.",
     pattern=whole(LINE.replace("[^", "[^/")),
     **{"not": {"pattern": r"^ | $|^\.{1,2}$"}},
 )
 _OP = (
-    "The operation. `sum`, `max` and `min` stand in two families: the shape tells which is meant, not the op."
+    "The operation. `sum`, `max` and `min` are both window operations and composites: the other fields of the"
+    " node decide which is meant."
 )
-_IDLE_SCALE = said(
-    "Without meaning here: 1 (or null) is taken and dropped, anything else refused.", enum=[1, None]
+_UNUSED_SCALE = described(
+    "This node type has no scale: 1 and null are accepted and ignored, any other value is an error.",
+    enum=[1, None],
 )
 _MEANINGS: dict[str, dict[str, Schema]] = {
     "series": {"series_code": SERIES_CODE},
     "series_math": {
-        "op": said(
-            "left op right, time by time, where both have an observation. A ratio by zero, and what is not"
-            " finite, is left out."
+        "op": described(
+            "The operation on the left and the right value of each time at which both have an observation."
+            " Results that are not finite, and ratios by zero, are left out."
         ),
-        "left": said("The left operand.", **NODE),
-        "right": said("The right operand.", **NODE),
-        "scale": said(
-            "What each result is multiplied by. 1 where it is left out or null.",
+        "left": described("The left operand.", **NODE),
+        "right": described("The right operand.", **NODE),
+        "scale": described(
+            "The factor by which each result is multiplied; 1 if it is missing or null.",
             anyOf=[
                 {"type": "number", "minimum": -sys.float_info.max, "maximum": sys.float_info.max},
                 {"type": "null"},
@@ -62,50 +65,57 @@ _MEANINGS: dict[str, dict[str, Schema]] = {
         ),
     },
     "window_op": {
-        "op": said(_OP),
-        "series": said("What the window moves over.", **NODE),
-        "window": said(
-            "Observations, not days: of the window, this one included; of lag, how far back. A whole"
-            " number, however it is written: 14.0 is 14."
+        "op": described(_OP),
+        "series": described("The series over which the window moves.", **NODE),
+        "window": described(
+            "A number of observations, not of days: the length of the window, which includes the current"
+            " observation; for lag, the distance to the earlier observation. It is an integer, but may be"
+            " written as 14.0."
         ),
     },
     "composite": {
-        "op": said(_OP),
-        "operands": said("Two or more: at each time, those that have an observation count."),
+        "op": described(_OP),
+        "operands": described("Two or more nodes; at each time, those with an observation are used."),
     },
 }
 _TEXT = {
     "series": "The observations of one input series.",
-    "series_math": "Two series, time by time.",
-    "window_op": "Over the last `window` observations of a series, or (lag) the value so many ago.",
-    "composite": "Over those operands that have an observation at a time.",
+    "series_math": "An operation on the values of two series at the same time.",
+    "window_op": (
+        "An operation on the last `window` observations of a series, or (lag) the value `window` observations"
+        " earlier."
+    ),
+    "composite": "An operation on all operands that have an observation at a time.",
 }
 _NODE_TEXT = (
-    f"A node, told apart by its shape. Nodes nest: at most {MAX_DEPTH} deep and {MAX_NODES} in all, which a"
-    " schema can't say. Unknown fields are refused."
+    f"A node; its fields decide its type. Nodes nest to a depth of at most {MAX_DEPTH}, with at most"
+    f" {MAX_NODES} nodes, which a schema cannot express. Unknown fields are errors."
 )
 
 
-def taken() -> dict[str, Schema]:
-    """The `$defs` of an expression in a request: `node`, and one for each shape."""
+def request_definitions() -> dict[str, Schema]:
+    """Return the `$defs` of an expression in a request: `node`, and one for each node type."""
     shapes = _shapes()
     series, code = shapes["series"], shapes["series"]["properties"]["series_code"]
-    series["properties"]["seriesCode"] = said("The same under the name that the control plane gives it.") | {
-        name: rule for name, rule in code.items() if name != "description"
-    }
+    series["properties"]["seriesCode"] = described(
+        "The series code under the name that the control plane uses."
+    ) | {name: rule for name, rule in code.items() if name != "description"}
     del series["required"]
     series["oneOf"] = [{"required": ["series_code"]}, {"required": ["seriesCode"]}]
     for name in SHAPES.keys() - {"series_math"}:
-        shapes[name]["properties"]["scale"] = _IDLE_SCALE
+        shapes[name]["properties"]["scale"] = _UNUSED_SCALE
     return shapes
 
 
-def written() -> dict[str, Schema]:
-    """The `$defs` of an expression in a manifest: each field under one name, and no scale left out."""
+def manifest_definitions() -> dict[str, Schema]:
+    """Return the `$defs` of an expression in a manifest, in its canonical form.
+
+    A series always has the field `series_code`, and a series_math node always has a scale.
+    """
     shapes = _shapes()
     math = shapes["series_math"]
-    math["properties"]["scale"] = said(
-        "What each result is multiplied by.", **math["properties"]["scale"]["anyOf"][0]
+    math["properties"]["scale"] = described(
+        "The factor by which each result is multiplied.", **math["properties"]["scale"]["anyOf"][0]
     )
     math["required"].append("scale")
     return shapes

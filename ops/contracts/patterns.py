@@ -1,7 +1,8 @@
-r"""The worker's rules about text, as patterns.
+r"""The worker's rules about texts, as regular expressions for JSON Schema.
 
-ECMA-262's dialect, as JSON Schema has it, and the part of it that other engines share: no look-ahead,
-no `\d`, no `\u` (what can't be printed stands for itself). Python's `re` lets a newline follow at `$`.
+The patterns use only the part of the ECMA-262 dialect that other regular expression engines share: no
+look-ahead, no `\d` and no `\u` (characters that cannot be printed appear literally). Note that `$` in
+Python's `re` also matches before a final newline.
 """
 
 import re
@@ -10,13 +11,16 @@ from metrics_worker import names
 
 
 def _unprintable() -> str:
-    """The worker's class of characters, without half surrogate pairs: no JSON text holds one."""
+    """Return the characters that the worker rejects in texts, as the inside of a character class.
+
+    Surrogates are left out, because no valid JSON text contains an unpaired one.
+    """
     shared = names.UNPRINTABLE.pattern.strip("[]").replace(r"\ud800-\udfff", "")
     return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), shared)
 
 
 def whole(pattern: str) -> str:
-    """A pattern of the whole text."""
+    """Return a pattern that must match the whole text."""
     return f"^{pattern}$"
 
 
@@ -28,7 +32,7 @@ LINE = f"[^{_HIDDEN}]*"
 _C = f"[^/{_HIDDEN}]"
 _NO_DOT = f"[^/.{_HIDDEN}]"
 SEGMENT = rf"(?:{_NO_DOT}{_C}*|\.{_NO_DOT}{_C}*|\.\.{_C}+)"
-"""Of a key: not empty, neither `.` nor `..`."""
+"""One segment of a key: not empty, and neither `.` nor `..`."""
 KEY = f"{SEGMENT}(?:/{SEGMENT})*"
 FOLDERS = f"(?:{SEGMENT}/)*"
 TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"

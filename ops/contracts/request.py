@@ -1,6 +1,7 @@
-"""The schema of `metric_run_requested`: the model of the request, and what the worker checks by hand.
+"""The schema of `metric_run_requested`: the model of the request, and rules that are checked outside it.
 
-What no schema can say stands in docs/contracts/README.md, and in tests/contract/test_schema_agreement.py.
+docs/contracts/README.md lists the rules that a schema cannot express; tests/contract/test_schema_agreement.py
+checks that there are no others.
 """
 
 from metrics_worker import contract
@@ -8,21 +9,21 @@ from metrics_worker.contract import REQUESTED, V1, Bounds
 from metrics_worker.names import ID_RULE, MAX_ID, MAX_KEY_BYTES
 from metrics_worker.settings import MAX_PREFIX
 from ops.contracts import patterns
-from ops.contracts.expression import SHAPES, taken
+from ops.contracts.expression import SHAPES, request_definitions
 from ops.contracts.patterns import ADDRESS, BUCKET, FOLDERS, ID, KEY, whole
-from ops.contracts.schema import Schema, document, fields, model, said
+from ops.contracts.schema import Schema, described, document, fields, model
 
 _DEFAULTS = Bounds("", "metrics/", "datasets/")
 _KEY_RULE = (
-    "A key in the data bucket, relative, without '.', '..' or an empty part, under the datasets prefix"
-    " (`datasets/`) or the metrics prefix; `s3://<data bucket>/` may go before it. 1,024 bytes of UTF-8 at"
-    " most."
+    "It is a relative key in the data bucket under the datasets prefix (`datasets/`) or the metrics prefix,"
+    " without the segments '.' and '..' and without empty segments, of at most 1,024 bytes in UTF-8. It may"
+    " be preceded by `s3://<data bucket>/`."
 )
-RUN_ID = said(f"The run: unique for a request. {ID_RULE}.", type="string", pattern=whole(ID))
-METRIC_CODE = said(f"The metric. {ID_RULE}.", type="string", pattern=whole(ID))
-ANY_CODE = said(
-    "The metric, as the request named it. If that was no code that the worker takes, a printable form of it:"
-    " not empty, in UTF-16 at most 128 units, `null` if it was missing.",
+RUN_ID = described(f"The run id, unique for each request: {ID_RULE}.", type="string", pattern=whole(ID))
+METRIC_CODE = described(f"The metric code: {ID_RULE}.", type="string", pattern=whole(ID))
+ANY_CODE = described(
+    "The metric code as in the request. If the worker does not accept that code, this is a printable form of"
+    " it: not empty, at most 128 UTF-16 code units, `null` if it was missing.",
     type="string",
     pattern=whole(patterns.LINE),
     minLength=1,
@@ -30,80 +31,87 @@ ANY_CODE = said(
 )
 
 _PATHS = {
-    "manifestPath": said(
-        f"The dataset's manifest. {_KEY_RULE}",
+    "manifestPath": described(
+        f"The key of the dataset manifest. {_KEY_RULE}",
         pattern=whole(f"(?:{ADDRESS})?{KEY}"),
         maxLength=MAX_KEY_BYTES + patterns.LONGEST_ADDRESS,
     ),
-    "projectionsPath": said(
-        f"What the manifest's `parquet_files` are relative to. {_KEY_RULE} A '/' may end it.",
+    "projectionsPath": described(
+        f"The prefix to which the `parquet_files` of the manifest are relative. {_KEY_RULE} It may end in"
+        " '/'.",
         pattern=whole(f"(?:{ADDRESS})?{KEY}/?"),
         maxLength=MAX_KEY_BYTES + patterns.LONGEST_ADDRESS + 1,
     ),
 }
 _INPUT = {
-    "datasetId": said("A dataset of the catalog."),
-    "seriesCode": said("A series of it: the expression's own name for it, 1-256 characters."),
+    "datasetId": described("The id of a dataset in the catalog."),
+    "seriesCode": described("The code of a series in that dataset, as in the expression, 1-256 characters."),
 }
 _FIELDS = {
-    "schema": said(
-        f"`{V1}` asks for the v1 form of the events; null or left out, for the plain form.",
+    "schema": described(
+        f"The form of the status events: `{V1}` for the v1 form; null or missing for the plain form.",
         enum=[V1, None],
     ),
-    "expressionType": said(
-        "The shape of expressionJson, with which it must agree.",
+    "expressionType": described(
+        "The type of the root node; it must agree with the fields of `expressionJson`.",
         enum=["series_math", "window_op", "composite", "series"],
     ),
-    "expressionJson": said("What is to be computed.", **{"$ref": "#/$defs/node"}),
-    "inputs": said(
-        "Which dataset a series is in, each series once. One that is left out is looked for in the whole"
-        " catalog; one that the expression does not name is not read. At most as many as WORKER_MAX_INPUTS"
-        f" says ({_DEFAULTS.max_inputs})."
+    "expressionJson": described("The expression to compute.", **{"$ref": "#/$defs/node"}),
+    "inputs": described(
+        "The dataset of each series; each series is listed at most once. The worker looks for a series that"
+        " is not listed in all datasets of the catalog, and does not read a series that the expression does"
+        f" not contain. At most WORKER_MAX_INPUTS entries ({_DEFAULTS.max_inputs} by default)."
     ),
-    "catalog": said("Where the datasets are."),
-    "output": said("Where the version goes."),
+    "catalog": described("The locations of the datasets."),
+    "output": described("The location of the versions of the metric."),
 }
-_DATASETS = said(
-    "By their id. At most as many as WORKER_MAX_INPUTS says. The worker looks at those alone that it"
-    " reads: the schema asks of each what the worker asks of these.",
+_DATASETS = described(
+    "The datasets by their id, at most WORKER_MAX_INPUTS. The schema applies the rules to every dataset; the"
+    " worker applies them only to the datasets that it reads.",
     additionalProperties={"$ref": "#/$defs/dataset"},
 )
-_BASE_PATH = said(
-    "s3://<bucket>/<metrics prefix><metricCode>/: the data bucket, or the literal `bucket` in its place; the"
-    " deployment's metrics prefix (`metrics/`); the code of this request. A '/' may end it.",
+_BASE_PATH = described(
+    "The address s3://<bucket>/<metrics prefix><metricCode>/. The bucket is the data bucket or the literal"
+    " placeholder `bucket`. The metrics prefix is that of the deployment (`metrics/` by default), and the"
+    " code is that of this request. The '/' at the end may be missing.",
     pattern=whole(f"s3://{BUCKET}/{FOLDERS}{ID}/?"),
     maxLength=patterns.LONGEST_ADDRESS + MAX_PREFIX + MAX_ID + len("/"),
 )
 
 
 def requested() -> Schema:
-    """The request, as the body of a message or in the notification that carries it."""
-    body = fields(contract._Body, _FIELDS)  # noqa: SLF001 - it is this model's contract
+    """Return the schema of a request, which is a message body or the `Message` of an SNS notification."""
+    body = fields(contract._Body, _FIELDS)  # noqa: SLF001 - the schema describes this model
     properties, required = body["properties"], body["required"]
-    properties["inputs"] = said(
+    properties["inputs"] = described(
         properties["inputs"]["description"],
         anyOf=[{"type": "array", "items": {"$ref": "#/$defs/input"}}, {"type": "null"}],
     )
     properties["catalog"] |= {"$ref": "#/$defs/catalog"}
     properties["output"] |= {"$ref": "#/$defs/output"}
-    who = {"type": said("The kind of event.", const=REQUESTED), "runId": RUN_ID, "metricCode": METRIC_CODE}
+    identity = {
+        "type": described("The type of the event.", const=REQUESTED),
+        "runId": RUN_ID,
+        "metricCode": METRIC_CODE,
+    }
     return document(
         "metric_run_requested",
         "Run requested",
-        "What the control plane asks: compute this metric, and publish it as a new version. Unknown fields"
-        " are ignored; but an event with a text `Message`, sent raw, would be taken for a notification. At"
-        f" most as large as WORKER_MAX_BODY_BYTES says ({_DEFAULTS.max_body_bytes:,} bytes).",
+        "The control plane's request to compute a metric and to publish it as a new version. Unknown fields"
+        " are ignored, with one exception: with raw message delivery, an event with a string field `Message`"
+        " would be taken for an SNS notification. The message body may have at most WORKER_MAX_BODY_BYTES"
+        f" bytes ({_DEFAULTS.max_body_bytes:,} by default).",
         {
             "type": "object",
-            "properties": {"schema": properties.pop("schema"), **who, **properties},
-            "required": [*who, *required],
+            "properties": {"schema": properties.pop("schema"), **identity, **properties},
+            "required": [*identity, *required],
             "allOf": [_agrees(name) for name in SHAPES],
             "$defs": {
-                "input": _part(contract._Input, _INPUT, "In which dataset a series is."),  # noqa: SLF001
-                "catalog": _part(contract._Catalog, {"datasets": _DATASETS}, "The datasets."),  # noqa: SLF001
-                "dataset": _part(contract._DatasetPaths, _PATHS, "Where a dataset is."),  # noqa: SLF001
-                "output": _part(contract._Output, {"basePath": _BASE_PATH}, "Where to."),  # noqa: SLF001
-                **taken(),
+                "input": _part(contract._Input, _INPUT, "The dataset of one series."),  # noqa: SLF001
+                "catalog": _part(contract._Catalog, {"datasets": _DATASETS}, "The catalog of datasets."),  # noqa: SLF001
+                "dataset": _part(contract._DatasetPaths, _PATHS, "The location of a dataset."),  # noqa: SLF001
+                "output": _part(contract._Output, {"basePath": _BASE_PATH}, "The output location."),  # noqa: SLF001
+                **request_definitions(),
             },
         },
     )
@@ -114,6 +122,6 @@ def _part(kind: type[contract._Asked], meanings: dict[str, Schema], description:
 
 
 def _agrees(shape: str) -> Schema:
-    """The expression has the shape that `expressionType` says."""
-    says = {"properties": {"expressionType": {"const": shape}}, "required": ["expressionType"]}
-    return {"if": says, "then": {"properties": {"expressionJson": {"$ref": f"#/$defs/{shape}"}}}}
+    """Return the rule that an expression has the node type that `expressionType` names."""
+    condition = {"properties": {"expressionType": {"const": shape}}, "required": ["expressionType"]}
+    return {"if": condition, "then": {"properties": {"expressionJson": {"$ref": f"#/$defs/{shape}"}}}}

@@ -1,4 +1,4 @@
-"""How a schema is made of a model: pydantic's own, and what each field means laid over it."""
+"""The generation of a schema from a pydantic model and a description of each of its fields."""
 
 import json
 from collections.abc import Mapping
@@ -8,49 +8,52 @@ from pydantic import BaseModel, TypeAdapter
 
 type Schema = dict[str, Any]
 type Meanings = Mapping[str, Schema]
-"""What is said of each field, by its name on the wire: a description, keywords to go before pydantic's."""
+"""The description of each field, by its wire name, with keywords that take precedence over pydantic's."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ID = "urn:metrics-worker:contracts:"
-"""A name, and no address: nothing is ever fetched from there."""
+"""The prefix of schema ids. It is a URN and not an address, because nothing is ever fetched from it."""
 
 _RENAMED = {"ge": "minimum", "le": "maximum"}
-"""Pydantic leaves a bound under its own name where a validator goes before it."""
+"""JSON Schema names of bounds that pydantic leaves under its own names if a validator precedes them."""
 _NOISE = ("title", "default")
-"""A title that repeats the field's name, and the default of a field that is always written or may be null."""
+"""Keywords that are dropped: titles only repeat field names, and defaults are never needed by a reader."""
 
 
 def document(name: str, title: str, description: str, body: Schema) -> Schema:
-    """A whole schema: named, titled, of the dialect."""
+    """Return a complete schema document with its id, title and description."""
     head = {"$schema": DIALECT, "$id": ID + name, "title": title, "description": description}
     return head | body
 
 
 def encode(schema: Schema) -> str:
-    """As the text of a file. All but ASCII is escaped: patterns hold characters that no editor shows."""
+    """Return a schema as the text of its file.
+
+    Characters outside ASCII are escaped, because the patterns contain characters that no editor shows.
+    """
     return json.dumps(schema, indent=2) + "\n"
 
 
-def said(description: str, **keywords: Any) -> Schema:
-    """The meaning of one field."""
+def described(description: str, **keywords: Any) -> Schema:
+    """Return the description of one field, with further JSON Schema keywords."""
     return {"description": description, **keywords}
 
 
 def model(kind: type[BaseModel], meanings: Meanings) -> Schema:
-    """The object that a model stands for.
+    """Return the schema of the JSON object that a model describes.
 
     Raises:
-        ValueError: a field has no meaning, or a meaning no field.
+        ValueError: a field has no description, or a description has no field.
     """
     given = definitions(kind)[kind.__name__]
     return {**{k: v for k, v in given.items() if k != "description"}, **fields(kind, meanings)}
 
 
 def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
-    """A model's `properties`, each with its meaning, and which of them are `required`.
+    """Return the `properties` of a model, each with its description, and the list of `required` ones.
 
     Raises:
-        ValueError: a field has no meaning, or a meaning no field.
+        ValueError: a field has no description, or a description has no field.
     """
     given = definitions(kind)[kind.__name__]
     properties: Schema = given["properties"]
@@ -61,7 +64,7 @@ def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
 
 
 def definitions(kind: Any) -> dict[str, Schema]:
-    """Pydantic's schemas of a type and of all that it is made of, by name, without noise."""
+    """Return pydantic's schemas of a type and of all models in it, by name, without titles and defaults."""
     made = TypeAdapter(kind).json_schema(by_alias=True)
     named: dict[str, Schema] = made.pop("$defs", {})
     if "title" in made:
@@ -69,8 +72,8 @@ def definitions(kind: Any) -> dict[str, Schema]:
     return {name: _clean(schema) for name, schema in named.items()}
 
 
-def absent(schema: Schema) -> Schema:
-    """A property without the null that stands, in a model, for a field that is left out."""
+def without_null(schema: Schema) -> Schema:
+    """Return a property without null, which in a model means that the field is left out of the document."""
     kept = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
     if len(kept) != 1:
         return schema
@@ -78,7 +81,11 @@ def absent(schema: Schema) -> Schema:
 
 
 def _merged(given: Schema, meaning: Schema) -> Schema:
-    """The meaning first, as it is what people read; where it says how the value looks, that goes for all."""
+    """Return the description and keywords of a field, followed by pydantic's keywords.
+
+    If the description defines the type of the value itself (such as by `$ref` or `enum`), pydantic's keywords
+    are left out.
+    """
     if {"$ref", "anyOf", "oneOf", "const", "enum"} & meaning.keys():
         return dict(meaning)
     return meaning | {name: value for name, value in given.items() if name not in meaning}

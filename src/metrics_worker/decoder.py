@@ -135,17 +135,15 @@ class Decoder:
                 }
                 child.to.send_bytes(json.dumps(wanted).encode())
                 child.to.send_bytes(file.body)
-                return self._converse(child, file, bucket, admit)
+                answer = self._converse(child, file, bucket, admit)
             except (EOFError, BrokenPipeError, ConnectionResetError) as error:
                 raise InputReadError(file.key, _death(self._end())) from error
-            except InputReadError as error:
-                if not isinstance(error, _Refused):
-                    self._end()
-                    raise
-                raise InputReadError(error.subject, error.problem) from None
             except BaseException:
                 self._end()
                 raise
+        if isinstance(answer, str):
+            raise InputReadError(file.key, answer)
+        return answer
 
     def _converse(
         self,
@@ -153,8 +151,8 @@ class Decoder:
         file: "StoredObject",
         bucket: "Bucket",
         admit: "Callable[[str, int, int], None]",
-    ) -> pa.Table:
-        """Answer the child until it is done with the file."""
+    ) -> pa.Table | str:
+        """Answer the child until it is done with the file. Return the table, or the problem with the file."""
         batches: list[pa.RecordBatch] = []
         while True:
             match json.loads(self._receive(child)):
@@ -171,7 +169,7 @@ class Decoder:
                 case {"done": _}:
                     return pa.Table.from_batches(batches, schema)
                 case {"error": problem}:
-                    raise _Refused(file.key, problem)
+                    return str(problem)
 
     def _receive(self, child: _Child) -> bytes:
         """Return the child's next frame.
@@ -209,10 +207,6 @@ class Decoder:
         """End the child, if there is one, and return its exit status."""
         child, self._child = self._child, None
         return 0 if child is None else child.end()
-
-
-class _Refused(InputReadError):
-    """The child's own refusal of a file. The child is ready for the next one."""
 
 
 def _death(status: int) -> str:

@@ -1,7 +1,7 @@
-"""A series: a strictly increasing sequence of times, each with one finite float64; and how series align.
+"""Time series, the cleaning of input rows, and the alignment of several series.
 
-The algebra is of observations: what is not defined is not there. So every `Series` holds its promise (no
-NaN, no infinity, no time twice), and an operation makes a new one by `Series.where_finite`.
+A `Series` contains only defined values: no NaN, no infinity, no time twice. Operations keep this property
+by returning their result through `Series.where_finite`, which leaves undefined values out.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 type Times = NDArray[np.int64]
-"""Microseconds since 1970 in UTC, shape (n,)."""
+"""Times in microseconds since 1970-01-01 UTC, shape (n,)."""
 type Values = NDArray[np.float64]
-"""Shape (n,)."""
+"""Values, shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """Observations: `times[i]` is strictly increasing, `values[i]` is finite."""
+    """A time series: strictly increasing times, each with one finite float64 value."""
 
     times: Times
     values: Values
@@ -29,21 +29,24 @@ class Series:
 
     @classmethod
     def where_finite(cls, times: Times, values: Values) -> Self:
-        """The observations of an operation's result: those that are defined and finite."""
+        """Return a series of the given observations without those whose value is NaN or infinite."""
         finite = np.isfinite(values)
         return cls(times, values) if finite.all() else cls(times[finite], values[finite])
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What became of a series' rows: each is an observation or counted under one reason.
+    """A series together with the counts of its input rows.
+
+    Each row is either an observation of the series or counted under exactly one of the four reasons.
 
     Attributes:
-        rows: rows read.
-        null: rows without a value, or without a time.
+        series: the observations.
+        rows: the number of all rows.
+        null: rows without a value or without a time.
         nan: rows whose value is NaN.
-        infinite: rows whose value is an infinity.
-        duplicate: rows that a later row of the same time replaced.
+        infinite: rows whose value is positive or negative infinity.
+        duplicate: rows that were replaced by a later row with the same time.
     """
 
     series: Series
@@ -55,12 +58,15 @@ class Cleaned:
 
 
 def clean(times: Times, values: Values, *, null: int) -> Cleaned:
-    """Rows in the order of manifest and file, to a series: sorted, and of two rows of a time the later one.
+    """Return the series of the given rows, sorted by time, and the counts of the rows that were left out.
+
+    The rows are in manifest order, then in the row order of each file. If several rows have the same time,
+    the last of them wins.
 
     Args:
-        times: of the rows, in any order.
-        values: of the rows, NaN and infinities among them.
-        null: rows that were left out before, for their value or time was null.
+        times: the times of the rows, in any order.
+        values: the values of the rows; NaN and infinities are allowed.
+        null: the number of rows that the caller left out because their value or time was null.
     """
     nan, infinite = np.isnan(values), np.isinf(values)
     dropped = nan | infinite
@@ -83,18 +89,21 @@ def clean(times: Times, values: Values, *, null: int) -> Cleaned:
 
 
 def common(left: Series, right: Series) -> tuple[Times, Values, Values]:
-    """The times at which both have an observation, and each side's values there."""
+    """Return the times at which both series have an observation, and the values of each series at them."""
     if np.array_equal(left.times, right.times):
         return left.times, left.values, right.values
     both = np.concatenate((left.times, right.times))
-    order = np.argsort(both, kind="stable")  # of two equal times the left one comes first
+    order = np.argsort(both, kind="stable")  # stable: of two equal times, the left series' comes first
     ordered = both[order]
     at = np.flatnonzero(ordered[1:] == ordered[:-1])
     return ordered[at], left.values[order[at]], right.values[order[at + 1] - left.times.size]
 
 
 def union(operands: Sequence[Series]) -> tuple[Times, list[NDArray[np.intp]]]:
-    """The times at which at least one has an observation, and where each operand's own stand in them."""
+    """Return the times at which at least one operand has an observation, and the indices of each operand.
+
+    For each operand, the index array says at which positions of the returned times its observations are.
+    """
     times = np.concatenate([series.times for series in operands])
     order = np.argsort(times, kind="stable")
     ordered = times[order]

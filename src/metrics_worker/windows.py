@@ -1,19 +1,18 @@
-"""The window kernels: `(values, window) -> values` on arrays, knowing nothing of times, JSON or errors.
+"""The window kernels: functions `(values, window) -> values` that know nothing of times, JSON or errors.
 
-Every kernel takes n finite values, a one-dimensional float64 array, and a window of at least 1, counted in
-observations. It leaves its input alone and returns a new float64 array; where the window is longer than the
-series there is nothing in it. Nothing is raised. What always holds:
+Each takes n finite float64 values and a window of at least 1 observation, leaves its input unchanged, raises
+nothing, gives no warnings and returns a new float64 array. It has these properties:
 
-- **Prefix.** `kernel(values[:m])` equals `kernel(values)` as far as it goes, bit for bit, the sign of a zero
-  included: later observations never change earlier results. So the order in which a window is added up
-  depends on its length alone, and a matrix product has one shape whatever the length of the series.
-- **Rounding.** A sum is that of its own window, added up by halves: never a difference of cumulative sums,
-  which drifts, and which no spike ever leaves again. With d = ceil(log2(window)) it is within
-  (d / 2 + 1) * eps * sum(abs(x)) of the exact sum, where pairwise summation is within d / 2 of that unit.
-- **Range.** Nothing overflows on the way to a result that a float64 can hold. A sum that none can hold is
-  infinite, and the caller decides what that means. No kernel warns.
+- **Prefix.** `kernel(values[:m])` equals the first results of `kernel(values)`, bit for bit, including the
+  sign of a zero: later observations never change earlier results. Therefore the order of the additions
+  depends only on the window, and a matrix product has the same shape whatever the length of the series.
+- **Rounding.** A sum is a tree of additions over its own window, never a difference of cumulative sums, which
+  drifts. With d = ceil(log2(window)), it is within (d / 2 + 1) * eps * sum(abs(x)) of the exact sum; for
+  pairwise summation, the bound is d / 2 * eps * sum(abs(x)).
+- **Range.** No intermediate result overflows if a float64 can hold the final result. A sum beyond the range
+  of float64 is infinite, and the caller decides what that means.
 
-The speed comes from a few whole-array steps, for any window, on blocks that stay in the cache.
+Each kernel works in a few whole-array steps, for any window, on blocks that fit into the processor's cache.
 """
 
 import threading
@@ -27,9 +26,9 @@ from numpy.typing import NDArray
 type Values = NDArray[np.float64]
 type Steps = tuple[_Step, ...]
 
-# Results a block. Four or five arrays of this length, 256 KiB, are in use at once: in the second-level cache.
+# Results in a block. The four or five arrays of 256 KiB that are in use at once fit into the level 2 cache.
 _BLOCK = 32_768
-# The matrix products of `ema`: 32 values a row, 32 rows a tile, 32 tiles a block.
+# The layout of the matrix products of `ema`: a row has 32 values, a tile 32 rows, a block 32 tiles.
 _ROW = 32
 _TILE = _ROW * _ROW
 _LARGEST = float(np.finfo(np.float64).max)
@@ -37,7 +36,7 @@ _kept = threading.local()
 
 
 def rolling_sum(values: Values, window: int) -> Values:
-    """The max(0, n - window + 1) sums of `values[i : i + window]`; infinite where no float64 is so large."""
+    """Return the sums of `values[i : i + window]`: max(0, n - window + 1) values, infinite on overflow."""
     try:
         return _sums(values, window)
     except FloatingPointError:
@@ -45,38 +44,36 @@ def rolling_sum(values: Values, window: int) -> Values:
 
 
 def rolling_mean(values: Values, window: int) -> Values:
-    """The max(0, n - window + 1) means of `values[i : i + window]`, all finite."""
+    """Return the means of `values[i : i + window]`: max(0, n - window + 1) values, all finite."""
     try:
         return _sums(values, window, mean=True)
     except FloatingPointError:
-        # No mean is beyond its largest value, but the last rounding of one at the very limit can be.
+        # A mean never exceeds the largest of its values, but rounding can take it beyond the float64 range.
         return np.clip(_sums_near_the_limit(values, window, mean=True), -_LARGEST, _LARGEST)
 
 
 def rolling_max(values: Values, window: int) -> Values:
-    """The max(0, n - window + 1) largest values of `values[i : i + window]`."""
+    """Return the largest value of each `values[i : i + window]`: max(0, n - window + 1) values."""
     return _folded(values, window, np.maximum, _extreme_steps(window))
 
 
 def rolling_min(values: Values, window: int) -> Values:
-    """The max(0, n - window + 1) smallest values of `values[i : i + window]`."""
+    """Return the smallest value of each `values[i : i + window]`: max(0, n - window + 1) values."""
     return _folded(values, window, np.minimum, _extreme_steps(window))
 
 
 def lag(values: Values, window: int) -> Values:
-    """The max(0, n - window) values that stand `window` observations before another: a copy."""
+    """Return a copy of the first max(0, n - window) values: result i belongs to observation i + window."""
     return values[: max(0, len(values) - window)].copy()
 
 
 def ema(values: Values, window: int) -> Values:
-    """The n exponential averages y[0] = x[0]; y[t] = a * x[t] + (1 - a) * y[t - 1]; a = 2 / (window + 1).
+    """Return n exponential averages: y[0] = x[0], y[t] = a * x[t] + (1 - a) * y[t - 1], a = 2 / (window + 1).
 
-    Each is within a few eps of the average of abs(x) by the same weights, whatever the window; taken step by
-    step in floating point, the recurrence can be off by thousands.
-
-    It is unrolled over rows of 32 values: the results of a row are one product of a constant matrix with its
-    values and the state before them. Those states are a recurrence of the same kind over what each row adds,
-    unrolled once more; what remains step by step is one state for 1,024 values.
+    For every window, the error is a few eps times the average of abs(x) with the same weights; computed step
+    by step, it could be thousands of eps. So the recurrence is unrolled over rows of 32 values: the results
+    of a row are the product of a constant matrix with its values and the state before it (the last average).
+    States follow a similar recurrence, unrolled over tiles of 32 rows; only tiles are computed one by one.
     """
     if window == 1 or len(values) == 0:
         return values.copy()
@@ -84,15 +81,15 @@ def ema(values: Values, window: int) -> Values:
         with np.errstate(all="ignore", over="raise"):
             return _averages(values, window, limit=None)
     except FloatingPointError:
-        # No average is beyond its largest value, but the rounding of one at the very limit can be.
+        # An average never exceeds the largest of its values, but rounding can take it beyond float64's range.
         with np.errstate(all="ignore"):
             return _averages(values, window, limit=_LARGEST)
 
 
 class _Step(NamedTuple):
-    """target[i] = left[i] with right[i + shift], now over `span` values.
+    """One step: target[i] = combine(left[i], right[i + shift]), which covers `span` values of the series.
 
-    Arrays go by number: 0 is a block of the series, the highest its results, between them scratch space.
+    Arrays are numbered: 0 is a block of the series, the highest its results, the others are scratch arrays.
     """
 
     left: int
@@ -103,10 +100,10 @@ class _Step(NamedTuple):
 
 
 def _doublings(window: int) -> list[tuple[int, int]]:
-    """Additions that make the sum over `window` values from powers of two, put together from the smallest up.
+    """Return the additions that build a sum of `window` values from sums of 1, 2, 4, 8, … values.
 
-    An addition (a, b) adds to the sum over a values that over the b values after them. Smallest first keeps
-    the tree as shallow as that of pairwise summation: ceil(log2(window)) additions above any value.
+    An addition (a, b) adds the sum of a values and the sum of the b values after them. Smaller sums come
+    first, so no value passes through more than ceil(log2(window)) additions, as in pairwise summation.
     """
     additions = []
     done = 0
@@ -120,11 +117,11 @@ def _doublings(window: int) -> list[tuple[int, int]]:
 
 
 def _additions(window: int) -> list[tuple[int, int]]:
-    """A short chain of additions to `window`: `_doublings`, or a shorter one by way of a small factor.
+    """Return a short list of additions for a sum of `window` values: `_doublings(window)` or a shorter one.
 
-    With window = factor * quotient + rest, the sums over `factor` values are put together as single values
-    are, and a power of two that the factor's chain has passed is added last: 4,095 takes 16 additions, not
-    22. The tree is at most two additions deeper for it.
+    The shorter one uses window = factor * quotient + rest: it builds sums of `factor` values, adds `quotient`
+    of those, and adds a sum of `rest` values, a power of two that it has computed before. 4,095 then takes 16
+    additions instead of 22; the tree is at most two additions deeper.
     """
 
     def length(factor: int) -> int:
@@ -140,20 +137,23 @@ def _additions(window: int) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=256)
 def _sum_steps(window: int) -> Steps:
-    """The steps that add up every `window` values."""
+    """Return the steps that compute the sum of every `window` consecutive values."""
     return _steps([(left, right, left + right) for left, right in _additions(window)])
 
 
 @lru_cache(maxsize=256)
 def _extreme_steps(window: int) -> Steps:
-    """The steps to an extreme of every `window` values, by two powers of two that overlap."""
+    """Return the steps that compute the maximum or minimum of every `window` consecutive values.
+
+    The last step merges two spans that overlap, unless the window is a power of two.
+    """
     largest = 1 << (window.bit_length() - 1)
     merges = [(1 << k, 1 << k, 2 << k) for k in range(window.bit_length() - 1)]
     return _steps(merges if largest == window else [*merges, (largest, largest, window)])
 
 
 def _steps(merges: list[tuple[int, int, int]]) -> Steps:
-    """Lay out merges (span of the left, of the right, of both) in as few scratch arrays as they can share."""
+    """Return a step for each merge (spans of left, right and result), with few scratch arrays in all."""
     last_use = {span: index for index, (left, right, _) in enumerate(merges) for span in (left, right)}
     place = {1: 0}
     free: list[int] = []
@@ -166,12 +166,12 @@ def _steps(merges: list[tuple[int, int, int]]) -> Steps:
 
 
 def _folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mean: bool = False) -> Values:
-    """Combine every `window` values by the steps; for a mean, divide each result by the window."""
+    """Return every `window` consecutive values combined by the steps; for a mean, divided by the window."""
     total = max(0, len(values) - window + 1)
     if window == 1 or total == 0:
         return values[:total].copy()
     result = np.empty(total)
-    # Blocks overlap by window - 1 values: at least as long as the window, they at most double the work.
+    # Blocks overlap by window - 1 values. As none is shorter than the window, that at most doubles the work.
     block = max(_BLOCK, window)
     scratch = _scratch(steps[-1].target - 1, min(block, total) + window - 1)
     for start in range(0, total, block):
@@ -188,15 +188,15 @@ def _folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mea
 
 @np.errstate(all="ignore", over="raise")
 def _sums(values: Values, window: int, *, mean: bool = False) -> Values:
-    """Rolling sums or means, where nothing overflows on the way."""
+    """Return rolling sums or means, or raise a FloatingPointError if an addition overflows."""
     return _folded(values, window, np.add, _sum_steps(window), mean=mean)
 
 
 @np.errstate(all="ignore")
 def _sums_near_the_limit(values: Values, window: int, *, mean: bool = False) -> Values:
-    """Rolling sums or means of which some overflow on the way: those alone from values scaled down.
+    """Return rolling sums or means; results that overflow are computed again from scaled values.
 
-    The scale is a power of two. It costs digits only to values that are nothing beside those that overflow.
+    The scale is a power of two, so only values that are negligible next to the largest ones lose digits.
     """
     scale = window.bit_length()
     plain = _folded(values, window, np.add, _sum_steps(window), mean=mean)
@@ -205,11 +205,11 @@ def _sums_near_the_limit(values: Values, window: int, *, mean: bool = False) -> 
 
 
 def _scratch(number: int, size: int) -> Values:
-    """Arrays of at least `size`, with anything in them, that are the thread's own until its next call.
+    """Return `number` uninitialised arrays of at least `size` values, for use until the thread's next call.
 
-    It keeps up to 2 MiB: new memory can be pages to clear at every call, which takes longer than the work.
+    Up to 2 MiB are kept between calls: clearing newly allocated pages can take longer than the computation.
     """
-    size = -(-size // 8) * 8  # Each begins on a 64-byte boundary: vectors stored across them take longer.
+    size = -(-size // 8) * 8  # Each array begins on a 64-byte boundary: stores across one take longer.
     memory: Values | None = getattr(_kept, "memory", None)
     if memory is None or len(memory) < number * size:
         memory = np.empty(number * size + 7)
@@ -220,17 +220,17 @@ def _scratch(number: int, size: int) -> Values:
 
 
 class _Decay(NamedTuple):
-    """The constants of one window's exponential average, each rounded once: no error in common."""
+    """The constants of the exponential average of one window, each rounded to float64 only once."""
 
-    within_row: Values  # (33, 32): takes 32 values and the state before them to 32 results
-    within_tile: Values  # (33, 32): takes what 32 rows add and the state before to that after each
-    kept: float  # of a state, after a tile
+    within_row: Values  # (33, 32), from 32 values and the state before them to their averages
+    within_tile: Values  # (33, 32), from what 32 rows contribute and the state before to the state after each
+    kept: float  # the weight of a state after one more tile: (1 - a) ** 1024
     lost: float  # 1 - kept
 
 
 @lru_cache(maxsize=64)
 def _decay(window: int) -> _Decay:
-    """The constants of `window`, from powers of 1 - a in 40 digits."""
+    """Return the constants for a window, from powers of 1 - a that are computed with 40 decimal digits."""
     with localcontext(prec=40):
         gain, decay = Decimal(2) / (window + 1), Decimal(window - 1) / (window + 1)
         by_value = [decay**k for k in range(_ROW + 1)]
@@ -241,9 +241,9 @@ def _decay(window: int) -> _Decay:
 
 
 def _unrolled(decay: Values, weights: Values) -> Values:
-    """The matrix of a recurrence over a row: weights[k] of a value and decay[k] of the state, k steps on.
+    """Return the (33, 32) matrix of a recurrence: after k steps, a value has weights[k], the state decay[k].
 
-    The state is last: with a long window it is by far the largest term, and is rounded once, not 32 times.
+    The state is the last term: with a long window it is by far the largest, and it is rounded only once.
     """
     matrix = np.zeros((_ROW + 1, _ROW))
     matrix[-1] = decay[1:]
@@ -253,7 +253,7 @@ def _unrolled(decay: Values, weights: Values) -> Values:
 
 
 def _averages(values: Values, window: int, limit: float | None) -> Values:
-    """Exponential averages of at least one value, held within `limit` if there is one."""
+    """Return the exponential averages of one value or more, clipped to [-limit, limit] if limit is given."""
     decay = _decay(window)
     result = np.empty(len(values))
     tiles = min(_ROW, -(-len(values) // _TILE))
@@ -264,7 +264,7 @@ def _averages(values: Values, window: int, limit: float | None) -> Values:
     for start in range(0, len(values), _ROW * _TILE):
         part = values[start : start + _ROW * _TILE]
         state = _average_block(part, decay, state, rows, averages, limit=limit)
-        # Whether a zero is -0.0 could hang on values after it (-0.0 + 0 * x): adding 0.0 makes it positive.
+        # The sign of a zero could depend on values after it (-0.0 + 0 * x): adding 0.0 makes it positive.
         np.add(averages.reshape(-1)[: len(part)], 0.0, out=result[start : start + len(part)])
     result[0] = values[0]
     return result
@@ -273,7 +273,7 @@ def _averages(values: Values, window: int, limit: float | None) -> Values:
 def _average_block(
     part: Values, decay: _Decay, state: float, rows: Values, averages: Values, *, limit: float | None
 ) -> float:
-    """Average up to 32 tiles of values into `averages`, laid out in `rows`. Returns the state after them."""
+    """Write the averages of up to 32 tiles into `averages`, with `rows` as scratch; return the last state."""
     tiles = -(-len(part) // _TILE)
     if len(part) < tiles * _TILE:
         part = np.concatenate([part, np.zeros(tiles * _TILE - len(part))])
@@ -283,7 +283,7 @@ def _average_block(
     chain[:tiles, :-1] = _product(rows[:, :, :-1], decay.within_row[:-1, -1], limit)
     for tile, added in enumerate((chain[:, :-1] @ decay.within_tile[:-1, -1])[:tiles].tolist()):
         chain[tile, -1] = state
-        # The rounding of a factor close to 1 would add up from tile to tile: its distance from 1 is exacter.
+        # The rounding error of a factor close to 1 would accumulate over tiles; `lost` is more accurate.
         slow = decay.kept > decay.lost
         state = state + (added - state * decay.lost) if slow else state * decay.kept + added
         state = min(max(state, -_LARGEST), _LARGEST)

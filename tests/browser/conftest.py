@@ -1,4 +1,4 @@
-"""A browser for a file of tests, and pages that must stay silent: no error, nothing asked of a network."""
+"""Fixtures: a browser, and pages that must log no message, open no dialog and use no network."""
 
 import pytest
 
@@ -16,8 +16,11 @@ def browser():
 
 @pytest.fixture
 def look(browser):
-    """`look(path, width=…, …)`: the page in a window; what it must not do fails the test at its end."""
-    contexts, complaints, asked = [], [], []
+    """Return a function that opens a page: `look(path, width=…, height=…, …)`.
+
+    At the end, the test fails if a page logged a message, opened a dialog or made a network request.
+    """
+    contexts, complaints, requested = [], [], []
 
     def refuse(dialog):
         complaints.append(dialog.message)
@@ -31,7 +34,7 @@ def look(browser):
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", refuse)
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requested.append(request.url))
         page.goto(path.as_uri())
         return page
 
@@ -39,4 +42,4 @@ def look(browser):
     for context in contexts:
         context.close()
     assert complaints == []
-    assert [url for url in asked if not url.startswith(("file://", "blob:"))] == []
+    assert [url for url in requested if not url.startswith(("file://", "blob:"))] == []

@@ -1,4 +1,4 @@
-"""Pages to look at: metrics of events/ over the ECB's rates, computed here, without a cloud."""
+"""Pages for the browser tests: metrics of events/, computed from the ECB's rates without the worker."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 
 
 def shown_sample(name: str, **fields: Any) -> ShownRun:
-    """A sample of events/ as if it had run, each part file in a request of its own."""
+    """Return a sample of events/ as if the worker had run it, with one request for each part file."""
     (sample,) = read_samples([ROOT / "events" / f"{name}.json"])
     expression, rates = sample.expression, read_rates()
     assert expression is not None
@@ -31,7 +31,7 @@ def shown_sample(name: str, **fields: Any) -> ShownRun:
         for year in range(2000, 2020)
         for month in range(1, 13)
     ]
-    asked = [Timed("GET", key, place / 1000, 0.03, 2300) for place, key in enumerate(months)]
+    requests = [Timed("GET", key, place / 1000, 0.03, 2300) for place, key in enumerate(months)]
     late = len(months) / 1000 + 0.1
     key = f"metrics/{sample.metric_code}/2026-11-02T09-30-00/data/metrics.parquet"
     metric = evaluate(expression, inputs)
@@ -49,7 +49,7 @@ def shown_sample(name: str, **fields: Any) -> ShownRun:
         trace=Trace(
             0.0,
             NOW.timestamp(),
-            [*asked, Timed("PUT", key, late, 0.1, 70_000)],
+            [*requests, Timed("PUT", key, late, 0.1, 70_000)],
             [("read", 0.0, late), ("commit", late, 0.1)],
         ),
         events=[
@@ -62,7 +62,7 @@ def shown_sample(name: str, **fields: Any) -> ShownRun:
 
 
 def write_pages(path: Path) -> Path:
-    """A page of a usual run, and of one that failed."""
+    """Write a page with a successful and a failed run, and return its path."""
     failed = shown_sample(
         "change", status="FAILURE", error="INPUT_READ_ERROR: none", metric=None, manifest=None, trace=None
     )

@@ -1,4 +1,4 @@
-"""The page of runs that are not usual: texts like markup, values at the ends of float64, many of all."""
+"""The page with extreme runs: texts that look like markup, values at the limits of float64, many inputs."""
 
 import re
 
@@ -25,7 +25,7 @@ def series(values, times=None):
 
 @pytest.fixture
 def show(look, tmp_path):
-    """The page of one run."""
+    """Return a function that opens the page of one run with the given metric and fields."""
 
     def show_it(metric, **fields):
         path = tmp_path / "page.html"
@@ -35,8 +35,8 @@ def show(look, tmp_path):
     return show_it
 
 
-def told(page):
-    """What a screen reader is told at the cursor."""
+def reading(page):
+    """Return the text that a screen reader announces for the cursor."""
     return page.locator(".plot").get_attribute("aria-valuetext")
 
 
@@ -49,17 +49,17 @@ def paths(page):
     [[HUGE, -HUGE, 1.0], [TINY, -TINY, 0.0], [5.0], [0.0, -0.0], [1e15, 1e15 + 0.25], [1e-7, 2e-7]],
     ids=str,
 )
-def test_values_of_any_size_are_drawn_and_told_exactly(show, values):
+def test_values_of_any_size_are_drawn_and_displayed_exactly(show, values):
     page = show(series(values), inputs={"A": series(values), "B": series([1.0, 2.0])})
-    for scale in ("each over its own range", "as they are"):
+    for scale in ("each over its own range", "actual values"):
         page.locator(".scale select").select_option(scale)
         drawn = [*paths(page), *page.locator(".plot text").all_text_contents()]
         assert not any(re.search("NaN|Infinity|undefined", text) for text in drawn)
     page.locator(".plot").focus()
     page.keyboard.press("Home")
     for value in values:
-        told = page.locator(".reading b").first.inner_text()
-        assert float(told.replace("\N{MINUS SIGN}", "-")) == value
+        shown = page.locator(".reading b").first.inner_text()
+        assert float(shown.replace("\N{MINUS SIGN}", "-")) == value
         page.keyboard.press("ArrowRight")
 
 
@@ -74,12 +74,12 @@ def test_values_of_any_size_are_drawn_and_told_exactly(show, values):
         (253_402_300_800_000_000, "+010000-01-01"),
     ],
 )
-def test_times_are_told_as_fine_as_they_are(show, microseconds, text):
+def test_times_are_displayed_with_full_precision(show, microseconds, text):
     page = show(series([1.0], [microseconds]))
-    assert told(page) == f"{text}: m.x 1"
+    assert reading(page) == f"{text}: m.x 1"
 
 
-def test_observations_of_every_minute_can_be_read_one_by_one(show):
+def test_the_cursor_reaches_every_observation_of_a_minutely_series(show):
     minutes = np.arange(3000) * 60_000_000
     page = show(series(np.arange(3000.0), minutes))
     page.locator(".plot").focus()
@@ -88,10 +88,10 @@ def test_observations_of_every_minute_can_be_read_one_by_one(show):
     labels = page.locator(".plot text").all_text_contents()
     assert any(re.fullmatch(r"\d\d:\d\d", label) for label in labels)
     page.keyboard.press("ArrowLeft")
-    assert told(page) == "1970-01-03 01:58: m.x 2998"
+    assert reading(page) == "1970-01-03 01:58: m.x 2998"
 
 
-def test_texts_that_would_be_markup_are_texts(show):
+def test_text_that_looks_like_markup_is_shown_as_text(show):
     expression = parse({"op": "add", "left": {"series_code": "A<b>"}, "right": {"series_code": "A<b>"}})
     inputs = {"A<b>": series([1.0, 2.0])}
     page = show(
@@ -114,10 +114,10 @@ def test_texts_that_would_be_markup_are_texts(show):
     assert page.locator("script").count() == 2
     assert page.locator("main img, main b:not(.reading b)").count() == 0
     assert page.locator("h2").inner_text() == NASTY
-    assert NASTY in page.locator(".asked").inner_text()
+    assert NASTY in page.locator(".hovered").inner_text()
 
 
-def test_many_inputs_are_named_and_eight_of_them_drawn(show):
+def test_eight_of_many_inputs_are_drawn_and_all_are_in_the_table(show):
     page = show(series([1.0, 2.0]), inputs={f"S{number}": series([1.0, 2.0]) for number in range(40)})
     assert len(paths(page)) == 1 + 8
     assert "and 32 more inputs, in the table" in page.locator(".reading").inner_text()
@@ -126,7 +126,7 @@ def test_many_inputs_are_named_and_eight_of_them_drawn(show):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_a_long_series_is_drawn_with_few_points_and_read_whole(show):
+def test_a_long_series_is_drawn_with_few_points_but_the_cursor_reaches_all(show):
     values = np.sin(np.arange(150_000.0))
     values[77_777] = 9.0
     page = show(series(values))
@@ -135,14 +135,14 @@ def test_a_long_series_is_drawn_with_few_points_and_read_whole(show):
     assert page.locator(".plot").get_attribute("aria-valuemax") == "149999"
 
 
-def test_a_series_beyond_the_page_says_how_much_of_it_is_there(show):
+def test_a_series_too_long_for_the_page_shows_how_many_observations_are_left(show):
     page = show(series(np.arange(250_000.0)))
     assert re.search(r"m\.x \([\d,]+ of 250,000 observations\)", page.locator(".reading").inner_text())
 
 
-def test_the_most_requests_that_a_trace_has_make_one_page_of_rows(show):
-    asked = [Timed("GET", f"k/{number}", number / 100, 0.5, 10) for number in range(MAX_REQUESTS)]
-    page = show(series([1.0]), trace=Trace(0.0, NOW.timestamp(), asked, []))
+def test_the_requests_of_the_largest_trace_are_shown_in_one_row_and_a_paged_table(show):
+    requests = [Timed("GET", f"k/{number}", number / 100, 0.5, 10) for number in range(MAX_REQUESTS)]
+    page = show(series([1.0]), trace=Trace(0.0, NOW.timestamp(), requests, []))
     page.locator("details.waterfall-of > summary").click()
     assert page.locator("svg.lanes").count() == 1
     page.locator("details.waterfall-of details summary").click()
@@ -150,6 +150,6 @@ def test_the_most_requests_that_a_trace_has_make_one_page_of_rows(show):
     assert page.locator("details.waterfall-of caption").inner_text() == "Requests: 51 to 100 of 2,000"
 
 
-def test_a_version_without_observations_has_a_page_without_a_chart(show):
+def test_the_page_of_a_version_without_observations_has_no_chart(show):
     page = show(series([]), inputs={"A": series([])})
     assert page.locator("figure").count() == 0

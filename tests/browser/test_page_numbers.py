@@ -1,4 +1,4 @@
-"""The page of a real local run, in a real browser: its numbers are those of the Parquet file."""
+"""In a real browser, the page of a real local run shows the numbers of the Parquet file."""
 
 import csv
 import json
@@ -19,8 +19,8 @@ MINUS = "\N{MINUS SIGN}"
 
 
 @pytest.fixture(scope="module")
-def out(browser, tmp_path_factory):  # noqa: ARG001 - without one there is nothing to run it for
-    """What `make run` leaves of two requests, one of which must fail."""
+def out(browser, tmp_path_factory):  # noqa: ARG001 - skip the run if there is no browser
+    """Return the folder with the results of a local run of two requests, one of which must fail."""
     folder = tmp_path_factory.mktemp("out")
     events = [f"events/{name}.json" for name in ("momentum", "fails-no-such-series")]
     done = subprocess.run(
@@ -38,7 +38,7 @@ def out(browser, tmp_path_factory):  # noqa: ARG001 - without one there is nothi
 
 @pytest.fixture(scope="module")
 def parquet(out):
-    """Day → value, of the version that was published."""
+    """Return the values of the published version by date."""
     (path,) = out.glob("s3/metrics/fx.eur_usd_momentum/*/data/metrics.parquet")
     table = pq.read_table(path).to_pydict()
     return dict(zip([time.date() for time in table["obs_time"]], table["value"], strict=True))
@@ -46,7 +46,7 @@ def parquet(out):
 
 @pytest.fixture(scope="module")
 def usd():
-    """Day → what the dataset has."""
+    """Return the values of the input series in the dataset by date."""
     return read_rates()["USD"]
 
 
@@ -61,7 +61,7 @@ def figure(page):
 
 
 def reading(figure):
-    """What stands above the chart: the day, then value by name."""
+    """Return the reading above the chart: the date of the cursor, and the value of each line by name."""
     day = date.fromisoformat(figure.locator(".reading time").inner_text())
     names = figure.locator(".reading li > span:first-of-type").all_inner_texts()
     values = figure.locator(".reading b").all_inner_texts()
@@ -72,7 +72,7 @@ def number(text):
     return None if text in {"none", ""} else float(text.replace(MINUS, "-"))
 
 
-def test_every_value_of_the_chart_is_the_parquet_files(page, figure, parquet, usd, tmp_path):
+def test_every_value_of_the_chart_equals_the_value_in_the_parquet_file(page, figure, parquet, usd, tmp_path):
     figure.locator("summary").click()
     with page.expect_download() as saving:
         figure.get_by_role("button", name="Save all as CSV").click()
@@ -87,7 +87,7 @@ def test_every_value_of_the_chart_is_the_parquet_files(page, figure, parquet, us
 
 
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.71, 0.99])
-def test_under_the_pointer_stand_the_values_of_that_day(page, figure, parquet, usd, part):
+def test_the_reading_shows_the_values_of_the_day_under_the_pointer(page, figure, parquet, usd, part):
     box = figure.locator(".plot").bounding_box()
     x = box["x"] + 60 + part * (box["width"] - 70)
     page.mouse.move(x, box["y"] + 50)
@@ -98,7 +98,7 @@ def test_under_the_pointer_stand_the_values_of_that_day(page, figure, parquet, u
     assert abs(cursor["x"] - x) < 2
 
 
-def test_the_table_has_the_same_values_the_newest_first(figure, parquet, usd):
+def test_the_table_shows_the_same_values_with_the_newest_first(figure, parquet, usd):
     figure.locator("summary").click()
     older = figure.get_by_role("button", name="Older")
     older.click()
@@ -111,7 +111,7 @@ def test_the_table_has_the_same_values_the_newest_first(figure, parquet, usd):
         assert [number(cell) for cell in cells[1:]] == [parquet[day], usd[day]]
 
 
-def test_the_facts_and_the_tree_count_what_is_in_the_file(page, parquet):
+def test_the_facts_and_the_tree_show_the_number_of_rows_in_the_file(page, parquet):
     facts = page.locator("#run-0 dl").inner_text()
     assert f"{len(parquet):,}" in facts
     tree = page.locator("#run-0 .tree").inner_text()
@@ -120,15 +120,15 @@ def test_the_facts_and_the_tree_count_what_is_in_the_file(page, parquet):
     assert f"{last:.6g} on {max(parquet)}".replace("-", MINUS, 1) in " ".join(facts.split())
 
 
-def test_the_waterfall_has_every_request_that_the_worker_made(page, out):
+def test_the_waterfall_shows_every_request_of_the_worker(page, out):
     lines = [json.loads(line) for line in (out / "worker.log").read_text().splitlines() if line[0] == "{"]
     (closed,) = [line for line in lines if line.get("outcome") == "SUCCESS"]
     traffic = closed["traffic"]
     card = page.locator("#run-0")
     card.locator("details.waterfall-of > summary").click()
-    told = card.locator("details.waterfall-of > p").inner_text()
-    assert f"{traffic['gets']} GET" in told
-    assert f"{traffic['puts']} PUT" in told
+    summary = card.locator("details.waterfall-of > p").inner_text()
+    assert f"{traffic['gets']} GET" in summary
+    assert f"{traffic['puts']} PUT" in summary
     names = card.locator(".waterfall .stage th").all_inner_texts()
     assert (
         set(names)
@@ -141,17 +141,17 @@ def test_the_waterfall_has_every_request_that_the_worker_made(page, out):
     assert caption.endswith(f" of {len(closed['trace']['requests'])}")
 
 
-def test_under_the_pointer_a_part_file_of_the_waterfall_tells_its_key(page):
+def test_the_waterfall_shows_the_key_of_the_request_under_the_pointer(page):
     card = page.locator("#run-0")
     card.locator("details.waterfall-of > summary").click()
     lanes = card.locator("svg.lanes").nth(3)
     lanes.scroll_into_view_if_needed()
     lanes.hover()
-    told = card.locator(".asked").inner_text()
-    assert re.fullmatch(r"(GET|PUT|PUBLISH) \S+: at \d+ ms, [\d.]+ ms, [\d,]+ bytes(, \w+)?", told)
+    details = card.locator(".hovered").inner_text()
+    assert re.fullmatch(r"(GET|PUT|PUBLISH) \S+: at \d+ ms, [\d.]+ ms, [\d,]+ bytes(, \w+)?", details)
 
 
-def test_status_events_stand_there_with_their_times(page):
+def test_status_events_are_listed_with_their_times(page):
     card = page.locator("#run-0")
     card.locator("details.events > summary").click()
     rows = card.locator("table.events tbody tr").all()
@@ -163,7 +163,7 @@ def test_status_events_stand_there_with_their_times(page):
     assert manifest["version_ts"] in rows[-1].inner_text()
 
 
-def test_the_run_that_failed_says_why_and_shows_the_input_there_is(page):
+def test_a_failed_run_shows_its_error_and_the_existing_input(page):
     card = page.locator("#run-1")
     assert "INPUT_READ_ERROR" in card.locator(".error").inner_text()
     assert card.locator(".badge").inner_text() == "FAILURE, as it should"

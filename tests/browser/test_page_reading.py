@@ -1,4 +1,4 @@
-"""The page under hand and eye: zoom, keys, both themes, a phone's width, a screen reader."""
+"""How readers use the page: zoom, keyboard, both themes, the width of a phone, a screen reader."""
 
 from datetime import date
 from itertools import pairwise
@@ -51,7 +51,7 @@ def figure(page):
 
 
 def unfolded(page):
-    """The page with everything open."""
+    """Open all collapsible sections of a page and return the page."""
     page.evaluate("() => { for (const fold of document.querySelectorAll('details')) fold.open = true; }")
     page.locator("caption", has_text="Requests").first.wait_for()
     page.locator("caption", has_text="Observations").first.wait_for()
@@ -59,13 +59,13 @@ def unfolded(page):
 
 
 def view(figure):
-    """The days that are in view."""
+    """Return the first and the last day in view."""
     first, last = figure.locator(".zoom output").inner_text().split(" to ")
     return date.fromisoformat(first), date.fromisoformat(last)
 
 
 def day_at(figure, x):
-    """The day that stands at a place of the plot, by what is in view."""
+    """Return the day at an x position of the plot, in pixels."""
     first, last = view(figure)
     box = figure.locator(".plot").bounding_box()
     return first + (x - 58) / (box["width"] - 66) * (last - first)
@@ -79,7 +79,7 @@ def drag(page, figure, start, end):
     page.mouse.up()
 
 
-def test_a_drag_shows_the_days_it_went_over_and_a_double_click_all(page, figure):
+def test_a_drag_zooms_to_the_selected_days_and_a_double_click_shows_all(page, figure):
     whole = view(figure)
     expected = day_at(figure, 300), day_at(figure, 500)
     drag(page, figure, 300, 500)
@@ -89,13 +89,13 @@ def test_a_drag_shows_the_days_it_went_over_and_a_double_click_all(page, figure)
     assert view(figure) == whole
 
 
-def test_a_click_is_no_zoom(page, figure):
+def test_a_click_does_not_zoom(page, figure):
     whole = view(figure)
     drag(page, figure, 300, 302)
     assert view(figure) == whole
 
 
-def test_a_wheel_with_ctrl_zooms_about_the_pointer_and_a_plain_one_scrolls(page, figure):
+def test_the_wheel_zooms_around_the_pointer_with_ctrl_and_scrolls_without(page, figure):
     whole, at, scrolled = view(figure), day_at(figure, 400), page.evaluate("scrollY")
     box = figure.locator(".plot").bounding_box()
     page.mouse.move(box["x"] + 400, box["y"] + 140)
@@ -111,7 +111,7 @@ def test_a_wheel_with_ctrl_zooms_about_the_pointer_and_a_plain_one_scrolls(page,
     assert abs((day_at(figure, 400) - at).days) < 60
 
 
-def test_two_fingers_zoom_and_one_reads(look, path):
+def test_two_fingers_zoom_and_one_finger_moves_the_cursor(look, path):
     page = look(path, **PHONE, has_touch=True)
     figure = page.locator("#run-0 figure")
     figure.locator(".plot").scroll_into_view_if_needed()
@@ -134,7 +134,7 @@ def test_two_fingers_zoom_and_one_reads(look, path):
     assert 0.2 < (last - first) / (whole[1] - whole[0]) < 0.6
 
 
-def test_periods_are_buttons_that_say_which_is_on(page, figure):
+def test_the_button_of_the_selected_period_is_marked_as_pressed(page, figure):
     figure.get_by_role("button", name="1 year").click()
     first, last = view(figure)
     assert (last - first).days in {365, 366}
@@ -148,29 +148,29 @@ def test_periods_are_buttons_that_say_which_is_on(page, figure):
     assert page.locator("#run-1 figure").get_by_role("button", pressed=True).all_inner_texts() == ["All"]
 
 
-def test_keys_read_leap_zoom_and_show_all(page, figure):
+def test_keys_move_the_cursor_zoom_and_show_the_whole_period(page, figure):
     plot, whole = figure.get_by_role("slider", name="fx.usd_per_brl"), view(figure)
     plot.focus()
 
-    def told(*keys):
+    def press(*keys):
         for key in keys:
             page.keyboard.press(key)
         return plot.get_attribute("aria-valuetext")
 
-    assert told("End").startswith("2026-10-30: fx.usd_per_brl 0.18407")
-    assert told("ArrowLeft").startswith("2026-10-29: ")
-    assert told("ArrowRight").startswith("2026-10-30: ")
-    assert told("Home") == "1999-01-04: fx.usd_per_brl none, ECB_USD_EUR_D 1.1789, ECB_BRL_EUR_D none"
-    assert told("PageUp") > "2001"
-    told("+", "+")
+    assert press("End").startswith("2026-10-30: fx.usd_per_brl 0.18407")
+    assert press("ArrowLeft").startswith("2026-10-29: ")
+    assert press("ArrowRight").startswith("2026-10-30: ")
+    assert press("Home") == "1999-01-04: fx.usd_per_brl none, ECB_USD_EUR_D 1.1789, ECB_BRL_EUR_D none"
+    assert press("PageUp") > "2001"
+    press("+", "+")
     assert (view(figure)[1] - view(figure)[0]) < 0.3 * (whole[1] - whole[0])
-    told("0")
+    press("0")
     assert view(figure) == whole
-    told("End", "+", "+", "+", *["ArrowLeft"] * 3)
+    press("End", "+", "+", "+", *["ArrowLeft"] * 3)
     assert figure.locator(".reading time").inner_text() == "2026-10-27"
 
 
-def test_what_is_read_moves_into_view(page, figure):
+def test_the_view_follows_the_cursor(page, figure):
     figure.get_by_role("button", name="1 year").click()
     figure.locator(".plot").focus()
     page.keyboard.press("Home")
@@ -179,12 +179,12 @@ def test_what_is_read_moves_into_view(page, figure):
     assert view(figure)[0] <= at <= view(figure)[1]
 
 
-def test_inputs_of_other_scales_start_at_a_hundred_or_are_as_they_are(page, figure):
+def test_inputs_are_drawn_on_the_selected_scale(page, figure):
     scale, caption = figure.get_by_label("Inputs"), figure.locator(".plot .caption")
     assert caption.text_content() == "Inputs, 100 at the start of the view"
     drawn = figure.locator("path.input").last.get_attribute("d")
-    scale.select_option("as they are")
-    assert caption.text_content() == "Inputs, as they are"
+    scale.select_option("actual values")
+    assert caption.text_content() == "Inputs, actual values"
     assert figure.locator("path.input").last.get_attribute("d") != drawn
     scale.select_option("each over its own range")
     assert page.locator("#run-1 figure label").is_hidden(), "one input needs no choice"
@@ -192,7 +192,7 @@ def test_inputs_of_other_scales_start_at_a_hundred_or_are_as_they_are(page, figu
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [{}, PHONE], ids=["desk", "phone"])
-def test_all_text_has_the_contrast_of_wcag_aa(look, path, scheme, size):
+def test_all_text_has_the_contrast_that_wcag_aa_requires(look, path, scheme, size):
     page = unfolded(look(path, color_scheme=scheme, **size))
     seen = page.evaluate(SEEN_TEXTS)
     assert len(seen) > 300
@@ -201,7 +201,7 @@ def test_all_text_has_the_contrast_of_wcag_aa(look, path, scheme, size):
 
 
 def contrast(*colours):
-    """WCAG's ratio of two colours, as browsers compute them: `rgb(1, 2, 3)`."""
+    """Return the WCAG contrast ratio of two colours, written as browsers write them: `rgb(1, 2, 3)`."""
 
     def luminance(colour):
         parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
@@ -213,12 +213,12 @@ def contrast(*colours):
     return (high + 0.05) / (low + 0.05)
 
 
-def test_contrast_is_that_of_wcag():
+def test_the_contrast_function_agrees_with_wcag():
     assert contrast("rgb(0, 0, 0)", "rgb(255, 255, 255)") == pytest.approx(21)
     assert contrast("rgb(118, 118, 118)", "rgb(255, 255, 255)") == pytest.approx(4.54, abs=0.01)
 
 
-def test_light_and_dark_are_the_systems_until_the_button_is_pressed(look, path):
+def test_the_theme_is_that_of_the_system_until_the_button_is_pressed(look, path):
     grounds = {}
     for scheme in ("light", "dark"):
         page = look(path, color_scheme=scheme)
@@ -231,21 +231,21 @@ def test_light_and_dark_are_the_systems_until_the_button_is_pressed(look, path):
     assert page.get_by_role("button", name="Dark theme").is_visible()
 
 
-def test_nothing_is_wider_than_a_phone(look, path):
+def test_the_page_fits_the_width_of_a_phone(look, path):
     page = unfolded(look(path, **PHONE))
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     seen = [one for one in page.evaluate(SEEN_TEXTS) if not one["framed"]]
     assert [one["text"] for one in seen if one["right"] > PHONE["width"]] == []
-    assert page.evaluate(SMALL_TARGETS) == [], "WCAG 2.5.8: a target has 24 pixels"
+    assert page.evaluate(SMALL_TARGETS) == [], "WCAG 2.5.8: a target is at least 24 pixels high"
 
 
 @pytest.mark.parametrize("options", [{"color_scheme": "light"}, {"color_scheme": "dark", **PHONE}], ids=str)
-def test_axe_finds_nothing_to_complain_of(look, path, options):
+def test_axe_finds_no_accessibility_violations(look, path, options):
     results = Axe().run(unfolded(look(path, **options)))
     assert results.response["violations"] == []
 
 
-def test_a_screen_reader_finds_its_way(page):
+def test_the_page_has_roles_and_headings_for_screen_readers(page):
     roles = {role: page.get_by_role(role) for role in ("banner", "main", "contentinfo", "article", "slider")}
     assert {role: found.count() for role, found in roles.items()} == {
         "banner": 1,
@@ -260,7 +260,7 @@ def test_a_screen_reader_finds_its_way(page):
     assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
     overview = page.get_by_role("table").first
     columns = overview.get_by_role("columnheader").all_inner_texts()
-    assert columns == ["Metric", "Course", "Last", "Rows", "Outcome"]
+    assert columns == ["Metric", "Trend", "Last", "Rows", "Outcome"]
     assert overview.get_by_role("rowheader").count() == 2
     chart = "Line chart of US dollars per Brazilian real, a cross rate: 4,822 observations from 2008-01-02"
     assert page.get_by_role("figure", name=chart).count() == 1
@@ -269,13 +269,13 @@ def test_a_screen_reader_finds_its_way(page):
     assert 'slider "fx.usd_per_brl"' in snapshot
 
 
-def test_without_motion_nothing_moves(look, path):
+def test_nothing_moves_if_the_reader_prefers_reduced_motion(look, path):
     page = look(path, reduced_motion="reduce")
     assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
     assert page.evaluate("document.getAnimations().length") == 0
 
 
-def test_without_scripts_the_page_says_all_but_the_chart(look, path):
+def test_without_scripts_the_page_shows_everything_except_the_chart(look, path):
     page = look(path, java_script_enabled=False)
     assert page.locator("#run-0 noscript p").is_visible()
     assert page.locator("#run-0 .plot").is_hidden()

@@ -1,4 +1,4 @@
-"""An S3 on loopback, a proxy before it that does harm, and series read from the fake cloud."""
+"""Fixtures: a local S3 server, a proxy in front of it that injects faults, and a reader of the fake cloud."""
 
 import logging
 
@@ -14,7 +14,7 @@ from tests.faulty_proxy import FaultyProxy
 
 @pytest.fixture(scope="session")
 def s3():
-    """The address of an S3 that has the bucket."""
+    """Return the address of a local S3 server that has the bucket."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -28,13 +28,13 @@ def s3():
 
 @pytest.fixture(scope="session")
 def on_s3(s3):
-    """A bucket on it; one for all tests, since each store keeps its own connections."""
+    """Return a bucket on the local S3 server; all tests share it and so the connections of its store."""
     return Bucket.connect(BUCKET, region="us-east-1", endpoint_url=s3)
 
 
 @pytest.fixture(scope="session")
 def proxied(s3):
-    """The proxy before that S3, and a bucket behind it that waits for nothing between its tries."""
+    """Return the proxy in front of the S3 server, and a bucket on it that retries without waiting."""
     with FaultyProxy(s3) as proxy:
         connected = Bucket.connect(BUCKET, region="us-east-1", endpoint_url=proxy.url)
         yield proxy, Bucket(connected.store, BUCKET, pause=lambda _: None)
@@ -42,24 +42,27 @@ def proxied(s3):
 
 @pytest.fixture
 def proxy(proxied):
-    """The proxy, which has forgotten what it was told."""
+    """Return the proxy, without the faults and the recorded calls of earlier tests."""
     proxied[0].forget()
     return proxied[0]
 
 
 @pytest.fixture
 def faulty(proxied):
-    """The bucket behind the proxy."""
+    """Return the bucket behind the proxy."""
     return proxied[1]
 
 
 @pytest.fixture
 def place(request):
-    """A prefix that no other test writes to."""
+    """Return a key prefix that no other test uses."""
     return f"metrics/{request.node.name.replace('[', '/').replace(']', '')}/"
 
 
 @pytest.fixture
 def read(cloud):
-    """`read(event, files="manifest")`: the values of each series of the fake cloud, by code."""
+    """Return a function that reads the series of a request from the fake cloud: `read(event, files=…)`.
+
+    It returns the values of each series by its code.
+    """
     return Reader(cloud.bucket)

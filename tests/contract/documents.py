@@ -1,4 +1,4 @@
-"""The documents of docs/contracts, for tests: its schemas, each with a validator, and its examples."""
+"""The schemas of docs/contracts, with a validator for each, and the examples of docs/contracts."""
 
 import json
 import re
@@ -19,7 +19,7 @@ EXAMPLES: dict[str, Any] = {
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    """As ECMA-262 means it: Python's `$` would let a newline follow."""
+    """Check a pattern as ECMA-262 defines it; Python's `$` also matches before a final newline."""
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
@@ -29,7 +29,7 @@ VALIDATORS = {name: _Validator(schema) for name, schema in SCHEMAS.items()}
 
 
 def validate(name: str, document: Any) -> None:
-    """Hold a document against a schema, with the reason nearest to its leaves."""
+    """Raise a ValidationError if a document does not match the schema of the given name."""
     VALIDATORS[name].validate(document)
 
 
@@ -39,18 +39,18 @@ def is_valid(name: str, document: Any) -> bool:
 
 
 def schema_of_event(event: dict[str, Any]) -> str:
-    """The schema of a status event, by its type, status and form."""
+    """Return the name of the schema of a status event, from its type, status and form."""
     parts = [event["type"], event.get("status", "").lower(), "v1" if "schema" in event else "plain"]
     return ".".join(part for part in parts if part)
 
 
 def schema_of_example(name: str) -> str:
-    """An example is named after its schema, and may have a name of its own behind that."""
+    """Return the schema of an example: the longest schema name with which the example's name begins."""
     return max((schema for schema in SCHEMAS if f"{name}.".startswith(f"{schema}.")), key=len)
 
 
 def tree_of(body: str) -> Any:
-    """What a body says; None where nothing can be read in it, or what is no JSON but Python reads it."""
+    """Return the value of a JSON text; None if it is not valid JSON, even if Python's parser accepts it."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -59,7 +59,7 @@ def tree_of(body: str) -> Any:
 
 
 def _is_json(document: Any) -> bool:
-    """Whether it can be written down: Python's parser also takes NaN, and half a surrogate pair."""
+    """Return whether a value can be written as JSON; Python also parses NaN and unpaired surrogates."""
     try:
         json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     except ValueError:

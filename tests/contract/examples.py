@@ -1,8 +1,8 @@
-"""The examples of docs/contracts: requests written by hand, and what the two functions answer to them.
+"""The examples of docs/contracts: requests written by hand, and the documents that the worker makes of them.
 
-`answers()` sends the requests through the real handlers over a dataset of the ECB's rates of two months, laid
-out as its example manifest has it. `python -m tests.contract.examples` (`make contracts` runs it) writes the
-answers down.
+`answers()` sends the requests through the real handlers. The input is a dataset with two months of the ECB's
+rates, laid out as in the example of a dataset manifest. `python -m tests.contract.examples` (a part of `make
+contracts`) writes the results to docs/contracts/examples/.
 """
 
 import json
@@ -38,7 +38,7 @@ REQUESTS = [name for name in EXAMPLES if name.startswith(REQUEST)]
 
 @cache
 def dataset() -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The dataset's manifest, and its part files by name."""
+    """Return the dataset manifest, and the content of the part files by name."""
     rates = ecb.read_rates()
     chosen = {
         currency: {day: rate for day, rate in rates[currency].items() if day >= FIRST_DAY}
@@ -49,7 +49,7 @@ def dataset() -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def lay_out(cloud: Cloud) -> None:
-    """The dataset, as docs/contracts/examples/dataset_manifest.json has it."""
+    """Write the dataset to the cloud as docs/contracts/examples/dataset_manifest.json describes it."""
     made, files = dataset()
     manifest = EXAMPLES.get("dataset_manifest", made)
     for name in manifest["parquet_files"]:
@@ -59,11 +59,14 @@ def lay_out(cloud: Cloud) -> None:
 
 @dataclass
 class Stage:
-    """Both functions, over one cloud.
+    """Both Lambda functions on one fake cloud.
 
     Attributes:
-        faults: what is between the worker and its bucket.
-        beaten: released at each heartbeat that went out.
+        cloud: the fake cloud.
+        faults: hooks on the calls of the worker to its bucket.
+        functions: the handler of requests and the handler of dead letters.
+        context: the Lambda context of each invocation.
+        beaten: a semaphore that is released after each published heartbeat.
     """
 
     cloud: Cloud
@@ -74,8 +77,8 @@ class Stage:
 
     @classmethod
     @contextmanager
-    def standing(cls, **settings: Any) -> Iterator["Stage"]:
-        """A stage with the dataset on it, and nothing else."""
+    def opened(cls, **settings: Any) -> Iterator["Stage"]:
+        """Yield both functions on a new cloud that has only the dataset."""
         from metrics_worker import dead_letters, handler  # noqa: PLC0415 - they read the environment
 
         cloud = Cloud()
@@ -88,27 +91,27 @@ class Stage:
             yield cls(cloud, Faults.install(patch), (handler.lambda_handler, dead_letters.lambda_handler))
 
     def run(self, event: dict[str, Any], *, dead: bool = False) -> None:
-        """Give a request to the worker, or to the function of the dead letters, as its notification."""
+        """Send a request, in an SNS notification, to the worker or to the dead-letter function."""
         function = self.functions[dead]
         found = record(envelope(event), group=event.get("metricCode"), message_id=f"message-{event['runId']}")
         assert function({"Records": [found]}, self.context) == {"batchItemFailures": []}
 
     def run_slowly(self, event: dict[str, Any]) -> None:
-        """As `run`, but the data is not written before a heartbeat has gone out that says so."""
-        going_out = threading.Event()
+        """Run a request, and hold its data back until a heartbeat with that progress was published."""
+        publishing = threading.Event()
 
         def published(message: dict[str, Any]) -> None:
             if "heartbeat" in message["TopicArn"]:
-                going_out.set()
+                publishing.set()
 
         def extended(_: Any) -> None:
-            if going_out.is_set():
+            if publishing.is_set():
                 self.beaten.release()
 
         def wait() -> None:
             while self.beaten.acquire(blocking=False):
                 pass
-            for _ in range(2):  # the second began after this call
+            for _ in range(2):  # the second heartbeat began after this call
                 assert self.beaten.acquire(timeout=10), "no heartbeat"
 
         self.cloud.sns.before, self.cloud.sqs.before = published, extended
@@ -117,28 +120,28 @@ class Stage:
 
 
 def answers() -> dict[str, Any]:
-    """What is answered to the requests, and left in the bucket, by the example's name."""
+    """Return the events and the documents that the example requests produce, by the name of the example."""
     found: dict[str, Any] = {"dataset_manifest": dataset()[0]}
     plain, v1, failing = EXAMPLES[REQUEST], EXAMPLES[V1], EXAMPLES[FAILING]
-    with Stage.standing(**FAST) as stage:
+    with Stage.opened(**FAST) as stage:
         for event in (plain, v1):
             stage.run_slowly(event)
         events = stage.cloud.sns.events
         base = f"metrics/{plain['metricCode']}/"
         found["output_manifest"] = stage.cloud.read_json(f"{base}current/manifest.json")
         found["run_marker"] = stage.cloud.read_json(f"{base}runs/{plain['runId']}.ok")
-    with Stage.standing() as stage:
+    with Stage.opened() as stage:
         for event in (failing, failing | {"schema": v1["schema"]}):
             stage.run(event)
         events += stage.cloud.sns.events
         stage.run(failing, dead=True)
         (kept,) = stage.cloud.keys("metrics/_dead-letters/")
         found["dead_letter"] = stage.cloud.read_json(kept)
-    return found | {schema_of_event(event): event for event in events}  # of heartbeats the last
+    return found | {schema_of_event(event): event for event in events}  # the last heartbeat wins
 
 
 def main() -> None:
-    """Write the answers down."""
+    """Write the results of `answers()` to docs/contracts/examples/."""
     os.environ.update(ENVIRONMENT)
     for name, document in answers().items():
         path = CONTRACTS / "examples" / f"{name}.json"

@@ -1,4 +1,4 @@
-"""Requests for the series of a dataset, and datasets to be asked for them."""
+"""Functions that build requests and datasets for tests, and read the series of a request."""
 
 import json
 from collections.abc import Callable
@@ -28,13 +28,18 @@ def datasets_of(
     manifest_bytes: int = 10_000_000,
     memory: int = 1_000_000_000,
 ) -> Datasets:
-    """The datasets of a new invocation, with such limits."""
+    """Return the datasets of a new invocation with the given limits."""
     return Datasets(files, Limits(part_files, rows, manifest_bytes), Memory(memory), DECODER)
 
 
 @dataclass
 class Reader:
-    """Reads what a request asks for, as a run would; `inputs` is what was read last."""
+    """A reader of the series of a request, which reads as a run does.
+
+    Attributes:
+        bucket: the bucket of the datasets.
+        inputs: the series of the last request, by series code.
+    """
 
     bucket: Bucket
     inputs: dict[str, InputSeries] = field(default_factory=dict)
@@ -52,18 +57,18 @@ class Reader:
         datasets: Datasets | None = None,
     ) -> dict[str, list[float]]:
         run = open_record(json.dumps(event or request()), "0")
-        asked = RunRequest.parse(run, BOUNDS)
-        self.inputs = (datasets or datasets_of(files)).read(asked, self.bucket, on_progress)
+        found = RunRequest.parse(run, BOUNDS)
+        self.inputs = (datasets or datasets_of(files)).read(found, self.bucket, on_progress)
         return {code: found.cleaned.series.values.tolist() for code, found in self.inputs.items()}
 
 
 def only(code="A", **more):
-    """A request for one series."""
+    """Return a request for one series."""
     return request(series(code), kind="series", inputs={code: "fx"}, **more)
 
 
 def left_out(code="A", datasets=("fx", "gx")):
-    """A request for one series that `inputs` leaves out."""
+    """Return a request for one series that is not listed in `inputs`."""
     return request(series(code), kind="series", inputs={}, datasets=datasets)
 
 
@@ -73,12 +78,12 @@ def put_manifest(cloud, body, dataset="fx"):
 
 
 def failure(read, *args, kind=InputReadError, **options):
-    """What the error says with which the reading ends."""
+    """Return the message of the error that reading must raise."""
     with pytest.raises(kind) as raised:
         read(*args, **options)
     return str(raised.value)
 
 
 def month(code, number, *, first=1):
-    """Two days of a month, the values numbered."""
+    """Return a table with two days of a month; the values are `first` and `first` + 1."""
     return rows(code, [day(31 * number + 1), day(31 * number + 2)], [float(first), float(first + 1)])

@@ -1,6 +1,6 @@
-"""docs/contracts/asyncapi.yaml: its references lead somewhere, and what it says of the channels is so.
+"""docs/contracts/asyncapi.yaml: its references can be resolved, and its channels agree with the template.
 
-That it is an AsyncAPI document at all is looked at by AsyncAPI's own parser (`make asyncapi`).
+`make asyncapi` checks with AsyncAPI's own parser that it is a valid AsyncAPI document.
 """
 
 import json
@@ -44,7 +44,7 @@ def references(node: Any) -> Any:
 
 
 def resolve(reference: str) -> Any:
-    """What a reference leads to, within the document or in a file beside it."""
+    """Return the value to which a reference points, in the document or in another file of docs/contracts."""
     file, _, pointer = reference.partition("#")
     found: Any = json.loads((CONTRACTS / file).read_text()) if file else DOCUMENT
     for part in pointer.split("/")[1:]:
@@ -57,19 +57,19 @@ def resolved(node: Any) -> Any:
 
 
 def trait(message: str, name: str) -> Any:
-    """What a message's traits say: the last goes before the others."""
+    """Return the value of a field in a message's traits; the last trait that has the field wins."""
     found = [resolved(part)[name] for part in MESSAGES[message]["traits"] if name in resolved(part)]
     return found[-1]
 
 
-def test_each_reference_leads_somewhere():
+def test_every_reference_can_be_resolved():
     found = set(references(DOCUMENT))
     assert len(found) > 30
     for reference in found:
         assert resolve(reference)
 
 
-def test_each_message_has_its_schema_and_examples_that_validate():
+def test_every_message_has_a_schema_and_valid_examples():
     for name, message in MESSAGES.items():
         schema = Path(message["payload"]["schema"]["$ref"]).stem
         assert schema in SCHEMAS
@@ -80,9 +80,9 @@ def test_each_message_has_its_schema_and_examples_that_validate():
             validate(schema, resolve(example["payload"]["$ref"]))
 
 
-def test_each_event_and_each_example_of_one_stands_there():
-    said = {Path(reference).stem for reference in references(MESSAGES) if reference.startswith("./")}
-    assert said == {name for name in [*SCHEMAS, *EXAMPLES] if name.startswith("metric_run_")}
+def test_every_event_and_every_example_of_an_event_is_in_the_document():
+    listed = {Path(reference).stem for reference in references(MESSAGES) if reference.startswith("./")}
+    assert listed == {name for name in [*SCHEMAS, *EXAMPLES] if name.startswith("metric_run_")}
 
 
 def test_the_worker_receives_requests_and_sends_events():
@@ -99,7 +99,7 @@ def test_the_worker_receives_requests_and_sends_events():
         assert messages == list(channel["messages"])
 
 
-# As the template deploys it
+# Agreement with the template
 
 
 def named(address: str) -> str:
@@ -114,8 +114,8 @@ def named(address: str) -> str:
         ("deadLetterQueue", "queue", "DeadLetterQueue"),
     ],
 )
-def test_the_queues_are_those_of_the_template(channel, place, resource):
-    said = CHANNELS[channel]["bindings"]["sqs"][place]
+def test_the_queues_agree_with_the_template(channel, place, resource):
+    documented = CHANNELS[channel]["bindings"]["sqs"][place]
     deployed = Stack().properties(resource, "AWS::SQS::Queue")
     names = {
         "fifoQueue": "FifoQueue",
@@ -125,29 +125,29 @@ def test_the_queues_are_those_of_the_template(channel, place, resource):
         "visibilityTimeout": "VisibilityTimeout",
         "messageRetentionPeriod": "MessageRetentionPeriod",
     }
-    assert named(said["name"]) == deployed["QueueName"]
-    assert {name for name, property_ in names.items() if property_ in deployed} | {"name"} == set(said) - {
-        "redrivePolicy"
-    }
-    for name in said.keys() & names.keys():
-        assert str(said[name]) == str(deployed[names[name]]), name
-    if "redrivePolicy" in said:
-        dead = Stack().properties("DeadLetterQueue", "AWS::SQS::Queue")
-        assert named(said["redrivePolicy"]["deadLetterQueue"]["name"]) == dead["QueueName"]
-        assert str(said["redrivePolicy"]["maxReceiveCount"]) == deployed["RedrivePolicy"]["maxReceiveCount"]
+    assert named(documented["name"]) == deployed["QueueName"]
+    in_template = {name for name, property_ in names.items() if property_ in deployed}
+    assert in_template | {"name"} == set(documented) - {"redrivePolicy"}
+    for name in documented.keys() & names.keys():
+        assert str(documented[name]) == str(deployed[names[name]]), name
+    if "redrivePolicy" in documented:
+        policy, dead = documented["redrivePolicy"], Stack().properties("DeadLetterQueue", "AWS::SQS::Queue")
+        assert named(policy["deadLetterQueue"]["name"]) == dead["QueueName"]
+        assert str(policy["maxReceiveCount"]) == deployed["RedrivePolicy"]["maxReceiveCount"]
 
 
 @pytest.mark.parametrize(("channel", "resource"), TOPICS.items())
-def test_the_topics_are_those_of_the_template(channel, resource):
-    said, deployed = CHANNELS[channel], Stack().properties(resource, "AWS::SNS::Topic")
-    assert named(said["address"]) == named(said["bindings"]["sns"]["name"]) == deployed["TopicName"]
-    assert said["bindings"]["sns"]["ordering"] == {
+def test_the_topics_agree_with_the_template(channel, resource):
+    documented, deployed = CHANNELS[channel], Stack().properties(resource, "AWS::SNS::Topic")
+    sns = documented["bindings"]["sns"]
+    assert named(documented["address"]) == named(sns["name"]) == deployed["TopicName"]
+    assert sns["ordering"] == {
         "type": "FIFO" if deployed["FifoTopic"] else "standard",
         "contentBasedDeduplication": deployed["ContentBasedDeduplication"],
     }
 
 
-def test_the_queue_is_subscribed_with_the_envelope():
+def test_the_queue_is_subscribed_without_raw_delivery():
     (consumer,) = DOCUMENT["operations"]["subscribeToRequests"]["bindings"]["sns"]["consumers"]
     stack = Stack(RequestTopicArn="arn:aws:sns:eu-west-1:111122223333:metric-run-requests.fifo")
     deployed = stack.properties("RequestSubscription", "AWS::SNS::Subscription")
@@ -156,18 +156,18 @@ def test_the_queue_is_subscribed_with_the_envelope():
     assert consumer["endpoint"]["name"] == CHANNELS["runRequestQueue"]["bindings"]["sqs"]["queue"]["name"]
 
 
-# As the worker publishes it
+# Agreement with the published events
 
 
 def message_of(event: dict[str, Any]) -> str:
-    """The document's message for an event."""
+    """Return the name of the document's message for an event."""
     schema = f"./schemas/{schema_of_event(event)}.json"
     (name,) = [name for name, message in MESSAGES.items() if message["payload"]["schema"]["$ref"] == schema]
     return str(name)
 
 
-def test_topic_group_deduplication_id_and_attributes_are_as_the_document_has_them():
-    with Stage.standing(**FAST) as stage:
+def test_topics_groups_deduplication_ids_and_attributes_agree_with_the_document():
+    with Stage.opened(**FAST) as stage:
         for name in (REQUEST, V1):
             stage.run_slowly(EXAMPLES[name])
         for form in ({}, {"schema": "metrics.run.v1"}):
@@ -191,7 +191,7 @@ def test_topic_group_deduplication_id_and_attributes_are_as_the_document_has_the
     assert seen == set(MESSAGES) - {"runRequested"}
 
 
-def test_a_deduplication_id_that_is_too_long_is_its_hash_as_the_document_says():
+def test_a_deduplication_id_that_is_too_long_is_replaced_by_its_hash_as_documented():
     note = trait("failedV1", "x-message-deduplication-id-note")
     assert str(MAX_DEDUPLICATION_ID) in note
     assert re.fullmatch("[0-9a-f]{64}", deduplication_id("r" * 128, "metric_run_completed", 1))

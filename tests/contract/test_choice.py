@@ -1,4 +1,4 @@
-"""The dataset that a series is in and the part files it has there, in both modes: in memory, and on S3."""
+"""The choice of the dataset and the part files of a series, in both modes, in memory and on S3."""
 
 import boto3
 import pytest
@@ -33,7 +33,7 @@ def test_listing_finds_an_omitted_series_where_its_files_are(cloud, read):
     assert read.inputs["A"].dataset_id == "gx"
 
 
-def test_listing_reads_the_manifest_of_the_dataset_alone_that_has_the_omitted_series(cloud, read):
+def test_listing_reads_only_the_manifest_of_the_dataset_that_has_the_omitted_series(cloud, read):
     put_dataset(cloud.store, {"A/1.parquet": month("A", 0)}, dataset="gx", version_id="v7")
     assert read(left_out(datasets=("gone", "gx")), files="listing") == {"A": [1, 2]}
     assert read.inputs["A"].dataset_version == "v7"
@@ -63,7 +63,7 @@ def test_the_folder_of_an_omitted_series_is_listed_once(cloud, read):
     assert (read.traffic.lists, read.traffic.gets) == (2, 1 + 2)
 
 
-# What is not data
+# Files that are not data
 
 HIDDEN = [
     "_temporary/0/part-0.parquet",
@@ -77,13 +77,13 @@ HIDDEN = [
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_listing_passes_over_names_that_begin_with_an_underscore_or_a_dot(cloud, read, hidden):
+def test_listing_ignores_names_that_begin_with_an_underscore_or_a_dot(cloud, read, hidden):
     put_dataset(cloud.store, {"A/year=2026/1.parquet": month("A", 0), f"A/{hidden}": month("A", 1, first=90)})
     assert read(only("A"), files="listing") == {"A": [1, 2]}
     assert read.inputs["A"].part_files == 1
 
 
-def test_a_code_that_begins_with_an_underscore_is_a_series_like_any_other(cloud, read):
+def test_a_series_code_can_begin_with_an_underscore(cloud, read):
     put_dataset(cloud.store, {"_A/1.parquet": month("_A", 0)})
     assert read(only("_A"), files="listing") == {"_A": [1, 2]}
 
@@ -130,20 +130,18 @@ def test_a_folder_may_encode_all_of_a_code_or_a_part_of_it(cloud, read, folder, 
 
 
 @BOTH
-def test_a_code_with_a_percent_sign_is_found_letter_by_letter_first(cloud, read, files):
+def test_a_code_with_a_percent_sign_is_first_compared_without_decoding(cloud, read, files):
     put_dataset(cloud.store, {"A%25/1.parquet": month(None, 0), "A%2525/1.parquet": month(None, 1, first=90)})
     assert read(only("A%25"), files=files) == {"A%25": [1, 2]}
 
 
-def test_files_that_encode_a_code_and_files_that_do_not_are_both_taken_in_the_order_of_the_manifest(
-    cloud, read
-):
+def test_files_with_and_without_an_encoded_code_are_read_in_the_order_of_the_manifest(cloud, read):
     files = {"series=a%3Ab/1.parquet": month(None, 0), "a:b/2.parquet": month(None, 1, first=3)}
     put_dataset(cloud.store, files)
     assert read(only("a:b")) == {"a:b": [1, 2, 3, 4]}
 
 
-def test_an_encoded_folder_of_another_series_is_passed_over(cloud, read):
+def test_an_encoded_folder_of_another_series_is_ignored(cloud, read):
     files = {"a%3Ab/1.parquet": month(None, 0), "all.parquet": month("A", 0, first=7)}
     put_dataset(cloud.store, files, series_codes=["A", "a:b"])
     assert read(only("A")) == {"A": [7, 8]}
@@ -162,7 +160,7 @@ def test_hive_folders_are_only_listed_if_the_folder_of_the_code_is_empty(cloud, 
 
 @pytest.mark.parametrize("parquet_files", [{}, {"parquet_files": None}])
 @BOTH
-def test_a_manifest_of_json_files_is_called_that(cloud, read, files, parquet_files):
+def test_the_error_for_a_manifest_of_json_files_explains_the_problem(cloud, read, files, parquet_files):
     manifest = {"version_id": "v1", "json_files": ["A/1.json"], **parquet_files}
     put_manifest(cloud, manifest)
     assert failure(read, only("A"), files=files) == (
@@ -192,7 +190,7 @@ def on_s3_read(on_s3):
 
 
 def dataset_of(request_):
-    """The id of a dataset that no other test has."""
+    """Return the id of a dataset that no other test uses."""
     return f"choice{abs(hash(request_.node.name))}"
 
 

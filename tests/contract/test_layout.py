@@ -1,4 +1,4 @@
-"""What a run leaves in S3: keys, and each document and file byte by byte."""
+"""The objects that a run writes to S3: their keys, and the exact content of each document and file."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from tests.builders import put_a_and_b, record, request
 RUN_ID = "550e8400-e29b-41d4-a716-446655440000"
 
 
-def test_each_object_has_its_key():
+def test_the_key_of_each_object_of_a_run_is_fixed():
     keys = Keys("metrics/m.x/")
     assert keys.data("2025-01-15T10-30-00") == "metrics/m.x/2025-01-15T10-30-00/data/metrics.parquet"
     assert keys.manifest("2025-01-15T10-30-00") == "metrics/m.x/2025-01-15T10-30-00/manifest.json"
@@ -21,7 +21,7 @@ def test_each_object_has_its_key():
     assert keys.current == "metrics/m.x/current/manifest.json"
 
 
-def test_the_manifest_of_a_version():
+def test_the_manifest_of_a_version_has_exactly_these_bytes():
     summary = InputSummary(
         dataset_id="fx",
         dataset_version="v1",
@@ -72,7 +72,7 @@ def test_the_manifest_of_a_version():
     assert manifest.encode().decode() == json.dumps(expected, indent=2)
 
 
-def test_the_marker_of_a_run():
+def test_the_marker_of_a_run_has_exactly_these_fields():
     marker = Marker(
         run_id=RUN_ID,
         metric_code="m.x",
@@ -93,7 +93,7 @@ def test_the_marker_of_a_run():
     }
 
 
-def test_a_run_leaves_four_objects_and_no_more(cloud, invoke):
+def test_a_run_writes_exactly_four_objects(cloud, invoke):
     put_a_and_b(cloud.store)
     invoke(record(request()))
     assert cloud.keys("metrics/") == [
@@ -104,7 +104,7 @@ def test_a_run_leaves_four_objects_and_no_more(cloud, invoke):
     ]
 
 
-def test_what_was_read_stands_in_the_manifest(cloud, invoke):
+def test_the_manifest_lists_the_inputs_with_their_counts(cloud, invoke):
     put_a_and_b(cloud.store)
     invoke(record(request()))
     inputs = cloud.read_json("metrics/ratio.a_to_b/current/manifest.json")["inputs"]
@@ -125,7 +125,7 @@ def test_what_was_read_stands_in_the_manifest(cloud, invoke):
 
 
 @pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "zstd"])
-def test_the_file_of_a_version(cloud, invoke, codec):
+def test_the_data_file_has_the_schema_metadata_and_compression_of_the_contract(cloud, invoke, codec):
     put_a_and_b(cloud.store)
     invoke(record(request()), OUTPUT_COMPRESSION=codec)
     body = cloud.read("metrics/ratio.a_to_b/2026-10-30T12-00-00/data/metrics.parquet")

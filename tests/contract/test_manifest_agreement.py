@@ -1,7 +1,7 @@
-"""The schema of a dataset's manifest says what the worker's parser does, but for what a schema can't say.
+"""The schema of dataset manifests agrees with the worker's parser, except for two rules.
 
-That is: the length of a part file's key, with the projections before it and in bytes; and JSON nested deeper
-than a parser goes.
+A schema cannot express them: the length of a part file's key in bytes, including the projections path; and
+the depth of nesting at which a JSON parser gives up.
 """
 
 import json
@@ -21,26 +21,26 @@ DATASET = Dataset("fx", "datasets/fx/m.json", "datasets/fx/projections/")
 
 @bounded(200)
 @given(manifests())
-def test_of_nearly_manifests_those_validate_that_the_worker_takes(body):
+def test_a_mutated_manifest_is_valid_if_and_only_if_the_worker_accepts_it(body):
     try:
         tree = tree_of(body.decode())
     except UnicodeDecodeError:
         tree = None
     assume(tree is not None)
-    body = json.dumps(tree).encode()  # once more, without keys that stand there twice
+    body = json.dumps(tree).encode()  # encoded again, without duplicate keys
 
     try:
         Manifest.parse(DATASET, memoryview(body))
-        refused = ""
+        problem = ""
     except MetricsWorkerError as error:
-        refused = str(error)
+        problem = str(error)
     valid = is_valid("dataset_manifest", tree)
 
-    assert valid or refused
+    assert valid or problem
     too_long = valid and any(
         len((DATASET.projections_prefix + f).encode()) > 1024 for f in tree["parquet_files"]
     )
-    assert not (valid and refused) or too_long or "recursion limit" in refused, refused
+    assert not (valid and problem) or too_long or "recursion limit" in problem, problem
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_of_nearly_manifests_those_validate_that_the_worker_takes(body):
         {"parquet_files": ["A/é x.parquet"], "series_codes": ["A"], "date_range": 17, "created_at": None},
     ],
 )
-def test_a_manifest_needs_its_part_files_alone(tree):
+def test_a_manifest_with_only_its_part_files_is_valid(tree):
     assert is_valid("dataset_manifest", tree)
     assert Manifest.parse(DATASET, memoryview(json.dumps(tree).encode()))
 
@@ -72,7 +72,7 @@ def test_a_manifest_needs_its_part_files_alone(tree):
         {"parquet_files": [], "series_codes": [None]},
     ],
 )
-def test_a_bad_manifest_does_not_validate(tree):
+def test_an_invalid_manifest_is_rejected_by_the_schema_and_the_worker(tree):
     assert not is_valid("dataset_manifest", tree)
     with pytest.raises(MetricsWorkerError):
         Manifest.parse(DATASET, memoryview(json.dumps(tree).encode()))

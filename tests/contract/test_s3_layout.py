@@ -1,4 +1,4 @@
-"""What a run leaves in S3, to the key and the type: readers that are not ours rely on each of these."""
+"""The keys, types and values of the objects that a run writes to S3, on which external readers rely."""
 
 import io
 import json
@@ -38,15 +38,15 @@ def published(cloud, invoke):
     return cloud
 
 
-def metadata(cloud: Cloud) -> pq.FileMetaData:
+def file_metadata(cloud: Cloud) -> pq.FileMetaData:
     return pq.ParquetFile(io.BytesIO(cloud.read(DATA))).metadata
 
 
-def test_a_run_leaves_four_objects_and_no_more(published):
+def test_a_run_writes_exactly_four_objects(published):
     assert published.keys("metrics/") == [DATA, MANIFEST, CURRENT, MARKER]
 
 
-def test_a_base_path_below_the_metrics_own_prefix_is_refused(cloud, invoke):
+def test_a_base_path_with_a_folder_before_the_metric_code_is_rejected(cloud, invoke):
     put_a_and_b(cloud.store)
 
     invoke(record(request(output={"basePath": "s3://data-bucket/metrics/team/x/ratio.a_to_b"})))
@@ -72,7 +72,7 @@ def test_the_data_has_two_columns_without_nulls(published):
     assert schema.field("value").equals(pa.field("value", pa.float64(), nullable=False))
 
 
-def test_the_data_is_ascending_in_time_whatever_the_order_of_the_rows_read(cloud, invoke):
+def test_the_data_is_sorted_by_time_for_input_rows_in_any_order(cloud, invoke):
     days = [3, 1, 4, 2, 5]
     put_dataset(cloud.store, {"A/x.parquet": rows("A", [day(n) for n in days], [float(n) for n in days])})
 
@@ -82,16 +82,16 @@ def test_the_data_is_ascending_in_time_whatever_the_order_of_the_rows_read(cloud
     assert times == [day(n).replace(tzinfo=UTC) for n in range(1, 6)]
 
 
-def test_the_data_says_what_it_is(published):
-    said = pq.read_schema(io.BytesIO(published.read(DATA))).metadata
+def test_the_metadata_of_the_data_file_identifies_the_run(published):
+    metadata = pq.read_schema(io.BytesIO(published.read(DATA))).metadata
 
-    assert said == {
+    assert metadata == {
         b"run_id": b"run-1",
         b"metric_code": b"ratio.a_to_b",
         b"version_ts": VERSION.encode(),
-        b"expression": said[b"expression"],
+        b"expression": metadata[b"expression"],
     }
-    assert json.loads(said[b"expression"]) == ratio(series("A"), series("B"), scale=1)
+    assert json.loads(metadata[b"expression"]) == ratio(series("A"), series("B"), scale=1)
 
 
 @pytest.mark.parametrize(
@@ -106,17 +106,17 @@ def test_the_data_says_what_it_is(published):
         ("ZSTD", "ZSTD"),
     ],
 )
-def test_the_data_is_compressed_as_the_setting_says(cloud, invoke, setting, codec):
+def test_the_data_is_compressed_with_the_configured_codec(cloud, invoke, setting, codec):
     put_a_and_b(cloud.store)
 
     invoke(record(request()), **({} if setting is None else {"OUTPUT_COMPRESSION": setting}))
 
-    columns = [metadata(cloud).row_group(0).column(i) for i in range(2)]
+    columns = [file_metadata(cloud).row_group(0).column(i) for i in range(2)]
     assert {column.compression for column in columns} == {codec}
     assert cloud.read_table(DATA)["value"].to_pylist() == [n / 2 for n in range(1, 11)]
 
 
-def test_the_manifest_has_these_keys_and_values(published):
+def test_the_manifest_has_exactly_these_keys_and_values(published):
     read = {"dataset_id": "fx", "dataset_version": "v1", "part_files": 1, "rows": 10, "observations": 10}
     left_out = {"null": 0, "nan": 0, "infinite": 0, "duplicate": 0}
 
@@ -137,7 +137,7 @@ def test_the_manifest_has_these_keys_and_values(published):
     assert isinstance(published.read_json(MANIFEST)["row_count"], int)
 
 
-def test_the_manifest_counts_the_rows_that_are_no_observations(cloud, invoke):
+def test_the_manifest_counts_the_rows_without_an_observation(cloud, invoke):
     days = [day(n) for n in (1, 2, 3, 4, 5, 5)]
     values = [1.0, None, float("nan"), float("inf"), 5.0, 6.0]
     put_dataset(cloud.store, {"A/x.parquet": rows("A", days, values)}, version_id=None)
@@ -160,11 +160,11 @@ def test_the_manifest_counts_the_rows_that_are_no_observations(cloud, invoke):
     ]
 
 
-def test_current_is_a_copy_of_the_manifest_to_the_byte(published):
+def test_current_is_an_exact_copy_of_the_manifest(published):
     assert published.read(CURRENT) == published.read(MANIFEST)
 
 
-def test_the_marker_has_all_that_is_needed_to_announce_the_run_again(published):
+def test_the_marker_has_everything_that_a_repeated_success_event_needs(published):
     assert published.read_json(MARKER) == {
         "run_id": "run-1",
         "metric_code": "ratio.a_to_b",
@@ -176,7 +176,7 @@ def test_the_marker_has_all_that_is_needed_to_announce_the_run_again(published):
     }
 
 
-def test_times_are_utc_whatever_the_clock_and_the_notification_say(cloud, invoke):
+def test_times_are_written_in_utc_for_any_zone_of_the_clock_and_the_notification(cloud, invoke):
     put_a_and_b(cloud.store)
     cloud.now = lambda: NOW.astimezone(timezone(timedelta(hours=-3)))
 
@@ -189,11 +189,11 @@ def test_times_are_utc_whatever_the_clock_and_the_notification_say(cloud, invoke
     assert cloud.sns.events[0]["startedAt"] == "2026-10-30T12:00:00Z"
 
 
-def test_a_version_is_named_by_seconds_that_sort_as_text(published):
+def test_versions_are_named_by_their_time_in_a_form_that_sorts_as_text(published):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", published.read_json(MANIFEST)["version_ts"])
 
 
-def test_an_expression_that_is_defined_nowhere_leaves_an_empty_version(cloud, invoke):
+def test_an_expression_without_any_value_gives_an_empty_version(cloud, invoke):
     put_dataset(
         cloud.store,
         {"A/x.parquet": rows("A", [day(1)], [1.0]), "B/x.parquet": rows("B", [day(2)], [1.0])},

@@ -1,7 +1,7 @@
-"""The schema of the request says what the worker's parser does, but for what a schema can't say.
+"""The schema of requests agrees with the worker's parser, except for rules that a schema cannot express.
 
-What is accepted validates; what validates is accepted, or refused for one of the reasons in `GAPS`, which
-docs/contracts/README.md tells too.
+Every request that the worker accepts is valid by the schema. Every valid request is accepted by the worker,
+or rejected for one of the reasons in `GAPS`, which docs/contracts/README.md also lists.
 """
 
 import json
@@ -24,32 +24,35 @@ BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 GAPS = (
     "nested more than",
     "more than 512 nodes",
-    "a series code has no",  # characters that can't be printed, beyond control characters
-    "the scale is too large",  # written as a whole number
+    "a series code has no",  # characters that cannot be printed and are not control characters
+    "the scale is too large",  # written as an integer
     "stands there twice",
     "(WORKER_MAX_",
-    "expected a key under",  # the prefixes are a deployment's
+    "expected a key under",  # the prefixes depend on the deployment
     "expected a prefix under",
-    f"expected s3://{BUCKET}/",  # and so is the bucket
+    f"expected s3://{BUCKET}/",  # the bucket depends on the deployment
     "expected a prefix that ends in",
     "the manifest's URI would exceed",
 )
-"""What is refused though it validates, by what the worker says then."""
+"""Parts of the worker's error messages for requests that are valid by the schema but are rejected."""
 
 
-def why_refused(event: Any) -> str | None:
-    """Why the worker refuses an event; None where it takes it, and each dataset of its catalog."""
+def rejection(event: Any) -> str | None:
+    """Return the error with which the worker rejects a request or one of its datasets, or None."""
     try:
-        asked = RunRequest.parse(open_record(text(event), "0"), BOUNDS)
-        for dataset in asked.catalog:
-            asked.dataset(dataset)
+        found = RunRequest.parse(open_record(text(event), "0"), BOUNDS)
+        for dataset in found.catalog:
+            found.dataset(dataset)
     except MetricsWorkerError as error:
         return str(error)
     return None
 
 
 def is_a_gap(problem: str, event: Any) -> bool:
-    """Whether a schema can't say it: as `GAPS`, or a path of another bucket, or one too long in bytes."""
+    """Return whether a schema cannot express the violated rule.
+
+    It is a rule of `GAPS`, or a path is in another bucket or too long in bytes.
+    """
     if "expected a relative key" not in problem:
         return any(gap in problem for gap in GAPS)
     paths = [path for dataset in event["catalog"]["datasets"].values() for path in dataset.values()]
@@ -62,30 +65,30 @@ def is_a_gap(problem: str, event: Any) -> bool:
 
 @bounded(400)
 @given(st.sampled_from(REQUESTS).flatmap(mutated))
-def test_of_nearly_requests_those_validate_that_the_worker_takes(tree):
+def test_a_mutated_request_is_valid_if_and_only_if_the_worker_accepts_it(tree):
     event = tree_of(text(tree))
     assume(isinstance(event, dict) and not isinstance(event.get("Message"), str))
 
-    refused, valid = why_refused(event), is_valid("metric_run_requested", event)
+    problem, valid = rejection(event), is_valid("metric_run_requested", event)
 
-    assert valid or refused
-    assert not (valid and refused) or is_a_gap(refused, event), refused
+    assert valid or problem
+    assert not (valid and problem) or is_a_gap(problem, event), problem
 
 
 @bounded(200)
 @given(expressions.flatmap(mutated))
-def test_of_nearly_expressions_those_validate_that_the_worker_takes(tree):
-    asked = tree_of(text(request(tree)))
-    assume(asked is not None)
+def test_a_mutated_expression_is_valid_if_and_only_if_the_worker_accepts_it(tree):
+    decoded = tree_of(text(request(tree)))
+    assume(decoded is not None)
     for kind in ("series", "series_math", "window_op", "composite"):
-        event = asked | {"expressionType": kind}
-        refused, valid = why_refused(event), is_valid("metric_run_requested", event)
-        assert valid or refused
-        assert not (valid and refused) or is_a_gap(refused, event), refused
+        event = decoded | {"expressionType": kind}
+        problem, valid = rejection(event), is_valid("metric_run_requested", event)
+        assert valid or problem
+        assert not (valid and problem) or is_a_gap(problem, event), problem
 
 
 A, B = series("A"), series("B")
-TAKEN: dict[str, Any] = {
+ACCEPTED: dict[str, Any] = {
     "a plain request": {},
     "the v1 form": {"schema": "metrics.run.v1"},
     "schema null": {"schema": None},
@@ -95,8 +98,8 @@ TAKEN: dict[str, Any] = {
     "window of a million": {"expressionType": "window_op", "expressionJson": window("lag", A, 1_000_000)},
     "scale 1": {"expressionJson": ratio(A, B, scale=1)},
     "scale null": {"expressionJson": ratio(A, B, scale=None)},
-    "scale at the end of float64": {"expressionJson": ratio(A, B, scale=-1.7976931348623157e308)},
-    "scale 1 where it means nothing": {
+    "the largest scale": {"expressionJson": ratio(A, B, scale=-1.7976931348623157e308)},
+    "scale 1 in a node type without a scale": {
         "expressionType": "window_op",
         "expressionJson": window("sum", A | {"scale": 1.0}, 2) | {"scale": None},
     },
@@ -118,7 +121,7 @@ TAKEN: dict[str, Any] = {
         "output": {"basePath": f"s3://{BUCKET}/metrics/{'m' * 128}/"},
     },
 }
-REFUSED: dict[str, Any] = {
+REJECTED: dict[str, Any] = {
     "another type": {"type": "metric_run_started"},
     "an id with a newline": {"runId": "run-1\n"},
     "an id of 129": {"metricCode": "m" * 129},
@@ -135,8 +138,8 @@ REFUSED: dict[str, Any] = {
     "scale true": {"expressionJson": ratio(A, B, scale=True)},
     "scale as text": {"expressionJson": ratio(A, B, scale="1")},
     "a scale beyond float64": {"expressionJson": ratio(A, B, scale=10**309)},
-    "scale 2 where it means nothing": {"expressionJson": ratio(A, B | {"scale": 2})},
-    "scale true where it means nothing": {"expressionJson": ratio(A, B | {"scale": True})},
+    "scale 2 in a node type without a scale": {"expressionJson": ratio(A, B | {"scale": 2})},
+    "scale true in a node type without a scale": {"expressionJson": ratio(A, B | {"scale": True})},
     "both names of a code": {"expressionJson": ratio(A, B | {"seriesCode": "B"})},
     "an unknown field of math": {"expressionJson": ratio(A, B, colour="red")},
     "an unknown field of a series": {"expressionJson": ratio(A, B | {"colour": "red"})},
@@ -150,7 +153,7 @@ REFUSED: dict[str, Any] = {
     },
     "two shapes at once": {"expressionJson": ratio(A, B, operands=[A, B])},
     "one operand": {"expressionType": "composite", "expressionJson": {"op": "sum", "operands": [A]}},
-    "an op of another family": {"expressionJson": {"op": "avg", "left": A, "right": B}},
+    "an op of another node type": {"expressionJson": {"op": "avg", "left": A, "right": B}},
     "an op of windows over operands": {
         "expressionType": "composite",
         "expressionJson": {"op": "sma", "operands": [A, B]},
@@ -160,7 +163,7 @@ REFUSED: dict[str, Any] = {
         "expressionJson": window("avg", A, 2),
     },
     "a code that is a path": {"expressionJson": ratio(A, series("../B"))},
-    "a code that climbs": {"expressionJson": ratio(A, series(".."))},
+    "a code of two dots": {"expressionJson": ratio(A, series(".."))},
     "a code with a blank": {"expressionJson": ratio(A, series("B "))},
     "a code of 257": {"expressionJson": ratio(A, series("B" * 257))},
     "an input without its dataset": {"inputs": [{"seriesCode": "A"}]},
@@ -169,28 +172,28 @@ REFUSED: dict[str, Any] = {
     "projections with an empty part": {
         "catalog": {"datasets": {"fx": {"manifestPath": "datasets/m", "projectionsPath": "datasets/p//"}}}
     },
-    "a path that climbs": {
+    "a path with two dots": {
         "catalog": {"datasets": {"fx": {"manifestPath": "datasets/../m", "projectionsPath": "datasets/p"}}}
     },
     "a base path that is no address": {"output": {"basePath": "metrics/ratio.a_to_b/"}},
-    "a base path that climbs": {"output": {"basePath": "s3://bucket/metrics/../ratio.a_to_b/"}},
+    "a base path with two dots": {"output": {"basePath": "s3://bucket/metrics/../ratio.a_to_b/"}},
     "a base path that is too long": {
         "output": {"basePath": f"s3://bucket/metrics/{'m' * 460}/ratio.a_to_b/"},
     },
 }
 
 
-@pytest.mark.parametrize("more", TAKEN.values(), ids=TAKEN)
-def test_what_the_worker_takes_validates(more):
+@pytest.mark.parametrize("more", ACCEPTED.values(), ids=ACCEPTED)
+def test_a_request_that_the_worker_accepts_is_valid(more):
     event = request() | more
-    assert why_refused(event) is None
+    assert rejection(event) is None
     assert is_valid("metric_run_requested", event)
 
 
-@pytest.mark.parametrize("more", REFUSED.values(), ids=REFUSED)
-def test_what_the_worker_refuses_does_not_validate(more):
+@pytest.mark.parametrize("more", REJECTED.values(), ids=REJECTED)
+def test_a_request_that_the_worker_rejects_is_invalid(more):
     event = request() | more
-    assert why_refused(event)
+    assert rejection(event)
     assert not is_valid("metric_run_requested", event)
 
 
@@ -212,7 +215,7 @@ def dataset(path: str) -> Any:
 BEYOND: dict[str, Any] = {
     "33 nodes deep": {"expressionType": "window_op", "expressionJson": nested(33)},
     "513 nodes": {"expressionType": "composite", "expressionJson": {"op": "sum", "operands": [A] * 512}},
-    "a code that can't be printed": {"expressionJson": ratio(A, series("B\u202eC"))},
+    "a code that cannot be printed": {"expressionJson": ratio(A, series("B\u202eC"))},
     "a large scale without an exponent": {"expressionJson": ratio(A, B, scale=2**1023)},
     "a series twice": {"inputs": twice()},
     "513 inputs": {"inputs": [{"datasetId": "fx", "seriesCode": str(n)} for n in range(513)]},
@@ -221,7 +224,7 @@ BEYOND: dict[str, Any] = {
     "a path of 1,025 bytes": {"catalog": dataset("datasets/" + "é" * 508)},
     "another prefix to write": {"output": {"basePath": "s3://bucket/datasets/ratio.a_to_b/"}},
     "another bucket to write": {"output": {"basePath": "s3://another-bucket/metrics/ratio.a_to_b/"}},
-    "another metric's place": {"output": {"basePath": "s3://bucket/metrics/ratio.b_to_a/"}},
+    "the location of another metric": {"output": {"basePath": "s3://bucket/metrics/ratio.b_to_a/"}},
     "a folder between the metrics prefix and the code": {
         "output": {"basePath": f"s3://{BUCKET}/metrics/team/ratio.a_to_b/"}
     },
@@ -229,15 +232,15 @@ BEYOND: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("more", BEYOND.values(), ids=BEYOND)
-def test_what_a_schema_can_not_say_validates_and_is_refused_all_the_same(more):
+def test_a_request_that_breaks_a_rule_beyond_the_schema_is_valid_but_rejected(more):
     event = request() | more
     assert is_valid("metric_run_requested", event)
-    refused = why_refused(event)
-    assert refused
-    assert is_a_gap(refused, event)
+    problem = rejection(event)
+    assert problem
+    assert is_a_gap(problem, event)
 
 
-def test_the_schema_asks_of_each_dataset_what_the_worker_asks_of_one_that_it_reads():
+def test_the_schema_checks_datasets_that_the_worker_does_not_read():
     event = request()
     event["catalog"]["datasets"]["unread"] = {"manifestPath": "../x"}
     assert RunRequest.parse(open_record(json.dumps(event), "0"), BOUNDS)

@@ -1,4 +1,4 @@
-"""The schemas in docs/contracts: as the models make them, sound, complete, and true of what goes out."""
+"""The schemas in docs/contracts are up to date and complete, and match the documents of the worker."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ EVENTS = [name for name in SCHEMAS if name.startswith("metric_run_") and name !=
 
 
 def objects(schema: Any) -> Any:
-    """Each object that a schema describes."""
+    """Yield the schema of each JSON object within a schema."""
     if isinstance(schema, dict):
         if "properties" in schema and "type" in schema:
             yield schema
@@ -35,13 +35,13 @@ def objects(schema: Any) -> Any:
             yield from objects(inner)
 
 
-def test_the_schemas_are_what_the_models_make_of_them():
+def test_the_committed_schemas_are_up_to_date():
     committed = {path.stem: path.read_text() for path in (CONTRACTS / "schemas").iterdir()}
     assert committed == {name: encode(schema) for name, schema in schemas().items()}, "run `make contracts`"
 
 
-def test_a_field_without_a_meaning_stops_the_generation():
-    from metrics_worker.records import Outputs  # noqa: PLC0415 - of this test alone
+def test_a_field_without_a_description_stops_the_generation():
+    from metrics_worker.records import Outputs  # noqa: PLC0415 - only this test needs it
 
     with pytest.raises(ValueError, match=r"Outputs: \['files'\] without the other"):
         model(Outputs, {"data_prefix": {}})
@@ -50,7 +50,7 @@ def test_a_field_without_a_meaning_stops_the_generation():
 
 
 @EACH_SCHEMA
-def test_a_schema_is_one_of_the_dialect_and_named_after_its_file(name):
+def test_every_schema_is_well_formed_and_named_after_its_file(name):
     schema = SCHEMAS[name]
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == DIALECT
@@ -59,7 +59,7 @@ def test_a_schema_is_one_of_the_dialect_and_named_after_its_file(name):
 
 
 @EACH_SCHEMA
-def test_a_schema_refers_to_itself_alone(name):
+def test_references_of_a_schema_stay_within_it(name):
     for reference in references(SCHEMAS[name]):
         assert reference.removeprefix("#/$defs/") in SCHEMAS[name]["$defs"]
 
@@ -75,7 +75,7 @@ def references(schema: Any) -> Any:
 
 
 @EACH_SCHEMA
-def test_each_field_of_a_schema_is_described(name):
+def test_every_field_of_a_schema_has_a_description(name):
     for described in objects(SCHEMAS[name]):
         for field, rule in described["properties"].items():
             assert rule.get("description"), f"{name}: {field}"
@@ -84,16 +84,16 @@ def test_each_field_of_a_schema_is_described(name):
 # The examples
 
 
-def test_there_is_an_example_of_each_schema():
+def test_every_schema_has_an_example():
     assert {schema_of_example(name) for name in EXAMPLES} == set(SCHEMAS)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_validates(name):
+def test_an_example_is_valid(name):
     validate(schema_of_example(name), EXAMPLES[name])
 
 
-def test_the_examples_are_what_the_worker_answers():
+def test_the_committed_examples_are_up_to_date():
     found = answers()
     assert found == {name: EXAMPLES[name] for name in EXAMPLES if name not in REQUESTS}, (
         "run `make contracts`"
@@ -101,37 +101,37 @@ def test_the_examples_are_what_the_worker_answers():
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_an_example_of_a_request_ends_as_its_name_says(name):
-    with Stage.standing() as stage:
+def test_only_the_failing_example_request_ends_in_a_failure(name):
+    with Stage.opened() as stage:
         stage.run(EXAMPLES[name])
     (completed,) = stage.cloud.sns.completed
     assert completed["status"] == ("FAILURE" if name == FAILING else "SUCCESS")
 
 
-def test_there_is_an_example_of_each_shape_of_an_expression_and_of_both_forms():
+def test_the_examples_cover_every_node_type_and_both_forms():
     found = [EXAMPLES[name] for name in REQUESTS]
     shapes = {"series", "series_math", "window_op", "composite"}
     assert {event["expressionType"] for event in found} == shapes
     assert {event.get("schema") for event in found} == {None, V1}
 
 
-# What goes out
+# The documents that the worker writes and publishes
 
 OUTCOMES: dict[str, dict[str, Any]] = {
     "success": {},
     "no such series": {"expressionJson": ratio(series("ECB_USD_EUR_D"), series("X")), "inputs": None},
     "a bad expression": {"expressionJson": {"op": "sma"}},
     "a type that disagrees": {"expressionType": "composite"},
-    "a bad place": {"output": {"basePath": "s3://bucket/elsewhere/"}},
+    "a bad output location": {"output": {"basePath": "s3://bucket/elsewhere/"}},
     "no catalog": {"catalog": {"datasets": {}}},
     "no manifest": {
         "catalog": {"datasets": {"ecb_fx": {"manifestPath": "datasets/m", "projectionsPath": "datasets/p"}}}
     },
-    "defined nowhere": {
+    "an expression without any value": {
         "expressionType": "window_op",
         "expressionJson": window("sma", series("ECB_USD_EUR_D"), 1_000_000),
     },
-    "an error of odd characters": {
+    "an error with unusual characters": {
         "expressionJson": ratio(series("a\x7f\u2028\U0001f480" + "é" * 2_000), series("B")),
     },
     "the longest ids": {
@@ -144,9 +144,9 @@ OUTCOMES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("form", [{}, {"schema": V1}], ids=["plain", "v1"])
 @pytest.mark.parametrize("more", OUTCOMES.values(), ids=OUTCOMES)
-def test_all_that_a_run_publishes_and_leaves_validates(more, form):
+def test_everything_that_a_run_publishes_and_writes_is_valid(more, form):
     event = EXAMPLES[REQUEST] | more | form
-    with Stage.standing() as stage:
+    with Stage.opened() as stage:
         stage.run(event)
         stage.run(event, dead=True)
 
@@ -160,7 +160,7 @@ def test_all_that_a_run_publishes_and_leaves_validates(more, form):
 
 
 def check_documents(cloud: Any) -> set[str]:
-    """Hold each document that was left against its schema; which of them there were."""
+    """Validate each document in the bucket, and return the names of the schemas that were used."""
     seen = set()
     for key in cloud.keys("metrics/"):
         if key.endswith(".parquet"):
@@ -175,16 +175,16 @@ def check_documents(cloud: Any) -> set[str]:
     return seen
 
 
-def test_a_run_that_succeeds_leaves_each_kind_of_document():
-    with Stage.standing() as stage:
+def test_a_successful_run_and_its_dead_letter_leave_every_kind_of_document():
+    with Stage.opened() as stage:
         stage.run(EXAMPLES[REQUEST])
         stage.run(EXAMPLES[REQUEST], dead=True)
     assert check_documents(stage.cloud) == {"run_marker", "output_manifest", "dead_letter"}
 
 
 @pytest.mark.parametrize("form", [{}, {"schema": V1}], ids=["plain", "v1"])
-def test_each_heartbeat_validates(form):
-    with Stage.standing(**FAST) as stage:
+def test_every_heartbeat_is_valid(form):
+    with Stage.opened(**FAST) as stage:
         stage.run_slowly(EXAMPLES[REQUEST] | form)
     beats = stage.cloud.sns.of_type("metric_run_heartbeat")
     assert beats
@@ -192,8 +192,8 @@ def test_each_heartbeat_validates(form):
         validate(schema_of_event(beat), beat)
 
 
-def test_a_kept_letter_that_nobody_can_be_answered_for_validates():
-    with Stage.standing() as stage:
+def test_a_stored_dead_letter_without_a_run_is_valid():
+    with Stage.opened() as stage:
         stage.functions[True]({"Records": [record("?")]}, stage.context)
     assert check_documents(stage.cloud) == {"dead_letter"}
 
@@ -219,13 +219,13 @@ def test_a_kept_letter_that_nobody_can_be_answered_for_validates():
         ("dead_letter", {"outcome": "LOST"}),
     ],
 )
-def test_a_document_that_is_not_as_it_should_be_does_not_validate(name, change):
+def test_a_document_with_a_wrong_value_is_invalid(name, change):
     assert is_valid(name, EXAMPLES[name])
     assert not is_valid(name, EXAMPLES[name] | change)
 
 
 @pytest.mark.parametrize("name", sorted(set(SCHEMAS) - {REQUEST, "dataset_manifest", "dead_letter"}))
-def test_each_field_that_the_worker_writes_is_required(name):
+def test_every_field_that_the_worker_writes_is_required(name):
     for field in EXAMPLES[name]:
         without = {key: value for key, value in EXAMPLES[name].items() if key != field}
         assert not is_valid(name, without), field

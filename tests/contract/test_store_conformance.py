@@ -1,5 +1,6 @@
-"""What `Bucket` promises on every store that it runs on: a memory store, S3 over HTTP, and for those who try
-things out a plain folder, and an overlay of memory over what is only read.
+"""`Bucket` behaves in the same way on every store: memory, S3 over HTTP, a folder, and an overlay.
+
+The folder and the overlay (memory in front of a bucket that is only read) serve the command line.
 """
 
 from dataclasses import replace
@@ -32,19 +33,19 @@ def bucket(request, tmp_path):
 # Get and find
 
 
-def test_what_is_created_can_be_read(bucket, place):
+def test_a_created_object_can_be_read(bucket, place):
     etag = bucket.create(place + "x.json", b"body")
     found = bucket.get(place + "x.json")
     assert (found.key, bytes(found.body), found.size, found.etag) == (place + "x.json", b"body", 4, etag)
     assert etag
 
 
-def test_an_object_may_be_empty(bucket, place):
+def test_an_object_can_be_empty(bucket, place):
     bucket.create(place + "x", b"")
     assert bytes(bucket.get(place + "x").body) == b""
 
 
-def test_what_is_not_there_is_not_found(bucket, place):
+def test_an_object_that_does_not_exist_is_not_found(bucket, place):
     with pytest.raises(ObjectNotFound, match=place + "x: GET: there is no such object") as raised:
         bucket.get(place + "x")
     assert raised.value.subject == place + "x"
@@ -52,13 +53,13 @@ def test_what_is_not_there_is_not_found(bucket, place):
 
 
 @pytest.mark.parametrize("name", ["a b", "é", "a%20b", "a+b", "a=b&c", "a#b", "a'b", "(a)", "a~b", "😀"])
-def test_a_key_is_taken_letter_by_letter(bucket, place, name):
+def test_a_key_can_contain_special_characters(bucket, place, name):
     bucket.create(place + name, b"1")
     assert bucket.get(place + name).key == place + name
     assert bucket.list(place) == [place + name]
 
 
-def test_a_range_is_read_by_its_ends(bucket, place):
+def test_a_range_is_read_by_its_start_and_end(bucket, place):
     bucket.create(place + "x", b"0123456789")
     found = bucket.get(place + "x")
     assert [bytes(part) for part in bucket.get_ranges(found, [(2, 5), (0, 1)])] == [b"234", b"0"]
@@ -67,7 +68,7 @@ def test_a_range_is_read_by_its_ends(bucket, place):
         bucket.get_ranges(replace(found, key=place + "y"), [(0, 1)])
 
 
-def test_a_range_of_an_object_that_was_replaced_is_not_mixed_with_what_was_read(bucket, place):
+def test_a_range_of_an_object_that_was_replaced_meanwhile_is_an_error(bucket, place):
     bucket.create(place + "x", b"0123456789")
     found = bucket.get(place + "x")
     bucket.swap(place + "x", b"abcdefghij", found.etag)
@@ -78,7 +79,7 @@ def test_a_range_of_an_object_that_was_replaced_is_not_mixed_with_what_was_read(
 # Get many
 
 
-def test_many_are_read_whatever_their_order(bucket, place):
+def test_many_objects_are_read_in_any_order(bucket, place):
     bodies = {f"{place}{n}": str(n).encode() * n for n in range(1, 100)}
     for key, body in bodies.items():
         bucket.create(key, body)
@@ -87,18 +88,18 @@ def test_many_are_read_whatever_their_order(bucket, place):
     assert found == {key: (body, len(body)) for key, body in bodies.items()}
 
 
-def test_none_are_read_of_none(bucket):
-    bucket.get_many([], lambda _: pytest.fail("there is nothing to read"))
+def test_reading_no_keys_delivers_no_object(bucket):
+    bucket.get_many([], lambda _: pytest.fail("no key was given"))
 
 
-def test_an_object_without_bytes_comes_as_it_is(bucket, place):
+def test_reading_many_delivers_an_empty_object_as_empty(bucket, place):
     bucket.create(place + "empty", b"")
     found: list[StoredObject] = []
     bucket.get_many([place + "empty"], found.append)
     assert [(bytes(one.body), one.size) for one in found] == [(b"", 0)]
 
 
-def test_of_a_large_object_the_end_comes(bucket, place):
+def test_reading_many_delivers_the_end_of_a_large_object(bucket, place):
     body = b"begin" + bytes(WHOLE_BYTES) + b"the end"
     bucket.create(place + "large", body)
     found: list[StoredObject] = []
@@ -119,7 +120,7 @@ def test_work_that_is_returned_for_an_object_is_done_before_the_read_ends(bucket
     assert done == [place + "b"]
 
 
-def test_one_that_is_missing_fails_them_all_and_is_named(bucket, place):
+def test_reading_many_fails_with_the_key_of_a_missing_object(bucket, place):
     for n in range(20):
         bucket.create(f"{place}{n}", b"1")
     with pytest.raises(ObjectNotFound) as raised:
@@ -127,7 +128,7 @@ def test_one_that_is_missing_fails_them_all_and_is_named(bucket, place):
     assert raised.value.subject == f"{place}20"
 
 
-def test_what_the_taker_raises_ends_the_reading(bucket, place):
+def test_an_exception_of_the_callback_ends_the_reading(bucket, place):
     keys = [f"{place}{n}" for n in range(150)]
     for key in keys:
         bucket.create(key, b"1")
@@ -140,39 +141,39 @@ def test_what_the_taker_raises_ends_the_reading(bucket, place):
 
     with pytest.raises(OutOfTime):
         bucket.get_many(keys, take)
-    assert len(taken) < 3 + CONNECTIONS, "those in flight may still arrive; none is begun"
+    assert len(taken) < 3 + CONNECTIONS, "only objects that were already requested arrive"
 
 
 # List
 
 
-def test_a_listing_is_sorted_and_of_whole_segments(bucket, place):
+def test_a_listing_is_sorted_and_matches_whole_segments(bucket, place):
     for name in ("A/2", "A/1", "A/x/y", "A_B/1", "AA/1", "B"):
         bucket.create(place + name, b"1")
     assert bucket.list(place + "A/") == [place + "A/1", place + "A/2", place + "A/x/y"]
 
 
-def test_a_listing_of_nothing_is_empty(bucket, place):
+def test_a_listing_without_objects_is_empty(bucket, place):
     assert bucket.list(place + "nothing/") == []
 
 
 # Create and swap
 
 
-def test_an_object_is_created_once(bucket, place):
+def test_an_object_can_be_created_only_once(bucket, place):
     bucket.create(place + "x", b"first")
     with pytest.raises(ObjectTaken, match=place + "x"):
         bucket.create(place + "x", b"second")
     assert bytes(bucket.get(place + "x").body) == b"first"
 
 
-def test_the_same_content_by_another_writer_is_another_object(bucket, place):
+def test_creating_an_object_again_with_the_same_content_is_an_error(bucket, place):
     bucket.create(place + "x", b"same")
     with pytest.raises(ObjectTaken):
         bucket.create(place + "x", b"same")
 
 
-def test_each_write_has_an_id_of_its_own(bucket, place):
+def test_every_write_has_its_own_id(bucket, place):
     etag = bucket.create(place + "x", b"1")
     first = bucket.get(place + "x").write_id
     bucket.swap(place + "x", b"2", etag)
@@ -182,13 +183,13 @@ def test_each_write_has_an_id_of_its_own(bucket, place):
     assert first != second
 
 
-def test_a_swap_replaces_what_it_names(bucket, place):
+def test_a_swap_replaces_the_object_with_the_given_etag(bucket, place):
     etag = bucket.swap(place + "x", b"second", bucket.create(place + "x", b"first"))
     found = bucket.get(place + "x")
     assert (bytes(found.body), found.etag) == (b"second", etag)
 
 
-def test_a_swap_of_what_is_there_no_more_is_refused(bucket, place):
+def test_a_swap_with_an_outdated_etag_is_an_error(bucket, place):
     old = bucket.create(place + "x", b"first")
     bucket.swap(place + "x", b"second", old)
     with pytest.raises(ObjectTaken, match=place + "x"):
@@ -196,7 +197,7 @@ def test_a_swap_of_what_is_there_no_more_is_refused(bucket, place):
     assert bytes(bucket.get(place + "x").body) == b"second"
 
 
-def test_a_swap_of_nothing_is_refused(bucket, place):
+def test_a_swap_of_an_object_that_does_not_exist_is_an_error(bucket, place):
     etag = bucket.create(place + "x", b"first")
     with pytest.raises(ObjectTaken, match=place + "y"):
         bucket.swap(place + "y", b"second", etag)

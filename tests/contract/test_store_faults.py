@@ -1,7 +1,7 @@
-"""What `Bucket` makes of a failing network.
+"""How `Bucket` handles network and server faults.
 
-Each call goes through a proxy that refuses it before its effect, loses the answer after it, or answers
-with an error; behind the proxy is the S3 of the conformance tests.
+Each call goes through a proxy in front of the S3 server of the conformance tests. The proxy rejects the call
+before it takes effect, drops the response afterwards, or responds with an error.
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ ONCE = {
     "409 after its effect": status_after(409),
     "412 after its effect": status_after(412),
 }
-"""Faults after which a conditional write, sent by one writer alone, must be found to have landed."""
+"""Faults after which a conditional write of the only writer must be recognised as successful."""
 
 each_fault_once = pytest.mark.parametrize(
     "fault", ONCE.values(), ids=[name.replace(" ", "-") for name in ONCE]
@@ -39,7 +39,7 @@ def methods(proxy):
 
 
 @each_fault_once
-def test_a_create_that_meets_a_fault_lands_once(proxy, faulty, place, fault):
+def test_a_create_succeeds_despite_one_fault(proxy, faulty, place, fault):
     proxy.decide = in_turn(fault)
     etag = faulty.create(place + "x", b"mine")
     proxy.forget()
@@ -48,7 +48,7 @@ def test_a_create_that_meets_a_fault_lands_once(proxy, faulty, place, fault):
 
 
 @each_fault_once
-def test_a_swap_that_meets_a_fault_lands_once(proxy, faulty, place, fault):
+def test_a_swap_succeeds_despite_one_fault(proxy, faulty, place, fault):
     old = faulty.create(place + "x", b"old")
     proxy.decide = in_turn(fault)
     etag = faulty.swap(place + "x", b"mine", old)
@@ -58,7 +58,7 @@ def test_a_swap_that_meets_a_fault_lands_once(proxy, faulty, place, fault):
 
 
 @each_fault_once
-def test_a_create_that_meets_a_fault_never_takes_what_is_anothers(proxy, faulty, place, fault):
+def test_a_create_with_a_fault_never_replaces_the_object_of_another_writer(proxy, faulty, place, fault):
     faulty.create(place + "x", b"another's")
     proxy.decide = in_turn(fault)
     with pytest.raises(ObjectTaken, match=place + "x"):
@@ -67,7 +67,7 @@ def test_a_create_that_meets_a_fault_never_takes_what_is_anothers(proxy, faulty,
 
 
 @each_fault_once
-def test_a_swap_that_meets_a_fault_never_takes_what_is_anothers(proxy, faulty, place, fault):
+def test_a_swap_with_a_fault_never_replaces_the_object_of_another_writer(proxy, faulty, place, fault):
     old = faulty.create(place + "x", b"old")
     faulty.swap(place + "x", b"another's", old)
     proxy.decide = in_turn(fault)
@@ -76,15 +76,15 @@ def test_a_swap_that_meets_a_fault_never_takes_what_is_anothers(proxy, faulty, p
     assert bytes(faulty.get(place + "x").body) == b"another's"
 
 
-def test_an_answer_that_is_lost_is_settled_by_looking(proxy, faulty, place):
+def test_a_lost_response_is_settled_by_reading_the_object(proxy, faulty, place):
     proxy.decide = in_turn(LOST)
     faulty.create(place + "x", b"mine")
-    assert methods(proxy) == "PPG", "sent again, it met its own object, and knew it by its write id"
+    assert methods(proxy) == "PPG", "the second PUT finds the object of the first and recognises its write id"
     puts = [call.headers["x-amz-meta-write-id"] for call in proxy.calls if call.method == "PUT"]
     assert len(set(puts)) == 1
 
 
-def test_a_conditional_write_says_its_condition(proxy, faulty, place):
+def test_a_conditional_write_sends_its_condition_in_a_header(proxy, faulty, place):
     etag = faulty.create(place + "x", b"1")
     faulty.swap(place + "x", b"2", etag)
     create, swap = proxy.calls
@@ -99,7 +99,7 @@ def test_a_conditional_write_says_its_condition(proxy, faulty, place):
     [("create", status(503)), ("create", status(409)), ("create", REFUSED), ("swap", status(409))],
     ids=["create-503", "create-409", "create-refused", "swap-409"],
 )
-def test_a_write_that_never_gets_through_is_given_up_after_a_few_tries(proxy, faulty, place, write, fault):
+def test_a_write_that_keeps_failing_is_given_up_after_a_few_tries(proxy, faulty, place, write, fault):
     etag = faulty.create(place + "x", b"old")
     proxy.forget()
     proxy.decide = lambda call: fault if call.method == "PUT" else PASS
@@ -117,22 +117,24 @@ def test_a_write_that_never_gets_through_is_given_up_after_a_few_tries(proxy, fa
     assert bytes(faulty.get(place + "x").body) == b"old"
 
 
-def test_a_write_whose_fate_can_not_be_known_is_no_refusal(proxy, faulty, place):
+def test_a_write_with_an_unknown_result_is_a_transient_error(proxy, faulty, place):
     proxy.decide = lambda call: LOST if call.method == "PUT" else status(503)
     with pytest.raises(StoreUnavailable, match=place + "x: PUT: "):
         faulty.create(place + "x", b"mine")
     proxy.forget()
-    assert bytes(faulty.get(place + "x").body) == b"mine", "it did land: the next attempt will see"
+    assert bytes(faulty.get(place + "x").body) == b"mine", (
+        "the write took effect, and the next attempt will find it"
+    )
 
 
-def test_a_refusal_that_can_not_be_looked_into_is_no_refusal(proxy, faulty, place):
+def test_a_rejected_write_is_a_transient_error_if_the_object_cannot_be_read(proxy, faulty, place):
     faulty.create(place + "x", b"another's")
     proxy.decide = lambda call: PASS if call.method == "PUT" else status(503)
     with pytest.raises(StoreUnavailable, match=place + "x: GET: "):
         faulty.create(place + "x", b"mine")
 
 
-def test_a_write_that_is_lost_and_then_replaced_is_lost_to_the_other(proxy, faulty, on_s3, place):
+def test_a_write_that_another_writer_replaced_meanwhile_counts_as_lost(proxy, faulty, on_s3, place):
     old = faulty.create(place + "x", b"old")
     sent = []
 
@@ -151,7 +153,7 @@ def test_a_write_that_is_lost_and_then_replaced_is_lost_to_the_other(proxy, faul
 
 
 @pytest.mark.parametrize("write", ["create", "swap"])
-def test_a_write_that_is_not_allowed_is_denied_at_once(proxy, faulty, place, write):
+def test_a_write_without_permission_is_not_retried(proxy, faulty, place, write):
     proxy.decide = in_turn(status(403))
     send = faulty.create if write == "create" else partial(faulty.swap, etag='"e"')
     with pytest.raises(AccessDenied, match=place + "x: PUT: access denied"):
@@ -166,7 +168,7 @@ def _many(bucket, key):
 
 
 def _found(key):
-    """An object of which nothing has come yet. S3's ETag of a plain PUT is the MD5 of its bytes."""
+    """Return an object of which no bytes were read. The ETag of a simple PUT is the MD5 of its bytes."""
     return StoredObject(key, memoryview(b""), 4, f'"{md5(b"body").hexdigest()}"')
 
 
@@ -191,7 +193,7 @@ each_read = pytest.mark.parametrize("read", READS.values(), ids=READS)
     [status(500), status(429), LOST],
     ids=["500", "429", "lost"],
 )
-def test_a_read_that_meets_a_fault_is_sent_again(proxy, faulty, place, read, fault):
+def test_a_read_is_retried_after_a_fault(proxy, faulty, place, read, fault):
     faulty.create(place + "x", b"body")
     proxy.forget()
     proxy.decide = in_turn(fault, fault)
@@ -205,7 +207,7 @@ each_get = pytest.mark.parametrize(
 
 
 @each_get
-def test_a_read_that_is_cut_off_midway_is_made_once_more(proxy, faulty, place, read):
+def test_a_read_whose_response_is_cut_off_is_retried_once(proxy, faulty, place, read):
     faulty.create(place + "x", b"body")
     proxy.forget()
     proxy.decide = in_turn(CUT)
@@ -214,7 +216,7 @@ def test_a_read_that_is_cut_off_midway_is_made_once_more(proxy, faulty, place, r
 
 
 @each_get
-def test_a_read_that_is_cut_off_again_is_given_up(proxy, faulty, place, read):
+def test_a_read_whose_response_is_cut_off_twice_is_given_up(proxy, faulty, place, read):
     faulty.create(place + "x", b"body")
     proxy.decide = lambda _: CUT
     with pytest.raises(StoreUnavailable, match=place):
@@ -227,7 +229,7 @@ def test_a_read_that_is_cut_off_again_is_given_up(proxy, faulty, place, read):
     [status(503), status(409), status(412), status(400)],
     ids=["503", "409", "412", "400"],
 )
-def test_a_read_that_never_gets_through_is_given_up_and_may_be_tried_again(proxy, faulty, place, read, fault):
+def test_a_read_that_keeps_failing_is_a_transient_error(proxy, faulty, place, read, fault):
     faulty.create(place + "x", b"body")
     proxy.forget()
     proxy.decide = lambda _: fault
@@ -235,19 +237,19 @@ def test_a_read_that_never_gets_through_is_given_up_and_may_be_tried_again(proxy
         StoreUnavailable, match=f"{place}.*: (GET|LIST): S3 failed or did not answer$"
     ) as given_up:
         read(faulty, place + "x")
-    assert len(proxy.calls) <= 5, "the more S3 is asked that says SlowDown, the longer it will"
-    assert given_up.value.__cause__ is not None, "what S3 said is for the log"
+    assert len(proxy.calls) <= 5, "more requests would only prolong a SlowDown"
+    assert given_up.value.__cause__ is not None, "the response of S3 is kept for the log"
 
 
 @each_read
-def test_a_read_that_is_not_allowed_is_denied_at_once(proxy, faulty, place, read):
+def test_a_read_without_permission_is_not_retried(proxy, faulty, place, read):
     proxy.decide = lambda _: status(403)
     with pytest.raises(AccessDenied, match=f"{place}.*: (GET|LIST): access denied$"):
         read(faulty, place + "x")
     assert methods(proxy) == "G"
 
 
-def test_an_object_without_bytes_of_which_s3_refuses_a_range_comes_as_it_is(proxy, faulty, place):
+def test_an_empty_object_is_read_although_s3_rejects_a_range_of_it(proxy, faulty, place):
     faulty.create(place + "empty", b"")
     proxy.forget()
     proxy.decide = in_turn(status(416))
@@ -255,7 +257,7 @@ def test_an_object_without_bytes_of_which_s3_refuses_a_range_comes_as_it_is(prox
     assert methods(proxy) == "GH"
 
 
-def test_a_part_file_is_asked_for_by_one_request_for_its_end(proxy, faulty, place):
+def test_a_part_file_is_read_by_one_request_for_its_end(proxy, faulty, place):
     faulty.create(place + "x", b"body")
     proxy.forget()
     assert _many(faulty, place + "x") == b"body"
@@ -263,7 +265,7 @@ def test_a_part_file_is_asked_for_by_one_request_for_its_end(proxy, faulty, plac
     assert call.headers["range"] == f"bytes=-{WHOLE_BYTES}"
 
 
-def test_errors_hold_no_address_and_no_answer_of_s3(proxy, faulty, place):
+def test_error_messages_contain_no_address_and_no_response_of_s3(proxy, faulty, place):
     proxy.decide = lambda _: status(503)
     with pytest.raises(StoreUnavailable) as raised:
         faulty.get(place + "x")
@@ -271,7 +273,7 @@ def test_errors_hold_no_address_and_no_answer_of_s3(proxy, faulty, place):
     assert "Fault503" not in str(raised.value)
 
 
-def test_a_bucket_that_is_not_there_says_nothing_of_what_may_be_in_it(s3):
-    nowhere = Bucket.connect("no-such-bucket", region="us-east-1", endpoint_url=s3)
+def test_a_missing_bucket_is_not_mistaken_for_a_missing_object(s3):
+    missing = Bucket.connect("no-such-bucket", region="us-east-1", endpoint_url=s3)
     with pytest.raises(StoreUnavailable, match="there is no such bucket"):
-        nowhere.find("metrics/m/runs/r.ok")
+        missing.find("metrics/m/runs/r.ok")

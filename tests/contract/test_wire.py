@@ -1,7 +1,7 @@
-"""The wire: what a message in makes go out, byte by byte.
+"""The wire format: the exact text of every event that a message causes.
 
-What is compared is the text that SNS is given, so that neither a name, nor an order, nor a type can change
-unseen. What is left in S3 is in `test_layout`.
+The tests compare the text that SNS receives, so that no name, order or type can change unnoticed.
+`test_layout` checks the objects in S3.
 """
 
 import json
@@ -22,7 +22,7 @@ MANIFEST = "metrics/m.x/2025-01-15T10-30-10/manifest.json"
 ERROR = InputReadError.of_series("X", "no dataset of the catalog has it")
 
 
-# Each event, in both forms
+# Every event in both forms
 
 
 def text(event):
@@ -65,7 +65,7 @@ def text(event):
     ],
     ids=["started", "heartbeat", "success", "failure"],
 )
-def test_the_plain_form_of_each_event(event, expected):
+def test_every_event_has_exactly_this_text_in_the_plain_form(event, expected):
     assert event.wire() == text(expected)
 
 
@@ -121,12 +121,12 @@ def test_the_plain_form_of_each_event(event, expected):
     ],
     ids=["started", "heartbeat", "success", "failure"],
 )
-def test_the_v1_form_of_each_event(event, expected):
+def test_every_event_has_exactly_this_text_in_the_v1_form(event, expected):
     assert event.wire() == text(expected)
 
 
 @pytest.mark.parametrize("progress", [0.0, 1.0])
-def test_progress_is_a_number_at_either_end(progress):
+def test_a_progress_of_0_or_1_is_written_with_a_decimal_point(progress):
     assert f'"progress":{progress},' in RunHeartbeat.of(PLAIN, progress, AT).wire()
 
 
@@ -134,7 +134,7 @@ def test_progress_is_a_number_at_either_end(progress):
 
 
 def published(cloud):
-    """Each message that SNS was given, without the topic."""
+    """Return every message that SNS received, without the topic."""
     return [
         (m["Message"], m["MessageGroupId"], m["MessageDeduplicationId"], m["MessageAttributes"])
         for m in cloud.sns.messages
@@ -148,7 +148,7 @@ def attributes(kind, metric="ratio.a_to_b"):
     }
 
 
-def test_a_run_says_started_and_then_success(cloud, invoke):
+def test_a_run_publishes_started_and_then_success(cloud, invoke):
     put_a_and_b(cloud.store)
     invoke(record(request()))
     assert published(cloud) == [
@@ -171,7 +171,7 @@ def test_a_run_says_started_and_then_success(cloud, invoke):
     ]
 
 
-def test_a_run_of_the_v1_form_is_answered_in_it(cloud, invoke):
+def test_a_v1_request_is_answered_in_the_v1_form(cloud, invoke):
     put_a_and_b(cloud.store)
     invoke(record(request(schema="metrics.run.v1")))
     started, completed = cloud.sns.messages
@@ -183,7 +183,7 @@ def test_a_run_of_the_v1_form_is_answered_in_it(cloud, invoke):
     )
 
 
-def test_a_failure_of_the_v1_form_has_code_and_message_apart(cloud, invoke):
+def test_a_failure_in_the_v1_form_has_separate_code_and_message(cloud, invoke):
     invoke(record(request(schema="metrics.run.v1")))
     assert cloud.sns.completed[0]["error"] == {
         "code": "INPUT_READ_ERROR",
@@ -200,13 +200,13 @@ def test_an_unknown_schema_is_answered_in_the_plain_form(cloud, invoke):
     )
 
 
-def test_the_second_attempt_has_deduplication_ids_of_its_own(cloud, invoke):
+def test_the_second_attempt_has_its_own_deduplication_ids(cloud, invoke):
     put_a_and_b(cloud.store)
     invoke(record(request(), receive_count=2))
     assert [m[2] for m in published(cloud)] == ["run-1:metric_run_started:2", "run-1:metric_run_completed:2"]
 
 
-def test_the_longest_ids_go_out_whole(cloud, invoke):
+def test_the_longest_ids_are_published_completely(cloud, invoke):
     run_id, metric = "r" * 128, "m" * 128
     put_a_and_b(cloud.store)
     invoke(record(request(run_id=run_id, metric=metric)))
@@ -219,7 +219,7 @@ def test_the_longest_ids_go_out_whole(cloud, invoke):
 
 
 def with_codes(name):
-    """The request as one that names its operands so."""
+    """Return a request whose operands use this spelling of `series_code`."""
     operands = ({name: "A"}, {name: "B"})
     return request(ratio(*operands, scale=1))
 
@@ -238,7 +238,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=[name.replace(" ", "-") for name in BODIES])
-def test_however_it_is_wrapped_and_written_a_request_means_the_same(cloud, invoke, body):
+def test_a_request_means_the_same_in_every_envelope_and_spelling(cloud, invoke, body):
     put_a_and_b(cloud.store)
     assert invoke(body) == {"batchItemFailures": []}
     assert cloud.sns.completed[0]["status"] == "SUCCESS"
@@ -255,7 +255,7 @@ def test_however_it_is_wrapped_and_written_a_request_means_the_same(cloud, invok
     ],
     ids=["SentTimestamp", "Timestamp", "bad Timestamp"],
 )
-def test_when_a_run_was_asked_for_stands_in_what_it_leaves(cloud, invoke, body, requested_at):
+def test_the_marker_and_the_manifest_record_the_time_of_the_request(cloud, invoke, body, requested_at):
     put_a_and_b(cloud.store)
     invoke(record(body, group="g"))
     assert cloud.read_json("metrics/ratio.a_to_b/runs/run-1.ok")["requested_at"] == requested_at

@@ -1,4 +1,4 @@
-"""What two runs of a metric left, in memory, on a folder and on an S3."""
+"""Fixtures: the objects of two runs of one metric, in memory, in a folder and on a local S3 server."""
 
 from pathlib import Path
 
@@ -16,12 +16,15 @@ from tests.docs.reading import BASE, FIRST, NEWEST
 
 @pytest.fixture(scope="module")
 def left() -> Cloud:
-    """What two runs of a metric left: the second is of the newer request, with another value for each day."""
-    with Stage.standing() as stage:
+    """Return a cloud with the objects of two runs of a metric.
+
+    The second run has the newer request, and another value for each day.
+    """
+    with Stage.opened() as stage:
         stage.run(EXAMPLES[REQUEST])
         other = EXAMPLES[REQUEST]["expressionJson"] | {"scale": 100}
         stage.run(EXAMPLES[REQUEST] | {"runId": "run-2", "expressionJson": other})
-    # What a reader must not fall for: a version that nobody committed, and that has the highest name.
+    # Add a version that was never committed and has the highest name: readers must not use it.
     data = stage.cloud.read(f"{BASE}{FIRST}/data/metrics.parquet")
     obstore.put(stage.cloud.store, f"{BASE}2026-10-30T12-00-09/data/metrics.parquet", data)
     return stage.cloud
@@ -30,7 +33,7 @@ def left() -> Cloud:
 @pytest.fixture(scope="module")
 def folder(left, tmp_path_factory) -> Path:
     root: Path = tmp_path_factory.mktemp("bucket")
-    for key in left.keys():  # noqa: SIM118 - of a cloud
+    for key in left.keys():  # noqa: SIM118 - `left` is a Cloud, not a dict
         path = root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(left.read(key))
@@ -39,13 +42,13 @@ def folder(left, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def aws(left):
-    """An AWS on loopback whose bucket has it, and the environment that leads there."""
+    """Start a local AWS server whose bucket has these objects, and set environment variables to use it."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ALLOW_HTTP", "true")  # of polars
+        patch.setenv("AWS_ALLOW_HTTP", "true")  # for polars
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         for key in left.keys():  # noqa: SIM118

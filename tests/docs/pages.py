@@ -1,4 +1,4 @@
-"""The pages of the documentation, and what can be read out of them."""
+"""The pages of the documentation, and functions that read their parts."""
 
 import re
 from functools import cache
@@ -12,27 +12,27 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 @cache
 def text_of(page: Path | str) -> str:
-    """A page's text; its name is relative to the repository."""
+    """Return the text of a page; a name is relative to the root of the repository."""
     return (ROOT / page).read_text(encoding="utf-8")
 
 
 def name_of(page: Path) -> str:
-    """As it is called in a test's name."""
+    """Return the path of a page relative to the repository, for the ids of tests."""
     return str(page.relative_to(ROOT))
 
 
 def blocks(page: Path | str, language: str) -> list[str]:
-    """The fenced blocks of a language, in order."""
+    """Return the fenced code blocks of a language, in order."""
     return [body for tag, body in _FENCE.findall(text_of(page)) if tag == language]
 
 
 def prose(page: Path | str) -> str:
-    """A page without its fenced blocks."""
+    """Return the text of a page without its fenced code blocks."""
     return _FENCE.sub("", text_of(page))
 
 
 def section(page: Path | str, heading: str) -> str:
-    """What stands under a heading, up to the next of its level or above."""
+    """Return the text below a heading, up to the next heading of the same or a higher level."""
     found = re.search(rf"^(#+) {re.escape(heading)}$", text_of(page), re.MULTILINE)
     assert found, f"{page} has no heading {heading!r}"
     rest = text_of(page)[found.end() :]
@@ -40,7 +40,7 @@ def section(page: Path | str, heading: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of the tables in a text, but for headings and rules."""
+    """Return the rows of all tables in a text, without header rows, as lists of cells."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     rules = [i for i, row in enumerate(cells) if all(re.fullmatch(r"-+:?", cell) for cell in row)]
@@ -48,7 +48,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names that a link may have after its `#`: of headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     names: set[str] = set()
     for heading in re.findall(r"^#{1,6} (.*)$", prose(page), re.MULTILINE):
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
@@ -59,12 +59,12 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: Path) -> list[str]:
-    """The targets of its links and pictures."""
+    """Return the targets of the links and pictures on a page."""
     return re.findall(r"\]\(([^)\s]+)\)", prose(page))
 
 
 def commands(page: Path | str) -> list[str]:
-    """The commands of its `sh` blocks: a line each, without comments; a line that ends in `\\` goes on."""
+    """Return the commands in the `sh` blocks of a page, without comments and with continued lines joined."""
     lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
     stripped = (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)
     return [" ".join(line.split()) for line in stripped if line]

@@ -1,4 +1,4 @@
-"""docs/reading-metrics.md in blocks, and the metric that its tests read."""
+"""The code blocks of docs/reading-metrics.md, and the metric that its tests read."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/authoring.md: each command in it is run, over the files in it, and prints what stands there."""
+"""docs/authoring.md: its commands, run with the files on the page, print the output on the page."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ CONSOLES = re.findall(r"```console\n\$ metrics ([^\n]*)\n(.*?)```", TEXT, re.DOT
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with the page's files, and events/ beside them."""
+    """Change to a folder that has the files on the page and the folder events/."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "events").symlink_to(ROOT / "events")
@@ -29,25 +29,25 @@ def test_the_page_has_files_and_commands():
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(("arguments", "printed"), CONSOLES, ids=[arguments for arguments, _ in CONSOLES])
-def test_a_command_prints_what_the_page_says(arguments, printed):
+def test_a_command_prints_the_output_on_the_page(arguments, printed):
     found = metrics(*arguments.split()).stdout
     assert without_bytes(found) == without_bytes(printed)
 
 
 def without_bytes(text):
-    """The demo data is written anew each time, and its time with it, so its bytes are not always as many."""
-    return re.sub(r"[\d.]+ MB to read", "so many MB to read", text)
+    """Return the text without the size of the demo data, which depends on the time of its creation."""
+    return re.sub(r"[\d.]+ MB to read", "<size> MB to read", text)
 
 
-def test_the_page_has_every_loss_and_the_model_of_seconds():
-    from explain import prices  # noqa: PLC0415 - its numbers
+def test_the_page_has_every_reason_for_a_loss_and_the_formula_of_the_run_time():
+    from explain import prices  # noqa: PLC0415 - only this test needs it
 
     assert f"{prices._RUN} + {prices._PART_FILE} × part files + {prices._ROW:.8f} × rows" in TEXT  # noqa: RUF001
     source = (ROOT / "explain/nodes.py").read_text(encoding="utf-8")
     for words in re.findall(r'^            "\w+": "([a-z ]+)",$', source, re.MULTILINE):
-        assert words in TEXT, "a reason that a node may lose an observation for"
+        assert words in TEXT, "a reason for lost observations is not on the page"
 
 
-def test_links_lead_somewhere():
+def test_every_link_of_the_page_leads_to_a_file():
     for target in re.findall(r"\]\(([^)#]+)", TEXT):
         assert (Path(PAGE.parent) / target).exists(), target

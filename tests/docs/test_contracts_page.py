@@ -1,4 +1,4 @@
-"""docs/contracts/README.md: its commands run, its code works, and it names what there is."""
+"""docs/contracts/README.md: its commands and its code work, and it lists every schema."""
 
 import json
 import re
@@ -20,7 +20,7 @@ CHECKS = [shlex.split(line) for line in COMMANDS if line.startswith("check-jsons
 INSTALLED = Path(sys.executable).parent
 
 
-def test_the_version_that_the_page_installs_is_the_one_that_is_tried_here():
+def test_the_page_installs_the_version_that_the_tests_use():
     requirements = (CONTRACTS.parents[1] / "requirements.txt").read_text().splitlines()
     installs = [line.removeprefix("pip install ") for line in COMMANDS if line.startswith("pip install ")]
     assert len(installs) == 1
@@ -29,7 +29,7 @@ def test_the_version_that_the_page_installs_is_the_one_that_is_tried_here():
 
 
 @pytest.mark.parametrize("command", CHECKS, ids=[Path(command[2]).stem for command in CHECKS])
-def test_a_check_passes_what_is_right_and_fails_what_is_not(command, tmp_path):
+def test_a_check_accepts_a_valid_document_and_rejects_an_invalid_one(command, tmp_path):
     def status(arguments: list[str]) -> int:
         program = INSTALLED / arguments[0]
         return subprocess.run(
@@ -44,7 +44,7 @@ def test_a_check_passes_what_is_right_and_fails_what_is_not(command, tmp_path):
     assert status([*command[:-1], str(wrong)]) == 1
 
 
-def test_the_pages_python_finds_every_problem_with_its_path(tmp_path, monkeypatch):
+def test_the_python_code_finds_every_problem_with_its_path(tmp_path, monkeypatch):
     (text,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     monkeypatch.chdir(CONTRACTS)
     names: dict[str, Any] = {}
@@ -53,15 +53,15 @@ def test_the_pages_python_finds_every_problem_with_its_path(tmp_path, monkeypatc
 
     (tmp_path / "schemas").symlink_to(CONTRACTS / "schemas")
     (tmp_path / "examples").mkdir()
-    asked = names["request"] | {"runId": "/", "inputs": [{"datasetId": "x", "seriesCode": 7}]}
-    (tmp_path / "examples" / "metric_run_requested.json").write_text(json.dumps(asked))
+    invalid = names["request"] | {"runId": "/", "inputs": [{"datasetId": "x", "seriesCode": 7}]}
+    (tmp_path / "examples" / "metric_run_requested.json").write_text(json.dumps(invalid))
     monkeypatch.chdir(tmp_path)
     exec(text, names)
     paths = [problem.partition(":")[0] for problem in names["problems"]]
     assert sorted(paths) == ["$.inputs", "$.runId"]
 
 
-def test_the_page_names_every_schema():
+def test_the_page_lists_every_schema():
     table = PAGE.partition("\n## ")[0]
     for name in SCHEMAS:
         kind = re.sub(r"\.(plain|v1)$", "", name)

@@ -1,7 +1,7 @@
-"""What docs/five-minutes.md tells a newcomer to do is done, in one local run, and gives what it prints.
+"""docs/five-minutes.md: the commands on the page print the output on the page.
 
-The page's three runs of my.json are one here, side by side, since each is the same command on another file.
-That `make run` runs all of events/, and what it sets up, is the business of the functional tests.
+The page runs my.json three times with different contents; the test runs the three contents in one local run.
+The functional tests check that `make run` runs all of events/ and sets everything up.
 """
 
 import json
@@ -21,7 +21,7 @@ MINE, LOOKED, DEAR, BROKEN, *SHORT = blocks(PAGE, "text")[3:]
 
 
 def request(number, expression, metric="fx.gbp_dear"):
-    """my.json after the page's next step; only its run is another, since all three are asked for at once."""
+    """Return my.json after a later step of the page, with its own run id, because all three run at once."""
     base = REQUEST["output"]["basePath"].replace("fx.usd_per_gbp", metric)
     run = REQUEST["runId"][:-1] + str(number)
     return REQUEST | {
@@ -49,18 +49,18 @@ def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("five-minutes")
     broken = json.loads(json.dumps(CHANGED).replace('"sma"', '"smaa"'))
     assert broken != CHANGED
-    for name, asked in (
+    for name, content in (
         ("my.json", REQUEST),
         ("changed.json", request(1, CHANGED)),
         ("broken.json", request(2, broken)),
     ):
-        (folder / name).write_text(json.dumps(asked))
+        (folder / name).write_text(json.dumps(content))
     ran = local(folder, *(folder / name for name in ("my.json", "changed.json", "broken.json")))
     return folder, ran
 
 
 def masked(text):
-    """Lines without what differs from run to run: times, versions, durations."""
+    """Return the lines of a text without the parts that differ between runs: times, versions, durations."""
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "VERSION", text)
     text = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", text)
     text = re.sub(r"\d+\.\d\d s$", "SECONDS", text, flags=re.MULTILINE)
@@ -68,13 +68,13 @@ def masked(text):
 
 
 @pytest.mark.parametrize("shown", [MINE, DEAR, BROKEN], ids=["mine", "changed", "broken"])
-def test_a_run_prints_what_the_page_shows(shown, done):
+def test_a_run_prints_the_output_on_the_page(shown, done):
     _, ran = done
     assert set(masked(shown)) <= set(masked(ran.stdout)), ran.stdout + ran.stderr
-    assert (ran.returncode, ran.stderr) == (1, ""), "one of them is broken, on purpose"
+    assert (ran.returncode, ran.stderr) == (1, ""), "one of the three requests is invalid on purpose"
 
 
-def test_the_program_that_reads_the_result_prints_what_the_page_shows(done):
+def test_the_reading_program_prints_the_output_on_the_page(done):
     folder, _ = done
     (program,) = blocks(PAGE, "python")
     (folder / "look.py").write_text(program)
@@ -93,7 +93,7 @@ def test_the_program_that_reads_the_result_prints_what_the_page_shows(done):
     ],
     ids=["validate", "explain", "run"],
 )
-def test_the_command_line_prints_what_the_page_shows(arguments, file, status, shown, done):
+def test_the_command_line_prints_the_output_on_the_page(arguments, file, status, shown, done):
     folder, _ = done
     ran = subprocess.run(
         [sys.executable, "-m", "cli", *arguments, folder / file],
@@ -108,7 +108,7 @@ def test_the_command_line_prints_what_the_page_shows(arguments, file, status, sh
     assert shown in ran.stdout
 
 
-def test_what_the_whole_run_is_said_to_print_is_of_the_samples():
+def test_the_output_of_make_run_on_the_page_agrees_with_the_samples():
     events, outcome, failure = blocks(PAGE, "text")[:3]
     samples = {sample.metric_code: sample for sample in read_samples(list((ROOT / "events").glob("*.json")))}
     for text in (outcome, failure):
@@ -123,7 +123,7 @@ def test_what_the_whole_run_is_said_to_print_is_of_the_samples():
     assert samples["fx.usd_per_xau"].expected_error == "INPUT_READ_ERROR"
 
 
-def test_the_page_has_no_command_that_is_not_tried_here():
+def test_every_command_of_the_page_is_tested():
     assert commands(PAGE) == [
         "make run",
         "make run EVENT=my.json",

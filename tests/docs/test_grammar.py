@@ -1,4 +1,4 @@
-"""What docs/grammar.md says of the grammar is what the worker does: every example, number and error."""
+"""docs/grammar.md: its examples, numbers and errors agree with the worker."""
 
 import json
 import re
@@ -33,24 +33,24 @@ REFUSED = rows(section(PAGE, "Errors").partition("\n###")[0])
 
 
 def expression(text):
-    """JSON in which A and B stand for series."""
+    """Return an expression from JSON in which A and B are short for series references."""
     return json.loads(re.sub(r"(?<![\"/])\b([AB])\b(?!\")", r'{"series_code": "\1"}', text.strip("`")))
 
 
 def series(cells):
-    """Values by day, a dot where there is none."""
+    """Return a series from the cells of a table, one for each day; a dot means no observation."""
     days = [day for day, cell in enumerate(cells) if cell != "·"]
     return Series(np.array(days, np.int64), np.array([float(cells[day]) for day in days]))
 
 
-def told(result):
+def summary(result):
     days = (f"{datetime.fromtimestamp(result.times[i] / 1e6, UTC):%Y-%m-%d}" for i in (0, -1))
     first, last = (f"{result.values[i]:.6g} on {day}" for i, day in zip((0, -1), days, strict=True))
     return f"{len(result):,} observations: {first} … {last}"
 
 
-def asked(body):
-    """The dataset of a request's inputs, once all is checked that can be without S3."""
+def parsed(body):
+    """Return the dataset of a request's inputs after all checks that need no S3."""
     request = RunRequest.parse(open_record(json.dumps(body), None), Bounds("data", "metrics/", "datasets/"))
     return request.dataset(*set(request.declared.values()))
 
@@ -61,17 +61,17 @@ def operations(node):
         yield from operations(child)
 
 
-def test_every_json_on_the_page_has_its_result_below_it():
+def test_every_json_example_on_the_page_has_its_result_below_it():
     assert len(EXAMPLES) == text_of(PAGE).count("```json") >= 10
 
 
 @pytest.mark.parametrize(("body", "result"), EXAMPLES)
-def test_an_example_gives_what_the_page_says(body, result):
-    assert told(value(json.loads(body))) == result
+def test_an_example_gives_the_result_on_the_page(body, result):
+    assert summary(value(json.loads(body))) == result
 
 
 @pytest.mark.parametrize("row", EDGE_CASES[2:], ids=lambda row: row[0])
-def test_an_expression_gives_on_each_day_what_the_table_says(row):
+def test_an_expression_gives_the_values_in_the_table(row):
     inputs = {name.strip("`"): series(cells) for name, *cells, _ in EDGE_CASES[:2]}
     result = evaluate(parse(expression(row[0])), inputs)
     expected = series(row[1:-1])
@@ -94,17 +94,17 @@ def test_the_table_has_every_operation():
 
 
 @pytest.mark.parametrize(("text", "error"), REFUSED)
-def test_an_expression_is_refused_in_the_words_of_the_page(text, error):
+def test_an_invalid_expression_gives_the_error_on_the_page(text, error):
     with pytest.raises(ExpressionError) as raised:
         parse(expression(text))
     assert f"`{raised.value.message}`" == error
 
 
 @pytest.mark.parametrize(("change", "error"), rows(section(PAGE, "Errors in the rest of the request")))
-def test_a_request_is_refused_in_the_words_of_the_page(change, error):
+def test_an_invalid_request_gives_the_error_on_the_page(change, error):
     body = json.loads(blocks("docs/five-minutes.md", "json")[0]) | json.loads(change.strip("`"))
     with pytest.raises(PermanentError) as raised:
-        asked(body)
+        parsed(body)
     assert f"`{raised.value}`" == error
 
 
@@ -112,7 +112,7 @@ def test_a_request_is_refused_in_the_words_of_the_page(change, error):
     ("levels", "operands", "problem"),
     [(MAX_DEPTH, 2, "nested more than 32 nodes deep"), (1, MAX_NODES, "more than 512 nodes")],
 )
-def test_what_is_too_large_is_refused_in_the_words_of_the_page(levels, operands, problem):
+def test_an_expression_that_is_too_large_gives_the_error_on_the_page(levels, operands, problem):
     node: Any = {"series_code": "A"}
     for _ in range(levels):
         node = {"op": "avg", "operands": [node, *({"series_code": "A"} for _ in range(operands - 1))]}
@@ -122,18 +122,18 @@ def test_what_is_too_large_is_refused_in_the_words_of_the_page(levels, operands,
     assert f"`{problem}`" in " ".join(section(PAGE, "Limits").split())
 
 
-def test_the_bounds_are_those_of_the_grammar():
-    said = " ".join(section(PAGE, "Limits").split())
+def test_the_bounds_on_the_page_are_those_of_the_grammar():
+    text = " ".join(section(PAGE, "Limits").split())
     for bound in (
         f"{MAX_DEPTH} deep",
         f"{MAX_NODES} at most",
         f"1 to {MAX_WINDOW:,}",
         f"{MAX_SERIES_CODE} characters",
     ):
-        assert bound in said
+        assert bound in text
 
 
-def test_the_numbers_in_the_prose_add_up():
+def test_the_numbers_in_the_text_are_correct():
     text = " ".join(text_of(PAGE).split())
     dollar, krona = rates()["ECB_USD_EUR_D"], rates()["ECB_ISK_EUR_D"]
     only_dollar = np.setdiff1d(dollar.times, krona.times).size
@@ -143,11 +143,11 @@ def test_the_numbers_in_the_prose_add_up():
     ranges = value(json.loads(EXAMPLES[-1][0])["right"])
     equal = int((ranges.values == 0).sum())
     assert f"On {equal} days all five were the same" in text
-    said = f"{len(krona):,} observations, less 4 of warm-up, less {equal} divisions by zero"
-    assert f"{said}, is {len(krona) - 4 - equal:,}" in text
+    sentence = f"{len(krona):,} observations, less 4 of warm-up, less {equal} divisions by zero"
+    assert f"{sentence}, is {len(krona) - 4 - equal:,}" in text
 
 
-def test_a_strict_average_is_an_add_with_half_the_scale():
+def test_an_add_with_scale_one_half_is_the_average_of_common_times():
     yen, krona = {"series_code": "ECB_JPY_EUR_D"}, {"series_code": "ECB_ISK_EUR_D"}
     strict = value({"op": "add", "left": yen, "right": krona, "scale": 0.5})
     both = np.isin(value({"op": "avg", "operands": [yen, krona]}).times, strict.times)

@@ -1,4 +1,4 @@
-"""Every file and name in docs/how-it-works.md is there, where the page says that it is."""
+"""docs/how-it-works.md: every file and name on the page exists in the place that the page names."""
 
 import ast
 import re
@@ -12,11 +12,11 @@ from tests.docs.pages import ROOT, blocks, rows, section, text_of
 PAGE = "docs/how-it-works.md"
 SOURCE = ROOT / "src" / "metrics_worker"
 DECIDED = rows(section(PAGE, "Where to find each decision"))
-ROOMS = section(PAGE, "The modules")
+MODULES = section(PAGE, "The modules")
 
 
 def defined(path):
-    """The functions and classes of a file, methods among them."""
+    """Return the names of the functions, methods and classes in a file."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)}
 
@@ -25,7 +25,7 @@ EVERYTHING = {name for path in SOURCE.rglob("*.py") for name in defined(path)}
 
 
 @pytest.mark.parametrize(("question", "names", "link"), DECIDED)
-def test_what_is_asked_for_is_decided_in_the_file_that_the_row_links_to(question, names, link):
+def test_every_decision_is_made_in_the_file_that_its_row_links_to(question, names, link):
     (target,) = re.findall(r"\]\((.*)\)", link)
     found = re.findall(r"`(\w+)(?:\(\))?`", names)
     assert question
@@ -33,7 +33,7 @@ def test_what_is_asked_for_is_decided_in_the_file_that_the_row_links_to(question
     assert set(found) <= defined((ROOT / "docs" / target).resolve())
 
 
-def test_every_function_and_class_that_the_page_names_is_there():
+def test_every_function_and_class_on_the_page_exists():
     named = re.findall(r"([A-Za-z_.]+)\(\)", text_of(PAGE).replace("`code()`", ""))
     assert len(named) > 30
     for name in named:
@@ -42,7 +42,7 @@ def test_every_function_and_class_that_the_page_names_is_there():
         assert name[0] in defined(SOURCE / name[1])
 
 
-def test_the_steps_of_a_run_are_in_the_files_beside_them():
+def test_the_steps_of_a_run_are_in_the_files_named_next_to_them():
     steps = re.findall(r"─▶ (\w+).*?((?:expression/)?\w+\.py)", blocks(PAGE, "")[0])
     assert [name for name, _ in steps] == [
         "lambda_handler",
@@ -59,24 +59,24 @@ def test_the_steps_of_a_run_are_in_the_files_beside_them():
         assert name in defined(SOURCE / file) or (file == "status.py" and name in events)
 
 
-@pytest.mark.parametrize("room", sorted(set(re.findall(r"([a-z_]+\.py)", ROOMS))))
-def test_the_rooms_that_the_page_names_exist(room):
-    assert [*SOURCE.rglob(room), *(ROOT / "tests" / "infrastructure").glob(room)]
+@pytest.mark.parametrize("module", sorted(set(re.findall(r"([a-z_]+\.py)", MODULES))))
+def test_every_module_on_the_page_exists(module):
+    assert [*SOURCE.rglob(module), *(ROOT / "tests" / "infrastructure").glob(module)]
 
 
-def test_the_page_names_every_room():
+def test_the_page_names_every_module():
     modules = {path.name for path in SOURCE.rglob("*.py")} - {"__init__.py"}
-    assert modules <= set(re.findall(r"([a-z_]+\.py)", ROOMS))
+    assert modules <= set(re.findall(r"([a-z_]+\.py)", MODULES))
 
 
-def test_its_numbers_are_the_workers():
+def test_the_numbers_on_the_page_are_those_of_the_worker():
     text = " ".join(text_of(PAGE).split())
     assert f"{lane.CONNECTIONS} in flight" in text
     interval = Settings.model_fields["heartbeat_interval_seconds"].default
     assert f"every {interval:g} seconds" in text
 
 
-def test_the_formula_is_that_of_the_page_on_performance():
+def test_the_formula_equals_the_one_on_the_performance_page():
     formula = re.search(r"^    wall time = .*$", text_of(PAGE), re.MULTILINE)
     assert formula
     assert formula[0] in text_of("docs/performance.md")

@@ -1,4 +1,4 @@
-"""The page for those on call: a section for every alarm, and nothing in it that does not exist."""
+"""docs/operating.md: it has a section for every alarm, and everything that it names exists."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 from botocore import xform_name
 
 from metrics_worker import errors, report
-from tests.infrastructure.published import told
+from tests.infrastructure.published import simulated_day
 from tests.infrastructure.stack import MONITORING, TEMPLATE, Monitoring, alarms
 from tests.infrastructure.test_saved_queries import BY_LOGS, LINES, SAVED, fields
 
@@ -26,12 +26,12 @@ INSIGHTS = re.findall(r"`(filter [^`]+)`", TEXT)
 
 
 def anchor(heading: str) -> str:
-    """Where a heading can be linked to, as GitHub makes it."""
+    """Return the anchor of a heading, as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def section(heading: str, text: str = TEXT) -> str:
-    """What stands below a heading, down to the next of its depth or less."""
+    """Return the text below a heading, up to the next heading of the same or a higher level."""
     found = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
     assert found, heading
     rest = text[found.end() :]
@@ -44,14 +44,14 @@ def table(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_every_alarm_has_a_section_and_every_section_of_theirs_an_alarm():
+def test_every_alarm_has_a_section_and_every_section_has_an_alarm():
     assert set(re.findall(r"^### (\S+)$", section("Alarms"), re.MULTILINE)) == set(ALARMS)
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarms_section_says_what_it_means_where_to_look_what_to_do_and_when_it_is_over(name):
-    written = section(name)
-    places = [written.find(part) for part in PARTS]
+def test_the_section_of_an_alarm_has_all_parts_in_order(name):
+    text = section(name)
+    places = [text.find(part) for part in PARTS]
     assert -1 not in places
     assert places == sorted(places)
 
@@ -63,12 +63,12 @@ def test_the_link_in_an_alarms_description_leads_to_its_section(name):
     assert link == anchor(name)
 
 
-def test_no_two_headings_have_one_anchor():
+def test_every_heading_has_a_unique_anchor():
     assert len({anchor(heading) for heading in HEADINGS}) == len(HEADINGS)
 
 
 @pytest.mark.parametrize("page", ["operating.md", "reliability.md", "decisions/0009-those-on-call.md"])
-def test_every_anchor_that_is_linked_to_is_there(page):
+def test_every_linked_anchor_exists(page):
     path = ROOT / "docs" / page
     links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text(encoding="utf-8"))
     for target, at in links:
@@ -78,40 +78,40 @@ def test_every_anchor_that_is_linked_to_is_there(page):
         assert at in {anchor(found) for found in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}, (page, at)
 
 
-def test_who_looks_for_the_runbook_where_it_was_is_led_here():
+def test_the_former_page_of_the_runbook_links_to_the_new_one():
     assert "(operating.md)" in section("Runbook", RELIABILITY)
 
 
-def test_the_saved_queries_are_those_that_there_are():
+def test_the_page_lists_every_saved_query():
     assert {row[0].strip("`") for row in table("Saved queries")} == {
         query["Name"].removeprefix("worker/") for query in SAVED.values()
     }
 
 
-def test_the_dashboards_are_those_that_there_are():
+def test_the_page_names_every_dashboard():
     dashboards = Monitoring().of_type("AWS::CloudWatch::Dashboard").values()
     named = set(re.findall(r"`STACK-(\w+)`", TEXT))
     assert named == {dashboard["DashboardName"].removeprefix("worker-") for dashboard in dashboards}
 
 
-def test_the_metrics_are_those_that_are_written():
-    written = {name for namespace, name, _ in told().series() if namespace == "MetricsWorker"}
+def test_the_page_lists_every_metric_of_the_worker():
+    written = {name for namespace, name, _ in simulated_day().series() if namespace == "MetricsWorker"}
     named = set(re.findall(r"`([a-z0-9_]+_(?:total|seconds|mb))`", section("Metrics")))
     assert named == written - {"ColdStart"}
 
 
-def test_the_fields_of_the_closing_line_are_those_that_are_written():
+def test_the_page_explains_every_field_of_the_closing_log_line():
     named = {name for row in table("The closing log line") for name in re.findall(r"`([a-z_.]+)`", row[0])}
     closing = [line for line in LINES if line.get("event_type") == "metric_run_closed"]
     written = {field for line in closing for field in line}
     assert named <= written | {"error_code"}
     of_powertools = {"level", "location", "message", "timestamp", "service", "cold_start", "event_type"}
-    also = {"row_count", "started", "inputs"}  # the same as rows_out; whether the event went out; the details
+    also = {"row_count", "started", "inputs"}  # equal to rows_out; whether started was published; details
     left = {name for name in written - named if not name.startswith(("function_", "traffic."))}
     assert left <= of_powertools | also | {"exception", "exception_name"}
 
 
-def test_whatever_a_run_is_given_back_for_is_explained():
+def test_the_page_explains_every_reason_for_returning_a_run():
     kinds = {
         name
         for name, kind in vars(errors).items()
@@ -123,7 +123,7 @@ def test_whatever_a_run_is_given_back_for_is_explained():
     assert kinds <= explained
 
 
-def test_every_outcome_and_every_code_is_spoken_of():
+def test_the_page_explains_every_outcome_and_error_code():
     outcomes = get_args(report.RunReport.__annotations__["outcome"])
     assert len(outcomes) == 3
     for outcome in outcomes:
@@ -135,7 +135,7 @@ def test_every_outcome_and_every_code_is_spoken_of():
     }
 
 
-def test_parameters_that_are_named_exist_and_defaults_are_the_templates():
+def test_named_parameters_exist_and_their_defaults_are_correct():
     names = TEMPLATE["Parameters"].keys() | MONITORING["Mappings"].keys() | ALARMS.keys()
     errors_named = {name for name in vars(errors) if name[0].isupper()}
     for name in re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)(?:=[A-Za-z0-9]+)?`", TEXT):
@@ -147,7 +147,7 @@ def test_parameters_that_are_named_exist_and_defaults_are_the_templates():
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not command.startswith("aws s3 ")])
-def test_a_command_for_aws_is_one_and_has_these_options(command, monkeypatch):
+def test_an_aws_command_exists_and_has_the_options_on_the_page(command, monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     _, service, operation, *rest = shlex.split(command)
     client = boto3.client(service)
@@ -161,34 +161,34 @@ def test_a_command_for_aws_is_one_and_has_these_options(command, monkeypatch):
     client.close()
 
 
-def test_there_are_commands_and_those_for_s3_are_copies():
+def test_the_page_has_seven_aws_commands_and_otherwise_only_copies_from_s3():
     of_s3 = [command for command in COMMANDS if command.startswith("aws s3 ")]
     assert len(COMMANDS) - len(of_s3) == 7
     assert all(command.startswith("aws s3 cp s3://BUCKET/") for command in of_s3)
 
 
 @pytest.mark.parametrize("query", INSIGHTS)
-def test_a_filter_is_of_fields_that_are_written(query):
+def test_a_filter_uses_only_existing_log_fields(query):
     used = fields(query.replace("…", "x"))
     assert used
     assert used <= {field for line in LINES for field in line} | BY_LOGS
 
 
-def test_log_lines_that_are_named_are_written():
-    messages = {line["message"] for line in told().lines}
+def test_named_log_messages_exist():
+    messages = {line["message"] for line in simulated_day().lines}
     for named in re.findall(r"`((?:run|message|dead letter) (?:succeeded|failed|given back|settled))`", TEXT):
         assert named in messages
 
 
-def test_the_odds_of_a_canary_that_sees_nothing_are_right():
+def test_the_probability_that_a_canary_receives_no_run_is_correct():
     assert round(100 * 0.9**10) == 35
     assert round(100 * 0.9**44) == 1
     assert "with a probability of 35 %; with 44 it is 1 %" in TEXT
 
 
-def test_so_many_alarms_cost_what_is_said():
+def test_the_numbers_behind_the_monthly_cost_are_correct():
     numbers = {16: "sixteen", 17: "seventeen"}
     assert f"{numbers[len(ALARMS)]} alarms" in TEXT
     assert sum(len(alarm.get("Metrics", [])) > 1 for alarm in ALARMS.values()) == 3
-    written = {json.dumps([name, sorted(dimensions)]) for _, name, dimensions in told().series()}
+    written = {json.dumps([name, sorted(dimensions)]) for _, name, dimensions in simulated_day().series()}
     assert len(written) <= 40

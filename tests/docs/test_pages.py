@@ -1,4 +1,4 @@
-"""What holds on every page: links lead somewhere, JSON is JSON, what is named exists, commands are tried."""
+"""Every page: links work, JSON is valid, named targets and variables exist, and commands are tested."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def named_in(*files):
 
 
 @EACH_PAGE
-def test_a_link_leads_to_a_file_or_a_heading_that_is_there(page):
+def test_every_link_leads_to_an_existing_file_or_heading(page):
     for link in links(page):
         if "://" in link:
             continue
@@ -31,20 +31,20 @@ def test_a_link_leads_to_a_file_or_a_heading_that_is_there(page):
 
 
 @EACH_PAGE
-def test_a_make_target_is_there(page):
+def test_every_make_target_exists(page):
     named = set(re.findall(r"`make ([a-z-]+)", text_of(page)))
     named |= {line.split()[1] for line in commands(page) if line.startswith("make ")}
     assert named <= targets()
 
 
 @EACH_PAGE
-def test_json_is_json(page):
+def test_every_json_block_is_valid_json(page):
     for body in blocks(page, "json"):
         json.loads(body)
 
 
 @EACH_PAGE
-def test_an_environment_variable_is_a_setting_or_one_that_the_template_or_the_local_run_sets(page):
+def test_every_environment_variable_is_a_setting_or_is_set_by_the_template_or_a_tool(page):
     known = SETTINGS | named_in(
         "template.yaml", "local/emulator.py", "local/cloud.py", "cli/places.py", ".env.example"
     )
@@ -52,29 +52,29 @@ def test_an_environment_variable_is_a_setting_or_one_that_the_template_or_the_lo
 
 
 @EACH_PAGE
-def test_a_command_is_run_by_a_test_or_there_is_a_reason_why_not(page):
+def test_every_command_is_run_by_a_test_or_has_a_reason_why_not(page):
     assert set(commands(page)) <= RUN_BY.keys() | NOT_RUN.keys()
 
 
 @pytest.mark.parametrize(("command", "test"), RUN_BY.items())
-def test_the_test_that_runs_a_command_is_there(command, test):
+def test_the_test_that_runs_a_command_exists(command, test):
     file, _, name = test.partition("::")
     assert (ROOT / file).is_file(), command
     assert f"def {name}(" in text_of(file), command
 
 
-def test_no_command_is_accounted_for_that_stands_nowhere():
+def test_every_listed_command_is_on_some_page():
     written = {line for page in PAGES for line in commands(page)}
     assert RUN_BY.keys() | NOT_RUN.keys() <= written
     assert not RUN_BY.keys() & NOT_RUN.keys()
 
 
 @EACH_PAGE
-def test_a_picture_says_in_words_what_can_be_seen(page):
+def test_every_picture_has_a_description(page):
     assert all(len(words) > 30 for words in re.findall(r"!\[(.*?)\]\(", prose(page)))
 
 
-def test_every_page_is_in_the_index():
+def test_the_index_lists_every_page():
     index = ROOT / "docs" / "README.md"
     listed = {(index.parent / link).resolve() for link in links(index) if link.endswith(".md")}
     assert set((ROOT / "docs").glob("*.md")) - {index} <= listed

@@ -1,4 +1,4 @@
-"""The committed plots are those that `make plots` draws: from the page's expressions and the rates."""
+"""The committed plots equal those that `make plots` draws from the expressions on the page and the rates."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,10 @@ NUMBER = re.compile(r"-?\d+\.?\d*")
 
 
 def skeleton_and_numbers(svg):
-    """What is drawn, without the ids that are hashes of it; another processor may round the last digit."""
+    """Return an SVG without its numbers and its ids (hashes), and the numbers.
+
+    The numbers are compared with a tolerance, because another processor may round the last digit differently.
+    """
     svg = re.sub(r"[mp][0-9a-f]{10}", "id", svg)
     return NUMBER.sub("0", svg), np.array([float(found) for found in NUMBER.findall(svg)])
 
@@ -25,7 +28,7 @@ def drawn(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", plots.PLOTS)
-def test_a_plot_is_drawn_again_as_it_stands(name, drawn):
+def test_a_committed_plot_is_up_to_date(name, drawn):
     committed = (ROOT / "docs" / "img" / drawn[name].name).read_text()
     (shape, numbers), (shape_now, numbers_now) = map(
         skeleton_and_numbers, (committed, drawn[name].read_text())
@@ -40,7 +43,7 @@ def test_drawing_twice_gives_the_same_bytes(drawn, tmp_path):
 
 
 @pytest.mark.parametrize("name", plots.PLOTS)
-def test_a_plot_has_another_colour_for_each_of_its_own_on_a_dark_page(name):
+def test_a_plot_has_a_dark_replacement_for_each_of_its_colours(name):
     svg = (ROOT / "docs" / "img" / f"grammar-{name}.svg").read_text()
     style = svg.partition("</style>")[0].partition("prefers-color-scheme: dark")[2]
     used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg.partition("</style>")[2]))
@@ -50,11 +53,11 @@ def test_a_plot_has_another_colour_for_each_of_its_own_on_a_dark_page(name):
         assert f'[style*="stroke: {colour}"]' in style
 
 
-def test_the_page_shows_every_plot_and_says_what_can_be_seen():
+def test_the_page_shows_every_plot_with_a_description():
     shown = re.findall(r"!\[(.{30,})\]\(img/grammar-([a-z-]+)\.svg\)", text_of("docs/grammar.md"))
     assert [name for _, name in shown] == list(plots.PLOTS)
 
 
-def test_no_plot_is_left_over():
+def test_every_committed_plot_is_still_drawn():
     committed = {path.name for path in Path(ROOT / "docs" / "img").glob("grammar-*.svg")}
     assert committed == {f"grammar-{name}.svg" for name in plots.PLOTS}

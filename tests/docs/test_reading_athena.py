@@ -1,4 +1,4 @@
-"""docs/reading-metrics.md: Athena, which does not run here, parsed and held against what a run left."""
+"""docs/reading-metrics.md: the statements for Athena, parsed and compared with the objects of a real run."""
 
 import re
 from typing import Any
@@ -45,14 +45,14 @@ def properties(table: exp.Create) -> dict[str, str]:
 
 
 def location(table: exp.Create, **values: str) -> str:
-    """Where a partition is, by the template of the table."""
-    where = properties(table)["storage.location.template"]
+    """Return the location of a partition from the template of the table."""
+    path = properties(table)["storage.location.template"]
     for name, value in values.items():
-        where = where.replace(f"${{{name}}}", value)
-    return where
+        path = path.replace(f"${{{name}}}", value)
+    return path
 
 
-def test_athenas_statements_are_three_tables_two_moves_and_three_queries():
+def test_the_page_has_three_tables_two_alterations_and_three_queries():
     assert set(TABLES) == {"metrics_current", "metrics", "metrics_newest"}
     kinds = [type(found) for found in STATEMENTS]
     assert [kinds.count(kind) for kind in (exp.Create, exp.Alter, exp.Select)] == [3, 2, 3]
@@ -60,13 +60,13 @@ def test_athenas_statements_are_three_tables_two_moves_and_three_queries():
 
 
 @pytest.mark.parametrize("name", ["metrics", "metrics_newest"])
-def test_athenas_columns_are_those_of_the_file(name, newest):
+def test_the_columns_of_the_data_tables_are_those_of_the_parquet_file(name, newest):
     assert {column: ARROW[kind] for column, kind in columns(TABLES[name]).items()} == {
         field.name: field.type for field in newest.schema
     }
 
 
-def test_athenas_columns_of_the_manifest_are_those_of_its_schema():
+def test_the_columns_of_the_manifest_table_are_those_of_the_manifest_schema():
     described = SCHEMAS["output_manifest"]["properties"]
     found = columns(TABLES["metrics_current"])
     outputs = found.pop("outputs")
@@ -82,20 +82,20 @@ def shape(rule: Any) -> str:
     return f"array<{shape(rule['items'])}>" if rule["type"] == "array" else JSON_TYPES[rule["type"]]
 
 
-def test_athenas_partitions_are_where_a_run_puts_its_objects(left):
+def test_the_locations_of_partitions_are_those_of_the_objects_of_a_run(left):
     manifest = left.read_json(f"{BASE}current/manifest.json")
     prefix = manifest["outputs"]["data_prefix"]
     found = location(TABLES["metrics"], metric_code=CODE, version_ts=manifest["version_ts"])
     assert found == f"{S3}/{prefix}"
     assert location(TABLES["metrics_current"], metric_code=CODE) == f"{S3}/{BASE}current/"
-    for where, objects in ((f"{BASE}current/", ["manifest.json"]), (prefix, manifest["outputs"]["files"])):
-        assert left.keys(where) == [where + name for name in objects], "Athena reads all that is there"
+    for folder, objects in ((f"{BASE}current/", ["manifest.json"]), (prefix, manifest["outputs"]["files"])):
+        assert left.keys(folder) == [folder + name for name in objects], "Athena reads every object"
     for statement in (found.sql("athena") for found in STATEMENTS if isinstance(found, exp.Alter)):
         assert f"'{S3}/{prefix}'" in statement
         assert f"'{CODE}'" in statement
 
 
-def test_each_projected_column_is_declared_and_each_query_gives_it_as_a_literal():
+def test_every_projected_column_is_declared_and_is_a_literal_in_every_query():
     for name in ("metrics", "metrics_current"):
         given = properties(TABLES[name])
         assert given["projection.enabled"] == "true"
@@ -110,12 +110,12 @@ def test_each_projected_column_is_declared_and_each_query_gives_it_as_a_literal(
         assert table == "metrics_newest" or literal == set(partitions(TABLES[table]))
 
 
-def test_athenas_queries_find_the_newest_version(folder, newest):
-    """In DuckDB, over views that stand for Athena's tables."""
+def test_the_queries_find_the_newest_version(folder, newest):
+    """Run the queries in DuckDB on views that replace Athena's tables."""
     with duckdb.connect() as database:
         current = folder / BASE / "current" / "manifest.json"
         database.execute(f"CREATE VIEW metrics_current AS SELECT * FROM read_json('{current}')")
-        # Athena's timestamp has no zone, and is UTC.
+        # Athena's timestamps have no time zone and are in UTC.
         data = (
             f"SELECT timezone('UTC', obs_time) AS obs_time, value, '{CODE}' AS metric_code,"
             " regexp_extract(filename, '([^/]*)/data/', 1) AS version_ts"

@@ -1,6 +1,6 @@
-"""docs/reading-metrics.md: every block of it is run, on what a real run left, or parsed where it can't be.
+"""docs/reading-metrics.md: the code blocks are run on the objects of a real run, or only parsed.
 
-Athena's are in `test_reading_athena`.
+`test_reading_athena` tests the blocks for Athena.
 """
 
 import json
@@ -19,20 +19,20 @@ from tests.docs.reading import BASE, BLOCKS, FIRST, NEWEST, S3, code_of
 
 
 def run(section: str, root: str, **names: Any) -> dict[str, Any]:
-    """The section's Python, block by block, with another place for the bucket; the names that it makes."""
+    """Run the Python blocks of a section with `root` instead of the bucket, and return their variables."""
     for text in code_of(section):
         exec(compile(text.replace(f'"{S3}"', repr(root)), section, "exec"), names)
     return names
 
 
-def test_every_block_is_run_or_says_that_it_is_not():
+def test_every_block_is_run_or_marked_as_not_run():
     assert {block.language for block in BLOCKS} == {"python", "sql"}
     assert [block.text.partition(";")[0] for block in BLOCKS if not block.run] == ["INSTALL httpfs"]
     assert [len(code_of(name)) for name in ("pyarrow", "polars", "Receiving completed events")] == [3, 1, 2]
     assert [len(code_of(name, "sql")) for name in ("DuckDB", "Athena")] == [2, 4]
 
 
-def test_the_two_versions_differ(left, newest):
+def test_the_two_versions_have_the_same_rows_but_different_values(left, newest):
     first = left.read_table(f"{BASE}{FIRST}/data/metrics.parquet")
     assert first.num_rows == newest.num_rows > 40
     assert first["value"] != newest["value"]
@@ -50,28 +50,28 @@ def check_pyarrow(made: dict[str, Any], left: Cloud, newest: pa.Table) -> None:
     assert [run["version_ts"] for run in made["history"]] == [FIRST, NEWEST]
 
 
-def test_pyarrow_on_a_folder(left, folder, newest):
+def test_the_pyarrow_code_reads_from_a_folder(left, folder, newest):
     check_pyarrow(run("pyarrow", folder.as_uri()), left, newest)
 
 
 @pytest.mark.usefixtures("aws")
-def test_pyarrow_on_s3(left, newest):
+def test_the_pyarrow_code_reads_from_s3(left, newest):
     check_pyarrow(run("pyarrow", S3), left, newest)
 
 
-def test_polars_on_a_folder(folder, newest):
+def test_the_polars_code_reads_from_a_folder(folder, newest):
     assert run("polars", str(folder))["newest"].equals(pl.from_arrow(newest))
 
 
 @pytest.mark.usefixtures("aws")
-def test_polars_on_s3(newest):
+def test_the_polars_code_reads_from_s3(newest):
     frame = run("polars", S3)["newest"]
     assert frame.equals(pl.from_arrow(newest))
     assert frame.schema["obs_time"] == pl.Datetime("us", "UTC")
 
 
 @pytest.mark.parametrize("section", ["pyarrow", "polars"])
-def test_a_version_that_is_not_whole_is_refused(section, folder):
+def test_reading_an_incomplete_version_is_an_error(section, folder):
     read_version = run(section, folder.as_uri() if section == "pyarrow" else str(folder))["read_version"]
     manifest = json.loads((folder / f"{BASE}current/manifest.json").read_text())
     wrong = folder / "wrong.json"
@@ -83,7 +83,7 @@ def test_a_version_that_is_not_whole_is_refused(section, folder):
 # DuckDB
 
 
-def test_duckdb_on_a_folder(folder, newest):
+def test_the_duckdb_code_reads_from_a_folder(folder, newest):
     read, whole = (text.replace(S3, str(folder)) for text in code_of("DuckDB", "sql"))
     with duckdb.connect() as database:
         database.execute(read)
@@ -97,7 +97,7 @@ def test_duckdb_on_a_folder(folder, newest):
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_subscription_gets_the_outcomes_of_its_metrics():
+def test_a_subscription_receives_the_outcomes_of_its_metrics():
     sns, sqs = boto3.client("sns"), boto3.client("sqs")
     fifo = {"FifoTopic": "true", "ContentBasedDeduplication": "false"}
     topic_arn = sns.create_topic(Name="completed.fifo", Attributes=fifo)["TopicArn"]
@@ -126,11 +126,11 @@ def test_a_subscription_gets_the_outcomes_of_its_metrics():
         for message in sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10)["Messages"]
     ]
 
-    heard = [made["outcome"](body, BUCKET) for body in bodies]
-    assert sorted(found.manifest_key for found in heard) == [
+    outcomes = [made["outcome"](body, BUCKET) for body in bodies]
+    assert sorted(found.manifest_key for found in outcomes) == [
         f"metrics/fx.usd_momentum/{FIRST}/manifest.json",
         f"{BASE}{FIRST}/manifest.json",
-    ], "the failed ones are of another metric"
+    ], "the failed runs belong to another metric"
     for client in (sns, sqs, made["sns"], made["sqs"]):
         client.close()
 
@@ -139,7 +139,7 @@ def test_a_subscription_gets_the_outcomes_of_its_metrics():
     "wrap", [json.dumps, lambda event: json.dumps(envelope(event))], ids=["raw", "envelope"]
 )
 @pytest.mark.parametrize("form", ["plain", "v1"])
-def test_an_outcome_means_the_same_in_either_form(form, wrap):
+def test_an_outcome_has_the_same_meaning_in_both_forms(form, wrap):
     names: dict[str, Any] = {"json": json}
     exec(code_of("Receiving completed events")[1], names)
     failed = names["outcome"](wrap(EXAMPLES[f"metric_run_completed.failure.{form}"]), BUCKET)

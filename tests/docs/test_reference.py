@@ -1,4 +1,4 @@
-"""What docs/reference.md says is so: every setting, error and field, the example request, the recipes."""
+"""docs/reference.md: its settings, errors, fields, examples and recipes are complete and correct."""
 
 import json
 import re
@@ -56,7 +56,7 @@ def test_every_error_code_is_in_the_table():
     assert {row[0] for row in documented("Errors")} == codes
 
 
-def test_the_request_is_one():
+def test_the_example_request_is_valid():
     run = open_record(REQUEST, None)
     request = RunRequest.parse(run, Bounds("data-bucket", "metrics/", "datasets/"))
     assert request.run.metric_code == "fx.usd_per_gbp"
@@ -69,7 +69,7 @@ def test_every_field_of_the_request_is_in_the_table():
         assert f"`{field}" in text
 
 
-def test_the_events_are_those_that_are_published():
+def test_the_example_events_have_the_fields_of_published_events():
     run = Run("r", "m", v1=False, requested_at=NOW, event={})
     sent = [
         RunStarted.of(run, NOW),
@@ -81,7 +81,7 @@ def test_the_events_are_those_that_are_published():
     assert [list(event) for event in shown] == [list(json.loads(event.wire())) for event in sent]
 
 
-def test_the_manifest_is_one_and_the_layout_is_the_workers():
+def test_the_example_manifest_is_valid_and_the_layout_is_that_of_the_worker():
     body = OutputManifest.model_validate_json(MANIFEST)
     keys = Keys("metrics/{metricCode}/")
     assert json.loads(MANIFEST).keys() == OutputManifest.model_fields.keys()
@@ -113,16 +113,16 @@ def test_the_recipe_reads_the_newest_version(monkeypatch):
     assert names["table"] == table
 
 
-def test_the_options_of_redrive_are_its_own():
+def test_documented_options_of_redrive_exist():
     lines = [line for page in PAGES for line in commands(page) if line.startswith("make redrive")]
     assert len(lines) >= 3
     for line in lines:
-        asked = arguments(shlex.split(re.findall(r'ARGS="(.*)"', line)[0]))
-        assert asked.bucket
-        assert asked.list or (asked.keys == ["KEY", "KEY"] and asked.queue_url)
+        options = arguments(shlex.split(re.findall(r'ARGS="(.*)"', line)[0]))
+        assert options.bucket
+        assert options.list or (options.keys == ["KEY", "KEY"] and options.queue_url)
 
 
-def test_the_parameters_of_the_template_that_it_names_are_there():
+def test_named_parameters_of_the_template_exist():
     template = (ROOT / "template.yaml").read_text()
     for name in re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)(?:=\w+)?`", text_of(PAGE)):
         assert f"\n  {name}:\n" in template, name

@@ -1,4 +1,4 @@
-"""docs/trying-metrics.md, followed word by word: each `$` line does what the page shows that it does."""
+"""docs/trying-metrics.md: each command (`$` line) prints the output on the page."""
 
 import re
 import shlex
@@ -24,20 +24,20 @@ VOLATILE = (
 
 
 def steps():
-    """Each command of the page, and what it shows."""
+    """Yield each command of the page with the output on the page."""
     for block in BLOCKS:
         yield from re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
 
 
-def settled(text):
-    """Without what differs from run to run, and without spaces at the ends of lines."""
+def masked(text):
+    """Return the lines without the parts that differ between runs, and without trailing spaces."""
     for pattern, word in VOLATILE:
         text = re.sub(pattern, word, text)
     return [line.rstrip() for line in text.splitlines()]
 
 
 def output(command):
-    """What a command prints, as in a shell in the working folder."""
+    """Return the output of a command that runs in the working folder."""
     if not command.startswith("metrics "):
         return subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
     words, _, target = command.removeprefix("metrics ").partition(" > ")
@@ -49,22 +49,22 @@ def output(command):
     return done.stdout
 
 
-def test_the_page_shows_what_its_commands_print(tmp_path, monkeypatch):
+def test_the_commands_print_the_output_on_the_page(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "events", tmp_path / "events")
     monkeypatch.chdir(tmp_path)
-    asked = list(steps())
-    assert len(asked) == 9
-    for command, shown in asked:
-        assert settled(output(command)) == settled(shown), command
+    found = list(steps())
+    assert len(found) == 9
+    for command, shown in found:
+        assert masked(output(command)) == masked(shown), command
 
 
-def test_every_command_of_the_page_is_one():
+def test_the_page_lists_exactly_the_commands_for_trying_metrics():
     commands = {"run", "compare", "history", "doctor", "rollback", "send", "demo"}
     assert commands <= {found.callback.__name__ for found in app.registered_commands if found.callback}
     assert commands == set(re.findall(r"^\| `metrics (\w+)", PAGE.read_text(), re.MULTILINE))
 
 
-def test_every_variable_of_the_command_stands_on_the_page():
+def test_the_page_lists_every_variable_of_the_send_command():
     assert set(re.findall(r"^\| `(METRICS_\w+)`", PAGE.read_text(), re.MULTILINE)) == {
         send.TOPIC,
         send.STATUS_QUEUE,

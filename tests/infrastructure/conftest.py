@@ -1,4 +1,4 @@
-"""The stack with the template's defaults, and parts of it that several tests look at."""
+"""Fixtures: the stack with the default parameters of the template, and parts of it that several tests use."""
 
 import pytest
 

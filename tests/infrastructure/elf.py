@@ -1,4 +1,4 @@
-"""What a shared library asks of the machine that loads it, read from its sections (System V ABI, Linux)."""
+"""A reader of ELF files: what a shared library needs from the machine that loads it (System V ABI, Linux)."""
 
 import struct
 from collections.abc import Iterator
@@ -16,23 +16,23 @@ WEAK = 2
 
 
 class SharedLibrary(NamedTuple):
-    """One ELF file, as far as the tests look into it."""
+    """The properties of an ELF file that the tests check."""
 
     machine: str
     needed: frozenset[str]
-    """Names of the libraries it loads."""
+    """The names of the libraries that it loads."""
     versions: frozenset[str]
-    """Such as GLIBC_2.17 and GLIBCXX_3.4.21: what it needs of them."""
+    """The symbol versions that it needs from other libraries, such as GLIBC_2.17 and GLIBCXX_3.4.21."""
     defines: frozenset[bytes]
-    """Dynamic symbols that it has."""
+    """The dynamic symbols that it defines."""
     lacks: frozenset[bytes]
-    """Dynamic symbols that another library must have (weak ones may be missing)."""
+    """The dynamic symbols that another library must define, without weak ones, which may be missing."""
     has_symbol_table: bool
-    """Whether the debuggers' symbol table is still there."""
+    """Whether the file still has the symbol table for debuggers."""
 
 
 def read(path: Path) -> SharedLibrary:
-    """Read a 64-bit little-endian ELF file."""
+    """Return the properties of a 64-bit little-endian ELF file."""
     image = path.read_bytes()
     assert image[:6] == b"\x7fELF\x02\x01", f"{path} is not 64-bit little-endian ELF"
     table = struct.unpack_from("<Q", image, 40)[0]
@@ -40,7 +40,7 @@ def read(path: Path) -> SharedLibrary:
     sections = [SECTION.unpack_from(image, table + i * SECTION.size) for i in range(count)]
 
     def content(kind: int) -> tuple[bytes, bytes, int]:
-        """A section's bytes, the string table it refers to, and its count of entries."""
+        """Return the bytes of a section, the string table that it refers to, and its number of entries."""
         for _name, type_, _flags, _addr, offset, size, link, info, *_rest in sections:
             if type_ == kind:
                 start, length = sections[link][4:6]
@@ -71,7 +71,7 @@ def _string(table: bytes, offset: int) -> str:
 
 
 def _versions(records: bytes, names: bytes, count: int) -> Iterator[str]:
-    """A list of libraries (`count`), each with a list of the versions needed of it."""
+    """Yield the needed symbol versions from `count` records, one for each library."""
     place = 0
     for _ in range(count):
         _version, versions, _file, first, following = NEED.unpack_from(records, place)

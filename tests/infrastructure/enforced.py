@@ -1,8 +1,8 @@
-"""The template's queues, topics and roles on a server that can enforce permissions, for one job each.
+"""Deployments of the template's queues, topics and roles on a moto server that enforces permissions.
 
-A function's code runs in the test's process, with the environment that the template gives it and the
-credentials of its role. Whatever surrounds it (control plane, ingestor, a person) may do everything, before
-and after the job. The server is a process of its own, so that what it was taught is nobody else's.
+The code of a function runs in the process of the test, with the environment of the template and the
+credentials of its role. The other parties (control plane, ingestor, operator) have all permissions, before
+and after the job. The server runs in another process, so that its changes to moto do not affect other tests.
 """
 
 import json
@@ -24,12 +24,13 @@ from tests.infrastructure.stack import BUCKET, PSEUDO, ROOT, Stack
 REGION = PSEUDO["AWS::Region"]
 ANOTHER_BUCKET, ANOTHER_TOPIC = "another-bucket", "AnotherTopic"
 _HERE = {"LocationConstraint": REGION}
-# The template's roles are Lambda's alone, which test_template_function.py asserts; here the test takes them.
+# In the template only Lambda may assume the roles (test_template_function.py checks that); here, the test
+# does.
 _ANYBODY = [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]
 
 
 class Server:
-    """An address, and clients there who may do everything while nothing is enforced."""
+    """A moto server and clients of it, which have all permissions while the server does not enforce them."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
@@ -59,31 +60,31 @@ class Server:
         return made
 
     def forget(self) -> None:
-        """Be an empty account again."""
-        self._tell("reset", b"")
+        """Delete everything on the server."""
+        self._control("reset", b"")
 
     @contextmanager
     def enforcing(self) -> Iterator[None]:
-        """Within it each request needs its caller's permission."""
-        self._tell("reset-auth", b"0")
+        """Enforce the permissions of the caller for each request within this context."""
+        self._control("reset-auth", b"0")
         try:
             yield
         finally:
-            self._tell("reset-auth", b"inf")
+            self._control("reset-auth", b"inf")
 
-    def _tell(self, what: str, body: bytes) -> None:
-        address = f"{self.endpoint}/moto-api/{what}"
+    def _control(self, action: str, body: bytes) -> None:
+        address = f"{self.endpoint}/moto-api/{action}"
         with urlopen(Request(address, body, {"Content-Type": "text/plain"}, method="POST")) as answer:
             assert answer.status == 200
 
 
 class Deployment:
-    """The stack on an empty server, with the permissions of its template but for one.
+    """The stack on an empty server, with all permissions of its template or all except one.
 
     Args:
-        server: what was there is gone.
-        stack: what to deploy.
-        lost: a function, an action, and one of the resources (`named`) that its role has it on.
+        server: the server; everything on it is deleted.
+        stack: the stack to deploy.
+        lost: the permission to leave out, as (function, action, resource); `named()` returns the resource.
     """
 
     def __init__(self, server: Server, stack: Stack, lost: tuple[str, str, str] | None = None) -> None:
@@ -97,7 +98,7 @@ class Deployment:
         self._credentials = {name: self._role(name) for name in self.stack.of_type("AWS::Lambda::Function")}
 
     def _queues(self) -> dict[str, dict[str, str]]:
-        """What Ref and Arn of each are."""
+        """Create the queues, and return the values of Ref and Arn for each."""
         return {
             name: self._queue(properties["QueueName"], str(properties["VisibilityTimeout"]))
             for name, properties in self.stack.of_type("AWS::SQS::Queue").items()
@@ -110,7 +111,7 @@ class Deployment:
         return {"Ref": url, "Arn": arn}
 
     def _topics(self) -> dict[str, dict[str, str]]:
-        """Each with a queue of the control plane's, `heard-…`; and one that is not the template's."""
+        """Create the topics of the template and another one, each with a subscribed queue `heard-…`."""
         sns = self.server.sns
         made: dict[str, dict[str, str]] = {}
         topics = {name: topic["TopicName"] for name, topic in self.stack.of_type("AWS::SNS::Topic").items()}
@@ -123,7 +124,7 @@ class Deployment:
         return made
 
     def _log_groups(self) -> dict[str, dict[str, str]]:
-        """Nothing is made, but the policies name them."""
+        """Return the Arn of each log group, because policies refer to it; no log group is created."""
         prefix = f"arn:aws:logs:{REGION}:{PSEUDO['AWS::AccountId']}:log-group"
         return {
             name: {"Arn": f"{prefix}:{properties['LogGroupName']}:*"}
@@ -131,10 +132,10 @@ class Deployment:
         }
 
     def _role(self, function: str) -> dict[str, str]:
-        """Make a function's role and take it; its credentials."""
+        """Create the role of a function, assume it, and return its credentials."""
         iam, sts = self.server.iam, self.server.sts
         role = iam.create_role(RoleName=function, AssumeRolePolicyDocument=_document(_ANYBODY))["Role"]
-        # Each statement for one action: `permissions` asserts that the template's hold nothing beside these.
+        # One statement for each action: `Stack.permissions` asserts that statements have no other elements.
         statements = [
             {"Effect": "Allow", "Action": action, "Resource": [self.resolve(node) for node in kept]}
             for action, resources in self.stack.permissions(function).items()
@@ -149,7 +150,7 @@ class Deployment:
         }
 
     def resolve(self, node: Any) -> str:
-        """What a value of the template is here."""
+        """Return the value of a Ref or Fn::GetAtt of the template in this deployment."""
         if isinstance(node, str):
             return node
         ((kind, target),) = node.items()
@@ -157,7 +158,11 @@ class Deployment:
         return self._made[name][attribute]
 
     def environment(self, function: str) -> dict[str, str]:
-        """The template's, with region and credentials as Lambda adds them, quick heartbeats and no gap."""
+        """Return the environment of a function: the variables of the template, region, credentials.
+
+        The interval of heartbeats is 1 ms, so that even a short run publishes one, and there is no wait
+        between started and completed.
+        """
         given = self.stack.properties(function, "AWS::Lambda::Function")["Environment"]["Variables"]
         return {
             **{name: self.resolve(value) for name, value in given.items()},
@@ -169,13 +174,14 @@ class Deployment:
         }
 
     def client(self, service: str, function: str) -> Any:
-        """A client with the credentials of a function's role."""
+        """Return a client with the credentials of a function's role."""
         return self.server.client(service, **self._credentials[function])
 
     def poll(self, queue: str, function: str, handler: Callable[[dict[str, Any]], Any]) -> set[str]:
-        """What the event source mapping does, with the credentials of the role; which call it was refused.
+        """Do the work of the event source mapping with the credentials of the role, for one batch.
 
-        It looks at the queue's attributes, receives a batch, invokes, and deletes what is done.
+        Get the attributes of the queue, receive a batch, invoke the handler, and delete the messages that
+        succeeded. Return the operation that was denied, in a set, or an empty set.
         """
         sqs = self.client("sqs", function)
         url = self.url(queue)
@@ -203,13 +209,13 @@ class Deployment:
         return json.load(self.server.s3.get_object(Bucket=BUCKET, Key=key)["Body"])
 
     def send(self, queue: str, body: str, name: str) -> None:
-        """Put a message into a queue, in a group of its own."""
+        """Send a message to a queue, in its own message group."""
         self.server.sqs.send_message(
             QueueUrl=self.url(queue), MessageBody=body, MessageGroupId=name, MessageDeduplicationId=name
         )
 
     def receive(self, queue: str) -> list[str]:
-        """The bodies of all that can be received from a queue now."""
+        """Return the bodies of all messages that are visible in a queue."""
         url, found = self.url(queue), []
         while more := self.server.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             found += [message["Body"] for message in more]
@@ -217,7 +223,7 @@ class Deployment:
 
 
 def named(resource: Any) -> str:
-    """A resource of a policy in short: a name in the template, or a bucket's with a pattern of keys."""
+    """Return a short name of a policy's resource: a logical id, or the bucket with a pattern of keys."""
     if isinstance(resource, str):
         return resource.removeprefix("arn:aws:s3:::")
     ((kind, target),) = resource.items()

@@ -1,14 +1,16 @@
-"""moto's server, with three of AWS's rules for permissions that moto lacks. Run as a module.
+"""moto's server with three permission rules of AWS that moto lacks. Run it as a module.
 
-It prints its port and serves until it is ended (`local.moto_server`). Permissions are enforced as soon as it
-is told so (POST /moto-api/reset-auth). What is added, each with where AWS says it:
+The server prints its port and runs until it is stopped (`local.moto_server`). It enforces permissions after a
+POST to /moto-api/reset-auth. These rules are added; each one names the AWS document that defines it:
 
-- sns:Publish is allowed by topic. moto takes every call of SNS for one about "*", which matches no topic's
-  ARN. (Service Authorization Reference, "Actions, resources, and condition keys for Amazon SNS")
-- ChangeMessageVisibilityBatch needs the permission of ChangeMessageVisibility. moto wants one of its own
-  name, which IAM does not know. (SQS Developer Guide, "Amazon SQS API permissions")
-- GetObject of a missing key answers 404 to who may list the bucket, and 403 to others. In moto it is always
-  404. (S3 API Reference, GetObject, "Permissions")
+- A policy can allow sns:Publish for one topic. moto checks every SNS call against the resource "*", which
+  matches no topic ARN. (Service Authorization Reference, "Actions, resources, and condition keys for Amazon
+  SNS")
+- ChangeMessageVisibilityBatch needs the permission sqs:ChangeMessageVisibility. moto requires a permission
+  with the name of the batch call, which IAM does not have. (SQS Developer Guide, "Amazon SQS API
+  permissions")
+- GetObject of a missing key returns 404 if the caller has the permission to list the bucket, otherwise 403.
+  moto always returns 404. (S3 API Reference, GetObject, "Permissions")
 """
 
 from typing import Any
@@ -26,7 +28,7 @@ _get = S3Response._key_response_get
 
 
 def _topic(self: Any) -> str:
-    """What BaseResponse asks a service for, where it has it."""
+    """Return the resource of an SNS call, for the hook of moto's BaseResponse."""
     return self._get_param("TopicArn") or "*"
 
 
@@ -41,7 +43,8 @@ def _key_response_get(self: Any, query: dict[str, Any], key_name: str) -> Any:
         return _get(self, query, key_name)
     except MissingKey:
         self.data["Action"] = "ListBucket"
-        self._authenticate_and_authorize_s3_action(bucket_name=self.bucket_name)  # raises what is a 403
+        # Raises an error with status 403 if the caller may not list the bucket.
+        self._authenticate_and_authorize_s3_action(bucket_name=self.bucket_name)
         raise
 
 

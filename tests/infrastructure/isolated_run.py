@@ -1,7 +1,7 @@
-"""What Lambda would run, on nothing but the built trees and the standard library.
+"""Use the built packages as Lambda would, with nothing else on the path except the standard library.
 
-`python -I -S isolated_run.py TREE…` prints what it did; an exception ends it. test_package_size.py runs it;
-it is no test module itself.
+`python -I -S isolated_run.py FOLDER…` prints the codecs and modules that it used; an exception ends it.
+test_package_size.py runs this script, which contains no tests itself.
 """
 
 import importlib
@@ -17,20 +17,20 @@ CODECS = ("none", "snappy", "gzip", "brotli", "lz4", "zstd")
 
 
 class CountingFile(io.BytesIO):
-    """A Python file object that knows how many bytes were read of it."""
+    """A file object that counts the bytes that were read from it."""
 
     count = 0
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read, and count."""
+        """Read up to `size` bytes and add them to the count."""
         chunk = super().read(size)
         self.count += len(chunk)
         return chunk
 
 
 def write_and_read(codec: str, table: Any) -> bytes:
-    """A Parquet file in one codec, read back equal."""
-    import pyarrow.parquet as pq  # noqa: PLC0415 - sys.path is set below
+    """Return a table as a Parquet file with this codec, and assert that reading it gives the same table."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - main() sets sys.path first
 
     sink = io.BytesIO()
     pq.write_table(table, sink, compression=codec, row_group_size=GROUP, store_schema=False)
@@ -39,8 +39,8 @@ def write_and_read(codec: str, table: Any) -> bytes:
 
 
 def filtered_scan(file: bytes, table: Any) -> None:
-    """A filter and a choice of columns over a Python file object: most of a large file stays unread."""
-    import pyarrow as pa  # noqa: PLC0415 - as above
+    """Assert that a scan with a filter and selected columns reads only a small part of a large file."""
+    import pyarrow as pa  # noqa: PLC0415 - main() sets sys.path first
     import pyarrow.compute as pc  # noqa: PLC0415
     import pyarrow.dataset as ds  # noqa: PLC0415
 
@@ -54,9 +54,9 @@ def filtered_scan(file: bytes, table: Any) -> None:
 
 
 def main() -> None:
-    """Use the layer, import the worker, and look where everything came from."""
+    """Use the layer, import the worker, and assert that every module came from the given folders."""
     sys.path[:0] = TREES
-    import numpy as np  # noqa: PLC0415 - now that sys.path is set
+    import numpy as np  # noqa: PLC0415 - sys.path is set above
     import pyarrow as pa  # noqa: PLC0415
 
     n = np.arange(ROWS)

@@ -1,4 +1,4 @@
-"""A job for each function that needs all of its role's permissions, and what can be seen of it."""
+"""A job for each function that needs every permission of its role, and the observable results of the job."""
 
 import json
 import re
@@ -22,7 +22,10 @@ def _run(name: str, **more: Any) -> str:
 
 
 def compute(aws: Deployment, invoke: Invoke) -> Seen:
-    """A run that can't be read, one that can, and a message that nobody can answer; one invocation each."""
+    """Invoke the worker for a run with missing input, a run with input and an unanswerable message.
+
+    Return the observable results.
+    """
     data = Cloud()
     put_a_and_b(data.store)
     for key in data.keys("datasets/"):
@@ -36,19 +39,22 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
     for name, body in requests.items():
         aws.send("RequestQueue", body, name)
         refused |= aws.poll("RequestQueue", WORKER, invoke)
-    # Of the others it depends on how fast they fail whether there is time for one.
+    # Whether a failed run publishes a heartbeat depends on how fast it fails, so only committed runs count.
     committed = {name for name in requests if aws.keys(f"metrics/{name}/runs/{name}.ok")}
     return {
-        "refused to the mapping": refused,
+        "denied to the mapping": refused,
         "started": {event["runId"] for event in _heard(aws, "StartedTopic")},
         "heartbeats": {event["runId"] for event in _heard(aws, "HeartbeatTopic")} & committed,
         "outcomes": _outcomes(aws),
-        "the unanswerable is back at once": aws.receive("RequestQueue") == ["?"],
+        "unanswerable message is visible": aws.receive("RequestQueue") == ["?"],
     }
 
 
 def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> Seen:
-    """A committed run, one that is not, one whose marker is archived, and an unanswerable message."""
+    """Invoke the dead-letter function for four messages and return the observable results.
+
+    They are a committed run, an uncommitted run, a run with an archived marker and an unanswerable message.
+    """
     keys, version, time = Keys("metrics/committed/"), "2026-10-30T12-00-00", "2026-10-30T12:00:00Z"
     marker = Marker(
         run_id="committed",
@@ -69,11 +75,11 @@ def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) ->
     kept = [aws.read_json(key) for key in aws.keys("metrics/_dead-letters/")]
     waits = [record.comes_back for record in caplog.records if hasattr(record, "comes_back")]
     return {
-        "refused to the mapping": refused,
+        "denied to the mapping": refused,
         "outcomes": _outcomes(aws),
         "current moved": keys.current in aws.keys(keys.base),
         "kept": {letter.get("run_id", "unanswerable") for letter in kept},
-        "given back": ["soon" if wait.startswith("in ") else "late" for wait in waits],
+        "returned": ["soon" if wait.startswith("in ") else "late" for wait in waits],
     }
 
 
@@ -82,8 +88,8 @@ def _heard(aws: Deployment, topic: str) -> list[Any]:
 
 
 def _outcomes(aws: Deployment) -> dict[str, str]:
-    """By run: SUCCESS, or the error up to the times that it tells, with the version left open."""
-    told = {}
+    """Return SUCCESS or the error of each run, without times and with VERSION in place of the version."""
+    outcomes = {}
     for event in _heard(aws, "CompletedTopic"):
-        told[event["runId"]] = (event.get("error") or "SUCCESS").partition(";")[0]
-    return {run: re.sub("/20[^/]+/", "/VERSION/", outcome) for run, outcome in told.items()}
+        outcomes[event["runId"]] = (event.get("error") or "SUCCESS").partition(";")[0]
+    return {run: re.sub("/20[^/]+/", "/VERSION/", outcome) for run, outcome in outcomes.items()}

@@ -1,4 +1,4 @@
-"""The metrics that exist: those of AWS that are looked at here, and those that the worker writes."""
+"""The existing metrics: those that AWS publishes and these tests use, and those that the worker writes."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -17,7 +17,7 @@ OF_QUEUES = (
     "ApproximateNumberOfMessagesVisible",
 )
 OF_FUNCTIONS = ("ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles")
-# As AWS's pages of the services' metrics have them, on 2026-11-25.
+# According to AWS's documentation of each service's metrics on 2026-11-25.
 BY_AWS: set[Series] = {
     *((SQS, name, frozenset({"QueueName"})) for name in OF_QUEUES),
     (SNS, "NumberOfNotificationsFailed", frozenset({"TopicName"})),
@@ -27,19 +27,19 @@ BY_AWS: set[Series] = {
 
 
 @cache
-def told() -> Told:
-    """What both functions write on a day on which everything happens."""
+def simulated_day() -> Told:
+    """Return the log lines and metrics of both functions on a simulated day with every kind of event."""
     return a_day()
 
 
 def exists(metric: Metric) -> bool:
-    """Whether a metric is one that AWS publishes or the worker writes, with just these dimensions."""
+    """Return whether AWS publishes or the worker writes a metric with exactly these dimensions."""
     namespace, name, dimensions = metric
-    return (namespace, name, frozenset(dimensions)) in BY_AWS | told().series()
+    return (namespace, name, frozenset(dimensions)) in BY_AWS | simulated_day().series()
 
 
 def of_alarm(alarm: dict[str, Any]) -> Iterator[tuple[Metric, str, int]]:
-    """Each metric that an alarm looks at, with statistic and period."""
+    """Yield each metric of an alarm, with its statistic and its period in seconds."""
     for part in alarm.get("Metrics", [{"MetricStat": _stat(alarm)}]):
         if "MetricStat" in part:
             stat = part["MetricStat"]

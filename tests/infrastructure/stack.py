@@ -1,6 +1,6 @@
-"""template.yaml as CloudFormation gets it: translated by SAM, then evaluated for some parameters.
+"""template.yaml as CloudFormation receives it: translated by SAM, then evaluated for given parameters.
 
-And monitoring.yaml, with the parameters that template.yaml gives to it.
+monitoring.yaml is evaluated too, with the parameters that template.yaml passes to it.
 """
 
 import os
@@ -31,28 +31,28 @@ PSEUDO = {
 
 
 def parameters(**given: object) -> dict[str, str]:
-    """The template's defaults, and what is given; all strings, as CloudFormation has them."""
+    """Return the parameter values of a stack: the given ones and the defaults, all as strings."""
     defaults = {name: p["Default"] for name, p in TEMPLATE["Parameters"].items() if "Default" in p}
     return {name: str(value) for name, value in (defaults | {"DataBucketName": BUCKET} | given).items()}
 
 
 def overrides(config: str) -> dict[str, str]:
-    """The parameters that one of samconfig.toml's environments gives."""
+    """Return the parameter values of one environment in samconfig.toml."""
     return dict(
         pair.split("=", 1) for pair in SAMCONFIG[config]["global"]["parameters"]["parameter_overrides"]
     )
 
 
 def translated(template: Properties, **given: str) -> Properties:
-    """What SAM makes of a template whose code is in S3."""
+    """Return a template as SAM translates it; its code must be in S3."""
     with patch.dict(os.environ, AWS_DEFAULT_REGION=PSEUDO["AWS::Region"]):
-        # The managed policies are what it would ask AWS for; the template names none.
+        # The empty dict stands for AWS's managed policies; the template uses none.
         document: Properties = Translator({}, Parser()).translate(template, dict(given))
     return document
 
 
 def packaged(code: str = "s3://built/function", layer: str = "s3://built/layer") -> Properties:
-    """The template as `sam deploy` sends it: what was built is in S3."""
+    """Return the template as `sam deploy` sends it, with the built code in S3."""
     template = deepcopy(TEMPLATE)
     for name in ("MetricsWorkerFunction", "DeadLetterFunction"):
         template["Resources"][name]["Properties"]["CodeUri"] = code
@@ -61,10 +61,10 @@ def packaged(code: str = "s3://built/function", layer: str = "s3://built/layer")
 
 
 class Resolved:
-    """What would be deployed: resources whose condition holds, with all that is known filled in.
+    """A template that is evaluated for given parameters: only resources whose condition is true.
 
-    References to resources stay as they are: {"Ref": name}, {"Fn::GetAtt": [name, attribute]}, and in a
-    Fn::Sub ${name}.
+    Parameters and functions are replaced by their values. References to resources remain: {"Ref": name},
+    {"Fn::GetAtt": [name, attribute]}, and ${name} in a Fn::Sub.
     """
 
     def __init__(self, document: Properties, given: dict[str, str]) -> None:
@@ -79,7 +79,7 @@ class Resolved:
         }
 
     def holds(self, condition: str | Properties | None) -> bool:
-        """Whether a condition, by name or written out, is true."""
+        """Return whether a condition (a name, an expression, or None for no condition) is true."""
         if condition is None:
             return True
         if isinstance(condition, str):
@@ -92,7 +92,7 @@ class Resolved:
         return bool(left == right)
 
     def value(self, node: Any) -> Any:
-        """A part of the template with everything known filled in."""
+        """Return a part of the template with all parameters and functions replaced by their values."""
         if isinstance(node, list):
             return [self.value(item) for item in node]
         if not isinstance(node, dict):
@@ -100,7 +100,7 @@ class Resolved:
         return self._function(node) if len(node) == 1 else {key: self.value(node[key]) for key in node}
 
     def _function(self, node: Properties) -> Any:
-        """What an intrinsic function gives, or what else a part with one key is."""
+        """Return the value of an intrinsic function, or of an ordinary object that has one key."""
         ((name, given),) = node.items()
         match name, given:
             case "Ref", _:
@@ -131,16 +131,16 @@ class Resolved:
         return re.sub(r"\$\{([^}]+)\}", fill, text)
 
     def properties(self, name: str, kind: str) -> Properties:
-        """A resource's properties; it must be there and of that type."""
+        """Return the properties of a resource, which must exist and be of this type."""
         return self.of_type(kind)[name]
 
     def of_type(self, kind: str) -> dict[str, Properties]:
-        """Name and properties of each resource of a type."""
+        """Return the properties of all resources of a type, by logical id."""
         return {n: r.get("Properties", {}) for n, r in self.resources.items() if r["Type"] == kind}
 
 
 class Stack(Resolved):
-    """The worker's stack."""
+    """The stack of the worker, evaluated for given parameters."""
 
     def __init__(self, **given: object) -> None:
         filled = parameters(**given)
@@ -149,16 +149,16 @@ class Stack(Resolved):
         self.outputs = {name: self.value(output["Value"]) for name, output in document["Outputs"].items()}
 
     def permissions(self, function: str = "MetricsWorkerFunction") -> dict[str, list[Any]]:
-        """Action -> resources, of a function's role."""
+        """Return the resources that the role of a function may access, by action."""
         role, _ = self.properties(function, "AWS::Lambda::Function")["Role"]["Fn::GetAtt"]
         return self.granted(role)
 
     def granted(self, role: str) -> dict[str, list[Any]]:
-        """Action -> resources, of a role."""
+        """Return the resources that a role may access, by action."""
         (policy,) = self.properties(role, "AWS::IAM::Role")["Policies"]
         granted: dict[str, list[Any]] = {}
         for statement in policy["PolicyDocument"]["Statement"]:
-            assert set(statement) <= {"Sid", "Effect", "Action", "Resource"}, "nothing is conditional"
+            assert set(statement) <= {"Sid", "Effect", "Action", "Resource"}, "the statement has a condition"
             assert statement["Effect"] == "Allow"
             for action in _listed(statement["Action"]):
                 assert action not in granted, f"{action} is granted twice"
@@ -167,19 +167,19 @@ class Stack(Resolved):
 
 
 class Monitoring(Resolved):
-    """The stack of alarms, dashboards and queries, as a worker's stack makes it.
+    """The nested stack of alarms, dashboards and queries, with the parameters from the worker's stack.
 
-    What is known once there are resources stands for itself: a function's name is its logical id, a queue's
-    `RequestQueue.QueueName`.
+    Values that are known only after deployment are replaced by names: the name of a function by its logical
+    id, the name of a queue by `RequestQueue.QueueName`.
     """
 
     def __init__(self, **given: object) -> None:
         self.worker = Stack(**given)
         made = self.worker.properties("Monitoring", "AWS::CloudFormation::Stack")
-        super().__init__(MONITORING, {name: self._standing(v) for name, v in made["Parameters"].items()})
+        super().__init__(MONITORING, {name: self._placeholder(v) for name, v in made["Parameters"].items()})
 
     @staticmethod
-    def _standing(value: Any) -> str:
+    def _placeholder(value: Any) -> str:
         if isinstance(value, dict):
             ((_, of),) = value.items()
             return of if isinstance(of, str) else ".".join(of)
@@ -187,11 +187,11 @@ class Monitoring(Resolved):
 
 
 def alarms(**given: object) -> dict[str, Properties]:
-    """All alarms of a deployment, of both stacks, by logical id."""
+    """Return the alarms of both stacks of a deployment, by logical id."""
     monitoring, kind = Monitoring(**given), "AWS::CloudWatch::Alarm"
     return monitoring.of_type(kind) | monitoring.worker.of_type(kind)
 
 
 def _listed(value: Any) -> list[Any]:
-    """IAM takes one or a list of them."""
+    """Return a value of an IAM policy, which may be a single string, as a list."""
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""What a cold start loads, seen in a fresh interpreter. How long it takes is for the benchmarks to say."""
+"""The modules that a cold start loads, observed in a new interpreter. The benchmarks measure the time."""
 
 import os
 import subprocess
@@ -15,22 +15,22 @@ ENVIRONMENT = {
     "PYTHONPATH": str(SOURCE),
 }
 LATER = {
-    "boto3": "made when the first event goes out, beside the first reads",
-    "botocore.session": "as boto3",
-    "pyarrow.compute": "loaded beside the first requests",
-    "pyarrow.dataset": "for part files of more than 4 MiB",
-    "urllib.request": "for credentials under SnapStart",
-    "http.client": "as urllib.request",
-    "snapshot_restore_py": "under SnapStart",
+    "boto3": "loaded for the first event, while the first objects are read",
+    "botocore.session": "loaded by boto3",
+    "pyarrow.compute": "loaded while the first requests are under way",
+    "pyarrow.dataset": "loaded for part files of more than 4 MiB",
+    "urllib.request": "loaded for credentials under SnapStart",
+    "http.client": "loaded by urllib.request",
+    "snapshot_restore_py": "loaded under SnapStart",
 }
 NEVER = {
-    "pandas": "no part of the layer",
-    "aws_xray_sdk": "no part of what is deployed: Lambda traces by itself",
+    "pandas": "not in the layer",
+    "aws_xray_sdk": "not deployed, because Lambda itself traces",
 }
 
 
-def in_a_fresh_interpreter(code: str, **more: str) -> str:
-    """What the code prints, in a process that has loaded nothing yet."""
+def run_in_new_interpreter(code: str, **more: str) -> str:
+    """Run the code in a new Python process and return its output."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LD_LIBRARY_PATH"}}
     command = [sys.executable, "-c", code]
     return subprocess.run(
@@ -40,32 +40,30 @@ def in_a_fresh_interpreter(code: str, **more: str) -> str:
 
 @pytest.fixture(scope="module")
 def loaded() -> set[str]:
-    """The modules that are there when the handler is."""
-    return set(in_a_fresh_interpreter("import metrics_worker.handler, sys; print(*sys.modules)").split())
+    """Return the names of the modules that importing the handler loads."""
+    return set(run_in_new_interpreter("import metrics_worker.handler, sys; print(*sys.modules)").split())
 
 
 @pytest.mark.parametrize("name", LATER | NEVER)
-def test_importing_the_handler_leaves_out_what_the_first_request_does_not_wait_for(
-    name: str, loaded: set[str]
-) -> None:
+def test_importing_the_handler_does_not_load_modules_that_can_wait(name: str, loaded: set[str]) -> None:
     assert name not in loaded, (LATER | NEVER)[name]
 
 
 @pytest.mark.parametrize("name", ["pyarrow.parquet", "numpy", "obstore", "pydantic_settings", "asyncio"])
-def test_importing_the_handler_loads_what_every_run_needs_at_once(name: str, loaded: set[str]) -> None:
+def test_importing_the_handler_loads_the_modules_that_every_run_needs(name: str, loaded: set[str]) -> None:
     assert name in loaded
 
 
-def test_the_collector_is_on_again_when_the_handler_is_imported() -> None:
-    assert in_a_fresh_interpreter("import gc, metrics_worker.handler; print(gc.isenabled())") == "True\n"
+def test_the_garbage_collector_is_enabled_after_the_import_of_the_handler() -> None:
+    assert run_in_new_interpreter("import gc, metrics_worker.handler; print(gc.isenabled())") == "True\n"
 
 
-def test_arrow_allocates_from_the_system_whoever_asks() -> None:
+def test_arrow_uses_the_system_memory_allocator() -> None:
     code = "import metrics_worker, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
-    assert in_a_fresh_interpreter(code) == "system\n"
+    assert run_in_new_interpreter(code) == "system\n"
 
 
-def test_what_is_restored_from_one_snapshot_does_not_draw_the_same_jitter() -> None:
+def test_functions_restored_from_one_snapshot_have_different_random_jitter() -> None:
     code = """
 import random, metrics_worker.handler
 from metrics_worker.request_queue import backoff_seconds
@@ -79,5 +77,5 @@ def restored(hooks):
 hooks = list(get_after_restore())
 print(restored([]) == restored([]), restored(hooks) == restored(hooks))
 """
-    assert in_a_fresh_interpreter(code, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start") == "True False\n"
-    assert in_a_fresh_interpreter(code, AWS_LAMBDA_INITIALIZATION_TYPE="on-demand") == "True True\n"
+    assert run_in_new_interpreter(code, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start") == "True False\n"
+    assert run_in_new_interpreter(code, AWS_LAMBDA_INITIALIZATION_TYPE="on-demand") == "True True\n"

@@ -1,4 +1,4 @@
-"""The dashboards: valid, whole, and of nothing that does not exist."""
+"""The dashboards are valid and complete, and show only metrics that exist."""
 
 import json
 import re
@@ -23,9 +23,9 @@ OPERATORS = re.compile(r"[0-9.+*/() -]+")
 
 
 def body(name: str, **given: object) -> dict[str, Any]:
-    """A dashboard as CloudWatch gets it."""
+    """Return the body of a dashboard as CloudWatch receives it."""
     properties = Monitoring(**given).properties(name, "AWS::CloudWatch::Dashboard")
-    assert "${" not in properties["DashboardBody"], "something is left to be filled in"
+    assert "${" not in properties["DashboardBody"], "a parameter is not replaced"
     parsed: dict[str, Any] = json.loads(properties["DashboardBody"])
     return parsed
 
@@ -35,7 +35,10 @@ WIDGETS = [widget for dashboard in BODIES.values() for widget in dashboard["widg
 
 
 def rows(widget: Widget) -> list[list[Any]]:
-    """Its metrics with the shorthand written out: "." is what stands above it, "..." all that does."""
+    """Return the metrics of a widget without abbreviations.
+
+    "." repeats the item above it, and "..." repeats all items that are not given.
+    """
     written: list[list[Any]] = []
     above: list[str] = []
     for row in widget["properties"].get("metrics", []):
@@ -50,7 +53,7 @@ def rows(widget: Widget) -> list[list[Any]]:
 
 
 def metrics(widget: Widget) -> list[Metric]:
-    """Those that it names: namespace, name and dimensions."""
+    """Return the metrics of a widget, each as (namespace, name, dimensions)."""
     found = []
     for row in rows(widget):
         names = [item for item in row if isinstance(item, str)]
@@ -62,7 +65,7 @@ def metrics(widget: Widget) -> list[Metric]:
 
 
 @EACH
-def test_a_dashboard_bears_the_stacks_name(name: str) -> None:
+def test_the_name_of_a_dashboard_contains_the_name_of_the_stack(name: str) -> None:
     kind = "AWS::CloudWatch::Dashboard"
     dashboards = Monitoring().of_type(kind)
     assert dashboards.keys() == set(NAMES)
@@ -73,12 +76,12 @@ def test_a_dashboard_bears_the_stacks_name(name: str) -> None:
 @pytest.mark.parametrize(
     "given", [{"Architecture": "arm64"}, {"Timeout": 60, "RunbookUrl": "https://x/y.md"}]
 )
-def test_it_is_json_whatever_is_given(name: str, given: dict[str, object]) -> None:
+def test_a_dashboard_is_valid_json_for_any_parameters(name: str, given: dict[str, object]) -> None:
     assert body(name, **given)["widgets"]
 
 
 @EACH
-def test_no_widget_lies_over_another_or_beyond_the_edge(name: str) -> None:
+def test_widgets_do_not_overlap_and_stay_within_the_grid(name: str) -> None:
     taken = [
         {
             (x, y)
@@ -95,14 +98,14 @@ def test_no_widget_lies_over_another_or_beyond_the_edge(name: str) -> None:
 
 
 @EACH
-def test_it_has_no_gaps(name: str) -> None:
+def test_a_dashboard_has_no_gaps_between_widgets(name: str) -> None:
     widgets = BODIES[name]["widgets"]
     height = max(widget["y"] + widget["height"] for widget in widgets)
     assert sum(widget["width"] * widget["height"] for widget in widgets) == COLUMNS * height
 
 
 @EACH
-def test_it_stays_within_cloudwatchs_limits(name: str) -> None:
+def test_a_dashboard_stays_within_the_quotas_of_cloudwatch(name: str) -> None:
     widgets = BODIES[name]["widgets"]
     named = [len(rows(widget)) for widget in widgets]
     assert len(widgets) <= MAX_WIDGETS
@@ -111,7 +114,7 @@ def test_it_stays_within_cloudwatchs_limits(name: str) -> None:
 
 
 @EACH
-def test_every_metric_that_it_names_exists_with_just_these_dimensions(name: str) -> None:
+def test_every_metric_of_a_dashboard_exists_with_exactly_these_dimensions(name: str) -> None:
     named = [metric for widget in BODIES[name]["widgets"] for metric in metrics(widget)]
     assert len(named) > 10
     for metric in named:
@@ -119,7 +122,7 @@ def test_every_metric_that_it_names_exists_with_just_these_dimensions(name: str)
 
 
 @EACH
-def test_it_shows_one_deployment_and_no_other(name: str) -> None:
+def test_a_dashboard_shows_only_the_metrics_of_its_own_deployment(name: str) -> None:
     for widget in BODIES[name]["widgets"]:
         for namespace, metric, dimensions in metrics(widget):
             if namespace == "MetricsWorker":
@@ -127,14 +130,14 @@ def test_it_shows_one_deployment_and_no_other(name: str) -> None:
                 assert dimensions["service"] == "metrics-worker"
 
 
-def test_no_metric_code_is_a_dimension() -> None:
+def test_no_dashboard_uses_a_metric_code_as_a_dimension() -> None:
     allowed = {"service", "function_name", "error_code", "outcome"}
     for widget in WIDGETS:
         for namespace, _, dimensions in metrics(widget):
             assert namespace != "MetricsWorker" or dimensions.keys() <= allowed
 
 
-def test_failures_are_shown_for_every_code_that_there_is() -> None:
+def test_the_dashboards_show_failures_of_every_error_code() -> None:
     codes = {
         kind.code
         for kind in vars(errors).values()
@@ -150,7 +153,7 @@ def test_failures_are_shown_for_every_code_that_there_is() -> None:
 
 
 @pytest.mark.parametrize("widget", WIDGETS, ids=lambda widget: widget["properties"].get("title", "text"))
-def test_a_widget_says_what_it_shows_and_how(widget: Widget) -> None:
+def test_a_widget_has_a_title_a_view_statistics_and_labels(widget: Widget) -> None:
     properties = widget["properties"]
     assert widget["type"] in {"text", "metric", "log", "alarm"}
     assert properties.get("title") or widget["type"] == "text"
@@ -163,7 +166,7 @@ def test_a_widget_says_what_it_shows_and_how(widget: Widget) -> None:
 
 
 @pytest.mark.parametrize("widget", WIDGETS, ids=lambda widget: widget["properties"].get("title", "text"))
-def test_an_expression_is_of_metrics_beside_it(widget: Widget) -> None:
+def test_an_expression_uses_only_metrics_of_its_own_widget(widget: Widget) -> None:
     options = [row[-1] for row in rows(widget)]
     ids = [option["id"] for option in options if "id" in option]
     assert len(ids) == len(set(ids))
@@ -177,7 +180,9 @@ def test_an_expression_is_of_metrics_beside_it(widget: Widget) -> None:
 
 
 @pytest.mark.parametrize(("architecture", "dollars"), [("x86_64", 0.0000166667), ("arm64", 0.0000133334)])
-def test_the_cost_is_that_of_gigabyte_seconds_and_requests(architecture: str, dollars: float) -> None:
+def test_the_cost_widget_multiplies_gigabyte_seconds_and_requests_by_their_prices(
+    architecture: str, dollars: float
+) -> None:
     (widget,) = [
         widget
         for widget in body("MachineDashboard", Architecture=architecture, MemorySize=2048)["widgets"]
@@ -191,10 +196,10 @@ def test_the_cost_is_that_of_gigabyte_seconds_and_requests(architecture: str, do
 
     assert cost("lambda") == pytest.approx(600 * 2 * dollars + 50 * 0.0000002)
     assert cost("s3") == pytest.approx((100_000 - 2000) * 0.0000004 + 2000 * 0.000005)
-    assert widget["properties"]["period"] == 3600, "the title says an hour"
+    assert widget["properties"]["period"] == 3600, "the title names an hour"
 
 
-def test_every_alarm_that_is_always_there_is_on_the_machines_dashboard() -> None:
+def test_the_machine_dashboard_shows_every_unconditional_alarm() -> None:
     (shown,) = [widget for widget in BODIES["MachineDashboard"]["widgets"] if widget["type"] == "alarm"]
     prefix = "arn:aws:cloudwatch:eu-west-1:111122223333:alarm:"
     assert sorted(shown["properties"]["alarms"]) == sorted(
@@ -202,7 +207,7 @@ def test_every_alarm_that_is_always_there_is_on_the_machines_dashboard() -> None
     )
 
 
-def test_the_prices_are_numbers_and_all_are_used() -> None:
+def test_every_price_is_a_positive_number_and_is_used() -> None:
     prices = MONITORING["Mappings"]["Prices"]
     text = json.dumps(MONITORING["Resources"]["MachineDashboard"])
     for of, kinds in prices.items():

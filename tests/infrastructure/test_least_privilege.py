@@ -1,24 +1,25 @@
-"""Each function does its job with its role's permissions as the template has them, and needs every one.
+"""Each function completes its job with the permissions of its role in the template, and needs all of them.
 
-moto enforces the policies of both roles (`enforced.py`) on the function's own code in its own environment.
-How each permission is proven; "missed": without it the job was no longer done whole.
+moto enforces the policies of both roles (`enforced.py`) for the real code of the functions in their
+environment. The table lists how each permission is tested. "Needed" means that the job is incomplete without
+it.
 
-| permission, of both roles if not said otherwise           |                                             |
-| --------------------------------------------------------- | ------------------------------------------- |
-| s3:GetObject on datasets/* (worker), on metrics/*         | missed                                      |
-| s3:PutObject on metrics/* (worker)                        | missed                                      |
-| s3:PutObject on current/manifest.json, _dead-letters/*    | missed                                      |
-| s3:ListBucket                                             | missed, with a rule added to moto           |
-| sns:Publish, on each topic                                | missed, with a rule added to moto           |
-| sqs:ChangeMessageVisibility                               | missed, with a rule added to moto           |
-| sqs:ReceiveMessage, sqs:DeleteMessage                     | missed by a stand-in for the event source   |
-| sqs:GetQueueAttributes                                    | mapping, which calls what AWS says it calls |
-| logs:CreateLogStream, logs:PutLogEvents                   | asserted on the template alone, since these |
-| xray:PutTraceSegments, xray:PutTelemetryRecords           | calls are made by Lambda                    |
+| permission (of both roles unless noted)                   | test                                          |
+| --------------------------------------------------------- | --------------------------------------------- |
+| s3:GetObject on datasets/* (worker), on metrics/*         | needed                                        |
+| s3:PutObject on metrics/* (worker)                        | needed                                        |
+| s3:PutObject on current/manifest.json, _dead-letters/*    | needed                                        |
+| s3:ListBucket                                             | needed, with a rule added to moto             |
+| sns:Publish, on each topic                                | needed, with a rule added to moto             |
+| sqs:ChangeMessageVisibility                               | needed, with a rule added to moto             |
+| sqs:ReceiveMessage, sqs:DeleteMessage,                    | needed by a replacement of the event source   |
+| sqs:GetQueueAttributes                                    | mapping, with the calls that AWS documents    |
+| logs:CreateLogStream, logs:PutLogEvents,                  | only the template is checked, because Lambda  |
+| xray:PutTraceSegments, xray:PutTelemetryRecords           | itself makes these calls                      |
 
-The rules added are in `iam_server.py`, with where AWS has them. moto ignores conditions: the roles have none
-(`Stack.permissions` asserts that), the request queue's policy has one, which test_template_messaging.py
-asserts. What the owner of bucket, topics and keys allows by policies of their own is not looked at.
+`iam_server.py` adds the rules to moto and names the documents that define them. moto ignores conditions: the
+roles have none (`Stack.permissions` asserts that), and test_template_messaging.py checks the only one, in the
+policy of the request queue. The tests do not cover resource policies of the bucket, the topics and the keys.
 """
 
 from typing import TYPE_CHECKING, Any, cast
@@ -47,32 +48,32 @@ UNWRITTEN = "OUTPUT_WRITE_ERROR: metrics/complete/VERSION/data/metrics.parquet: 
 GAVE_UP = "INTERNAL_ERROR: gave up after 5 attempts: no outcome, the log says why"
 WHOLE: dict[str, Seen] = {
     WORKER: {
-        "refused to the mapping": set(),
+        "denied to the mapping": set(),
         "started": {"complete", "lacking"},
         "heartbeats": {"complete"},
         "outcomes": {"complete": "SUCCESS", "lacking": LACKING},
-        "the unanswerable is back at once": True,
+        "unanswerable message is visible": True,
     },
     DEAD_LETTERS: {
-        "refused to the mapping": set(),
+        "denied to the mapping": set(),
         "outcomes": {"committed": "SUCCESS", "uncommitted": GAVE_UP},
         "current moved": True,
         "kept": {"committed", "uncommitted", "unanswerable"},
-        "given back": ["soon"],
+        "returned": ["soon"],
     },
 }
-"""What can be seen of a job that is done whole."""
+"""The observable results of a complete job of each function."""
 
 NO_RUN: Seen = {"started": set(), "heartbeats": set(), "outcomes": {}}
 NO_ANSWER: Seen = {
     "outcomes": {},
     "current moved": False,
     "kept": {"unanswerable"},
-    "given back": ["soon"] * 3,
+    "returned": ["soon"] * 3,
 }
 NOT_INVOKED: dict[str, Seen] = {
-    WORKER: NO_RUN | {"the unanswerable is back at once": False},
-    DEAD_LETTERS: NO_ANSWER | {"kept": set(), "given back": []},
+    WORKER: NO_RUN | {"unanswerable message is visible": False},
+    DEAD_LETTERS: NO_ANSWER | {"kept": set(), "returned": []},
 }
 LOSSES: dict[tuple[str, str, str], Seen] = {
     (WORKER, "s3:GetObject", DATASETS): {
@@ -91,20 +92,20 @@ LOSSES: dict[tuple[str, str, str], Seen] = {
     (WORKER, "sns:Publish", "StartedTopic"): NO_RUN,
     (WORKER, "sns:Publish", "HeartbeatTopic"): {"heartbeats": set()},
     (WORKER, "sns:Publish", "CompletedTopic"): {"outcomes": {}},
-    (WORKER, "sqs:ChangeMessageVisibility", "RequestQueue"): {"the unanswerable is back at once": False},
+    (WORKER, "sqs:ChangeMessageVisibility", "RequestQueue"): {"unanswerable message is visible": False},
     (DEAD_LETTERS, "s3:GetObject", METRICS): NO_ANSWER,
     (DEAD_LETTERS, "s3:PutObject", CURRENT): {
         "outcomes": {"uncommitted": GAVE_UP},
         "current moved": False,
         "kept": {"uncommitted", "unanswerable"},
-        "given back": ["soon"] * 2,
+        "returned": ["soon"] * 2,
     },
-    (DEAD_LETTERS, "s3:PutObject", KEPT): {"kept": set(), "given back": ["soon"] * 4},
+    (DEAD_LETTERS, "s3:PutObject", KEPT): {"kept": set(), "returned": ["soon"] * 4},
     (DEAD_LETTERS, "s3:ListBucket", BUCKET): NO_ANSWER,
     (DEAD_LETTERS, "sns:Publish", "CompletedTopic"): NO_ANSWER | {"current moved": True},
-    (DEAD_LETTERS, "sqs:ChangeMessageVisibility", "DeadLetterQueue"): {"given back": ["late"]},
+    (DEAD_LETTERS, "sqs:ChangeMessageVisibility", "DeadLetterQueue"): {"returned": ["late"]},
 } | {
-    (function, f"sqs:{action}", queue): {"refused to the mapping": {action}, **missed}
+    (function, f"sqs:{action}", queue): {"denied to the mapping": {action}, **missed}
     for function, queue in ((WORKER, "RequestQueue"), (DEAD_LETTERS, "DeadLetterQueue"))
     for action, missed in (
         ("GetQueueAttributes", NOT_INVOKED[function]),
@@ -112,7 +113,7 @@ LOSSES: dict[tuple[str, str, str], Seen] = {
         ("DeleteMessage", {}),
     )
 }
-"""Function, action, resource: what is otherwise than `WHOLE` without it."""
+"""The results that differ from `WHOLE` without a permission, by (function, action, resource)."""
 
 ASSERTED = {
     (function, action, resource)
@@ -124,7 +125,7 @@ ASSERTED = {
         ("xray:PutTelemetryRecords", "*"),
     )
 }
-"""What no job shows, since Lambda uses it."""
+"""Permissions that no job uses, because Lambda itself uses them."""
 
 QUEUE_MESSAGE = {"MessageBody": "?", "MessageGroupId": "g", "MessageDeduplicationId": "d"}
 TOPIC_MESSAGE = {"Message": "?", "MessageGroupId": "g", "MessageDeduplicationId": "d"}
@@ -160,20 +161,23 @@ def server():
 
 @pytest.fixture(scope="module")
 def listing():
-    """The stack whose worker lists the folders of series, which is where it asks for most."""
+    """Return the stack whose worker lists the part files of a series; it needs the most permissions."""
     return Stack(SeriesFiles="listing")
 
 
 @pytest.fixture
 def do_job(monkeypatch, caplog):
-    """`do_job(aws, function)`: what can be seen of it. The environment is the one that the template gives."""
+    """Return a function that runs a job and returns its results: `do_job(aws, function)`.
+
+    The job runs with the environment variables of the template.
+    """
 
     def do(aws, function):
         for name in ENVIRONMENT:
             monkeypatch.delenv(name)
         for name, value in aws.environment(function).items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials of before
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the session has the credentials of the last job
         settings, context = load_settings(), cast("LambdaContext", FakeContext())
         if function == WORKER:
             monkeypatch.setattr(handler, "settings", settings)
@@ -186,19 +190,19 @@ def do_job(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("function", WHOLE)
-def test_with_the_templates_permissions_a_job_is_done_whole(server, listing, do_job, function):
+def test_a_job_is_complete_with_the_permissions_of_the_template(server, listing, do_job, function):
     assert do_job(Deployment(server, listing), function) == WHOLE[function]
 
 
 @pytest.mark.parametrize("lost", LOSSES, ids=" ".join)
-def test_a_permission_that_is_taken_away_is_missed(server, listing, do_job, lost):
+def test_a_job_is_incomplete_without_one_of_its_permissions(server, listing, do_job, lost):
     function, *_ = lost
     seen = do_job(Deployment(server, listing, lost), function)
     assert seen == WHOLE[function] | LOSSES[lost]
     assert seen != WHOLE[function]
 
 
-def test_every_permission_is_missed_or_asserted(stack):
+def test_every_permission_of_the_template_is_covered(stack):
     granted = {
         (function, action, named(resource))
         for function in WHOLE
@@ -209,7 +213,7 @@ def test_every_permission_is_missed_or_asserted(stack):
 
 
 @pytest.mark.parametrize("function", DENIED)
-def test_nothing_beyond_is_allowed(server, listing, function):
+def test_calls_beyond_the_permissions_are_denied(server, listing, function):
     aws = Deployment(server, listing)
     for service, operation, given in DENIED[function]:
         arguments = {name: aws.resolve(value) for name, value in given.items()}
@@ -219,4 +223,4 @@ def test_nothing_beyond_is_allowed(server, listing, function):
         with server.enforcing(), pytest.raises(ClientError) as refused:
             call(**arguments)
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, (operation, given)
-        call(**arguments)  # it is the permission that it lacks
+        call(**arguments)  # without enforcement the call succeeds, so only the permission was missing

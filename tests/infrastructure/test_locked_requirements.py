@@ -1,4 +1,4 @@
-"""Tests that what is deployed is locked: each package of the lock files has one version and hashes."""
+"""The deployed packages are locked: each package in the lock files has one version and its hashes."""
 
 import re
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""What is deployed, built by its Makefiles for both architectures: size, content, and that it works."""
+"""The deployed packages, built by their Makefiles for both architectures: size, content and function."""
 
 import importlib.util
 import marshal
@@ -32,7 +32,7 @@ type Trees = dict[tuple[str, str], Path]
 
 
 def build(architecture: str, part: str, folder: Path) -> Path:
-    """Run one Makefile as `sam build` does."""
+    """Build one package as `sam build` does, and return its folder."""
     make = ["make", "--makefile", str(ROOT / MAKEFILES[part]), f"build-{part}"]
     environment = os.environ | {"ARTIFACTS_DIR": str(folder), "PYTHON": sys.executable}
     run = subprocess.run(
@@ -49,7 +49,7 @@ def build(architecture: str, part: str, folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Trees:
-    """(architecture, logical id) -> the folder that becomes the zip."""
+    """Return the built folders, from which the zip files are made, by (architecture, logical id)."""
     base = tmp_path_factory.mktemp("built")
     with ThreadPoolExecutor(max_workers=2) as pool:
         built = pool.map(lambda key: build(key[0], key[1], base.joinpath(*key)), PARTS)
@@ -57,17 +57,17 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Trees:
 
 
 def files(tree: Path) -> list[Path]:
-    """All files of a tree."""
+    """Return all files below a folder."""
     return [path for path in tree.rglob("*") if path.is_file()]
 
 
 def size(tree: Path) -> int:
-    """Bytes, unzipped."""
+    """Return the size of all files below a folder, in bytes."""
     return sum(path.stat().st_size for path in files(tree))
 
 
 def libraries(tree: Path) -> dict[str, elf.SharedLibrary]:
-    """File name -> what is in it, for each shared library."""
+    """Return the properties of each shared library below a folder, by file name."""
     return {path.name: elf.read(path) for path in files(tree) if ".so" in path.suffixes}
 
 
@@ -93,7 +93,7 @@ def test_the_worker_with_its_layer_is_at_most_150_mib(trees: Trees, architecture
 
 
 @EACH_ARCHITECTURE
-def test_the_dead_letter_function_is_the_workers_tree(architecture: str, tmp_path: Path) -> None:
+def test_the_dead_letter_function_is_built_like_the_worker(architecture: str, tmp_path: Path) -> None:
     recipes = []
     for function in ("MetricsWorkerFunction", "DeadLetterFunction"):
         make = ["make", "--dry-run", "--makefile", str(ROOT / "src/Makefile"), f"build-{function}"]
@@ -111,7 +111,7 @@ def test_the_dead_letter_function_is_the_workers_tree(architecture: str, tmp_pat
 
 
 @EACH_ARCHITECTURE
-def test_each_package_is_deployed_once_and_boto3_not_at_all(trees: Trees, architecture: str) -> None:
+def test_each_library_is_deployed_once_and_boto3_is_not_deployed(trees: Trees, architecture: str) -> None:
     layer = {path.name for path in (trees[architecture, "PyArrowLayer"] / "python").iterdir()}
     function = {path.name for path in trees[architecture, "MetricsWorkerFunction"].iterdir()}
     assert {"pyarrow", "numpy"} <= layer
@@ -121,7 +121,7 @@ def test_each_package_is_deployed_once_and_boto3_not_at_all(trees: Trees, archit
 
 
 @EACH_PART
-def test_neither_tests_nor_headers_nor_sources_are_shipped(
+def test_packages_contain_no_tests_headers_or_sources_of_libraries(
     trees: Trees, architecture: str, part: str
 ) -> None:
     tree = trees[architecture, part]
@@ -139,7 +139,9 @@ def test_neither_tests_nor_headers_nor_sources_are_shipped(
 
 
 @EACH_PART
-def test_libraries_are_of_the_architecture_and_stripped(trees: Trees, architecture: str, part: str) -> None:
+def test_libraries_are_stripped_and_for_the_right_architecture(
+    trees: Trees, architecture: str, part: str
+) -> None:
     found = libraries(trees[architecture, part])
     assert found
     assert {library.machine for library in found.values()} == {architecture}
@@ -147,7 +149,9 @@ def test_libraries_are_of_the_architecture_and_stripped(trees: Trees, architectu
 
 
 @EACH_PART
-def test_libraries_need_no_newer_system_than_lambdas(trees: Trees, architecture: str, part: str) -> None:
+def test_libraries_need_no_newer_system_than_that_of_lambda(
+    trees: Trees, architecture: str, part: str
+) -> None:
     for name, library in libraries(trees[architecture, part]).items():
         for version in library.versions:
             kind, _, number = version.partition("_")
@@ -164,17 +168,17 @@ def test_libraries_load_only_each_other_and_the_system(trees: Trees, architectur
 
 
 @EACH_ARCHITECTURE
-def test_no_symbol_went_with_the_libraries_that_were_taken_out(trees: Trees, architecture: str) -> None:
+def test_no_library_needs_a_symbol_of_a_removed_library(trees: Trees, architecture: str) -> None:
     found = libraries(trees[architecture, "PyArrowLayer"])
     defined = frozenset[bytes]().union(*(library.defines for library in found.values()))
     for name, library in found.items():
-        # C++ names hold their namespaces; the rest is Python's and the system's.
+        # C++ symbols contain their namespace; all others belong to Python and the system.
         missing = [s for s in library.lacks - defined if re.search(rb"arrow|parquet|substrait", s)]
         assert not missing, f"{name} lacks {missing}"
 
 
 @EACH_PART
-def test_byte_code_is_shipped_for_every_module_and_never_checked(
+def test_every_module_has_byte_code_that_python_does_not_check(
     trees: Trees, architecture: str, part: str
 ) -> None:
     tree = trees[architecture, part]
@@ -183,21 +187,21 @@ def test_byte_code_is_shipped_for_every_module_and_never_checked(
     for source in sources:
         compiled = (source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc").read_bytes()
         assert compiled[:4] == importlib.util.MAGIC_NUMBER
-        assert int.from_bytes(compiled[4:8], "little") == 0b01, "PEP 552: by hash, unchecked"
+        assert int.from_bytes(compiled[4:8], "little") == 0b01, "PEP 552: hash-based and unchecked"
         in_lambda = IN_LAMBDA[part] + str(source.relative_to(tree))
         assert marshal.loads(compiled[16:]).co_filename == in_lambda
 
 
 @pytest.fixture
 def here(trees: Trees) -> list[Path]:
-    """The trees that this machine can run."""
+    """Return the packages of the function and the layer that this machine can run."""
     architecture = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine())
     if sys.platform != "linux" or architecture is None:
         pytest.skip("the built libraries are for Linux on x86_64 or arm64")
     return [trees[architecture, "MetricsWorkerFunction"], trees[architecture, "PyArrowLayer"] / "python"]
 
 
-def test_the_worker_runs_on_the_built_trees_alone(here: list[Path], tmp_path: Path) -> None:
+def test_the_worker_runs_with_only_its_package_and_the_layer(here: list[Path], tmp_path: Path) -> None:
     variables = Stack().properties("MetricsWorkerFunction", "AWS::Lambda::Function")["Environment"][
         "Variables"
     ]
@@ -205,7 +209,7 @@ def test_the_worker_runs_on_the_built_trees_alone(here: list[Path], tmp_path: Pa
     environment |= {
         "AWS_SQS_RUN_REQUEST_QUEUE_URL": "http://127.0.0.1/queue",
         "AWS_SNS_EVENTS_TOPIC_ARN": "arn:aws:sns:us-east-1:111122223333:events.fifo",
-        "LD_BIND_NOW": "1",  # a symbol that is missing is missed now, not at its first use
+        "LD_BIND_NOW": "1",  # report a missing symbol when a library is loaded, not at its first use
     }
     script = ROOT / "tests/infrastructure/isolated_run.py"
     run = subprocess.run(
@@ -221,9 +225,7 @@ def test_the_worker_runs_on_the_built_trees_alone(here: list[Path], tmp_path: Pa
     assert {f"metrics_worker.{module}" for module in modules} <= set(run.stdout.split())
 
 
-def test_the_dead_letter_function_runs_on_its_tree_alone_and_loads_no_layer(
-    here: list[Path], tmp_path: Path
-) -> None:
+def test_the_dead_letter_function_runs_with_only_its_package(here: list[Path], tmp_path: Path) -> None:
     function, _ = here
     script = (
         f"import sys; sys.path.insert(0, {str(function)!r})\n"

@@ -1,4 +1,4 @@
-"""How a new version takes over: an alias that moves, alarms that take it back, and when there is one."""
+"""Safe deployment: when a version is published, how the alias moves to it, which alarms roll it back."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ type Change = Callable[[Properties], None]
 
 
 def version_of(template: Properties, **given: object) -> str:
-    """The logical id of the worker's version: another one is what makes CloudFormation publish."""
+    """Return the logical id of the worker's version; CloudFormation publishes a version if the id changes."""
     resources = translated(template, **parameters(**given))["Resources"]
     (name,) = [name for name, resource in resources.items() if resource["Type"] == VERSION]
     return str(name)
@@ -59,12 +59,12 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def test_where_nothing_changed_no_version_is_published() -> None:
+def test_no_version_is_published_without_a_change() -> None:
     assert version_of(packaged()) == version_of(packaged())
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_changes_in_template_code_or_layer_is_published_as_a_version(
+def test_a_change_of_the_function_its_code_or_its_layer_publishes_a_version(
     change: str,
 ) -> None:
     template = packaged()
@@ -72,22 +72,22 @@ def test_what_changes_in_template_code_or_layer_is_published_as_a_version(
     assert version_of(template) != version_of(packaged())
 
 
-def test_a_change_of_another_resource_publishes_nothing() -> None:
+def test_a_change_of_another_resource_publishes_no_version() -> None:
     template = packaged()
     template["Resources"]["RequestQueue"]["Properties"]["DelaySeconds"] = 5
     template["Resources"]["DeadLetterFunction"]["Properties"]["CodeUri"] = "s3://built/another-function"
     assert version_of(template) == version_of(packaged())
 
 
-def test_sam_does_not_see_a_parameters_value_which_is_why_the_code_holds_samconfigs_hash() -> None:
+def test_sam_publishes_no_version_for_a_parameter_value_so_the_code_contains_a_hash_of_them() -> None:
     assert version_of(packaged(), MemorySize=3538) == version_of(packaged()), (
-        "SAM has learnt it: src/Makefile need not write samconfig.sha256 any more"
+        "SAM now detects changed parameter values: src/Makefile no longer needs to write samconfig.sha256"
     )
 
 
 @pytest.fixture
 def settings_of_a_build(tmp_path: Path) -> Callable[[str], str]:
-    """`settings_of_a_build(samconfig)`: what the code holds of it, by the Makefile's own recipe."""
+    """Return a function that returns the hash of a samconfig.toml, computed by the recipe in src/Makefile."""
     recipe = (ROOT / "src" / "Makefile").read_text(encoding="utf-8")
     (program,) = [line.partition(":= ")[2] for line in recipe.splitlines() if line.startswith("SETTINGS :=")]
     assert "-c '$(SETTINGS)' $(HERE)../samconfig.toml > $(ARTIFACTS_DIR)/samconfig.sha256" in recipe
@@ -103,7 +103,7 @@ def settings_of_a_build(tmp_path: Path) -> Callable[[str], str]:
     return build
 
 
-def test_another_value_in_samconfig_is_other_code_and_the_same_is_the_same(settings_of_a_build: Any) -> None:
+def test_the_code_changes_if_and_only_if_samconfig_changes(settings_of_a_build: Any) -> None:
     samconfig = (ROOT / "samconfig.toml").read_text(encoding="utf-8")
     changed = samconfig.replace("MaximumConcurrency=20", "MaximumConcurrency=30")
     assert changed != samconfig
@@ -112,26 +112,26 @@ def test_another_value_in_samconfig_is_other_code_and_the_same_is_the_same(setti
     assert len(settings_of_a_build(samconfig).strip()) == 64
 
 
-def test_the_queue_invokes_the_alias_and_not_what_is_newest(mapping: Properties) -> None:
+def test_the_queue_invokes_the_alias_and_not_the_newest_code(mapping: Properties) -> None:
     assert mapping["FunctionName"] == {"Ref": ALIAS}
 
 
-def test_the_alias_names_the_version_that_was_published(stack: Stack) -> None:
+def test_the_alias_points_to_the_published_version(stack: Stack) -> None:
     alias = stack.properties(ALIAS, "AWS::Lambda::Alias")
     (version,) = stack.of_type(VERSION)
     assert alias["Name"] == "live"
     assert alias["FunctionVersion"] == {"Fn::GetAtt": [version, "Version"]}
-    assert stack.resources[version]["DeletionPolicy"] == "Retain", "an earlier version can be gone back to"
+    assert stack.resources[version]["DeletionPolicy"] == "Retain", "a rollback needs the earlier version"
 
 
-def test_the_function_of_the_dead_letters_has_no_alias(stack: Stack) -> None:
+def test_the_dead_letter_function_has_no_alias(stack: Stack) -> None:
     assert [*stack.of_type("AWS::Lambda::Alias")] == [ALIAS]
     dead_letters = stack.properties("DeadLetterFunctionDeadLetters", "AWS::Lambda::EventSourceMapping")
     assert dead_letters["FunctionName"] == {"Ref": "DeadLetterFunction"}
 
 
 @pytest.mark.parametrize("kind", TEMPLATE["Parameters"]["DeploymentType"]["AllowedValues"])
-def test_a_version_takes_over_as_the_parameter_says(kind: str) -> None:
+def test_traffic_shifts_to_a_new_version_as_the_parameter_defines(kind: str) -> None:
     stack = Stack(DeploymentType=kind)
     group = stack.properties(f"{WORKER}DeploymentGroup", "AWS::CodeDeploy::DeploymentGroup")
     assert group["DeploymentConfigName"] == f"CodeDeployDefault.Lambda{kind}"
@@ -139,12 +139,12 @@ def test_a_version_takes_over_as_the_parameter_says(kind: str) -> None:
     assert policy["DeploymentGroupName"] == {"Ref": f"{WORKER}DeploymentGroup"}
 
 
-def test_dev_deploys_all_at_once_and_production_with_a_canary() -> None:
+def test_dev_deploys_all_at_once_and_prod_deploys_with_a_canary() -> None:
     kinds = {name: parameters(**overrides(name))["DeploymentType"] for name in SAMCONFIG.keys() - {"version"}}
     assert kinds == {"default": "AllAtOnce", "dev": "AllAtOnce", "prod": "Canary10Percent10Minutes"}
 
 
-def test_a_deployment_is_taken_back_when_a_rollback_alarm_goes_off(stack: Stack) -> None:
+def test_a_rollback_alarm_rolls_a_deployment_back(stack: Stack) -> None:
     group = stack.properties(f"{WORKER}DeploymentGroup", "AWS::CodeDeploy::DeploymentGroup")
     assert group["AlarmConfiguration"] == {
         "Enabled": True,
@@ -154,27 +154,27 @@ def test_a_deployment_is_taken_back_when_a_rollback_alarm_goes_off(stack: Stack)
 
 
 @pytest.mark.parametrize("name", ["VersionErrorsAlarm", "VersionDefectsAlarm"])
-def test_a_rollback_alarm_is_of_the_new_version_and_of_no_other(stack: Stack, name: str) -> None:
+def test_a_rollback_alarm_watches_only_the_new_version(stack: Stack, name: str) -> None:
     (version,) = stack.of_type(VERSION)
     (((_, _, dimensions), statistic, period),) = of_alarm(stack.properties(name, "AWS::CloudWatch::Alarm"))
     watched: Properties = {**dimensions}
     which = "ExecutedVersion" if name == "VersionErrorsAlarm" else "function_version"
     assert watched[which] == {"Fn::GetAtt": [version, "Version"]}
-    assert (statistic, period) == ("Sum", 60), "a canary has few minutes"
+    assert (statistic, period) == ("Sum", 60), "a canary lasts only a few minutes"
 
 
-def test_the_errors_that_are_watched_are_those_of_the_alias(stack: Stack) -> None:
+def test_the_version_errors_alarm_watches_the_alias(stack: Stack) -> None:
     alarm = stack.properties("VersionErrorsAlarm", "AWS::CloudWatch::Alarm")
     dimensions: Properties = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
     assert dimensions["FunctionName"] == {"Ref": WORKER}
     assert dimensions["Resource"] == f"${{{WORKER}}}:live"
 
 
-def test_no_failure_that_a_request_can_cause_takes_a_deployment_back() -> None:
+def test_failures_caused_by_requests_do_not_roll_a_deployment_back() -> None:
     assert not {"INPUT_READ_ERROR", "EXPRESSION_EVAL_ERROR", "CONFIG_ERROR"} & set(DEFECTS)
 
 
-def test_codedeploy_may_move_this_alias_and_look_at_alarms_and_nothing_else(stack: Stack) -> None:
+def test_codedeploy_may_only_move_this_alias_and_read_alarms(stack: Stack) -> None:
     group = stack.properties(f"{WORKER}DeploymentGroup", "AWS::CodeDeploy::DeploymentGroup")
     assert group["ServiceRoleArn"] == {"Fn::GetAtt": ["DeploymentRole", "Arn"]}
     functions = [{"Fn::GetAtt": [WORKER, "Arn"]}, f"${{{WORKER}.Arn}}:*"]
@@ -186,14 +186,14 @@ def test_codedeploy_may_move_this_alias_and_look_at_alarms_and_nothing_else(stac
     }
 
 
-def test_the_deployment_needs_no_more_than_roles_without_names(stack: Stack) -> None:
+def test_a_deployment_needs_only_the_capability_for_unnamed_roles(stack: Stack) -> None:
     assert not [role for role in stack.of_type("AWS::IAM::Role").values() if "RoleName" in role]
     for name in SAMCONFIG.keys() - {"version"}:
         assert SAMCONFIG[name]["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
 
 
 @pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
-def test_snapstart_is_an_option_for_either_architecture(architecture: str) -> None:
+def test_snapstart_can_be_enabled_for_either_architecture(architecture: str) -> None:
     kinds = TEMPLATE["Parameters"]["SnapStart"]["AllowedValues"]
     assert kinds == ["None", "PublishedVersions"]
     for kind in kinds:
@@ -201,5 +201,5 @@ def test_snapstart_is_an_option_for_either_architecture(architecture: str) -> No
             WORKER, "AWS::Lambda::Function"
         )
         assert function["SnapStart"] == {"ApplyOn": kind}
-        assert "EphemeralStorage" not in function, "SnapStart has room for 512 MB, the default, alone"
+        assert "EphemeralStorage" not in function, "SnapStart supports only the default size of 512 MB"
     assert parameters()["SnapStart"] == "None"

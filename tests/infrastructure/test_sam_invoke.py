@@ -1,4 +1,4 @@
-"""`make invoke` up to the container, which only Docker can make."""
+"""`make invoke`: the steps before the container, which needs Docker."""
 
 import socket
 import threading
@@ -26,13 +26,17 @@ CLOUD = Cloud(
 )
 
 
-def test_without_docker_it_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_docker_the_error_explains_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LocalError, match=r"needs a running Docker daemon.*make run"):
         docker_gateway()
 
 
-def test_a_daemon_that_does_not_answer_is_no_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_docker_daemon_that_does_not_answer_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     docker = tmp_path / "docker"
     docker.write_text("#!/bin/sh\nexit 1\n")
     docker.chmod(0o700)
@@ -41,7 +45,7 @@ def test_a_daemon_that_does_not_answer_is_no_docker(monkeypatch: pytest.MonkeyPa
         docker_gateway()
 
 
-def test_a_container_reaches_loopback_through_the_bridge() -> None:
+def test_a_container_reaches_the_loopback_interface_through_a_bridge() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
@@ -59,13 +63,14 @@ def test_a_container_reaches_loopback_through_the_bridge() -> None:
                 assert b"".join(iter(lambda: container.recv(100), b"")) == b"HELLO"
 
 
-def test_docker_desktop_has_a_name_for_this_machine() -> None:
-    # 192.0.2.0/24 is for documentation (RFC 5737): like a virtual machine's, no address of this machine.
+def test_a_container_of_docker_desktop_uses_its_name_for_this_machine() -> None:
+    # 192.0.2.0/24 is reserved for documentation (RFC 5737). Like the gateway of Docker Desktop's virtual
+    # machine, it is not an address of this machine.
     with reachable("http://127.0.0.1:5000", "192.0.2.1") as url:
         assert url == "http://host.docker.internal:5000"
 
 
-def test_the_function_gets_the_local_cloud_and_the_endpoint() -> None:
+def test_the_function_gets_the_addresses_of_the_local_cloud() -> None:
     built = TEMPLATE | {"Resources": dict(TEMPLATE["Resources"])}
     layer = built["Resources"]["PyArrowLayer"]
     built["Resources"]["PyArrowLayer"] = layer | {"Metadata": {"BuildArchitecture": "arm64"}}

@@ -1,4 +1,4 @@
-"""The saved queries: each field is in lines that are written, and each filter finds what it is named for."""
+"""The saved queries use only fields of existing log lines, and their filters select the intended lines."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.infrastructure.published import told
+from tests.infrastructure.published import simulated_day
 from tests.infrastructure.stack import Monitoring
 from tests.infrastructure.test_dashboards import WIDGETS
 
@@ -24,7 +24,7 @@ ONE_RUN = "PUT THE RUN'S ID HERE"
 
 BY_LOGS = {"@timestamp", "@message"}
 BY_LAMBDA = {"@type", "@initDuration", "@maxMemoryUsed", "@memorySize"}
-"""Fields that CloudWatch Logs finds in every line, and in those that Lambda itself writes."""
+"""Fields that CloudWatch Logs adds to every line, and fields that it finds in the lines of Lambda itself."""
 WORDS = {"fields", "filter", "stats", "sort", "limit", "by", "as", "and", "in", "asc", "desc"}
 COMMANDS = {"fields", "filter", "stats", "sort", "limit", "SOURCE"}
 FUNCTIONS = {"bin", "count", "count_distinct", "latest", "max", "pct", "sum"}
@@ -32,7 +32,7 @@ EACH = pytest.mark.parametrize("name", QUERIES)
 
 
 def flat(line: Line, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Its fields as Logs Insights names them: with dots. A list is none."""
+    """Yield the fields of a log line with the names of Logs Insights: nested names are joined by dots."""
     for key, value in line.items():
         if isinstance(value, dict):
             yield from flat(value, f"{path}{key}.")
@@ -40,7 +40,7 @@ def flat(line: Line, path: str = "") -> Iterator[tuple[str, Any]]:
             yield path + key, value
 
 
-LINES = [dict(flat(line)) for line in told().lines]
+LINES = [dict(flat(line)) for line in simulated_day().lines]
 
 
 def commands(query: str) -> list[str]:
@@ -48,7 +48,7 @@ def commands(query: str) -> list[str]:
 
 
 def fields(query: str) -> set[str]:
-    """What a query takes from a line: its names, but for words, functions and those that it gives itself."""
+    """Return the fields that a query reads: its names without keywords, functions and its own aliases."""
     bare = re.sub(r'"[^"]*"|\'[^\']*\'|\bSOURCE\b', "", query)
     names = set(re.findall(r"(?<![\w@.])@?[a-z_][A-Za-z_.0-9]*(?!\()\b(?!\()", bare))
     own = set(re.findall(r"\bas ([a-z_0-9]+)", bare))
@@ -56,7 +56,7 @@ def fields(query: str) -> set[str]:
 
 
 def passes(line: Line, query: str) -> bool:
-    """Whether its filters let a line through."""
+    """Return whether a line passes all filters of a query."""
     return all(
         _holds(line, term)
         for command in commands(query)
@@ -67,7 +67,7 @@ def passes(line: Line, query: str) -> bool:
 
 def _holds(line: Line, term: str) -> bool:
     found = re.fullmatch(r"(@?[\w.]+) (=|in|>) (.+)", term)
-    assert found, f"not a term that is known here: {term}"
+    assert found, f"this test does not support the filter {term}"
     value, wanted = line.get(found[1]), json.loads(found[3])
     match found[2]:
         case "=":
@@ -86,7 +86,7 @@ def chosen(name: str, **replaced: str) -> list[Line]:
 
 
 @EACH
-def test_every_field_of_a_query_is_in_lines_that_are_written(name: str) -> None:
+def test_every_field_of_a_query_is_in_some_log_line(name: str) -> None:
     written = {field for line in LINES for field in line}
     used = fields(QUERIES[name])
     assert used
@@ -95,14 +95,14 @@ def test_every_field_of_a_query_is_in_lines_that_are_written(name: str) -> None:
 
 
 @EACH
-def test_a_query_is_made_of_known_commands_and_functions(name: str) -> None:
+def test_a_query_uses_only_known_commands_and_functions(name: str) -> None:
     for command in commands(QUERIES[name]):
         assert command.split()[0] in COMMANDS
     assert set(re.findall(r"\b([a-z_]+)\(", QUERIES[name])) <= FUNCTIONS
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES.keys() - {"ColdStartsQuery"}))
-def test_every_field_is_in_the_lines_that_the_querys_own_filter_lets_through(name: str) -> None:
+def test_every_field_of_a_query_is_in_the_lines_that_pass_its_filter(name: str) -> None:
     lines = chosen(name, run="given-up")
     present = {field for line in lines for field in line}
     assert lines
@@ -121,16 +121,16 @@ def test_every_field_is_in_the_lines_that_the_querys_own_filter_lets_through(nam
         ("ColdStartsQuery", ["WorkerLogGroup"]),
     ],
 )
-def test_a_query_looks_into_the_logs_that_have_its_lines(name: str, logs: list[str]) -> None:
+def test_a_query_reads_the_log_groups_that_contain_its_lines(name: str, logs: list[str]) -> None:
     assert SAVED[name]["LogGroupNames"] == logs
     assert SAVED[name]["Name"].startswith("worker/")
 
 
-def test_every_saved_query_has_a_name_of_its_own() -> None:
+def test_every_saved_query_has_a_unique_name() -> None:
     assert len({query["Name"] for query in SAVED.values()}) == len(SAVED) == 8
 
 
-def test_one_runs_story_is_told_whole_and_of_no_other_run() -> None:
+def test_the_query_for_one_run_selects_all_its_lines_and_no_others() -> None:
     story = chosen("OneRunQuery", run="given-up")
     assert {line["run_id"] for line in story} == {"given-up"}
     assert [line["message"] for line in story] == [
@@ -139,12 +139,12 @@ def test_one_runs_story_is_told_whole_and_of_no_other_run() -> None:
     ]
 
 
-def test_each_attempt_that_was_closed_stands_in_the_slowest_runs() -> None:
+def test_the_queries_for_slow_runs_and_costs_select_every_finished_attempt() -> None:
     closed = [line for line in LINES if line["message"] in {"run succeeded", "run failed", "run given back"}]
     assert chosen("SlowestRunsQuery") == chosen("WhatItCostsQuery") == closed
 
 
-def test_the_errors_are_those_of_failed_runs_alone() -> None:
+def test_the_queries_for_errors_select_only_failed_runs() -> None:
     failed = [line for line in LINES if line["message"] == "run failed"]
     assert len(failed) >= 4
     assert chosen("ErrorsByCodeQuery") == failed
@@ -152,7 +152,7 @@ def test_the_errors_are_those_of_failed_runs_alone() -> None:
     assert all(line["error_code"] and line["error"] for line in failed)
 
 
-def test_what_was_given_back_is_found_with_its_reason() -> None:
+def test_the_query_for_returned_messages_selects_them_with_their_reason() -> None:
     given_back = chosen("GivenBackQuery")
     assert given_back == [
         line for line in LINES if line["message"].endswith("given back") and "reason" in line
@@ -160,7 +160,7 @@ def test_what_was_given_back_is_found_with_its_reason() -> None:
     assert all(line["reason"] and line["comes_back"] for line in given_back)
 
 
-def test_runs_whose_inputs_lost_observations_are_found_and_no_others() -> None:
+def test_the_query_for_omitted_rows_selects_only_runs_with_such_rows() -> None:
     lost = chosen("LeftOutQuery")
     assert {line["run_id"] for line in lost} == {"gaps"}
     assert {line["left_out"] for line in lost} == {3}

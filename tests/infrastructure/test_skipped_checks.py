@@ -1,4 +1,4 @@
-"""What `make scan` skips: each beside its resource, with a reason, and nothing for the whole template."""
+"""The checks that `make scan` skips: each is skipped for one resource, with a reason, and none for all."""
 
 import re
 from pathlib import Path
@@ -25,18 +25,18 @@ CFN_LINT = [
 
 
 @pytest.mark.parametrize(("resource", "check", "reason"), CHECKOV + CFN_LINT)
-def test_every_skip_is_of_one_check_and_has_a_reason(resource: str, check: str, reason: str) -> None:
+def test_every_skipped_check_has_a_reason(resource: str, check: str, reason: str) -> None:
     assert re.fullmatch(r"CKV2?_AWS_[0-9]+|[EWI]S?[0-9]{4}", check), f"{resource} skips more than one check"
     assert len(reason.split()) >= WORDS, f"{resource} skips {check} without a reason"
 
 
-def test_no_reason_is_left_of_a_skip_that_is_gone() -> None:
+def test_every_reason_belongs_to_a_skipped_check() -> None:
     for metadata in METADATA.values():
         lint = metadata.get("cfn-lint", {"config": {"ignore_checks": []}, "reasons": {}})
         assert sorted(lint["reasons"]) == sorted(lint["config"]["ignore_checks"])
 
 
-def test_nothing_is_skipped_for_the_whole_template() -> None:
+def test_no_check_is_skipped_for_the_whole_template() -> None:
     assert not {"cfn-lint", "checkov"} & TEMPLATE["Metadata"].keys()
     assert not [path.name for pattern in (".cfnlintrc*", ".checkov.y*ml") for path in ROOT.glob(pattern)]
     command = Path(ROOT / "packaging.mk").read_text(encoding="utf-8")
@@ -46,10 +46,10 @@ def test_nothing_is_skipped_for_the_whole_template() -> None:
         assert "checkov:skip=" not in (ROOT / template).read_text(encoding="utf-8")
 
 
-def test_the_scan_of_the_translated_stack_sees_every_resource_of_the_template() -> None:
+def test_the_translated_stack_contains_every_resource_of_the_template() -> None:
     translated = whole_stack().resources
     missing = {name for name in TEMPLATE["Resources"] if name not in translated}
-    assert missing == {"PyArrowLayer"}, "SAM gives a layer's name a hash"
+    assert missing == {"PyArrowLayer"}, "SAM adds a hash to the logical id of a layer"
     for name in TEMPLATE["Resources"].keys() - missing:
         metadata = METADATA[name]
         if metadata:

@@ -1,4 +1,4 @@
-"""The alarms of both templates: what they look at, when they go off, whom they tell what."""
+"""The alarms of both templates: their metrics, their thresholds, their descriptions and their topics."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from metrics_worker.deadline import RESERVED_SECONDS
 from metrics_worker.telemetry import DEFECTS
-from tests.infrastructure.published import exists, of_alarm, told
+from tests.infrastructure.published import exists, of_alarm, simulated_day
 from tests.infrastructure.stack import MONITORING, TEMPLATE, alarms
 
 ARN = "arn:aws:sns:eu-west-1:111122223333:"
@@ -23,25 +23,25 @@ ONE_OFF = {
     "VersionErrorsAlarm",
     "VersionsShrunkAlarm",
 }
-"""What happened once does not become undone: that the count is zero again tells nobody anything."""
+"""Alarms about single incidents. A return to zero is no news, so they do not notify when they become OK."""
 
 EACH = pytest.mark.parametrize("name", ALARMS)
 
 
 def of_story(name: str, *dimensions: str) -> list[tuple[int, float]]:
-    return told().points(name, "service", "function_name", *dimensions)
+    return simulated_day().points(name, "service", "function_name", *dimensions)
 
 
 @EACH
-def test_every_metric_that_an_alarm_looks_at_exists_with_just_these_dimensions(name: str) -> None:
-    looked_at = [metric for metric, _, _ in of_alarm(ALARMS[name])]
-    assert looked_at
-    for metric in looked_at:
+def test_every_metric_of_an_alarm_exists_with_exactly_these_dimensions(name: str) -> None:
+    metrics = [metric for metric, _, _ in of_alarm(ALARMS[name])]
+    assert metrics
+    for metric in metrics:
         assert exists(metric), metric
 
 
 @EACH
-def test_an_alarm_says_what_to_do_and_where_to_read_on(name: str) -> None:
+def test_the_description_of_an_alarm_has_an_instruction_and_a_link_to_the_runbook(name: str) -> None:
     description = ALARMS[name]["AlarmDescription"]
     assert "What to do - " in description
     assert description.endswith(f"docs/operating.md#{name.lower()}")
@@ -49,7 +49,7 @@ def test_an_alarm_says_what_to_do_and_where_to_read_on(name: str) -> None:
     assert "${" not in description.replace("${MetricsWorkerFunction}", "")
 
 
-def test_the_longest_address_of_the_runbook_leaves_room_for_every_description() -> None:
+def test_every_description_fits_with_the_longest_address_of_a_runbook() -> None:
     address = f"https://{'x' * 192}"
     assert re.fullmatch(TEMPLATE["Parameters"]["RunbookUrl"]["AllowedPattern"], address)
     for name, alarm in alarms(**WHOLE, RunbookUrl=address, MetricsPrefix="deeply/nested/metrics/").items():
@@ -58,22 +58,22 @@ def test_the_longest_address_of_the_runbook_leaves_room_for_every_description() 
 
 
 @EACH
-def test_an_alarm_bears_its_own_name_and_the_stacks(name: str) -> None:
+def test_the_name_of_an_alarm_consists_of_the_stack_name_and_its_logical_id(name: str) -> None:
     assert ALARMS[name]["AlarmName"] == f"worker-{name}"
 
 
 @EACH
-def test_silence_is_no_alarm(name: str) -> None:
+def test_missing_data_does_not_trigger_an_alarm(name: str) -> None:
     assert ALARMS[name]["TreatMissingData"] == "notBreaching"
 
 
 @EACH
-def test_an_alarm_goes_to_the_topic_given_and_what_passes_says_so(name: str) -> None:
+def test_an_alarm_notifies_the_given_topic_and_also_when_the_problem_is_over(name: str) -> None:
     assert ALARMS[name]["AlarmActions"] == [ALARM_TOPIC]
     assert ALARMS[name].get("OKActions", []) == ([] if name in ONE_OFF else [ALARM_TOPIC])
 
 
-def test_without_a_topic_the_alarms_are_there_all_the_same() -> None:
+def test_alarms_exist_without_a_topic_but_notify_nobody() -> None:
     silent = alarms()
     assert silent.keys() == ALARMS.keys() - {"RequestDeliveriesAlarm"}
     for alarm in silent.values():
@@ -81,35 +81,35 @@ def test_without_a_topic_the_alarms_are_there_all_the_same() -> None:
         assert alarm.get("OKActions", alarm["AlarmActions"]) == {"Ref": "AWS::NoValue"}
 
 
-def test_a_fifo_topic_is_not_taken_for_alarms() -> None:
+def test_a_fifo_topic_is_not_accepted_for_alarms() -> None:
     pattern = TEMPLATE["Parameters"]["AlarmTopicArn"]["AllowedPattern"]
     assert re.fullmatch(pattern, ALARM_TOPIC)
     assert not re.fullmatch(pattern, ALARM_TOPIC + ".fifo")
 
 
 @pytest.mark.parametrize("outcome", ["UNANSWERABLE", "FAILURE"])
-def test_a_dead_letter_of_either_outcome_raises_its_alarm(outcome: str) -> None:
+def test_a_dead_letter_triggers_the_alarm_of_its_outcome(outcome: str) -> None:
     alarm = ALARMS[{"UNANSWERABLE": "UnanswerableAlarm", "FAILURE": "RunsGivenUpAlarm"}[outcome]]
     (((_, metric, dimensions), statistic, _),) = of_alarm(alarm)
     assert metric == "dead_letters_total"
     assert dimensions["outcome"] == outcome
     assert dimensions["function_name"] == "DeadLetterFunction"
     assert (statistic, alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
-    written = [blob["outcome"] for blob in told().blobs if "dead_letters_total" in blob]
+    written = [blob["outcome"] for blob in simulated_day().blobs if "dead_letters_total" in blob]
     assert outcome in written
 
 
-def test_a_dead_letter_queue_that_does_not_become_empty_raises_an_alarm() -> None:
+def test_a_dead_letter_queue_that_does_not_become_empty_triggers_an_alarm() -> None:
     alarm = ALARMS["DeadLettersStuckAlarm"]
     total, *counted = alarm["Metrics"]
     assert total["Expression"] == " + ".join(metric["Id"] for metric in counted)
     for (_, _, dimensions), _, period in of_alarm(alarm):
         assert dimensions == {"QueueName": "DeadLetterQueue.QueueName"}
-        assert alarm["EvaluationPeriods"] * period == 1800, "the description says half an hour"
+        assert alarm["EvaluationPeriods"] * period == 1800, "the description names half an hour"
 
 
 @pytest.mark.parametrize("seconds", [60, 7200])
-def test_requests_that_wait_too_long_raise_an_alarm(seconds: int) -> None:
+def test_requests_that_wait_too_long_trigger_an_alarm(seconds: int) -> None:
     alarm = alarms(OldestRequestSeconds=seconds)["OldestRequestAlarm"]
     assert [dimensions for (_, _, dimensions), _, _ in of_alarm(alarm)] == [
         {"QueueName": "RequestQueue.QueueName"}
@@ -118,17 +118,17 @@ def test_requests_that_wait_too_long_raise_an_alarm(seconds: int) -> None:
     assert f"more than {seconds} s" in alarm["AlarmDescription"]
 
 
-def test_only_failures_that_nobody_else_can_mend_wake_a_person_one_by_one() -> None:
+def test_the_alarm_for_single_failures_counts_only_defects_of_the_worker() -> None:
     (((_, metric, dimensions), _, _),) = of_alarm(ALARMS["DefectsAlarm"])
     assert (metric, dimensions["function_name"]) == ("metric_run_defects_total", "MetricsWorkerFunction")
-    failed = [line["error_code"] for line in told().closing() if line["outcome"] == "FAILURE"]
+    failed = [line["error_code"] for line in simulated_day().closing() if line["outcome"] == "FAILURE"]
     assert {"INPUT_READ_ERROR", "EXPRESSION_EVAL_ERROR", "CONFIG_ERROR"} <= set(failed)
     assert sum(value for _, value in of_story(metric)) == sum(code in DEFECTS for code in failed) == 1
     for code in DEFECTS:
         assert code in ALARMS["DefectsAlarm"]["AlarmDescription"]
 
 
-def test_a_version_that_lost_most_of_its_rows_raises_an_alarm_that_names_the_usual_cause() -> None:
+def test_a_version_that_lost_most_of_its_rows_triggers_an_alarm_that_names_the_usual_cause() -> None:
     alarm = ALARMS["VersionsShrunkAlarm"]
     (((_, metric, dimensions), statistic, _),) = of_alarm(alarm)
     assert (metric, dimensions["function_name"]) == ("metric_versions_shrunk_total", "MetricsWorkerFunction")
@@ -138,7 +138,7 @@ def test_a_version_that_lost_most_of_its_rows_raises_an_alarm_that_names_the_usu
     assert "SeriesFiles=listing" in alarm["AlarmDescription"]
 
 
-def test_a_failure_rate_counts_runs_that_ended_if_there_are_enough_of_them() -> None:
+def test_the_failure_rate_alarm_needs_enough_finished_runs() -> None:
     rate, *counted = ALARMS["FailureRateAlarm"]["Metrics"]
     assert [metric["Id"] for metric in counted] == ["succeeded", "failed"]
     condition, percent, otherwise = _if(rate["Expression"])
@@ -154,23 +154,23 @@ def test_a_failure_rate_counts_runs_that_ended_if_there_are_enough_of_them() -> 
     assert not breaching(0, 0)
 
 
-def test_both_terms_of_the_failure_rate_are_written_together() -> None:
+def test_both_metrics_of_the_failure_rate_are_written_at_the_same_times() -> None:
     assert [time for time, _ in of_story("metric_runs_succeeded_total")] == [
         time for time, _ in of_story("metric_runs_failed_total")
     ]
 
 
 @pytest.mark.parametrize("timeout", TEMPLATE["Parameters"]["Timeout"]["AllowedValues"])
-def test_an_invocation_that_takes_most_of_the_timeout_is_slow(timeout: int) -> None:
+def test_an_invocation_that_uses_most_of_the_timeout_triggers_an_alarm(timeout: int) -> None:
     alarm = alarms(Timeout=timeout, VisibilityTimeout=21_600)["SlowInvocationsAlarm"]
     assert alarm["ExtendedStatistic"] == "p99"
     usable = timeout - RESERVED_SECONDS - 2
-    assert alarm["Threshold"] == 1000 * min(0.8 * timeout, usable), "later, the worker would have given back"
+    assert alarm["Threshold"] == 1000 * min(0.8 * timeout, usable), "the worker stops at that time"
     assert MONITORING["Mappings"]["Timeouts"][str(timeout)]["Whole"] == 1000 * timeout
     assert f"{timeout} s" in alarm["AlarmDescription"]
 
 
-def test_the_time_of_every_timeout_is_spelt_out() -> None:
+def test_the_mapping_has_an_entry_for_every_allowed_timeout() -> None:
     allowed = TEMPLATE["Parameters"]["Timeout"]["AllowedValues"]
     assert [*MONITORING["Mappings"]["Timeouts"]] == [str(timeout) for timeout in allowed]
     assert MONITORING["Parameters"]["Timeout"]["AllowedValues"] == allowed
@@ -178,25 +178,25 @@ def test_the_time_of_every_timeout_is_spelt_out() -> None:
 
 @pytest.mark.parametrize("event", ["Started", "Heartbeat", "Completed"])
 @pytest.mark.parametrize("given", [None, f"{ARN}somebody-elses.fifo"])
-def test_deliveries_are_watched_at_the_topic_that_is_used(event: str, given: str | None) -> None:
+def test_the_delivery_alarm_watches_the_topic_in_use(event: str, given: str | None) -> None:
     deployed = alarms(**({f"{event}TopicArn": given} if given else {}))
     (((_, _, dimensions), _, _),) = of_alarm(deployed[f"{event}DeliveriesAlarm"])
     assert dimensions == {"TopicName": "somebody-elses.fifo" if given else f"{event}Topic.TopicName"}
 
 
-def test_deliveries_of_requests_are_watched_where_there_is_a_topic() -> None:
+def test_the_delivery_alarm_of_requests_watches_the_given_topic() -> None:
     (((_, _, dimensions), _, _),) = of_alarm(ALARMS["RequestDeliveriesAlarm"])
     assert dimensions == {"TopicName": "requests.fifo"}
 
 
-def test_an_alarm_watches_what_a_deployment_made_and_no_other_one() -> None:
+def test_an_alarm_watches_only_resources_of_its_own_deployment() -> None:
     named: set[str] = set()
     for name, alarm in ALARMS.items():
         for (namespace, _, dimensions), _, _ in of_alarm(alarm):
             own = namespace == "MetricsWorker"
-            who = dimensions.get("function_name") if own else next(iter(dimensions.values()))
-            assert who, f"{name} would mix deployments"
-            named.add(who if isinstance(who, str) else who["Ref"])
+            resource = dimensions.get("function_name") if own else next(iter(dimensions.values()))
+            assert resource, f"{name} would mix deployments"
+            named.add(resource if isinstance(resource, str) else resource["Ref"])
     assert named == {
         "MetricsWorkerFunction",
         "DeadLetterFunction",
@@ -216,6 +216,6 @@ def _if(expression: str) -> tuple[str, str, str]:
 
 
 def _value(expression: str, numbers: dict[str, Any]) -> Any:
-    """Of a term of metric math, which for these operators reads like Python."""
+    """Return the value of a term of metric math, which has the syntax of Python for these operators."""
     assert re.fullmatch(r"[a-z0-9 +*/()>=]+", expression)
     return eval(expression, {"__builtins__": {}}, numbers)

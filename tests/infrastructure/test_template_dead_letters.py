@@ -1,4 +1,4 @@
-"""The dead-letter function as template.yaml deploys it: its queue and its role."""
+"""The dead-letter function in template.yaml: its settings, its queue and its role."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def mapping(stack: Stack) -> Properties:
     return stack.properties("DeadLetterFunctionDeadLetters", "AWS::Lambda::EventSourceMapping")
 
 
-def test_the_function_is_small_traced_and_without_the_layer(function: Properties) -> None:
+def test_the_function_has_little_memory_active_tracing_and_no_layer(function: Properties) -> None:
     assert function["Handler"] == f"{dead_letters.__name__}.{dead_letters.lambda_handler.__name__}"
     assert function["Runtime"] == "python3.13"
     assert function["MemorySize"] == 256
@@ -32,28 +32,34 @@ def test_the_function_is_small_traced_and_without_the_layer(function: Properties
 
 
 @pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
-def test_it_is_of_the_workers_architecture(architecture: str) -> None:
+def test_the_function_has_the_architecture_of_the_worker(architecture: str) -> None:
     function = Stack(Architecture=architecture).properties(NAME, "AWS::Lambda::Function")
     assert function["Architectures"] == [architecture]
 
 
-def test_it_takes_from_the_dead_letter_queue_and_reports_failures_by_message(mapping: Properties) -> None:
+def test_the_function_reads_the_dead_letter_queue_and_reports_failures_by_message(
+    mapping: Properties,
+) -> None:
     assert mapping["EventSourceArn"] == QUEUE_ARN
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
-    assert "Enabled" not in mapping, "it is on, whether or not the worker takes requests"
+    assert "Enabled" not in mapping, "the function is enabled even if the worker receives no requests"
 
 
-def test_a_dead_letter_stays_hidden_for_six_times_the_timeout(stack: Stack, function: Properties) -> None:
+def test_the_visibility_timeout_is_six_times_the_timeout_of_the_function(
+    stack: Stack, function: Properties
+) -> None:
     assert stack.properties(QUEUE, "AWS::SQS::Queue")["VisibilityTimeout"] >= 6 * function["Timeout"]
 
 
-def test_the_log_group_is_its_own_and_forgets(stack: Stack, function: Properties) -> None:
+def test_the_function_has_its_own_log_group_with_limited_retention(
+    stack: Stack, function: Properties
+) -> None:
     assert function["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": {"Ref": "DeadLetterLogGroup"}}
     assert stack.properties("DeadLetterLogGroup", "AWS::Logs::LogGroup")["RetentionInDays"] == "30"
 
 
-def test_its_settings_are_enough_and_publish_to_completed_alone() -> None:
+def test_the_settings_are_complete_and_name_only_the_completed_topic() -> None:
     stack = Stack(MetricsPrefix="out/", DatasetsPrefix="in/", MaxReceiveCount=9)
     variables = stack.properties(NAME, "AWS::Lambda::Function")["Environment"]["Variables"]
     given: dict[str, Any] = {
@@ -69,7 +75,7 @@ def test_its_settings_are_enough_and_publish_to_completed_alone() -> None:
     assert settings.max_receive_count == 9
 
 
-def test_its_role_may_do_this_and_nothing_else(stack: Stack) -> None:
+def test_the_role_has_exactly_these_permissions(stack: Stack) -> None:
     bucket = "arn:aws:s3:::data-bucket"
     queue, log = [QUEUE_ARN], [{"Fn::GetAtt": ["DeadLetterLogGroup", "Arn"]}]
     assert stack.permissions(NAME) == {
@@ -88,7 +94,7 @@ def test_its_role_may_do_this_and_nothing_else(stack: Stack) -> None:
     }
 
 
-def test_its_permissions_follow_the_prefix_and_the_topic_given() -> None:
+def test_the_permissions_depend_on_the_given_prefix_and_topic() -> None:
     topic = "arn:aws:sns:eu-west-1:111122223333:completed"
     stack = Stack(MetricsPrefix="out/deep/", CompletedTopicArn=topic)
     granted = stack.permissions(NAME)

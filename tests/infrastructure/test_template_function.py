@@ -1,4 +1,4 @@
-"""The function, its event source mapping and what its role may do, as template.yaml deploys them."""
+"""The worker function in template.yaml, its event source mapping and the permissions of its role."""
 
 import pytest
 
@@ -7,17 +7,17 @@ from tests.infrastructure.stack import TEMPLATE, Properties, Stack
 QUEUE_ARN = {"Fn::GetAtt": ["RequestQueue", "Arn"]}
 
 
-def test_the_function_is_the_handler_on_python_3_13(function: Properties) -> None:
+def test_the_function_runs_the_handler_on_python_3_13(function: Properties) -> None:
     assert function["Runtime"] == "python3.13"
     assert function["Handler"] == "metrics_worker.handler.lambda_handler"
 
 
-def test_it_is_traced(function: Properties) -> None:
+def test_the_function_has_active_tracing(function: Properties) -> None:
     assert function["TracingConfig"] == {"Mode": "Active"}
 
 
 @pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
-def test_function_and_layer_are_of_one_architecture(architecture: str) -> None:
+def test_function_and_layer_have_the_same_architecture(architecture: str) -> None:
     stack = Stack(Architecture=architecture)
     function = stack.properties("MetricsWorkerFunction", "AWS::Lambda::Function")
     ((layer, properties),) = stack.of_type("AWS::Lambda::LayerVersion").items()
@@ -29,14 +29,16 @@ def test_function_and_layer_are_of_one_architecture(architecture: str) -> None:
 
 @pytest.mark.parametrize("name", ["MetricsWorkerFunction", "DeadLetterFunction", "PyArrowLayer"])
 @pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
-def test_the_build_is_told_the_architecture(name: str, architecture: str) -> None:
+def test_the_build_runs_in_the_folder_of_the_architecture(name: str, architecture: str) -> None:
     metadata = TEMPLATE["Resources"][name]["Metadata"]
     assert metadata["BuildMethod"] == "makefile"
     folder = Stack(Architecture=architecture).value(metadata["WorkingDirectory"])
     assert folder == f"layers/platform/{architecture}"
 
 
-def test_the_log_group_is_its_own_and_forgets(stack: Stack, function: Properties) -> None:
+def test_the_function_has_its_own_log_group_with_limited_retention(
+    stack: Stack, function: Properties
+) -> None:
     assert function["LoggingConfig"] == {
         "LogFormat": "Text",
         "LogGroup": {"Ref": "WorkerLogGroup"},
@@ -45,26 +47,26 @@ def test_the_log_group_is_its_own_and_forgets(stack: Stack, function: Properties
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "ERROR"])
-def test_the_log_level_is_powertools_alone(level: str) -> None:
+def test_the_log_level_is_set_only_for_powertools(level: str) -> None:
     function = Stack(LogLevel=level).properties("MetricsWorkerFunction", "AWS::Lambda::Function")
     assert function["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == level
     assert "ApplicationLogLevel" not in function["LoggingConfig"], (
-        "it drops metrics, or shows botocore's secrets"
+        "Lambda's log level would drop metrics or show secrets of botocore"
     )
 
 
-def test_failures_are_reported_by_message(mapping: Properties) -> None:
+def test_the_event_source_mapping_accepts_partial_batch_failures(mapping: Properties) -> None:
     assert mapping["EventSourceArn"] == QUEUE_ARN
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_batches_and_concurrency_are_bounded(mapping: Properties) -> None:
+def test_batch_size_and_concurrency_are_limited(mapping: Properties) -> None:
     assert mapping["BatchSize"] == "10"
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": "10"}
 
 
 @pytest.mark.parametrize("enabled", ["true", "false"])
-def test_the_mapping_is_enabled_by_parameter(enabled: str) -> None:
+def test_a_parameter_enables_the_event_source_mapping(enabled: str) -> None:
     stack = Stack(QueueEnabled=enabled)
     mapping = stack.properties("MetricsWorkerFunctionRequests", "AWS::Lambda::EventSourceMapping")
     function = stack.properties("MetricsWorkerFunction", "AWS::Lambda::Function")
@@ -72,7 +74,7 @@ def test_the_mapping_is_enabled_by_parameter(enabled: str) -> None:
     assert function["Environment"]["Variables"]["AWS_SQS_RUN_REQUEST_QUEUE_ENABLED"] == enabled
 
 
-def test_the_role_may_do_this_and_nothing_else(stack: Stack) -> None:
+def test_the_role_has_exactly_these_permissions(stack: Stack) -> None:
     bucket = "arn:aws:s3:::data-bucket"
     queue, log = [QUEUE_ARN], [{"Fn::GetAtt": ["WorkerLogGroup", "Arn"]}]
     assert stack.permissions() == {
@@ -91,7 +93,7 @@ def test_the_role_may_do_this_and_nothing_else(stack: Stack) -> None:
     }
 
 
-def test_permissions_follow_the_prefixes() -> None:
+def test_the_permissions_depend_on_the_given_prefixes() -> None:
     stack = Stack(DatasetsPrefix="in/", MetricsPrefix="out/deep/")
     assert stack.permissions()["s3:GetObject"] == [
         f"arn:aws:s3:::data-bucket/{p}*" for p in ("in/", "out/deep/")
@@ -99,7 +101,9 @@ def test_permissions_follow_the_prefixes() -> None:
     assert stack.permissions()["s3:PutObject"] == ["arn:aws:s3:::data-bucket/out/deep/*"]
 
 
-def test_each_function_has_a_role_that_only_lambda_takes_and_no_managed_policy_is_in(stack: Stack) -> None:
+def test_only_lambda_can_assume_the_roles_of_the_functions_and_no_role_has_managed_policies(
+    stack: Stack,
+) -> None:
     roles = stack.of_type("AWS::IAM::Role")
     taken = [
         function["Role"]["Fn::GetAtt"][0] for function in stack.of_type("AWS::Lambda::Function").values()

@@ -1,4 +1,4 @@
-"""The queues, the topics and their policies, as template.yaml deploys them."""
+"""The queues, the topics and their policies in template.yaml."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_the_request_queue_is_fifo_encrypted_and_delays_delivery(stack: Stack) -
 
 
 @pytest.mark.parametrize(("given", "tries"), [({}, "5"), ({"MaxReceiveCount": 9}, "9")])
-def test_a_request_that_failed_so_often_goes_to_the_dead_letter_queue(
+def test_a_request_goes_to_the_dead_letter_queue_after_the_maximum_of_receives(
     given: dict[str, int], tries: str
 ) -> None:
     assert Stack(**given).properties("RequestQueue", "AWS::SQS::Queue")["RedrivePolicy"] == {
@@ -33,7 +33,7 @@ def test_a_request_that_failed_so_often_goes_to_the_dead_letter_queue(
     }
 
 
-def test_the_dead_letter_queue_is_fifo_encrypted_and_keeps_for_fourteen_days(stack: Stack) -> None:
+def test_the_dead_letter_queue_is_fifo_encrypted_and_keeps_messages_for_14_days(stack: Stack) -> None:
     queue = stack.properties("DeadLetterQueue", "AWS::SQS::Queue")
     assert queue["QueueName"].endswith(".fifo")
     assert queue["FifoQueue"] is True
@@ -42,14 +42,14 @@ def test_the_dead_letter_queue_is_fifo_encrypted_and_keeps_for_fourteen_days(sta
 
 
 @pytest.mark.parametrize("given", [{}, *map(overrides, sorted(SAMCONFIG.keys() - {"version"}))])
-def test_a_message_stays_hidden_for_six_times_the_timeout(given: dict[str, str]) -> None:
+def test_the_visibility_timeout_is_six_times_the_timeout_of_the_function(given: dict[str, str]) -> None:
     stack = Stack(**given)
     hidden = stack.properties("RequestQueue", "AWS::SQS::Queue")["VisibilityTimeout"]
     timeout = stack.properties("MetricsWorkerFunction", "AWS::Lambda::Function")["Timeout"]
     assert int(hidden) >= 6 * int(timeout)
 
 
-def test_a_deployment_with_less_is_refused() -> None:
+def test_a_deployment_with_a_shorter_visibility_timeout_is_rejected() -> None:
     timeouts = TEMPLATE["Parameters"]["Timeout"]["AllowedValues"]
     visibilities = TEMPLATE["Parameters"]["VisibilityTimeout"]["AllowedValues"]
     rules = {
@@ -62,12 +62,12 @@ def test_a_deployment_with_less_is_refused() -> None:
         assert allowed == [str(v) for v in visibilities if v >= 6 * int(timeout)]
 
 
-def test_without_a_request_topic_nothing_is_subscribed_or_let_in(stack: Stack) -> None:
+def test_without_a_request_topic_there_is_no_subscription_and_no_queue_policy(stack: Stack) -> None:
     assert not stack.of_type("AWS::SNS::Subscription")
     assert not stack.of_type("AWS::SQS::QueuePolicy")
 
 
-def test_a_request_topic_is_subscribed_with_its_envelope() -> None:
+def test_the_queue_is_subscribed_to_the_request_topic_without_raw_delivery() -> None:
     stack = Stack(RequestTopicArn=REQUEST_TOPIC)
     assert stack.properties("RequestSubscription", "AWS::SNS::Subscription") == {
         "TopicArn": REQUEST_TOPIC,
@@ -89,7 +89,7 @@ def test_only_the_request_topic_may_send_to_the_queues(queue: str) -> None:
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": REQUEST_TOPIC}}
 
 
-def test_three_encrypted_fifo_topics_are_made(stack: Stack) -> None:
+def test_the_stack_has_three_encrypted_fifo_topics(stack: Stack) -> None:
     topics = stack.of_type("AWS::SNS::Topic")
     assert set(topics) == set(TOPICS)
     for topic in topics.values():
@@ -99,7 +99,7 @@ def test_three_encrypted_fifo_topics_are_made(stack: Stack) -> None:
         assert topic["KmsMasterKeyId"] == "alias/aws/sns"
 
 
-def test_existing_topics_are_used_instead() -> None:
+def test_given_topics_are_used_instead_of_new_ones() -> None:
     stack = Stack(**EXISTING)
     environment = stack.properties("MetricsWorkerFunction", "AWS::Lambda::Function")["Environment"][
         "Variables"
@@ -113,6 +113,6 @@ def test_existing_topics_are_used_instead() -> None:
 
 
 @pytest.mark.parametrize("given", EXISTING)
-def test_each_topic_is_chosen_by_itself(given: str) -> None:
+def test_each_topic_can_be_given_separately(given: str) -> None:
     stack = Stack(**{given: EXISTING[given]})
     assert set(stack.of_type("AWS::SNS::Topic")) == set(TOPICS) - {given.removesuffix("Arn")}

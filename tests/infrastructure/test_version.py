@@ -1,4 +1,4 @@
-"""Tests that everything which names the version names that of `metrics_worker.__version__`."""
+"""Every place that names the version has the value of `metrics_worker.__version__`."""
 
 import json
 import re

@@ -1,7 +1,7 @@
-"""Prints the stack as CloudFormation gets it, with all its resources, for `make scan`.
+"""Print the translated stack with all its resources, for `make scan`.
 
-SAM makes the functions, event source mappings and the layer of it, which a check of the template alone
-doesn't see in full.
+SAM creates resources (functions, event source mappings, the layer) that a check of the untranslated template
+would not see completely.
 """
 
 import json
@@ -13,7 +13,7 @@ TOPIC = "arn:aws:sns:eu-west-1:111122223333:"
 
 
 def whole_stack() -> Stack:
-    """With every condition's resources in it."""
+    """Return the stack with parameters for which every condition is true."""
     return Stack(RequestTopicArn=f"{TOPIC}requests.fifo", AlarmTopicArn=f"{TOPIC}alarms")
 
 

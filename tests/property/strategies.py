@@ -1,4 +1,4 @@
-"""What the properties are tried on: expressions as JSON, and series with gaps, zeros and extreme values."""
+"""Hypothesis strategies: expressions as JSON values, and series with gaps, zeros and extreme values."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ tame = st.one_of(
     st.floats(-1e6, 1e6, width=32),
     st.sampled_from([0.0, -0.0, 1.0, 0.1, 1e-3]),
 )
-"""Values as metrics have them."""
+"""Values of the magnitudes that metrics usually have."""
 
 wild = st.one_of(
     tame,
@@ -29,7 +29,7 @@ scales = st.one_of(st.sampled_from([1, 100, -1, 0.5, 0]), st.floats(-1e3, 1e3))
 
 @st.composite
 def series(draw: st.DrawFn, values: st.SearchStrategy[float] = tame, longest: int = 20) -> Series:
-    """A series with gaps, perhaps empty."""
+    """Generate a series of up to `longest` observations, with gaps between its times; it may be empty."""
     size = draw(st.integers(0, longest))
     gaps = draw(st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=size, max_size=size))
     drawn = draw(st.lists(values, min_size=size, max_size=size))
@@ -38,7 +38,7 @@ def series(draw: st.DrawFn, values: st.SearchStrategy[float] = tame, longest: in
 
 
 def inputs(values: st.SearchStrategy[float] = tame) -> st.SearchStrategy[dict[str, Series]]:
-    """A series for each code."""
+    """Generate a dict with one series for each of `CODES`."""
     return st.fixed_dictionaries({code: series(values) for code in CODES})
 
 
@@ -73,4 +73,4 @@ expressions: st.SearchStrategy[Any] = st.recursive(
     _nodes,
     max_leaves=8,
 )
-"""Valid expressions over the codes, as JSON values."""
+"""Valid expressions over the series of `CODES`, as JSON values."""

@@ -1,7 +1,7 @@
-"""Evaluation, against its exact twin: each operation on any finite values, and whole expressions.
+"""Evaluation agrees with its exact reference, for single operations on any values and for whole expressions.
 
-No tolerance is picked here: the twin adds up what each operation may be off by (see its docstring).
-The four operations of series_math are single float64 operations, so those must agree to the last bit.
+The tolerances come from the reference, which adds up the error that each operation may have (see its
+docstring). The four operations of series_math are single float64 operations, so they must agree exactly.
 """
 
 import math
@@ -28,7 +28,7 @@ def floats(series):
 
 
 def math_in_floats(node, left, right):
-    """series_math in plain Python floats: one rounding an operation, and nothing where it is not finite."""
+    """Return the result of series_math in Python floats, without the values that are not finite."""
     operations = {
         "add": lambda a, b: a + b,
         "subtract": lambda a, b: a - b,
@@ -43,7 +43,7 @@ def math_in_floats(node, left, right):
 
 @settings(deadline=None, max_examples=150)
 @given(expressions, inputs(wild))
-def test_every_operation_is_its_definition_on_what_its_operands_are(expression, given_series):
+def test_every_operation_agrees_with_its_definition_applied_to_its_operands(expression, given_series):
     for node in nodes(parse(expression)):
         if isinstance(node, SeriesRef):
             continue
@@ -57,7 +57,7 @@ def test_every_operation_is_its_definition_on_what_its_operands_are(expression, 
 
 @settings(deadline=None, max_examples=250)
 @given(expressions, inputs(tame))
-def test_a_whole_expression_is_as_near_to_its_exact_value_as_its_roundings_allow(expression, given_series):
+def test_a_whole_expression_differs_from_its_exact_value_only_by_rounding_errors(expression, given_series):
     node = parse(expression)
     try:
         exact = {code: reference.observations(series) for code, series in given_series.items()}
@@ -78,12 +78,12 @@ def test_more_observations_never_change_earlier_results(expression, given_series
     whole, earlier = evaluate(node, given_series), evaluate(node, known)
     upto = whole.times <= until
     assert np.array_equal(earlier.times, whole.times[upto])
-    assert earlier.values.tobytes() == whole.values[upto].tobytes(), "to the last bit, the sign of a zero too"
+    assert earlier.values.tobytes() == whole.values[upto].tobytes(), "a bit differs, or the sign of a zero"
 
 
 @settings(deadline=None, max_examples=150)
 @given(expressions, inputs(wild))
-def test_a_result_keeps_the_promise_of_a_series_and_its_inputs_stay_as_they_are(expression, given_series):
+def test_a_result_is_a_valid_series_and_the_inputs_are_unchanged(expression, given_series):
     before = {code: (s.times.tobytes(), s.values.tobytes()) for code, s in given_series.items()}
     result = evaluate(parse(expression), given_series)
     assert (result.times[1:] > result.times[:-1]).all()

@@ -1,4 +1,4 @@
-"""What the nodes of an expression have and lose, against the worker's evaluation and a count by hand."""
+"""The observation and loss counts of each node agree with the evaluation and with a count in plain Python."""
 
 import math
 import operator
@@ -31,7 +31,9 @@ def by_time(series):
 
 @settings(deadline=None, max_examples=250)
 @given(expressions, inputs(wild))
-def test_each_node_has_what_evaluation_gives_for_it_and_the_rest_is_lost_for_a_reason(expression, series):
+def test_a_node_counts_the_observations_of_its_evaluation_and_a_reason_for_every_other_time(
+    expression, series
+):
     for view in views(counted(parse(expression), series)):
         result, counts = evaluate(view.node, series), view.counts
         assert counts.observations == len(result)
@@ -42,7 +44,7 @@ def test_each_node_has_what_evaluation_gives_for_it_and_the_rest_is_lost_for_a_r
 
 @settings(deadline=None, max_examples=250)
 @given(expressions, inputs(wild))
-def test_how_far_the_sides_overlap_is_what_plain_python_counts(expression, series):
+def test_the_overlap_of_two_sides_equals_a_count_in_plain_python(expression, series):
     for view in views(counted(parse(expression), series)):
         if not isinstance(view.node, SeriesMath):
             assert view.counts.overlap is None
@@ -56,7 +58,7 @@ def test_how_far_the_sides_overlap_is_what_plain_python_counts(expression, serie
 
 @settings(deadline=None, max_examples=250)
 @given(expressions, inputs(wild))
-def test_each_loss_is_told_for_the_reason_that_plain_python_finds(expression, series):
+def test_losses_are_counted_under_the_same_reasons_as_in_plain_python(expression, series):
     for view in views(counted(parse(expression), series)):
         operands = [by_time(evaluate(child, series)) for child in children(view.node)]
         lost, counts = view.counts.lost, view.counts
@@ -86,7 +88,7 @@ def test_each_loss_is_told_for_the_reason_that_plain_python_finds(expression, se
 
 @settings(deadline=None, max_examples=100)
 @given(expressions, inputs(wild))
-def test_the_tree_is_the_same_whether_its_series_are_read_or_not(expression, series):
+def test_the_tree_without_series_equals_the_tree_with_series_except_for_counts(expression, series):
     node = parse(expression)
 
     def bare(view):

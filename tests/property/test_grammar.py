@@ -1,4 +1,4 @@
-"""The grammar: dumping and parsing are inverse; any JSON value is an expression or an ExpressionError."""
+"""The grammar: parsing reverses dumping, and any JSON value is parsed or raises an ExpressionError."""
 
 import json
 
@@ -30,7 +30,7 @@ values = st.recursive(
 
 @settings(deadline=None)
 @given(expressions)
-def test_parsing_what_was_dumped_gives_the_same_node(expression):
+def test_parsing_a_dumped_node_returns_an_equal_node(expression):
     node = parse(expression)
     assert parse(dump(node)) == node
     assert parse(json.loads(json.dumps(dump(node)))) == node
@@ -39,11 +39,11 @@ def test_parsing_what_was_dumped_gives_the_same_node(expression):
 
 @settings(deadline=None)
 @given(expressions)
-def test_what_is_dumped_is_the_expression_in_its_one_form(expression):
+def test_dumping_returns_the_expression_in_its_canonical_form(expression):
     dumped = dump(parse(expression))
 
     def plain(node):
-        """With `series_code`, and a scale."""
+        """Return the node in canonical form: with `series_code`, and always with a scale in series_math."""
         if "seriesCode" in node:
             return {"series_code": node["seriesCode"]}
         named = {
@@ -61,7 +61,7 @@ def test_what_is_dumped_is_the_expression_in_its_one_form(expression):
 
 @settings(deadline=None)
 @given(expressions)
-def test_the_series_codes_are_those_of_the_leaves(expression):
+def test_the_series_codes_of_an_expression_are_those_of_its_leaves(expression):
     def leaves(node):
         below = children(node)
         return [code for child in below for code in leaves(child)] if below else [node.series_code]
@@ -73,7 +73,7 @@ def test_the_series_codes_are_those_of_the_leaves(expression):
 
 @settings(deadline=None, max_examples=300)
 @given(values)
-def test_any_json_is_an_expression_or_an_expression_error(value):
+def test_any_json_value_is_parsed_or_raises_an_expression_error(value):
     try:
         node = parse(value)
     except ExpressionError as error:
@@ -87,7 +87,7 @@ def test_any_json_is_an_expression_or_an_expression_error(value):
 
 @settings(deadline=None)
 @given(expressions, st.data())
-def test_an_unknown_field_anywhere_is_refused(expression, data):
+def test_an_unknown_field_in_any_node_is_an_error(expression, data):
     def places(node):
         yield node
         for part in node.values():

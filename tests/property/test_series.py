@@ -1,4 +1,4 @@
-"""Cleaning and alignment, against twins made of dicts and sets."""
+"""Cleaning and alignment of series agree with simple implementations that use dicts and sets."""
 
 import math
 
@@ -21,7 +21,7 @@ def floats(one):
 
 @settings(deadline=None)
 @given(rows, st.integers(0, 5))
-def test_cleaning_is_a_dict_of_the_finite_rows_in_their_order(given_rows, null):
+def test_cleaning_keeps_the_last_finite_row_of_each_time_and_counts_the_others(given_rows, null):
     finite = [(time, value) for time, value in given_rows if math.isfinite(value)]
     expected = dict(finite)
 
@@ -39,7 +39,7 @@ def test_cleaning_is_a_dict_of_the_finite_rows_in_their_order(given_rows, null):
 
 @settings(deadline=None)
 @given(series(wild), series(wild))
-def test_common_times_are_the_intersection(left, right):
+def test_common_times_are_the_intersection_of_the_times_of_both_series(left, right):
     times, of_left, of_right = common(left, right)
     a, b = floats(left), floats(right)
     both = sorted(a.keys() & b.keys())
@@ -50,7 +50,7 @@ def test_common_times_are_the_intersection(left, right):
 
 @settings(deadline=None)
 @given(st.lists(series(wild), min_size=2, max_size=5))
-def test_a_union_is_the_union_and_knows_each_operands_places(operands):
+def test_a_union_has_every_time_and_the_indices_of_each_operand(operands):
     times, places = union(operands)
     assert times.tolist() == sorted(set().union(*(one.times.tolist() for one in operands)))
     assert len(places) == len(operands)

@@ -1,17 +1,19 @@
-"""The kernels against their slow twins, and what holds of them whatever the values are.
+"""The window kernels agree with their slow references, and have their properties for any values.
 
-Bounds, with eps = 2**-52 and sums over the values that a result is made of:
+The tests allow these errors, with eps = 2**-52 and sums over the values of one window:
 
-- a sum: 2 * eps * sum(abs(x)). Up to some sixteen values that is what a tree of additions guarantees;
-  beyond, the guarantee grows by half an eps with each doubling, but roundings that all take one side and add
-  up are not met.
-- a mean: that of its sum over the window, and one more rounding.
-- an exponential average: 8 * eps * the average of abs(x) by the same weights. It is made of two products of
-  33 terms and two sums of 32, one after the other, whose roundings could add up to some 70 eps at the worst;
-  on walks, spikes and magnitudes of 600 decades, over windows from 2 to 10 ** 7, none beyond 4 was met.
+- A sum may be off by 2 * eps * sum(abs(x)). For up to about sixteen values, a tree of additions guarantees
+  that. For longer windows the guaranteed bound grows by half an eps with each doubling, but it is reached
+  only if all roundings go in the same direction, which does not occur in these tests.
+- A mean may be off by the error of its sum divided by the window, and one more rounding.
+- An exponential average may be off by 8 * eps times the average of abs(x) with the same weights. It is
+  computed by two products of 33 terms and two sums of 32, one after the other, whose roundings could add up
+  to about 70 eps in the worst case. On random walks, spikes and magnitudes over 600 decades, with windows
+  from 2 to 10 ** 7, no error above 4 eps was found.
 
-Near the smallest float every term of an average is rounded to a multiple of it, and later results inherit it:
-as many of it are allowed as the average has values in its span, and 128 more.
+Near the smallest float every term of an average is rounded to a multiple of that float, and later results
+contain these errors too. So the tests also allow the smallest float times the number of values in the span of
+the average, plus 128.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,8 +45,8 @@ KERNELS: list[Kernel] = [
 ROLLING = KERNELS[:4]
 SEEDS = st.integers(0, 2**32 - 1)
 
-# What a sum, a comparison or a weight can stumble over: every finite float, spikes of 1e16 among thousandths,
-# zeros of both signs beside the smallest floats, the largest floats.
+# Values that are difficult for sums, comparisons and weights: every finite float, spikes of 1e16 among
+# thousandths, zeros of both signs next to the smallest floats, and the largest floats.
 VALUES = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.floats(-1e3, 1e3),
@@ -61,7 +63,7 @@ SERIES = st.one_of(
 
 
 def long_series(seed: int, length: int) -> NDArray[np.float64]:
-    """A walk, thousandths with spikes of 1e16, or values of every magnitude."""
+    """Return a random walk, thousandths with spikes of 1e16, or values of every magnitude."""
     rng = np.random.default_rng(seed)
     steps = rng.normal(size=length)
     return [
@@ -75,7 +77,7 @@ def assert_within(actual: Sequence[float], exact: Sequence[float], bounds: Seque
     assert len(actual) == len(exact)
     for result, truth, bound in zip(actual, exact, bounds, strict=True):
         if isinf(result) or isinf(truth):
-            # Either may be what rounding takes to infinity, but only from the edge of it.
+            # Rounding may take either of the two to infinity, but only from values at the limit of float64.
             assert min(abs(result), abs(truth)) + bound >= float_info.max
             assert (result > 0) == (truth > 0)
         else:
@@ -98,7 +100,7 @@ def ema_bounds(values: Sequence[float], window: int) -> list[float]:
     return [8 * EPS * size + least for size in reference.ema([abs(value) for value in values], window)]
 
 
-def assert_kernels_are_their_twins(values: list[float], window: int) -> None:
+def assert_kernels_equal_their_references(values: list[float], window: int) -> None:
     array = np.array(values, dtype=np.float64)
     sums = windows.rolling_sum(array, window).tolist()
     means = windows.rolling_mean(array, window).tolist()
@@ -113,22 +115,20 @@ def assert_kernels_are_their_twins(values: list[float], window: int) -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(SERIES)
-def test_over_every_window_of_a_short_series_each_kernel_is_its_twin(values: list[float]) -> None:
+def test_each_kernel_equals_its_reference_for_every_window_of_a_short_series(values: list[float]) -> None:
     for window in range(1, len(values) + 3):
-        assert_kernels_are_their_twins(values, window)
+        assert_kernels_equal_their_references(values, window)
 
 
 @settings(deadline=None, max_examples=60)
 @given(SEEDS, st.integers(1, 400), st.integers(1, 150))
-def test_over_a_longer_series_each_kernel_is_its_twin(seed: int, length: int, window: int) -> None:
-    assert_kernels_are_their_twins(long_series(seed, length).tolist(), window)
+def test_each_kernel_equals_its_reference_on_a_longer_series(seed: int, length: int, window: int) -> None:
+    assert_kernels_equal_their_references(long_series(seed, length).tolist(), window)
 
 
 @settings(deadline=None, max_examples=40)
 @given(SEEDS, st.integers(30_000, 70_000), st.integers(1, 5_000))
-def test_sums_of_a_long_series_stay_as_near_as_those_of_a_short_one(
-    seed: int, length: int, window: int
-) -> None:
+def test_sums_are_as_accurate_in_a_long_series_as_in_a_short_one(seed: int, length: int, window: int) -> None:
     series = long_series(seed, length)
     sums, means = windows.rolling_sum(series, window), windows.rolling_mean(series, window)
     maxima, minima = windows.rolling_max(series, window), windows.rolling_min(series, window)
@@ -142,7 +142,7 @@ def test_sums_of_a_long_series_stay_as_near_as_those_of_a_short_one(
 
 @settings(deadline=None, max_examples=30)
 @given(SEEDS, st.integers(1_000, 35_000), st.one_of(st.integers(2, 60), st.integers(2, 10**6)))
-def test_averages_of_a_long_series_stay_as_near_as_those_of_a_short_one(
+def test_averages_are_as_accurate_in_a_long_series_as_in_a_short_one(
     seed: int, length: int, window: int
 ) -> None:
     values = long_series(seed, length).tolist()
@@ -153,7 +153,7 @@ def test_averages_of_a_long_series_stay_as_near_as_those_of_a_short_one(
 @pytest.mark.parametrize("kernel", KERNELS)
 @settings(deadline=None, max_examples=100)
 @given(values=SERIES, window=st.integers(1, 12))
-def test_more_observations_never_change_an_earlier_result_by_one_bit(
+def test_later_observations_never_change_a_bit_of_an_earlier_result(
     kernel: Kernel, values: list[float], window: int
 ) -> None:
     array = np.array(values, dtype=np.float64)
@@ -165,7 +165,7 @@ def test_more_observations_never_change_an_earlier_result_by_one_bit(
 @pytest.mark.parametrize("kernel", KERNELS)
 @settings(deadline=None, max_examples=30)
 @given(seed=SEEDS, window=st.one_of(st.integers(1, 40), st.integers(1, 5_000)), data=st.data())
-def test_nor_do_they_in_a_long_series_wherever_it_is_cut(
+def test_later_observations_never_change_an_earlier_result_of_a_long_series(
     kernel: Kernel, seed: int, window: int, data: st.DataObject
 ) -> None:
     series = long_series(seed, 70_000)
@@ -180,7 +180,7 @@ def test_nor_do_they_in_a_long_series_wherever_it_is_cut(
 @pytest.mark.parametrize("kernel", ROLLING)
 @settings(deadline=None, max_examples=100)
 @given(values=SERIES, window=st.integers(1, 12))
-def test_a_window_knows_nothing_of_what_lies_outside_it(
+def test_a_result_depends_only_on_the_values_of_its_own_window(
     kernel: Kernel, values: list[float], window: int
 ) -> None:
     array = np.array(values, dtype=np.float64)
@@ -190,7 +190,7 @@ def test_a_window_knows_nothing_of_what_lies_outside_it(
 
 @settings(deadline=None, max_examples=100)
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 3_000), st.integers(1, 10**9))
-def test_the_average_of_a_constant_is_that_constant_but_for_a_few_roundings(
+def test_the_average_of_a_constant_differs_from_it_only_by_a_few_roundings(
     constant: float, length: int, window: int
 ) -> None:
     averages = windows.ema(np.full(length, constant), window)

@@ -1,4 +1,4 @@
-"""The memory that an evaluation is said to take, held against what numpy really takes."""
+"""The estimated memory of an evaluation, compared with the memory that numpy really allocates."""
 
 import tracemalloc
 
@@ -43,25 +43,25 @@ EXPRESSIONS = {
 
 @pytest.mark.parametrize("value", [made, huge])
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
-def test_an_evaluation_takes_no_more_than_was_worked_out_and_not_much_less(expression, value):
+def test_the_estimate_is_above_the_allocated_memory_but_not_more_than_twelve_times(expression, value):
     inputs = {code: value(seed) for seed, code in enumerate("ABCD")}
     node = parse(expression)
-    evaluate(node, inputs)  # what is kept between calls is not the evaluation's
+    evaluate(node, inputs)  # allocates the scratch memory that the kernels keep between calls
     tracemalloc.start()
     try:
         evaluate(node, inputs)
-        _, taken = tracemalloc.get_traced_memory()
+        _, allocated = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    said = peak_bytes(node, dict.fromkeys("ABCD", COUNT))
-    assert taken < said < 12 * taken
+    estimated = peak_bytes(node, dict.fromkeys("ABCD", COUNT))
+    assert allocated < estimated < 12 * allocated
 
 
-def test_a_series_costs_what_writing_it_costs():
+def test_the_estimate_of_a_series_is_the_memory_of_writing_it():
     assert peak_bytes(parse(A), {"A": COUNT}) == 80 * COUNT
 
 
-def test_composites_of_composites_are_not_taken_for_more_than_all_series_together():
+def test_nested_composites_are_estimated_with_at_most_the_observations_of_all_series():
     nested = A
     for _ in range(6):
         nested = {"op": "sum", "operands": [nested, B]}

@@ -1,4 +1,4 @@
-"""The grammar: what is an expression, and which path is at fault where it is none."""
+"""The grammar: which JSON values are valid expressions, and which path an error names."""
 
 import math
 from typing import Any
@@ -40,7 +40,7 @@ def composite(op, *operands):
 
 
 def chain(depth):
-    """An expression so many nodes deep."""
+    """Return an expression that is nested to the given depth."""
     node = A
     for _ in range(depth - 1):
         node = window("sma", node, 2)
@@ -48,63 +48,63 @@ def chain(depth):
 
 
 def wide(nodes):
-    """A composite that makes so many nodes, itself among them."""
+    """Return a composite with the given number of nodes, including itself."""
     return composite("sum", *[A] * (nodes - 1))
 
 
-def test_a_series():
+def test_a_series_is_parsed_with_either_spelling_of_its_field():
     assert parse(A) == SeriesRef(series_code="A")
     assert parse({"seriesCode": "A"}) == SeriesRef(series_code="A")
 
 
 @pytest.mark.parametrize("op", ["add", "subtract", "multiply", "ratio"])
-def test_series_math(op):
+def test_each_operation_of_series_math_is_parsed(op):
     node = parse({"op": op, "left": A, "right": B, "scale": 100})
     assert node == SeriesMath(op=op, left=parse(A), right=parse(B), scale=100.0)
     assert expression_type(node) == "series_math"
 
 
 @pytest.mark.parametrize("op", ["sma", "ema", "sum", "max", "min", "lag"])
-def test_window_op(op):
+def test_each_window_operation_is_parsed(op):
     node = parse(window(op, A, 14))
     assert node == WindowOp(op=op, series=parse(A), window=14)
     assert expression_type(node) == "window_op"
 
 
 @pytest.mark.parametrize("op", ["sum", "avg", "max", "min"])
-def test_composite(op):
+def test_each_composite_operation_is_parsed(op):
     node = parse(composite(op, A, B, A))
     assert node == Composite(op=op, operands=(parse(A), parse(B), parse(A)))
     assert expression_type(node) == "composite"
 
 
 @pytest.mark.parametrize("op", ["sum", "max", "min"])
-def test_an_op_of_two_families_is_told_apart_by_shape(op):
+def test_the_fields_of_a_node_decide_its_type_if_two_types_share_an_op(op):
     assert expression_type(parse(window(op, A, 2))) == "window_op"
     assert expression_type(parse(composite(op, A, B))) == "composite"
 
 
 @pytest.mark.parametrize("scale", [1, 1.0, None])
-def test_a_scale_of_one_is_the_default(scale):
+def test_the_default_scale_is_one(scale):
     assert parse(ratio(A, B, scale=scale)) == parse(ratio(A, B))
 
 
 @pytest.mark.parametrize("scale", [0, -1, 1e-300, 1e308, 2**1022])
-def test_a_scale_is_any_finite_number(scale):
+def test_a_scale_can_be_any_finite_number(scale):
     assert dump(parse(ratio(A, B, scale=scale)))["scale"] == scale
 
 
 @pytest.mark.parametrize("length", [1, 14.0, MAX_WINDOW])
-def test_a_window_is_a_whole_number_however_it_is_written(length):
+def test_a_window_can_be_written_as_an_integer_or_as_a_float_without_a_fraction(length):
     assert dump(parse(window("sma", A, length)))["window"] == length
 
 
-def test_series_codes_are_named_once_in_order_of_appearance():
+def test_series_codes_are_listed_once_in_order_of_appearance():
     node = parse(ratio(composite("sum", B, window("lag", A, 1), B), composite("max", series("C"), A)))
     assert series_codes(node) == ("B", "A", "C")
 
 
-def test_children_are_the_nodes_directly_below():
+def test_the_children_of_a_node_are_its_operands():
     a, b = parse(A), parse(B)
     assert children(a) == ()
     assert children(parse(ratio(A, B))) == (a, b)
@@ -112,7 +112,7 @@ def test_children_are_the_nodes_directly_below():
     assert children(parse(composite("sum", B, A))) == (b, a)
 
 
-def test_nodes_can_be_keys_and_not_be_changed():
+def test_nodes_are_hashable_and_immutable():
     node = SeriesRef(series_code="A")
     assert {node: 1}[SeriesRef(series_code="A")] == 1
     with pytest.raises(ValueError, match="frozen"):
@@ -122,11 +122,11 @@ def test_nodes_can_be_keys_and_not_be_changed():
 # Bounds
 
 
-def test_nodes_nest_to_a_depth_of_32():
+def test_a_depth_of_32_is_allowed():
     assert parse(chain(MAX_DEPTH)) == parse(dump(parse(chain(MAX_DEPTH))))
 
 
-def test_a_depth_of_33_is_too_much_and_the_message_says_where():
+def test_a_depth_of_33_is_an_error_that_names_the_path():
     with pytest.raises(ExpressionError) as raised:
         parse(chain(MAX_DEPTH + 1))
     assert raised.value.subject == "expressionJson" + ".series" * MAX_DEPTH
@@ -134,7 +134,7 @@ def test_a_depth_of_33_is_too_much_and_the_message_says_where():
 
 
 @pytest.mark.parametrize("link", ["left", "right", "operands"])
-def test_depth_is_counted_along_every_kind_of_node(link):
+def test_the_depth_limit_applies_to_every_type_of_node(link):
     node = A
     for _ in range(MAX_DEPTH):
         node = composite("sum", A, node) if link == "operands" else {**ratio(A, A), link: node}
@@ -142,26 +142,26 @@ def test_depth_is_counted_along_every_kind_of_node(link):
         parse(node)
 
 
-def test_an_expression_has_512_nodes():
+def test_512_nodes_are_allowed():
     assert len(children(parse(wide(MAX_NODES)))) == MAX_NODES - 1
 
 
-def test_513_nodes_are_too_many():
+def test_513_nodes_are_an_error():
     with pytest.raises(ExpressionError, match=r"^EXPRESSION_EVAL_ERROR: expressionJson: more than 512 nodes"):
         parse(wide(MAX_NODES + 1))
 
 
-def test_a_tree_of_any_size_is_refused_without_recursion():
+def test_a_very_deep_tree_is_rejected_without_recursion():
     node = A
     for _ in range(100_000):
         node = {"op": "sma", "series": node, "window": 1}
     with pytest.raises(ExpressionError, match=r"nested more than 32"):
         parse(node)
-    while node is not A:  # taken apart by hand: freeing it at once recurses as deep as it nests
+    while node is not A:  # taken apart step by step: Python would free the nested dicts recursively
         node = node["series"]
 
 
-# What is none
+# Invalid expressions
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_tree_of_any_size_is_refused_without_recursion():
         ),
     ],
 )
-def test_the_path_of_the_culprit_is_named(value, path):
+def test_an_error_names_the_path_of_the_invalid_node_or_field(value, path):
     with pytest.raises(ExpressionError) as raised:
         parse(value)
     assert raised.value.subject == "expressionJson" + path
@@ -246,7 +246,7 @@ def test_the_path_of_the_culprit_is_named(value, path):
     assert raised.value.problem
 
 
-def test_what_was_found_is_shown_and_not_at_length():
+def test_an_error_shows_the_invalid_value_shortened_if_it_is_long():
     with pytest.raises(ExpressionError, match=r"found 'divide'$"):
         parse({"op": "divide", "left": A, "right": B})
     with pytest.raises(ExpressionError) as raised:
@@ -254,7 +254,7 @@ def test_what_was_found_is_shown_and_not_at_length():
     assert len(raised.value.message) < 300
 
 
-def test_more_problems_than_one_are_counted():
+def test_an_error_counts_further_problems():
     with pytest.raises(ExpressionError, match=r"\(and 1 more\)$"):
         parse({"op": "divide", "left": A, "right": B, "colour": 1})
 
@@ -268,12 +268,12 @@ def test_more_problems_than_one_are_counted():
         {"op": "avg", "operands": [{"series_code": "A"}, {"series_code": "B"}]},
     ],
 )
-def test_a_scale_of_one_is_taken_in_any_node_since_the_control_plane_writes_it_in_most(node, scale):
+def test_a_scale_of_one_is_accepted_in_any_node_because_the_control_plane_sends_it(node, scale):
     assert parse({**node, "scale": scale}) == parse(node)
 
 
 @pytest.mark.parametrize("scale", [2, 0, True, "1", [1], {}])
-def test_any_other_scale_is_refused_where_a_node_has_none(scale):
+def test_any_other_scale_is_an_error_in_a_node_type_without_a_scale(scale):
     with pytest.raises(ExpressionError) as failure:
         parse({"op": "sma", "series": {"series_code": "A"}, "window": 2, "scale": scale})
     assert failure.value.subject == "expressionJson.scale"

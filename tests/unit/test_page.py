@@ -1,4 +1,4 @@
-"""The page of runs: what it says, what it holds for its scripts, and that no text of a request is markup."""
+"""The page of runs: its texts, its data for the scripts, and the escaping of all text from requests."""
 
 # ruff: noqa: RUF001 - formulas as in print
 
@@ -71,14 +71,14 @@ def page_of(*runs, **more):
 
 
 def embedded(text):
-    """What the page holds for its scripts."""
+    """Return the JSON document that the page embeds for its scripts."""
     found = re.search(r'<script type="application/json" id="numbers">(.*?)</script>', text, re.DOTALL)
     assert found is not None
     return json.loads(found[1])
 
 
 class Checker(HTMLParser):
-    """Tags open and close in order, ids are unique, and nothing is fetched."""
+    """A parser that asserts that tags are nested correctly and that the page loads nothing from elsewhere."""
 
     VOID: ClassVar = {"meta", "wbr"}
 
@@ -111,7 +111,7 @@ def checked(text):
     return checker.tags
 
 
-def test_the_page_is_whole_and_needs_no_network():
+def test_the_page_is_valid_html_and_needs_no_network():
     text = page_of(success(trace=trace_of(Timed("GET", "k", 0.0, 0.1))), failure())
     checked(text)
     assert "@import" not in text
@@ -119,7 +119,7 @@ def test_the_page_is_whole_and_needs_no_network():
     assert "fetch(" not in text
 
 
-def test_the_pages_policy_lets_its_own_script_run_and_nothing_be_fetched():
+def test_the_content_security_policy_allows_only_the_script_of_the_page():
     text = page_of(success())
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
     script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)
@@ -130,7 +130,7 @@ def test_the_pages_policy_lets_its_own_script_run_and_nothing_be_fetched():
     assert "default-src 'none'" in policy[1]
 
 
-def test_the_page_tells_what_a_run_was_and_left(tmp_path):
+def test_the_page_shows_the_facts_events_and_objects_of_a_run(tmp_path):
     path = tmp_path / "page.html"
     write(
         path, [success()], title="Runs", lead="So they are.", source=Source("The ECB", "https://ecb.example/")
@@ -153,32 +153,33 @@ def test_the_page_tells_what_a_run_was_and_left(tmp_path):
         "09:30:01.500",
         "+1.50 s",
         "Status events: 2",
+        "Objects that the run wrote: 1",
     ):
         assert expected in text
 
 
-def test_a_chart_has_its_text_for_who_can_not_see_it():
+def test_a_chart_has_a_description_for_screen_readers():
     text = page_of(success())
     assert (
         "Line chart of A over B: 3 observations from 2020-01-01 to 2020-01-03, between −1 and 3, "
-        "last 2 A per B. Below it its 2 inputs: A, B."
+        "last 2 A per B. Below: 2 inputs: A, B."
     ) in text
 
 
-def test_each_node_has_its_observations_and_says_why_not_more():
+def test_each_node_shows_its_observations_and_the_reasons_for_lost_ones():
     text = page_of(success())
     assert '<span class="count">3 observations</span>' in text
-    assert '<span class="lost">1 lost: divided by zero</span>' in text
+    assert '<span class="lost">1 lost: division by zero</span>' in text
     assert text.count('<span class="count">4 observations</span>') == 2
 
 
-def test_a_tree_without_counts_is_shown_all_the_same():
+def test_an_expression_without_counts_is_shown_as_a_tree():
     text = page_of(failure(expression=outlined(RATIO)))
     assert "the ratio of left to right" in text
     assert 'class="count"' not in text
 
 
-def test_many_runs_are_listed_first_with_links_to_them():
+def test_a_page_of_several_runs_begins_with_a_table_of_links_to_them():
     text = page_of(success(), failure())
     assert "All 2 runs" in text
     assert '<a href="#run-1">m.x</a>' in text
@@ -192,7 +193,7 @@ def test_a_failed_run_shows_its_error_and_no_chart():
     assert "data to" not in text
 
 
-def test_a_failed_run_shows_the_inputs_that_there_are():
+def test_a_failed_run_shows_its_existing_inputs():
     text = page_of(failure(inputs={"A": INPUTS["A"]}))
     assert "Line chart of the inputs of m.x: A" in text
 
@@ -202,20 +203,20 @@ def test_a_failure_that_was_expected_is_not_shown_as_an_alarm():
     assert '<span class="badge bad">FAILURE</span>' in page_of(failure(is_right=False))
 
 
-def test_an_error_is_told_once_a_card():
+def test_a_card_shows_an_error_only_once():
     wrong = failure(
         is_right=False, error="E: none", complaints=["FAILURE where SUCCESS was expected: E: none"]
     )
     assert page_of(wrong).count("E: none") == 1
 
 
-def test_what_is_wrong_with_a_run_is_shown():
+def test_differences_from_the_expected_outcome_are_shown():
     text = page_of(success(is_right=False, complaints=["row counts differ"]))
     assert "row counts differ" in text
     assert "0 of 1 runs" in text
 
 
-def test_a_run_without_an_outcome_or_an_expression_does_not_spoil_the_page():
+def test_a_run_without_an_outcome_or_an_expression_is_shown():
     text = page_of(ShownRun("m.x", "r-1", is_right=False))
     checked(text)
     assert "no outcome" in text
@@ -231,7 +232,7 @@ def test_a_version_without_rows_is_shown_without_a_chart():
 NASTY = '</script><script>alert(1)</script><!--"><b onload=x>&amp;'
 
 
-def test_text_of_a_request_can_not_become_markup():
+def test_text_of_a_request_cannot_become_markup():
     shown = success(
         metric_code=NASTY,
         title=NASTY,
@@ -255,7 +256,7 @@ def test_text_of_a_request_can_not_become_markup():
 
 
 def decoded(document, place):
-    """A series as the script reads it."""
+    """Return the times and values of a series, decoded as the script decodes them."""
     found = document["series"][place]
     grid = document["grids"][found["grid"]]
     times = grid["start"] + grid["unit"] * np.cumsum([0, *grid["steps"]])
@@ -270,19 +271,19 @@ def decoded(document, place):
         ([1.0, 2.0, 3.0], [1, 3, 2**50]),
     ],
 )
-def test_the_numbers_are_those_of_the_series_bit_by_bit(values, times):
+def test_the_embedded_numbers_equal_those_of_the_series_exactly(values, times):
     metric = Series(np.array(times), np.array(values))
     document = embedded(page_of(success(metric=metric)))
     assert decoded(document, document["runs"][0]["metric"]) == (times, values)
 
 
-def test_a_series_that_runs_share_is_there_once():
+def test_a_series_of_several_runs_is_embedded_once():
     document = Numbers.of([success(), success(metric=series([4.0, 5.0, 6.0]))])
     assert len(document["series"]) == 4
     assert document["runs"][0]["inputs"] == document["runs"][1]["inputs"]
 
 
-def test_a_series_too_long_for_a_page_keeps_its_extremes_and_its_ends():
+def test_a_shortened_series_keeps_its_extremes_and_its_ends():
     values = np.sin(np.arange(10_000.0))
     values[7_777], values[3_331] = 9, -9
     whole = series(values)
@@ -302,7 +303,7 @@ def part_file(code, start, seconds=0.1):
     return Timed("GET", f"datasets/fx/projections/{code}/year=2025/data.parquet", start, seconds, 1000)
 
 
-def test_the_part_files_of_a_series_share_a_row_and_others_have_one_each():
+def test_the_part_files_of_a_series_share_a_row_and_other_requests_have_their_own():
     trace = trace_of(
         Timed("GET", "datasets/fx/manifest.json", 0.0, 0.1),
         part_file("B", 0.3),
@@ -319,7 +320,7 @@ def test_the_part_files_of_a_series_share_a_row_and_others_have_one_each():
     ]
 
 
-def test_too_many_rows_become_one():
+def test_requests_share_a_row_if_there_would_be_too_many_rows():
     many = [Timed("GET", f"k/{number}", number, 0.5) for number in range(MAX_ROWS + 1)]
     assert [len(row) for row in rows(success(trace=trace_of(part_file("A", 0.0), *many)))] == [
         1,
@@ -327,12 +328,12 @@ def test_too_many_rows_become_one():
     ]
 
 
-def test_requests_at_once_stand_in_lanes_of_their_own():
+def test_requests_that_overlap_are_drawn_in_different_lanes():
     spans = [(0.0, 5.0), (1.0, 1.0), (1.5, 1.0), (2.0, 1.0), (6.0, 1.0)]
     assert lanes([Timed("GET", "k", start, seconds) for start, seconds in spans]) == [0, 1, 2, 1, 0]
 
 
-def test_a_series_that_another_run_has_read_is_told_so():
+def test_the_timeline_names_series_that_another_run_of_the_batch_read():
     other = "read by another run of the batch"
     both = trace_of(part_file("A", 0.1), part_file("B", 0.1))
     assert page_of(success(trace=trace_of(part_file("A", 0.1)))).count(other) == 1
@@ -342,8 +343,8 @@ def test_a_series_that_another_run_has_read_is_told_so():
 
 
 def test_the_waterfall_has_stages_requests_and_events_with_their_times():
-    asked = Timed("GET", "metrics/m.x/runs/r-1.ok", 0.25, 0.5, 0, "ObjectNotFound")
-    text = page_of(success(trace=trace_of(asked, stages=[("marker", 0.0, 2.0)])))
+    request = Timed("GET", "metrics/m.x/runs/r-1.ok", 0.25, 0.5, 0, "ObjectNotFound")
+    text = page_of(success(trace=trace_of(request, stages=[("marker", 0.0, 2.0)])))
     assert "GET …/<wbr>runs/<wbr>r-1.<wbr>ok" in text
     assert "ObjectNotFound" in text
     assert 'd="M125.0 0.5h250.0"' in text
@@ -351,7 +352,7 @@ def test_the_waterfall_has_stages_requests_and_events_with_their_times():
     assert text.count('class="mark"') == 2
 
 
-def test_what_a_trace_sums_up_to():
+def test_a_summary_has_the_number_the_bytes_and_the_durations_of_requests():
     trace = trace_of(
         Timed("GET", "a", 0.0, 0.01, 1500),
         Timed("GET", "b", 0.0, 0.03, 500, "ObjectNotFound"),
@@ -359,10 +360,10 @@ def test_what_a_trace_sums_up_to():
     )
     trace.left_out = 3
     assert summary(trace) == (
-        "2.50 s in all; 2 GET, 1 PUT; 2.0 kB read, 20 B written; median 30 ms, slowest 1.50 s; "
-        "1 request found nothing, as on a first run; 3 more requests not traced."
+        "2.50 s in total; 2 GET, 1 PUT; 2.0 kB read, 20 B written; median 30 ms, slowest 1.50 s; "
+        "1 request for objects that do not exist (normal in a first run); 3 more requests not traced."
     )
-    assert summary(Trace(requests=[], stages=[])) == "1.0 ms in all; 0 B read, 0 B written."
+    assert summary(Trace(requests=[], stages=[])) == "1.0 ms in total; 0 B read, 0 B written."
 
 
 def path(line):
@@ -370,7 +371,7 @@ def path(line):
     return found
 
 
-def test_a_sparkline_has_few_points_and_its_extremes():
+def test_a_sparkline_has_few_points_but_includes_the_extremes():
     values = [float(number % 97) for number in range(20_000)]
     values[7_777], values[13_331] = 1e4, -1e4
     drawn = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.-]+)", path(series(values)))]
@@ -381,23 +382,23 @@ def test_a_sparkline_has_few_points_and_its_extremes():
 @pytest.mark.parametrize(
     "values", [[5.0], [0.0], [-2.0, -2.0], [1e-9, 2e-9], [1e12, -1e12], [1.7e308, -1.7e308]]
 )
-def test_a_sparkline_has_room_for_its_values(values):
+def test_a_sparkline_stays_within_its_height_for_any_values(values):
     found = [float(y) for y in re.findall(r"[ML][\d.]+ (\S+?)(?=[MLh])", path(series(values)))]
     assert len(found) == len(values)
     assert all(math.isfinite(y) and 0 <= y <= 32 for y in found)
 
 
-def test_a_line_breaks_where_observations_are_missing_for_long():
+def test_a_sparkline_is_interrupted_by_a_long_gap():
     days = np.arange(30) * DAY
     whole = Series(np.concatenate((days, days + 900 * DAY)), np.array([1.0, 2.0] * 30))
     assert path(whole).count("M") == 2
 
 
-def test_a_line_of_monthly_observations_does_not_break():
+def test_a_sparkline_of_monthly_observations_is_not_interrupted():
     assert path(series([1.0, 2.0] * 20, step=31 * DAY)).count("M") == 1
 
 
-def test_times_and_sizes_are_written_for_people():
+def test_durations_sizes_and_days_are_formatted_for_readers():
     assert [took(seconds) for seconds in (0, 0.0004, 0.0123, 1.234, 12.34)] == [
         "0 s",
         "0.4 ms",
@@ -409,5 +410,5 @@ def test_times_and_sizes_are_written_for_people():
     assert [day(NOW), day(NOW.replace(hour=0, minute=0))] == ["2026-11-02 09:30", "2026-11-02"]
 
 
-def test_a_key_may_be_broken_after_what_parts_it():
+def test_a_line_can_break_after_the_separators_of_a_key():
     assert breakable("a/b_c.<d>") == "a/<wbr>b_<wbr>c.<wbr>&lt;d&gt;"

@@ -1,4 +1,4 @@
-"""Series: what becomes of rows, and how two or more align."""
+"""Series: cleaning of rows, and alignment of two or more series."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from metrics_worker.series import Series, clean, common, union
 
 
 def series(**observations):
-    """`series(t3=1.0)`: a series by time."""
+    """Return a series of the given observations; `series(t3=1.0)` has the value 1.0 at time 3."""
     times = [int(name[1:]) for name in observations]
     return Series(np.array(times, np.int64), np.array(list(observations.values()), np.float64))
 
@@ -15,7 +15,7 @@ def cleaned(times, values, null=0):
     return clean(np.array(times, np.int64), np.array(values, np.float64), null=null)
 
 
-def test_rows_in_order_are_taken_as_they_are():
+def test_sorted_rows_are_used_without_a_copy():
     times, values = np.array([1, 2, 3]), np.array([1.0, 2.0, 3.0])
     found = clean(times, values, null=0).series
     assert found.times is times
@@ -28,13 +28,13 @@ def test_rows_out_of_order_are_sorted():
     assert found.series.values.tolist() == [10, 20, 30]
 
 
-def test_of_two_rows_of_a_time_the_later_wins():
+def test_the_last_of_several_rows_with_the_same_time_wins():
     found = cleaned([1, 2, 1, 2, 1], [1, 2, 3, 4, 5])
     assert found.series.values.tolist() == [5, 4]
     assert found.duplicate == 3
 
 
-def test_a_value_that_is_none_is_dropped_before_doubled_times_are():
+def test_rows_with_nan_are_dropped_before_duplicate_times_are_resolved():
     found = cleaned([1, 1], [1, np.nan])
     assert (found.series.values.tolist(), found.nan, found.duplicate) == ([1], 1, 0)
 
@@ -45,47 +45,47 @@ def test_every_row_is_an_observation_or_counted_under_one_reason():
     assert found.rows == len(found.series) + found.null + found.nan + found.infinite + found.duplicate
 
 
-def test_no_rows_make_an_empty_series():
+def test_cleaning_without_valid_rows_gives_an_empty_series():
     found = cleaned([], [])
     assert (len(found.series), found.rows, found.duplicate) == (0, 0, 0)
     assert len(cleaned([1, 2], [np.nan, np.inf]).series) == 0
 
 
-def test_the_rows_given_are_left_as_they_are():
+def test_cleaning_does_not_change_its_inputs():
     times, values = np.array([2, 1]), np.array([2.0, np.nan])
     clean(times, values, null=0)
     assert times.tolist() == [2, 1]
     assert values[0] == 2.0
 
 
-def test_a_result_that_is_not_finite_is_no_observation():
+def test_where_finite_leaves_out_values_that_are_not_finite():
     found = Series.where_finite(np.array([1, 2, 3]), np.array([1.0, np.nan, np.inf]))
     assert (found.times.tolist(), found.values.tolist()) == ([1], [1.0])
 
 
-def test_two_series_have_those_times_in_common_at_which_both_have_an_observation():
+def test_common_times_are_those_at_which_both_series_have_an_observation():
     times, left, right = common(series(t1=1, t2=2, t4=4), series(t0=9, t2=20, t3=30, t4=40))
     assert (times.tolist(), left.tolist(), right.tolist()) == ([2, 4], [2, 4], [20, 40])
 
 
-def test_series_of_the_same_times_are_not_aligned_anew():
+def test_series_with_equal_times_are_aligned_without_a_copy():
     one = series(t1=1, t2=2)
     times, left, right = common(one, one)
     assert times is one.times
     assert left is right
 
 
-def test_series_may_have_no_time_in_common():
+def test_series_without_common_times_have_an_empty_intersection():
     for left, right in ((series(t1=1), series(t2=2)), (series(), series(t1=1)), (series(), series())):
         assert [part.tolist() for part in common(left, right)] == [[], [], []]
 
 
-def test_a_union_has_every_time_once_and_says_where_each_operand_stands():
+def test_a_union_has_every_time_once_and_the_indices_of_each_operand():
     times, places = union([series(t1=1, t3=3), series(t0=0, t3=3), series()])
     assert times.tolist() == [0, 1, 3]
     assert [place.tolist() for place in places] == [[1, 2], [0, 2], []]
 
 
-def test_a_union_of_nothing_is_empty():
+def test_a_union_of_empty_series_is_empty():
     times, places = union([series(), series()])
     assert (times.size, [place.size for place in places]) == (0, [0, 0])

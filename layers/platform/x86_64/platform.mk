@@ -1,4 +1,4 @@
-# What the wheels of this architecture are called. template.yaml runs make in this folder when its
-# parameter Architecture is x86_64: the parameter alone decides, for `sam build` and `sam deploy` alike.
+# The name of this architecture in wheels. template.yaml runs make in this folder if its parameter Architecture is
+# x86_64, so only that parameter decides, for `sam build` and for `sam deploy`.
 MACHINE := x86_64
 include $(dir $(lastword $(MAKEFILE_LIST)))../tree.mk

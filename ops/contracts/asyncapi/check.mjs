@@ -1,5 +1,6 @@
-// Holds an AsyncAPI document against AsyncAPI's own parser, the schemas beside it against JSON Schema 2020-12 (which the
-// parser doesn't know by itself), and its examples against their schemas. Errors and warnings fail it. No network.
+// Checks an AsyncAPI document with AsyncAPI's own parser, the schemas in the folder `schemas` next to it against JSON
+// Schema 2020-12 (which the parser does not support by itself), and its examples against their schemas. The check fails
+// on errors and warnings, and uses no network.
 //
 //     node check.mjs docs/contracts/asyncapi.yaml
 
@@ -16,7 +17,7 @@ const WARNING = 1;
 
 for (const transport of [http, https]) {
   transport.request = () => {
-    throw new Error("no network: a reference must lead to a file");
+    throw new Error("a reference must point to a file, because the check uses no network");
   };
 }
 
@@ -35,7 +36,8 @@ for (const name of readdirSync(folder)) {
   }
 }
 
-// The parser follows references within a schema, and a node's lead back to itself: what is compiled is the file.
+// The parser resolves references within a schema, but the schema of a node refers to itself. So the parser does not
+// check schemas: this file compiles them itself.
 const draft2020 = { getMimeTypes: () => [DIALECT], parse: ({ data }) => data, validate: () => [] };
 const { document, diagnostics } = await fromFile(new Parser({ schemaParsers: [draft2020] }), file).parse();
 for (const { severity, code, path, message } of diagnostics) {
@@ -49,7 +51,7 @@ for (const message of document?.components().messages() ?? []) {
   const { schemaFormat, schema } = message.payload().json();
   if (schemaFormat !== DIALECT) problems.push(`${message.id()}: its schemaFormat is ${schemaFormat}`);
   const valid = compiled.get(schema.$id);
-  if (!valid) problems.push(`${message.id()}: its schema is none of schemas/`);
+  if (!valid) problems.push(`${message.id()}: its schema is not in schemas/`);
   for (const example of message.examples()) {
     examples += 1;
     if (valid && !valid(example.payload())) {
@@ -57,7 +59,7 @@ for (const message of document?.components().messages() ?? []) {
     }
   }
 }
-if (document && !examples) problems.push("it has no examples");
+if (document && !examples) problems.push("the document has no examples");
 
 for (const problem of problems) console.error(problem);
 if (problems.length) process.exit(1);

@@ -1,1 +1,1 @@
-"""What a metric is: the grammar of expressions, and their evaluation over series."""
+"""Expressions, which define metrics: their grammar, their evaluation over series, and its memory cost."""

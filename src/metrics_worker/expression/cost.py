@@ -1,7 +1,7 @@
-"""What an evaluation costs, worked out before it: the most memory that it will hold at once.
+"""An upper bound for the memory that an evaluation needs, computed before the evaluation starts.
 
-An estimate from above, for a limit; that it is one, and not a wild one, is held by tests against what numpy
-really takes.
+The worker compares the bound with its memory limit. Tests compare it with the memory that numpy really
+allocates: the bound must never be too low, and must not be far too high.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,26 +10,26 @@ from typing import assert_never
 from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
 
 OBSERVATION_BYTES = 16
-"""A time and a value."""
+"""Bytes of one observation: an int64 time and a float64 value."""
 _MATH, _WINDOW, _COMPOSITE = 32, 48, 64
-"""Bytes of work for each observation that goes in: alignment, results, what keeps only the finite ones."""
+"""Bytes of temporary arrays for each input observation: alignment, result, filter for finite values."""
 _WRITING = 64
-"""For each observation of the result: the Parquet file, written and read back."""
+"""Bytes for each observation of the result while its Parquet file is written and read back."""
 
 
 def peak_bytes(node: Node, observations: Mapping[str, int]) -> int:
-    """The most bytes that evaluating a node and writing its result hold at once, beside its inputs.
+    """Return the peak memory of evaluating a node and writing its result, in bytes, without the input series.
 
     Args:
         node: the expression.
-        observations: how many each series has, by series code.
+        observations: the number of observations of each input series, by series code.
     """
     count, peak = _cost(node, observations, most=sum(observations.values()))
     return max(peak, count * (OBSERVATION_BYTES + _WRITING))
 
 
 def _cost(node: Node, observations: Mapping[str, int], most: int) -> tuple[int, int]:
-    """How many observations a node can have, and the bytes held at once on the way to them."""
+    """Return the largest possible number of observations of a node, and the peak bytes of evaluating it."""
     match node:
         case SeriesRef(series_code=code):
             return observations[code], 0
@@ -49,7 +49,10 @@ def _cost(node: Node, observations: Mapping[str, int], most: int) -> tuple[int, 
 def _held(
     operands: Sequence[Node], observations: Mapping[str, int], most: int, work: int
 ) -> tuple[list[int], int]:
-    """The operands' observations; each operand's result is held while the next ones are evaluated."""
+    """Return the number of observations of each operand, and the peak bytes of the operation.
+
+    The result of each operand stays in memory while the operands after it are evaluated.
+    """
     counts: list[int] = []
     peak = 0
     for operand in operands:

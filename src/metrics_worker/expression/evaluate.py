@@ -1,7 +1,7 @@
-"""Evaluation: a node and the series it names, to the series it means.
+"""Evaluation: `evaluate()` computes the series that an expression defines from its input series.
 
-One match over the nodes; the algebra as a table is in docs/grammar.md. Nothing here reads, writes or fails
-for want of observations: an expression that is defined nowhere is an empty series.
+docs/grammar.md has a table of the operations. The module neither reads nor writes anything. An expression
+that has no value at any time is not an error: its result is an empty series.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,18 +14,18 @@ from metrics_worker.expression.grammar import Composite, Node, SeriesMath, Serie
 from metrics_worker.series import Series, Values, common, union
 
 _HEADROOM = 10
-"""Binary digits by which operands are made smaller where their sum overflows: 2**10 exceeds their number."""
+"""Power of two by which operands are divided if their sum overflows: 2**10 exceeds the number of operands."""
 
 
 def evaluate(
     node: Node, inputs: Mapping[str, Series], checkpoint: Callable[[], None] = lambda: None
 ) -> Series:
-    """The series that the expression means.
+    """Return the series that the expression defines.
 
     Args:
         node: the expression.
-        inputs: each series that it names, by series code.
-        checkpoint: called before each operation; what it raises ends the evaluation.
+        inputs: the series that the expression refers to, by series code.
+        checkpoint: called before each node; an exception that it raises ends the evaluation.
     """
 
     def of(operand: Node) -> Series:
@@ -49,7 +49,7 @@ def _math(
     op: Literal["add", "subtract", "multiply", "ratio"], left: Series, right: Series, scale: float
 ) -> Series:
     times, a, b = common(left, right)
-    # What overflows or divides by zero is not finite, and so no observation.
+    # An overflow or a division by zero gives a value that is not finite; where_finite() leaves it out.
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         match op:
             case "add":
@@ -81,7 +81,7 @@ def _window(op: Literal["sma", "ema", "sum", "max", "min", "lag"], series: Serie
             values = windows.lag(series.values, window)
         case _:
             assert_never(op)
-    # A window's value stands at its last observation.
+    # The value of a window belongs to the time of the window's last observation.
     return Series.where_finite(series.times[len(series) - values.size :], values)
 
 
@@ -106,7 +106,11 @@ def _composite(op: Literal["sum", "avg", "max", "min"], operands: Sequence[Serie
 def _total(
     operands: Sequence[Series], places: Sequence[np.ndarray], divisor: Values, smaller: int = 0
 ) -> Values:
-    """The operands' sum at each time, over the divisor; overflowing only where the quotient itself does."""
+    """Return the sum of the operands at each time, divided by the divisor.
+
+    A result is infinite only if the quotient itself exceeds the range of float64: a sum that overflows is
+    computed again from operands that are divided by 2**smaller.
+    """
     total = np.zeros(divisor.size)
     with np.errstate(over="ignore", invalid="ignore"):
         for series, place in zip(operands, places, strict=True):

@@ -1,8 +1,9 @@
 """The grammar of expressions: frozen nodes, `parse()` and `series_codes()`.
 
-A node is told apart by its shape, not by `op` (`sum`, `max` and `min` stand in two families). What
-`parse()` returns is valid for good: depth, size, windows and scales are within bounds, so nothing that
-comes after checks them again. Failure is an ExpressionError with the JSON path of the node at fault.
+The type of a node is recognised by its fields, not by `op`, because `sum`, `max` and `min` are both window
+operations and composites. `parse()` checks everything: depth, number of nodes, windows and scales are within
+bounds, so later code does not check them again. Otherwise it raises an ExpressionError with the JSON path of
+the invalid node.
 """
 
 from collections.abc import Iterator
@@ -27,26 +28,37 @@ from metrics_worker.errors import ExpressionError, first_problem
 MAX_DEPTH = 32
 MAX_NODES = 512
 MAX_WINDOW = 1_000_000
-"""Observations; a window longer than its series has no observation anyway."""
+"""The longest window, in observations. (A window longer than its series gives an empty result anyway.)"""
 MAX_SERIES_CODE = 256
 
 ROOT = "expressionJson"
 
 
 def _whole(value: Any) -> Any:
-    """JSON knows one kind of number: 14.0 is the integer 14, as in JSON Schema; 14.5 stays and is refused."""
+    """Return a float without a fraction as an int (14.0 is 14, as in JSON Schema), any other value unchanged.
+
+    The field's own validation then rejects a number such as 14.5.
+    """
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _one_segment(code: str) -> str:
-    """A series code is a segment of keys (`CODE/year=…`), so it can't hold or be what splits or climbs."""
+    """Return the series code if it can be one path segment of a key (`CODE/year=…`).
+
+    Raises:
+        ValueError: the code is '.' or '..', contains '/' or a control character, or has spaces around it.
+    """
     if code in {".", ".."} or "/" in code or not code.isprintable() or code != code.strip():
         raise ValueError("a series code has no '/', no control characters and no blanks around it")
     return code
 
 
 def _finite_scale(value: Any) -> Any:
-    """A null scale is 1; a whole number too large for float64 is refused rather than made infinite."""
+    """Return 1.0 for a null scale, any other scale unchanged.
+
+    Raises:
+        ValueError: an integer of 2**1023 or more, which pydantic could convert to infinity.
+    """
     if value is None:
         return 1.0
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**1023:
@@ -65,7 +77,7 @@ class _Node(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _unit_scale(cls, value: Any) -> Any:
-        """The control plane writes `"scale": 1` in most nodes; where it has no meaning, 1 does no harm."""
+        """Remove a scale of 1 or null from a node type without a scale: the control plane sends it anyway."""
         if isinstance(value, dict) and "scale" in value and "scale" not in cls.model_fields:
             scale = value["scale"]
             if scale is None or (isinstance(scale, int | float) and scale is not True and scale == 1):
@@ -74,13 +86,16 @@ class _Node(BaseModel):
 
 
 class SeriesRef(_Node):
-    """`{"series_code": "X"}`: the observations of one input series."""
+    """A reference to one input series: `{"series_code": "X"}`."""
 
     series_code: SeriesCode = Field(validation_alias=AliasChoices("series_code", "seriesCode"))
 
 
 class SeriesMath(_Node):
-    """`{"op": "ratio", "left": node, "right": node, "scale": 1}`: two series, time by time."""
+    """An arithmetic operation on the values of two series at the same time.
+
+    For example `{"op": "ratio", "left": node, "right": node, "scale": 1}`.
+    """
 
     op: Literal["add", "subtract", "multiply", "ratio"]
     left: "Node"
@@ -89,7 +104,7 @@ class SeriesMath(_Node):
 
 
 class WindowOp(_Node):
-    """`{"op": "sma", "series": node, "window": 14}`: the last `window` observations."""
+    """An operation on the last `window` observations: `{"op": "sma", "series": node, "window": 14}`."""
 
     op: Literal["sma", "ema", "sum", "max", "min", "lag"]
     series: "Node"
@@ -97,7 +112,10 @@ class WindowOp(_Node):
 
 
 class Composite(_Node):
-    """`{"op": "avg", "operands": [node, node]}`: over those operands that have an observation."""
+    """An operation on all operands that have an observation at a time.
+
+    For example `{"op": "avg", "operands": [node, node]}`.
+    """
 
     op: Literal["sum", "avg", "max", "min"]
     operands: Annotated[tuple["Node", ...], Field(min_length=2, strict=False)]
@@ -109,7 +127,7 @@ _TAGS: dict[type[_Node], str] = {
     WindowOp: "<window_op>",
     Composite: "<composite>",
 }
-"""The angle brackets keep a union's tag apart from a field of that name in an error's path."""
+"""The tag of each node type. The angle brackets distinguish a tag from a field name in an error's path."""
 
 _SHAPES = {
     "series_code": "<series>",
@@ -146,15 +164,15 @@ _NODE: TypeAdapter["Node"] = TypeAdapter(Node)
 
 
 def expression_type(node: "Node") -> str:
-    """The `expressionType` that agrees with the node's shape."""
+    """Return the `expressionType` that a request with this root node must have, such as `series_math`."""
     return _TAGS[type(node)].strip("<>")
 
 
 def parse(value: Any) -> "Node":
-    """The expression in parsed JSON.
+    """Return the expression that a decoded JSON value describes.
 
     Raises:
-        ExpressionError: not a valid expression; the subject is the JSON path of the culprit.
+        ExpressionError: the value is not a valid expression; the subject is the JSON path of the error.
     """
     _check_size(value)
     try:
@@ -165,12 +183,12 @@ def parse(value: Any) -> "Node":
 
 
 def dump(node: "Node") -> dict[str, Any]:
-    """The node as JSON values, such that `parse(dump(node)) == node`."""
+    """Return the node as JSON values, such that `parse(dump(node)) == node`."""
     return node.model_dump(mode="json")
 
 
 def children(node: "Node") -> tuple["Node", ...]:
-    """The nodes directly below."""
+    """Return the operands of a node, in the order of its fields."""
     match node:
         case SeriesRef():
             return ()
@@ -183,7 +201,7 @@ def children(node: "Node") -> tuple["Node", ...]:
 
 
 def series_codes(node: "Node") -> tuple[str, ...]:
-    """The series that the expression names, each once, in order of appearance."""
+    """Return the series codes in the expression, each once, in order of appearance."""
 
     def walk(node: "Node") -> Iterator[str]:
         if isinstance(node, SeriesRef):
@@ -195,7 +213,10 @@ def series_codes(node: "Node") -> tuple[str, ...]:
 
 
 def _check_size(value: Any) -> None:
-    """Bound depth and size before anything recurses. A node at the root has depth 1."""
+    """Raise an ExpressionError if the value is nested too deeply or has too many nodes.
+
+    It does not recurse, so it must run before any function that does. The root has depth 1.
+    """
     nodes = 0
     stack: list[tuple[Any, int, str]] = [(value, 1, ROOT)]
     while stack:

@@ -1,4 +1,4 @@
-"""The tools that are never deployed, and who may know whom: cli over local over explain over the worker."""
+"""The tools, which are not deployed, import only tools below them and the worker, which imports no tool."""
 
 import ast
 import sys
@@ -10,21 +10,21 @@ import pytest
 ROOT = Path(__file__).parents[2]
 OURS = {"metrics_worker", "explain", "local", "cli", "ops", "tests", "benchmarks"}
 
-MAY_KNOW = {
+MAY_IMPORT = {
     "explain": {"metrics_worker"},
     "local": {"metrics_worker", "explain"},
     "cli": {"metrics_worker", "explain", "local"},
 }
 FOR_TERMINALS = {"typer", "rich"}
 
-FILES = [(tool, path) for tool in MAY_KNOW for path in sorted((ROOT / tool).rglob("*.py"))]
+FILES = [(tool, path) for tool in MAY_IMPORT for path in sorted((ROOT / tool).rglob("*.py"))]
 EACH_FILE = pytest.mark.parametrize(
     ("tool", "path"), FILES, ids=[str(path.relative_to(ROOT)) for _, path in FILES]
 )
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The package of everything a file imports: in functions and for type checkers too."""
+    """Yield the package of every import in a file, including those in functions and for type checkers."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -33,27 +33,27 @@ def imported(path: Path) -> Iterator[str]:
             yield str(node.module).partition(".")[0]
 
 
-def test_every_tool_is_looked_at() -> None:
-    assert {tool for tool, _ in FILES} == set(MAY_KNOW)
+def test_every_tool_has_files() -> None:
+    assert {tool for tool, _ in FILES} == set(MAY_IMPORT)
 
 
 @EACH_FILE
-def test_a_tool_knows_only_those_below_it(tool: str, path: Path) -> None:
-    assert set(imported(path)) & OURS <= MAY_KNOW[tool] | {tool}
+def test_a_tool_imports_only_the_tools_below_it(tool: str, path: Path) -> None:
+    assert set(imported(path)) & OURS <= MAY_IMPORT[tool] | {tool}
 
 
 @EACH_FILE
-def test_only_the_command_line_knows_of_terminals(tool: str, path: Path) -> None:
+def test_only_the_command_line_imports_packages_for_terminals(tool: str, path: Path) -> None:
     if tool != "cli":
         assert not set(imported(path)) & FOR_TERMINALS
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: path.stem)
-def test_nothing_that_is_deployed_knows_a_tool(path: Path) -> None:
-    assert not set(imported(path)) & (set(MAY_KNOW) | FOR_TERMINALS)
+def test_no_deployed_module_imports_a_tool(path: Path) -> None:
+    assert not set(imported(path)) & (set(MAY_IMPORT) | FOR_TERMINALS)
 
 
-def test_the_meaning_of_an_expression_needs_no_more_than_the_worker_has() -> None:
+def test_explain_imports_only_packages_that_the_worker_imports() -> None:
     packages = {name for tool, path in FILES if tool == "explain" for name in imported(path)}
     packages -= sys.stdlib_module_names | {"explain", "metrics_worker"}
     worker = {name for path in (ROOT / "src").rglob("*.py") for name in imported(path)}
