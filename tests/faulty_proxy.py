@@ -6,10 +6,12 @@ a test sees of it is what a client sees of a failing network; nothing of ours is
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from io import BytesIO
+from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -36,7 +38,8 @@ class Fault:
     Attributes:
         forwarded: the call reaches the cloud.
         answer: None passes on the cloud's own answer, a number is sent in its place, "lost" closes the
-            connection without one, "cut" in the midst of the cloud's own body.
+            connection without one, "cut" in the midst of the cloud's own body, "slow" sends the cloud's
+            own answer a byte at a time.
     """
 
     forwarded: bool
@@ -48,6 +51,10 @@ REFUSED = Fault(forwarded=False, answer="lost")
 """The connection closes before the call has its effect."""
 LOST = Fault(forwarded=True, answer="lost")
 """The connection closes after the call had its effect."""
+
+SLOW = Fault(forwarded=True, answer="slow")
+"""The cloud's own answer comes a byte at a time, so that no single read takes long."""
+SLOW_BYTE_SECONDS = 0.1
 
 CUT = Fault(forwarded=True, answer="cut")
 """The connection closes when half of the answer's body is through."""
@@ -89,6 +96,7 @@ class FaultyProxy:
     def __init__(self, upstream: str) -> None:
         self._upstream = urlsplit(upstream).netloc
         self._lock = Lock()
+        self.ending = Event()
         self.calls: list[Call] = []
         self.decide: Callable[[Call], Fault] = lambda _: PASS
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
@@ -106,6 +114,7 @@ class FaultyProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.ending.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -165,7 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return  # the cloud is gone: so is the answer
         if fault.answer == "lost":
             return
-        if answer is not None and fault.answer in {None, "cut"}:
+        if answer is not None and fault.answer == "slow":
+            self._pass_on_slowly(*answer)
+        elif answer is not None and fault.answer in {None, "cut"}:
             self._pass_on(*answer, cut=fault.answer == "cut")
         else:
             self._answer_with_error(int(fault.answer or 502))
@@ -177,6 +188,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
+
+    def _pass_on_slowly(self, answer: HTTPResponse, body: bytes) -> None:
+        """Send the answer until it is through, the client has gone, or the proxy ends."""
+        connection, self.wfile = self.wfile, BytesIO()
+        self._pass_on(answer, body, cut=False)
+        whole, self.wfile = self.wfile.getvalue(), connection
+        with suppress(OSError):
+            for at in range(len(whole)):
+                self.wfile.write(whole[at : at + 1])
+                if self.faulty.ending.wait(SLOW_BYTE_SECONDS):
+                    return
 
     def _pass_on(self, answer: HTTPResponse, body: bytes, *, cut: bool) -> None:
         self.send_response_only(answer.status, answer.reason)

@@ -24,7 +24,6 @@ from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 from urllib3 import PoolManager
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-from urllib3.util.connection import create_connection
 
 from metrics_worker.call_limit import RETRY_SECONDS, CutOffError, at_most, current_limit
 
@@ -113,8 +112,8 @@ class _Limited:
             *others, last = _look_up(self.host, self.port, at_most(self.timeout))
             for address in others:
                 with suppress(OSError):
-                    return create_connection(address, at_most(self.timeout), socket_options=_OPTIONS)
-            return create_connection(last, at_most(self.timeout), socket_options=_OPTIONS)
+                    return _connected(address, at_most(self.timeout))
+            return _connected(last, at_most(self.timeout))
         except TimeoutError as error:
             raise ConnectTimeoutError(self, f"{self.host} did not answer in time") from error
         except OSError as error:
@@ -129,10 +128,25 @@ class _Limited:
         super().send(data)  # type: ignore[misc]
 
 
-_OPTIONS: list[tuple[int, int, int | bytes]] = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+type Address = tuple[int, int, int, Any]
+"""An address as a socket is made for it: family, type, protocol, and what the socket connects to."""
 
 
-def _look_up(host: str, port: int, seconds: float) -> list[tuple[str, int]]:
+def _connected(to: Address, seconds: float) -> socket.socket:
+    """Return a socket that is connected to an address."""
+    *kind, address = to
+    connecting = socket.socket(*kind)
+    try:
+        connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connecting.settimeout(seconds)
+        connecting.connect(address)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
+
+
+def _look_up(host: str, port: int, seconds: float) -> list[Address]:
     """Return the addresses of a host.
 
     The C library's resolver can't be interrupted, so it runs in a thread, which is left alone if it takes too
@@ -142,12 +156,14 @@ def _look_up(host: str, port: int, seconds: float) -> list[tuple[str, int]]:
         TimeoutError: the resolver did not answer in time.
         OSError: the name can't be resolved.
     """
-    found: Future[list[tuple[str, int]]] = Future()
+    found: Future[list[Address]] = Future()
 
     def ask() -> None:
         try:
             answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.set_result([(str(address[0]), port) for *_, address in answers])
+            found.set_result(
+                [(family, kind, protocol, address) for family, kind, protocol, _, address in answers]
+            )
         except OSError as error:
             found.set_exception(error)
 
