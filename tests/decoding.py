@@ -1,6 +1,7 @@
 """The two ways in which a part file is read, so that tests can hold both to the same results."""
 
 import atexit
+import sys
 from collections.abc import Iterable
 
 import obstore
@@ -50,6 +51,21 @@ def by_ranges(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
     etag = bucket.get(KEY).etag
     last = StoredObject(KEY, memoryview(body)[-min(len(body), 12) :], len(body), etag)
     return DECODER.read(last, bucket, codes, admit)
+
+
+A_CHILD = """
+import os, sys, time
+from multiprocessing.connection import Connection
+requests, answers = Connection(os.dup(0), writable=False), Connection(os.dup(1), readable=False)
+answers.send_bytes(b"{}")
+requests.recv_bytes()
+requests.recv_bytes()
+"""
+
+
+def child(then: str) -> tuple[str, ...]:
+    """Return the command line of a child that is ready, takes one file, and then does as the code says."""
+    return (sys.executable, "-c", A_CHILD + then)
 
 
 BOTH_WAYS = pytest.mark.parametrize("read", [in_this_process, in_the_child, by_ranges])

@@ -15,24 +15,11 @@ from metrics_worker.part_file import USUAL_ROWS, read_usual
 from metrics_worker.reading import read_part_file
 from metrics_worker.store import Bucket, StoredObject
 from tests.builders import BUCKET, day, parquet, rows
-from tests.decoding import KEY, admit, stored
+from tests.decoding import KEY, admit, child, stored
 from tests.parquet_bytes import parquet_bytes, series_columns
 
 GOOD = stored(parquet(rows("A", [day(1)], [1.0]), compression="zstd"))
 NOWHERE = Bucket(MemoryStore(), BUCKET)
-A_CHILD = """
-import os, sys, time
-from multiprocessing.connection import Connection
-requests, answers = Connection(os.dup(0), writable=False), Connection(os.dup(1), readable=False)
-answers.send_bytes(b"{}")
-requests.recv_bytes()
-requests.recv_bytes()
-"""
-
-
-def child(then):
-    """Return the command line of a child that is ready, takes one file, and then does as the code says."""
-    return (sys.executable, "-c", A_CHILD + then)
 
 
 def read(decoder, file=GOOD, bucket=NOWHERE, **options):
