@@ -24,7 +24,8 @@ class Allowed(NamedTuple):
 # The order is from the entry points down to modules without imports. Every new module needs an entry here.
 ALLOWED_IMPORTS = {
     "dead_letters": Allowed(
-        "batch committed contract errors events records request_queue settings telemetry worker",
+        "batch committed contract deadline errors events lane records request_queue settings store telemetry"
+        " traffic worker",
         "aws_lambda_powertools",
     ),
     "handler": Allowed(

@@ -1,4 +1,4 @@
-"""Limited connections over TLS, as in production: they verify certificates, keep connections, and end in time."""
+"""Limited connections over TLS, as in production: certificates are verified, connections kept, calls end."""
 
 import ssl
 import time
@@ -69,10 +69,24 @@ class Answering(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
+class Server(ThreadingHTTPServer):
+    """Answers at once, or slowly.
+
+    Attributes:
+        ports: the client's port of each request.
+    """
+
+    slow = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.ending = Event()
+        self.ports: list[int] = []
+
+
 @pytest.fixture
 def server(certificate):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    server.slow, server.ending, server.ports = False, Event(), []
+    server = Server()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -117,8 +131,7 @@ def test_a_slow_answer_over_tls_is_cut_off_and_the_next_call_takes_another_conne
     assert publish() == "1"
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(publish, monkeypatch, server):
-    monkeypatch.delenv("AWS_CA_BUNDLE")
+def test_a_certificate_that_nobody_vouches_for_is_refused(server):
     sns = client("sns", Settings(AWS_ENDPOINT_URL=f"https://localhost:{server.server_port}"))
 
     with pytest.raises(StatusUnavailable) as raised, service_call(StatusUnavailable, "topic", 5.0):
