@@ -76,7 +76,7 @@ def bucket(connected):
 CALLS = {
     "GET": lambda bucket: bucket.get(KEY),
     "GET-many": lambda bucket: bucket.get_many([KEY], lambda _: None),
-    "GET-range": lambda bucket: bucket.get_range(StoredObject(KEY, memoryview(b""), 9, '"e"'), 0, 9),
+    "GET-range": lambda bucket: bucket.get_ranges(StoredObject(KEY, memoryview(b""), 9, '"e"'), [(0, 9)]),
     "GET-few": lambda bucket: bucket.find_many([KEY]),
     "LIST": lambda bucket: bucket.list("metrics/m/"),
     "PUT-create": lambda bucket: bucket.create(KEY, b"body"),
