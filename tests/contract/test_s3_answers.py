@@ -1,7 +1,7 @@
-"""S3's error answers, as a real HTTP server gives them to the real client: some may pass, others stay.
+"""How `Bucket` classifies the error responses of S3, which a real HTTP server sends to the real client.
 
-obstore tells most of them by its text alone, so these tests pin that text: they fail after an upgrade that
-words it in another way.
+obstore distinguishes most of these errors only in the text of its messages. These tests check that text:
+they fail if a new version of obstore changes it.
 """
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +20,7 @@ XML = (
 
 
 class Answering(BaseHTTPRequestHandler):
-    """Answers every request as the server's `answers` say: (status, error code) by method."""
+    """A request handler that responds with the status and the error code of `server.answers[method]`."""
 
     protocol_version = "HTTP/1.1"
 
@@ -34,10 +34,10 @@ class Answering(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_HEAD = do_PUT = handle_request_of_any_method  # noqa: N815 - the base's names
+    do_GET = do_HEAD = do_PUT = handle_request_of_any_method  # noqa: N815 - names of the base class
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's own name
-        """Print nothing."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - name of the base class
+        """Suppress the log of requests."""
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def connected(server):
 
 @pytest.fixture
 def answers(server):
-    """`answers(status, code)`: what S3 answers to whatever it is asked."""
+    """Return a function that sets the response of S3 to all requests: `answers(status, code)`."""
 
     def answer(status, code, methods=("GET", "HEAD", "PUT")):
         server.answers = dict.fromkeys(methods, (status, code))
@@ -76,7 +76,7 @@ def bucket(connected):
 CALLS = {
     "GET": lambda bucket: bucket.get(KEY),
     "GET-many": lambda bucket: bucket.get_many([KEY], lambda _: None),
-    "GET-range": lambda bucket: bucket.get_range(StoredObject(KEY, memoryview(b""), 9, '"e"'), 0, 9),
+    "GET-range": lambda bucket: bucket.get_ranges(StoredObject(KEY, memoryview(b""), 9, '"e"'), [(0, 9)]),
     "GET-few": lambda bucket: bucket.find_many([KEY]),
     "LIST": lambda bucket: bucket.list("metrics/m/"),
     "PUT-create": lambda bucket: bucket.create(KEY, b"body"),
@@ -101,7 +101,7 @@ GETS = [call for name, call in CALLS.items() if name.startswith("GET")]
         (403, "InvalidAccessKeyId"),
     ],
 )
-def test_a_refusal_of_the_clock_or_of_the_credentials_may_pass(bucket, answers, call, status, code):
+def test_a_rejected_clock_or_rejected_credentials_are_a_transient_error(bucket, answers, call, status, code):
     answers(status, code)
     with pytest.raises(StoreUnavailable, match=r"S3 refused the (time of the request|worker's credentials)"):
         call(bucket)
@@ -109,14 +109,14 @@ def test_a_refusal_of_the_clock_or_of_the_credentials_may_pass(bucket, answers, 
 
 @each_call
 @pytest.mark.parametrize("code", ["AccessDenied", "AllAccessDisabled", "SignatureDoesNotMatch", None])
-def test_any_other_403_is_a_denial(bucket, answers, call, code):
+def test_any_other_status_403_is_a_permanent_denial(bucket, answers, call, code):
     answers(403, code)
     with pytest.raises(AccessDenied, match=r"metrics/m/.*: (GET|LIST|PUT): access denied$"):
         call(bucket)
 
 
 @pytest.mark.parametrize("call", GETS)
-def test_an_archived_object_is_named_and_has_to_be_restored(bucket, answers, call):
+def test_the_error_for_an_archived_object_names_it_and_the_need_to_restore_it(bucket, answers, call):
     answers(403, "InvalidObjectState")
     with pytest.raises(ObjectArchived, match=f"^{KEY}: GET: the object is archived and must be restored"):
         call(bucket)
@@ -126,13 +126,13 @@ def test_an_archived_object_is_named_and_has_to_be_restored(bucket, answers, cal
 @pytest.mark.parametrize(
     "code", ["KMS.DisabledException", "KMS.NotFoundException", "KMS.KMSInvalidStateException"]
 )
-def test_a_kms_key_that_can_not_be_used_is_a_denial_although_s3_answers_400(bucket, answers, call, code):
+def test_an_unusable_kms_key_is_a_permanent_denial_although_the_status_is_400(bucket, answers, call, code):
     answers(400, code)
     with pytest.raises(AccessDenied, match="the KMS key that encrypts the object can't be used"):
         call(bucket)
 
 
-def test_a_key_that_is_too_long_names_no_object(bucket, answers):
+def test_an_object_with_a_key_that_is_too_long_does_not_exist(bucket, answers):
     answers(400, "KeyTooLongError")
     assert bucket.find(KEY) is None
 
@@ -148,14 +148,14 @@ def test_a_key_that_is_too_long_names_no_object(bucket, answers):
         (500, "InternalError"),
     ],
 )
-def test_an_answer_that_says_nothing_lasting_may_pass(bucket, answers, call, status, code):
+def test_any_other_error_response_is_a_transient_error(bucket, answers, call, status, code):
     answers(status, code)
     with pytest.raises(StoreUnavailable):
         call(bucket)
 
 
 @each_call
-def test_a_missing_bucket_says_nothing_of_a_key(bucket, answers, call):
+def test_a_missing_bucket_is_a_transient_error_and_not_a_missing_object(bucket, answers, call):
     answers(404, "NoSuchBucket")
     with pytest.raises(StoreUnavailable, match="there is no such bucket"):
         call(bucket)
@@ -165,7 +165,7 @@ def test_a_missing_bucket_says_nothing_of_a_key(bucket, answers, call):
     ("status", "code"), [(301, "PermanentRedirect"), (400, "AuthorizationHeaderMalformed")]
 )
 @each_call
-def test_a_bucket_in_another_region_is_said_to_be_there(bucket, answers, call, status, code):
+def test_the_error_for_a_bucket_in_another_region_names_the_reason(bucket, answers, call, status, code):
     answers(status, code)
     with pytest.raises(StoreUnavailable, match="the bucket is in another region"):
         call(bucket)
@@ -178,27 +178,30 @@ def test_a_missing_object_is_not_found(bucket, answers, call):
         call(bucket)
 
 
-def test_a_create_that_is_answered_not_found_may_pass(bucket, answers):
+def test_a_create_with_the_response_not_found_is_a_transient_error(bucket, answers):
     answers(404, "NoSuchUpload")
     with pytest.raises(StoreUnavailable, match="PUT: S3 failed"):
         bucket.create(KEY, b"body")
 
 
-def test_an_error_code_in_a_key_or_in_the_words_of_an_answer_decides_nothing(bucket, answers):
+def test_an_error_code_within_a_key_or_a_message_is_ignored(bucket, answers):
     answers(403, "AccessDenied</Code><Code>ExpiredToken")
     with pytest.raises(AccessDenied):
         bucket.get("datasets/<Code>ExpiredToken</Code>/NoSuchBucket")
 
 
-def test_a_refused_head_has_no_body_that_says_why_so_it_may_pass(bucket, answers, server):
+def test_a_rejected_head_is_a_transient_error_because_it_has_no_body_with_a_reason(bucket, answers, server):
     answers(403, None, ["HEAD"])
-    server.answers["GET"] = (416, "InvalidRange")  # the range of an empty object: the size is asked for then
+    server.answers["GET"] = (
+        416,
+        "InvalidRange",
+    )  # for the range of an empty object: the client then requests the size
     with pytest.raises(StoreUnavailable, match="HEAD: S3 failed or did not answer"):
         bucket.get_many([KEY], lambda _: None)
 
 
 @each_call
-def test_errors_hold_no_address_and_none_of_s3s_words(bucket, answers, call):
+def test_error_messages_contain_no_address_and_no_message_of_s3(bucket, answers, call):
     answers(403, "ExpiredToken")
     with pytest.raises(StoreUnavailable) as raised:
         call(bucket)

@@ -108,7 +108,7 @@ def test_reading_many_delivers_the_end_of_a_large_object(bucket, place):
     assert bytes(bucket.get_ranges(found[0], [(0, 5)])[0]) == b"begin"
 
 
-def test_work_that_is_returned_for_an_object_is_done_before_the_read_ends(bucket, place):
+def test_work_returned_by_the_callback_is_done_before_the_reading_ends(bucket, place):
     bucket.create(place + "a", b"1")
     bucket.create(place + "b", b"2")
     done = []

@@ -60,7 +60,7 @@ def test_the_template_allows_exactly_the_values_that_the_worker_accepts() -> Non
     assert offered["Shrink"] == set(get_args(Settings.model_fields["shrink"].annotation))
 
 
-def test_the_parameter_says_which_mode_an_incremental_ingestor_needs() -> None:
+def test_the_description_of_series_files_names_the_mode_for_incremental_ingestors() -> None:
     described = TEMPLATE["Parameters"]["SeriesFiles"]["Description"]
     assert (
         '"listing" lists the folder of the series under projectionsPath. An incremental ingestor' in described
