@@ -33,7 +33,7 @@ def stored(body: bytes) -> StoredObject:
 def in_this_process(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
     """Read a part file as the worker reads a usual one.
 
-    Files with a codec that can expand without bound, and damaged files, are left to the child.
+    Files that are not usual, and damaged files, are left to the child.
     """
     table = read_usual(stored(body), codes, admit)
     return in_the_child(body, codes) if table is None else plain(table)

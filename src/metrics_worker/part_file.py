@@ -25,6 +25,8 @@ TIME, VALUE, CODE = "obs_time", "value", "internal_series_code"
 
 USUAL_ROWS = 100_000
 """The most rows of a usual part file: about 10 MB while they are decoded."""
+USUAL_BYTES = 16 * 1024 * 1024
+"""The most bytes, decompressed, of a usual part file in a codec that can expand without bound."""
 USUAL_FOOTER_BYTES = 262_144
 """The largest footer of a usual part file; one of 20 row groups and 100 columns is smaller."""
 BOUNDED_CODECS = (b"\x00", b"\x02", b"\x0a", b"\x0e")
@@ -97,15 +99,15 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
     if len(file.body) < file.size:
         return None
     footer = _footer(file.body)
-    if len(footer) > USUAL_FOOTER_BYTES or _has_unbounded_codec(footer):
+    if len(footer) > USUAL_FOOTER_BYTES:
         return None
     # As a dictionary, a code takes four bytes a row, however long its text is.
     dictionaries = [CODE] if _PATHS[CODE] in footer else None
     with readable(file.key, "its footer is missing or damaged"):
         parquet = open_part_file(pa.BufferReader(pa.py_buffer(file.body)), read_dictionary=dictionaries)
         rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
-    if rows > USUAL_ROWS:
-        return None
+        if rows > USUAL_ROWS or (_has_unbounded_codec(footer) and not _states_few_bytes(parquet.metadata)):
+            return None
     columns = columns_of(file.key, schema)
     admit(file.key, rows, 0)
     try:
@@ -126,6 +128,17 @@ def _has_unbounded_codec(footer: bytes) -> bool:
     """Return whether a footer names, for one of the columns, a codec that can expand without bound."""
     chunks = sum(footer.count(path) for path in _PATHS.values())
     return chunks > sum(footer.count(path + codec) for path in _PATHS.values() for codec in BOUNDED_CODECS)
+
+
+def _states_few_bytes(metadata: pq.FileMetaData) -> bool:
+    """Return whether a footer states how many bytes the file takes once it is decompressed, and they are few.
+
+    A footer's other numbers are looked at in the child process only: asking a damaged footer for them can end
+    the process.
+    """
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    stated = all(group.total_byte_size > 0 or group.num_rows == 0 for group in groups)
+    return stated and sum(group.total_byte_size for group in groups) <= USUAL_BYTES
 
 
 def columns_of(key: str, schema: pa.Schema) -> list[str]:
