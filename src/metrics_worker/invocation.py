@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from metrics_worker.settings import Settings
 
 
+LARGE_BYTES = 64 * 1024 * 1024
+"""After an invocation that took more, the allocator returns its free pages, which takes milliseconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """The resources that the runs of one batch share.
@@ -54,6 +58,10 @@ class Invocation:
             # Decoding needs it and importing the handler does not: it is loaded during the first requests.
             threads.submit(import_module, "pyarrow.compute")
             yield cls(datasets, memory, lane, threads, deadline)
+        if memory.most > LARGE_BYTES:
+            import pyarrow as pa  # noqa: PLC0415 - loaded by now: the invocation has read with it
+
+            pa.default_memory_pool().release_unused()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,15 @@ class Limits:
 
 
 class Memory:
-    """So many bytes, for the threads of an invocation."""
+    """The bytes that the threads of an invocation may take.
+
+    Attributes:
+        most: the most that was taken at one time.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.most = 0
         self._taken = 0
         self._lock = Lock()
 
@@ -46,6 +51,7 @@ class Memory:
         with self._lock:
             there_is = self._taken + amount <= self.limit
             self._taken += amount if there_is else 0
+            self.most = max(self.most, self._taken)
             return there_is
 
     def give_back(self, amount: int) -> None:

@@ -5,8 +5,13 @@ large: numpy's arrays do not bring about a collection. So whatever is reachable,
 """
 
 import gc
+import json
 import logging
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -131,3 +136,52 @@ def test_nothing_is_left_of_a_run_whose_events_are_not_taken(cloud, kept):
     cloud.sns.before = refuse
     response, left = kept(run_of("m"))
     assert (given_back(response), left) == (["m-1"], Counter())
+
+
+INVOCATIONS = 30
+LARGE = """
+import gc, io, json, sys
+from contextlib import redirect_stdout
+import numpy as np
+import pyarrow as pa
+from metrics_worker import handler
+from tests.builders import Cloud, FakeContext, put_dataset, record, request, series
+
+gc.disable()
+rows = 600_000
+times = pa.array(np.arange(rows) * 60_000_000_000, pa.timestamp("ns"))
+cloud = Cloud()
+table = pa.table({"obs_time": times, "value": np.random.default_rng(1).random(rows)})
+put_dataset(cloud.store, {"A/data.parquet": table})
+del table, times
+handler.worker = cloud.worker()
+few = {"op": "lag", "series": series("A"), "window": rows - 10}
+resident = []
+for number in range(int(sys.argv[1])):
+    asked = request(few, kind="window_op", inputs={"A": "fx"}, run_id=f"run-{number}")
+    with redirect_stdout(io.StringIO()):
+        answer = handler.lambda_handler({"Records": [record(asked)]}, FakeContext())
+    assert answer == {"batchItemFailures": []}
+    with open("/proc/self/statm") as statm:
+        resident.append(int(statm.read().split()[1]) * 4096 // 1_000_000)
+print(json.dumps([resident, cloud.sns.completed[-1]["status"]]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux says how much memory is resident")
+def test_resident_memory_does_not_grow_with_the_number_of_large_runs():
+    root = Path(__file__).parents[2]
+    deployed = {"MALLOC_ARENA_MAX": "2"}  # as in the template
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE, str(INVOCATIONS)],
+        env={**os.environ, **deployed, "PYTHONPATH": f"{root / 'src'}:{root}"},
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    resident, status = json.loads(done.stdout.splitlines()[-1])
+    assert status == "SUCCESS"
+    # Each series that stayed would add 10 MB.
+    assert max(resident[10:]) <= max(resident[:10]) + 32, resident

@@ -36,7 +36,7 @@ ALLOWED_IMPORTS = {
         "committed contract dataset errors events expression.cost expression.evaluate expression.grammar"
         " heartbeat invocation publication records series shrink status store worker"
     ),
-    "invocation": Allowed("dataset deadline decoder lane limits report settings"),
+    "invocation": Allowed("dataset deadline decoder lane limits report settings", "pyarrow"),
     "worker": Allowed("contract names records request_queue settings status store"),
     "telemetry": Allowed(
         "aws contract dataset errors events expression.evaluate expression.grammar heartbeat part_file"
