@@ -14,10 +14,10 @@
 #     datafusion  nan    nan   nan      9.5      10.0
 #     DuckDB      19.0   9.5   0.7071   9.5      10.0
 #
-# Why it matters: an Arrow table or a Parquet file that was made from a numpy array keeps NaN as a value, and a single one
-# at the beginning of a long series removes every later point of a moving average. Since the median of the same query
-# looks healthy, it does not look like a fault of the data. Turn NaN and infinite values into NULL before the window
-# function, for NaN with `CASE WHEN isnan(x) THEN NULL ELSE x END`.
+# Why it matters: an Arrow table or a Parquet file that was made from a numpy array keeps NaN as a value, and a single
+# one at the beginning of a long series removes every later point of a moving average. Since the median of the same
+# query looks healthy, it does not look like a fault of the data. Turn NaN and infinite values into NULL before the
+# window function, for NaN with `CASE WHEN isnan(x) THEN NULL ELSE x END`.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -17,9 +17,9 @@
 #     3.000000         4.0000         3.6667
 #     3.000001         3.6667         3.6667
 #
-# Why it matters: 3 is a common span, `adjust=False` is the usual definition of an EMA, and series have gaps. The
-# result is off by 9 % here, nothing warns, and a test of the kernel with another span passes. The later values
-# inherit the error.
+# Why it matters: 3 is a common span, `adjust=False` is the usual definition of an EMA, and series have gaps. The result
+# is off by 9 % here, nothing warns, and a test of the kernel with another span passes. The later values inherit the
+# error.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

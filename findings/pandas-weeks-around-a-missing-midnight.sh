@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # pandas 3.1.1: resample("W") puts a Monday into the week before it if the Sunday between them has no midnight.
 #
-# Input: one observation a day at local midnight in America/Argentina/Buenos_Aires, from Monday 6 October to Sunday
-# 2 November 2008, each with the value 1. On Sunday 19 October 2008 the clocks went from 00:00 to 01:00, so that day
+# Input: one observation a day at local midnight in America/Argentina/Buenos_Aires, from Monday 6 October to Sunday 2
+# November 2008, each with the value 1. On Sunday 19 October 2008 the clocks went from 00:00 to 01:00, so that day
 # begins at 01:00, and its observation has that time.
 #
 # Behaviour: resample("W") closes a week on Sunday. pandas places the edge of the bin one day after the label, less one

@@ -6,11 +6,11 @@
 # 2024 the clocks went from 00:00 to 01:00, so that day begins at 01:00, and its observation has that time. Only the
 # first day of the data varies.
 #
-# Behaviour: group_by_dynamic counts its windows on from the first one and does not go back to the beginning of a day
-# after the change. If the data begins 200 days before it (in summer time), the window of 8 September reaches to 01:00
-# on the 9th and holds both days. If it begins 30 days before it (in winter time), the window of the 8th is labelled
-# 2024-09-07 23:00, so the date of its label is the 7th, for the second time. If it begins on the day itself, every
-# later window begins at 01:00 and holds the observation of the next day. `dt.truncate("1d")` is right in all three cases.
+# Behaviour: the windows follow one another from the first one and do not return to the beginning of the day after the
+# change. If the data begins 200 days before it (in summer time), the window of 8 September reaches to 01:00 on the 9th
+# and holds both days. If it begins 30 days before it (in winter time), the window of the 8th is labelled 2024-09-07
+# 23:00, so the date of its label is the 7th, for the second time. If it begins on the day itself, every later window
+# begins at 01:00 and holds the observation of the next day. `dt.truncate("1d")` is right in all three cases.
 #
 # Output seen (labels of the groups, and the dates in them):
 #
