@@ -268,7 +268,10 @@ def test_whatever_happens_at_a_heartbeat_the_run_goes_on_or_is_done_by_the_next_
         world.edge.always = two_heartbeats_come_first
         a_run(world)
         deliver_with(world, place, fault)
-        assert ("SUCCESS" in str(world.picture.completed("a-1"))) != ("killed" in fault)
+        # A heartbeat that was never answered may still arrive, so completed waits for the next attempt.
+        waits = place[0] == "PUBLISH" and fault == "answer lost for ever"
+        succeeds = "killed" not in fault and not waits
+        assert ("SUCCESS" in str(world.picture.completed("a-1"))) == succeeds
         world.until_quiet()
         world.check_all_ended()
     injected["heartbeats"] += 1

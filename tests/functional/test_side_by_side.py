@@ -2,6 +2,7 @@
 
 import json
 import threading
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -106,7 +107,10 @@ def test_groups_that_need_sns_and_sqs_at_once_make_each_client_once(cloud, invok
             another.set()
         made.append(service)
         another.wait(0.1)  # for a second one, which the first makes unnecessary
-        return {"sns": cloud.sns, "sqs": cloud.sqs}[service]
+        client = {"sns": cloud.sns, "sqs": cloud.sqs}[service]
+        events = SimpleNamespace(register=lambda *_: None)
+        client.meta = SimpleNamespace(endpoint_url="https://aws.invalid", events=events)
+        return client
 
     def worker(**given):
         settings = Settings(WORKER_STATUS_GAP_SECONDS=0, **given)

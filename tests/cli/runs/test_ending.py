@@ -118,6 +118,7 @@ def test_every_program_that_may_use_the_bucket_ends_that_way():
         "local/leash.py": "holds other processes",
         "benchmarks/s3.py": "S3 itself, as a process",
         "local/ending.py": "the way itself",
+        "local/direct.py": "serves until it is killed",
         "local/__init__.py": "its docstring names __main__.py",
     }
     programs = {
