@@ -9,6 +9,8 @@ SAM    := .venv-sam/bin/sam
 EVENT  ?=
 WORKER ?=
 MINUTES ?= 10
+# Many tests wait for a process or a timeout, so one process more than there are cores.
+TEST_PROCESSES ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 
 ifneq ($(words $(CURDIR)),1)
 $(error make does not work in a folder whose path contains a space: "$(CURDIR)". Clone the repository to a different folder)
@@ -34,7 +36,7 @@ serve: install ## Run the local cloud until it is stopped, and print the environ
 
 .PHONY: test
 test: install browser ## Run the whole test suite, on all cores
-	$(PY) -m pytest --numprocesses auto --dist loadfile
+	$(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 .PHONY: fuzz
 fuzz: install .venv-fuzz/.installed ## Test the worker with arbitrary inputs for MINUTES (10); findings are written to out/fuzz
