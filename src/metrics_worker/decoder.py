@@ -9,11 +9,10 @@ side reads them from S3.
 The conversation about one file, as frames over two pipes:
 
     worker                                         child
-    the file's key and size, codes, its last bytes ▶
+    {"key": …, "size": …, "codes": …}, last bytes  ▶
                                                    ◀ {"ranges": [[start, end], …]}      any number of times
     each range's bytes                             ▶
-                                                   ◀ {"rows": …, "bytes": …}            before anything is
-                                                   decoded
+                                                   ◀ {"rows": …, "bytes": …}            before decoding
     {} if that much is free                        ▶
                                                    ◀ {"table": true}, an Arrow stream   any number of times
                                                    ◀ {"done": true} or {"error": "…"}

@@ -109,7 +109,7 @@ class Conversation:
         self._requests.recv_bytes()
 
     def give(self, table: pa.Table) -> None:
-        """Send a table, all of which have one schema."""
+        """Send a table. All tables of a file have the same schema."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
@@ -163,7 +163,7 @@ class Conversation:
 
 
 class _Conversion:
-    """Makes the table that the worker gets from a batch of rows: of the wanted series, in plain types."""
+    """A conversion of batches to the tables that the worker gets: the wanted rows, in plain types."""
 
     def __init__(
         self, schema: pa.Schema, columns: list[str], codes: list[str] | None, *, with_codes: bool
@@ -205,7 +205,7 @@ def _row_groups(parquet: pq.ParquetFile, source: PartialFile, codes: list[str] |
 
 
 def _chunks(metadata: pq.FileMetaData, group: int, columns: list[str]) -> list[pq.ColumnChunkMetaData]:
-    """Return the column chunks of a row group that are read."""
+    """Return the column chunks of a row group that are to be read."""
     paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
     return [metadata.row_group(group).column(paths.index(name)) for name in columns]
 

@@ -50,9 +50,8 @@ class Reading:
         claim: the memory that the read has set aside.
         max_rows: the most rows that a run may read.
         shared: the files that the invocation keeps.
-        on_progress: called with the part of the files that has been read (0-1) after each file, and now and
-            then
-            while another run reads a shared file.
+        on_progress: called with the share of the files that has been read (0-1), after each file and at
+            intervals while another run reads a shared file.
         tables: the result so far: a table for each key.
     """
 
@@ -83,9 +82,8 @@ class Reading:
         others = [key for key in self._codes if key not in self._own]
         shared = self.shared.tables.fetch(others, self._share, on_wait=self._report)
         self.tables |= {key: table for key, table in shared.items() if table is not None}
-        self._fetch(
-            key for key in others if key not in self.tables
-        )  # another run read it, but could not keep it
+        # Another run of the invocation read these files, but could not keep them.
+        self._fetch(key for key in others if key not in self.tables)
         return self.tables
 
     def _fetch(self, keys: Iterable[str]) -> None:
