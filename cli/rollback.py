@@ -59,7 +59,7 @@ def rollback(
     Nothing else changes: versions stay, and the command takes you forward
     again too. A request that was made before the rollback still gets its
     version, also as a redelivery or a dead letter that is sent back, but
-    leaves current alone. The control plane is not told. VERSION must be
+    leaves current alone. The control plane is not notified. VERSION must be
     committed, and its manifest and data whole.
 
     Exit: 0 current names VERSION, 2 impossible, or refused.
