@@ -28,11 +28,11 @@ export PYTHONPATH := src:.
 
 .PHONY: run
 run: install ## Compute the sample metrics in a local cloud, without AWS account or Docker (EVENT=events/x.json for one)
-	$(PY) -m local $(if $(EVENT),"$(EVENT)")
+	$(PY) -m metrics_tools.local_cloud $(if $(EVENT),"$(EVENT)")
 
 .PHONY: serve
 serve: install ## Run the local cloud until it is stopped, and print the environment for using it (WORKER=1: with the function)
-	$(PY) -m local --serve $(if $(WORKER),--worker)
+	$(PY) -m metrics_tools.local_cloud --serve $(if $(WORKER),--worker)
 
 .PHONY: test
 test: install browser ## Run the whole test suite, on all cores
@@ -45,7 +45,7 @@ fuzz: install .venv-fuzz/.installed ## Test the worker with arbitrary inputs for
 ##@ Set-up
 
 .PHONY: install
-install: .venv/.installed .venv-sam/.installed ## Create the virtual environments: .venv, and .venv-sam for the SAM CLI
+install: .venv/.project .venv-sam/.installed ## Create the virtual environments: .venv, and .venv-sam for the SAM CLI
 
 # The constraints are the locked versions of the deployed packages, without hashes: with them, pip would require a hash for
 # every package.
@@ -55,6 +55,11 @@ install: .venv/.installed .venv-sam/.installed ## Create the virtual environment
 	$(PYTHON) -m venv --clear .venv
 	sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' src/requirements.lock layers/pyarrow/requirements.lock > .venv/locked.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -c .venv/locked.txt
+	@touch $@
+
+# The project itself is installed as editable, and only pyproject.toml changes that.
+.venv/.project: pyproject.toml | .venv/.installed
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 .venv-sam/.installed: requirements-sam.txt
@@ -107,11 +112,11 @@ typecheck: install ## Check types with mypy in strict mode
 
 .PHONY: contracts
 contracts: install ## Generate the schemas and examples in docs/contracts from the models and the worker's answers
-	$(PY) -m ops.contracts
+	$(PY) -m metrics_tools.contracts
 	$(PY) -m tests.contract.examples > /dev/null
 
 # If npm is missing, this check is skipped, except in CI (which sets the variable CI), where it fails.
-ASYNCAPI := ops/contracts/asyncapi
+ASYNCAPI := src/metrics_tools/contracts/asyncapi
 
 .PHONY: asyncapi
 asyncapi: ## Check docs/contracts/asyncapi.yaml with AsyncAPI's own parser (needs node 20 or later, and npm)

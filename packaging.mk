@@ -44,9 +44,9 @@ scan: install .venv-checks/.installed ## Check both templates against good pract
 
 .PHONY: invoke
 invoke: install ## Invoke the built function in Lambda's image, using the local cloud (needs Docker; EVENT=events/x.json)
-	@$(PY) -m local.sam_invoke --check
+	@$(PY) -m metrics_tools.local_cloud.sam_invoke --check
 	$(MAKE) build
-	$(PY) -m local.sam_invoke $(or $(EVENT),events/run.json) $(SAM)
+	$(PY) -m metrics_tools.local_cloud.sam_invoke $(or $(EVENT),events/run.json) $(SAM)
 
 .PHONY: tag
 tag: ## Tag the commit with the version of metrics_worker (its changelog entry must have a date)
@@ -63,4 +63,4 @@ deploy: install ## Build and deploy to AWS (CONFIG=dev or prod, from samconfig.t
 
 .PHONY: redrive
 redrive: install ## List dead letters or send some of them back (ARGS="--bucket B --list"; without ARGS: show help)
-	@$(PY) -m ops.redrive $(ARGS)
+	@$(PY) -m metrics_tools.operations.redrive $(ARGS)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import s3, workload
-from local.ending import run_and_exit
+from metrics_tools.local_cloud.ending import run_and_exit
 
 SECTIONS = ("batch", "memory", "kernels", "imports", "sizes", "scaling")
 
@@ -18,7 +18,7 @@ def _print(text: str) -> None:
 
 def _on_s3(sections: list[str], rounds: int, *, quick: bool, picture: Path | None) -> None:
     from benchmarks import batch  # noqa: PLC0415 - each measured process loads only its own libraries
-    from metrics_worker.store import Bucket  # noqa: PLC0415
+    from metrics_worker.s3.bucket import Bucket  # noqa: PLC0415
 
     with s3.running() as server:
         workload.environment(server.url)

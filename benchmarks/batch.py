@@ -15,7 +15,7 @@ from typing import Any, cast
 from benchmarks.measure import Spread, in_turn, number, ratios, table
 from benchmarks.s3 import FakeS3
 from benchmarks.workload import BUCKET, EXPRESSIONS, Context, environment, event
-from local.ending import run_and_exit
+from metrics_tools.local_cloud.ending import run_and_exit
 
 DELAYS_MS = (0, 10, 20, 30)
 JOBS = {"batch": list(EXPRESSIONS), "single run": ["high"]}
@@ -87,7 +87,7 @@ def check_same(url: str) -> None:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    from metrics_worker.store import Bucket  # noqa: PLC0415
+    from metrics_worker.s3.bucket import Bucket  # noqa: PLC0415
 
     bucket = Bucket.connect(BUCKET, region="us-east-1", endpoint_url=url)
     for metric in EXPRESSIONS:

@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 
 from benchmarks.measure import Spread, number, ratios, table
-from metrics_worker import windows
+from metrics_worker import kernels as windows
 
 SIZES = (1_000, 10_000, 1_000_000)
 WINDOWS = (3, 30, 250, 5000)

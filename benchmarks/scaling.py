@@ -18,7 +18,7 @@ from benchmarks import workload
 from benchmarks.batch import handle
 from benchmarks.measure import Spread, in_turn, table
 from benchmarks.s3 import FakeS3
-from metrics_worker.lane import CONNECTIONS
+from metrics_worker.s3.event_loop import CONNECTIONS
 
 DELAY_MS = 20
 FILES = (100, 300, 1_000, 3_000, 10_000)

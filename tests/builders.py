@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.store import MemoryStore, ObjectStore
 
-from metrics_worker.request_queue import RequestQueue
+from metrics_worker.messaging.request_queue import RequestQueue
+from metrics_worker.messaging.topics import StatusTopics
+from metrics_worker.s3.bucket import Bucket
 from metrics_worker.settings import Settings
-from metrics_worker.status import StatusTopics
-from metrics_worker.store import Bucket
 from metrics_worker.worker import Worker
 
 BUCKET = "data-bucket"

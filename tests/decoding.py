@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from obstore.store import MemoryStore
 
-from metrics_worker.decoder import Decoder
-from metrics_worker.part_file import plain, read_usual
-from metrics_worker.store import Bucket, StoredObject
+from metrics_worker.dataset.decoder import Decoder
+from metrics_worker.dataset.part_file import plain, read_usual
+from metrics_worker.s3.bucket import Bucket, StoredObject
 from tests.builders import BUCKET
 
 KEY = "datasets/fx/projections/A/data.parquet"

@@ -1,8 +1,9 @@
-"""S3's bad days, for tests: a stand-in for the `obstore` module that the bucket calls.
+"""Faults of S3 for tests: a stand-in for the `obstore` module that the bucket calls.
 
-`Faults.install(monkeypatch)` puts it at the edge of `metrics_worker.store`. Every call is kept, in order, and
-handed on to obstore; rules do something just before or just after its effect, such as raising what obstore
-raises when S3 refuses, throttles, or answers and nobody hears it. No worker code is replaced.
+`Faults.install(monkeypatch)` replaces the module `obstore` in `metrics_worker.s3.bucket`. It records each
+call and passes it on to obstore. Rules act just before or just after a call takes effect: for example, they
+raise the error that obstore raises if S3 refuses, throttles, or if its answer is lost.
+No worker code is replaced.
 """
 
 import asyncio
@@ -113,7 +114,7 @@ class Faults:
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
         """Stand between the worker's bucket and obstore, for one test."""
         faults = cls()
-        monkeypatch.setattr("metrics_worker.store.obstore", faults)
+        monkeypatch.setattr("metrics_worker.s3.bucket.obstore", faults)
         return faults
 
     def before(self, operation: str, pattern: str, deed: Deed, *, times: int = 1) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from threading import Condition
 from typing import Any
 
-from local.cloud import BUCKET, Cloud, client
-from local.emulator import Emulator, emulator
-from local.event_source import InvocationError, failures, record
+from metrics_tools.local_cloud.cloud import BUCKET, Cloud, client
+from metrics_tools.local_cloud.emulator import Emulator, emulator
+from metrics_tools.local_cloud.event_source import InvocationError, failures, record
 from tests import invariants
 from tests.builders import request
 from tests.faulty_proxy import PASS, Call, Fault, FaultyProxy

@@ -11,7 +11,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import fsum, inf
 
-# --- Window kernels: (values, window) -> values, as in metrics_worker.windows ------------------------------
+# --- Window kernels: (values, window) -> values, as in metrics_worker.kernels ------------------------------
 
 
 def rolling_sum(values: Sequence[float], window: int) -> list[float]:

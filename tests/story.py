@@ -17,7 +17,7 @@ from aws_lambda_powertools.metrics.provider import cold_start
 from botocore.exceptions import ClientError
 from obstore.exceptions import GenericError, PermissionDeniedError
 
-from metrics_worker.telemetry import logger
+from metrics_worker.observability.telemetry import logger
 from tests.builders import FakeContext, day, put_dataset, record, rows, series, window
 from tests.edge import Call, nothing
 from tests.fifo_queue import Killed

@@ -15,8 +15,8 @@ from typing import Any, Self
 
 import pytest
 
-from metrics_worker.request_queue import RequestQueue
-from metrics_worker.status import StatusTopics
+from metrics_worker.messaging.request_queue import RequestQueue
+from metrics_worker.messaging.topics import StatusTopics
 from metrics_worker.worker import Worker
 from tests import invariants
 from tests.builders import Cloud, FakeContext, day, envelope, parquet, put_dataset, request, rows
@@ -59,14 +59,15 @@ class World:
     @contextmanager
     def standing(cls, **settings: Any) -> Iterator[Self]:
         """A world with both functions in it; settings by their variable's name."""
-        from metrics_worker import dead_letters, handler  # noqa: PLC0415 - they read the environment
+        from metrics_worker import dead_letter_handler as dead_letters  # noqa: PLC0415 - they read the environment
+        from metrics_worker import handler  # noqa: PLC0415 - they read the environment
 
         world = cls()
         world.edge.seen = world._seen
         put_dataset(world.cloud.store, _part_files())
         with pytest.MonkeyPatch.context() as patch:
             worker = world.cloud.worker(WORKER_MAX_RECEIVE_COUNT=MAX_RECEIVES, **settings)
-            patch.setattr("metrics_worker.store.obstore", EdgeStore(world.edge))
+            patch.setattr("metrics_worker.s3.bucket.obstore", EdgeStore(world.edge))
             patch.setattr(handler, "worker", worker)
             patch.setattr(handler, "settings", worker.settings)
             burying = Worker(

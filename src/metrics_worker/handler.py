@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from metrics_worker.batch import failures, process
-from metrics_worker.contract import REDRIVEN, RunRequest, open_record
 from metrics_worker.errors import PermanentError, TransientError, UnanswerableError, as_permanent
 from metrics_worker.invocation import Attempt, Invocation
-from metrics_worker.pipeline import fail_metric, run_metric
-from metrics_worker.report import GroupReport
-from metrics_worker.request_queue import receive_count
+from metrics_worker.messaging.request_queue import receive_count
+from metrics_worker.observability.report import GroupReport
+from metrics_worker.observability.telemetry import booked, close_group, logger, metrics, open_run
+from metrics_worker.request import REDRIVEN, RunRequest, open_record
+from metrics_worker.run import fail_metric, run_metric
 from metrics_worker.settings import load_settings
-from metrics_worker.telemetry import booked, close_group, logger, metrics, open_run
 from metrics_worker.worker import Worker
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from metrics_worker.dataset import Datasets
+from metrics_worker.dataset.datasets import Datasets
+from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.deadline import Deadline
-from metrics_worker.decoder import Decoder
-from metrics_worker.lane import Lane
 from metrics_worker.limits import Limits, Memory
-from metrics_worker.report import RunReport
+from metrics_worker.observability.report import RunReport
+from metrics_worker.s3.event_loop import Lane
 
 if TYPE_CHECKING:
     from metrics_worker.settings import Settings

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from metrics_worker.contract import Bounds, Run
+from metrics_worker.messaging.request_queue import RequestQueue
+from metrics_worker.messaging.topics import StatusTopics
 from metrics_worker.names import metric_base
-from metrics_worker.records import Keys
-from metrics_worker.request_queue import RequestQueue
-from metrics_worker.status import StatusTopics
-from metrics_worker.store import Bucket
+from metrics_worker.publication.records import Keys
+from metrics_worker.request import Bounds, Run
+from metrics_worker.s3.bucket import Bucket
 
 if TYPE_CHECKING:
     from metrics_worker.settings import Settings

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from explain.nodes import counted
-from explain.page import ShownEvent, ShownRun, Source, write
-from local.ecb import currency_of, read_rates
-from local.samples import read_samples
-from local.shown import _midnight, _series
+from metrics_tools.describe.nodes import counted
+from metrics_tools.local_cloud.ecb import currency_of, read_rates
+from metrics_tools.local_cloud.samples import read_samples
+from metrics_tools.local_cloud.shown import _midnight, _series
+from metrics_tools.page import ShownEvent, ShownRun, Source, write
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import dump, series_codes
-from metrics_worker.traffic import Timed, Trace
+from metrics_worker.observability.traffic import Timed, Trace
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)

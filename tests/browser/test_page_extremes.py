@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from explain.nodes import counted
-from explain.page import ShownEvent, ShownRun, write
+from metrics_tools.describe.nodes import counted
+from metrics_tools.page import ShownEvent, ShownRun, write
 from metrics_worker.expression.grammar import parse
+from metrics_worker.observability.traffic import MAX_REQUESTS, Timed, Trace
 from metrics_worker.series import Series
-from metrics_worker.traffic import MAX_REQUESTS, Timed, Trace
 from tests.browser.pages import NOW
 
 DAY = 86_400_000_000

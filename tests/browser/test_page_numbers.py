@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from local.ecb import read_rates
+from metrics_tools.local_cloud.ecb import read_rates
 
 ROOT = Path(__file__).parents[2]
 MINUS = "\N{MINUS SIGN}"
@@ -24,7 +24,7 @@ def out(browser, tmp_path_factory):  # noqa: ARG001 - skip the run if there is n
     folder = tmp_path_factory.mktemp("out")
     events = [f"events/{name}.json" for name in ("momentum", "fails-no-such-series")]
     done = subprocess.run(
-        [sys.executable, "-m", "local", *events, "--out", str(folder)],
+        [sys.executable, "-m", "metrics_tools.local_cloud", *events, "--out", str(folder)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
         capture_output=True,

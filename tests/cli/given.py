@@ -9,7 +9,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from cli.app import app
+from metrics_tools.command_line.app import app
 from tests.builders import Cloud
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def document(*arguments, stdin=None):
 def as_process(*arguments, stdin=None, **environment):
     """Run `metrics …` as a process of its own, with pipes."""
     return subprocess.run(
-        [sys.executable, "-m", "cli", *map(str, arguments)],
+        [sys.executable, "-m", "metrics_tools", *map(str, arguments)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": "src:."} | environment,
         input=stdin,
@@ -43,7 +43,7 @@ def on_terminal(*arguments, columns):
     """What `metrics …` writes to a terminal so many columns wide."""
     ours, its = pty.openpty()
     environment = os.environ | {"PYTHONPATH": "src:.", "COLUMNS": str(columns), "TERM": "xterm-256color"}
-    command = [sys.executable, "-m", "cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "metrics_tools", *map(str, arguments)]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=its, stderr=its, stdin=its) as process:
         os.close(its)
         written = b""

@@ -24,7 +24,7 @@ class Refuse:
 for name in UNIX_ONLY:
     sys.modules.pop(name, None)
 sys.meta_path.insert(0, Refuse())
-from cli.app import main
+from metrics_tools.command_line.app import main
 main()
 """
 

@@ -6,12 +6,12 @@ import obstore
 import pytest
 import typer
 
-from cli.places import Place
-from cli.requests import read_requests
-from metrics_worker.contract import RunRequest, open_record
-from metrics_worker.dataset import Datasets
-from metrics_worker.decoder import Decoder
+from metrics_tools.buckets.places import Place
+from metrics_tools.runs.requests import read_requests
+from metrics_worker.dataset.datasets import Datasets
+from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.limits import Limits, Memory
+from metrics_worker.request import RunRequest, open_record
 from tests.builders import put_a_and_b, ratio, request, series, window
 from tests.cli.given import file_of
 

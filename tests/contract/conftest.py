@@ -6,7 +6,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from metrics_worker.store import Bucket
+from metrics_worker.s3.bucket import Bucket
 from tests.builders import BUCKET
 from tests.contract.reading import Reader
 from tests.faulty_proxy import FaultyProxy

@@ -18,7 +18,7 @@ from typing import Any
 import obstore
 import pytest
 
-from local import ecb
+from metrics_tools.local_cloud import ecb
 from tests.builders import ENVIRONMENT, Cloud, FakeContext, envelope, record
 from tests.contract.documents import CONTRACTS, EXAMPLES, schema_of_event
 from tests.faulty_store import DATA, Faults
@@ -79,7 +79,8 @@ class Stage:
     @contextmanager
     def opened(cls, **settings: Any) -> Iterator["Stage"]:
         """Yield both functions on a new cloud that has only the dataset."""
-        from metrics_worker import dead_letters, handler  # noqa: PLC0415 - they read the environment
+        from metrics_worker import dead_letter_handler as dead_letters  # noqa: PLC0415 - they read the environment
+        from metrics_worker import handler  # noqa: PLC0415 - they read the environment
 
         cloud = Cloud()
         lay_out(cloud)

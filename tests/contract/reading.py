@@ -8,12 +8,12 @@ from typing import Any, Literal
 import obstore
 import pytest
 
-from metrics_worker.contract import Bounds, RunRequest, open_record
-from metrics_worker.dataset import Datasets, InputSeries
+from metrics_worker.dataset.datasets import Datasets, InputSeries
 from metrics_worker.errors import InputReadError
 from metrics_worker.limits import Limits, Memory
-from metrics_worker.store import Bucket
-from metrics_worker.traffic import Traffic
+from metrics_worker.observability.traffic import Traffic
+from metrics_worker.request import Bounds, RunRequest, open_record
+from metrics_worker.s3.bucket import Bucket
 from tests.builders import BUCKET, day, request, rows, series
 from tests.decoding import DECODER
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from metrics_worker.status import MAX_DEDUPLICATION_ID, deduplication_id
+from metrics_worker.messaging.topics import MAX_DEDUPLICATION_ID, deduplication_id
 from tests.contract.documents import (
     CONTRACTS,
     EXAMPLES,

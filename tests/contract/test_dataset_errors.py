@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from metrics_worker.errors import ConfigError
-from metrics_worker.store import WHOLE_BYTES
+from metrics_worker.s3.bucket import WHOLE_BYTES
 from tests.builders import day, parquet, put_dataset, request, rows, series
 from tests.contract.reading import failure, month, only, put_manifest
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pyarrow.parquet as pq
 import pytest
 
-from metrics_worker.records import InputSummary, Keys, Marker, OutputManifest, Outputs
+from metrics_worker.publication.records import InputSummary, Keys, Marker, OutputManifest, Outputs
 from tests.builders import put_a_and_b, record, request
 
 RUN_ID = "550e8400-e29b-41d4-a716-446655440000"

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from metrics_worker.errors import AccessDenied, ObjectArchived, ObjectNotFound, StoreUnavailable
-from metrics_worker.store import Bucket, StoredObject
+from metrics_worker.s3.bucket import Bucket, StoredObject
 
 KEY = "metrics/m/runs/r.ok"
 XML = (

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from metrics_worker.contract import Bounds, RunRequest, open_record
 from metrics_worker.errors import MetricsWorkerError
+from metrics_worker.request import Bounds, RunRequest, open_record
 from tests.builders import BUCKET, ratio, request, series, window
 from tests.contract.documents import is_valid, tree_of
 from tests.fuzz.bodies import REQUESTS

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from metrics_worker.contract import V1
-from ops.contracts import schemas
-from ops.contracts.schema import DIALECT, encode, model
+from metrics_tools.contracts import schemas
+from metrics_tools.contracts.schema import DIALECT, encode, model
+from metrics_worker.request import V1
 from tests.builders import ratio, record, series, window
 from tests.contract.documents import (
     CONTRACTS,
@@ -41,7 +41,7 @@ def test_the_committed_schemas_are_up_to_date():
 
 
 def test_a_field_without_a_description_stops_the_generation():
-    from metrics_worker.records import Outputs  # noqa: PLC0415 - only this test needs it
+    from metrics_worker.publication.records import Outputs  # noqa: PLC0415 - only this test needs it
 
     with pytest.raises(ValueError, match=r"Outputs: \['files'\] without the other"):
         model(Outputs, {"data_prefix": {}})

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from metrics_worker.contract import Run
 from metrics_worker.errors import InputReadError
-from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
+from metrics_worker.messaging.status_events import RunCompleted, RunHeartbeat, RunStarted
+from metrics_worker.request import Run
 from tests.builders import BUCKET, envelope, put_a_and_b, ratio, record, request, series
 
 AT = datetime(2025, 1, 15, 10, 30, 10, tzinfo=UTC)

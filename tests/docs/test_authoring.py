@@ -40,10 +40,10 @@ def without_bytes(text):
 
 
 def test_the_page_has_every_reason_for_a_loss_and_the_formula_of_the_run_time():
-    from explain import prices  # noqa: PLC0415 - only this test needs it
+    from metrics_tools.cost import prices  # noqa: PLC0415 - only this test needs it
 
     assert f"{prices._RUN} + {prices._PART_FILE} × part files + {prices._ROW:.8f} × rows" in TEXT  # noqa: RUF001
-    source = (ROOT / "explain/nodes.py").read_text(encoding="utf-8")
+    source = (ROOT / "src/metrics_tools/describe/nodes.py").read_text(encoding="utf-8")
     for words in re.findall(r'^            "\w+": "([a-z ]+)",$', source, re.MULTILINE):
         assert words in TEXT, "a reason for lost observations is not on the page"
 

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from local.samples import read_samples
+from metrics_tools.local_cloud.samples import read_samples
 from tests.docs.pages import ROOT, blocks, commands, section
 
 PAGE = "docs/five-minutes.md"
@@ -34,7 +34,7 @@ def request(number, expression, metric="fx.gbp_dear"):
 
 def local(folder, *files):
     return subprocess.run(
-        [sys.executable, "-m", "local", *files, "--out", folder / "out"],
+        [sys.executable, "-m", "metrics_tools.local_cloud", *files, "--out", folder / "out"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
         capture_output=True,
@@ -96,7 +96,7 @@ def test_the_reading_program_prints_the_output_on_the_page(done):
 def test_the_command_line_prints_the_output_on_the_page(arguments, file, status, shown, done):
     folder, _ = done
     ran = subprocess.run(
-        [sys.executable, "-m", "cli", *arguments, folder / file],
+        [sys.executable, "-m", "metrics_tools", *arguments, folder / file],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"src{os.pathsep}.", "COLUMNS": "160"},
         capture_output=True,

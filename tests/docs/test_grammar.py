@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from docs.plots import rates, value
-from metrics_worker.contract import Bounds, RunRequest, open_record
 from metrics_worker.errors import ExpressionError, PermanentError
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import (
@@ -23,6 +22,7 @@ from metrics_worker.expression.grammar import (
     children,
     parse,
 )
+from metrics_worker.request import Bounds, RunRequest, open_record
 from metrics_worker.series import Series
 from tests.docs.pages import blocks, rows, section, text_of
 

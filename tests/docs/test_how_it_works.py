@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from metrics_worker import lane
+from metrics_worker.s3 import event_loop as lane
 from metrics_worker.settings import Settings
 from tests.docs.pages import ROOT, blocks, rows, section, text_of
 

@@ -10,7 +10,8 @@ import boto3
 import pytest
 from botocore import xform_name
 
-from metrics_worker import errors, report
+from metrics_worker import errors
+from metrics_worker.observability import report
 from tests.infrastructure.published import simulated_day
 from tests.infrastructure.stack import MONITORING, TEMPLATE, Monitoring, alarms
 from tests.infrastructure.test_saved_queries import BY_LOGS, LINES, SAVED, fields

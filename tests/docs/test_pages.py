@@ -46,7 +46,11 @@ def test_every_json_block_is_valid_json(page):
 @EACH_PAGE
 def test_every_environment_variable_is_a_setting_or_is_set_by_the_template_or_a_tool(page):
     known = SETTINGS | named_in(
-        "template.yaml", "local/emulator.py", "local/cloud.py", "cli/places.py", ".env.example"
+        "template.yaml",
+        "src/metrics_tools/local_cloud/emulator.py",
+        "src/metrics_tools/local_cloud/cloud.py",
+        "src/metrics_tools/buckets/places.py",
+        ".env.example",
     )
     assert set(VARIABLE.findall(text_of(page))) <= known
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from moto import mock_aws
 
+from metrics_tools.operations.redrive import arguments
 from metrics_worker import errors
-from metrics_worker.contract import Bounds, Run, RunRequest, _Body, open_record
 from metrics_worker.errors import InputReadError
-from metrics_worker.events import RunCompleted, RunHeartbeat, RunStarted
-from metrics_worker.records import Keys, OutputManifest
+from metrics_worker.messaging.status_events import RunCompleted, RunHeartbeat, RunStarted
+from metrics_worker.publication.records import Keys, OutputManifest
+from metrics_worker.request import Bounds, Run, RunRequest, _Body, open_record
 from metrics_worker.settings import Settings
-from ops.redrive import arguments
 from tests.docs.pages import PAGES, ROOT, blocks, commands, rows, section, text_of
 
 PAGE = "docs/reference.md"

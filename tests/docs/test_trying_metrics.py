@@ -8,8 +8,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from cli import send
-from cli.app import app
+from metrics_tools.command_line.app import app
+from metrics_tools.command_line.commands import send
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "trying-metrics.md"

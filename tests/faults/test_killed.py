@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
-from local.cloud import BUCKET, Cloud, client, local_cloud
-from local.emulator import function_environment
-from local.template import Template
+from metrics_tools.local_cloud.cloud import BUCKET, Cloud, client, local_cloud
+from metrics_tools.local_cloud.emulator import function_environment
+from metrics_tools.local_cloud.template import Template
 from tests.builders import day, parquet, rows
 from tests.faulty_proxy import REFUSED, Call, Fault
 from tests.picture import Picture

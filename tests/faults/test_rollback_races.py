@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cli.rollback import RollbackRefusedError, roll_back
-from metrics_worker.records import Keys
+from metrics_tools.command_line.commands.rollback import RollbackRefusedError, roll_back
+from metrics_worker.publication.records import Keys
 from tests.builders import FakeContext
 from tests.edge import Call, nothing
 from tests.faults.test_interleavings import CURRENT, METRIC, ask, begins

@@ -9,8 +9,8 @@ import obstore
 import pyarrow as pa
 import pytest
 
-from metrics_worker import dead_letters
-from metrics_worker.telemetry import logger
+from metrics_worker import dead_letter_handler as dead_letters
+from metrics_worker.observability.telemetry import logger
 from tests.builders import FakeContext, put_dataset, record
 from tests.faulty_store import Faults
 from tests.ten_series import CODES, MONTHS, month

@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from ops.redrive import Letter
+from metrics_tools.operations.redrive import Letter
 from tests.builders import put_a_and_b, record, request
 from tests.contract.documents import schema_of_event, validate
 from tests.faulty_store import CURRENT, throttled

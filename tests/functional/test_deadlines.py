@@ -73,7 +73,9 @@ def test_a_run_is_not_begun_in_less_time_than_those_of_its_metric_took(
     cloud, invoke, faults, monkeypatch, left, begun
 ):
     clock = Clock(left + 35)
-    monkeypatch.setattr("metrics_worker.report.time", SimpleNamespace(perf_counter=lambda: -clock.left))
+    monkeypatch.setattr(
+        "metrics_worker.observability.report.time", SimpleNamespace(perf_counter=lambda: -clock.left)
+    )
     faults.after("PUT", CURRENT, lambda: clock.pass_to(left))
 
     response = invoke(run_of("m", 1), run_of("m", 2), context=clock.context)

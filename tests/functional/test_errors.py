@@ -4,7 +4,7 @@ import obstore
 import pyarrow as pa
 import pytest
 
-from metrics_worker import pipeline
+from metrics_worker import run as pipeline
 from tests.builders import day, put_a_and_b, put_dataset, ratio, record, request, rows, series, window
 from tests.faulty_store import denied, raising
 

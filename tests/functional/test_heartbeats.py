@@ -5,7 +5,7 @@ import threading
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from metrics_worker.lane import CONNECTIONS
+from metrics_worker.s3.event_loop import CONNECTIONS
 from tests.builders import (
     QUEUE_URL,
     TOPIC,

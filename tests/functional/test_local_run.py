@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from local.samples import read_samples
+from metrics_tools.local_cloud.samples import read_samples
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 120
@@ -20,7 +20,7 @@ TIMEOUT = 120
 def run_locally(tmp_path):
     def run(*arguments, **environment):
         return subprocess.run(
-            [sys.executable, "-m", "local", *arguments, "--out", str(tmp_path)],
+            [sys.executable, "-m", "metrics_tools.local_cloud", *arguments, "--out", str(tmp_path)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": f"src{os.pathsep}.", **environment},
             capture_output=True,
@@ -102,7 +102,7 @@ def test_a_file_is_checked_before_anything_that_takes_time_is_loaded(tmp_path, t
     path = tmp_path / "wrong.json"
     path.write_text(text)
     program = (
-        "import sys; from local.__main__ import main; "
+        "import sys; from metrics_tools.local_cloud.__main__ import main; "
         f"status = main([{str(path)!r}]); "
         "print(status, *sorted({'boto3', 'pyarrow', 'numpy', 'samtranslator'} & set(sys.modules)))"
     )
@@ -160,7 +160,7 @@ def test_a_worker_that_can_not_start_is_told_kindly(run_locally):
 
 def test_no_process_is_left_when_a_run_is_interrupted(tmp_path):
     with subprocess.Popen(
-        [sys.executable, "-m", "local", "events/change.json", "--out", str(tmp_path)],
+        [sys.executable, "-m", "metrics_tools.local_cloud", "events/change.json", "--out", str(tmp_path)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
         stdout=subprocess.PIPE,

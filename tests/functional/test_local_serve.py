@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local.__main__ import main
+from metrics_tools.local_cloud.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 60
@@ -20,7 +20,7 @@ TIMEOUT = 60
 def served(out, *words):
     """The environment of a served local cloud. It ends with the context, as by Ctrl-C."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "local", "--serve", *words, "--out", str(out)],
+        [sys.executable, "-m", "metrics_tools.local_cloud", "--serve", *words, "--out", str(out)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
         stdout=subprocess.PIPE,
@@ -40,7 +40,7 @@ def served(out, *words):
 
 def metrics(environment, *words):
     return subprocess.run(
-        [sys.executable, "-m", "cli", *words],
+        [sys.executable, "-m", "metrics_tools", *words],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": f"src{os.pathsep}.", **environment},
         capture_output=True,

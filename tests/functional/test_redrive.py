@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from metrics_worker.contract import open_record
-from ops.redrive import Letter, main
+from metrics_tools.operations.redrive import Letter, main
+from metrics_worker.request import open_record
 from tests.builders import BUCKET, envelope, put_a_and_b, record, request
 
 DAY = "metrics/_dead-letters/2026-10-30/"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import obstore
 import pytest
 
-from cli.rollback import roll_back
-from metrics_worker.records import Keys
+from metrics_tools.command_line.commands.rollback import roll_back
+from metrics_worker.publication.records import Keys
 from tests.builders import envelope, put_a_and_b, record, request
 
 NOW = datetime(2026, 10, 30, 12, tzinfo=UTC)

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from metrics_worker.request_queue import RequestQueue
+from metrics_worker.messaging.request_queue import RequestQueue
+from metrics_worker.messaging.topics import StatusTopics
 from metrics_worker.settings import Settings
-from metrics_worker.status import StatusTopics
 from metrics_worker.worker import Worker
 from tests.builders import record
 from tests.faulty_store import DATA, MARKER, raising, throttled

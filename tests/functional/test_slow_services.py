@@ -13,12 +13,13 @@ from contextlib import contextmanager
 import pytest
 from moto.server import ThreadedMotoServer
 
-from metrics_worker import dead_letters, handler
-from metrics_worker.aws import CALL_SECONDS, client, service_call
+from metrics_worker import dead_letter_handler as dead_letters
+from metrics_worker import handler
 from metrics_worker.deadline import RESERVED_SECONDS
 from metrics_worker.errors import OutOfTime, StatusUnavailable
+from metrics_worker.messaging.clients import CALL_SECONDS, client, service_call
+from metrics_worker.messaging.topics import StatusTopics
 from metrics_worker.settings import Settings
-from metrics_worker.status import StatusTopics
 from metrics_worker.worker import Worker
 from tests.builders import BUCKET, FakeContext, put_a_and_b, request
 from tests.faulty_proxy import LOST, PASS, SLOW, Call, FaultyProxy
@@ -207,7 +208,7 @@ def timed():
 
 
 def test_without_a_deadline_a_call_has_an_end_of_its_own(proxy, settings, monkeypatch):
-    monkeypatch.setattr("metrics_worker.aws.CALL_SECONDS", 1.0)
+    monkeypatch.setattr("metrics_worker.messaging.clients.CALL_SECONDS", 1.0)
     proxy.decide = slow("Publish")
     topics = StatusTopics(settings, client("sns", settings))
 
@@ -220,8 +221,8 @@ def test_without_a_deadline_a_call_has_an_end_of_its_own(proxy, settings, monkey
 
 
 def _event():
-    from metrics_worker.contract import open_record  # noqa: PLC0415 - here alone
-    from metrics_worker.events import RunStarted  # noqa: PLC0415 - as above
+    from metrics_worker.messaging.status_events import RunStarted  # noqa: PLC0415 - as above
+    from metrics_worker.request import open_record  # noqa: PLC0415 - here alone
     from tests.builders import NOW  # noqa: PLC0415 - as above
 
     return RunStarted.of(open_record(json.dumps(request()), None), NOW)

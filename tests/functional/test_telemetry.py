@@ -7,7 +7,7 @@ import obstore
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from metrics_worker import pipeline
+from metrics_worker import run as pipeline
 from tests.builders import day, envelope, put_a_and_b, put_dataset, ratio, record, request, rows, series
 from tests.faulty_store import MARKER, raising, throttled
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metrics_worker import decoder
+from metrics_worker.dataset import decoder
 from metrics_worker.deadline import RESERVED_SECONDS
 from tests.builders import FakeContext, day, parquet, put_dataset, record, request, rows, series
 from tests.decoding import child
@@ -111,7 +111,7 @@ def test_after_failed_requests_the_next_invocation_succeeds(cloud, invoke, monke
 
     for _ in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr("metrics_worker.store.obstore.get_async", failing)
+            patch.setattr("metrics_worker.s3.bucket.obstore.get_async", failing)
             assert given_back(invoke(asked("r"))) == ["r"]
     invoke(asked("r"))
     assert outcomes(cloud) == {"r": "SUCCESS"}

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
-from metrics_worker.dataset import Datasets, InputSeries
+from metrics_worker.dataset.datasets import Datasets, InputSeries
 from metrics_worker.invocation import Attempt, Invocation
-from metrics_worker.lane import Lane
-from metrics_worker.report import GroupReport, RunReport
+from metrics_worker.observability.report import GroupReport, RunReport
+from metrics_worker.s3.bucket import StoredObject
+from metrics_worker.s3.event_loop import Lane
 from metrics_worker.series import Cleaned, Series
-from metrics_worker.store import StoredObject
 from tests.builders import FakeContext, put_a_and_b, ratio, record, request, series
 from tests.faulty_store import DATA, MARKER
 from tests.functional.runs import given_back, outcomes, run_of

@@ -14,10 +14,10 @@ from pathlib import Path
 def _edge(kind: str) -> Callable[[bytes], None]:
     """What takes the bytes, and raises nothing but what says whose fault it is."""
     # Imported here, under the instrumentation.
-    from metrics_worker.contract import Bounds, Dataset, RunRequest, open_record  # noqa: PLC0415
+    from metrics_worker.dataset.manifest import Manifest  # noqa: PLC0415
     from metrics_worker.errors import PermanentError, UnanswerableError  # noqa: PLC0415
-    from metrics_worker.manifest import Manifest  # noqa: PLC0415
     from metrics_worker.names import is_key  # noqa: PLC0415
+    from metrics_worker.request import Bounds, Dataset, RunRequest, open_record  # noqa: PLC0415
 
     bounds = Bounds("data-bucket", "metrics/", "datasets/")
     dataset = Dataset("fx", "datasets/fx/manifest.json", "datasets/fx/projections/")

@@ -22,7 +22,7 @@ import obstore
 import pyarrow as pa
 import pytest
 
-from metrics_worker.telemetry import logger
+from metrics_worker.observability.telemetry import logger
 from tests import conftest  # noqa: F401 - it clears the environment, and sets what the worker needs
 from tests.builders import BUCKET, Cloud, FakeContext
 from tests.faulty_store import Faults
@@ -144,9 +144,9 @@ def _standing(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Any]:
     stream = io.TextIOWrapper(written, "utf-8", write_through=True)  # as strict as a process's own
     unwritten: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("metrics_worker.store.obstore", calls)
+        patch.setattr("metrics_worker.s3.bucket.obstore", calls)
         if case.scanned:
-            patch.setattr("metrics_worker.store.WHOLE_BYTES", FEW_BYTES)
+            patch.setattr("metrics_worker.s3.bucket.WHOLE_BYTES", FEW_BYTES)
         patch.setattr(handler, "worker", worker)
         patch.setattr(handler, "settings", worker.settings)
         patch.setattr(log_handler, "stream", stream)

@@ -6,13 +6,13 @@ import obstore
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explain.reading import Reader
-from explain.validation import validate
-from metrics_worker.contract import Bounds, RunRequest, open_record
-from metrics_worker.dataset import Datasets
-from metrics_worker.decoder import Decoder
+from metrics_tools.validate.reading import Reader
+from metrics_tools.validate.validation import validate
+from metrics_worker.dataset.datasets import Datasets
+from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.errors import PermanentError, UnanswerableError
 from metrics_worker.limits import Limits, Memory
+from metrics_worker.request import Bounds, RunRequest, open_record
 from metrics_worker.settings import Settings
 from tests.builders import BUCKET, Cloud
 from tests.fuzz import bodies, manifests

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from metrics_worker.heartbeat import Heartbeat
+from metrics_worker.messaging.heartbeat import Heartbeat
 from tests.builders import TOPIC, parquet, record, request, rows, series
 from tests.fuzz import batches, bodies, heard, manifests
 from tests.fuzz.case import Case
@@ -116,7 +116,7 @@ def test_a_worker_that_takes_more_than_the_limits_is_found(case, problem):
 
 
 def test_a_worker_that_reads_outside_of_the_prefixes_is_found(monkeypatch):
-    monkeypatch.setattr("metrics_worker.manifest.is_key", lambda _: True)
+    monkeypatch.setattr("metrics_worker.dataset.manifest.is_key", lambda _: True)
     listed = {manifests.KEY: b'{"parquet_files": ["A/../../../../secret"]}'}
     with pytest.raises(AssertionError, match="secret"):
         judge(Case([record(request(series("A"), kind="series"))], listed))
@@ -124,13 +124,13 @@ def test_a_worker_that_reads_outside_of_the_prefixes_is_found(monkeypatch):
 
 def test_a_defect_is_found(monkeypatch):
     nothing: dict[str, object] = {}
-    monkeypatch.setattr("metrics_worker.pipeline.evaluate", lambda *_: nothing["missing"])
+    monkeypatch.setattr("metrics_worker.run.evaluate", lambda *_: nothing["missing"])
     with pytest.raises(AssertionError, match="KeyError"):
         judge(Case([record(request())], bodies.objects()))
 
 
 def test_a_run_that_is_given_back_for_nothing_is_found(monkeypatch):
-    monkeypatch.setattr("metrics_worker.publication.MAX_VERSION_TRIES", 0)
+    monkeypatch.setattr("metrics_worker.publication.commit.MAX_VERSION_TRIES", 0)
     with pytest.raises(AssertionError, match="given back"):
         judge(Case([record(request())], bodies.objects()))
 

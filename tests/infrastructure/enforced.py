@@ -17,8 +17,8 @@ from urllib.request import Request, urlopen
 import boto3
 from botocore.exceptions import ClientError
 
-from local.event_source import EventSource
-from local.leash import leashed
+from metrics_tools.local_cloud.event_source import EventSource
+from metrics_tools.local_cloud.leash import leashed
 from tests.infrastructure.stack import BUCKET, PSEUDO, ROOT, Stack
 
 REGION = PSEUDO["AWS::Region"]

@@ -1,7 +1,8 @@
 """moto's server with three permission rules of AWS that moto lacks. Run it as a module.
 
-The server prints its port and runs until it is stopped (`local.moto_server`). It enforces permissions after a
-POST to /moto-api/reset-auth. These rules are added; each one names the AWS document that defines it:
+The server prints its port and runs until it is stopped (`metrics_tools.local_cloud.moto_server`). It enforces
+permissions after a POST to /moto-api/reset-auth.
+These rules are added; each one names the AWS document that defines it:
 
 - A policy can allow sns:Publish for one topic. moto checks every SNS call against the resource "*", which
   matches no topic ARN. (Service Authorization Reference, "Actions, resources, and condition keys for Amazon
@@ -21,7 +22,7 @@ from moto.s3.exceptions import MissingKey
 from moto.s3.responses import S3Response
 from moto.sns.responses import SNSResponse
 
-from local.moto_server import serve
+from metrics_tools.local_cloud.moto_server import serve
 
 _permitted = IAMRequestBase.check_action_permitted
 _get = S3Response._key_response_get

@@ -68,7 +68,7 @@ def main() -> None:
 
     worker = importlib.import_module("metrics_worker")
     names = [name for _, name, _ in pkgutil.walk_packages(worker.__path__, "metrics_worker.")]
-    of_lambda = {"metrics_worker.limited_http"}  # imports botocore, which Lambda's runtime has
+    of_lambda = {"metrics_worker.messaging.limited_http"}  # imports botocore, which Lambda's runtime has
     for name in sorted(set(names) - of_lambda):
         importlib.import_module(name)
     standard = str(Path(io.__file__).parent)

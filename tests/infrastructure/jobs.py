@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from metrics_worker.records import Keys, Marker
+from metrics_worker.publication.records import Keys, Marker
 from tests.builders import Cloud, put_a_and_b, request
 from tests.infrastructure.enforced import Deployment
 

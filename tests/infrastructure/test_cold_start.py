@@ -66,7 +66,7 @@ def test_arrow_uses_the_system_memory_allocator() -> None:
 def test_functions_restored_from_one_snapshot_have_different_random_jitter() -> None:
     code = """
 import random, metrics_worker.handler
-from metrics_worker.request_queue import backoff_seconds
+from metrics_worker.messaging.request_queue import backoff_seconds
 from snapshot_restore_py import get_after_restore
 snapshot = random.getstate()
 def restored(hooks):

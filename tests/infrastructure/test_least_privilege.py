@@ -28,7 +28,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from metrics_worker import dead_letters, handler
+from metrics_worker import dead_letter_handler as dead_letters
+from metrics_worker import handler
 from metrics_worker.settings import load_settings
 from metrics_worker.worker import Worker
 from tests.builders import BUCKET, ENVIRONMENT, FakeContext

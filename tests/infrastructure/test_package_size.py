@@ -229,7 +229,7 @@ def test_the_dead_letter_function_runs_with_only_its_package(here: list[Path], t
     function, _ = here
     script = (
         f"import sys; sys.path.insert(0, {str(function)!r})\n"
-        "import metrics_worker.dead_letters\n"
+        "import metrics_worker.dead_letter_handler\n"
         "print(metrics_worker.__file__, *sys.modules)"
     )
     run = subprocess.run(

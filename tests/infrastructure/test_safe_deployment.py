@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metrics_worker.telemetry import DEFECTS
+from metrics_worker.observability.telemetry import DEFECTS
 from tests.infrastructure.published import of_alarm
 from tests.infrastructure.stack import (
     ROOT,

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from local.cloud import Cloud
-from local.errors import LocalError
-from local.sam_invoke import docker_gateway, local_template, reachable
-from local.template import Template
+from metrics_tools.local_cloud.cloud import Cloud
+from metrics_tools.local_cloud.errors import LocalError
+from metrics_tools.local_cloud.sam_invoke import docker_gateway, local_template, reachable
+from metrics_tools.local_cloud.template import Template
 from tests.infrastructure.stack import ROOT, TEMPLATE
 
 CLOUD = Cloud(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from metrics_worker.deadline import RESERVED_SECONDS
-from metrics_worker.telemetry import DEFECTS
+from metrics_worker.observability.telemetry import DEFECTS
 from tests.infrastructure.published import exists, of_alarm, simulated_day
 from tests.infrastructure.stack import MONITORING, TEMPLATE, alarms
 

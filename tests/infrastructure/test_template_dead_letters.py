@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from metrics_worker import dead_letters
+from metrics_worker import dead_letter_handler as dead_letters
 from metrics_worker.settings import Settings
 from tests.infrastructure.stack import Properties, Stack
 

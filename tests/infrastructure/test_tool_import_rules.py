@@ -1,60 +1,105 @@
-"""The tools, which are not deployed, import only tools below them and the worker, which imports no tool."""
+"""The exact imports between the packages of the tools, which form no cycle, and their libraries.
+
+Each is compared with `==`: an import that is added, and one that is no longer needed, both change the table.
+"""
 
 import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-OURS = {"metrics_worker", "explain", "local", "cli", "ops", "tests", "benchmarks"}
+SOURCE = Path(__file__).parents[2] / "src"
+TOOLS = SOURCE / "metrics_tools"
 
-MAY_IMPORT = {
-    "explain": {"metrics_worker"},
-    "local": {"metrics_worker", "explain"},
-    "cli": {"metrics_worker", "explain", "local"},
+
+class Imports(NamedTuple):
+    """The imports of a package of the tools; names are separated by spaces."""
+
+    tools: str
+    """Other packages of the tools; each of them is below the importing package in `IMPORTS`."""
+    libraries: str = ""
+    """Packages outside the standard library and this project."""
+
+
+# From the top down. Every tool may import the worker, too.
+IMPORTS = {
+    "__main__": Imports("command_line"),
+    "command_line": Imports(
+        "runs buckets local_cloud published cost validate describe console", "botocore obstore rich typer"
+    ),
+    "runs": Imports(
+        "buckets local_cloud page published validate describe console",
+        "matplotlib numpy plotext pydantic rich typer",
+    ),
+    "buckets": Imports("local_cloud console", "boto3 botocore filelock obstore typer"),
+    "local_cloud": Imports(
+        "page describe", "boto3 currency_converter moto numpy obstore pyarrow samtranslator werkzeug"
+    ),
+    "page": Imports("describe", "numpy"),
+    "published": Imports("validate console", "numpy obstore pyarrow pydantic"),
+    "cost": Imports("validate"),
+    "validate": Imports("describe", "obstore pydantic"),
+    "describe": Imports("", "numpy"),
+    "console": Imports("", "rich typer"),
+    "operations": Imports("", "boto3 botocore"),
+    "contracts": Imports("", "pydantic"),
 }
-FOR_TERMINALS = {"typer", "rich"}
-
-FILES = [(tool, path) for tool in MAY_IMPORT for path in sorted((ROOT / tool).rglob("*.py"))]
-EACH_FILE = pytest.mark.parametrize(
-    ("tool", "path"), FILES, ids=[str(path.relative_to(ROOT)) for _, path in FILES]
-)
+FILES = {path.relative_to(TOOLS).with_suffix("").as_posix(): path for path in sorted(TOOLS.rglob("*.py"))}
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the package of every import in a file, including those in functions and for type checkers."""
+    """Yield the dotted names of all imports in a file, including those in functions and for type checkers."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
-            yield str(node.module).partition(".")[0]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_every_tool_has_files() -> None:
-    assert {tool for tool, _ in FILES} == set(MAY_IMPORT)
+def imports_of(package: str) -> set[str]:
+    """Return the dotted names of all imports in the files of a package of the tools."""
+    files = [path for name, path in FILES.items() if name.split("/")[0] == package]
+    return {name for path in files for name in imported(path)}
 
 
-@EACH_FILE
-def test_a_tool_imports_only_the_tools_below_it(tool: str, path: Path) -> None:
-    assert set(imported(path)) & OURS <= MAY_IMPORT[tool] | {tool}
+def test_every_package_has_an_entry_and_every_entry_is_a_package() -> None:
+    assert {name.split("/")[0] for name in FILES} - {"__init__"} == set(IMPORTS)
 
 
-@EACH_FILE
-def test_only_the_command_line_imports_packages_for_terminals(tool: str, path: Path) -> None:
-    if tool != "cli":
-        assert not set(imported(path)) & FOR_TERMINALS
+def test_packages_import_only_packages_below_them() -> None:
+    order = list(IMPORTS)
+    for name, imports in IMPORTS.items():
+        for below in imports.tools.split():
+            assert order.index(below) > order.index(name), f"{name} -> {below}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("package", IMPORTS)
+def test_a_package_imports_exactly_the_packages_of_its_entry(package: str) -> None:
+    tools = {name.split(".")[1] for name in imports_of(package) if name.startswith("metrics_tools.")}
+    assert tools - {package} == set(IMPORTS[package].tools.split())
+
+
+@pytest.mark.parametrize("package", IMPORTS)
+def test_a_package_imports_exactly_the_libraries_of_its_entry(package: str) -> None:
+    libraries = {name.split(".")[0] for name in imports_of(package)}
+    libraries -= sys.stdlib_module_names | {"metrics_worker", "metrics_tools"}
+    assert libraries == set(IMPORTS[package].libraries.split())
+
+
+COMMANDS = sorted((TOOLS / "command_line" / "commands").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
+def test_a_command_imports_no_other_command(path: Path) -> None:
+    assert not [name for name in imported(path) if name.startswith("metrics_tools.command_line.commands")]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((SOURCE / "metrics_worker").rglob("*.py")), ids=lambda path: path.stem
+)
 def test_no_deployed_module_imports_a_tool(path: Path) -> None:
-    assert not set(imported(path)) & (set(MAY_IMPORT) | FOR_TERMINALS)
-
-
-def test_explain_imports_only_packages_that_the_worker_imports() -> None:
-    packages = {name for tool, path in FILES if tool == "explain" for name in imported(path)}
-    packages -= sys.stdlib_module_names | {"explain", "metrics_worker"}
-    worker = {name for path in (ROOT / "src").rglob("*.py") for name in imported(path)}
-    assert packages <= worker
+    assert not [name for name in imported(path) if name.split(".")[0] in {"metrics_tools", "typer", "rich"}]

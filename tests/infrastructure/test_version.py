@@ -8,7 +8,7 @@ from io import StringIO
 from aws_lambda_powertools import Logger
 
 import metrics_worker
-from metrics_worker import telemetry
+from metrics_worker.observability import telemetry
 from tests.infrastructure.stack import ROOT, Stack
 
 

@@ -5,8 +5,8 @@ import operator
 
 from hypothesis import given, settings
 
-from explain.nodes import counted, outlined
-from explain.overlap import Overlap
+from metrics_tools.describe.nodes import counted, outlined
+from metrics_tools.describe.overlap import Overlap
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import Composite, SeriesMath, SeriesRef, WindowOp, children, parse
 from tests.property.strategies import expressions, inputs, wild

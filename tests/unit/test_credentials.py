@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from metrics_worker.credentials import container_credentials
 from metrics_worker.errors import StoreUnavailable
-from metrics_worker.store import Bucket
+from metrics_worker.s3.bucket import Bucket
+from metrics_worker.s3.credentials import container_credentials
 
 TOKEN = "the-endpoint's-token"
 

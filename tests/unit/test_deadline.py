@@ -26,6 +26,6 @@ def test_what_does_not_fit_may_not_and_is_told_why():
 
 
 def test_the_reserve_is_longer_than_a_last_call_to_sns_and_one_to_sqs():
-    from metrics_worker.aws import CALL_SECONDS  # noqa: PLC0415 - beside what it is compared with
+    from metrics_worker.messaging.clients import CALL_SECONDS  # noqa: PLC0415 - beside what it is compared with
 
     assert 2 * CALL_SECONDS <= RESERVED_SECONDS

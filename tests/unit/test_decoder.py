@@ -8,12 +8,12 @@ import pyarrow as pa
 import pytest
 from obstore.store import MemoryStore
 
+from metrics_worker.dataset.decoder import Decoder
+from metrics_worker.dataset.part_file import USUAL_ROWS, read_usual
+from metrics_worker.dataset.reading import read_part_file
 from metrics_worker.deadline import RESERVED_SECONDS, Deadline
-from metrics_worker.decoder import Decoder
 from metrics_worker.errors import DecoderUnavailable, InputReadError, OutOfMemory, OutOfTime, StoreUnavailable
-from metrics_worker.part_file import USUAL_ROWS, read_usual
-from metrics_worker.reading import read_part_file
-from metrics_worker.store import Bucket, StoredObject
+from metrics_worker.s3.bucket import Bucket, StoredObject
 from tests.builders import BUCKET, day, parquet, rows
 from tests.decoding import KEY, admit, child, stored
 from tests.parquet_bytes import parquet_bytes, series_columns

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from explain import nodes
-from explain.nodes import Lost, counted, outlined
-from explain.words import in_words, step_in_words
+from metrics_tools.describe import nodes
+from metrics_tools.describe.nodes import Lost, counted, outlined
+from metrics_tools.describe.words import in_words, step_in_words
 from metrics_worker.errors import ExpressionError
 from metrics_worker.expression import evaluate as evaluation
 from metrics_worker.expression.grammar import parse

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from metrics_worker.heartbeat import Heartbeat
+from metrics_worker.messaging.heartbeat import Heartbeat
 
 
 class Beats:

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from metrics_worker.aws import client, service_call
 from metrics_worker.errors import OutOfTime, StatusUnavailable
+from metrics_worker.messaging.clients import client, service_call
 from metrics_worker.settings import Settings
 
 ANSWER = b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>"

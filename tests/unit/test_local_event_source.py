@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from local.event_source import EventSource, InvocationError, failures, record
+from metrics_tools.local_cloud.event_source import EventSource, InvocationError, failures, record
 
 QUEUE, ARN = "http://localhost/q.fifo", "arn:aws:sqs:us-east-1:123456789012:q.fifo"
 

@@ -12,13 +12,13 @@ from typing import ClassVar
 
 import pytest
 
-from local import emulator, kept
-from local.cloud import BUCKET, Cloud, isolated
-from local.errors import LocalError
-from local.event_source import InvocationError
-from local.leash import leashed
-from local.template import FUNCTION, REQUEST_QUEUE, Template
-from local.worker_log import given_back
+from metrics_tools.local_cloud import emulator, kept
+from metrics_tools.local_cloud.cloud import BUCKET, Cloud, isolated
+from metrics_tools.local_cloud.errors import LocalError
+from metrics_tools.local_cloud.event_source import InvocationError
+from metrics_tools.local_cloud.leash import leashed
+from metrics_tools.local_cloud.template import FUNCTION, REQUEST_QUEUE, Template
+from metrics_tools.local_cloud.worker_log import given_back
 
 ROOT = Path(__file__).parents[2]
 RESOURCES = {
@@ -263,7 +263,7 @@ def test_a_leashed_process_ends_with_its_context():
 def test_a_leashed_process_ends_when_its_holder_is_killed():
     holder = (
         "import os, subprocess, sys, time\n"
-        "from local.leash import leashed\n"
+        "from metrics_tools.local_cloud.leash import leashed\n"
         f"with leashed({SLEEPER!r}, os.environ, stdout=subprocess.PIPE, stderr=None) as process:\n"
         "    print(int(process.stdout.readline()), flush=True)\n"
         "    time.sleep(60)\n"

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from local import outcome
-from local.cloud import BUCKET, Cloud
-from local.events_heard import Heard, Story
-from local.outcome import look
-from local.recomputed import compare, recompute
-from local.samples import Sample
+from metrics_tools.local_cloud import outcome
+from metrics_tools.local_cloud.cloud import BUCKET, Cloud
+from metrics_tools.local_cloud.events_heard import Heard, Story
+from metrics_tools.local_cloud.outcome import look
+from metrics_tools.local_cloud.recomputed import compare, recompute
+from metrics_tools.local_cloud.samples import Sample
 
 AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 RATES = {

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from local import ecb
-from local.errors import EventFileError
-from local.samples import all_samples, read_samples
-from metrics_worker.contract import Bounds, RunRequest, open_record
+from metrics_tools.local_cloud import ecb
+from metrics_tools.local_cloud.errors import EventFileError
+from metrics_tools.local_cloud.samples import all_samples, read_samples
 from metrics_worker.expression.grammar import Composite, SeriesMath, WindowOp, children, series_codes
+from metrics_worker.request import Bounds, RunRequest, open_record
 
 EVENTS = Path(__file__).parents[2] / "events"
 PATHS = all_samples(EVENTS)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from local.events_heard import Heard, Story
-from local.outcome import Outcome
-from local.recomputed import Difference
-from local.samples import Sample
-from local.shown import shown
-from local.worker_log import traces
-from metrics_worker.traffic import Timed, Trace
+from metrics_tools.local_cloud.events_heard import Heard, Story
+from metrics_tools.local_cloud.outcome import Outcome
+from metrics_tools.local_cloud.recomputed import Difference
+from metrics_tools.local_cloud.samples import Sample
+from metrics_tools.local_cloud.shown import shown
+from metrics_tools.local_cloud.worker_log import traces
+from metrics_worker.observability.traffic import Timed, Trace
 
 AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 RATES = {

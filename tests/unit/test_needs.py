@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from explain.needs import needs_of
-from explain.prices import Requests, dollars_of, seconds_of
-from explain.reading import Reader
-from explain.validation import validate
-from metrics_worker.contract import RunRequest, open_record
+from metrics_tools.cost.needs import needs_of
+from metrics_tools.cost.prices import Requests, dollars_of, seconds_of
+from metrics_tools.validate.reading import Reader
+from metrics_tools.validate.validation import validate
 from metrics_worker.invocation import Attempt, Invocation
-from metrics_worker.pipeline import run_metric
-from metrics_worker.report import RunReport
+from metrics_worker.observability.report import RunReport
+from metrics_worker.request import RunRequest, open_record
+from metrics_worker.run import run_metric
 from tests.builders import NOW, day, put_a_and_b, put_dataset, ratio, request, rows, series
 
 PERFORMANCE = (Path(__file__).parents[2] / "docs/performance.md").read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def test_by_listing_each_series_is_a_list(cloud):
 
 
 def test_a_part_file_beyond_one_request_takes_as_many_as_the_run(cloud, monkeypatch):
-    monkeypatch.setattr("metrics_worker.store.WHOLE_BYTES", 400)
+    monkeypatch.setattr("metrics_worker.s3.bucket.WHOLE_BYTES", 400)
     put_everything(cloud.store)
     needs = said(cloud, request())
     found = ran(cloud, request()).traffic

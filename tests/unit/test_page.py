@@ -15,16 +15,16 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from explain.nodes import counted, outlined
-from explain.page.document import page, write
-from explain.page.numbers import Numbers, thinned
-from explain.page.shown import ShownEvent, ShownRun, Source
-from explain.page.sparkline import COLUMNS, sparkline
-from explain.page.waterfall import MAX_ROWS, lanes, rows, summary
-from explain.page.words import breakable, day, size, took
+from metrics_tools.describe.nodes import counted, outlined
+from metrics_tools.page.document import page, write
+from metrics_tools.page.numbers import Numbers, thinned
+from metrics_tools.page.shown import ShownEvent, ShownRun, Source
+from metrics_tools.page.sparkline import COLUMNS, sparkline
+from metrics_tools.page.waterfall import MAX_ROWS, lanes, rows, summary
+from metrics_tools.page.words import breakable, day, size, took
 from metrics_worker.expression.grammar import parse
+from metrics_worker.observability.traffic import Timed, Trace
 from metrics_worker.series import Series
-from metrics_worker.traffic import Timed, Trace
 
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 DAY = 86_400_000_000

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
+from metrics_worker.dataset.part_file import to_series
 from metrics_worker.errors import InputReadError
-from metrics_worker.part_file import to_series
 from tests.builders import day, parquet, rows
 from tests.decoding import BOTH_WAYS, KEY
 

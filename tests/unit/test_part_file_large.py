@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 from obstore.store import MemoryStore
 
+from metrics_worker.dataset.part_file import to_series
+from metrics_worker.dataset.reading import read_part_file
 from metrics_worker.errors import InputReadError, StoreUnavailable
-from metrics_worker.part_file import to_series
-from metrics_worker.reading import read_part_file
-from metrics_worker.store import WHOLE_BYTES, Bucket, StoredObject
+from metrics_worker.s3.bucket import WHOLE_BYTES, Bucket, StoredObject
 from tests.builders import BUCKET, parquet
 from tests.decoding import DECODER
 

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from metrics_worker.dataset.part_file import USUAL_ROWS, to_series
 from metrics_worker.errors import InputReadError
-from metrics_worker.part_file import USUAL_ROWS, to_series
 from tests.builders import day, parquet, rows
 from tests.decoding import BOTH_WAYS, KEY
 from tests.parquet_bytes import BYTE_ARRAY, ENUM, JSON, UTF8, Column, parquet_bytes, series_columns

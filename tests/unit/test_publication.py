@@ -4,11 +4,11 @@ import numpy as np
 import obstore
 import pytest
 
-from metrics_worker.committed import Committed, Standing, find_marker, look, move_current
-from metrics_worker.contract import Run
 from metrics_worker.errors import OutOfTime, OutputWriteError, StoreUnavailable, UnusableMarker
-from metrics_worker.publication import MAX_VERSION_TRIES, Draft, commit
-from metrics_worker.records import Keys, Marker
+from metrics_worker.publication.commit import MAX_VERSION_TRIES, Draft, commit
+from metrics_worker.publication.current import Committed, Standing, find_marker, look, move_current
+from metrics_worker.publication.records import Keys, Marker
+from metrics_worker.request import Run
 from metrics_worker.series import Series
 from tests.builders import NOW
 from tests.faulty_store import CURRENT, DATA, MARKER, Faults, denied
@@ -223,7 +223,7 @@ def test_a_current_that_others_never_stop_moving_is_given_back(cloud, faults):
 
 @pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd"])
 def test_a_long_series_is_written_in_steps_between_which_time_is_checked(cloud, monkeypatch, compression):
-    monkeypatch.setattr("metrics_worker.publication.ROW_GROUP", 3)
+    monkeypatch.setattr("metrics_worker.publication.commit.ROW_GROUP", 3)
     long = Series(np.arange(10), np.arange(10.0))
     draft = Draft(run_of(), KEYS, long, {"series_code": "A"}, [], compression)
     checked = []

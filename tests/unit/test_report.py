@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from metrics_worker.report import GroupReport, RunReport
+from metrics_worker.observability.report import GroupReport, RunReport
 
 
 def test_an_attempt_gives_its_message_back_until_it_is_known_to_have_ended():

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from metrics_worker.errors import QueueUnavailable
-from metrics_worker.request_queue import LONGEST_BACKOFF_SECONDS, RequestQueue, backoff_seconds
+from metrics_worker.messaging.request_queue import LONGEST_BACKOFF_SECONDS, RequestQueue, backoff_seconds
 from metrics_worker.settings import Settings
 from tests.builders import QUEUE_URL, FakeSqs
 from tests.faulty_store import raising

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from metrics_worker.contract import MAX_MANIFEST_URI
 from metrics_worker.errors import ConfigError
 from metrics_worker.names import metric_base
+from metrics_worker.request import MAX_MANIFEST_URI
 from metrics_worker.settings import Settings, load_settings
 from tests.builders import BUCKET, QUEUE_URL, TOPIC
 

@@ -6,15 +6,15 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from metrics_worker.contract import Run
 from metrics_worker.errors import InputReadError
-from metrics_worker.publication import Draft
-from metrics_worker.records import InputSummary, Keys
-from metrics_worker.report import RunReport
+from metrics_worker.observability.report import RunReport
+from metrics_worker.publication.commit import Draft
+from metrics_worker.publication.records import InputSummary, Keys
+from metrics_worker.publication.shrink import check_shrink, find_shrink
+from metrics_worker.request import Run
+from metrics_worker.s3.bucket import StoredObject
 from metrics_worker.series import Series
 from metrics_worker.settings import Settings
-from metrics_worker.shrink import check_shrink, find_shrink
-from metrics_worker.store import StoredObject
 from tests.builders import NOW
 
 EXPRESSION = {"op": "sma", "series": {"series_code": "A"}, "window": 2}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from metrics_worker.contract import Run
-from metrics_worker.report import RunReport
-from metrics_worker.telemetry import booked, close_run, logger, metrics, open_run
+from metrics_worker.observability.report import RunReport
+from metrics_worker.observability.telemetry import booked, close_run, logger, metrics, open_run
+from metrics_worker.request import Run
 from tests.builders import FakeContext
 
 RUN = Run("run-1", "m", v1=False, requested_at=datetime(2026, 10, 30, tzinfo=UTC), event={})

@@ -8,9 +8,9 @@ import pytest
 from obstore.store import MemoryStore
 
 from metrics_worker.errors import ObjectNotFound, ObjectTaken
-from metrics_worker.report import RunReport
-from metrics_worker.store import Bucket
-from metrics_worker.traffic import MAX_REQUESTS, Trace, Traffic
+from metrics_worker.observability.report import RunReport
+from metrics_worker.observability.traffic import MAX_REQUESTS, Trace, Traffic
+from metrics_worker.s3.bucket import Bucket
 from tests.builders import BUCKET
 
 
@@ -109,7 +109,7 @@ def test_the_line_of_a_full_trace_fits_into_cloudwatch():
 
 def test_a_trace_in_the_log_is_in_milliseconds(monkeypatch):
     clock = iter([10.0, 10.5, 10.75])
-    monkeypatch.setattr("metrics_worker.traffic.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("metrics_worker.observability.traffic.time.perf_counter", lambda: next(clock))
     trace = Trace(began_at=1_700_000_000.123456, began=next(clock))
     with trace.timed("GET", "k") as request:
         request.size = 7

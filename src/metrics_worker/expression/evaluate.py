@@ -9,7 +9,7 @@ from typing import Literal, assert_never
 
 import numpy as np
 
-from metrics_worker import windows
+from metrics_worker import kernels as windows
 from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
 from metrics_worker.series import Series, Values, common, union
 

@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 from obstore.store import LocalStore
 from typer.testing import CliRunner
 
-from cli.app import app
+from metrics_tools.command_line.app import app
 from tests.builders import BUCKET, put_a_and_b, request
 
 

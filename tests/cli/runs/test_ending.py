@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[3]
 RUNS = 50
 FORKED = """
 import os, sys
-from cli.following import Patience, watch
-from local.ending import run_and_exit
-from metrics_worker.store import Bucket
+from metrics_tools.published.following import Patience, watch
+from metrics_tools.local_cloud.ending import run_and_exit
+from metrics_worker.s3.bucket import Bucket
 
 def follow():
     bucket = Bucket.connect(sys.argv[1], region="us-east-1", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
@@ -71,12 +71,12 @@ def test_the_command_itself_ends_well(committed, bucket):
     asked, queue = committed
     words = ("--keep-run-id", "--queue", queue, "--wait", "--bucket", bucket)
 
-    done = program("from cli.app import main; main()", "send", str(asked), *words)
+    done = program("from metrics_tools.command_line.app import main; main()", "send", str(asked), *words)
 
     assert (done.returncode, "SUCCESS  10 rows" in done.stdout) == (0, True)
 
 
-ENDING = "import sys; from local.ending import run_and_exit; {}"
+ENDING = "import sys; from metrics_tools.local_cloud.ending import run_and_exit; {}"
 
 
 @pytest.mark.parametrize(
@@ -114,22 +114,24 @@ def test_output_that_can_not_be_written_is_no_success():
 
 def test_every_program_that_may_use_the_bucket_ends_that_way():
     without_bucket = {
-        "local/moto_server.py": "AWS itself, as a process",
-        "local/leash.py": "holds other processes",
+        "src/metrics_tools/local_cloud/moto_server.py": "AWS itself, as a process",
+        "src/metrics_tools/local_cloud/leash.py": "holds other processes",
         "benchmarks/s3.py": "S3 itself, as a process",
-        "local/ending.py": "the way itself",
-        "local/direct.py": "serves until it is killed",
-        "local/__init__.py": "its docstring names __main__.py",
+        "src/metrics_tools/local_cloud/ending.py": "the way itself",
+        "src/metrics_tools/local_cloud/direct.py": "serves until it is killed",
+        "src/metrics_tools/local_cloud/__init__.py": "its docstring names __main__.py",
     }
     programs = {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-        for folder in ("cli", "local", "benchmarks", "ops")
+        for folder in ("src/metrics_tools", "benchmarks")
         for path in (ROOT / folder).rglob("*.py")
     }
     used = {name for name, text in programs.items() if "sys.exit(" in text or "__main__" in text}
     offenders = [
         name
         for name in sorted(used - set(without_bucket))
-        if "run_and_exit(" not in programs[name] and not name.startswith("ops/")  # boto3 alone, no store
+        if "run_and_exit(" not in programs[name]
+        and "/operations/" not in name
+        and "/contracts/" not in name  # boto3 alone, no store
     ]
     assert offenders == []

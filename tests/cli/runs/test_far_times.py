@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from cli.app import app
+from metrics_tools.command_line.app import app
 from tests.builders import request, rows, series, window
 
 FAR = [253402300800000000 + day * 86_400_000_000 for day in range(40)]  # from 10000-01-01 on

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.folder import OWN, FolderBucket
+from metrics_tools.buckets.folder import OWN, FolderBucket
 from metrics_worker.errors import AccessDenied, ObjectTaken, StoreUnavailable
 from tests.builders import BUCKET
 
@@ -19,9 +19,9 @@ PROCESSES = 3
 PUBLISH = """
 import sys
 from pathlib import Path
-from cli.computing import Bench
-from cli.places import folder_place
-from cli.requests import read_requests
+from metrics_tools.runs.computing import Bench
+from metrics_tools.buckets.places import folder_place
+from metrics_tools.runs.requests import read_requests
 sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
 with Bench.at(folder_place(Path(sys.argv[1])), publish=True) as bench:
     for _ in range(4):
@@ -31,7 +31,7 @@ with Bench.at(folder_place(Path(sys.argv[1])), publish=True) as bench:
 COUNT = """
 import sys
 from pathlib import Path
-from cli.places import folder_place
+from metrics_tools.buckets.places import folder_place
 from metrics_worker.errors import ObjectTaken
 bucket = folder_place(Path(sys.argv[1])).bucket
 sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()

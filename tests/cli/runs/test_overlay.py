@@ -1,11 +1,11 @@
-"""What is written over a bucket that is only read. What any bucket promises: test_store_conformance.py."""
+"""Writes to an overlay over a read-only bucket."""
 
 import pytest
 from obstore.store import MemoryStore
 
-from cli.overlay import Overlay
+from metrics_tools.buckets.overlay import Overlay
 from metrics_worker.errors import ObjectTaken
-from metrics_worker.store import Bucket
+from metrics_worker.s3.bucket import Bucket
 from tests.builders import BUCKET
 
 

@@ -10,7 +10,7 @@ from obstore.store import LocalStore
 from tests.builders import day, put_dataset, ratio, request, rows, series
 from tests.cli.given import on_terminal
 
-CLI = Path(__file__).parents[3] / "cli"
+TOOLS = Path(__file__).parents[3] / "src" / "metrics_tools"
 COLONS = "Q:S:L:A:smile:"
 BRACKETS = "CPI[us][red]x[red]"
 ESCAPE = "E\x1b[31m\u202eE"
@@ -109,10 +109,12 @@ def test_a_terminal_gets_names_whole_as_well(place, file):
 
 
 def test_every_console_and_column_of_the_commands_prints_plain_text():
-    for path in sorted(CLI.glob("*.py")):
+    for path in sorted(TOOLS.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module == "rich.console":
-                assert path.name == "console.py", f"{path.name}: print through cli.console.PlainConsole"
+                assert path.name == "console.py", (
+                    f"{path.name}: print through metrics_tools.console.PlainConsole"
+                )
             if isinstance(node, ast.Attribute):
                 assert node.attr not in {"from_markup", "render_markup"}, f"{path.name}:{node.lineno}"
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "TextColumn":

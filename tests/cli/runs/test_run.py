@@ -147,7 +147,7 @@ def test_a_file_called_minus_is_standard_output_and_the_report_is_on_the_other(
     folder, ask, tmp_path, option, begins
 ):
     done = subprocess.run(
-        [sys.executable, "-m", "cli", "run", ask(), "--folder", folder, option, "-"],
+        [sys.executable, "-m", "metrics_tools", "run", ask(), "--folder", folder, option, "-"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
         capture_output=True,
@@ -341,7 +341,7 @@ def test_a_profile_s_credentials_are_used(metrics, bucket, ask, monkeypatch, tmp
 def test_each_command_works_as_a_process(folder, ask, tmp_path):
     def process(*words):
         return subprocess.run(
-            [sys.executable, "-m", "cli", *map(str, words)],
+            [sys.executable, "-m", "metrics_tools", *map(str, words)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
             capture_output=True,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cli.following import Patience, hear, parse_event
+from metrics_tools.published.following import Patience, hear, parse_event
 from tests.cli.runs.conftest import files
 
 ATTRIBUTES = {"FifoQueue": "true", "ContentBasedDeduplication": "false"}

@@ -1,0 +1,173 @@
+"""Where a command reads, and may publish: a deployed bucket, a plain folder, or the demo data in memory."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import obstore
+import typer
+from obstore.store import MemoryStore
+
+from metrics_tools.buckets.folder import FolderBucket
+from metrics_tools.console import impossible
+from metrics_tools.local_cloud import ecb
+from metrics_tools.local_cloud.cloud import BUCKET
+from metrics_worker.s3.bucket import Bucket
+from metrics_worker.s3.credentials import Credentials
+
+BucketOption = Annotated[
+    str | None,
+    typer.Option("--bucket", help="A bucket, with your AWS credentials (AWS_ENDPOINT_URL counts)."),
+]
+FolderOption = Annotated[
+    Path | None, typer.Option("--folder", help="A folder with the bucket's keys: datasets/…, metrics/…")
+]
+DemoOption = Annotated[
+    bool, typer.Option("--demo", help="The ECB's daily exchange rates, in memory: no cloud, no network.")
+]
+_SERIES = re.compile(r"\bECB_([A-Z]{3})_EUR_D\b")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command reads, and may publish.
+
+    Attributes:
+        bucket: the worker's own view of it.
+        label: what people are told it is.
+    """
+
+    bucket: Bucket
+    label: str
+
+
+def open_place(
+    bucket: str | None, folder: Path | None, *, demo: bool, files: Sequence[str | Path] = ()
+) -> Place | None:
+    """The place that the options name, or None where they name none. More than one is impossible.
+
+    Args:
+        bucket: its name.
+        folder: its path.
+        demo: the demo data: of the currencies that the files name, where they name any.
+        files: those that are going to be read.
+    """
+    if sum((bucket is not None, folder is not None, demo)) > 1:
+        raise impossible("Choose one of --bucket, --folder and --demo.")
+    if bucket is not None:
+        return bucket_place(bucket)
+    if folder is not None:
+        return folder_place(folder)
+    return demo_place(currencies_in(files)) if demo else None
+
+
+def bucket_place(name: str) -> Place:
+    """A bucket on S3, or on the server that AWS_ENDPOINT_URL names, with the caller's own credentials.
+
+    They are looked for where the AWS CLI looks: environment, profile, SSO, the instance's role.
+    """
+    name = name.removeprefix("s3://").removesuffix("/")
+    if not _BUCKET.fullmatch(name):
+        raise impossible(f"{name!r} is no name of a bucket: 3 to 63 of a-z, 0-9, '.' and '-'.")
+    region, credentials = _aws_session()
+    connected = Bucket.connect(
+        name,
+        region=region or "us-east-1",
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None,
+        credentials=credentials,
+    )
+    return Place(connected, f"s3://{name}")
+
+
+def _aws_session() -> tuple[str | None, Credentials]:
+    """The region and the credentials of the AWS CLI's own session; without any, the command ends here."""
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - half a second, and for buckets alone
+    from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415 - as above: it imports boto3
+
+    session = aws_session()
+    try:
+        credentials = Boto3CredentialProvider(session)
+        credentials()
+    except ValueError:
+        raise impossible(
+            "No AWS credentials: set AWS_PROFILE, run `aws sso login`, or export AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY. Without a cloud: --folder, or --demo."
+        ) from None
+    except BotoCoreError as error:
+        raise impossible(f"Your AWS credentials can't be used: {error}") from error
+    return os.environ.get("AWS_REGION") or session.region_name, credentials
+
+
+def aws_session() -> Any:
+    """The caller's boto3 session; a profile that is none ends the command."""
+    import boto3  # noqa: PLC0415 - half a second, and for AWS alone
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - as above
+
+    try:
+        return boto3.Session()
+    except BotoCoreError as error:
+        raise impossible(f"Your AWS set-up can't be used: {error}") from error
+
+
+def folder_place(folder: Path) -> Place:
+    """A plain folder that is there."""
+    if not folder.is_dir():
+        raise impossible(
+            f"{folder}: there is no such folder. `metrics demo {folder}` makes one with the demo data."
+        )
+    return Place(FolderBucket.of(folder, BUCKET), str(folder))
+
+
+def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
+    """The currencies of the ECB's series whose codes stand in these files, wherever; else the usual ones.
+
+    A file that can't be read, and standard input, which can be read but once, name none.
+    """
+    found: set[str] = set()
+    for file in files:
+        with suppress(OSError, ValueError):  # said by who reads it for good
+            found |= set(_SERIES.findall(Path(file).read_text(encoding="utf-8")))
+    return (found & set(ecb.read_rates())) or ecb.CURRENCIES
+
+
+def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:
+    """The demo data in memory: currencies of the ECB's file, laid out as the production's."""
+    store = MemoryStore()
+    write_demo(lambda key, body: obstore.put(store, key, body), currencies)
+    return Place(Bucket(store, BUCKET), "the demo data")
+
+
+def write_demo(
+    put: Callable[[str, bytes], object], currencies: Collection[str] = ecb.CURRENCIES
+) -> ecb.Loaded:
+    """Write the demo dataset, its manifest last.
+
+    Args:
+        put: writes an object: key, bytes.
+        currencies: which of the ECB's; those that it doesn't quote are left out.
+    """
+    rates, now = ecb.read_rates(), datetime.now(UTC).replace(microsecond=0)
+    chosen = {currency: rates[currency] for currency in sorted(currencies) if currency in rates}
+    names = []
+    for name, body in ecb.part_files(chosen, now):
+        put(ecb.PROJECTIONS + name, body)
+        names.append(name)
+    version = ecb.version_of(rates)
+    manifest = ecb.manifest(chosen, names, now) | {"version_id": version}
+    put(ecb.manifest_key(version), json.dumps(manifest, indent=2).encode())
+    days = [day for series in chosen.values() for day in (min(series), max(series))]
+    observations: int = manifest["data_points_count"]
+    return ecb.Loaded(version, len(chosen), len(names), observations, min(days), max(days))
+
+
+def metrics_prefix() -> str:
+    """Under which key prefix the metrics of a place are: as the worker's own setting says."""
+    return os.environ.get(METRICS_PREFIX) or "metrics/"

@@ -1,0 +1,196 @@
+"""`metrics explain`: an expression in words and as a tree; what it has at each node, needs and costs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from rich.text import Text
+from rich.tree import Tree
+
+from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, Place, open_place
+from metrics_tools.command_line.validation import Finding, Validation, print_problem, print_text
+from metrics_tools.console import WRONG, JsonOption, emit, impossible, out
+from metrics_tools.cost.needs import Needs, SeriesNeed, needs_of
+from metrics_tools.cost.prices import AS_OF, LATENCY, REGION, Requests
+from metrics_tools.describe.nodes import Counts, NodeView
+from metrics_tools.runs.requests import FileArgument, FileUnreadableError, ManifestOption, read_file
+from metrics_worker.expression.grammar import SeriesRef
+
+_LONGEST_WORDS = 300
+"""Of a whole expression in words; one that is longer is told by its tree alone."""
+_OWN_GETS = 3
+"""Of a run, whatever it reads: marker, current, and the data read back."""
+
+
+def explain(
+    file: FileArgument,
+    *,
+    bucket: BucketOption = None,
+    folder: FolderOption = None,
+    demo: DemoOption = False,
+    manifest: ManifestOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what an expression means, needs and costs, and what each of its nodes has and loses.
+
+    Without a place: the formula, the tree in plain words, the series and
+    datasets. With a bucket, a folder or the demo data the series are read as
+    the worker reads them: observations and losses of each node, part files,
+    requests by kind, and an estimate of seconds and dollars. Nothing is
+    published.
+
+    Exit: 0 explained, 1 the request is not valid, 2 impossible.
+
+    [bold]Examples[/bold]
+
+      metrics explain my.json
+
+      metrics explain events/momentum.json --demo
+
+      metrics explain my.json --bucket my-data --json
+    """
+    place = open_place(bucket, folder, demo=demo)
+    validation = Validation(place, manifest or ())
+    try:
+        findings = [validation.of(asked) for asked in read_file(file)]
+    except FileUnreadableError as error:
+        raise impossible(str(error)) from error
+    if as_json:
+        emit({"place": place and place.label, "requests": [_document(found, place) for found in findings]})
+    else:
+        for finding in findings:
+            _tell(finding, place)
+    if any(finding.found.errors for finding in findings):
+        raise typer.Exit(WRONG)
+
+
+def _needs(finding: Finding, place: Place | None) -> Needs | None:
+    request = finding.found.request
+    return needs_of(request, finding.found.inputs if place else None) if request else None
+
+
+def _document(finding: Finding, place: Place | None) -> dict[str, Any]:
+    asked, found, needs = finding.asked, finding.found, _needs(finding, place)
+    return {
+        "file": asked.file,
+        "record": asked.record,
+        "is_expression": asked.is_expression,
+        "metric": found.metric_code,
+        "valid": not found.errors,
+        "expression": found.view and found.view.to_json(),
+        "needs": needs and needs.to_json(),
+        "problems": [problem.to_json() for problem in found.problems],
+    }
+
+
+def _tell(finding: Finding, place: Place | None) -> None:
+    found = finding.found
+    print_text(Text(found.metric_code or finding.asked.file, "bold"))
+    if found.view is not None:
+        print_text(Text(found.view.formula, "cyan"), 2)
+        if len(found.view.words) <= _LONGEST_WORDS:
+            print_text(Text(found.view.words), 2)
+        _tell_tree(found.view)
+    if (needs := _needs(finding, place)) is not None:
+        _tell_needs(needs, found.view)
+    for problem in found.problems:
+        print_problem(problem)
+    if needs is not None and place is None:
+        print_text(
+            Text("With --bucket, --folder or --demo: what each node has and loses, and the cost.", "dim")
+        )
+
+
+def _tell_tree(view: NodeView) -> None:
+    """On a terminal with lines, elsewhere by indentation alone."""
+    if not out.is_terminal:
+        for line, depth in _lines(view):
+            print_text(line, 2 + 2 * depth)
+        return
+    tree = Tree(_label(view), guide_style="dim")
+    rest = [(tree, view)]
+    while rest:
+        branch, at = rest.pop()
+        rest += [(branch.add(_label(operand)), operand) for operand in at.operands]
+    out.print(tree)
+
+
+def _lines(view: NodeView, depth: int = 0) -> Iterator[tuple[Text, int]]:
+    yield _label(view), depth
+    for operand in view.operands:
+        yield from _lines(operand, depth + 1)
+
+
+def _label(view: NodeView) -> Text:
+    """A node in one line: its place, what it does, what it has."""
+    place = view.path.rpartition(".")[2]
+    text = Text()
+    if place in {"left", "right"}:
+        text.append(f"{place}: ", "dim")
+    elif place.startswith("operands["):
+        text.append(f"{int(place[9:-1]) + 1}: ", "dim")
+    text.append(view.formula if isinstance(view.node, SeriesRef) else view.step)
+    if view.counts is not None:
+        text.append("  ").append_text(_has(view.counts))
+    return text
+
+
+def _has(counts: Counts) -> Text:
+    text = Text(_many(counts.observations, "observation"), "green" if counts.observations else "bold red")
+    losses = list(counts.losses)
+    if counts.of_some:
+        losses.append(f"{counts.of_some:,} without some of its operands")
+    if losses:
+        text.append(f"; {', '.join(losses)}", "yellow")
+    return text
+
+
+def _tell_needs(needs: Needs, view: NodeView | None) -> None:
+    print_text(Text("Series", "bold"))
+    for need in needs.series:
+        print_text(_series(need), 2)
+    counts = view and view.counts
+    if counts and counts.first and counts.last:
+        print_text(Text("Result", "bold"))
+        rows = _many(counts.observations, "row")
+        print_text(Text(f"{rows}, {counts.first:%Y-%m-%d} to {counts.last:%Y-%m-%d}"), 2)
+    if needs.requests is not None:
+        _tell_run(needs, needs.requests)
+
+
+def _tell_run(needs: Needs, asked: Requests) -> None:
+    """What a run asks of AWS, and what that costs."""
+    print_text(Text("A run", "bold"))
+    files, of_files = needs.part_files or 0, asked.gets - _OWN_GETS - needs.manifests
+    reading = (
+        _many(files, "part file") if files == of_files else f"{of_files:,} for {_many(files, 'part file')}"
+    )
+    lists = f", {_many(asked.lists, 'LIST')}" if asked.lists else ""
+    manifests = _many(needs.manifests, "manifest")
+    print_text(Text(f"{asked.gets:,} GETs: {manifests}, {reading}, {_OWN_GETS} of its own{lists}"), 2)
+    rest = f"{asked.puts} PUTs, {asked.publishes} status events, {asked.queue_calls} queue calls"
+    print_text(Text(f"{rest}, {(needs.bytes_read or 0) / 1e6:,.1f} MB to read"), 2)
+    dollars = needs.dollars or 0
+    print_text(Text(f"about {needs.seconds:.2f} s and ${dollars:.6f}: ${dollars * 1e6:,.0f} a million"), 2)
+    basis = (
+        f"estimated for a run alone, at {LATENCY * 1000:.0f} ms a request, with list prices of {REGION} on "
+        f"{AS_OF}; in a batch over the same series the part files are read once for all"
+    )
+    print_text(Text(basis, "dim"), 2)
+
+
+def _series(need: SeriesNeed) -> Text:
+    text = Text(need.code, "cyan")
+    text.append(f"  {need.dataset_id or 'looked for in the whole catalog'}", "default")
+    if need.dataset_version:
+        text.append(f" {need.dataset_version}", "default")
+    if need.part_files is not None and need.rows is not None:
+        text.append(f"  {_many(need.part_files, 'part file')}, ", "default")
+        text.append(f"{_many(need.observations or 0, 'observation')} of {_many(need.rows, 'row')}", "default")
+    for reason, count in (need.left_out or {}).items():
+        text.append(f", {count:,} {reason}", "yellow")
+    return text
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,150 @@
+"""`metrics validate`: what is wrong with requests and expressions, all at once, before anything runs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, Place, open_place
+from metrics_tools.command_line.validation import Finding, Validation, print_problem, print_text
+from metrics_tools.console import (
+    IMPOSSIBLE,
+    WRONG,
+    JsonOption,
+    complain,
+    emit,
+)
+from metrics_tools.runs.requests import (
+    FilesArgument,
+    FileUnreadableError,
+    ManifestOption,
+    read_file,
+)
+from metrics_tools.validate.problems import Problem
+
+MOST_SHOWN = 50
+"""Problems of one request that are printed; the JSON has them all."""
+
+
+def validate(
+    files: FilesArgument,
+    *,
+    bucket: BucketOption = None,
+    folder: FolderOption = None,
+    demo: DemoOption = False,
+    manifest: ManifestOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find everything that is wrong with requests and expressions, before anything runs.
+
+    First the schema, then the meaning; and with a bucket, a folder or the
+    demo data the inputs too: they are read as the worker reads them. There is
+    an error where the worker would refuse the run, and nowhere else.
+
+    Exit: 0 valid, 1 problems, 2 impossible (a file or place that is none).
+
+    [bold]Examples[/bold]
+
+      metrics validate my.json
+
+      metrics validate events/*.json --demo --strict
+
+      metrics validate my.json --bucket my-data --json
+    """
+    place = open_place(bucket, folder, demo=demo)
+    findings, unreadable = _all_of(files, Validation(place, manifest or ()))
+    if as_json:
+        emit(_document(findings, unreadable, strict=strict))
+    else:
+        for finding in findings:
+            _tell(finding, place)
+        _tell_sum(findings)
+    for text in unreadable:
+        complain(text)
+    if unreadable:
+        raise typer.Exit(IMPOSSIBLE)
+    if any(_is_wrong(finding, strict=strict) for finding in findings):
+        raise typer.Exit(WRONG)
+
+
+def _all_of(files: Sequence[str], validation: Validation) -> tuple[list[Finding], list[str]]:
+    """What is known of all that the files ask for; and which files can't be read, and why."""
+    findings, unreadable = list[Finding](), list[str]()
+    for file in files:
+        try:
+            findings += [validation.of(asked) for asked in read_file(file)]
+        except FileUnreadableError as error:
+            unreadable.append(str(error))
+    return list(_with_repeats(findings)), unreadable
+
+
+def _with_repeats(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """With a warning where a run id has been asked for before."""
+    seen: dict[str, str] = {}
+    for finding in findings:
+        asked, found = finding.asked, finding.found
+        run_id = found.request.run.run_id if found.request and not asked.is_expression else None
+        if run_id in seen:
+            text = (
+                f"{seen[run_id]} asks for this run too: the queue takes the second for a repeat of the first"
+            )
+            hint = "give each request a run id of its own"
+            doubt = Problem("runId", text, f'"{run_id}"', None, hint, "warning")
+            found = replace(found, problems=(*found.problems, doubt))
+        elif run_id is not None:
+            seen[run_id] = asked.file
+        yield Finding(asked, found)
+
+
+def _is_wrong(finding: Finding, *, strict: bool) -> bool:
+    return bool(finding.found.errors or (strict and finding.found.warnings))
+
+
+def _document(findings: Sequence[Finding], unreadable: Sequence[str], *, strict: bool) -> dict[str, Any]:
+    return {
+        "valid": not unreadable and not any(_is_wrong(finding, strict=strict) for finding in findings),
+        "errors": sum(finding.found.errors for finding in findings),
+        "warnings": sum(finding.found.warnings for finding in findings),
+        "unreadable": list(unreadable),
+        "requests": [
+            {
+                "file": finding.asked.file,
+                "record": finding.asked.record,
+                "is_expression": finding.asked.is_expression,
+                "metric": finding.found.metric_code,
+                "valid": not _is_wrong(finding, strict=strict),
+                "formula": finding.found.view and finding.found.view.formula,
+                "problems": [problem.to_json() for problem in finding.found.problems],
+            }
+            for finding in findings
+        ],
+    }
+
+
+def _tell(finding: Finding, place: Place | None) -> None:
+    asked, found = finding.asked, finding.found
+    head = Text(asked.file, "bold")
+    if asked.record:
+        head.append(f" Records[{asked.record}]")
+    if found.view is not None:
+        head.append(f"  {found.metric_code} = " if not asked.is_expression else "  ", "default")
+        head.append(found.view.formula, "not bold")
+    print_text(head)
+    for problem in found.problems[:MOST_SHOWN]:
+        print_problem(problem)
+    if (more := len(found.problems) - MOST_SHOWN) > 0:
+        print_text(Text(f"and {more:,} more: --json has them all", "dim"), 2)
+    if not found.errors:
+        where = f"valid, its inputs in {place.label} too" if place else "valid; its inputs were not looked at"
+        print_text(Text(where, "green"), 2)
+
+
+def _tell_sum(findings: Sequence[Finding]) -> None:
+    errors = sum(finding.found.errors for finding in findings)
+    warnings = sum(finding.found.warnings for finding in findings)
+    if errors or warnings:
+        text = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+        print_text(Text(text, "bold red" if errors else "bold yellow"))

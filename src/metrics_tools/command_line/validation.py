@@ -1,0 +1,101 @@
+"""The validation of the requests in files, and the printing of their problems."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from rich.padding import Padding
+from rich.text import Text
+
+from metrics_tools.buckets.places import Place
+from metrics_tools.console import (
+    err,
+    impossible,
+    out,
+)
+from metrics_tools.runs.requests import (
+    Asked,
+    body_around,
+    bounds_of,
+    datasets_there,
+    settings_of,
+)
+from metrics_tools.validate.problems import Problem
+from metrics_tools.validate.reading import Reader
+from metrics_tools.validate.validation import Validated
+from metrics_tools.validate.validation import validate as validated
+from metrics_worker.errors import StoreUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a file asks for, and what is known of it."""
+
+    asked: Asked
+    found: Validated
+
+
+class Validation:
+    """Validates what files ask for; with a place, reads what they need there.
+
+    Args:
+        place: where; None where nothing is to be read.
+        manifests: the keys of the manifests in which an expression's series are looked for.
+    """
+
+    def __init__(self, place: Place | None, manifests: Sequence[str] = ()) -> None:
+        self._place = place
+        self._settings = settings_of(place)
+        self._manifests = manifests
+        self._reader = Reader(place.bucket, self._settings) if place else None
+
+    def of(self, asked: Asked) -> Finding:
+        """Validate a request, or the expression of one."""
+        if asked.problems:
+            return Finding(asked, Validated(asked.problems))
+        body = self.body(asked)
+        bounds = bounds_of(self._settings, body, self._place)
+        try:
+            with self._reading():
+                found = validated(body, bounds, self._reader, whole=not asked.is_expression)
+        except StoreUnavailable as error:
+            raise impossible(f"{self._place.label if self._place else asked.file}: {error}.") from error
+        return Finding(asked, found)
+
+    def _reading(self) -> AbstractContextManager[object]:
+        """While a place is read, a terminal says so."""
+        if self._place is None or not err.is_terminal:
+            return nullcontext()
+        return err.status(Text(f"Reading {self._place.label} …"))
+
+    def body(self, asked: Asked) -> str:
+        """The body of the request; around an expression one is made."""
+        if not asked.is_expression:
+            return asked.body
+        there = datasets_there(self._place, self._settings, self._manifests) if self._place else None
+        return body_around(asked, self._settings, there)
+
+
+def print_problem(problem: Problem) -> None:
+    """Print a problem: where and what; what stands there and what may; what was perhaps meant."""
+    colour = "red" if problem.severity == "error" else "yellow"
+    print_text(
+        Text.assemble(
+            (problem.severity, f"bold {colour}"), "  ", (problem.path or "the whole of it", "cyan")
+        ),
+        2,
+    )
+    print_text(Text(problem.text), 4)
+    for label, said in (("found", problem.found), ("allowed", problem.allowed)):
+        if said is not None and said.strip('"') not in problem.text:
+            print_text(Text.assemble((f"{label} ", "dim"), said), 4)
+    if problem.suggestion:
+        print_text(Text(problem.suggestion, "green"), 4)
+
+
+def print_text(text: Text, indent: int = 0) -> None:
+    """Print a text: on a terminal wrapped within its width, in a pipe or a file a line for itself."""
+    if out.is_terminal:
+        out.print(Padding(text, (0, 0, 0, indent), expand=False))
+    else:
+        out.print(Text(" " * indent) + text, soft_wrap=True)

@@ -1,0 +1,139 @@
+"""The schemas of expressions: as the worker accepts them in requests, and as it writes them in manifests.
+
+A schema cannot express these rules: nodes nest to a depth of at most 32, with at most 512 nodes; a series
+code has only printable characters (the schema rejects only control characters); and a scale that is written
+as an integer is below 2**1023.
+"""
+
+import sys
+
+from pydantic import BaseModel
+
+from metrics_tools.contracts.patterns import LINE, whole
+from metrics_tools.contracts.schema import Schema, definitions, described, model
+from metrics_worker.expression.grammar import (
+    MAX_DEPTH,
+    MAX_NODES,
+    MAX_SERIES_CODE,
+    MAX_WINDOW,
+    Composite,
+    Node,
+    SeriesMath,
+    SeriesRef,
+    WindowOp,
+)
+
+NODE = {"$ref": "#/$defs/node"}
+SHAPES: dict[str, type[BaseModel]] = {
+    "series": SeriesRef,
+    "series_math": SeriesMath,
+    "window_op": WindowOp,
+    "composite": Composite,
+}
+"""The model of each node type, by `expressionType`."""
+
+SERIES_CODE = described(
+    "The code of a series, which is also the name of a folder in the dataset. It has only printable"
+    " characters, no '/', and no spaces at its beginning or end.",
+    pattern=whole(LINE.replace("[^", "[^/")),
+    **{"not": {"pattern": r"^ | $|^\.{1,2}$"}},
+)
+_OP = (
+    "The operation. `sum`, `max` and `min` are both window operations and composites: the other fields of the"
+    " node decide which is meant."
+)
+_UNUSED_SCALE = described(
+    "This node type has no scale: 1 and null are accepted and ignored, any other value is an error.",
+    enum=[1, None],
+)
+_MEANINGS: dict[str, dict[str, Schema]] = {
+    "series": {"series_code": SERIES_CODE},
+    "series_math": {
+        "op": described(
+            "The operation on the left and the right value of each time at which both have an observation."
+            " Results that are not finite, and ratios by zero, are left out."
+        ),
+        "left": described("The left operand.", **NODE),
+        "right": described("The right operand.", **NODE),
+        "scale": described(
+            "The factor by which each result is multiplied; 1 if it is missing or null.",
+            anyOf=[
+                {"type": "number", "minimum": -sys.float_info.max, "maximum": sys.float_info.max},
+                {"type": "null"},
+            ],
+            default=1,
+        ),
+    },
+    "window_op": {
+        "op": described(_OP),
+        "series": described("The series over which the window moves.", **NODE),
+        "window": described(
+            "A number of observations, not of days: the length of the window, which includes the current"
+            " observation; for lag, the distance to the earlier observation. It is an integer, but may be"
+            " written as 14.0."
+        ),
+    },
+    "composite": {
+        "op": described(_OP),
+        "operands": described("Two or more nodes; at each time, those with an observation are used."),
+    },
+}
+_TEXT = {
+    "series": "The observations of one input series.",
+    "series_math": "An operation on the values of two series at the same time.",
+    "window_op": (
+        "An operation on the last `window` observations of a series, or (lag) the value `window` observations"
+        " earlier."
+    ),
+    "composite": "An operation on all operands that have an observation at a time.",
+}
+_NODE_TEXT = (
+    f"A node; its fields decide its type. Nodes nest to a depth of at most {MAX_DEPTH}, with at most"
+    f" {MAX_NODES} nodes, which a schema cannot express. Unknown fields are errors."
+)
+
+
+def request_definitions() -> dict[str, Schema]:
+    """Return the `$defs` of an expression in a request: `node`, and one for each node type."""
+    shapes = _shapes()
+    series, code = shapes["series"], shapes["series"]["properties"]["series_code"]
+    series["properties"]["seriesCode"] = described(
+        "The series code under the name that the control plane uses."
+    ) | {name: rule for name, rule in code.items() if name != "description"}
+    del series["required"]
+    series["oneOf"] = [{"required": ["series_code"]}, {"required": ["seriesCode"]}]
+    for name in SHAPES.keys() - {"series_math"}:
+        shapes[name]["properties"]["scale"] = _UNUSED_SCALE
+    return shapes
+
+
+def manifest_definitions() -> dict[str, Schema]:
+    """Return the `$defs` of an expression in a manifest, in its canonical form.
+
+    A series always has the field `series_code`, and a series_math node always has a scale.
+    """
+    shapes = _shapes()
+    math = shapes["series_math"]
+    math["properties"]["scale"] = described(
+        "The factor by which each result is multiplied.", **math["properties"]["scale"]["anyOf"][0]
+    )
+    math["required"].append("scale")
+    return shapes
+
+
+def _shapes() -> dict[str, Schema]:
+    given = definitions(Node)
+    assert {branch["$ref"].rpartition("/")[2] for branch in given["Node"]["oneOf"]} == {
+        kind.__name__ for kind in SHAPES.values()
+    }
+    shapes: dict[str, Schema] = {
+        "node": {"description": _NODE_TEXT, "oneOf": [{"$ref": f"#/$defs/{name}"} for name in SHAPES]}
+    }
+    for name, kind in SHAPES.items():
+        shape = model(kind, _MEANINGS[name])
+        if name == "composite":
+            shape["properties"]["operands"]["items"] = NODE
+        shapes[name] = {"title": name, "description": _TEXT[name], **shape}
+    assert shapes["window_op"]["properties"]["window"]["maximum"] == MAX_WINDOW
+    assert shapes["series"]["properties"]["series_code"]["maxLength"] == MAX_SERIES_CODE
+    return shapes

@@ -1,0 +1,1 @@
+"""Estimates of what a run needs: requests, bytes, seconds and dollars."""

@@ -1,0 +1,270 @@
+"""An expression as a tree for people: each node with its path, formula and words, and what it has and loses.
+
+A node stands at some times (those of its operands, each once). At each it has an observation, or it lost it
+for one reason: so observations and losses add up to the times. The observations are those of the worker's own
+`evaluate()`, which gets one node at a time and the results of its operands: each subtree is evaluated once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, assert_never
+
+import numpy as np
+
+from metrics_tools.describe.formula import formula
+from metrics_tools.describe.overlap import Overlap
+from metrics_tools.describe.words import in_words, step_in_words
+from metrics_worker.expression.evaluate import evaluate
+from metrics_worker.expression.grammar import (
+    ROOT,
+    Composite,
+    Node,
+    SeriesMath,
+    SeriesRef,
+    WindowOp,
+    children,
+    expression_type,
+)
+from metrics_worker.request import iso
+from metrics_worker.series import Series, Times, common, union
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Times without an observation, by reason.
+
+    Attributes:
+        warm_up: the window or lag reaches back beyond the first observation.
+        left_only: series_math: only the left side has an observation.
+        right_only: only the right side has one.
+        zero_divisor: ratio: the right side is zero.
+        not_finite: the value is beyond what a float64 can hold.
+    """
+
+    warm_up: int = 0
+    left_only: int = 0
+    right_only: int = 0
+    zero_divisor: int = 0
+    not_finite: int = 0
+
+    @property
+    def total(self) -> int:
+        """For whatever reason."""
+        return self.warm_up + self.left_only + self.right_only + self.zero_divisor + self.not_finite
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a node has and loses. Always: `times == observations + lost.total`.
+
+    Attributes:
+        times: at which at least one operand has an observation; of a series its own.
+        observations: how many the node has.
+        of_all: composite: times at which all operands have an observation; None for other nodes.
+        of_some: composite: times at which some have one and some have none; None for other nodes.
+        first: time of the first observation, UTC; None where there is none.
+        last: time of the last one.
+        overlap: series_math: how far its sides are at the same times; None for other nodes.
+    """
+
+    times: int
+    observations: int
+    lost: Lost
+    of_all: int | None
+    of_some: int | None
+    first: datetime | None
+    last: datetime | None
+    overlap: Overlap | None = None
+
+    @property
+    def losses(self) -> list[str]:
+        """What is lost, in words: `29 to warm up`."""
+        words = {
+            "warm_up": "to warm up",
+            "left_only": "on the left only",
+            "right_only": "on the right only",
+            "zero_divisor": "divided by zero",
+            "not_finite": "too large",
+        }
+        return [f"{count:,} {words[why]}" for why, count in asdict(self.lost).items() if count]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "times": self.times,
+            "observations": self.observations,
+            "lost": asdict(self.lost),
+            "of_all": self.of_all,
+            "of_some": self.of_some,
+            "first": self.first and iso(self.first),
+            "last": self.last and iso(self.last),
+            "overlap": self.overlap and asdict(self.overlap),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node of an expression, for people.
+
+    Attributes:
+        path: its JSON path, as error messages have it: `expressionJson.left.operands[0]`.
+        node: the node.
+        kind: series, series_math, window_op or composite.
+        formula: the node with all below it, in one line.
+        words: the same in plain words.
+        step: what the node alone does, in words.
+        counts: what it has and loses; None where its series were not read.
+        operands: the nodes directly below, in order.
+    """
+
+    path: str
+    node: Node
+    kind: str
+    formula: str
+    words: str
+    step: str
+    counts: Counts | None
+    operands: tuple["NodeView", ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, operands included."""
+        return {
+            "path": self.path,
+            "kind": self.kind,
+            "formula": self.formula,
+            "words": self.words,
+            "step": self.step,
+            "counts": self.counts and self.counts.to_json(),
+            "operands": [operand.to_json() for operand in self.operands],
+        }
+
+
+def outlined(node: Node, path: str = ROOT) -> NodeView:
+    """The tree without counts: nothing needs to be read for it."""
+    below = zip(children(node), _paths(node, path), strict=True)
+    return _view(node, path, None, tuple(outlined(child, at) for child, at in below))
+
+
+def counted(node: Node, inputs: Mapping[str, Series], path: str = ROOT) -> NodeView:
+    """The tree with counts.
+
+    Args:
+        node: the expression.
+        inputs: each series that it names, by series code.
+        path: the JSON path of the node itself.
+    """
+    return _counted(node, inputs, path)[0]
+
+
+def _counted(node: Node, inputs: Mapping[str, Series], path: str) -> tuple[NodeView, Series]:
+    """The node, and the series that it means."""
+    if isinstance(node, SeriesRef):
+        series = inputs[node.series_code]
+        return _view(node, path, _counts(node, [], series), ()), series
+    below = [
+        _counted(child, inputs, at) for child, at in zip(children(node), _paths(node, path), strict=True)
+    ]
+    operands = [series for _, series in below]
+    named = {str(i): operand for i, operand in enumerate(operands)}
+    result = evaluate(_over(node, [SeriesRef(series_code=name) for name in named]), named)
+    view = _view(node, path, _counts(node, operands, result), tuple(view for view, _ in below))
+    return view, result
+
+
+def _over(node: Node, operands: list[SeriesRef]) -> Node:
+    """The same node over other operands."""
+    match node:
+        case SeriesRef():
+            return node
+        case SeriesMath():
+            left, right = operands
+            return node.model_copy(update={"left": left, "right": right})
+        case WindowOp():
+            (series,) = operands
+            return node.model_copy(update={"series": series})
+        case Composite():
+            return node.model_copy(update={"operands": tuple(operands)})
+        case _:
+            assert_never(node)
+
+
+def _counts(node: Node, operands: list[Series], result: Series) -> Counts:
+    of_all = of_some = overlap = None
+    match node:
+        case SeriesRef():
+            times, lost = len(result), Lost()
+        case SeriesMath(op=op):
+            left, right = operands
+            times, lost = _math(op, left, right, len(result))
+            overlap = Overlap.of(left, right)
+        case WindowOp():
+            (series,) = operands
+            times, lost = _window(node, series, len(result))
+        case Composite():
+            union_times, places = union(operands)
+            times = union_times.size
+            of_all = int((np.bincount(np.concatenate(places)) == len(operands)).sum())
+            of_some, lost = times - of_all, Lost(not_finite=times - len(result))
+        case _:
+            assert_never(node)
+    first, last = (_moment(result.times, at) for at in (0, -1))
+    return Counts(times, len(result), lost, of_all, of_some, first, last, overlap)
+
+
+def _math(op: str, left: Series, right: Series, kept: int) -> tuple[int, Lost]:
+    both, _, divisors = common(left, right)
+    zero = int((divisors == 0).sum()) if op == "ratio" else 0
+    lost = Lost(
+        left_only=len(left) - both.size,
+        right_only=len(right) - both.size,
+        zero_divisor=zero,
+        not_finite=both.size - zero - kept,
+    )
+    return len(left) + len(right) - both.size, lost
+
+
+def _window(node: WindowOp, series: Series, kept: int) -> tuple[int, Lost]:
+    reach = {"ema": 0, "lag": node.window}.get(node.op, node.window - 1)
+    warm_up = min(reach, len(series))
+    return len(series), Lost(warm_up=warm_up, not_finite=len(series) - warm_up - kept)
+
+
+def _view(node: Node, path: str, counts: Counts | None, operands: tuple[NodeView, ...]) -> NodeView:
+    return NodeView(
+        path,
+        node,
+        expression_type(node),
+        formula(node),
+        in_words(node),
+        step_in_words(node),
+        counts,
+        operands,
+    )
+
+
+def _paths(node: Node, path: str) -> list[str]:
+    """The JSON paths of the nodes directly below."""
+    match node:
+        case SeriesRef():
+            return []
+        case SeriesMath():
+            return [f"{path}.left", f"{path}.right"]
+        case WindowOp():
+            return [f"{path}.series"]
+        case Composite(operands=operands):
+            return [f"{path}.operands[{i}]" for i in range(len(operands))]
+        case _:
+            assert_never(node)
+
+
+def _moment(times: Times, at: int) -> datetime | None:
+    """A time as a datetime. One beyond the year 9999 can't be told, and is none."""
+    if not times.size:
+        return None
+    try:
+        return _EPOCH + timedelta(microseconds=int(times[at]))
+    except OverflowError:
+        return None

@@ -1,0 +1,84 @@
+"""The observations that the charts of the page draw, as exact and compact JSON.
+
+Times are stored as a start, a unit and integer steps; series with the same times share them. Values are the
+shortest decimals that parse to the same float64, so the script has exactly the values of the Parquet file. If
+a series is too long for a page, some observations are left out, but never its extremes, and the page says so.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from metrics_tools.page.shown import ShownRun
+from metrics_worker.series import Series, Times
+
+MAX_OBSERVATIONS = 200_000
+"""The most observations of one series on a page. (Half a million make a page of 10 MB.)"""
+
+
+@dataclass(slots=True)
+class Numbers:
+    """All series of a page, each stored once; runs refer to series by their index."""
+
+    grids: list[dict[str, Any]] = field(default_factory=list)
+    series: list[dict[str, Any]] = field(default_factory=list)
+    _places: dict[tuple[str, bytes], int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, runs: Sequence[ShownRun]) -> dict[str, Any]:
+        """Return the times, the values and the references of the given runs as JSON values."""
+        numbers = cls()
+        shown = [numbers._run(run) for run in runs]
+        return {"grids": numbers.grids, "series": numbers.series, "runs": shown}
+
+    def _run(self, run: ShownRun) -> dict[str, Any]:
+        metric = None if run.metric is None or not len(run.metric) else self._add(run.metric)
+        inputs = [[code, self._add(series)] for code, series in run.inputs.items() if len(series)]
+        return {"code": run.metric_code, "unit": run.unit, "metric": metric, "inputs": inputs}
+
+    def _add(self, whole: Series) -> int:
+        """Return the index of a series, which is stored if it is new."""
+        series = thinned(whole)
+        key = "series", series.times.tobytes() + series.values.tobytes()
+        if key not in self._places:
+            self.series.append(
+                {"grid": self._grid(series.times), "of": len(whole), "values": series.values.tolist()}
+            )
+            self._places[key] = len(self.series) - 1
+        return self._places[key]
+
+    def _grid(self, times: Times) -> int:
+        key = "grid", times.tobytes()
+        if key not in self._places:
+            steps = np.diff(times)
+            unit = max(int(np.gcd.reduce(steps)), 1) if steps.size else 1
+            self.grids.append({"start": int(times[0]), "unit": unit, "steps": (steps // unit).tolist()})
+            self._places[key] = len(self.grids) - 1
+        return self._places[key]
+
+
+def thinned(series: Series, most: int = MAX_OBSERVATIONS) -> Series:
+    """Return the series, reduced to about `most` observations if it has more.
+
+    The reduced series has the first and the last observation, and the least and the greatest of each of
+    most / 2 stretches.
+    """
+    if len(series) <= most:
+        return series
+    stretch = -(-2 * len(series) // most)
+    starts = np.arange(0, len(series), stretch)
+    kept = {0, len(series) - 1}
+    for start in starts.tolist():
+        part = series.values[start : start + stretch]
+        kept |= {start + int(part.argmin()), start + int(part.argmax())}
+    places = np.array(sorted(kept))
+    return Series(series.times[places], series.values[places])
+
+
+def embedded(document: Any) -> str:
+    """Return the document as JSON text that is safe inside an HTML script element."""
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

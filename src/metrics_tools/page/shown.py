@@ -1,0 +1,99 @@
+"""The values that the page shows of a run. The page leaves out whatever is not set."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from metrics_tools.describe.nodes import NodeView
+from metrics_worker.observability.traffic import Trace
+from metrics_worker.series import Series
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEvent:
+    """A status event of a run, as the page shows it.
+
+    Attributes:
+        at: the time of the event, in UTC.
+        type: the type of the event, such as `metric_run_started`.
+        detail: the rest of its content in a few words, such as the progress or the error.
+    """
+
+    at: datetime
+    type: str
+    detail: str = ""
+
+    @classmethod
+    def of(cls, at: datetime, event: Mapping[str, Any]) -> Self:
+        """Return the given event of either wire form (plain or v1), with its content summed up in words."""
+        detail = ""
+        if "progress" in event:
+            detail = f"{event['progress']:.0%}"
+        elif event.get("status") == "SUCCESS":
+            detail = f"SUCCESS, {event['rowCount']:,} rows, version {event['versionTs']}"
+        elif "status" in event:
+            error = event.get("error")
+            text = f"{error['code']}: {error['message']}" if isinstance(error, Mapping) else str(error)
+            detail = f"{event['status']}, {text}"
+        return cls(at, str(event.get("type", "")), detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The source of the data that the page names: a name, a link and an optional note."""
+
+    name: str
+    url: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRun:
+    """The values that the page shows of one run.
+
+    Attributes:
+        metric_code: the metric code of the run.
+        run_id: the id of the run.
+        title: a short description of the metric; if it is empty, the page shows the metric code.
+        unit: the unit of the metric's values.
+        status: SUCCESS, FAILURE, or None if the run has no outcome.
+        is_right: whether the outcome is the expected one; an expected failure is not shown as an alarm.
+        error: the error of a failed run, `CODE: message`.
+        complaints: differences from the expected outcome, one line each.
+        expression: the expression tree, with counts if its series were read; None if it is not valid.
+        inputs: the input series by series code, in the order of the expression.
+        metric: the observations of the metric; None if the run published none.
+        facts: further facts, as (name, text).
+        keys: the keys of the objects that the run wrote.
+        trace: the requests and stages of the run.
+        events: the status events in the order of publication.
+        manifest: the manifest of the version, as JSON values.
+    """
+
+    metric_code: str
+    run_id: str
+    title: str = ""
+    unit: str = ""
+    status: str | None = None
+    is_right: bool = True
+    error: str = ""
+    complaints: Sequence[str] = ()
+    expression: NodeView | None = None
+    inputs: Mapping[str, Series] = field(default_factory=dict)
+    metric: Series | None = None
+    facts: Sequence[tuple[str, str]] = ()
+    keys: Sequence[str] = ()
+    trace: Trace | None = None
+    events: Sequence[ShownEvent] = ()
+    manifest: Mapping[str, Any] | None = None
+
+    @property
+    def heading(self) -> str:
+        """Return the title of the run, or its metric code if it has no title."""
+        return self.title or self.metric_code
+
+    @property
+    def has_chart(self) -> bool:
+        """Return whether the metric or any of its inputs has an observation that a chart can show."""
+        return any(series is not None and len(series) for series in (self.metric, *self.inputs.values()))

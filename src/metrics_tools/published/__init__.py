@@ -1,0 +1,1 @@
+"""Published metrics: their versions, the pointer `current`, and faults in either."""

@@ -1,0 +1,51 @@
+"""Runs of the command line as one HTML page."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from metrics_tools.describe.nodes import NodeView, counted, outlined
+from metrics_tools.local_cloud.ecb import DATASET_ID, SOURCE, SOURCE_URL
+from metrics_tools.local_cloud.samples import Sample
+from metrics_tools.page import ShownEvent, ShownRun, Source
+from metrics_tools.page.document import page
+from metrics_tools.runs.computing import Computed
+
+_SOURCE = Source(SOURCE, SOURCE_URL, "The metrics are computed from them and are not the ECB's.")
+
+
+def page_of(samples: Sequence[Sample], computed: Sequence[Computed], lead: str) -> str:
+    """Return the page as HTML.
+
+    Args:
+        samples: the requests.
+        computed: the outcome of each.
+        lead: a sentence on where they were computed, and whether they are published.
+    """
+    datasets = {summary.dataset_id for found in computed for summary in found.report.inputs}
+    runs = [_shown(sample, found) for sample, found in zip(samples, computed, strict=True)]
+    source = _SOURCE if datasets == {DATASET_ID} else None
+    return page(runs, title="Metrics", lead=lead, source=source, now=datetime.now(UTC))
+
+
+def _shown(sample: Sample, computed: Computed) -> ShownRun:
+    report, version = computed.report, computed.version
+    inputs = {code: found.cleaned.series for code, found in computed.inputs.items()}
+    view: NodeView | None = None
+    if sample.expression is not None:
+        view = counted(sample.expression, inputs) if inputs else outlined(sample.expression)
+    return ShownRun(
+        metric_code=report.metric_code,
+        run_id=report.run_id,
+        title=sample.title,
+        unit=sample.unit,
+        status=None if computed.outcome == "RETURNED" else computed.outcome,
+        is_right=computed.error is None,
+        error=f"{computed.code}: {computed.error.message}" if computed.error else "",
+        expression=view,
+        inputs=inputs,
+        metric=version.series if version else None,
+        facts=[("Version", report.version_ts or "-"), ("Time taken", f"{report.seconds:.2f} s")],
+        trace=report.traffic.trace,
+        events=[ShownEvent.of(at, event) for at, event in computed.events],
+        manifest=version.manifest if version else None,
+    )

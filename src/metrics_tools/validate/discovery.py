@@ -1,0 +1,102 @@
+"""The datasets that a bucket holds, and which of them has a series: for an expression that doesn't say."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import obstore
+from obstore.exceptions import BaseError
+
+from metrics_worker.dataset.manifest import Manifest
+from metrics_worker.errors import InputReadError, StoreRefusal, StoreUnavailable
+from metrics_worker.request import Dataset
+from metrics_worker.s3.bucket import Bucket
+
+_VERSIONS, _MANIFEST, _PROJECTIONS = "versions/", "manifest.json", "projections/"
+_LOOKS = 5
+"""How many of a dataset's newest versions are looked at for one with a manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Datasets of a bucket.
+
+    Attributes:
+        datasets: the newest version of each, by id, or those that were asked for.
+        manifests: theirs, of those that can be read.
+    """
+
+    datasets: dict[str, Dataset]
+    manifests: dict[str, Manifest]
+
+    def homes(self, codes: Iterable[str]) -> dict[str, str]:
+        """The dataset of each series that exactly one has."""
+        holders = {code: [id_ for id_, found in self.manifests.items() if found.has(code)] for code in codes}
+        return {code: found[0] for code, found in holders.items() if len(found) == 1}
+
+
+def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = None) -> Shelf:
+    """Return every dataset's newest version, by its name: `datasets/*/versions/*/manifest.json`.
+
+    Args:
+        bucket: where the datasets are.
+        datasets_prefix: the prefix of all datasets.
+        only: the ids of the datasets to look for; None for all.
+
+    Raises:
+        StoreUnavailable: the bucket can't be listed.
+    """
+    found = {}
+    for folder in _folders(bucket, datasets_prefix):
+        if only is not None and folder.rstrip("/").rpartition("/")[2] not in only:
+            continue
+        versions = sorted(_folders(bucket, folder + _VERSIONS), reverse=True)[:_LOOKS]
+        keys = [version + _MANIFEST for version in versions]
+        if (key := next((key for key in keys if bucket.find(key) is not None), None)) is not None:
+            dataset = of_manifest(key)
+            found[dataset.dataset_id] = dataset
+    return _shelf(bucket, found)
+
+
+def of_manifests(bucket: Bucket, keys: Iterable[str]) -> Shelf:
+    """The datasets of these manifests, by their keys.
+
+    Raises:
+        ValueError: a key is not that of a manifest.
+        StoreUnavailable: S3 failed.
+    """
+    datasets = [of_manifest(key) for key in keys]
+    return _shelf(bucket, {dataset.dataset_id: dataset for dataset in datasets})
+
+
+def of_manifest(key: str) -> Dataset:
+    """The dataset of a manifest: `datasets/fx/versions/v1/manifest.json` is of `fx`.
+
+    Raises:
+        ValueError: the key is not that of a manifest.
+    """
+    home, found, version = key.rpartition(f"/{_VERSIONS}")
+    if not found or not version.endswith(f"/{_MANIFEST}"):
+        raise ValueError(f"expected datasets/…/versions/…/manifest.json, found {key}")
+    return Dataset(home.rpartition("/")[2], key, f"{home}/{_PROJECTIONS}")
+
+
+def _shelf(bucket: Bucket, datasets: dict[str, Dataset]) -> Shelf:
+    manifests = {}
+    for dataset_id, dataset in datasets.items():
+        try:
+            manifests[dataset_id] = Manifest.parse(dataset, bucket.get(dataset.manifest_key).body)
+        except (InputReadError, StoreRefusal):
+            continue  # whoever reads from it is told why
+    return Shelf(datasets, manifests)
+
+
+def _folders(bucket: Bucket, prefix: str) -> list[str]:
+    """The prefixes directly below one, each with its slash."""
+    try:
+        found = obstore.list_with_delimiter(bucket.store, prefix)["common_prefixes"]
+    except FileNotFoundError:
+        return []
+    except (BaseError, OSError) as error:
+        problem = "LIST: it can't be listed: is there such a bucket, and may you list it?"
+        raise StoreUnavailable(prefix, problem) from error
+    return [folder.removesuffix("/") + "/" for folder in found]

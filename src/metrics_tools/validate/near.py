@@ -1,0 +1,96 @@
+"""Find the name that an author probably meant: the nearest of the names that are allowed."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from metrics_tools.validate.vocabulary import instead_of_field, plain, same_operation
+
+_NEAR_ENOUGH = 0.6
+"""difflib's ratio of two long words: one wrong letter in three is near, two are not."""
+_SHORT = 4
+"""Letters of a word that a single other letter makes into another word: `log` and `lag`, `XAU` and `ZAU`."""
+_LONGEST = 300
+"""A longer word is meant for no name: a file may be full of it."""
+
+_MEANT: dict[str, tuple[str, ...]] = {
+    "length": ("window",),
+    "n": ("window",),
+    "period": ("window",),
+    "periods": ("window",),
+    "size": ("window",),
+    "span": ("window",),
+    "lag": ("window",),
+    "code": ("series_code", "seriesCode", "metricCode"),
+    "serie": ("series",),
+    "symbol": ("series_code", "seriesCode"),
+    "factor": ("scale",),
+    "multiplier": ("scale",),
+    "a": ("left",),
+    "b": ("right",),
+    "lhs": ("left",),
+    "rhs": ("right",),
+    "function": ("op",),
+    "operation": ("op",),
+    "operator": ("op",),
+    "items": ("operands",),
+    "nodes": ("operands",),
+    "expression": ("expressionJson",),
+    "manifest": ("manifestPath",),
+    "projections": ("projectionsPath",),
+    "dataset": ("datasetId",),
+}
+"""Other names of our fields, by their letters and digits alone; the first that is allowed is meant."""
+
+
+def near(word: str, allowed: Iterable[str]) -> str | None:
+    """Return the name that was probably meant, or None if none is near."""
+    if len(word) > _LONGEST:
+        return None
+    named = {plain(candidate): candidate for candidate in reversed(list(allowed))}
+    if (same := named.get(plain(word))) is not None:
+        return same
+    candidates = set(named.values())
+    if (operation := same_operation(word, candidates)) is not None:
+        return operation
+    for meant in _MEANT.get(word, _MEANT.get(plain(word), ())):
+        if meant in candidates:
+            return meant
+    if instead_of_field(word) is not None:
+        return None
+    alike = {plain(name): name for name in named.values() if _may_be_a_slip(word, name)}
+    found = get_close_matches(plain(word), alike, n=1, cutoff=_NEAR_ENOUGH)
+    return alike[found[0]] if found else None
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str | None:
+    """Return the question, or None if no name is near."""
+    found = near(word, allowed)
+    return None if found is None else f"did you mean `{found}`?"
+
+
+def _may_be_a_slip(word: str, name: str) -> bool:
+    """Return whether a slip of the hand may have made the word of the name.
+
+    In a short word a letter too many, one too few or two letters swapped is a slip; another letter is another
+    word. The parts of a code count as words: `ECB_XAU_EUR_D` is not `ECB_ZAR_EUR_D`.
+    """
+    ours, its = word.casefold().split("_"), name.casefold().split("_")
+    if len(ours) == len(its) > 1:
+        pairs = [(one, other) for one, other in zip(ours, its, strict=True) if one != other]
+        return all(_may_be_a_slip(one, other) and _alike(one, other) for one, other in pairs)
+    shorter, longer = sorted((plain(word), plain(name)), key=len)
+    if len(shorter) > _SHORT or (len(shorter) == _SHORT and shorter in longer):  # `path` for `basePath`
+        return True
+    return _one_slip(shorter, longer)
+
+
+def _alike(one: str, other: str) -> bool:
+    return bool(get_close_matches(one, [other], cutoff=_NEAR_ENOUGH))
+
+
+def _one_slip(shorter: str, longer: str) -> bool:
+    """Return whether one letter less, or two letters swapped, make the longer word the shorter."""
+    if len(longer) == len(shorter):
+        first, *more = [at for at in range(len(longer)) if longer[at] != shorter[at]] or [0]
+        return len(more) == 1 and longer[first] + longer[more[0]] == shorter[more[0]] + shorter[first]
+    return any(longer[:at] + longer[at + 1 :] == shorter for at in range(len(longer)))

@@ -1,0 +1,211 @@
+"""The choice of part files: the dataset that each series of a request is in, and the part files it has there.
+
+In the mode `manifest`, the manifests decide, and a file that a manifest lists is read whatever its name. In
+the mode `listing`, the folders below the projections decide: `series_codes` and `parquet_files` name only
+what the last update touched. Manifests and listings are fetched once an invocation.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+from metrics_worker.dataset.manifest import HIVE_NAMES, Manifest, parsing_bytes
+from metrics_worker.dataset.singleflight import Once
+from metrics_worker.errors import InputReadError, StoreRefusal
+from metrics_worker.expression.grammar import series_codes
+from metrics_worker.limits import Limits, Memory
+from metrics_worker.request import Dataset, RunRequest
+from metrics_worker.s3.bucket import Bucket, StoredObject
+
+type SeriesFiles = Literal["manifest", "listing"]
+"""Where a series' part files are found: in the dataset's manifest, or by listing its folder."""
+
+_PARSED_MANIFEST = 4
+"""What an invocation keeps of a manifest, as a multiple of its size: measured on names of 50 characters."""
+_ESCAPED_BY_HIVE = "\"#%'*/:=?\\{[]^"
+"""The printable characters that Hive and Spark encode in a folder's name; others encode more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The part files of one series, as keys.
+
+    Attributes:
+        by_path: whether the paths of the files name the series, so that all of their rows may belong to it.
+    """
+
+    code: str
+    manifest: Manifest
+    keys: tuple[str, ...]
+    by_path: bool
+
+
+class Choice:
+    """The manifests and listings of one invocation, and what follows from them.
+
+    Args:
+        series_files: where a series' part files are found.
+        limits: what a run may take.
+        memory: the memory that parsed manifests are claimed from.
+    """
+
+    def __init__(self, series_files: SeriesFiles, limits: Limits, memory: Memory) -> None:
+        self._by_listing = series_files == "listing"
+        self._limits = limits
+        self._memory = memory
+        self._manifests = Once[Dataset, Manifest]()
+        self._listed = Once[tuple[str, str], tuple[str, ...]]()
+
+    def homes(self, request: RunRequest, bucket: Bucket) -> dict[str, Manifest]:
+        """Return for each series of a request the manifest of the dataset that it is in.
+
+        Raises:
+            ConfigError: a dataset that is needed is not in the catalog, or has no valid paths.
+            InputReadError: a series is in no dataset, or in several; or a manifest cannot be read.
+            StoreUnavailable: S3 failed.
+        """
+        codes = series_codes(request.expression)
+        declared = {
+            code: request.dataset(request.declared[code]) for code in codes if code in request.declared
+        }
+        omitted = [code for code in codes if code not in declared]
+        candidates = [request.dataset(dataset_id) for dataset_id in request.catalog] if omitted else []
+        if self._by_listing:
+            declared |= {code: self._search_folders(code, candidates, bucket) for code in omitted}
+            manifests = self._manifests_of(declared.values(), bucket)
+            return {code: manifests[declared[code]] for code in codes}
+        manifests = self._manifests_of([*declared.values(), *candidates], bucket)
+        homes = {}
+        for code in codes:
+            if code in declared:
+                homes[code] = manifests[declared[code]]
+                _check_lists(homes[code], code)
+            else:
+                homes[code] = _search_manifests(code, [manifests[dataset] for dataset in candidates])
+        return homes
+
+    def source(self, code: str, manifest: Manifest, bucket: Bucket) -> Source:
+        """Return the part files of a series in its dataset.
+
+        Raises:
+            InputReadError: S3 refuses to list them.
+            StoreUnavailable: S3 failed.
+        """
+        if self._by_listing:
+            return Source(code, manifest, self._keys_of(code, manifest.dataset, bucket), by_path=True)
+        files = manifest.files_of(code)
+        prefix = manifest.dataset.projections_prefix
+        return Source(
+            code, manifest, tuple(prefix + file for file in files or manifest.files), by_path=bool(files)
+        )
+
+    def _keys_of(self, code: str, dataset: Dataset, bucket: Bucket) -> tuple[str, ...]:
+        """Return the listed part files of a series."""
+        place = dataset.projections_prefix, code
+        return self._listed.fetch([place], lambda _: {place: tuple(listed_files(bucket, *place))})[place]
+
+    def _search_folders(self, code: str, candidates: list[Dataset], bucket: Bucket) -> Dataset:
+        """Return the one dataset that has part files of a series which `inputs` omits."""
+        holders = [dataset for dataset in candidates if self._keys_of(code, dataset, bucket)]
+        if len(holders) == 1:
+            return holders[0]
+        if holders:
+            raise _not_found(code, "more than one dataset has part files of it", holders)
+        raise _not_found(code, "no dataset of the catalog has part files of it", candidates)
+
+    def _manifests_of(self, datasets: Iterable[Dataset], bucket: Bucket) -> dict[Dataset, Manifest]:
+        return self._manifests.fetch(datasets, lambda missing: self._read_manifests(missing, bucket))
+
+    def _read_manifests(self, datasets: list[Dataset], bucket: Bucket) -> dict[Dataset, Manifest]:
+        bodies: dict[str, memoryview] = {}
+
+        def keep(found: StoredObject) -> Callable[[], None] | None:
+            if found.size > self._limits.manifest_bytes:
+                raise InputReadError(
+                    f"manifest {found.key}",
+                    f"{found.size:,} bytes; at most {self._limits.manifest_bytes:,} are read"
+                    " (WORKER_MAX_MANIFEST_BYTES)",
+                )
+            claim.take(_PARSED_MANIFEST * found.size, f"manifest {found.key}", InputReadError)
+            if len(found.body) < found.size:
+                return lambda: bodies.update({found.key: bucket.get(found.key).body})
+            bodies[found.key] = found.body
+            return None
+
+        def parse(dataset: Dataset) -> Manifest:
+            body, subject = bodies[dataset.manifest_key], f"manifest {dataset.manifest_key}"
+            with self._memory.claim() as passing:
+                passing.take(parsing_bytes(body), subject, InputReadError, beside=claim.taken)
+                return Manifest.parse(dataset, body)
+
+        with self._memory.claim() as claim:
+            try:
+                bucket.get_many(list({dataset.manifest_key for dataset in datasets}), keep)
+            except StoreRefusal as error:
+                raise InputReadError(f"manifest {error.subject}", error.problem) from error
+            parsed = {dataset: parse(dataset) for dataset in datasets}
+            claim.keep(claim.taken)
+            return parsed
+
+
+def _check_lists(manifest: Manifest, code: str) -> None:
+    """Raise an InputReadError if the manifest says that the dataset does not have the series."""
+    if manifest.has(code) is False:
+        raise InputReadError.of_series(code, f"not in series_codes of {manifest.dataset.manifest_key}")
+
+
+def _search_manifests(code: str, manifests: list[Manifest]) -> Manifest:
+    """Return the one manifest that has a series which `inputs` omits."""
+    holders = [manifest for manifest in manifests if manifest.has(code)]
+    holders = holders or [manifest for manifest in manifests if manifest.has(code) is None]
+    if len(holders) == 1:
+        return holders[0]
+    searched = [manifest.dataset for manifest in holders or manifests]
+    if holders:
+        raise _not_found(code, "more than one dataset may have it", searched)
+    raise _not_found(code, "no dataset of the catalog has it", searched)
+
+
+def _not_found(code: str, why: str, searched: list[Dataset]) -> InputReadError:
+    named = ", ".join(dataset.dataset_id for dataset in searched) or "none"
+    return InputReadError.of_series(code, f"it is not in inputs, and {why} ({named})")
+
+
+def listed_files(bucket: Bucket, prefix: str, code: str) -> list[str]:
+    """List the part files of a series: those in its folder `CODE/`, or in its Hive folders.
+
+    Files whose names, or whose folders' names below the series' own, begin with `_` or `.` are not data, as
+    for Hive, Spark and pyarrow: temporary files, transaction logs, checksums.
+
+    Args:
+        bucket: the bucket that holds the dataset.
+        prefix: the dataset's projections.
+        code: the series.
+
+    Raises:
+        InputReadError: S3 refuses to list them, or the client cannot request one of the keys.
+        StoreUnavailable: S3 failed.
+    """
+    try:
+        return _data_files(bucket, f"{prefix}{code}/") or sorted(
+            key for folder in _other_folders(code) for key in _data_files(bucket, prefix + folder)
+        )
+    except StoreRefusal as error:
+        raise InputReadError.of_series(code, f"{error.subject}: {error.problem}") from error
+
+
+def _data_files(bucket: Bucket, folder: str) -> list[str]:
+    return [key for key in bucket.list(folder) if _is_data(key.removeprefix(folder))]
+
+
+def _is_data(file: str) -> bool:
+    return file.endswith(".parquet") and not any(part.startswith(("_", ".")) for part in file.split("/"))
+
+
+def _other_folders(code: str) -> list[str]:
+    """Return the folders that may name a series apart from `CODE/`: of Hive layouts, and percent-encoded."""
+    as_hive = "".join(f"%{ord(char):02X}" if char in _ESCAPED_BY_HIVE else char for char in code)
+    values = dict.fromkeys((code, as_hive, quote(code, safe="")))
+    folders = [f"{name}{value}/" for name in ("", *HIVE_NAMES) for value in values]
+    return folders[1:]

@@ -1,0 +1,157 @@
+"""Datasets: the reading of a run's series, from the part files that `choice` finds for them.
+
+`Datasets` lives for one invocation: a batch holds many metrics over the same few series, so each manifest,
+series and part file is read once and shared by its runs; nothing is kept that could go stale. A series is
+either read whole or the run fails with an InputReadError that names it. What a run takes is bounded.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from metrics_worker.dataset.choice import Choice, SeriesFiles, Source
+from metrics_worker.dataset.decoder import Decoder
+from metrics_worker.dataset.manifest import Manifest
+from metrics_worker.dataset.part_file import CODE, to_series
+from metrics_worker.dataset.reading import Reading, SharedFiles
+from metrics_worker.dataset.singleflight import Once
+from metrics_worker.errors import InputReadError
+from metrics_worker.limits import Limits, Memory
+from metrics_worker.request import Dataset, RunRequest
+from metrics_worker.s3.bucket import Bucket
+from metrics_worker.series import Cleaned
+
+
+@dataclass(frozen=True, slots=True)
+class InputSeries:
+    """A series as it was read, and where from."""
+
+    code: str
+    dataset_id: str
+    dataset_version: str | None
+    part_files: int
+    cleaned: Cleaned
+
+    @property
+    def nbytes(self) -> int:
+        """Of its observations."""
+        return self.cleaned.series.times.nbytes + self.cleaned.series.values.nbytes
+
+
+class Datasets:
+    """The datasets of one invocation. Read through it, each manifest and series comes once.
+
+    Args:
+        series_files: where a series' files are found: in the `manifest`, or by `listing` the projections.
+        limits: what a run may take.
+        memory: the bytes that the series may take.
+        decoder: the child process for part files that are not usual.
+    """
+
+    def __init__(self, series_files: SeriesFiles, limits: Limits, memory: Memory, decoder: Decoder) -> None:
+        self._choice = Choice(series_files, limits, memory)
+        self._limits = limits
+        self._memory = memory
+        self._decoder = decoder
+        self._series = Once[tuple[Dataset, str], InputSeries]()
+        self._shared = SharedFiles(Once())
+        self._progress: dict[tuple[Dataset, str], float] = {}
+
+    def read(
+        self, request: RunRequest, bucket: Bucket, on_progress: Callable[[float], None]
+    ) -> dict[str, InputSeries]:
+        """Every series that the request's expression names. May be called by several threads at once.
+
+        Args:
+            request: what is asked.
+            bucket: where it is.
+            on_progress: told the part that is read (0-1) after each file, and now and then while other runs
+                read; what it raises ends the reading.
+
+        Raises:
+            ConfigError: a dataset that is needed is not in the catalog, or has no valid paths.
+            InputReadError: a manifest, file or series is missing, unreadable or of the wrong type.
+            StoreUnavailable: S3 failed.
+            OutOfMemory: other runs hold what it needs.
+        """
+        homes = self._choice.homes(request, bucket)
+        wanted = {(manifest.dataset, code): manifest for code, manifest in homes.items()}
+
+        def report() -> None:
+            on_progress(sum(self._progress.get(series, 0.0) for series in wanted) / len(wanted))
+
+        def read(missing: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], InputSeries]:
+            return self._read(missing, wanted, bucket, report)
+
+        read_series = self._series.fetch(wanted, read, on_wait=report)
+        found = {code: read_series[manifest.dataset, code] for code, manifest in homes.items()}
+        self._check_part_files(series.part_files for series in found.values())
+        if (rows := sum(series.cleaned.rows for series in found.values())) > self._limits.rows:
+            raise InputReadError(
+                "inputs", f"{rows:,} rows; a run may read {self._limits.rows:,} (WORKER_MAX_ROWS)"
+            )
+        return found
+
+    def _read(
+        self,
+        missing: list[tuple[Dataset, str]],
+        manifests: Mapping[tuple[Dataset, str], Manifest],
+        bucket: Bucket,
+        report: Callable[[], None],
+    ) -> dict[tuple[Dataset, str], InputSeries]:
+        """Read the series that no other run of the invocation has read."""
+        sources = [self._choice.source(code, manifests[dataset, code], bucket) for dataset, code in missing]
+        self._check_part_files(len(source.keys) for source in sources)
+
+        def advance(part: float) -> None:
+            self._progress |= dict.fromkeys(missing, part)
+            report()
+
+        with self._memory.claim() as claim:
+            reading = Reading(
+                sources=sources,
+                bucket=bucket,
+                decoder=self._decoder,
+                claim=claim,
+                max_rows=self._limits.rows,
+                shared=self._shared,
+                on_progress=advance,
+            )
+            tables = reading.run()
+            found = {(of.manifest.dataset, of.code): _assemble(of, tables) for of in sources}
+            claim.keep(sum(series.nbytes for series in found.values()))
+        return found
+
+    def _check_part_files(self, counts: Iterable[int]) -> None:
+        if (count := sum(counts)) > self._limits.part_files:
+            raise InputReadError(
+                "inputs",
+                f"{count:,} part files; a run may read {self._limits.part_files:,} (WORKER_MAX_PART_FILES)",
+            )
+
+
+def _assemble(source: Source, tables: dict[str, pa.Table]) -> InputSeries:
+    """One series from the tables of its part files."""
+    own = []
+    prefix = source.manifest.dataset.projections_prefix
+    for key in source.keys:
+        table = tables[key]
+        if CODE not in table.column_names and not source.by_path:
+            if not source.manifest.names_another(key.removeprefix(prefix), source.code):
+                raise InputReadError.of_series(
+                    source.code, f"{key} has no column {CODE!r} and its path names no series"
+                )
+            continue
+        own.append((key, table))
+    try:
+        cleaned = to_series(own, source.code)
+    except InputReadError as error:
+        raise InputReadError.of_series(source.code, error.message) from error
+    if not len(cleaned.series):
+        raise InputReadError.of_series(
+            source.code,
+            f"no observation in {len(source.keys)} part files ({cleaned.rows} rows) under {prefix}",
+        )
+    dataset_id = source.manifest.dataset.dataset_id
+    return InputSeries(source.code, dataset_id, source.manifest.version_id, len(source.keys), cleaned)

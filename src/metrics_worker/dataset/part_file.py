@@ -1,0 +1,295 @@
+"""A Parquet part file as a table of its three columns, and such tables as a series.
+
+A usual part file is small, and decoded in this process. Every other part file is decoded in a child process
+(`decoder`), where a damaged or a very large file can do no harm. Both read with the functions of this module,
+so they accept and refuse the same files. Times of any unit and zone become microseconds in UTC, floored;
+values of any number become float64.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metrics_worker.errors import InputReadError, cause
+from metrics_worker.series import Cleaned, Times, Values, clean
+
+if TYPE_CHECKING:
+    from metrics_worker.s3.bucket import StoredObject
+
+TIME, VALUE, CODE = "obs_time", "value", "internal_series_code"
+
+USUAL_ROWS = 100_000
+"""The most rows of a usual part file: about 10 MB while they are decoded."""
+USUAL_BYTES = 16 * 1024 * 1024
+"""The most bytes, decompressed, of a usual part file in a codec that can expand without bound."""
+USUAL_FOOTER_BYTES = 262_144
+"""The largest footer of a usual part file; one of 20 row groups and 100 columns is smaller."""
+BOUNDED_CODECS = (b"\x00", b"\x02", b"\x0a", b"\x0e")
+"""Codecs that cannot expand a page by more than a factor of 256: none, snappy, LZ4 and LZ4_RAW.
+
+As the footer stores them: the numbers of `CompressionCodec` in parquet.thrift, in the zigzag form of Thrift's
+compact protocol.
+"""
+_PATHS = {
+    TIME: b"\x18\x08obs_time\x15",
+    VALUE: b"\x18\x05value\x15",
+    CODE: b"\x18\x14internal_series_code\x15",
+}
+"""The bytes of a footer before the codec of a column: `path_in_schema`, a list with the column's name."""
+
+READING: dict[str, Any] = {
+    # JSON text is text: the reader of files and the scan of datasets would each show it as another type.
+    "arrow_extensions_enabled": False,
+    # The times of Spark and Hive, which as nanoseconds would wrap from 2262 on.
+    "coerce_int96_timestamp_unit": "us",
+    "thrift_string_size_limit": 8_000_000,
+    "thrift_container_size_limit": 1_000_000,
+}
+"""How every part file is opened. The limits bound the memory that a damaged footer can make pyarrow take."""
+WRITERS_WITHOUT_CHECKSUMS = ("Parquet.jl",)
+"""Writers that put a checksum of 0 into every page header: their pages are read without verification."""
+
+_TICKS_PER_MICROSECOND = {"ns": 1000}
+_MICROSECONDS_PER_TICK = {"us": 1, "ms": 1000, "s": 1_000_000}
+_DECIMALS_AT_ONCE = 65_536
+"""Decimals that are converted at once: each takes some 100 bytes as text."""
+
+type Admit = Callable[[str, int, int], None]
+"""Called with a key, and the rows and bytes that the part file takes; raises if they are too many."""
+
+
+def open_part_file(source: Any, **options: Any) -> pq.ParquetFile:
+    """Open a part file, with verification of page checksums if its writer computes them.
+
+    Args:
+        source: a file that pyarrow can read.
+        options: more options of `pyarrow.parquet.ParquetFile`.
+
+    Raises:
+        OSError, pyarrow.ArrowException: the footer cannot be read.
+    """
+    parquet = pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True, **READING, **options)
+    if (parquet.metadata.created_by or "").startswith(WRITERS_WITHOUT_CHECKSUMS):
+        source.seek(0)
+        parquet = pq.ParquetFile(source, pre_buffer=False, **READING, **options)
+    return parquet
+
+
+def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) -> pa.Table | None:
+    """Read a usual part file: the columns `obs_time`, `value` and, if present, `internal_series_code`.
+
+    Args:
+        file: the object, or its last bytes.
+        codes: the series whose rows are kept; None keeps all rows. A file without the code column is kept
+            whole.
+        admit: called before anything is decoded; what it raises ends the read.
+
+    Returns:
+        The table, or None if the file is not a usual one or cannot be decoded. `Decoder.read` then reads it,
+        or says what is wrong with it.
+
+    Raises:
+        InputReadError: not a Parquet file, or a column is missing or of the wrong type.
+    """
+    if len(file.body) < file.size:
+        return None
+    footer = _footer(file.body)
+    if len(footer) > USUAL_FOOTER_BYTES:
+        return None
+    # As a dictionary, a code takes four bytes a row, however long its text is.
+    dictionaries = [CODE] if _PATHS[CODE] in footer else None
+    with readable(file.key, "its footer is missing or damaged"):
+        parquet = open_part_file(pa.BufferReader(pa.py_buffer(file.body)), read_dictionary=dictionaries)
+        rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
+        if rows > USUAL_ROWS or (_has_unbounded_codec(footer) and not _states_few_bytes(parquet.metadata)):
+            return None
+    columns = columns_of(file.key, schema)
+    admit(file.key, rows, 0)
+    try:
+        table = parquet.read(columns, use_threads=False)
+    except (pa.ArrowException, OSError):  # a damaged page, or an encoding that cannot be read as a dictionary
+        return None
+    with readable(file.key, "a series code is not text"):
+        return table if codes is None or CODE not in columns else only(plain(table), codes)
+
+
+def _footer(body: memoryview) -> bytes:
+    """Return the bytes of a file's footer; none if the file has no footer, which pyarrow will report."""
+    size = int.from_bytes(body[-8:-4], "little")
+    return bytes(body[-8 - size : -8]) if size + 8 <= len(body) else b""
+
+
+def _has_unbounded_codec(footer: bytes) -> bool:
+    """Return whether a footer names, for one of the columns, a codec that can expand without bound."""
+    chunks = sum(footer.count(path) for path in _PATHS.values())
+    return chunks > sum(footer.count(path + codec) for path in _PATHS.values() for codec in BOUNDED_CODECS)
+
+
+def _states_few_bytes(metadata: pq.FileMetaData) -> bool:
+    """Return whether a footer states how many bytes the file takes once it is decompressed, and they are few.
+
+    A footer's other numbers are looked at in the child process only: asking a damaged footer for them can end
+    the process.
+    """
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    stated = all(group.total_byte_size > 0 or group.num_rows == 0 for group in groups)
+    return stated and sum(group.total_byte_size for group in groups) <= USUAL_BYTES
+
+
+def columns_of(key: str, schema: pa.Schema) -> list[str]:
+    """Return the columns to read, in the order of the file, after checking that they have usable types.
+
+    Raises:
+        InputReadError: a column is missing, is present twice, or has a type that is not usable.
+    """
+    for known, columns in _KNOWN:
+        if known.equals(schema):
+            return columns
+    for name in _USABLE:
+        if schema.names.count(name) > 1:
+            raise InputReadError(key, f"column {name!r} is present twice")
+    for name in (TIME, VALUE):
+        if schema.get_field_index(name) < 0:
+            raise InputReadError(key, f"no column {name!r}; the file has {', '.join(schema.names)[:200]}")
+    columns = [name for name in schema.names if name in _USABLE]
+    for name in columns:
+        kind = schema.field(name).type
+        if not _USABLE[name](kind):
+            raise InputReadError(key, f"column {name!r} is of type {kind}")
+    _KNOWN[:] = [(schema, columns)]
+    return columns
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Return the table with the series code as strings.
+
+    Raises:
+        pyarrow.ArrowInvalid: a code is not UTF-8 text.
+    """
+    if CODE in table.column_names and not pa.types.is_string(table.schema.field(CODE).type):
+        column = table[CODE]
+        if pa.types.is_dictionary(column.type) and not _is_string(column.type.value_type):
+            column = column.cast(
+                column.type.value_type
+            )  # pyarrow has no cast from a dictionary of bytes to text
+        table = table.set_column(table.schema.get_field_index(CODE), CODE, column.cast(pa.string()))
+    return table
+
+
+def only(table: pa.Table, codes: Iterable[str]) -> pa.Table:
+    """Return the rows of these series."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - 25 ms, which a cold start spends during its first requests
+
+    return table.filter(pc.is_in(table[CODE], pa.array(sorted(codes), pa.string())))
+
+
+def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
+    """Return the series in the tables of its part files.
+
+    Args:
+        tables: (key, table) in the order of the manifest.
+        code: the series: from a table with the code column, only its rows are used.
+
+    Raises:
+        InputReadError: a time or value cannot be represented, or a code is not text.
+    """
+    times: list[Times] = [np.empty(0, np.int64)]
+    values: list[Values] = [np.empty(0)]
+    null = 0
+    for _, alike in groupby(tables, key=lambda keyed: keyed[1].schema):
+        keyed = list(alike)
+        try:
+            found = _rows(pa.concat_tables([table for _, table in keyed]), code)
+        except pa.ArrowException:
+            for key, table in keyed:  # find out which of them it was
+                with readable(key, "a row is out of range"):
+                    _rows(table, code)
+            raise
+        times.append(found[0])
+        values.append(found[1])
+        null += found[2]
+    return clean(np.concatenate(times), np.concatenate(values), null=null)
+
+
+def _rows(table: pa.Table, code: str) -> tuple[Times, Values, int]:
+    """Return the times and values of a series' rows that have both, and the number of rows that do not."""
+    if CODE in table.column_names:
+        table = only(plain(table), [code])
+    complete = table.select([TIME, VALUE]).drop_null()
+    return _microseconds(complete[TIME]), float64(complete[VALUE]), table.num_rows - complete.num_rows
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(is_number or pa.types.is_null(kind))  # a column with nothing but nulls may have lost its type
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Return whether the type is text; bytes are, since ENUM and JSON are read as text without the type."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    return _is_string(kind) or bool(is_bytes or pa.types.is_null(kind))
+
+
+_USABLE = {TIME: _is_time, VALUE: _is_number, CODE: _is_text}
+_KNOWN: list[tuple[pa.Schema, list[str]]] = []
+"""The schema of the previous file, usually also that of the next one, with its columns: saves 20 µs."""
+
+
+def _microseconds(column: pa.ChunkedArray) -> Times:
+    """Return times without nulls as microseconds in UTC; a zone only says how they are displayed."""
+    kind = column.type
+    if pa.types.is_null(kind):
+        return np.empty(0, np.int64)
+    if pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("ms"))
+        kind = column.type
+    ticks: Times = column.cast(pa.int64()).to_numpy()
+    if divisor := _TICKS_PER_MICROSECOND.get(kind.unit):
+        return ticks // divisor
+    factor = _MICROSECONDS_PER_TICK[kind.unit]
+    limit = np.iinfo(np.int64).max // factor
+    if ticks.size and (ticks.max() > limit or ticks.min() < -limit):
+        raise pa.ArrowInvalid("a time is out of the range of microseconds")
+    return ticks * factor
+
+
+def float64(column: pa.ChunkedArray) -> Values:
+    """Return values without nulls; decimals and integers beyond 2**53 are rounded to the nearest float64."""
+    if pa.types.is_decimal(column.type):
+        # By way of text: Arrow's own conversion to float64 is off by a unit or two in the last place.
+        parts = [
+            column.slice(start, _DECIMALS_AT_ONCE).cast(pa.string()).cast(pa.float64()).to_numpy()
+            for start in range(0, len(column), _DECIMALS_AT_ONCE)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0)
+    if not pa.types.is_float64(column.type):
+        column = column.cast(pa.float64(), safe=False)
+    values: Values = column.to_numpy()
+    return values
+
+
+@contextmanager
+def readable(key: str, problem: str) -> Iterator[None]:
+    """Turn an error of pyarrow into an InputReadError that names the part file and what is wrong with it."""
+    try:
+        yield
+    except MemoryError as error:
+        raise InputReadError(key, "decoding it needs more memory than a part file may take") from cause(error)
+    except (pa.ArrowException, OSError, ValueError, KeyError, NotImplementedError) as error:
+        reason: Any = str(error).partition("\n")[0][:300] or type(error).__name__
+        raise InputReadError(key, f"not readable as Parquet: {problem}: {reason}") from cause(error)

@@ -1,0 +1,165 @@
+"""The reading of part files for one or more series."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from metrics_worker.dataset.part_file import read_usual
+from metrics_worker.errors import InputReadError, StoreRefusal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from metrics_worker.dataset.choice import Source
+    from metrics_worker.dataset.decoder import Decoder
+    from metrics_worker.dataset.singleflight import Once
+    from metrics_worker.limits import Claim
+    from metrics_worker.s3.bucket import Bucket, StoredObject
+
+ROW_BYTES = 100
+"""What a row takes until it is part of a series, without its code: measured in decision 0010."""
+MAX_SHARED_BYTES = 64 * 1024 * 1024
+"""Decoded bytes of part files with several series that an invocation keeps for its other runs."""
+
+
+@dataclass(slots=True)
+class SharedFiles:
+    """The part files with several series that an invocation keeps, since its other runs may need them.
+
+    Attributes:
+        tables: each such file that was read, by key; None if it was too large to be kept.
+        nbytes: the bytes of the tables that are kept.
+    """
+
+    tables: "Once[str, pa.Table | None]"
+    nbytes: int = 0
+
+
+@dataclass(slots=True)
+class Reading:
+    """One read of all part files of some series, each file once.
+
+    The caller's thread starts the read and waits for it. The thread of the event loop calls `_on_object` with
+    each file as it arrives and decodes usual files there, one at a time. A file that is not a usual one is
+    decoded by the child process, and a thread of the event loop's pool waits for it.
+
+    Attributes:
+        sources: the series, each with the keys of its part files.
+        bucket: the bucket that has them.
+        decoder: the child process for files that are not usual.
+        claim: the memory that the read has set aside.
+        max_rows: the most rows that a run may read.
+        shared: the files that the invocation keeps.
+        on_progress: called with the share of the files that has been read (0-1), after each file and at
+            intervals while another run reads a shared file.
+        tables: the result so far: a table for each key.
+    """
+
+    sources: "list[Source]"
+    bucket: "Bucket"
+    decoder: "Decoder"
+    claim: "Claim"
+    max_rows: int
+    shared: SharedFiles
+    on_progress: Callable[[float], None]
+    tables: "dict[str, pa.Table]" = field(default_factory=dict)
+    _codes: dict[str, set[str]] = field(default_factory=dict)
+    _own: set[str] = field(default_factory=set)
+    _to_share: set[str] = field(default_factory=set)
+
+    def run(self) -> "dict[str, pa.Table]":
+        """Read every part file and return the tables by key.
+
+        Raises:
+            InputReadError: a part file is missing or unreadable; the message names its series.
+            StoreUnavailable, DecoderUnavailable, OutOfMemory, OutOfTime.
+        """
+        for source in self.sources:
+            for key in source.keys:
+                self._codes.setdefault(key, set()).add(source.code)
+        self._own = {key for source in self.sources if source.by_path for key in source.keys}
+        self._fetch(self._own)
+        others = [key for key in self._codes if key not in self._own]
+        shared = self.shared.tables.fetch(others, self._share, on_wait=self._report)
+        self.tables |= {key: table for key, table in shared.items() if table is not None}
+        # Another run of the invocation read these files, but could not keep them.
+        self._fetch(key for key in others if key not in self.tables)
+        return self.tables
+
+    def _fetch(self, keys: Iterable[str]) -> None:
+        try:
+            self.bucket.get_many(list(keys), self._on_object)
+        except (StoreRefusal, InputReadError) as error:
+            raise InputReadError.of_series(min(self._codes[error.subject]), error.message) from error
+
+    def _share(self, keys: list[str]) -> "dict[str, pa.Table | None]":
+        """Read files with several series, and return those that the invocation keeps."""
+        self._fetch(keys)
+        return {key: self.tables[key] if key in self._to_share else None for key in keys}
+
+    def _on_object(self, found: "StoredObject") -> Callable[[], None] | None:
+        is_own, is_whole = found.key in self._own, len(found.body) == found.size
+        is_shared = is_whole and not is_own and self.shared.nbytes < MAX_SHARED_BYTES
+        codes = None if is_shared else self._codes[found.key]
+
+        def decode() -> None:
+            table = self.decoder.read(found, self.bucket, codes, self._admit, with_codes=not is_own)
+            self._keep(found.key, table, is_shared=is_shared)
+
+        # The rows of a series' own files are filtered at once in the end: that is faster than file by file.
+        table = read_usual(found, None if is_own else codes, self._admit)
+        if table is None:
+            return decode
+        self._keep(found.key, table, is_shared=is_shared)
+        return None
+
+    def _keep(self, key: str, table: "pa.Table", *, is_shared: bool) -> None:
+        if is_shared and self.shared.nbytes + table.nbytes <= MAX_SHARED_BYTES:
+            self._to_share.add(key)
+            self.shared.nbytes += table.nbytes
+        self.tables[key] = table
+        self._report()
+
+    def _report(self) -> None:
+        self.on_progress(len(self.tables) / len(self._codes))
+
+    def _admit(self, key: str, rows: int, size: int) -> None:
+        """Set aside memory for a part file.
+
+        Args:
+            key: its key.
+            rows: the rows to be decoded.
+            size: bytes that decoding takes in addition to the rows.
+
+        Raises:
+            InputReadError: more rows or memory than a run may take.
+            OutOfMemory: other runs of the batch hold the memory.
+        """
+        if rows > self.max_rows:
+            raise InputReadError(
+                key, f"has {rows:,} rows; a run may read {self.max_rows:,} (WORKER_MAX_ROWS)"
+            )
+        longest = max(len(code.encode()) for code in self._codes[key])
+        self.claim.take(size + rows * (ROW_BYTES + 5 * longest // 2), key, InputReadError)
+
+
+def read_part_file(
+    found: "StoredObject", bucket: "Bucket", decoder: "Decoder", codes: Iterable[str] | None = None
+) -> "pa.Table":
+    """Read one part file, in this process or in the child process.
+
+    Args:
+        found: the object, or its last bytes.
+        bucket: the bucket that has the rest of it.
+        decoder: the child process for files that are not usual.
+        codes: the series whose rows are kept; None keeps all rows.
+
+    Raises:
+        InputReadError, DecoderUnavailable, StoreUnavailable, StoreRefusal.
+    """
+
+    def admit(*_: object) -> None:
+        """Set aside no memory."""
+
+    table = read_usual(found, codes, admit)
+    return decoder.read(found, bucket, codes, admit) if table is None else table

@@ -1,0 +1,1 @@
+"""Messages to the control plane over SNS, and the visibility of the request messages in SQS."""

@@ -1,0 +1,203 @@
+"""botocore's HTTP session with connections that obey the call's limit: see `call_limit`.
+
+Every step that waits is bounded in the calling thread: the look-up of the name, each attempt to connect, the
+TLS handshake, the request, and each read of the answer. So a call that is cut off leaves nothing behind that
+could still send something. This module imports botocore, which is why it is loaded with the first client.
+"""
+
+import io
+import os
+import socket
+from concurrent.futures import Future
+from contextlib import suppress
+from http.client import HTTPResponse
+from threading import Thread
+from typing import Any
+
+from botocore.awsrequest import (
+    AWSHTTPConnection,
+    AWSHTTPConnectionPool,
+    AWSHTTPSConnection,
+    AWSHTTPSConnectionPool,
+)
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
+from urllib3 import PoolManager
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from metrics_worker.messaging.call_limit import RETRY_SECONDS, CutOffError, at_most, current_limit
+
+
+def limit_calls(client: Any, *, connect: float, read: float) -> None:
+    """Make a boto3 client send its requests over limited connections.
+
+    Args:
+        client: any boto3 client.
+        connect: the longest wait for one connection, in seconds.
+        read: the longest wait for one read.
+    """
+    session = _Session(client.meta.endpoint_url, (connect, read))
+
+    def send(request: Any, **_: Any) -> Any:
+        """Send a request in botocore's stead: a handler's answer is taken for the service's."""
+        limit = current_limit()
+        if limit.left() <= 0:
+            raise CutOffError
+        limit.sent = False
+        try:
+            answer = session.send(request)
+        except Exception as error:
+            limit.unanswered += limit.sent
+            if limit.left() < RETRY_SECONDS:
+                raise CutOffError from error
+            raise
+        return answer
+
+    client.meta.events.register("before-send", send)
+
+
+class _LimitedReader(io.RawIOBase):
+    """The bytes of an answer. A read waits no longer than the call may last."""
+
+    def __init__(self, raw: Any, sock: socket.socket) -> None:
+        super().__init__()
+        self._raw = raw
+        self._sock = sock
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read what has come, or wait for it."""
+        usual = self._sock.gettimeout()
+        self._sock.settimeout(at_most(usual))
+        try:
+            read: int | None = self._raw.readinto(buffer)
+            return read
+        finally:
+            with suppress(OSError):
+                self._sock.settimeout(usual)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    """An answer that is read through the limit, from its status line on."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = io.BufferedReader(_LimitedReader(self.fp.detach(), sock))
+
+
+class _Limited:
+    """A mixin for botocore's connections."""
+
+    response_class = _Response
+    host: str
+    port: int
+    sock: Any
+    timeout: float | None
+
+    def connect(self) -> None:
+        self.timeout = at_most(self.timeout)
+        super().connect()  # type: ignore[misc]
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to the first address that answers: urllib3's hook for it."""
+        try:
+            *others, last = _look_up(self.host, self.port, at_most(self.timeout))
+            for address in others:
+                with suppress(OSError):
+                    return _connected(address, at_most(self.timeout))
+            return _connected(last, at_most(self.timeout))
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"{self.host} did not answer in time") from error
+        except OSError as error:
+            connection: Any = self
+            raise NewConnectionError(connection, f"{self.host}: {error}") from error
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        self.sock.settimeout(at_most(self.timeout))
+        current_limit().sent = True
+        super().send(data)  # type: ignore[misc]
+
+
+type Address = tuple[int, int, int, Any]
+"""An address as a socket is made for it: family, type, protocol, and what the socket connects to."""
+
+
+def _connected(to: Address, seconds: float) -> socket.socket:
+    """Return a socket that is connected to an address."""
+    *kind, address = to
+    connecting = socket.socket(*kind)
+    try:
+        connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connecting.settimeout(seconds)
+        connecting.connect(address)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
+
+
+def _look_up(host: str, port: int, seconds: float) -> list[Address]:
+    """Return the addresses of a host.
+
+    The C library's resolver can't be interrupted, so it runs in a thread, which is left alone if it takes too
+    long: it sends nothing of ours.
+
+    Raises:
+        TimeoutError: the resolver did not answer in time.
+        OSError: the name can't be resolved.
+    """
+    found: Future[list[Address]] = Future()
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.set_result(
+                [(family, kind, protocol, address) for family, kind, protocol, _, address in answers]
+            )
+        except OSError as error:
+            found.set_exception(error)
+
+    Thread(target=ask, name="look-up", daemon=True).start()
+    return found.result(seconds)
+
+
+class _Connection(_Limited, AWSHTTPConnection):  # type: ignore[misc]
+    pass
+
+
+class _SecureConnection(_Limited, AWSHTTPSConnection):  # type: ignore[misc]
+    pass
+
+
+class _Pool(AWSHTTPConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _Connection
+
+
+class _SecurePool(AWSHTTPSConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _SecureConnection
+
+
+class _Session(URLLib3Session):  # type: ignore[misc]
+    """botocore's session, with the certificates and proxies that botocore itself would use."""
+
+    def __init__(self, endpoint_url: str, timeout: tuple[float, float]) -> None:
+        super().__init__(
+            verify=os.environ.get("AWS_CA_BUNDLE") or True,
+            proxies=get_environ_proxies(endpoint_url),
+            timeout=timeout,
+        )
+        pools: dict[str, type] = {"http": _Pool, "https": _SecurePool}
+        self._pool_classes_by_scheme = pools  # for the managers of proxies, which are made later
+        for manager in vars(self).values():
+            if isinstance(manager, PoolManager):
+                manager.pool_classes_by_scheme = pools

@@ -1,0 +1,116 @@
+"""The wire, outwards: the three status events, in the two forms that a request may ask for.
+
+Each is built with a classmethod that takes the `Run` it answers; `wire()` is the message that goes out.
+What they hold is always parseable by the control plane: bounded lengths, ISO 8601 times, no control
+characters, and no null but the error of a SUCCESS that may follow a FAILURE.
+"""
+
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from metrics_worker.errors import PermanentError
+from metrics_worker.names import printable
+from metrics_worker.publication.records import MAX_ROW_COUNT
+from metrics_worker.request import MAX_MANIFEST_URI, Run, iso
+
+MAX_ERROR = 1000
+
+
+class _Event(BaseModel):
+    """A status event. `wire()` is the message that goes out; a field that is None is left out."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    schema_: Literal["metrics.run.v1"] | None = Field(None, alias="schema")
+    type: str
+    run_id: str
+
+    def wire(self) -> str:
+        """The event as JSON text."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _form(run: Run) -> Literal["metrics.run.v1"] | None:
+    return "metrics.run.v1" if run.v1 else None
+
+
+class RunStarted(_Event):
+    """The run has begun."""
+
+    type: Literal["metric_run_started"] = "metric_run_started"
+    started_at: str
+
+    @classmethod
+    def of(cls, run: Run, at: datetime) -> Self:
+        """The event of a run that starts at that time."""
+        return cls(schema_=_form(run), run_id=run.run_id, started_at=iso(at))
+
+
+class RunHeartbeat(_Event):
+    """The run is alive."""
+
+    type: Literal["metric_run_heartbeat"] = "metric_run_heartbeat"
+    progress: float = Field(ge=0, le=1)
+    ts: str
+
+    @classmethod
+    def of(cls, run: Run, progress: float, at: datetime) -> Self:
+        """The event of a run that has come so far (0-1)."""
+        return cls(schema_=_form(run), run_id=run.run_id, progress=round(progress, 4), ts=iso(at))
+
+
+class WireError(BaseModel):
+    """The error of the v1 form."""
+
+    code: str
+    message: str
+
+
+class RunCompleted(_Event):
+    """The run has ended: a version, or an error."""
+
+    type: Literal["metric_run_completed"] = "metric_run_completed"
+    metric_code: str
+    status: Literal["SUCCESS", "FAILURE"]
+    version_ts: str | None = None
+    output_manifest: str | None = Field(None, max_length=MAX_MANIFEST_URI)
+    row_count: int | None = Field(None, ge=0, le=MAX_ROW_COUNT)
+    error: str | WireError | None = None
+
+    @classmethod
+    def success(cls, run: Run, version_ts: str, manifest_key: str, row_count: int, bucket: str) -> Self:
+        """The event of a committed version."""
+        return cls(
+            schema_=_form(run),
+            run_id=run.run_id,
+            metric_code=run.metric_code,
+            status="SUCCESS",
+            version_ts=version_ts,
+            output_manifest=f"s3://{bucket}/{manifest_key}" if run.v1 else manifest_key,
+            row_count=row_count,
+        )
+
+    def after_failure(self) -> Self:
+        """Return the SUCCESS with a null error, which clears an earlier error in the control plane."""
+        return self.model_copy(update={"error": None})
+
+    def wire(self) -> str:
+        """Return the event as JSON text: with an `error` of null if that was set."""
+        absent = {name for name, value in self if value is None}
+        return self.model_dump_json(by_alias=True, exclude=absent - (self.model_fields_set & {"error"}))
+
+    @classmethod
+    def failure(cls, run: Run, error: PermanentError) -> Self:
+        """The event of a run that failed for good."""
+        return cls(
+            schema_=_form(run),
+            run_id=run.run_id,
+            metric_code=run.metric_code,
+            status="FAILURE",
+            error=WireError(code=error.code, message=printable(error.message, MAX_ERROR))
+            if run.v1
+            else printable(str(error), MAX_ERROR),
+        )

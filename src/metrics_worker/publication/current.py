@@ -1,0 +1,209 @@
+"""The steps after the commit: reading a run's marker, and moving `current`.
+
+Both are idempotent, and every delivery of the run's message repeats them, the dead letter included. What
+always holds: `current` names a whole version, and never that of an older request than before. A run is
+committed when the object at its marker's key is the run's own commit record and the version's manifest is
+there; any other object at that key is an `UnusableMarker`. The protocol, with what was rejected, is in
+docs/decisions/0003-commit-record.md; the steps up to the marker are in `publication`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from metrics_worker.errors import (
+    ObjectNotFound,
+    ObjectTaken,
+    OutputWriteError,
+    StoreRefusal,
+    StoreUnavailable,
+    UnusableMarker,
+    cause,
+)
+from metrics_worker.publication.records import Keys, Marker, Pointer, PredecessorMarker
+from metrics_worker.request import Run
+from metrics_worker.s3.bucket import Bucket, StoredObject
+
+_LAST = "~"
+"""After every version: a request of the very moment of a rollback does not replace it."""
+MAX_SWAPS = 60
+"""How often other runs may move `current` between a look and a swap before this one is given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A run's marker, and its version's manifest where this attempt wrote it."""
+
+    marker: Marker
+    manifest: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stood when a run began: its marker, and the object that `current` was."""
+
+    marker: Marker | None
+    current: StoredObject | None
+
+
+def look(bucket: Bucket, keys: Keys, run: Run) -> Standing:
+    """How things stand, in the time of one request.
+
+    Raises:
+        OutputWriteError: the worker may not read it.
+        UnusableMarker: the object at the marker's key is no commit record of the run.
+        StoreUnavailable: S3 failed.
+    """
+    marker = keys.marker(run.run_id)
+    with output_errors():
+        found = bucket.find_many([marker, keys.current])
+        return Standing(_read_marker(bucket, keys, run, found[marker]), found[keys.current])
+
+
+def find_marker(bucket: Bucket, keys: Keys, run: Run) -> Marker | None:
+    """Return the run's commit record, or None if the run is not committed.
+
+    Raises:
+        OutputWriteError, UnusableMarker, StoreUnavailable: as with `look`.
+    """
+    with output_errors():
+        return _read_marker(bucket, keys, run, bucket.find(keys.marker(run.run_id)))
+
+
+def _read_marker(bucket: Bucket, keys: Keys, run: Run, found: StoredObject | None) -> Marker | None:
+    if found is None:
+        return None
+    body = bytes(found.body)
+    try:
+        marker = Marker.model_validate_json(body)
+    except ValidationError:
+        if not _is_predecessors(body, run):
+            raise UnusableMarker.at(found.key, "the marker can't be understood") from None
+        return _marker_of_current(bucket, keys, run)
+    if (marker.run_id, marker.metric_code) != (run.run_id, run.metric_code):
+        raise UnusableMarker.at(
+            found.key, f"the marker is of run {marker.run_id!r:.140} of {marker.metric_code!r:.140}"
+        )
+    if marker.manifest != keys.manifest(marker.version_ts):
+        raise UnusableMarker.at(
+            found.key, f"the marker names {marker.manifest!r:.300}, which is no version of the metric"
+        )
+    return marker
+
+
+def _is_predecessors(body: bytes, run: Run) -> bool:
+    try:
+        return PredecessorMarker.model_validate_json(body).run_id == run.run_id
+    except ValidationError:
+        return False
+
+
+def _marker_of_current(bucket: Bucket, keys: Keys, run: Run) -> Marker:
+    """Return the commit record of a run that the worker before this one computed, if `current` names it."""
+    current = bucket.find(keys.current)
+    try:
+        manifest = Pointer.model_validate_json(bytes(current.body) if current else b"")
+        if manifest.run_id == run.run_id:
+            return Marker(
+                run_id=run.run_id,
+                metric_code=run.metric_code,
+                version_ts=manifest.version_ts,
+                manifest=keys.manifest(manifest.version_ts),
+                row_count=manifest.row_count,
+                requested_at=manifest.requested_at or manifest.created_at,
+                committed_at=manifest.created_at,
+            )
+    except ValidationError:
+        pass
+    raise UnusableMarker.at(
+        keys.marker(run.run_id),
+        "the worker before this one computed the run and left no more than its id, and"
+        f" {keys.current} names no version of the run",
+    )
+
+
+def _manifest(bucket: Bucket, marker: Marker, key: str) -> bytes:
+    """Return the manifest of a committed version, which this attempt did not write."""
+    try:
+        body = bytes(bucket.get(marker.manifest).body)
+        if Pointer.model_validate_json(body).run_id == marker.run_id:
+            return body
+        problem = "is of another run"
+    except ObjectNotFound:
+        problem = "is not there"
+    except ValidationError:
+        problem = "can't be understood"
+    raise UnusableMarker.at(key, f"the marker names {marker.manifest}, and that manifest {problem}")
+
+
+def move_current(bucket: Bucket, keys: Keys, committed: Committed, standing: Standing | None = None) -> bool:
+    """Let `current` name the committed version, unless it names a newer request's; whether it does now.
+
+    Args:
+        bucket: where it is.
+        keys: the metric's.
+        committed: the run's marker, and its manifest where it is at hand.
+        standing: what `current` was a while ago; if it has moved since, that is found out.
+
+    Raises:
+        OutputWriteError: S3 refused.
+        UnusableMarker: the version's manifest is not there, or is not the run's.
+        StoreUnavailable: S3 failed, or others kept moving it.
+    """
+    marker = committed.marker
+    with output_errors():
+        body = committed.manifest or _manifest(bucket, marker, keys.marker(marker.run_id))
+        for _ in range(MAX_SWAPS):
+            current = standing.current if standing else bucket.find(keys.current)
+            standing = None
+            try:
+                if current is None:
+                    bucket.create(keys.current, body)
+                elif age(current) < (_time(marker.requested_at), marker.version_ts):
+                    bucket.swap(keys.current, body, current.etag)
+                else:
+                    return bytes(current.body) == body or _rolled_back_to(current) == marker.version_ts
+            except ObjectTaken:
+                continue  # another run moved it in between: look again
+            return True
+    raise StoreUnavailable(keys.current, "other runs kept moving it")
+
+
+def age(current: StoredObject) -> tuple[datetime, str]:
+    """Return when the version that `current` names was requested, and the version; the oldest if unknown.
+
+    The predecessor's manifests have no `requested_at`: their `created_at` is taken for it. A version that an
+    operator chose is as new as that decision: only a later request replaces it.
+    """
+    try:
+        body = Pointer.model_validate_json(bytes(current.body))
+        asked = _time(body.requested_at or body.created_at), body.version_ts
+        return max(asked, (_time(body.rolled_back_at), _LAST)) if body.rolled_back_at else asked
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC), ""
+
+
+def _rolled_back_to(current: StoredObject) -> str | None:
+    """Return the version that an operator chose; None if a run moved `current`."""
+    try:
+        body = Pointer.model_validate_json(bytes(current.body))
+    except ValueError:
+        return None
+    return body.version_ts if body.rolled_back_at else None
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+@contextmanager
+def output_errors() -> Iterator[None]:
+    """What S3 refuses here is the output's."""
+    try:
+        yield
+    except StoreRefusal as error:
+        raise OutputWriteError(error.subject, error.problem) from cause(error)

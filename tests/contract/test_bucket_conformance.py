@@ -1,0 +1,204 @@
+"""`Bucket` behaves in the same way on every store: memory, S3 over HTTP, a folder, and an overlay.
+
+The folder and the overlay (memory in front of a bucket that is only read) serve the command line.
+"""
+
+from dataclasses import replace
+
+import pytest
+from obstore.store import MemoryStore
+
+from metrics_tools.buckets.folder import FolderBucket
+from metrics_tools.buckets.overlay import Overlay
+from metrics_worker.errors import ObjectNotFound, ObjectTaken, OutOfTime, StoreUnavailable
+from metrics_worker.s3.bucket import WHOLE_BYTES, Bucket, StoredObject
+from metrics_worker.s3.event_loop import CONNECTIONS
+from tests.builders import BUCKET
+
+
+@pytest.fixture(params=["memory", "s3", "folder", "overlay", "overlay of a folder"])
+def bucket(request, tmp_path):
+    match request.param:
+        case "memory":
+            return Bucket(MemoryStore(), BUCKET)
+        case "folder":
+            return FolderBucket.of(tmp_path, BUCKET)
+        case "overlay":
+            return Overlay.over(Bucket(MemoryStore(), BUCKET))
+        case "overlay of a folder":
+            return Overlay.over(FolderBucket.of(tmp_path, BUCKET))
+    return request.getfixturevalue("on_s3")
+
+
+# Get and find
+
+
+def test_a_created_object_can_be_read(bucket, place):
+    etag = bucket.create(place + "x.json", b"body")
+    found = bucket.get(place + "x.json")
+    assert (found.key, bytes(found.body), found.size, found.etag) == (place + "x.json", b"body", 4, etag)
+    assert etag
+
+
+def test_an_object_can_be_empty(bucket, place):
+    bucket.create(place + "x", b"")
+    assert bytes(bucket.get(place + "x").body) == b""
+
+
+def test_an_object_that_does_not_exist_is_not_found(bucket, place):
+    with pytest.raises(ObjectNotFound, match=place + "x: GET: there is no such object") as raised:
+        bucket.get(place + "x")
+    assert raised.value.subject == place + "x"
+    assert bucket.find(place + "x") is None
+
+
+@pytest.mark.parametrize("name", ["a b", "é", "a%20b", "a+b", "a=b&c", "a#b", "a'b", "(a)", "a~b", "😀"])
+def test_a_key_can_contain_special_characters(bucket, place, name):
+    bucket.create(place + name, b"1")
+    assert bucket.get(place + name).key == place + name
+    assert bucket.list(place) == [place + name]
+
+
+def test_a_range_is_read_by_its_start_and_end(bucket, place):
+    bucket.create(place + "x", b"0123456789")
+    found = bucket.get(place + "x")
+    assert [bytes(part) for part in bucket.get_ranges(found, [(2, 5), (0, 1)])] == [b"234", b"0"]
+    assert list(bucket.get_ranges(found, [])) == []
+    with pytest.raises(ObjectNotFound):
+        bucket.get_ranges(replace(found, key=place + "y"), [(0, 1)])
+
+
+def test_a_range_of_an_object_that_was_replaced_meanwhile_is_an_error(bucket, place):
+    bucket.create(place + "x", b"0123456789")
+    found = bucket.get(place + "x")
+    bucket.swap(place + "x", b"abcdefghij", found.etag)
+    with pytest.raises(StoreUnavailable):
+        bucket.get_ranges(found, [(2, 5)])
+
+
+# Get many
+
+
+def test_many_objects_are_read_in_any_order(bucket, place):
+    bodies = {f"{place}{n}": str(n).encode() * n for n in range(1, 100)}
+    for key, body in bodies.items():
+        bucket.create(key, body)
+    found: dict[str, tuple[bytes, int]] = {}
+    bucket.get_many(list(bodies), lambda one: found.__setitem__(one.key, (bytes(one.body), one.size)))
+    assert found == {key: (body, len(body)) for key, body in bodies.items()}
+
+
+def test_reading_no_keys_delivers_no_object(bucket):
+    bucket.get_many([], lambda _: pytest.fail("no key was given"))
+
+
+def test_reading_many_delivers_an_empty_object_as_empty(bucket, place):
+    bucket.create(place + "empty", b"")
+    found: list[StoredObject] = []
+    bucket.get_many([place + "empty"], found.append)
+    assert [(bytes(one.body), one.size) for one in found] == [(b"", 0)]
+
+
+def test_reading_many_delivers_the_end_of_a_large_object(bucket, place):
+    body = b"begin" + bytes(WHOLE_BYTES) + b"the end"
+    bucket.create(place + "large", body)
+    found: list[StoredObject] = []
+    bucket.get_many([place + "large"], found.append)
+    assert (found[0].size, bytes(found[0].body)) == (len(body), body[-WHOLE_BYTES:])
+    assert bytes(bucket.get_ranges(found[0], [(0, 5)])[0]) == b"begin"
+
+
+def test_work_returned_by_the_callback_is_done_before_the_reading_ends(bucket, place):
+    bucket.create(place + "a", b"1")
+    bucket.create(place + "b", b"2")
+    done = []
+
+    def take(one):
+        return (lambda: done.append(one.key)) if one.key == place + "b" else None
+
+    bucket.get_many([place + "a", place + "b"], take)
+    assert done == [place + "b"]
+
+
+def test_reading_many_fails_with_the_key_of_a_missing_object(bucket, place):
+    for n in range(20):
+        bucket.create(f"{place}{n}", b"1")
+    with pytest.raises(ObjectNotFound) as raised:
+        bucket.get_many([f"{place}{n}" for n in range(21)], lambda _: None)
+    assert raised.value.subject == f"{place}20"
+
+
+def test_an_exception_of_the_callback_ends_the_reading(bucket, place):
+    keys = [f"{place}{n}" for n in range(150)]
+    for key in keys:
+        bucket.create(key, b"1")
+    taken = []
+
+    def take(one):
+        taken.append(one.key)
+        if len(taken) >= 3:
+            raise OutOfTime("invocation", "no time left")
+
+    with pytest.raises(OutOfTime):
+        bucket.get_many(keys, take)
+    assert len(taken) < 3 + CONNECTIONS, "only objects that were already requested arrive"
+
+
+# List
+
+
+def test_a_listing_is_sorted_and_matches_whole_segments(bucket, place):
+    for name in ("A/2", "A/1", "A/x/y", "A_B/1", "AA/1", "B"):
+        bucket.create(place + name, b"1")
+    assert bucket.list(place + "A/") == [place + "A/1", place + "A/2", place + "A/x/y"]
+
+
+def test_a_listing_without_objects_is_empty(bucket, place):
+    assert bucket.list(place + "nothing/") == []
+
+
+# Create and swap
+
+
+def test_an_object_can_be_created_only_once(bucket, place):
+    bucket.create(place + "x", b"first")
+    with pytest.raises(ObjectTaken, match=place + "x"):
+        bucket.create(place + "x", b"second")
+    assert bytes(bucket.get(place + "x").body) == b"first"
+
+
+def test_creating_an_object_again_with_the_same_content_is_an_error(bucket, place):
+    bucket.create(place + "x", b"same")
+    with pytest.raises(ObjectTaken):
+        bucket.create(place + "x", b"same")
+
+
+def test_every_write_has_its_own_id(bucket, place):
+    etag = bucket.create(place + "x", b"1")
+    first = bucket.get(place + "x").write_id
+    bucket.swap(place + "x", b"2", etag)
+    second = bucket.get(place + "x").write_id
+    assert first
+    assert second
+    assert first != second
+
+
+def test_a_swap_replaces_the_object_with_the_given_etag(bucket, place):
+    etag = bucket.swap(place + "x", b"second", bucket.create(place + "x", b"first"))
+    found = bucket.get(place + "x")
+    assert (bytes(found.body), found.etag) == (b"second", etag)
+
+
+def test_a_swap_with_an_outdated_etag_is_an_error(bucket, place):
+    old = bucket.create(place + "x", b"first")
+    bucket.swap(place + "x", b"second", old)
+    with pytest.raises(ObjectTaken, match=place + "x"):
+        bucket.swap(place + "x", b"third", old)
+    assert bytes(bucket.get(place + "x").body) == b"second"
+
+
+def test_a_swap_of_an_object_that_does_not_exist_is_an_error(bucket, place):
+    etag = bucket.create(place + "x", b"first")
+    with pytest.raises(ObjectTaken, match=place + "y"):
+        bucket.swap(place + "y", b"second", etag)
+    assert bucket.find(place + "y") is None

@@ -1,0 +1,101 @@
+"""The bucket over a memory store: what it counts, and files that are read by ranges."""
+
+import os
+
+import obstore
+import pytest
+from obstore.store import MemoryStore, S3Store
+
+from metrics_worker.observability.traffic import Traffic
+from metrics_worker.s3.bucket import WHOLE_BYTES, Bucket, StoredObject
+from metrics_worker.s3.event_loop import CONNECTIONS
+from tests.builders import BUCKET
+
+KEY = "datasets/fx/large"
+
+
+@pytest.fixture
+def bucket():
+    return Bucket(MemoryStore(), BUCKET)
+
+
+@pytest.fixture
+def content(bucket):
+    body = os.urandom(WHOLE_BYTES + 1000)
+    obstore.put(bucket.store, KEY, body, use_multipart=False)
+    return body
+
+
+def tail(bucket):
+    found: list[StoredObject] = []
+    bucket.get_many([KEY], found.append)
+    return found[0]
+
+
+def test_an_object_that_is_larger_than_one_request_brings_comes_with_its_end(bucket, content):
+    found = tail(bucket)
+    assert (found.size, len(found.body)) == (len(content), WHOLE_BYTES)
+    assert found.body == content[-WHOLE_BYTES:]
+
+
+def test_an_object_of_just_that_size_comes_whole(bucket):
+    obstore.put(bucket.store, KEY, bytes(WHOLE_BYTES), use_multipart=False)
+    found = tail(bucket)
+    assert found.size == len(found.body) == WHOLE_BYTES
+
+
+def test_requests_and_bytes_are_counted(bucket):
+    etag = bucket.create("a/1", b"12345")
+    bucket.swap("a/1", b"123", etag)
+    found = bucket.get("a/1")
+    bucket.find("a/2")
+    bucket.get_ranges(found, [(0, 2)])
+    bucket.get_many(["a/1", "a/1"], lambda _: None)
+    bucket.list("a/")
+    assert bucket.traffic == Traffic(gets=5, puts=2, lists=1, bytes_read=3 + 2 + 6, bytes_written=8)
+
+
+def test_a_metered_bucket_counts_for_itself(bucket):
+    mine = Traffic()
+    bucket.metered(mine).create("a/1", b"1")
+    assert (mine.puts, bucket.traffic.puts) == (1, 0)
+    assert bucket.get("a/1").body == b"1"
+
+
+def test_a_listing_of_more_than_a_thousand_keys_is_whole_and_counted_by_the_page(bucket):
+    keys = [f"a/{n:05d}" for n in range(2500)]
+    for key in keys:
+        obstore.put(bucket.store, key, b"")
+    assert bucket.list("a/") == keys
+    assert bucket.traffic.lists == 3
+
+
+def test_many_more_objects_than_connections_are_all_read(bucket):
+    keys = [f"a/{n}" for n in range(3 * CONNECTIONS + 1)]
+    for key in keys:
+        obstore.put(bucket.store, key, key.encode())
+    found: dict[str, bytes] = {}
+    bucket.get_many(keys, lambda one: found.__setitem__(one.key, bytes(one.body)))
+    assert found == {key: key.encode() for key in keys}
+
+
+# How it connects
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint", "hosted"),
+    [
+        ("data-bucket", None, True),
+        ("data.bucket", None, None),
+        ("data-bucket", "http://127.0.0.1:5000", None),
+    ],
+)
+def test_a_bucket_is_addressed_by_host_where_its_certificate_covers_that(name, endpoint, hosted):
+    bucket = Bucket.connect(name, region="sa-east-1", endpoint_url=endpoint)
+    assert bucket.name == name
+    assert isinstance(bucket.store, S3Store)
+    assert bucket.store.config.get("virtual_hosted_style_request") in (
+        {hosted, str(hosted).lower()} if hosted else {None}
+    )
+    assert bucket.store.config["region"] == "sa-east-1"
+    assert bucket.store.config.get("endpoint") == endpoint

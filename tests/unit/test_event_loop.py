@@ -1,0 +1,293 @@
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+
+import pytest
+
+from metrics_worker.deadline import RESERVED_SECONDS, Deadline
+from metrics_worker.errors import OutOfTime
+from metrics_worker.s3.event_loop import CONNECTIONS, SCANS, Lane, in_thread, side_by_side
+
+PATIENCE = 10
+
+
+async def until(condition):
+    """Yields to the loop until it holds: what other threads do sets no event of this one's loop."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0)
+
+
+class Crowd:
+    """Readers that go on only when all of them have come, and as many as may be are in at once."""
+
+    def __init__(self, size):
+        self.size = size
+        self.come = self.inside = self.most = self.read = 0
+        self._go_on = asyncio.Event()
+
+    async def reader(self, limit):
+        self.come += 1
+        async with asyncio.timeout(PATIENCE), limit:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            if self.inside == CONNECTIONS:
+                await until(lambda: self.come == self.size)
+                for _ in range(100):  # turns in which one too many would come in
+                    await asyncio.sleep(0)
+                self._go_on.set()
+            await self._go_on.wait()
+            self.inside -= 1
+            self.read += 1
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+def lanes():
+    return [thread for thread in threading.enumerate() if thread.name == "lane"]
+
+
+def test_threads_of_a_lane_hold_to_one_limit(threads):
+    crowd = Crowd(size=4 * 40)
+    with Lane() as lane:
+        list(threads.map(lambda _: side_by_side([crowd.reader] * 40, lane), range(4)))
+
+    assert crowd.most == CONNECTIONS
+    assert crowd.read == crowd.size
+
+
+def test_without_a_lane_the_limit_is_the_calls_own():
+    crowd = Crowd(size=CONNECTIONS + 20)
+
+    side_by_side([crowd.reader] * crowd.size, None)
+
+    assert crowd.most == CONNECTIONS
+    assert crowd.read == crowd.size
+    assert lanes() == []
+
+
+def test_all_readers_of_a_lane_run_in_its_one_thread_and_the_caller_waits(threads):
+    seen = []
+
+    async def reader(_):
+        await asyncio.sleep(0)
+        seen.append(threading.current_thread().name)
+
+    with Lane() as lane:
+        list(threads.map(lambda _: side_by_side([reader] * 3, lane), range(4)))
+        assert seen == ["lane"] * 12
+
+
+@pytest.mark.parametrize("context", [Lane, nullcontext])
+def test_nothing_to_read_is_read_at_once(context):
+    with context() as lane:
+        side_by_side([], lane)
+
+
+def test_an_error_ends_the_readers_of_its_own_call_and_no_others(threads):
+    ended, read = [], []
+    others_are_in, failed = threading.Event(), asyncio.Event()
+
+    async def never(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("sibling")
+
+    async def fail(_):
+        await until(others_are_in.is_set)
+        raise ValueError("only this call's")
+
+    async def another(limit):
+        async with limit:
+            others_are_in.set()
+            async with asyncio.timeout(PATIENCE):
+                await failed.wait()
+            read.append("another")
+
+    async def tell(_):
+        failed.set()
+
+    with Lane() as lane:
+        other = threads.submit(side_by_side, [another] * 2, lane)
+        with pytest.raises(ValueError, match="only this call's"):
+            side_by_side([never, fail, never], lane)
+        assert ended == ["sibling"] * 2
+        assert not other.done()
+        side_by_side([tell], lane)
+        other.result(PATIENCE)
+
+    assert read == ["another"] * 2
+
+
+def test_without_a_lane_an_error_comes_plain_and_ends_its_siblings():
+    ended = []
+
+    async def never(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("sibling")
+
+    async def fail(_):
+        await asyncio.sleep(0)
+        raise ValueError("plain")
+
+    with pytest.raises(ValueError, match="plain"):
+        side_by_side([never, fail], None)
+
+    assert ended == ["sibling"]
+
+
+def test_the_error_is_the_first_ones():
+    async def fail(_):
+        raise ValueError("first")
+
+    async def fail_too(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise KeyError("second")
+
+    with Lane() as lane, pytest.raises(ValueError, match="first"):
+        side_by_side([fail_too, fail], lane)
+
+
+def test_what_an_error_ends_gives_its_place_back():
+    inside = []
+
+    async def hold(limit):
+        async with limit:
+            inside.append(1)
+            await asyncio.Event().wait()
+
+    async def fail(_):
+        await until(lambda: len(inside) == CONNECTIONS)
+        raise ValueError("while all places are taken")
+
+    crowd = Crowd(size=CONNECTIONS)
+    with Lane() as lane:
+        with pytest.raises(ValueError, match="all places"):
+            side_by_side([*[hold] * (CONNECTIONS + 10), fail], lane)
+        side_by_side([crowd.reader] * crowd.size, lane)
+
+    assert crowd.read == CONNECTIONS
+
+
+def test_its_thread_ends_with_the_context():
+    with Lane():
+        assert len(lanes()) == 1
+    assert lanes() == []
+
+
+def test_its_thread_ends_with_an_error_too():
+    async def fail(_):
+        raise ValueError("ends the context")
+
+    with pytest.raises(ValueError, match="ends the context"), Lane() as lane:
+        side_by_side([fail], lane)
+
+    assert lanes() == []
+
+
+def test_what_is_under_way_when_the_time_is_used_up_is_cut_off():
+    ended = []
+
+    async def never(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("reader")
+
+    with Lane(Deadline(lambda: round(1000 * RESERVED_SECONDS + 20))) as lane:
+        with pytest.raises(OutOfTime, match="S3 had not answered"):
+            side_by_side([never, never], lane)
+        assert ended == ["reader"] * 2
+
+
+def test_a_time_out_of_the_works_own_is_its_own():
+    async def late():
+        raise TimeoutError("the client's")
+
+    with Lane(Deadline(lambda: 300_000)) as lane, pytest.raises(TimeoutError, match="the client's"):
+        lane.wait_for(late())
+
+
+def test_what_runs_in_a_thread_of_the_lane_holds_up_no_other_and_ends_with_it(threads):
+    go_on, read = threading.Event(), []
+
+    async def scan(limit):
+        async with limit:
+            await asyncio.to_thread(go_on.wait, PATIENCE)
+            read.append("large")
+
+    async def reader(_):
+        read.append("small")
+
+    with Lane() as lane:
+        scanning = threads.submit(side_by_side, [scan], lane)
+        side_by_side([reader], lane)
+        go_on.set()
+        scanning.result(PATIENCE)
+    assert read == ["small", "large"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("scan")]
+
+
+def test_who_is_cut_off_waits_for_the_end_of_what_runs_in_a_thread(threads):
+    begun, go_on, ended = threading.Event(), threading.Event(), []
+
+    def scan(name):
+        begun.set()
+        go_on.wait(PATIENCE)
+        ended.append(name)
+
+    async def large(_):
+        await in_thread(partial(scan, "large"))
+
+    async def fail(_):
+        await until(begun.is_set)
+        raise ValueError("of another file")
+
+    with Lane() as lane:
+        reading = threads.submit(side_by_side, [large, fail], lane)
+        begun.wait(PATIENCE)
+        assert not reading.done(), "what it claimed is in use"
+        go_on.set()
+        with pytest.raises(ValueError, match="of another file"):
+            reading.result(PATIENCE)
+    assert ended == ["large"]
+
+
+def test_what_is_cut_off_before_it_began_does_not_begin():
+    go_on, begun, tasks = threading.Event(), [], []
+
+    def scan(name):
+        begun.append(name)
+        go_on.wait(PATIENCE)
+
+    async def large(_):
+        await in_thread(partial(scan, "first"))
+
+    async def waiting(_):
+        await in_thread(partial(scan, "waits for a thread"))
+
+    async def when_all_are_cut_off():
+        for _ in range(10):  # turns in which the others hear of it
+            await asyncio.sleep(0)
+        go_on.set()
+
+    async def fail(_):
+        await until(lambda: len(begun) == SCANS)
+        tasks.append(asyncio.create_task(when_all_are_cut_off()))
+        raise ValueError("of another file")
+
+    with Lane() as lane, pytest.raises(ValueError, match="of another file"):
+        side_by_side([*[large] * SCANS, waiting, fail], lane)
+
+    assert begun == ["first"] * SCANS

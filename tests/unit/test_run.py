@@ -1,0 +1,269 @@
+from contextlib import ExitStack
+from datetime import UTC, timedelta
+from threading import Event
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from metrics_worker import run as pipeline
+from metrics_worker.deadline import RESERVED_SECONDS
+from metrics_worker.errors import (
+    CommittedRunError,
+    ConfigError,
+    InputReadError,
+    OutOfTime,
+    OutputWriteError,
+    StatusUnavailable,
+    StoreUnavailable,
+)
+from metrics_worker.expression.evaluate import evaluate
+from metrics_worker.invocation import Attempt, Invocation
+from metrics_worker.observability.report import RunReport
+from metrics_worker.request import Bounds, RunRequest, open_record
+from metrics_worker.run import fail_metric, run_metric
+from metrics_worker.settings import Settings
+from metrics_worker.worker import Worker
+from tests.builders import BUCKET, NOW, put_a_and_b, record, request
+from tests.faulty_store import CURRENT, MARKER, Faults, denied, raising, throttled
+
+BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
+
+
+@pytest.fixture
+def faults(monkeypatch):
+    return Faults.install(monkeypatch)
+
+
+def asked(**more):
+    sent = record(request(**more))
+    return RunRequest.parse(open_record(sent["body"], sent["attributes"]["SentTimestamp"]), BOUNDS)
+
+
+def kinds(cloud):
+    return [event["type"] for event in cloud.sns.events]
+
+
+@pytest.fixture
+def attempt_of():
+    """`attempt_of(request, number=1, left=60.0)`: an attempt in an invocation of its own."""
+    with ExitStack() as invocations:
+
+        def attempt(request, *, number=1, left=60.0):
+            invocation = Invocation.begin(Settings(), groups=1, remaining_ms=lambda: round(1000 * left))
+            report = RunReport(request.run.run_id, request.run.metric_code, number)
+            return Attempt(report, "receipt", invocations.enter_context(invocation))
+
+        yield attempt
+
+
+def test_a_run_reports_what_it_did(cloud, attempt_of):
+    put_a_and_b(cloud.store)
+    request = asked()
+    attempt = attempt_of(request)
+
+    run_metric(request, cloud.worker(), attempt)
+
+    report = attempt.report
+    assert (report.outcome, report.started, report.rolled_forward) == ("SUCCESS", True, False)
+    assert (report.version_ts, report.row_count) == ("2026-10-30T12-00-00", 10)
+    assert report.moved_current is True
+    assert [summary.series_code for summary in report.inputs] == ["A", "B"]
+
+
+def test_a_run_asks_s3_for_its_part_files_and_eight_things_at_most(cloud, faults, attempt_of):
+    put_a_and_b(cloud.store)
+
+    for number in (1, 2):  # of which one creates `current`, and one swaps it
+        cloud.now = lambda hours=number: NOW + timedelta(hours=hours)
+        request = asked(run_id=f"run-{number}")
+        attempt = attempt_of(request)
+        run_metric(request, cloud.worker(), attempt)
+
+        assert attempt.report.moved_current
+        part_files = faults.count("GET", "datasets/*/projections/*")
+        assert part_files == 2
+        assert len(faults.calls) - part_files <= 8
+        assert len(cloud.sns.messages) == 2
+        faults.calls.clear()
+        cloud.sns.messages.clear()
+
+
+def test_a_run_that_is_committed_rolls_forward(cloud, faults, attempt_of):
+    put_a_and_b(cloud.store)
+    request = asked()
+    run_metric(request, cloud.worker(), attempt_of(request))
+    faults.calls.clear()
+    attempt = attempt_of(request, number=2)
+
+    run_metric(request, cloud.worker(), attempt)
+
+    assert (attempt.report.outcome, attempt.report.started) == ("SUCCESS", False)
+    assert attempt.report.rolled_forward
+    *looked_at, manifest = faults.calls
+    assert sorted(looked_at) == [
+        ("GET", "metrics/ratio.a_to_b/current/manifest.json"),
+        ("GET", "metrics/ratio.a_to_b/runs/run-1.ok"),
+    ]
+    assert manifest == ("GET", "metrics/ratio.a_to_b/2026-10-30T12-00-00/manifest.json")
+
+
+def test_what_can_not_succeed_is_raised_and_not_announced(cloud, attempt_of):
+    request = asked()
+    attempt = attempt_of(request)
+
+    with pytest.raises(InputReadError):
+        run_metric(request, cloud.worker(), attempt)
+
+    assert cloud.sns.completed == []
+    assert attempt.report.outcome == "RETURNED"
+
+
+def test_no_step_begins_within_the_reserve(cloud, faults, attempt_of):
+    request = asked()
+
+    with pytest.raises(OutOfTime, match=r"19\.9 s left"):
+        run_metric(request, cloud.worker(), attempt_of(request, left=RESERVED_SECONDS - 0.1))
+
+    assert faults.calls == []
+
+
+def test_a_failure_is_announced_where_the_request_was_too_bad_to_say_its_place(cloud, faults, attempt_of):
+    request = asked()
+    attempt = attempt_of(request)
+
+    fail_metric(request.run, ConfigError("output", "Field required"), cloud.worker(), attempt)
+
+    assert cloud.sns.completed[0]["error"] == "CONFIG_ERROR: output: Field required"
+    assert (attempt.report.outcome, attempt.report.error_code) == ("FAILURE", "CONFIG_ERROR")
+    assert faults.calls == [("GET", "metrics/ratio.a_to_b/runs/run-1.ok")]
+
+
+def test_a_failure_that_can_not_be_announced_is_no_outcome(cloud, attempt_of):
+    def refuse(_):
+        raise EndpointConnectionError(endpoint_url="https://sns")
+
+    cloud.sns.before = refuse
+    request = asked()
+    attempt = attempt_of(request)
+
+    with pytest.raises(StatusUnavailable, match="metric-run-completed"):
+        fail_metric(request.run, ConfigError("x", "y"), cloud.worker(), attempt)
+
+    assert attempt.report.outcome == "RETURNED"
+
+
+@pytest.mark.parametrize("fault", [throttled, denied])
+def test_a_failure_waits_until_it_is_known_that_no_attempt_before_has_committed(
+    cloud, faults, attempt_of, fault
+):
+    request = asked()
+    faults.before("GET", MARKER, fault)
+
+    with pytest.raises(StoreUnavailable, match=r"runs/run-1\.ok"):
+        fail_metric(request.run, ConfigError("x", "y"), cloud.worker(), attempt_of(request, number=2))
+
+    assert cloud.sns.messages == []
+
+
+def test_a_failure_of_a_committed_run_is_its_success(cloud, attempt_of):
+    put_a_and_b(cloud.store)
+    request = asked()
+    run_metric(request, cloud.worker(), attempt_of(request))
+    attempt = attempt_of(request, number=2)
+
+    fail_metric(request.run, ConfigError("x", "y"), cloud.worker(), attempt)
+
+    first, second = cloud.sns.completed
+    assert second == first | {"error": None}
+    assert (attempt.report.outcome, attempt.report.error_code) == ("SUCCESS", None)
+
+
+def test_what_fails_after_the_commit_is_never_permanent(cloud, faults, attempt_of):
+    put_a_and_b(cloud.store)
+    request = asked()
+    faults.before("PUT", CURRENT, denied)
+    attempt = attempt_of(request)
+
+    with pytest.raises(CommittedRunError, match="current can't move"):
+        run_metric(request, cloud.worker(), attempt)
+
+    assert attempt.report.outcome == "RETURNED"
+
+
+def test_a_current_that_may_not_be_read_fails_a_run_before_anything_is_done(cloud, faults, attempt_of):
+    put_a_and_b(cloud.store)
+    request = asked()
+    faults.before("GET", CURRENT, denied)
+
+    with pytest.raises(OutputWriteError, match="current"):
+        run_metric(request, cloud.worker(), attempt_of(request))
+
+    assert cloud.sns.messages == []
+    assert faults.count("PUT", "*") == faults.count("GET", "datasets/*") == 0
+
+
+def test_a_start_is_out_before_anything_is_written_or_evaluated(cloud, faults, attempt_of, monkeypatch):
+    put_a_and_b(cloud.store)
+    request = asked()
+    seen = []
+
+    def watched(*given):
+        seen.append(kinds(cloud))
+        return evaluate(*given)
+
+    monkeypatch.setattr(pipeline, "evaluate", watched)
+    faults.before("PUT", "*", lambda: seen.append(kinds(cloud)), times=4)
+    all_is_read = Event()
+    faults.after("GET", "datasets/*/A/*", all_is_read.set)
+    cloud.sns.before = lambda _: all_is_read.wait(10)  # so the announcement is slower than the reading
+
+    run_metric(request, cloud.worker(), attempt_of(request))
+
+    assert seen == [["metric_run_started"]] * 5
+    assert kinds(cloud) == ["metric_run_started", "metric_run_completed"]
+
+
+def test_a_failure_to_read_waits_for_the_start_to_be_announced(cloud, faults, attempt_of):
+    put_a_and_b(cloud.store)
+    request = asked()
+    refused = Event()
+
+    def refuse():
+        refused.set()
+        denied()
+
+    faults.before("GET", "datasets/*/A/*", refuse)
+    cloud.sns.before = lambda _: refused.wait(10)
+    attempt = attempt_of(request)
+
+    with pytest.raises(InputReadError):
+        run_metric(request, cloud.worker(), attempt)
+
+    assert kinds(cloud) == ["metric_run_started"]
+    assert attempt.report.started
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_run_whose_start_can_not_be_announced_is_given_back_uncommitted(
+    cloud, faults, attempt_of, readable
+):
+    put_a_and_b(cloud.store)
+    request = asked()
+    if not readable:
+        faults.before("GET", "datasets/*/A/*", denied)
+    cloud.sns.before = lambda _: raising(EndpointConnectionError(endpoint_url="https://sns"))()
+    attempt = attempt_of(request)
+
+    with pytest.raises(StatusUnavailable, match="metric-run-started"):
+        run_metric(request, cloud.worker(), attempt)
+
+    assert (attempt.report.outcome, attempt.report.started) == ("RETURNED", False)
+    assert faults.count("PUT", "*") == 0
+    assert cloud.keys("metrics/") == []
+
+
+def test_a_worker_starts_without_a_word_to_aws():
+    worker = Worker.start(Settings(AWS_ENDPOINT_URL="http://127.0.0.1:1"))  # nobody listens there
+
+    assert worker.bucket.name == BUCKET
+    assert worker.now().tzinfo is UTC
