@@ -74,7 +74,7 @@ def listening() -> Iterator[Told]:
 
 def a_day() -> Told:
     """Everything that can become of a message. One worker is killed in the middle of its one run."""
-    with listening() as told, World.standing() as world:
+    with listening() as told, World.started() as world:
         world.ask("m.good", "good")
         world.edge.before = _unheard
         world.deliver()

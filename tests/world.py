@@ -57,7 +57,7 @@ class World:
 
     @classmethod
     @contextmanager
-    def standing(cls, **settings: Any) -> Iterator[Self]:
+    def started(cls, **settings: Any) -> Iterator[Self]:
         """A world with both functions in it; settings by their variable's name."""
         from metrics_worker import dead_letter_handler as dead_letters  # noqa: PLC0415 - they read the environment
         from metrics_worker import handler  # noqa: PLC0415 - they read the environment

@@ -37,7 +37,7 @@ from metrics_worker.publication.current import Committed, find_marker, move_curr
 from metrics_worker.publication.records import dead_letter
 from metrics_worker.request import Run, check_code, iso, open_record
 from metrics_worker.s3.bucket import Bucket
-from metrics_worker.s3.event_loop import Lane
+from metrics_worker.s3.event_loop import EventLoop
 from metrics_worker.settings import load_settings
 from metrics_worker.worker import Worker
 
@@ -63,8 +63,8 @@ class Invocation:
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Settle every message of the batch, in order; what must come back is in `batchItemFailures`."""
     deadline = Deadline(context.get_remaining_time_in_millis)
-    with Lane(deadline) as lane:
-        invocation = Invocation(worker.bucket.metered(Traffic(), lane), deadline, context.function_name)
+    with EventLoop(deadline) as event_loop:
+        invocation = Invocation(worker.bucket.metered(Traffic(), event_loop), deadline, context.function_name)
         failed = process(event["Records"], partial(settle, invocation=invocation), skip_group_on_error=True)
     handles = [(each.receipt_handle, receive_count(each.attributes)) for each, _ in failed]
     returns = worker.queue.give_back(handles, within=deadline.last_call_seconds())

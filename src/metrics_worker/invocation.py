@@ -12,7 +12,7 @@ from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.deadline import Deadline
 from metrics_worker.limits import Limits, Memory
 from metrics_worker.observability.report import RunReport
-from metrics_worker.s3.event_loop import Lane
+from metrics_worker.s3.event_loop import EventLoop
 
 if TYPE_CHECKING:
     from metrics_worker.settings import Settings
@@ -29,14 +29,14 @@ class Invocation:
     Attributes:
         datasets: the manifests and series that were read, so that each is read once.
         memory: the bytes that decoded rows and evaluations may take.
-        lane: the event loop in which requests are made.
+        event_loop: the event loop in which requests are made.
         threads: two for each message group: one runs it, one does the work for which a run need not wait.
         deadline: when work must stop.
     """
 
     datasets: Datasets
     memory: Memory
-    lane: Lane
+    event_loop: EventLoop
     threads: Executor
     deadline: Deadline
 
@@ -51,13 +51,13 @@ class Invocation:
         memory = Memory(settings.memory_bytes)
         with (
             Decoder(deadline) as decoder,
-            Lane(deadline) as lane,
+            EventLoop(deadline) as event_loop,
             ThreadPoolExecutor(2 * groups or 1) as threads,
         ):
             datasets = Datasets(settings.series_files, limits, memory, decoder)
             # Decoding needs it and importing the handler does not: it is loaded during the first requests.
             threads.submit(import_module, "pyarrow.compute")
-            yield cls(datasets, memory, lane, threads, deadline)
+            yield cls(datasets, memory, event_loop, threads, deadline)
         if memory.most > LARGE_BYTES:
             import pyarrow as pa  # noqa: PLC0415 - loaded by now: the invocation has read with it
 

@@ -26,7 +26,7 @@ from metrics_worker.messaging.heartbeat import Heartbeat
 from metrics_worker.messaging.status_events import RunCompleted, RunHeartbeat, RunStarted
 from metrics_worker.messaging.topics import StatusEvent
 from metrics_worker.publication.commit import Draft, commit
-from metrics_worker.publication.current import Committed, Standing, find_marker, look, move_current
+from metrics_worker.publication.current import Committed, RunState, find_marker, look, move_current
 from metrics_worker.publication.records import InputSummary, Keys
 from metrics_worker.publication.shrink import check_shrink
 from metrics_worker.s3.bucket import Bucket
@@ -52,13 +52,13 @@ def run_metric(request: "RunRequest", worker: Worker, attempt: Attempt) -> None:
     keys = worker.keys(run)
     attempt.invocation.deadline.check()
     with report.stage("marker"):
-        standing = look(_bucket(worker, attempt), keys, run)
-    report.rolled_forward = standing.marker is not None
-    if standing.marker is not None:
-        committed = Committed(standing.marker)
+        state = look(_bucket(worker, attempt), keys, run)
+    report.rolled_forward = state.marker is not None
+    if state.marker is not None:
+        committed = Committed(state.marker)
     else:
-        committed = _compute(request, keys, worker, attempt, standing)
-    _finish(committed, run, worker, attempt, standing=standing)
+        committed = _compute(request, keys, worker, attempt, state)
+    _finish(committed, run, worker, attempt, state=state)
 
 
 def fail_metric(run: "Run", error: PermanentError, worker: Worker, attempt: Attempt) -> None:
@@ -93,7 +93,7 @@ def fail_metric(run: "Run", error: PermanentError, worker: Worker, attempt: Atte
 
 
 def _compute(
-    request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt, standing: Standing
+    request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt, state: RunState
 ) -> Committed:
     """Read, evaluate, publish: the part with a heartbeat. It ends with the commit."""
     run, report = request.run, attempt.report
@@ -131,7 +131,7 @@ def _compute(
                 draft = Draft(
                     run, keys, series, dump(request.expression), report.inputs, settings.compression
                 )
-                check_shrink(draft, standing.current, settings, report)
+                check_shrink(draft, state.current, settings, report)
                 with report.stage("commit"):
                     return commit(bucket, draft, worker.now, attempt.invocation.deadline.check)
     finally:
@@ -145,7 +145,7 @@ def _finish(
     worker: Worker,
     attempt: Attempt,
     *,
-    standing: Standing | None = None,
+    state: RunState | None = None,
 ) -> None:
     """Everything after the commit: idempotent, and done again by every attempt."""
     report, marker = attempt.report, committed.marker
@@ -154,7 +154,7 @@ def _finish(
     try:
         with report.stage("current"):
             bucket = _bucket(worker, attempt)
-            report.moved_current = move_current(bucket, worker.keys(run), committed, standing)
+            report.moved_current = move_current(bucket, worker.keys(run), committed, state)
     except UnusableMarker:
         raise
     except PermanentError as error:
@@ -221,7 +221,7 @@ def _keep_gap(worker: Worker, attempt: Attempt) -> None:
 
 
 def _bucket(worker: Worker, attempt: Attempt) -> Bucket:
-    return worker.bucket.metered(attempt.report.traffic, attempt.invocation.lane)
+    return worker.bucket.metered(attempt.report.traffic, attempt.invocation.event_loop)
 
 
 def _announce(

@@ -223,7 +223,7 @@ def spots():
 
 
 def record_calls(scenario: Callable[[World], None]) -> list[Spot]:
-    with World.standing(**QUIETLY) as world:
+    with World.started(**QUIETLY) as world:
         scenario(world)
         world.edge.calls.clear()
         world.until_quiet()
@@ -238,7 +238,7 @@ def test_whatever_happens_at_a_call_every_promise_is_kept(scenario, fault, spots
     chosen = FAULTS[fault]
     for spot in spots(scenario):
         if spot[0][0] in chosen.at:
-            with World.standing(**QUIETLY) as world:
+            with World.started(**QUIETLY) as world:
                 scenario(world)
                 try:
                     with arming(world, spot, chosen):
@@ -264,7 +264,7 @@ def test_whatever_happens_at_a_heartbeat_the_run_goes_on_or_is_done_by_the_next_
         if call.key.endswith("A/month=1/data.parquet"):
             world.edge.wait_for("PUBLISH", "metric_run_heartbeat:a-1", times=2)
 
-    with World.standing(WORKER_HEARTBEAT_INTERVAL_SECONDS=0.001) as world:
+    with World.started(WORKER_HEARTBEAT_INTERVAL_SECONDS=0.001) as world:
         world.edge.always = two_heartbeats_come_first
         a_run(world)
         deliver_with(world, place, fault)

@@ -132,7 +132,7 @@ def explore(
 
         def start() -> Turns:
             stack.close()
-            world = stack.enter_context(World.standing(WORKER_HEARTBEAT_ENABLED="false"))
+            world = stack.enter_context(World.started(WORKER_HEARTBEAT_ENABLED="false"))
             batches = scenario(world)
             world.look()
             workers = {

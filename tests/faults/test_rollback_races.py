@@ -52,7 +52,7 @@ def test_in_every_order_of_a_run_and_a_rollback_the_later_decision_holds(seconds
 
         def start() -> Turns:
             stack.close()
-            world = stack.enter_context(World.standing(WORKER_HEARTBEAT_ENABLED="false"))
+            world = stack.enter_context(World.started(WORKER_HEARTBEAT_ENABLED="false"))
             here[:] = [world]
             for run, ago in (("right", 99), ("wrong", 50)):
                 ask(world, run, seconds_ago=ago)
@@ -86,7 +86,7 @@ def test_in_every_order_of_a_run_and_a_rollback_the_later_decision_holds(seconds
 
 
 def test_a_rollback_whose_answer_is_lost_is_settled_by_reading():
-    with World.standing(WORKER_HEARTBEAT_ENABLED="false") as world:
+    with World.started(WORKER_HEARTBEAT_ENABLED="false") as world:
         for run, ago in (("right", 99), ("wrong", 50)):
             ask(world, run, seconds_ago=ago)
             world.until_quiet()

@@ -95,7 +95,7 @@ class Story(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._stack = ExitStack()
-        self.world = self._stack.enter_context(World.standing(WORKER_HEARTBEAT_ENABLED="false"))
+        self.world = self._stack.enter_context(World.started(WORKER_HEARTBEAT_ENABLED="false"))
         self.readable: dict[str, bool] = {}
 
     # The control plane

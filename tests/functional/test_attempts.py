@@ -106,7 +106,7 @@ SCENES: list[Scene] = [
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 def test_as_many_attempts_end_as_begin_whatever_comes_of_them(scene: Scene) -> None:
-    with listening() as told, World.standing() as world:
+    with listening() as told, World.started() as world:
         scene(world)
     found = differences(told)
     assert found
@@ -116,7 +116,7 @@ def test_as_many_attempts_end_as_begin_whatever_comes_of_them(scene: Scene) -> N
 @pytest.mark.parametrize("messages", [1, 3])
 @pytest.mark.parametrize("operation", ["GET", "PUBLISH", "PUT", "SWAP"])
 def test_a_killed_worker_leaves_as_many_unended_as_it_had_taken(operation: str, messages: int) -> None:
-    with listening() as told, World.standing() as world:
+    with listening() as told, World.started() as world:
         for number in range(messages):
             world.ask(f"m.{number}", f"run-{number}")
         world.edge.before = fails_at("PUT" if operation == "SWAP" else operation, "", Killed())
@@ -132,7 +132,7 @@ def test_a_killed_worker_leaves_as_many_unended_as_it_had_taken(operation: str, 
 
 def test_an_invocation_is_booked_at_one_time_when_it_must_be_over_and_a_minute_has_passed() -> None:
     before = time.time()
-    with listening() as told, World.standing() as world:
+    with listening() as told, World.started() as world:
         world.ask("m.a", "a")
         world.deliver()
     after = time.time()
@@ -149,7 +149,7 @@ def test_an_invocation_is_booked_at_one_time_when_it_must_be_over_and_a_minute_h
 
 def test_a_run_that_is_under_way_is_booked_later_than_any_alarm_looks() -> None:
     seen: list[float] = []
-    with listening() as told, World.standing() as world:
+    with listening() as told, World.started() as world:
         world.ask("m.a", "a")
         world.edge.before = lambda _: seen.append(time.time())
         world.deliver()

@@ -198,5 +198,5 @@ def test_a_batch_leaves_no_thread_whatever_becomes_of_its_runs(cloud, invoke, fa
 
     assert sorted(given_back(response)) == ["m.returned-1", "poison"]
     assert outcomes(cloud) == {"m.good-1": "SUCCESS", "m.bad-1": "FAILURE", "m.defect-1": "FAILURE"}
-    assert {"lane", "heartbeat"} <= set(seen)
+    assert {"event_loop", "heartbeat"} <= set(seen)
     assert set(threading.enumerate()) == before

@@ -21,7 +21,7 @@ from metrics_worker.dataset.datasets import Datasets, InputSeries
 from metrics_worker.invocation import Attempt, Invocation
 from metrics_worker.observability.report import GroupReport, RunReport
 from metrics_worker.s3.bucket import StoredObject
-from metrics_worker.s3.event_loop import Lane
+from metrics_worker.s3.event_loop import EventLoop
 from metrics_worker.series import Cleaned, Series
 from tests.builders import FakeContext, put_a_and_b, ratio, record, request, series
 from tests.faulty_store import DATA, MARKER
@@ -34,7 +34,7 @@ KEPT = (
     GroupReport,
     InputSeries,
     Invocation,
-    Lane,
+    EventLoop,
     RunReport,
     Series,
     StoredObject,

@@ -8,7 +8,7 @@ import pytest
 
 from metrics_worker.deadline import RESERVED_SECONDS, Deadline
 from metrics_worker.errors import OutOfTime
-from metrics_worker.s3.event_loop import CONNECTIONS, SCANS, Lane, in_thread, side_by_side
+from metrics_worker.s3.event_loop import CONNECTIONS, SCANS, EventLoop, in_thread, side_by_side
 
 PATIENCE = 10
 
@@ -50,13 +50,13 @@ def threads():
 
 
 def lanes():
-    return [thread for thread in threading.enumerate() if thread.name == "lane"]
+    return [thread for thread in threading.enumerate() if thread.name == "event_loop"]
 
 
 def test_threads_of_a_lane_hold_to_one_limit(threads):
     crowd = Crowd(size=4 * 40)
-    with Lane() as lane:
-        list(threads.map(lambda _: side_by_side([crowd.reader] * 40, lane), range(4)))
+    with EventLoop() as event_loop:
+        list(threads.map(lambda _: side_by_side([crowd.reader] * 40, event_loop), range(4)))
 
     assert crowd.most == CONNECTIONS
     assert crowd.read == crowd.size
@@ -79,15 +79,15 @@ def test_all_readers_of_a_lane_run_in_its_one_thread_and_the_caller_waits(thread
         await asyncio.sleep(0)
         seen.append(threading.current_thread().name)
 
-    with Lane() as lane:
-        list(threads.map(lambda _: side_by_side([reader] * 3, lane), range(4)))
-        assert seen == ["lane"] * 12
+    with EventLoop() as event_loop:
+        list(threads.map(lambda _: side_by_side([reader] * 3, event_loop), range(4)))
+        assert seen == ["event_loop"] * 12
 
 
-@pytest.mark.parametrize("context", [Lane, nullcontext])
+@pytest.mark.parametrize("context", [EventLoop, nullcontext])
 def test_nothing_to_read_is_read_at_once(context):
-    with context() as lane:
-        side_by_side([], lane)
+    with context() as event_loop:
+        side_by_side([], event_loop)
 
 
 def test_an_error_ends_the_readers_of_its_own_call_and_no_others(threads):
@@ -114,13 +114,13 @@ def test_an_error_ends_the_readers_of_its_own_call_and_no_others(threads):
     async def tell(_):
         failed.set()
 
-    with Lane() as lane:
-        other = threads.submit(side_by_side, [another] * 2, lane)
+    with EventLoop() as event_loop:
+        other = threads.submit(side_by_side, [another] * 2, event_loop)
         with pytest.raises(ValueError, match="only this call's"):
-            side_by_side([never, fail, never], lane)
+            side_by_side([never, fail, never], event_loop)
         assert ended == ["sibling"] * 2
         assert not other.done()
-        side_by_side([tell], lane)
+        side_by_side([tell], event_loop)
         other.result(PATIENCE)
 
     assert read == ["another"] * 2
@@ -155,8 +155,8 @@ def test_the_error_is_the_first_ones():
         finally:
             raise KeyError("second")
 
-    with Lane() as lane, pytest.raises(ValueError, match="first"):
-        side_by_side([fail_too, fail], lane)
+    with EventLoop() as event_loop, pytest.raises(ValueError, match="first"):
+        side_by_side([fail_too, fail], event_loop)
 
 
 def test_what_an_error_ends_gives_its_place_back():
@@ -172,16 +172,16 @@ def test_what_an_error_ends_gives_its_place_back():
         raise ValueError("while all places are taken")
 
     crowd = Crowd(size=CONNECTIONS)
-    with Lane() as lane:
+    with EventLoop() as event_loop:
         with pytest.raises(ValueError, match="all places"):
-            side_by_side([*[hold] * (CONNECTIONS + 10), fail], lane)
-        side_by_side([crowd.reader] * crowd.size, lane)
+            side_by_side([*[hold] * (CONNECTIONS + 10), fail], event_loop)
+        side_by_side([crowd.reader] * crowd.size, event_loop)
 
     assert crowd.read == CONNECTIONS
 
 
 def test_its_thread_ends_with_the_context():
-    with Lane():
+    with EventLoop():
         assert len(lanes()) == 1
     assert lanes() == []
 
@@ -190,8 +190,8 @@ def test_its_thread_ends_with_an_error_too():
     async def fail(_):
         raise ValueError("ends the context")
 
-    with pytest.raises(ValueError, match="ends the context"), Lane() as lane:
-        side_by_side([fail], lane)
+    with pytest.raises(ValueError, match="ends the context"), EventLoop() as event_loop:
+        side_by_side([fail], event_loop)
 
     assert lanes() == []
 
@@ -205,9 +205,9 @@ def test_what_is_under_way_when_the_time_is_used_up_is_cut_off():
         finally:
             ended.append("reader")
 
-    with Lane(Deadline(lambda: round(1000 * RESERVED_SECONDS + 20))) as lane:
+    with EventLoop(Deadline(lambda: round(1000 * RESERVED_SECONDS + 20))) as event_loop:
         with pytest.raises(OutOfTime, match="S3 had not answered"):
-            side_by_side([never, never], lane)
+            side_by_side([never, never], event_loop)
         assert ended == ["reader"] * 2
 
 
@@ -215,8 +215,11 @@ def test_a_time_out_of_the_works_own_is_its_own():
     async def late():
         raise TimeoutError("the client's")
 
-    with Lane(Deadline(lambda: 300_000)) as lane, pytest.raises(TimeoutError, match="the client's"):
-        lane.wait_for(late())
+    with (
+        EventLoop(Deadline(lambda: 300_000)) as event_loop,
+        pytest.raises(TimeoutError, match="the client's"),
+    ):
+        event_loop.wait_for(late())
 
 
 def test_what_runs_in_a_thread_of_the_lane_holds_up_no_other_and_ends_with_it(threads):
@@ -230,9 +233,9 @@ def test_what_runs_in_a_thread_of_the_lane_holds_up_no_other_and_ends_with_it(th
     async def reader(_):
         read.append("small")
 
-    with Lane() as lane:
-        scanning = threads.submit(side_by_side, [scan], lane)
-        side_by_side([reader], lane)
+    with EventLoop() as event_loop:
+        scanning = threads.submit(side_by_side, [scan], event_loop)
+        side_by_side([reader], event_loop)
         go_on.set()
         scanning.result(PATIENCE)
     assert read == ["small", "large"]
@@ -254,8 +257,8 @@ def test_who_is_cut_off_waits_for_the_end_of_what_runs_in_a_thread(threads):
         await until(begun.is_set)
         raise ValueError("of another file")
 
-    with Lane() as lane:
-        reading = threads.submit(side_by_side, [large, fail], lane)
+    with EventLoop() as event_loop:
+        reading = threads.submit(side_by_side, [large, fail], event_loop)
         begun.wait(PATIENCE)
         assert not reading.done(), "what it claimed is in use"
         go_on.set()
@@ -287,7 +290,7 @@ def test_what_is_cut_off_before_it_began_does_not_begin():
         tasks.append(asyncio.create_task(when_all_are_cut_off()))
         raise ValueError("of another file")
 
-    with Lane() as lane, pytest.raises(ValueError, match="of another file"):
-        side_by_side([*[large] * SCANS, waiting, fail], lane)
+    with EventLoop() as event_loop, pytest.raises(ValueError, match="of another file"):
+        side_by_side([*[large] * SCANS, waiting, fail], event_loop)
 
     assert begun == ["first"] * SCANS

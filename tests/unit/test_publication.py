@@ -6,7 +6,7 @@ import pytest
 
 from metrics_worker.errors import OutOfTime, OutputWriteError, StoreUnavailable, UnusableMarker
 from metrics_worker.publication.commit import MAX_VERSION_TRIES, Draft, commit
-from metrics_worker.publication.current import Committed, Standing, find_marker, look, move_current
+from metrics_worker.publication.current import Committed, RunState, find_marker, look, move_current
 from metrics_worker.publication.records import Keys, Marker
 from metrics_worker.request import Run
 from metrics_worker.series import Series
@@ -159,7 +159,7 @@ def test_moving_current_again_writes_nothing_and_says_that_it_is_there(cloud, fa
 
 
 def test_how_things_stand_is_seen_in_one_step(cloud, faults):
-    assert look(cloud.bucket, KEYS, run_of()) == Standing(None, None)
+    assert look(cloud.bucket, KEYS, run_of()) == RunState(None, None)
 
     committed, _ = publish(cloud)
     faults.calls.clear()

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from metrics_worker.dataset.singleflight import Once
+from metrics_worker.dataset.singleflight import Singleflight
 
 PATIENCE = 10
-Shelf = Once[str, Any]
+Cache = Singleflight[str, Any]
 
 
 class Readings:
@@ -35,7 +35,7 @@ class Readings:
         return read
 
 
-class WatchedOnce(Shelf):
+class WatchedOnce(Cache):
     """`waits` is set once a thread has found keys to be another's: it waits for that one to read them."""
 
     def __init__(self):
@@ -61,7 +61,7 @@ def readings():
 
 
 def test_each_value_is_read_once_and_later_taken_from_the_shelf(readings):
-    once = Shelf()
+    once = Cache()
 
     assert once.fetch(["a", "b", "a"], readings.read) == {"a": "aa", "b": "bb"}
     assert once.fetch(["b", "c"], readings.read) == {"b": "bb", "c": "cc"}
@@ -71,7 +71,7 @@ def test_each_value_is_read_once_and_later_taken_from_the_shelf(readings):
 
 
 def test_a_reader_is_asked_once_for_all_that_nobody_has(readings):
-    once = Shelf()
+    once = Cache()
     asked: list[list[str]] = []
 
     def read(keys):
@@ -85,7 +85,7 @@ def test_a_reader_is_asked_once_for_all_that_nobody_has(readings):
 
 
 def test_of_many_threads_at_once_one_reads_each_key(threads, readings):
-    once, at_once = Shelf(), Barrier(16)
+    once, at_once = Cache(), Barrier(16)
     keys = [f"{n}" for n in range(50)]
 
     def fetch(start):
@@ -132,7 +132,7 @@ def test_who_needs_keys_of_others_too_reads_its_own_meanwhile(threads, readings)
 
 
 def test_readers_that_fetch_from_another_shelf_do_not_lock_each_other_out(threads, readings):
-    series, files, both_read = Shelf(), Shelf(), Barrier(2)
+    series, files, both_read = Cache(), Cache(), Barrier(2)
 
     def read(keys):
         both_read.wait(PATIENCE)  # each has claimed a series
@@ -148,7 +148,7 @@ def test_readers_that_fetch_from_another_shelf_do_not_lock_each_other_out(thread
 
 @pytest.mark.parametrize("error", [OSError("no answer"), KeyboardInterrupt(), CancelledError()])
 def test_a_reader_that_fails_has_its_error_and_leaves_the_keys_to_the_next(readings, error):
-    once = Shelf()
+    once = Cache()
 
     def fail(_):
         raise error
@@ -180,7 +180,7 @@ def test_who_waits_for_one_that_fails_reads_for_itself(threads, readings):
 
 
 def test_each_of_many_that_wait_meets_an_error_of_its_own(threads):
-    once, at_once = Shelf(), Barrier(16)
+    once, at_once = Cache(), Barrier(16)
     asked = Counter[str]()
 
     def fetch(number):
@@ -198,7 +198,7 @@ def test_each_of_many_that_wait_meets_an_error_of_its_own(threads):
 
 
 def test_of_many_that_wait_for_one_that_fails_one_reads(threads, readings):
-    once, begun, until = Shelf(), Event(), Event()
+    once, begun, until = Cache(), Event(), Event()
 
     def fail(_):
         begun.set()

@@ -22,7 +22,7 @@ from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, Sto
 from metrics_worker.names import is_key
 from metrics_worker.observability.traffic import Timed, Traffic
 from metrics_worker.s3.bucket import WHOLE_BYTES, Bucket, OnObject, StoredObject
-from metrics_worker.s3.event_loop import Lane
+from metrics_worker.s3.event_loop import EventLoop
 
 OWN = ".metrics"
 """The folder's own: the lock, and files that are being written. No key begins so."""
@@ -41,9 +41,9 @@ class FolderBucket(Bucket):
         """The bucket in a folder, which is there. Nothing is written before something is published."""
         return cls(LocalStore(root), name, root=root)
 
-    def metered(self, traffic: Traffic, lane: Lane | None = None) -> "FolderBucket":
+    def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "FolderBucket":
         """The same bucket with another count."""
-        return FolderBucket(self.store, self.name, traffic, self.pause, lane, root=self.root)
+        return FolderBucket(self.store, self.name, traffic, self.pause, event_loop, root=self.root)
 
     def get(self, key: str) -> StoredObject:
         """The whole object.

@@ -13,7 +13,7 @@ from obstore.store import MemoryStore
 from metrics_worker.errors import ObjectNotFound, ObjectTaken
 from metrics_worker.observability.traffic import Traffic
 from metrics_worker.s3.bucket import Bucket, OnObject, StoredObject
-from metrics_worker.s3.event_loop import Lane
+from metrics_worker.s3.event_loop import EventLoop
 
 _ABOVE = "above-"
 """Before the ETags of what is written here: a store in memory only counts, so one below may have the same."""
@@ -33,12 +33,12 @@ class Overlay(Bucket):
     @property
     def written(self) -> Bucket:
         """What was written here, as a bucket. Its requests are counted as this one's."""
-        return Bucket(self.store, self.name, self.traffic, self.pause, self.lane)
+        return Bucket(self.store, self.name, self.traffic, self.pause, self.event_loop)
 
-    def metered(self, traffic: Traffic, lane: Lane | None = None) -> "Overlay":
+    def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "Overlay":
         """The same with another count, for what is read below as well."""
-        below = self.below.metered(traffic, lane)
-        return Overlay(self.store, self.name, traffic, self.pause, lane, below=below)
+        below = self.below.metered(traffic, event_loop)
+        return Overlay(self.store, self.name, traffic, self.pause, event_loop, below=below)
 
     def get(self, key: str) -> StoredObject:
         """The whole object, as it was written here or else below.
@@ -114,10 +114,10 @@ class Overlay(Bucket):
 
     def _uncounted(self) -> Bucket:
         """What was written, looked at without counting: on the bucket itself it would be no request."""
-        return self.written.metered(Traffic(), self.lane)
+        return self.written.metered(Traffic(), self.event_loop)
 
     def _below_uncounted(self) -> Bucket:
-        return self.below.metered(Traffic(), self.lane)
+        return self.below.metered(Traffic(), self.event_loop)
 
 
 def _above(found: StoredObject) -> StoredObject:

@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from metrics_worker.dataset.manifest import HIVE_NAMES, Manifest, parsing_bytes
-from metrics_worker.dataset.singleflight import Once
+from metrics_worker.dataset.singleflight import Singleflight
 from metrics_worker.errors import InputReadError, StoreRefusal
 from metrics_worker.expression.grammar import series_codes
 from metrics_worker.limits import Limits, Memory
@@ -54,8 +54,8 @@ class Choice:
         self._by_listing = series_files == "listing"
         self._limits = limits
         self._memory = memory
-        self._manifests = Once[Dataset, Manifest]()
-        self._listed = Once[tuple[str, str], tuple[str, ...]]()
+        self._manifests = Singleflight[Dataset, Manifest]()
+        self._listed = Singleflight[tuple[str, str], tuple[str, ...]]()
 
     def homes(self, request: RunRequest, bucket: Bucket) -> dict[str, Manifest]:
         """Return for each series of a request the manifest of the dataset that it is in.

@@ -15,7 +15,7 @@ from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.dataset.manifest import Manifest
 from metrics_worker.dataset.part_file import CODE, to_series
 from metrics_worker.dataset.reading import Reading, SharedFiles
-from metrics_worker.dataset.singleflight import Once
+from metrics_worker.dataset.singleflight import Singleflight
 from metrics_worker.errors import InputReadError
 from metrics_worker.limits import Limits, Memory
 from metrics_worker.request import Dataset, RunRequest
@@ -54,8 +54,8 @@ class Datasets:
         self._limits = limits
         self._memory = memory
         self._decoder = decoder
-        self._series = Once[tuple[Dataset, str], InputSeries]()
-        self._shared = SharedFiles(Once())
+        self._series = Singleflight[tuple[Dataset, str], InputSeries]()
+        self._shared = SharedFiles(Singleflight())
         self._progress: dict[tuple[Dataset, str], float] = {}
 
     def read(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from metrics_worker.dataset.choice import Source
     from metrics_worker.dataset.decoder import Decoder
-    from metrics_worker.dataset.singleflight import Once
+    from metrics_worker.dataset.singleflight import Singleflight
     from metrics_worker.limits import Claim
     from metrics_worker.s3.bucket import Bucket, StoredObject
 
@@ -31,7 +31,7 @@ class SharedFiles:
         nbytes: the bytes of the tables that are kept.
     """
 
-    tables: "Once[str, pa.Table | None]"
+    tables: "Singleflight[str, pa.Table | None]"
     nbytes: int = 0
 
 

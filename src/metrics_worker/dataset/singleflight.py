@@ -12,7 +12,7 @@ WAIT_SECONDS = 0.2
 """How often a reader that waits for another one says so."""
 
 
-class Once[K, V]:
+class Singleflight[K, V]:
     """A shelf of values by key, filled by `fetch` alone."""
 
     def __init__(self) -> None:

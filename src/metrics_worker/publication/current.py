@@ -42,14 +42,14 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunState:
     """How things stood when a run began: its marker, and the object that `current` was."""
 
     marker: Marker | None
     current: StoredObject | None
 
 
-def look(bucket: Bucket, keys: Keys, run: Run) -> Standing:
+def look(bucket: Bucket, keys: Keys, run: Run) -> RunState:
     """How things stand, in the time of one request.
 
     Raises:
@@ -60,7 +60,7 @@ def look(bucket: Bucket, keys: Keys, run: Run) -> Standing:
     marker = keys.marker(run.run_id)
     with output_errors():
         found = bucket.find_many([marker, keys.current])
-        return Standing(_read_marker(bucket, keys, run, found[marker]), found[keys.current])
+        return RunState(_read_marker(bucket, keys, run, found[marker]), found[keys.current])
 
 
 def find_marker(bucket: Bucket, keys: Keys, run: Run) -> Marker | None:
@@ -139,14 +139,14 @@ def _manifest(bucket: Bucket, marker: Marker, key: str) -> bytes:
     raise UnusableMarker.at(key, f"the marker names {marker.manifest}, and that manifest {problem}")
 
 
-def move_current(bucket: Bucket, keys: Keys, committed: Committed, standing: Standing | None = None) -> bool:
+def move_current(bucket: Bucket, keys: Keys, committed: Committed, state: RunState | None = None) -> bool:
     """Let `current` name the committed version, unless it names a newer request's; whether it does now.
 
     Args:
         bucket: where it is.
         keys: the metric's.
         committed: the run's marker, and its manifest where it is at hand.
-        standing: what `current` was a while ago; if it has moved since, that is found out.
+        state: what `current` was a while ago; if it has moved since, that is found out.
 
     Raises:
         OutputWriteError: S3 refused.
@@ -157,8 +157,8 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, standing: Sta
     with output_errors():
         body = committed.manifest or _manifest(bucket, marker, keys.marker(marker.run_id))
         for _ in range(MAX_SWAPS):
-            current = standing.current if standing else bucket.find(keys.current)
-            standing = None
+            current = state.current if state else bucket.find(keys.current)
+            state = None
             try:
                 if current is None:
                     bucket.create(keys.current, body)

@@ -23,7 +23,7 @@ from metrics_worker.errors import ObjectNotFound, ObjectTaken, StoreUnavailable,
 from metrics_worker.observability.traffic import Traffic
 from metrics_worker.s3.credentials import Credentials, container_credentials
 from metrics_worker.s3.errors import lacks_range, refusals
-from metrics_worker.s3.event_loop import CONNECTIONS, Lane, Reader, in_thread, side_by_side, wait_for
+from metrics_worker.s3.event_loop import CONNECTIONS, EventLoop, Reader, in_thread, side_by_side, wait_for
 from metrics_worker.s3.listing import keys_below
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Bucket:
     name: str
     traffic: Traffic = field(default_factory=Traffic)
     pause: Callable[[float], None] = time.sleep
-    lane: Lane | None = None
+    event_loop: EventLoop | None = None
 
     @classmethod
     def connect(
@@ -91,9 +91,9 @@ class Bucket:
         )
         return cls(store, name)
 
-    def metered(self, traffic: Traffic, lane: Lane | None = None) -> "Bucket":
-        """The same bucket with another count, such as one run's, reading in the lane of its invocation."""
-        return Bucket(self.store, self.name, traffic, self.pause, lane)
+    def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "Bucket":
+        """Return the same bucket with its own count of requests and, optionally, an event loop."""
+        return Bucket(self.store, self.name, traffic, self.pause, event_loop)
 
     def get(self, key: str) -> StoredObject:
         """The whole object.
@@ -101,7 +101,7 @@ class Bucket:
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable.
         """
-        return wait_for(self._fetch(key), self.lane)
+        return wait_for(self._fetch(key), self.event_loop)
 
     def find(self, key: str) -> StoredObject | None:
         """The whole object, or None where there is none."""
@@ -132,7 +132,7 @@ class Bucket:
                 if work is not None:
                     await in_thread(work)
 
-        side_by_side([read_on] * min(CONNECTIONS, len(keys)), self.lane)
+        side_by_side([read_on] * min(CONNECTIONS, len(keys)), self.event_loop)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
         """A few small objects in the time of one request; None for each that is not there.
@@ -149,7 +149,7 @@ class Bucket:
 
             return read
 
-        side_by_side([find(key) for key in keys], self.lane)
+        side_by_side([find(key) for key in keys], self.event_loop)
         return found
 
     def list(self, prefix: str) -> list[str]:
@@ -163,7 +163,7 @@ class Bucket:
             with self.traffic.timed("LIST", prefix), refusals(prefix, "LIST"):
                 return await obstore.list(self.store, prefix).collect_async()
 
-        found = wait_for(collect(), self.lane)
+        found = wait_for(collect(), self.event_loop)
         self.traffic.lists += 1 + len(found) // 1000
         return keys_below(prefix, found)
 
@@ -184,7 +184,7 @@ class Bucket:
 
             return fetch
 
-        side_by_side([read(at, part) for at, part in enumerate(ranges)], self.lane)
+        side_by_side([read(at, part) for at, part in enumerate(ranges)], self.event_loop)
         return parts
 
     def create(self, key: str, body: bytes) -> str:
@@ -213,7 +213,7 @@ class Bucket:
             if attempt:
                 self.pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
             try:
-                return wait_for(self._send(key, body, mode, write_id), self.lane)
+                return wait_for(self._send(key, body, mode, write_id), self.event_loop)
             except (AlreadyExistsError, PreconditionError) as refused:
                 without_traceback(refused)  # the client holds its errors until its next request
                 found = self.find(key)

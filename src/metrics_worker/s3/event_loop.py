@@ -1,8 +1,8 @@
-"""The lane: the one event loop of an invocation, in which all its requests to S3 are made.
+"""The event loop of an invocation, which makes all its requests to S3.
 
-Its threads share the lane, so that ten metrics don't open ten times the connections, and whatever is under
-way when the invocation's time is used up is cut off there. Without a lane, as in a tool that reads for
-itself, the limit is the call's own and nothing is cut off.
+All threads of the invocation share one `EventLoop`, so that ten metrics do not open ten times as many
+connections. It cancels requests that are in flight at the deadline. Tools that read without an `EventLoop` have
+the same limit of connections for each call, and no deadline.
 """
 
 import asyncio
@@ -16,19 +16,21 @@ from metrics_worker.deadline import Deadline
 from metrics_worker.errors import OutOfTime
 
 CONNECTIONS = 64
-"""Reads in flight. Beside the decoded rows they are what a run holds: 64 times 4 MiB at most."""
+"""The number of reads in flight. Each holds at most 4 MiB, so together they hold at most 256 MiB."""
 SCANS = 2
-"""Threads for the work that reading an object leaves to be done: the event loop goes on meanwhile."""
+"""The number of threads that decode objects while the event loop continues."""
 
 type Reader = Callable[[asyncio.Semaphore], Coroutine[Any, Any, None]]
 """Reads, holding the semaphore for each request and for what is done with its answer."""
 
 
-class Lane:
-    """A context manager: the threads of the lane end with it, since Lambda freezes a process in between.
+class EventLoop:
+    """An event loop in a thread of its own, as a context manager.
+
+    Its threads end with the context, because Lambda freezes the process between invocations.
 
     Args:
-        deadline: when what is under way is cut off; never, where there is none.
+        deadline: the time at which requests in flight are cancelled; None for no deadline.
     """
 
     def __init__(self, deadline: Deadline | None = None) -> None:
@@ -38,7 +40,7 @@ class Lane:
         self._tasks = set[asyncio.Task[None] | None]()
         self._scans = ThreadPoolExecutor(SCANS, "scan")
         self._loop.set_default_executor(self._scans)
-        self._thread = Thread(target=self._loop.run_forever, name="lane", daemon=True)
+        self._thread = Thread(target=self._loop.run_forever, name="event_loop", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -102,28 +104,28 @@ async def in_thread(work: Callable[[], None]) -> None:
         raise
 
 
-def wait_for[T](work: Coroutine[Any, Any, T], lane: Lane | None) -> T:
-    """Wait for a request, made in the lane where there is one."""
-    return asyncio.run(work) if lane is None else lane.wait_for(work)
+def wait_for[T](work: Coroutine[Any, Any, T], event_loop: EventLoop | None) -> T:
+    """Wait for a request, made in the event_loop where there is one."""
+    return asyncio.run(work) if event_loop is None else event_loop.wait_for(work)
 
 
-def side_by_side(readers: Sequence[Reader], lane: Lane | None) -> None:
-    """Run readers concurrently, in the lane where there is one.
+def side_by_side(readers: Sequence[Reader], event_loop: EventLoop | None) -> None:
+    """Run readers concurrently, in the event_loop where there is one.
 
     Raises:
-        OutOfTime: the lane cut them off.
+        OutOfTime: the event_loop cut them off.
         Whatever the first of them raises that fails; it ends the others.
     """
 
     async def run_all() -> None:
-        limit = asyncio.Semaphore(CONNECTIONS) if lane is None else lane.limit
+        limit = asyncio.Semaphore(CONNECTIONS) if event_loop is None else event_loop.limit
         async with asyncio.TaskGroup() as tasks:
             for reader in readers:
                 tasks.create_task(reader(limit))
 
     failed: BaseException | None = None
     try:
-        wait_for(run_all(), lane)
+        wait_for(run_all(), event_loop)
     except BaseExceptionGroup as group:
         failed = group.exceptions[0]
         clear_frames(group.__traceback__)  # the task group's own frame has the group: a cycle
