@@ -178,6 +178,41 @@ class RunRequest:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The body of a message, opened: an SNS notification around an event, or the event alone.
+
+    Attributes:
+        message: the JSON text of the event: the notification's `Message`, or the body itself.
+        published_at: the notification's `Timestamp`, UTC; None if there is no notification or no usable time.
+        raw_event: the decoded event of a body without a notification; None for a notification.
+    """
+
+    message: str
+    published_at: datetime | None
+    raw_event: dict[str, Any] | None
+
+    def event(self) -> dict[str, Any]:
+        """Return the decoded event.
+
+        Raises:
+            UnanswerableError: the notification's `Message` is not a JSON object.
+        """
+        return _json_object(self.message, "body.Message") if self.raw_event is None else self.raw_event
+
+
+def unwrap_envelope(body: str) -> Envelope:
+    """Open the body of a message: any JSON object with a string `Message` is an SNS notification.
+
+    Raises:
+        UnanswerableError: the body is not a JSON object.
+    """
+    decoded = _json_object(body, "body")
+    if isinstance(message := decoded.get("Message"), str):
+        return Envelope(message, _iso_time(decoded.get("Timestamp")), None)
+    return Envelope(body, None, decoded)
+
+
 def open_record(body: str, sent_timestamp: str | None) -> Run:
     """Return the run's identity from an SQS record's body: the event, or an SNS notification that holds it.
 
@@ -189,12 +224,9 @@ def open_record(body: str, sent_timestamp: str | None) -> Run:
     Raises:
         UnanswerableError: not JSON, another type of event, or no usable runId.
     """
-    event = _json_object(body, "body")
-    published = None
-    if isinstance(message := event.get("Message"), str):
-        published = _iso_time(event.get("Timestamp"))
-        event = _json_object(message, "body.Message")
-    requested_at = published or _milliseconds(sent_timestamp) or datetime.now(UTC)
+    envelope = unwrap_envelope(body)
+    event = envelope.event()
+    requested_at = envelope.published_at or _milliseconds(sent_timestamp) or datetime.now(UTC)
     if event.get("type") != REQUESTED:
         raise UnanswerableError("type", f"expected {REQUESTED!r}, found {event.get('type')!r:.80}")
     run_id, code = event.get("runId"), event.get("metricCode")

@@ -7,7 +7,7 @@ import pytest
 
 from metrics_worker.errors import ConfigError, ExpressionError, UnanswerableError
 from metrics_worker.expression.grammar import dump
-from metrics_worker.request import Bounds, RunRequest, open_record
+from metrics_worker.request import Bounds, RunRequest, open_record, unwrap_envelope
 from tests.builders import BUCKET, envelope, ratio, request, series, window
 
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
@@ -45,6 +45,24 @@ def test_a_notification_needs_no_type():
 
 def test_a_message_that_is_no_string_makes_no_envelope():
     assert opened(request(run_id="r-1", Message={"runId": "r-2"})).run_id == "r-1"
+
+
+def test_an_envelope_holds_the_text_the_event_and_the_time_of_its_message():
+    event = request(run_id="r-1")
+    notified = unwrap_envelope(json.dumps(envelope(event, timestamp="2026-10-30T11:59:57Z")))
+    raw = unwrap_envelope(json.dumps(event))
+
+    assert notified.message == raw.message == json.dumps(event)
+    assert notified.event() == raw.event() == event
+    assert (notified.published_at, raw.published_at) == (SENT_AT, None)
+
+
+def test_an_envelope_of_other_text_is_opened_and_only_its_event_is_refused():
+    opened = unwrap_envelope('{"Message": "hello"}')
+
+    assert opened.message == "hello"
+    with pytest.raises(UnanswerableError, match=r"^body\.Message: not JSON"):
+        opened.event()
 
 
 def test_the_time_of_the_notification_is_when_the_run_was_asked_for():
