@@ -44,7 +44,7 @@ def in_the_child(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
     return DECODER.read(stored(body), Bucket(MemoryStore(), BUCKET), codes, admit)
 
 
-def by_ranges(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
+def in_the_child_by_range(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
     """Read a part file in the child process, which has only the end of it and asks for the rest."""
     bucket = Bucket(MemoryStore(), BUCKET)
     obstore.put(bucket.store, KEY, body, use_multipart=False)
@@ -68,4 +68,4 @@ def child(then: str) -> tuple[str, ...]:
     return (sys.executable, "-c", A_CHILD + then)
 
 
-BOTH_WAYS = pytest.mark.parametrize("read", [in_this_process, in_the_child, by_ranges])
+BOTH_WAYS = pytest.mark.parametrize("read", [in_this_process, in_the_child, in_the_child_by_range])

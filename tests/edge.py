@@ -73,8 +73,8 @@ class Edge:
 
     calls: list[Call] = field(default_factory=list)
     before: Callable[[Call], None] = nothing
-    always: Callable[[Call], None] = nothing
-    seen: Callable[[Call], None] = nothing
+    during: Callable[[Call], None] = nothing
+    observer: Callable[[Call], None] = nothing
     after: Callable[[Call], None] = nothing
     dead: bool = False
     _news: threading.Condition = field(default_factory=threading.Condition)
@@ -89,11 +89,11 @@ class Edge:
                 self._news.notify_all()
             self.before(call)
             try:
-                self.always(call)
+                self.during(call)
                 self._live()
                 yield
             finally:  # a refusal is an answer too, and can be lost like any other
-                self.seen(call)
+                self.observer(call)
                 self.after(call)
         except Killed:
             with self._news:

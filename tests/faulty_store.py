@@ -131,7 +131,7 @@ class Faults:
         self.gates.append((operation, pattern, gate))
         return gate
 
-    def mend(self) -> None:
+    def clear(self) -> None:
         """Nothing goes wrong any more."""
         self.rules.clear()
         self.gates.clear()

@@ -124,7 +124,7 @@ class FifoQueue:
                 break
             if self.dead_letters is not None and message.receive_count == self.max_receive_count:
                 self.messages.remove(message)
-                self.dead_letters.bury(message)
+                self.dead_letters.add_dead_letter(message)
                 continue
             message.receive_count += 1
             message.received, message.visible_at = now, now + self.visibility_timeout
@@ -132,7 +132,7 @@ class FifoQueue:
             taken.append(message.record(self.arn))
         return taken
 
-    def bury(self, message: Message) -> None:
+    def add_dead_letter(self, message: Message) -> None:
         """Take a message over from the queue whose dead letters these are: at once, and never dropped."""
         message.sequence, message.receipt_handle = next(self._numbers), None
         message.visible_at = self.clock.now

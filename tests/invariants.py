@@ -1,8 +1,10 @@
-"""What the worker promises (sections 5 to 7 of its contract), each promise once, as a function that raises.
+"""The invariants of the worker (sections 5 to 7 of its contract), one function each.
 
-They look at a `Picture`: what can be seen from outside at one moment, in the bucket, on the topics and in the
-queues. `ALWAYS` holds for every picture, `SINCE` for any two of them in order, and `QUIET` for the last, when
-no message waits any more. Each has a test that shows it fail (`tests/unit/test_invariants.py`).
+Each function raises an AssertionError if its invariant is violated. They check a `Picture`: everything that
+is visible from outside at one moment, in the bucket, on the topics and in the queues. The functions in
+`ALWAYS` hold for every picture, those in `OVER_TIME` for an earlier and a later picture, and those in
+`WHEN_IDLE` for a picture that is taken when the request queue is empty. For each of them,
+`tests/unit/test_invariants.py` has a picture that violates it.
 """
 
 import io
@@ -45,7 +47,7 @@ def current_names_a_whole_committed_version(picture: Picture) -> None:
 
 
 def a_marker_names_a_whole_version(picture: Picture) -> None:
-    for run, metric in picture.asked.items():
+    for run, metric in picture.requested.items():
         marker = picture.marker(run)
         if marker is None:
             continue
@@ -77,7 +79,7 @@ def what_is_published_stays_as_it_is(before: Picture, after: Picture) -> None:
 def current_is_the_newest_request_that_succeeded(picture: Picture) -> None:
     """Of those whose SUCCESS was announced: `current` moves before that."""
     currents = dict(picture.currents())
-    for run, metric in picture.asked.items():
+    for run, metric in picture.requested.items():
         done = picture.marker(run) if picture.completed(run) else None
         if done is not None:
             base = f"metrics/{metric}/"
@@ -91,7 +93,7 @@ def current_is_the_newest_request_that_succeeded(picture: Picture) -> None:
 
 def a_success_is_committed(picture: Picture) -> None:
     """SUCCESS says what the marker says: the same run, again, has the same version."""
-    for run in picture.asked:
+    for run in picture.requested:
         for event in picture.completed(run):
             if event["status"] == "SUCCESS":
                 marker = picture.marker(run)
@@ -107,7 +109,7 @@ def a_run_has_one_outcome(picture: Picture) -> None:
 
     A SUCCESS that is published again has a null error besides.
     """
-    for run in picture.asked:
+    for run in picture.requested:
         outcomes = {
             json.dumps({name: value for name, value in event.items() if value is not None}, sort_keys=True)
             for event in picture.completed(run)
@@ -154,8 +156,8 @@ def the_topic_drops_no_outcome(picture: Picture) -> None:
 
 
 def a_message_that_is_gone_left_an_outcome(picture: Picture) -> None:
-    for run in picture.asked:
-        assert run in picture.waiting or run in picture.kept or picture.completed(run), (
+    for run in picture.requested:
+        assert run in picture.waiting or run in picture.dead_letters or picture.completed(run), (
             f"the message of {run} is gone: no outcome is published, nor is it kept as a dead letter"
         )
 
@@ -211,11 +213,11 @@ ALWAYS: Sequence[Callable[[Picture], None]] = (
     the_topic_drops_no_outcome,
     a_message_that_is_gone_left_an_outcome,
 )
-SINCE: Sequence[Callable[[Picture, Picture], None]] = (
+OVER_TIME: Sequence[Callable[[Picture, Picture], None]] = (
     current_never_goes_back,
     what_is_published_stays_as_it_is,
 )
-QUIET: Sequence[Callable[[Picture], None]] = (nothing_waits,)
+WHEN_IDLE: Sequence[Callable[[Picture], None]] = (nothing_waits,)
 
 
 def check(picture: Picture, before: Picture | None = None) -> None:
@@ -223,14 +225,14 @@ def check(picture: Picture, before: Picture | None = None) -> None:
     for promise in ALWAYS:
         promise(picture)
     if before is not None:
-        for kept in SINCE:
+        for kept in OVER_TIME:
             kept(before, picture)
 
 
-def check_quiet(picture: Picture) -> None:
+def check_when_idle(picture: Picture) -> None:
     """The same, and what holds when no message waits any more."""
     check(picture)
-    for promise in QUIET:
+    for promise in WHEN_IDLE:
         promise(picture)
 
 

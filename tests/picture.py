@@ -18,27 +18,27 @@ class Picture:
     Attributes:
         objects: bodies by key, of all that is under `metrics/`.
         messages: what SNS was given, in order, as the worker gave it.
-        asked: metric by run, of all runs that were asked for so far.
+        requested: metric by run, of all runs that were asked for so far.
         waiting: runs whose message is in the request queue, in flight or not.
         kept: runs whose message is kept as a dead letter.
     """
 
     objects: Mapping[str, bytes] = field(default_factory=dict)
     messages: Sequence[Json] = ()
-    asked: Mapping[str, str] = field(default_factory=dict)
+    requested: Mapping[str, str] = field(default_factory=dict)
     waiting: Collection[str] = ()
-    kept: Collection[str] = ()
+    dead_letters: Collection[str] = ()
 
     def currents(self) -> Iterator[tuple[str, bytes]]:
         """Prefix of each metric that has a `current`, and what it says."""
-        for metric in sorted(set(self.asked.values())):
+        for metric in sorted(set(self.requested.values())):
             body = self.objects.get(f"metrics/{metric}/current/manifest.json")
             if body is not None:
                 yield f"metrics/{metric}/", body
 
     def marker(self, run: str) -> Json | None:
         """What the run's commit record says."""
-        body = self.objects.get(f"metrics/{self.asked[run]}/runs/{run}.ok")
+        body = self.objects.get(f"metrics/{self.requested[run]}/runs/{run}.ok")
         return None if body is None else parsed(body)
 
     @cached_property

@@ -109,7 +109,7 @@ class World:
     cloud: Cloud
     proxy: LandingProxy
     function: Lambda
-    asked: dict[str, str] = field(default_factory=dict)
+    requested: dict[str, str] = field(default_factory=dict)
     heard: list[dict[str, Any]] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)
     picture: Picture = field(default_factory=Picture)
@@ -117,9 +117,9 @@ class World:
     def __post_init__(self) -> None:
         self.s3, self.sns, self.sqs = (client(name, self.cloud.endpoint) for name in ("s3", "sns", "sqs"))
 
-    def ask(self, metric: str, run: str) -> None:
+    def request_run(self, metric: str, run: str) -> None:
         """The control plane asks for a run of the metric."""
-        self.asked[run] = metric
+        self.requested[run] = metric
         self.sns.publish(
             TopicArn=self.cloud.request_topic,
             Message=json.dumps(request(run_id=run, metric=metric)),
@@ -151,17 +151,17 @@ class World:
                 self.sqs.change_message_visibility(**found, VisibilityTimeout=0)
         return not failed
 
-    def look(self) -> Picture:
+    def observe(self) -> Picture:
         """See everything, and hold it against all promises: events first, whose causes must be there then."""
         self._listen()
         objects = {}
-        for metric in sorted(self.asked.values()):
+        for metric in sorted(self.requested.values()):
             found = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"metrics/{metric}/")
             for key in [item["Key"] for item in found.get("Contents", [])]:
                 objects[key] = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         before, self.picture = (
             self.picture,
-            Picture(objects, list(self.heard), dict(self.asked), self.asked.keys() - self.deleted),
+            Picture(objects, list(self.heard), dict(self.requested), self.requested.keys() - self.deleted),
         )
         invariants.check(self.picture, before)
         return self.picture
@@ -194,7 +194,7 @@ class World:
 
     def check_all_succeeded(self) -> None:
         """The control plane has heard of a SUCCESS of each run, and its message is done."""
-        picture = self.look()
-        invariants.check_quiet(picture)
-        for run in self.asked:
+        picture = self.observe()
+        invariants.check_when_idle(picture)
+        for run in self.requested:
             assert {event["status"] for event in picture.completed(run)} == {"SUCCESS"}

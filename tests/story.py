@@ -1,8 +1,8 @@
-"""What operators see of a day on which everything happens: the log lines and EMF blobs of both functions.
+"""The log lines and EMF documents that both functions write on a simulated day on which everything happens.
 
-Runs succeed, are delivered again, fail for each of several reasons, are given back and given up; a message
-can't be answered and a worker is killed. Told by the real handlers in `World`, so that alarms, dashboards and
-saved queries can be held against what is really written.
+Runs succeed, are redelivered, fail for each of several reasons, are returned to the queue and are given up;
+one message cannot be parsed, and one worker is killed. The real handlers write the output, in a `World`, so
+tests can compare alarms, dashboards and saved queries with the metrics and fields that exist.
 """
 
 import io
@@ -29,7 +29,7 @@ type Series = tuple[str, str, frozenset[str]]
 
 
 @dataclass
-class Told:
+class Output:
     """What was written, parsed."""
 
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -60,54 +60,56 @@ class Told:
 
 
 @contextmanager
-def listening() -> Iterator[Told]:
+def captured_output() -> Iterator[Output]:
     """What is written in the context: it can be read when that has ended."""
-    told, log, out = Told(), io.StringIO(), io.StringIO()
+    output, log, out = Output(), io.StringIO(), io.StringIO()
     (handler,) = logger.handlers
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
         patch.setattr(handler, "stream", log)
         patch.setattr(cold_start, "is_cold_start", True)
-        yield told
-    told.lines += map(json.loads, log.getvalue().splitlines())
-    told.blobs += map(json.loads, out.getvalue().splitlines())
+        yield output
+    output.lines += map(json.loads, log.getvalue().splitlines())
+    output.blobs += map(json.loads, out.getvalue().splitlines())
 
 
-def a_day() -> Told:
+def run_a_day() -> Output:
     """Everything that can become of a message. One worker is killed in the middle of its one run."""
-    with listening() as told, World.started() as world:
-        world.ask("m.good", "good")
+    with captured_output() as output, World.started() as world:
+        world.request_run("m.good", "good")
         world.edge.before = _unheard
         world.deliver()
         world.edge.before = nothing
-        world.ask("m.input", "no-such-series", kind="window_op", expressionJson=window("sma", series("Z"), 2))
-        world.ask("m.expression", "no-such-operation", expressionJson={"op": "cube"})
+        world.request_run(
+            "m.input", "no-such-series", kind="window_op", expressionJson=window("sma", series("Z"), 2)
+        )
+        world.request_run("m.expression", "no-such-operation", expressionJson={"op": "cube"})
         gaps = rows("A", [day(1), day(1), day(2), day(3)], [1.0, 2.0, None, float("nan")])
         put_dataset(world.cloud.store, {"A/x.parquet": gaps}, dataset="gaps")
         asked: Any = {"inputs": {"A": "gaps"}, "datasets": ["gaps"], "kind": "window_op"}
-        world.ask("m.gaps", "gaps", expressionJson=window("sma", series("A"), 1), **asked)
-        world.ask("m.config", "elsewhere", output={"basePath": "s3://another/metrics/m/"})
-        world.until_quiet()
+        world.request_run("m.gaps", "gaps", expressionJson=window("sma", series("A"), 1), **asked)
+        world.request_run("m.config", "elsewhere", output={"basePath": "s3://another/metrics/m/"})
+        world.deliver_all()
         _shrink(world)
         world.edge.before = _denied
-        world.ask("m.denied", "denied")
+        world.request_run("m.denied", "denied")
         world.deliver()
         world.edge.before = _unwell
-        world.ask("m.unwell", "given-up")
-        world.until_quiet()
+        world.request_run("m.unwell", "given-up")
+        world.deliver_all()
         world.edge.before = _mute
-        world.ask("m.mute", "mute")
-        world.until_quiet()
+        world.request_run("m.mute", "mute")
+        world.deliver_all()
         world.edge.before = nothing
-        world.until_quiet()
+        world.deliver_all()
         world.edge.before = _killed
-        world.ask("m.killed", "killed")
+        world.request_run("m.killed", "killed")
         world.deliver()
         world.edge.before = nothing
-        world.until_quiet()
-        world.edge.seen = nothing  # its readers look for a run in every message
+        world.deliver_all()
+        world.edge.observer = nothing  # its readers look for a run in every message
         for function in world.functions:
             function({"Records": [record("not JSON", message_id="poison")]}, FakeContext())
-    return told
+    return output
 
 
 def _shrink(world: World) -> None:
@@ -116,8 +118,8 @@ def _shrink(world: World) -> None:
     for run, days in {"long": 20, "short": 2}.items():
         observed = rows("A", [day(n) for n in range(days)], [1.0] * days)
         put_dataset(world.cloud.store, {"A/x.parquet": observed}, dataset="short")
-        world.ask("m.shrunk", run, expressionJson=window("sma", series("A"), 1), **asked)
-        world.until_quiet()
+        world.request_run("m.shrunk", run, expressionJson=window("sma", series("A"), 1), **asked)
+        world.deliver_all()
 
 
 def _unheard(call: Call) -> None:

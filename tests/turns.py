@@ -65,7 +65,7 @@ class Turns:
         for thread in self._threads:
             thread.start()
 
-    def give(self, name: str) -> None:
+    def let_step(self, name: str) -> None:
         """Let that worker make its next step; it has come to the one after it, or to its end, on return."""
         del self.pending[name]
         self._running = name
@@ -73,7 +73,7 @@ class Turns:
         assert self._back.acquire(timeout=20), f"{name} does not come back"
         self._edge.dead = False  # for the others
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Kill whoever has not come to its end."""
         self._over = True
         for waiting in self._mine.values():
@@ -130,7 +130,7 @@ class Exploration:
 
     reduced: bool = True
     executions: int = 0
-    cut: int = 0
+    pruned: int = 0
     steps: int = 0
     _choices: list[_Choice] = field(default_factory=list)
 
@@ -146,8 +146,8 @@ class Exploration:
             try:
                 complete = self._execute(turns)
             finally:
-                turns.end()
-            self.executions, self.cut = self.executions + complete, self.cut + (not complete)
+                turns.stop()
+            self.executions, self.pruned = self.executions + complete, self.pruned + (not complete)
             ended(complete)
             if not self._next():
                 return
@@ -164,7 +164,7 @@ class Exploration:
                 return False
             choice = self._choices[depth]
             assert choice.pending == turns.pending, "not as before: something is not ordered"
-            turns.give(choice.taken)
+            turns.let_step(choice.taken)
             depth += 1
             self.steps += 1
         return True

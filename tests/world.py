@@ -34,16 +34,16 @@ class World:
     """What a run meets.
 
     Attributes:
-        asked: metric by run.
+        requested: metric by run.
         functions: the worker, and the one that settles dead letters.
         broken: the first promise that a reader saw broken.
     """
 
     clock: Clock = field(default_factory=Clock)
     edge: Edge = field(default_factory=Edge)
-    asked: dict[str, str] = field(default_factory=dict)
+    requested: dict[str, str] = field(default_factory=dict)
     functions: tuple[Handler, Handler] = field(init=False)
-    broken: AssertionError | None = None
+    violation: AssertionError | None = None
 
     def __post_init__(self) -> None:
         self.dead = FifoQueue(self.clock)
@@ -63,7 +63,7 @@ class World:
         from metrics_worker import handler  # noqa: PLC0415 - they read the environment
 
         world = cls()
-        world.edge.seen = world._seen
+        world.edge.observer = world._seen
         put_dataset(world.cloud.store, _part_files())
         with pytest.MonkeyPatch.context() as patch:
             worker = world.cloud.worker(WORKER_MAX_RECEIVE_COUNT=MAX_RECEIVES, **settings)
@@ -84,13 +84,13 @@ class World:
     def time(self) -> datetime:
         return datetime.fromtimestamp(self.clock.now, UTC)
 
-    def ask(
+    def request_run(
         self, metric: str, run: str, *, seconds_ago: float = 1.0, group: str | None = None, **more: Any
     ) -> None:
         """The control plane asks for a run; its message lies in the queue now, in the metric's group."""
         at = datetime.fromtimestamp(self.clock.now - seconds_ago, UTC)
         body = envelope(request(run_id=run, metric=metric, **more), timestamp=f"{at:%Y-%m-%dT%H:%M:%S.%f}Z")
-        self.asked[run] = metric
+        self.requested[run] = metric
         self.queue.send(json.dumps(body), group=group or metric, deduplication_id=run)
 
     # What Lambda does
@@ -99,34 +99,34 @@ class World:
         """One batch to the worker."""
         return self._deliver(self.queue, self.functions[0], limit)
 
-    def settle(self, limit: int = 10) -> Delivery:
+    def deliver_dead_letters(self, limit: int = 10) -> Delivery:
         """One batch of dead letters to the function that settles them."""
         return self._deliver(self.dead, self.functions[1], limit)
 
-    def go_on(self, limit: int = 10) -> None:
+    def deliver_next(self, limit: int = 10) -> None:
         """Wait for the next message, if there is one, and deliver its batch."""
         waiting = [queue.seconds_until_next() for queue in (self.queue, self.dead)]
         due = min((seconds for seconds in waiting if seconds is not None), default=None)
         if due is not None:
             self.clock.advance(due + 1)
-            (self.deliver if due == waiting[0] else self.settle)(limit)
+            (self.deliver if due == waiting[0] else self.deliver_dead_letters)(limit)
 
-    def until_quiet(self) -> None:
+    def deliver_all(self) -> None:
         """Deliver until no message is left, but dead letters that come back again and again."""
         for _ in range(MAX_DELIVERIES):
             if not self.queue.messages:
                 break
-            self.go_on()
+            self.deliver_next()
         for _ in range(MAX_RECEIVES):
             if self.dead.messages:
-                self.go_on()
+                self.deliver_next()
 
     def _deliver(self, queue: FifoQueue, function: Handler, limit: int) -> Delivery:
         self.edge.dead = False
-        before, threads = self.look(), threading.enumerate()
+        before, threads = self.observe(), threading.enumerate()
         delivery = deliver(queue, self._answering(function), FakeContext(), limit=limit)
         self.edge.dead = False
-        after = self.see()
+        after = self.check_invariants()
         invariants.no_thread_is_left(threads, threading.enumerate())
         if delivery.failed is not None and queue is self.queue:
             invariants.after_a_failure_its_group_is_left_alone(
@@ -146,27 +146,27 @@ class World:
 
     # What can be seen
 
-    def look(self) -> Picture:
+    def observe(self) -> Picture:
         """See everything, and hold it against all promises."""
         with self._looking:
             before, self.picture = self.picture, self._take_picture()
             invariants.check(self.picture, before)
             return self.picture
 
-    def see(self) -> Picture:
+    def check_invariants(self) -> Picture:
         """The same, and raise what readers have seen broken meanwhile."""
-        picture = self.look()
-        if self.broken:
-            raise self.broken
+        picture = self.observe()
+        if self.violation:
+            raise self.violation
         return picture
 
     def _seen(self, call: Call) -> None:
-        if call.writes and self.broken is None:
+        if call.writes and self.violation is None:
             try:
-                self.look()
+                self.observe()
             except AssertionError as broken:  # not to be taken by the worker for an answer
                 broken.add_note(f"seen after {call}")
-                self.broken = broken
+                self.violation = broken
 
     def _take_picture(self) -> Picture:
         """What a reader could see: effects before their causes, since others write meanwhile."""
@@ -181,19 +181,19 @@ class World:
                 objects[key] = self._bodies[key] = self._bodies.get(key) or self.cloud.read(key)
         letters = [body for key, body in objects.items() if key.startswith("metrics/_dead-letters/")]
         kept = {_run(json.loads(body)["body"]) for body in letters}
-        return Picture(objects, messages, dict(self.asked), waiting, dead | kept)
+        return Picture(objects, messages, dict(self.requested), waiting, dead | kept)
 
     def check_all_ended(self) -> None:
         """Nothing waits, and the control plane has heard how each run ended."""
-        picture = self.look()
-        invariants.check_quiet(picture)
-        for run in self.asked:
+        picture = self.observe()
+        invariants.check_when_idle(picture)
+        for run in self.requested:
             assert picture.completed(run), f"{run} hangs in the control plane for ever"
 
     def check_all_succeeded(self) -> None:
         """The same, and that was a SUCCESS."""
         self.check_all_ended()
-        for run in self.asked:
+        for run in self.requested:
             assert self.picture.completed(run)[0]["status"] == "SUCCESS", f"{run} failed"
 
 

@@ -127,29 +127,29 @@ class Armed:
 
 
 def a_run(world: World) -> None:
-    world.ask("m.a", "a-1")
+    world.request_run("m.a", "a-1")
 
 
 def a_batch_of_three_groups(world: World) -> None:
     for group in "abc":
-        world.ask(f"m.{group}", f"{group}-1")
+        world.request_run(f"m.{group}", f"{group}-1")
 
 
 def two_runs_of_a_metric(world: World) -> None:
-    world.ask("m.a", "a-1", seconds_ago=9)
-    world.ask("m.a", "a-2", seconds_ago=5)
+    world.request_run("m.a", "a-1", seconds_ago=9)
+    world.request_run("m.a", "a-2", seconds_ago=5)
 
 
 def a_run_older_than_current(world: World) -> None:
-    world.ask("m.a", "newer", seconds_ago=1)
-    world.until_quiet()
-    world.ask("m.a", "older", seconds_ago=9999)
+    world.request_run("m.a", "newer", seconds_ago=1)
+    world.deliver_all()
+    world.request_run("m.a", "older", seconds_ago=9999)
 
 
 def a_run_that_is_given_back(world: World) -> None:
     """With all of its group: what the worker asks of SQS is among the calls."""
     two_runs_of_a_metric(world)
-    world.edge.always = Armed((("GET", "datasets/fx/versions/v1/manifest.json"), 1), FAULTS["500"])
+    world.edge.during = Armed((("GET", "datasets/fx/versions/v1/manifest.json"), 1), FAULTS["500"])
 
 
 def a_redelivery_after_success(world: World) -> None:
@@ -184,7 +184,7 @@ SCENARIOS: list[Callable[[World], None]] = [
 def deliver_with(world: World, place: tuple[str, str], fault: str) -> None:
     """The next delivery, with that fault at its first call to that place."""
     with arming(world, (place, 1), FAULTS[fault]):
-        world.go_on()
+        world.deliver_next()
 
 
 @contextmanager
@@ -226,7 +226,7 @@ def record_calls(scenario: Callable[[World], None]) -> list[Spot]:
     with World.started(**QUIETLY) as world:
         scenario(world)
         world.edge.calls.clear()
-        world.until_quiet()
+        world.deliver_all()
         world.check_all_ended()
         places = Counter(call.place for call in world.edge.calls)
     return sorted((place, n + 1) for place, times in places.items() for n in range(times))
@@ -242,8 +242,8 @@ def test_whatever_happens_at_a_call_every_promise_is_kept(scenario, fault, spots
                 scenario(world)
                 try:
                     with arming(world, spot, chosen):
-                        world.until_quiet()
-                    world.until_quiet()
+                        world.deliver_all()
+                    world.deliver_all()
                     world.check_all_ended()
                 except AssertionError as broken:
                     broken.add_note(f"{fault} at {spot}")
@@ -265,14 +265,14 @@ def test_whatever_happens_at_a_heartbeat_the_run_goes_on_or_is_done_by_the_next_
             world.edge.wait_for("PUBLISH", "metric_run_heartbeat:a-1", times=2)
 
     with World.started(WORKER_HEARTBEAT_INTERVAL_SECONDS=0.001) as world:
-        world.edge.always = two_heartbeats_come_first
+        world.edge.during = two_heartbeats_come_first
         a_run(world)
         deliver_with(world, place, fault)
         # A heartbeat that was never answered may still arrive, so completed waits for the next attempt.
         waits = place[0] == "PUBLISH" and fault == "answer lost for ever"
         succeeds = "killed" not in fault and not waits
         assert ("SUCCESS" in str(world.picture.completed("a-1"))) == succeeds
-        world.until_quiet()
+        world.deliver_all()
         world.check_all_ended()
     injected["heartbeats"] += 1
 

@@ -37,10 +37,10 @@ def interleavings(record_testsuite_property):
     record_testsuite_property("interleavings", counted.total())
 
 
-def ask(world: World, run: str, *, seconds_ago: float = 1.0, group: str | None = None) -> None:
+def request_run(world: World, run: str, *, seconds_ago: float = 1.0, group: str | None = None) -> None:
     """For as little as can be read: it is what comes after the reading that matters here."""
     small = {"expression": series("A"), "kind": "series", "inputs": {"A": "fx"}}
-    world.ask(METRIC, run, seconds_ago=seconds_ago, group=group, **small)
+    world.request_run(METRIC, run, seconds_ago=seconds_ago, group=group, **small)
 
 
 def twice(world: World) -> list[list[Record]]:
@@ -56,13 +56,13 @@ def at_once(world: World) -> list[list[Record]]:
 
 
 def a_run_twice(world: World) -> list[list[Record]]:
-    ask(world, "a-1")
+    request_run(world, "a-1")
     return twice(world)
 
 
 def a_run_twice_where_another_is_current(world: World) -> list[list[Record]]:
-    ask(world, "before", seconds_ago=9)
-    world.until_quiet()
+    request_run(world, "before", seconds_ago=9)
+    world.deliver_all()
     return a_run_twice(world)
 
 
@@ -72,26 +72,26 @@ def a_committed_run_twice(world: World) -> list[list[Record]]:
 
 
 def two_runs(world: World) -> list[list[Record]]:
-    ask(world, "older", seconds_ago=9, group="1")
-    ask(world, "newer", seconds_ago=5, group="2")
+    request_run(world, "older", seconds_ago=9, group="1")
+    request_run(world, "newer", seconds_ago=5, group="2")
     return at_once(world)
 
 
 def two_runs_where_another_is_current(world: World) -> list[list[Record]]:
-    ask(world, "before", seconds_ago=99)
-    world.until_quiet()
+    request_run(world, "before", seconds_ago=99)
+    world.deliver_all()
     return two_runs(world)
 
 
 def two_runs_of_one_moment(world: World) -> list[list[Record]]:
     for n in "12":
-        ask(world, n, group=n)
+        request_run(world, n, group=n)
     return at_once(world)
 
 
 def a_committed_run_and_an_older_one(world: World) -> list[list[Record]]:
     committed(world, "newer")
-    ask(world, "older", seconds_ago=99999, group="2")
+    request_run(world, "older", seconds_ago=99999, group="2")
     return at_once(world)
 
 
@@ -102,7 +102,7 @@ def committed(world: World, run: str) -> None:
         if call.key.endswith(".ok") and call.writes:
             raise Killed
 
-    ask(world, run)
+    request_run(world, run)
     world.edge.after = die
     world.deliver()
     world.edge.after = nothing
@@ -134,12 +134,12 @@ def explore(
             stack.close()
             world = stack.enter_context(World.started(WORKER_HEARTBEAT_ENABLED="false"))
             batches = scenario(world)
-            world.look()
+            world.observe()
             workers = {
                 name: partial(hand_over, batch, world.queue, world.functions[0], FakeContext())
                 for name, batch in zip(("one", "other"), batches, strict=True)
             }
-            turns = Turns(world.edge, workers, dict.fromkeys(workers, begins(world)), lives)
+            turns = Turns(world.edge, workers, dict.fromkeys(workers, first_steps(world)), lives)
             here[:] = [(world, turns)]
             return turns
 
@@ -149,9 +149,9 @@ def explore(
             killed |= bool(turns.killed)
             world.edge.before = nothing
             try:
-                world.see()
+                world.check_invariants()
                 if complete:
-                    world.until_quiet()
+                    world.deliver_all()
                     world.check_all_succeeded()
             except AssertionError as broken:
                 broken.add_note(f"in this order: {exploration.order}, with {lives or 'nobody'} killed")
@@ -161,9 +161,11 @@ def explore(
     return killed
 
 
-def begins(world: World) -> Step:
+def first_steps(world: World) -> Step:
     """What first steps look at: the markers, and `current`."""
-    return frozenset((False, f"metrics/{METRIC}/runs/{run}.ok") for run in world.asked) | {(False, CURRENT)}
+    return frozenset((False, f"metrics/{METRIC}/runs/{run}.ok") for run in world.requested) | {
+        (False, CURRENT)
+    }
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

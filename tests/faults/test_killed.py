@@ -160,9 +160,9 @@ def world(surroundings) -> Iterator[World]:
     world.forget()
 
 
-def ask(world: World, *runs: str) -> None:
+def request_run(world: World, *runs: str) -> None:
     for run in runs:
-        world.ask(metric_of(run), run)
+        world.request_run(metric_of(run), run)
 
 
 def deliver_to(death: Death, world: World) -> bool:
@@ -183,7 +183,7 @@ def kill(world: World, run: str, call: str, when: str) -> Picture:
     """A delivery that dies at a call, which has its effect or not; what can be seen then."""
     before, fatal = world.picture, of_run(call, run)
     assert not deliver_to(Death(world, fatal, after=when == "after", holds=with_a_heartbeat(run)), world)
-    dead = world.look()
+    dead = world.observe()
     landed = {key for key, body in dead.objects.items() if before.objects.get(key) != body}
     effects = {f"PUT {whatever_the_version(key)}" for key in landed}
     effects |= {name_of_event(message["Message"]) for message in dead.messages[len(before.messages) :]}
@@ -195,7 +195,7 @@ def kill(world: World, run: str, call: str, when: str) -> Picture:
 def the_next_delivery_ends(world: World, run: str, dead: Picture) -> None:
     """With a SUCCESS and not a version more than that takes; and one more says the same and does nothing."""
     assert world.deliver(delete=False)
-    ended = world.look()
+    ended = world.observe()
     assert {event["status"] for event in ended.completed(run)} == {"SUCCESS"}
     assert unreferenced(ended) == unreferenced(dead)
     assert len(unreferenced(dead)) <= 1
@@ -209,13 +209,13 @@ def the_next_delivery_ends(world: World, run: str, dead: Picture) -> None:
 def unreferenced(picture: Picture) -> set[str]:
     """Versions of which there is something, and that no marker names; with their metric."""
     found = {tuple(key.split("/")[1:3]) for key in picture.objects}
-    markers = [marker for run in picture.asked if (marker := picture.marker(run))]
+    markers = [marker for run in picture.requested if (marker := picture.marker(run))]
     named = {(marker["metric_code"], marker["version_ts"]) for marker in markers}
     return {"/".join(version) for version in found - named if version[1] not in {"current", "runs"}}
 
 
 def test_these_are_all_the_calls_of_a_run(world):
-    ask(world, "m.alive-1")
+    request_run(world, "m.alive-1")
     life = Death(world, NEVER, after=False, holds=with_a_heartbeat("m.alive-1"))
     assert deliver_to(life, world)
     world.check_all_succeeded()
@@ -228,7 +228,7 @@ def test_these_are_all_the_calls_of_a_run(world):
 @pytest.mark.parametrize("call", CALLS)
 def test_a_run_that_is_killed_at_a_call_is_ended_by_the_next_delivery(call, when, world):
     run = f"m.{CALLS.index(call)}.{when}-1"
-    ask(world, run)
+    request_run(world, run)
     dead = kill(world, run, call, when)
     the_next_delivery_ends(world, run, dead)
 
@@ -237,7 +237,7 @@ def test_a_run_that_is_killed_at_a_call_is_ended_by_the_next_delivery(call, when
 @pytest.mark.parametrize("call", CALLS_ONCE_COMMITTED)
 def test_a_committed_run_that_is_killed_again_while_it_goes_on_is_ended_by_the_next(call, when, world):
     run = f"m.committed.{CALLS_ONCE_COMMITTED.index(call)}.{when}-1"
-    ask(world, run)
+    request_run(world, run)
     committed = kill(world, run, f"PUT {MARKER}", "after")
     dead = kill(world, run, call, when)
     assert dead.marker(run) == committed.marker(run)
@@ -247,10 +247,10 @@ def test_a_committed_run_that_is_killed_again_while_it_goes_on_is_ended_by_the_n
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_run_that_is_killed_as_it_moves_current_on_from_another_is_ended_by_the_next_delivery(when, world):
     metric = f"m.moved.{when}"
-    ask(world, f"{metric}-1")
+    request_run(world, f"{metric}-1")
     assert world.deliver()
     world.check_all_succeeded()
-    ask(world, f"{metric}-2")
+    request_run(world, f"{metric}-2")
     dead = kill(world, f"{metric}-2", f"PUT {CURRENT}", when)
     the_next_delivery_ends(world, f"{metric}-2", dead)
     current = json.loads(world.picture.objects[of_run(CURRENT, f"{metric}-2")])
@@ -260,11 +260,11 @@ def test_a_run_that_is_killed_as_it_moves_current_on_from_another_is_ended_by_th
 def test_a_batch_that_is_killed_in_its_middle_is_ended_group_by_group(world):
     """One group is done, one is about to commit, one about to write."""
     runs = done, committing, writing = "m.batch.a-1", "m.batch.b-1", "m.batch.c-1"
-    ask(world, *runs)
+    request_run(world, *runs)
     marker, data = of_run(f"PUT {MARKER}", committing), of_run(f"PUT {DATA}", writing)
     holds = {marker: {of_run(COMPLETED, done), data}, data: {NEVER}}
     assert not deliver_to(Death(world, marker, after=False, holds=holds), world)
-    dead = world.look()
+    dead = world.observe()
     assert [dead.marker(run) is not None for run in runs] == [True, False, False]
     (left,) = unreferenced(dead)
     assert left.startswith(f"{metric_of(committing)}/")

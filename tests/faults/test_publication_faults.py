@@ -110,7 +110,7 @@ def test_what_never_gets_through_is_given_back_and_done_by_the_next_attempt(
     faults.before("PUT", pattern, fault, times=99)
     assert invoke(record(request())) == GIVEN_BACK
     assert cloud.sns.completed == []
-    faults.mend()
+    faults.clear()
 
     assert invoke(record(request(), receive_count=2)) == DONE
 
@@ -126,7 +126,7 @@ def test_a_write_that_landed_unheard_and_can_not_be_looked_at_is_given_back(clou
     faults.after("PUT", pattern, landed_and_dark)
     assert invoke(record(request())) == GIVEN_BACK
     assert cloud.sns.completed == []
-    faults.mend()
+    faults.clear()
 
     assert invoke(record(request(), receive_count=2)) == DONE
 

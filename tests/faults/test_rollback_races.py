@@ -12,7 +12,7 @@ from metrics_tools.command_line.commands.rollback import RollbackRefusedError, r
 from metrics_worker.publication.records import Keys
 from tests.builders import FakeContext
 from tests.edge import Call, nothing
-from tests.faults.test_interleavings import CURRENT, METRIC, ask, begins
+from tests.faults.test_interleavings import CURRENT, METRIC, first_steps, request_run
 from tests.fifo_queue import Killed, hand_over
 from tests.turns import Exploration, Turns
 from tests.world import World
@@ -55,26 +55,26 @@ def test_in_every_order_of_a_run_and_a_rollback_the_later_decision_holds(seconds
             world = stack.enter_context(World.started(WORKER_HEARTBEAT_ENABLED="false"))
             here[:] = [world]
             for run, ago in (("right", 99), ("wrong", 50)):
-                ask(world, run, seconds_ago=ago)
-                world.until_quiet()
-            ask(world, "run", seconds_ago=seconds_ago)
+                request_run(world, run, seconds_ago=ago)
+                world.deliver_all()
+            request_run(world, "run", seconds_ago=seconds_ago)
             batch = world.queue.receive()
-            world.look()
+            world.observe()
             workers: dict[str, Any] = {
                 "run": partial(hand_over, batch, world.queue, world.functions[0], FakeContext()),
                 "rollback": partial(back, world, versions(world)["right"]),
             }
             return Turns(
-                world.edge, workers, {"run": begins(world), "rollback": frozenset({(False, CURRENT)})}
+                world.edge, workers, {"run": first_steps(world), "rollback": frozenset({(False, CURRENT)})}
             )
 
         def ended(complete: bool) -> None:  # noqa: FBT001 - as it is called
             (world,) = here
             world.edge.before = nothing
-            world.see()
+            world.check_invariants()
             if complete:
                 world.clock.advance(60)
-                world.until_quiet()
+                world.deliver_all()
                 world.check_all_succeeded()
                 named = json.loads(world.cloud.read(CURRENT))
                 seen.add("rolled back" if "rolled_back_at" in named else "run")
@@ -88,8 +88,8 @@ def test_in_every_order_of_a_run_and_a_rollback_the_later_decision_holds(seconds
 def test_a_rollback_whose_answer_is_lost_is_settled_by_reading():
     with World.started(WORKER_HEARTBEAT_ENABLED="false") as world:
         for run, ago in (("right", 99), ("wrong", 50)):
-            ask(world, run, seconds_ago=ago)
-            world.until_quiet()
+            request_run(world, run, seconds_ago=ago)
+            world.deliver_all()
         lost: list[Call] = []
 
         def lose(call):
@@ -104,4 +104,4 @@ def test_a_rollback_whose_answer_is_lost_is_settled_by_reading():
         assert (done.version_ts, done.changed) == (version, True)
         assert json.loads(world.cloud.read(CURRENT))["version_ts"] == version
         world.clock.advance(timedelta(hours=1).total_seconds())
-        world.see()
+        world.check_invariants()

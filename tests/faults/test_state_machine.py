@@ -86,7 +86,7 @@ def any_write(call: Call) -> bool:
     return writing(call) or "completed" in call.key
 
 
-class Story(RuleBasedStateMachine):
+class WorkerMachine(RuleBasedStateMachine):
     """A control plane that asks, an SQS that delivers, an S3 with bad days, processes that die, readers."""
 
     chapters = 0
@@ -107,7 +107,7 @@ class Story(RuleBasedStateMachine):
             run = f"run-{len(self.readable)}"
             self.readable[run] = code == READABLE
             body: dict[str, Any] = {"expression": series(code), "kind": "series", "inputs": {code: "fx"}}
-            self.world.ask(metric, run, seconds_ago=ago, group=group, **body)
+            self.world.request_run(metric, run, seconds_ago=ago, group=group, **body)
 
     # Lambda and SQS
 
@@ -123,12 +123,12 @@ class Story(RuleBasedStateMachine):
     @waiting
     @rule()
     def the_next_message_comes(self) -> None:
-        self.world.go_on()
+        self.world.deliver_next()
 
     @precondition(lambda self: self.world.dead.messages)
     @rule()
     def dead_letters_are_settled(self) -> None:
-        self.world.settle()
+        self.world.deliver_dead_letters()
 
     # Bad days
 
@@ -163,7 +163,7 @@ class Story(RuleBasedStateMachine):
 
     def _go_on_under(self, *, before: Any = nothing, after: Any = nothing) -> None:
         self.world.edge.before, self.world.edge.after = before, after
-        self.world.go_on(limit=1)
+        self.world.deliver_next(limit=1)
         self.world.edge.before = self.world.edge.after = nothing
 
     # Two at once
@@ -192,10 +192,10 @@ class Story(RuleBasedStateMachine):
         )
         for turn in [*order, *[True] * 100]:
             if turns.pending:
-                turns.give(sorted(turns.pending)[turn * (len(turns.pending) - 1)])
-        turns.end()
+                turns.let_step(sorted(turns.pending)[turn * (len(turns.pending) - 1)])
+        turns.stop()
         world.edge.before, world.edge.dead = nothing, False
-        world.see()
+        world.check_invariants()
 
     # Readers
 
@@ -203,7 +203,7 @@ class Story(RuleBasedStateMachine):
     def what_readers_see_is_in_the_model(self) -> None:
         """Only runs that can succeed have a version, and `current` is that of the newest who said so."""
         type(self).chapters += 1
-        picture = self.world.see()
+        picture = self.world.check_invariants()
         invariants.current_is_the_newest_request_that_succeeded(picture)
         for run, readable in self.readable.items():
             for event in picture.completed(run):
@@ -214,7 +214,7 @@ class Story(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.world.until_quiet()
+            self.world.deliver_all()
             self.world.check_all_ended()
         finally:
             type(self).calls += len(self.world.edge.calls)
@@ -223,7 +223,7 @@ class Story(RuleBasedStateMachine):
 
 def test_whatever_happens_readers_see_whole_versions_and_every_run_ends(record_testsuite_property):
     run_state_machine_as_test(
-        Story,
+        WorkerMachine,
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=CHAPTERS,
@@ -232,5 +232,5 @@ def test_whatever_happens_readers_see_whole_versions_and_every_run_ends(record_t
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
     )
-    record_testsuite_property("state_machine_steps", Story.chapters)
-    record_testsuite_property("state_machine_calls", Story.calls)
+    record_testsuite_property("state_machine_steps", WorkerMachine.chapters)
+    record_testsuite_property("state_machine_calls", WorkerMachine.calls)

@@ -13,20 +13,20 @@ from obstore.exceptions import GenericError
 
 from tests.builders import FakeContext, record, series
 from tests.edge import Call, nothing
-from tests.faults.test_state_machine import Story
+from tests.faults.test_state_machine import WorkerMachine
 from tests.fifo_queue import Killed
-from tests.story import Told, listening
+from tests.story import Output, captured_output
 from tests.world import World
 
 type Scene = Callable[[World], None]
 DIMENSIONS = "service", "function_name"
 
 
-def differences(told: Told) -> list[float]:
+def differences(output: Output) -> list[float]:
     """What the alarm's expression gives: begun - ended, at each time that has datapoints of both."""
     sums = [Counter[int](), Counter[int]()]
     for counter, name in zip(sums, ("begun", "ended"), strict=True):
-        for at, value in told.points(f"metric_attempts_{name}_total", *DIMENSIONS):
+        for at, value in output.points(f"metric_attempts_{name}_total", *DIMENSIONS):
             counter[at] += int(value)
     begun, ended = sums
     assert begun.keys() == ended.keys(), "a difference of what is missing is missing too"
@@ -46,50 +46,50 @@ UNWELL = GenericError("503 SlowDown, after the client's own retries")
 
 def all_is_well(world: World) -> None:
     for metric in ("m.a", "m.b", "m.c"):
-        world.ask(metric, metric)
-    world.until_quiet()
+        world.request_run(metric, metric)
+    world.deliver_all()
 
 
 def it_comes_again_after_its_success(world: World) -> None:
-    world.ask("m.a", "a")
+    world.request_run("m.a", "a")
     world.edge.before = fails_at("ANSWER", "", Killed())
     world.deliver()
     world.edge.before = nothing
-    world.until_quiet()
+    world.deliver_all()
 
 
 def it_fails_for_good(world: World) -> None:
-    world.ask("m.a", "a", expressionJson=series("A"))
-    world.until_quiet()
+    world.request_run("m.a", "a", expressionJson=series("A"))
+    world.deliver_all()
 
 
 def the_first_of_a_group_is_given_back_and_the_others_with_it(world: World) -> None:
     for run in ("1", "2", "3"):
-        world.ask("m.a", run)
+        world.request_run("m.a", run)
     world.edge.before = fails_at("GET", "runs/1.ok", UNWELL)
     world.deliver()
     world.edge.before = nothing
-    world.until_quiet()
+    world.deliver_all()
 
 
 def it_is_committed_and_its_success_does_not_go_out(world: World) -> None:
-    world.ask("m.a", "a")
+    world.request_run("m.a", "a")
     world.edge.before = fails_at(
         "PUBLISH", "completed", ClientError({"Error": {"Code": "NotFound"}}, "Publish")
     )
     world.deliver()
     world.edge.before = nothing
-    world.until_quiet()
+    world.deliver_all()
 
 
 def it_is_given_up(world: World) -> None:
-    world.ask("m.a", "a")
+    world.request_run("m.a", "a")
     world.edge.before = fails_at("GET", "datasets/", UNWELL)
-    world.until_quiet()
+    world.deliver_all()
 
 
 def nobody_can_be_answered(world: World) -> None:
-    world.edge.seen = nothing
+    world.edge.observer = nothing
     world.functions[0]({"Records": [record("poison"), record("more of it")]}, FakeContext())
 
 
@@ -106,9 +106,9 @@ SCENES: list[Scene] = [
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 def test_as_many_attempts_end_as_begin_whatever_comes_of_them(scene: Scene) -> None:
-    with listening() as told, World.started() as world:
+    with captured_output() as output, World.started() as world:
         scene(world)
-    found = differences(told)
+    found = differences(output)
     assert found
     assert not any(found)
 
@@ -116,15 +116,15 @@ def test_as_many_attempts_end_as_begin_whatever_comes_of_them(scene: Scene) -> N
 @pytest.mark.parametrize("messages", [1, 3])
 @pytest.mark.parametrize("operation", ["GET", "PUBLISH", "PUT", "SWAP"])
 def test_a_killed_worker_leaves_as_many_unended_as_it_had_taken(operation: str, messages: int) -> None:
-    with listening() as told, World.started() as world:
+    with captured_output() as output, World.started() as world:
         for number in range(messages):
-            world.ask(f"m.{number}", f"run-{number}")
+            world.request_run(f"m.{number}", f"run-{number}")
         world.edge.before = fails_at("PUT" if operation == "SWAP" else operation, "", Killed())
         world.deliver()
         world.edge.before = nothing
-        world.until_quiet()
+        world.deliver_all()
         world.check_all_succeeded()
-    killed, *later = differences(told)
+    killed, *later = differences(output)
     assert killed == messages
     assert later
     assert not any(later), "what a later attempt does takes nothing back, and adds nothing"
@@ -132,14 +132,14 @@ def test_a_killed_worker_leaves_as_many_unended_as_it_had_taken(operation: str, 
 
 def test_an_invocation_is_booked_at_one_time_when_it_must_be_over_and_a_minute_has_passed() -> None:
     before = time.time()
-    with listening() as told, World.started() as world:
-        world.ask("m.a", "a")
+    with captured_output() as output, World.started() as world:
+        world.request_run("m.a", "a")
         world.deliver()
     after = time.time()
     times = {
         at
         for name in ("begun", "ended")
-        for at, _ in told.points(f"metric_attempts_{name}_total", *DIMENSIONS)
+        for at, _ in output.points(f"metric_attempts_{name}_total", *DIMENSIONS)
     }
     (at,) = times
     left = FakeContext().get_remaining_time_in_millis() / 1000 + 60
@@ -149,16 +149,16 @@ def test_an_invocation_is_booked_at_one_time_when_it_must_be_over_and_a_minute_h
 
 def test_a_run_that_is_under_way_is_booked_later_than_any_alarm_looks() -> None:
     seen: list[float] = []
-    with listening() as told, World.started() as world:
-        world.ask("m.a", "a")
+    with captured_output() as output, World.started() as world:
+        world.request_run("m.a", "a")
         world.edge.before = lambda _: seen.append(time.time())
         world.deliver()
-    begun = min(at for at, _ in told.points("metric_attempts_begun_total", *DIMENSIONS))
+    begun = min(at for at, _ in output.points("metric_attempts_begun_total", *DIMENSIONS))
     assert seen
     assert begun / 1000 > max(seen)
 
 
-class _Counted(Story):
+class _Counted(WorkerMachine):
     """The story that is made up elsewhere, and how many messages were taken and never let go."""
 
     taken = 0
@@ -180,7 +180,7 @@ class _Counted(Story):
 
 
 def test_in_any_story_what_is_unended_is_what_killed_workers_held() -> None:
-    with listening() as told:
+    with captured_output() as output:
         run_state_machine_as_test(
             _Counted,
             settings=settings(
@@ -190,7 +190,7 @@ def test_in_any_story_what_is_unended_is_what_killed_workers_held() -> None:
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
             ),
         )
-    found = differences(told)
+    found = differences(output)
     assert all(difference >= 0 for difference in found)
     assert sum(found) == _Counted.lost
     assert 0 < _Counted.lost < _Counted.taken

@@ -67,7 +67,7 @@ def test_a_run_that_another_worker_commits_meanwhile_clears_the_error(cloud, inv
 def test_the_success_of_a_dead_letter_clears_the_error(cloud, invoke, bury, faults, form):
     faults.before("PUT", CURRENT, throttled, times=4)
     invoke(record(request(**form)))
-    faults.mend()
+    faults.clear()
 
     bury(record(request(**form)))
 

@@ -22,7 +22,7 @@ def committed(cloud, invoke, faults):
     put_a_and_b(cloud.store)
     faults.before("PUT", CURRENT, throttled, times=4)
     assert given_back(invoke(record(request()))) == ["message-1"]
-    faults.mend()
+    faults.clear()
     faults.calls.clear()
     cloud.sns.messages.clear()
     cloud.sqs.calls.clear()
@@ -158,7 +158,7 @@ def test_while_the_marker_can_not_be_read_nothing_is_announced(cloud, bury, faul
     assert given_back(bury(record(request()))) == ["message-1"]
     assert cloud.sns.messages == []
     assert cloud.keys() == []
-    faults.mend()
+    faults.clear()
 
     assert bury(record(request(), receive_count=2)) == NOTHING_COMES_BACK
     assert [event["status"] for event in cloud.sns.completed] == ["FAILURE"]
@@ -171,7 +171,7 @@ def test_a_success_waits_until_current_has_moved(cloud, bury, faults, fault):
 
     assert given_back(bury(record(request()))) == ["message-1"]
     assert cloud.sns.messages == []
-    faults.mend()
+    faults.clear()
 
     assert bury(record(request(), receive_count=2)) == NOTHING_COMES_BACK
     assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS"]

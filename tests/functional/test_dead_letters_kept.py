@@ -95,7 +95,7 @@ def test_a_message_that_can_not_be_kept_comes_back(cloud, bury, faults, blobs, f
 
     assert given_back(bury(record(request()))) == ["message-1"]
     assert blobs() == []
-    faults.mend()
+    faults.clear()
 
     assert bury(record(request(), receive_count=2)) == NOTHING_COMES_BACK
     assert cloud.keys() == [KEPT]
@@ -105,7 +105,7 @@ def test_an_unanswerable_message_that_can_not_be_kept_comes_back(cloud, bury, fa
     faults.before("PUT", KEPT_PATTERN, throttled, times=3)
 
     assert given_back(bury(record("?"))) == ["message-1"]
-    faults.mend()
+    faults.clear()
 
     assert bury(record("?", receive_count=2)) == NOTHING_COMES_BACK
     assert cloud.keys() == [KEPT]

@@ -54,7 +54,7 @@ def test_a_write_that_hangs_is_cut_off_and_the_next_attempt_ends_the_run(cloud, 
     assert gate.reached.is_set()
     assert cloud.sns.completed == []
 
-    faults.mend()
+    faults.clear()
     assert invoke(run_of("m")) == NOTHING_COMES_BACK
     assert outcomes(cloud) == {"m-1": "SUCCESS"}
 

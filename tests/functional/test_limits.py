@@ -130,7 +130,7 @@ def test_a_run_that_would_fit_alone_is_given_back_and_does_then(cloud, invoke, f
 
     assert given_back(response) == ["second"]
     assert outcomes(cloud) == {"first": "SUCCESS"}
-    faults.mend()
+    faults.clear()
     invoke(record(second, message_id="second"), WORKER_MAX_MEMORY_MB=1)
     assert outcomes(cloud) == {"first": "SUCCESS", "second": "SUCCESS"}
 

@@ -61,7 +61,7 @@ def test_a_store_that_fails_tells_the_control_plane_nothing(cloud, invoke, fault
     put_a_and_b(cloud.store)
     for pattern in (DATA, MANIFEST, MARKER, CURRENT):
         cloud.sns.messages.clear()
-        faults.mend()
+        faults.clear()
         faults.before("PUT", pattern, raising(TimeoutError("timed out")), times=99)
 
         assert invoke(record(request())) == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}

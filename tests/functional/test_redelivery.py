@@ -221,7 +221,7 @@ def test_after_the_commit_a_run_is_never_announced_as_failed(cloud, invoke, faul
 
     assert invoke(record(request())) == GIVEN_BACK
     assert cloud.sns.completed == []
-    faults.mend()
+    faults.clear()
 
     assert invoke(record(request(), receive_count=2)) == DONE
     assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS"]
@@ -261,7 +261,7 @@ def test_a_failure_for_good_after_another_attempt_has_committed_announces_its_su
 def test_a_success_whose_manifest_is_gone_is_not_announced(cloud, invoke, faults):
     faults.before("PUT", CURRENT, throttled, times=4)
     invoke(record(request()))
-    faults.mend()
+    faults.clear()
     (manifest,) = [key for key in cloud.keys(BASE) if key.endswith("manifest.json")]
     obstore.delete(cloud.store, manifest)
 

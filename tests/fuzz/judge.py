@@ -26,7 +26,7 @@ from metrics_worker.observability.telemetry import logger
 from tests import conftest  # noqa: F401 - it clears the environment, and sets what the worker needs
 from tests.builders import BUCKET, Cloud, FakeContext
 from tests.faulty_store import Faults
-from tests.fuzz import heard
+from tests.fuzz import published_events
 from tests.fuzz.case import Case
 from tests.invariants import no_thread_is_left
 
@@ -126,11 +126,11 @@ def asked(body: str) -> Asked | str | None:
     if not isinstance(event, dict) or event.get("type") != "metric_run_requested":
         return None
     run, metric = event.get("runId"), event.get("metricCode")
-    if not (isinstance(run, str) and heard.ID.fullmatch(run)):
+    if not (isinstance(run, str) and published_events.ID.fullmatch(run)):
         return None
-    if not (isinstance(metric, str) and heard.ID.fullmatch(metric)):
+    if not (isinstance(metric, str) and published_events.ID.fullmatch(metric)):
         metric = BAD_CODE
-    return Asked(run, metric, event.get("schema") == heard.V1)
+    return Asked(run, metric, event.get("schema") == published_events.V1)
 
 
 @contextmanager
@@ -190,7 +190,7 @@ def _resident(name: str, *, reset: bool = False) -> int:
 
 def _check_events(cloud: Cloud) -> list[Json]:
     """Every event can be parsed; those that say how a run ended."""
-    events = [heard.check(message) for message in cloud.sns.messages]
+    events = [published_events.check(message) for message in cloud.sns.messages]
     return [event for event in events if event["type"] == "metric_run_completed"]
 
 
@@ -214,7 +214,7 @@ def _check_fates(records: Sequence[Json], response: Json, completed: list[Json],
         assert record["messageId"] not in back, f"{who} is given back, and nothing was wrong with AWS"
         if isinstance(who, Asked):
             answered[who] += 1
-    said = Counter(Asked(e["runId"], _code(e), e.get("schema") == heard.V1) for e in completed)
+    said = Counter(Asked(e["runId"], _code(e), e.get("schema") == published_events.V1) for e in completed)
     if not any(isinstance(asked(record["body"]), str) for record in records):
         assert said == answered, f"asked for and answerable: {answered}; announced: {said}"
     verdict.outcomes += [_outcome(event) for event in completed]

@@ -8,7 +8,7 @@ import pytest
 
 from metrics_worker.messaging.heartbeat import Heartbeat
 from tests.builders import TOPIC, parquet, record, request, rows, series
-from tests.fuzz import batches, bodies, heard, manifests
+from tests.fuzz import batches, bodies, manifests, published_events
 from tests.fuzz.case import Case
 from tests.fuzz.judge import judge
 
@@ -45,7 +45,7 @@ def message(event):
 
 @pytest.mark.parametrize("event", [SUCCESS, SUCCESS | {"error": None}, FAILURE, STARTED])
 def test_an_event_that_is_right_is_heard(event):
-    assert heard.check(message(event)) == event
+    assert published_events.check(message(event)) == event
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_event_that_is_right_is_heard(event):
 )
 def test_an_event_that_the_control_plane_would_stumble_over_is_found(event):
     with pytest.raises((AssertionError, ValueError)):
-        heard.check(message(event))
+        published_events.check(message(event))
 
 
 def of_files(files, **settings):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from tests.story import Series, Told, a_day
+from tests.story import Output, Series, run_a_day
 
 type Metric = tuple[str, str, dict[str, str]]
 """Namespace, name, dimensions."""
@@ -27,9 +27,9 @@ BY_AWS: set[Series] = {
 
 
 @cache
-def simulated_day() -> Told:
+def simulated_day() -> Output:
     """Return the log lines and metrics of both functions on a simulated day with every kind of event."""
-    return a_day()
+    return run_a_day()
 
 
 def exists(metric: Metric) -> bool:

@@ -92,7 +92,7 @@ def good():
         ],
         {"r1": "m", "r2": "m", "r3": "m", "r4": "m"},
         waiting={"r3"},
-        kept={"r4"},
+        dead_letters={"r4"},
     )
 
 
@@ -115,8 +115,8 @@ def broken(promise, *pictures):
 
 def test_good_pictures_keep_every_promise(good, two):
     invariants.check(good, good)
-    invariants.check_quiet(two)
-    invariants.check_quiet(replace(good, waiting=(), kept={"r3", "r4"}))
+    invariants.check_when_idle(two)
+    invariants.check_when_idle(replace(good, waiting=(), dead_letters={"r3", "r4"}))
     invariants.check(Picture())
 
 
@@ -216,7 +216,7 @@ def test_an_outcome_that_the_topic_drops_is_found(good):
 
 def test_a_message_that_vanished_is_found(good):
     broken(invariants.a_message_that_is_gone_left_an_outcome, replace(good, waiting=()))
-    broken(invariants.a_message_that_is_gone_left_an_outcome, replace(good, kept=()))
+    broken(invariants.a_message_that_is_gone_left_an_outcome, replace(good, dead_letters=()))
     broken(invariants.a_message_that_is_gone_left_an_outcome, replace(good, messages=[]))
 
 
@@ -254,5 +254,5 @@ def test_a_thread_that_is_left_is_found():
 
 def test_every_promise_has_been_broken_here():
     source = Path(__file__).read_text()
-    for promise in (*invariants.ALWAYS, *invariants.SINCE, *invariants.QUIET):
+    for promise in (*invariants.ALWAYS, *invariants.OVER_TIME, *invariants.WHEN_IDLE):
         assert f"broken(invariants.{promise.__name__}" in source, promise.__name__

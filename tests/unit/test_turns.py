@@ -18,7 +18,7 @@ class Toy:
 
     def __init__(self, deeds: list[Deed], seen: set[tuple[tuple[str, int], ...]], **lives: int) -> None:
         self.shelf: Shelf = {}
-        self.edge = Edge(seen=lambda _: seen.add(tuple(sorted(self.shelf.items()))))
+        self.edge = Edge(observer=lambda _: seen.add(tuple(sorted(self.shelf.items()))))
         workers = {str(n): lambda deed=deed: self.work(deed) for n, deed in enumerate(deeds)}
         begins = dict.fromkeys(workers, frozenset[tuple[bool, str]]())
         self.turns = Turns(self.edge, workers, begins, {name.strip("_"): n for name, n in lives.items()})
@@ -77,7 +77,7 @@ def test_a_lost_update_is_found():
 
 def test_without_reduction_each_order_is_seen():
     found, _, _ = explore([writes("a", "b"), writes("c")], reduced=False)
-    assert (found.executions, found.cut) == (10, 0)  # three steps and two, the beginnings included
+    assert (found.executions, found.pruned) == (10, 0)  # three steps and two, the beginnings included
 
 
 @pytest.mark.parametrize(
