@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from metrics_tools.command_line.app import app
+from metrics_tools.command_line.app import SUMMARIES, app
 from metrics_tools.command_line.commands import send
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def test_the_commands_print_the_output_on_the_page(tmp_path, monkeypatch):
 
 def test_the_page_lists_exactly_the_commands_for_trying_metrics():
     commands = {"run", "compare", "history", "doctor", "rollback", "send", "demo"}
-    assert commands <= {found.callback.__name__ for found in app.registered_commands if found.callback}
+    assert commands <= set(SUMMARIES)
     assert commands == set(re.findall(r"^\| `metrics (\w+)", PAGE.read_text(), re.MULTILINE))
 
 

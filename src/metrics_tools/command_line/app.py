@@ -1,32 +1,58 @@
-"""The command line: its commands, and nothing else."""
+"""The command `metrics`: its subcommands, each of which is imported when it is called.
+
+The libraries of all subcommands together take more than a second to import, which `metrics --help` does not need.
+"""
 
 import io
 import sys
-from typing import Annotated, NoReturn
+from importlib import import_module
+from typing import Annotated, Any, NoReturn, override
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from metrics_tools.command_line.commands.compare import compare
-from metrics_tools.command_line.commands.demo import demo
-from metrics_tools.command_line.commands.doctor import doctor
-from metrics_tools.command_line.commands.explain import explain
-from metrics_tools.command_line.commands.history import history
-from metrics_tools.command_line.commands.rollback import rollback
-from metrics_tools.command_line.commands.run import run
-from metrics_tools.command_line.commands.send import send
-from metrics_tools.command_line.commands.validate import validate
 from metrics_tools.local_cloud.ending import run_and_exit
 from metrics_worker import __version__
 
-app = typer.Typer(
-    name="metrics",
-    help="Write metrics, try them on real data, and see what became of them.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-)
+SUMMARIES = {
+    "compare": "Compare two versions of a metric, or a request that is computed now with a version.",
+    "demo": "Write the demo data, the ECB's daily exchange rates, to a folder.",
+    "doctor": "Check that the published objects of a metric are complete and consistent.",
+    "explain": "Show what an expression means, needs and costs, and what each of its nodes has and loses.",
+    "history": "List the versions of a metric, newest first.",
+    "rollback": "Let readers use an earlier version until a later request is published.",
+    "run": "Compute a metric on this machine with the worker's own code, and show it.",
+    "send": "Request a run from a deployment, as the control plane does.",
+    "validate": "Report all problems of requests or expressions, with suggestions.",
+}
+"""The subcommands, with the sentence that `metrics --help` shows for each."""
 
 
-def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer's callback
+class _Subcommand(TyperCommand):
+    """A subcommand whose module is imported when it is called or asked for its help."""
+
+    @override
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        module = import_module(f"metrics_tools.command_line.commands.{self.name}")
+        loaded = typer.Typer(rich_markup_mode="rich", add_completion=False)
+        loaded.command(self.name)(getattr(module, str(self.name)))
+        return get_command(loaded).make_context(info_name, args, parent, **extra)
+
+
+class _Metrics(TyperGroup):
+    """The group of all subcommands."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, summary in SUMMARIES.items():
+            self.add_command(_Subcommand(name, help=summary))
+
+
+app = typer.Typer(name="metrics", cls=_Metrics, no_args_is_help=True, rich_markup_mode="rich")
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - the signature of a typer callback
     if asked:
         typer.echo(f"metrics {__version__}")
         raise typer.Exit
@@ -39,16 +65,12 @@ def _metrics(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Write metrics, try them on real data, and see what became of them."""
-
-
-for command in (compare, demo, doctor, explain, history, rollback, run, send, validate):
-    app.command()(command)
+    """Write metrics, try them on real data, and inspect what was published."""
 
 
 def main() -> NoReturn:
     """Run the command line and end the process."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # one that has no ÷ shows an escape in its place
+        if isinstance(stream, io.TextIOWrapper):  # an encoding without ÷ shows an escape instead
             stream.reconfigure(errors="backslashreplace")
     run_and_exit(app)

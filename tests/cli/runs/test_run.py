@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from obstore.store import LocalStore
 
+from metrics_tools.command_line.app import SUMMARIES
 from metrics_worker import __version__
 from tests.builders import day, parquet, ratio, request, rows, series, window
 from tests.cli.given import as_process
@@ -370,3 +371,24 @@ def test_the_help_has_examples_and_exit_codes(metrics, command):
     assert done.exit_code == 0
     assert f"metrics {command} " in done.stdout.partition("Examples")[2]
     assert "Exit: 0 " in done.stdout
+
+
+def test_the_help_of_the_group_lists_every_command_and_loads_none_of_them():
+    modules = {path.stem for path in (ROOT / "src/metrics_tools/command_line/commands").glob("[a-z]*.py")}
+    assert set(SUMMARIES) == modules
+    program = (
+        "import sys; from typer.testing import CliRunner; from metrics_tools.command_line.app import app; "
+        "print(CliRunner().invoke(app, ['--help'], env={'COLUMNS': '200'}).stdout); "
+        "print({'numpy', 'pyarrow', 'boto3', 'pydantic', 'matplotlib'} & set(sys.modules))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown.splitlines()[-1] == "set()"
+    for name, summary in SUMMARIES.items():
+        assert name in shown
+        assert summary in shown
