@@ -28,7 +28,6 @@ def invoke(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[
     def run(*records: dict[str, Any], context: FakeContext | None = None, **settings: Any) -> dict[str, Any]:
         worker = cloud.worker(**settings)
         monkeypatch.setattr(handler, "worker", worker)
-        monkeypatch.setattr(handler, "settings", worker.settings)
         response: dict[str, Any] = handler.lambda_handler(
             {"Records": list(records)}, context or FakeContext()
         )

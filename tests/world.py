@@ -69,7 +69,6 @@ class World:
             worker = world.cloud.worker(WORKER_MAX_RECEIVE_COUNT=MAX_RECEIVES, **settings)
             patch.setattr("metrics_worker.s3.bucket.obstore", EdgeStore(world.edge))
             patch.setattr(handler, "worker", worker)
-            patch.setattr(handler, "settings", worker.settings)
             burying = Worker(
                 worker.settings,
                 worker.bucket,

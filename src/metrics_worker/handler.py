@@ -1,12 +1,12 @@
-"""The Lambda entry: an SQS FIFO batch in, the messages to give back out.
+"""The Lambda entry point: it receives a batch of an SQS FIFO queue and returns the messages to retry.
 
-The only room that decides between retry and done. Message groups run side by side, each in order: a record
-that raises goes back, and with it the later ones of its group. Bad settings stop the import: CONFIG_ERROR.
+Message groups run concurrently, and the messages of a group in order. After a message that must come back,
+the later messages of its group come back untouched. Invalid settings stop the import with a CONFIG_ERROR.
 """
 
 import gc
 
-gc.disable()  # imports leave nothing to collect: looking for it took 20 ms of a cold start. On again below.
+gc.disable()  # Imports leave nothing to collect, and the search took 20 ms of a cold start. Enabled below.
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,22 +14,21 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from metrics_worker.batch import failures, process
-from metrics_worker.errors import PermanentError, TransientError, UnanswerableError, as_permanent
+from metrics_worker.errors import UnanswerableError
 from metrics_worker.invocation import Attempt, Invocation
 from metrics_worker.messaging.request_queue import receive_count
 from metrics_worker.observability.report import GroupReport
 from metrics_worker.observability.telemetry import booked, close_group, logger, metrics, open_run
-from metrics_worker.request import REDRIVEN, RunRequest, open_record
-from metrics_worker.run import fail_metric, run_metric
+from metrics_worker.request import REDRIVEN, open_record
+from metrics_worker.run import complete_run
 from metrics_worker.settings import load_settings
 from metrics_worker.worker import Worker
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-settings = load_settings()
-worker = Worker.start(settings)
-gc.freeze()  # or the first collection goes through all that the imports have made
+worker = Worker.start(load_settings())
+gc.freeze()  # Otherwise the first collection would examine everything that the imports have created.
 gc.enable()
 
 
@@ -37,12 +36,12 @@ gc.enable()
 @metrics.log_metrics(capture_cold_start_metric=True)
 @booked
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Run every record of the batch; what must come back is in `batchItemFailures`."""
+    """Run every message of a batch, and return those that must come back as `batchItemFailures`."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in event["Records"]:
         groups.setdefault(record["attributes"].get("MessageGroupId", record["messageId"]), []).append(record)
     returned: list[dict[str, str]] = []
-    with Invocation.begin(settings, len(groups), context.get_remaining_time_in_millis) as invocation:
+    with Invocation.begin(worker.settings, len(groups), context.get_remaining_time_in_millis) as invocation:
         run = partial(run_group, invocation=invocation)
         for report in invocation.threads.map(run, groups.values()):
             close_group(report, context)
@@ -51,7 +50,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
 
 
 def run_group(records: list[dict[str, Any]], invocation: Invocation) -> GroupReport:
-    """The messages of one group, in order, up to the first that is not done."""
+    """Handle the messages of one group in order, up to the first that must come back."""
     report = GroupReport()
     failed = process(records, partial(handle_record, invocation=invocation, report=report))
     at_once = any(isinstance(error, UnanswerableError) for _, error in failed)
@@ -65,29 +64,21 @@ def run_group(records: list[dict[str, Any]], invocation: Invocation) -> GroupRep
 
 
 def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport) -> None:
-    """One message: to its outcome, or an exception that gives it back.
+    """Bring the run of one message to its outcome. Every exception returns the message to the queue.
 
     Raises:
-        UnanswerableError: nobody can be answered; it goes to the dead-letter queue.
-        TransientError: it may pass; the message comes back after a while.
+        UnanswerableError: the message has no run to report on. It goes to the dead-letter queue.
+        TransientError: the run has no outcome yet.
     """
     run = open_record(record.body, record.attributes.get("SentTimestamp"))
-    run_report = open_run(run, receive_count(record.attributes), record.message_id)
-    report.runs.append(run_report)
-    redriven = REDRIVEN in (record.get("messageAttributes") or {})
-    attempt = Attempt(run_report, record.receipt_handle, invocation, redriven)
-    try:
-        try:
-            invocation.deadline.check(report.longest)  # what this metric's runs took
-            request = RunRequest.parse(run, worker.bounds)
-            run_metric(request, worker, attempt)
-        except TransientError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the one place: whatever it is, the run gets an outcome
-            run_report.defect = None if isinstance(error, PermanentError) else error
-            fail_metric(run, as_permanent(error), worker, attempt)
-    except TransientError as error:
-        run_report.error_code, run_report.error = type(error).__name__, error.message
-        raise
-    finally:
-        run_report.close()
+    attempt = Attempt(
+        run=run,
+        report=open_run(run, receive_count(record.attributes), record.message_id),
+        worker=worker,
+        invocation=invocation,
+        receipt_handle=record.receipt_handle,
+        redriven=REDRIVEN in (record.get("messageAttributes") or {}),
+    )
+    report.runs.append(attempt.report)
+    # A run of the same metric usually takes as long as the earlier ones of the batch.
+    complete_run(attempt, expected_seconds=report.longest)

@@ -1,4 +1,4 @@
-"""What the runs of one batch share, and one delivery of a run's message within it."""
+"""The resources that the runs of one batch share, and one attempt at a run within the batch."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING
 from metrics_worker.dataset.datasets import Datasets
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.deadline import Deadline
-from metrics_worker.limits import Limits, Memory
-from metrics_worker.observability.report import RunReport
+from metrics_worker.errors import StatusUnavailable
+from metrics_worker.limits import Memory
+from metrics_worker.messaging.heartbeat import Heartbeat
+from metrics_worker.messaging.status_events import RunCompleted, RunHeartbeat, RunStarted
 from metrics_worker.s3.event_loop import EventLoop
 
 if TYPE_CHECKING:
+    from metrics_worker.messaging.topics import StatusEvent
+    from metrics_worker.observability.report import RunReport
+    from metrics_worker.request import Run
+    from metrics_worker.s3.bucket import Bucket
     from metrics_worker.settings import Settings
+    from metrics_worker.worker import Worker
 
 
 LARGE_BYTES = 64 * 1024 * 1024
@@ -29,9 +36,10 @@ class Invocation:
     Attributes:
         datasets: the manifests and series that were read, so that each is read once.
         memory: the bytes that decoded rows and evaluations may take.
-        event_loop: the event loop in which requests are made.
-        threads: two for each message group: one runs it, one does the work for which a run need not wait.
-        deadline: when work must stop.
+        event_loop: the event loop in which requests to S3 are made.
+        threads: two for each message group. One runs the group; the other publishes a run's started event
+            while the run reads.
+        deadline: the time at which work must stop.
     """
 
     datasets: Datasets
@@ -46,15 +54,13 @@ class Invocation:
         cls, settings: "Settings", groups: int, remaining_ms: Callable[[], int]
     ) -> "Iterator[Invocation]":
         """Yield an invocation for the given number of message groups. Its threads end with the context."""
-        deadline = Deadline(remaining_ms)
-        limits = Limits(settings.max_part_files, settings.max_rows, settings.max_manifest_bytes)
-        memory = Memory(settings.memory_bytes)
+        deadline, memory = Deadline(remaining_ms), Memory(settings.memory_bytes)
         with (
             Decoder(deadline) as decoder,
             EventLoop(deadline) as event_loop,
             ThreadPoolExecutor(2 * groups or 1) as threads,
         ):
-            datasets = Datasets(settings.series_files, limits, memory, decoder)
+            datasets = Datasets(settings.series_files, settings.limits, memory, decoder)
             # Decoding needs it and importing the handler does not: it is loaded during the first requests.
             threads.submit(import_module, "pyarrow.compute")
             yield cls(datasets, memory, event_loop, threads, deadline)
@@ -64,18 +70,114 @@ class Invocation:
             pa.default_memory_pool().release_unused()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One delivery of a run's message.
+    """One attempt at a run: one delivery of its message, and everything that is published for it.
 
     Attributes:
-        report: the record of what happened, filled in as it happens.
-        receipt_handle: the handle by which the message's visibility is extended.
-        invocation: the batch in which the message arrived.
+        run: the run.
+        report: the record of the attempt, filled in as the attempt proceeds.
+        worker: the connections to S3, SNS and SQS.
+        invocation: the resources of the batch in which the message arrived.
+        receipt_handle: the handle by which the message's visibility timeout is extended.
         redriven: whether `make redrive` sent the message back.
     """
 
-    report: RunReport
-    receipt_handle: str
+    run: "Run"
+    report: "RunReport"
+    worker: "Worker"
     invocation: Invocation
+    receipt_handle: str = ""
     redriven: bool = False
+
+    @property
+    def deadline(self) -> Deadline:
+        """The time at which work must stop."""
+        return self.invocation.deadline
+
+    @property
+    def bucket(self) -> "Bucket":
+        """The data bucket. Requests are counted in the report and are cancelled at the deadline."""
+        return self.worker.bucket.metered(self.report.traffic, self.invocation.event_loop)
+
+    @contextmanager
+    def publishing_start(self) -> Iterator[None]:
+        """Publish the started event in another thread. At the end of the context, the event is published.
+
+        Raises:
+            StatusUnavailable, OutOfTime: the event was not published.
+        """
+        event = RunStarted.of(self.run, self.worker.now())
+
+        def publish() -> None:
+            self._publish(event)
+            self.report.started, self.report.started_at = True, self.worker.clock()
+
+        publishing = self.invocation.threads.submit(publish)
+        try:
+            yield
+        finally:
+            publishing.result()
+
+    @contextmanager
+    def heartbeats(self) -> Iterator[Heartbeat]:
+        """Publish heartbeats and extend the message's visibility timeout, until the context ends."""
+        settings, report = self.worker.settings, self.report
+        interval = settings.heartbeat_interval_seconds if settings.heartbeat_enabled else None
+        heartbeat = Heartbeat(self._publish_heartbeat, interval, self._extend_visibility)
+        try:
+            with heartbeat:
+                yield heartbeat
+        finally:
+            report.heartbeats_sent, report.heartbeats_failed = heartbeat.sent, heartbeat.failed
+            report.heartbeat_error, report.heartbeat_may_arrive = heartbeat.last_error, heartbeat.may_arrive
+
+    def publish_outcome(self, event: RunCompleted) -> None:
+        """Publish the completed event, not sooner than `WORKER_STATUS_GAP_SECONDS` after the started event.
+
+        The control plane reads the two events from different queues. If it reads the started event last, it
+        shows a run that has ended as running. If this attempt has published no started event, an earlier
+        attempt published one long ago.
+
+        Raises:
+            OutOfTime: the wait would end after the deadline.
+            StatusUnavailable: SNS did not take the event, or a heartbeat might still arrive after it.
+        """
+        if self.report.started_at is not None:
+            left = self.report.started_at + self.worker.settings.status_gap_seconds - self.worker.clock()
+            if left > 0:
+                self.deadline.check(left)
+                with self.report.stage("gap"):
+                    self.worker.pause(left)
+        if self.report.heartbeat_may_arrive:
+            raise StatusUnavailable("heartbeat", "SNS has not answered it, so it might follow the outcome")
+        with self.report.stage("completed"):
+            self._publish(event)
+        self.report.outcome = event.status
+
+    def _publish_heartbeat(self, number: int, progress: float) -> bool:
+        """Publish a heartbeat, and return True; do nothing if the started event is not published yet."""
+        if self.report.started:
+            event = RunHeartbeat.of(self.run, progress, self.worker.now())
+            self._publish(event, number=number)
+        return self.report.started
+
+    def _extend_visibility(self) -> None:
+        self.worker.queue.extend(self.receipt_handle, within=self.deadline.seconds_left())
+
+    def _publish(self, event: "StatusEvent", *, number: int | None = None) -> None:
+        """Publish an event, unless the deadline has passed.
+
+        Args:
+            event: the event.
+            number: the number of a heartbeat within the attempt.
+        """
+        self.deadline.check()
+        with self.report.traffic.timed("PUBLISH", event.type):
+            self.worker.status.publish(
+                event,
+                metric_code=self.run.metric_code,
+                attempt=self.report.attempt,
+                number=number,
+                within=self.deadline.seconds_left(),
+            )

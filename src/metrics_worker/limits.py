@@ -15,9 +15,15 @@ from metrics_worker.errors import OutOfMemory, PermanentError
 _MB = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Of one run: its part files, the rows of its series, the bytes of a manifest."""
+    """The limits of one run's input.
+
+    Attributes:
+        part_files: the most part files, over all series of the run.
+        rows: the most rows, over all series of the run.
+        manifest_bytes: the most bytes of a dataset manifest.
+    """
 
     part_files: int
     rows: int

@@ -1,160 +1,172 @@
-"""The story of one run, in a few calls.
+"""All steps of one run: marker, read, evaluate, commit, `current`, completed event.
 
-`run_metric()` goes from the request to the announced version; `fail_metric()` announces that there is
-none. Both keep one promise: a run that is committed is never announced as failed. They raise
-what `errors` calls transient where the message must come back, and decide nothing else.
+`complete_run()` decides between an outcome and a retry. `run_metric()` leads to SUCCESS and `fail_metric()`
+to FAILURE. Neither ever publishes FAILURE for a run that is committed.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from metrics_worker.errors import (
     CommittedRunError,
     ExpressionError,
     PermanentError,
-    StatusUnavailable,
     StoreUnavailable,
+    TransientError,
     UnusableMarker,
+    as_permanent,
     without_traceback,
 )
 from metrics_worker.expression.cost import peak_bytes
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import ROOT, dump
-from metrics_worker.invocation import Attempt
-from metrics_worker.messaging.heartbeat import Heartbeat
-from metrics_worker.messaging.status_events import RunCompleted, RunHeartbeat, RunStarted
-from metrics_worker.messaging.topics import StatusEvent
+from metrics_worker.messaging.status_events import RunCompleted
 from metrics_worker.publication.commit import Draft, commit
-from metrics_worker.publication.current import Committed, RunState, find_marker, look, move_current
-from metrics_worker.publication.records import InputSummary, Keys
+from metrics_worker.publication.current import Committed, RunState, find_marker, move_current, read_state
+from metrics_worker.publication.records import InputSummary
 from metrics_worker.publication.shrink import check_shrink
-from metrics_worker.s3.bucket import Bucket
-from metrics_worker.worker import Worker
+from metrics_worker.request import RunRequest
 
 if TYPE_CHECKING:
     from metrics_worker.dataset.datasets import InputSeries
-    from metrics_worker.request import Run, RunRequest
+    from metrics_worker.invocation import Attempt
+    from metrics_worker.messaging.heartbeat import Heartbeat
     from metrics_worker.series import Series
 
 _READ, _EVALUATED = 0.8, 0.85
-"""The progress at which reading and evaluation are done: a run is mostly its reading."""
+"""The progress (0-1) of a run after reading, which takes most of the time, and after evaluation."""
 
 
-def run_metric(request: "RunRequest", worker: Worker, attempt: Attempt) -> None:
-    """Compute a metric, publish its version and announce it; only announce it where it is committed.
+def complete_run(attempt: "Attempt", *, expected_seconds: float = 0.0) -> PermanentError | None:
+    """Bring a run to its outcome and publish the outcome. Return the error of a FAILURE, None for a SUCCESS.
 
-    Raises:
-        PermanentError: this attempt can't succeed; `fail_metric` finds out whether another one has.
-        TransientError: the message must come back.
-    """
-    run, report = request.run, attempt.report
-    keys = worker.keys(run)
-    attempt.invocation.deadline.check()
-    with report.stage("marker"):
-        state = look(_bucket(worker, attempt), keys, run)
-    report.rolled_forward = state.marker is not None
-    if state.marker is not None:
-        committed = Committed(state.marker)
-    else:
-        committed = _compute(request, keys, worker, attempt, state)
-    _finish(committed, run, worker, attempt, state=state)
-
-
-def fail_metric(run: "Run", error: PermanentError, worker: Worker, attempt: Attempt) -> None:
-    """Announce that the run failed for good, unless another attempt committed it: then announce that.
+    This function alone decides whether the run's message is done or must come back to the queue.
 
     Args:
-        run: the run.
-        error: why it failed.
-        worker: what it works with.
-        attempt: which delivery this is.
+        attempt: the attempt at the run.
+        expected_seconds: the time that the run is expected to take.
+
+    Raises:
+        TransientError: the run has no outcome yet: the message must come back.
+    """
+    report = attempt.report
+    try:
+        attempt.deadline.check(expected_seconds)
+        return _complete(attempt)
+    except TransientError as error:
+        report.error_code, report.error = type(error).__name__, error.message
+        raise
+    finally:
+        report.close()
+
+
+def _complete(attempt: "Attempt") -> PermanentError | None:
+    try:
+        request = RunRequest.parse(attempt.run, attempt.worker.settings.bounds)
+        run_metric(request, attempt)
+    except TransientError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the only place: every exception must lead to an outcome
+        attempt.report.defect = None if isinstance(error, PermanentError) else error
+        return fail_metric(as_permanent(error), attempt)
+    return None
+
+
+def run_metric(request: RunRequest, attempt: "Attempt") -> None:
+    """Compute a metric, commit its version and publish SUCCESS. A committed run is only published again.
+
+    Raises:
+        PermanentError: this attempt cannot succeed. `fail_metric` finds out whether another attempt has.
+        TransientError: the message must come back.
+    """
+    keys = attempt.worker.keys(attempt.run)
+    attempt.deadline.check()
+    with attempt.report.stage("marker"):
+        state = read_state(attempt.bucket, keys, attempt.run)
+    if state.marker is not None:
+        attempt.report.rolled_forward = True
+        committed = Committed(state.marker)
+    else:
+        committed = _compute(request, state, attempt)
+    _finish(committed, attempt, state)
+
+
+def fail_metric(error: PermanentError, attempt: "Attempt") -> PermanentError | None:
+    """Publish FAILURE, or SUCCESS if another attempt has committed the run. Return the published error.
 
     Raises:
         TransientError: the message must come back.
     """
-    report = attempt.report
-    without_traceback(error)  # nobody prints it, and it would keep all that the run has read
+    run, report = attempt.run, attempt.report
+    without_traceback(error)  # nobody prints it, and it would keep everything that the run has read in memory
     try:
-        # No key is made of an unusable code, so no run of it was ever committed.
-        bucket = _bucket(worker, attempt)
-        marker = find_marker(bucket, worker.keys(run), run) if run.has_usable_code else None
+        # An unusable metric code is never part of a key, so no run of it was ever committed.
+        keys = attempt.worker.keys(run) if run.has_usable_code else None
+        marker = find_marker(attempt.bucket, keys, run) if keys is not None else None
         if marker is not None:
-            _finish(Committed(marker), run, worker, attempt)
-            return
+            _finish(Committed(marker), attempt)
+            return None
     except UnusableMarker as unusable:
         error = without_traceback(unusable)
     except PermanentError as unknown:
         raise StoreUnavailable(unknown.subject, "it can't be read whether the run is committed") from unknown
     report.error_code, report.error = error.code, error.message
-    _keep_gap(worker, attempt)
-    _announce(RunCompleted.failure(run, error), run, worker, attempt)
-    report.outcome = "FAILURE"
+    attempt.publish_outcome(RunCompleted.failure(run, error))
+    return error
 
 
-def _compute(
-    request: "RunRequest", keys: Keys, worker: Worker, attempt: Attempt, state: RunState
-) -> Committed:
-    """Read, evaluate, publish: the part with a heartbeat. It ends with the commit."""
-    run, report = request.run, attempt.report
+def _compute(request: RunRequest, state: RunState, attempt: "Attempt") -> Committed:
+    """Read, evaluate and commit, with heartbeats."""
+    run, worker, deadline = attempt.run, attempt.worker, attempt.deadline
+    with attempt.heartbeats() as heartbeat, attempt.invocation.memory.claim() as claim:
+        inputs = _read(request, attempt, heartbeat)
+        read_bytes = sum(found.nbytes for found in inputs.values())
+        counts = {code: len(found.cleaned.series) for code, found in inputs.items()}
+        claim.take(peak_bytes(request.expression, counts), ROOT, ExpressionError, beside=read_bytes)
+        with attempt.report.stage("evaluate"):
+            series = _evaluate(request, inputs, attempt)
+        heartbeat.advance(_EVALUATED)
+        summaries, expression = attempt.report.inputs, dump(request.expression)
+        draft = Draft(run, worker.keys(run), series, expression, summaries, worker.settings.compression)
+        check_shrink(draft, state.current, worker.settings, attempt.report)
+        with attempt.report.stage("commit"):
+            return commit(attempt.bucket, draft, worker.now, deadline.check)
 
-    def publish(number: int, progress: float) -> bool:
-        goes_out = report.started  # a cold start makes the SNS client first: nothing goes out before
-        if goes_out:
-            _announce(RunHeartbeat.of(run, progress, worker.now()), run, worker, attempt, number)
-        return goes_out
 
-    def extend() -> None:
-        within = attempt.invocation.deadline.seconds_left()
-        worker.queue.extend(attempt.receipt_handle, within=within)
+def _read(request: RunRequest, attempt: "Attempt", heartbeat: "Heartbeat") -> dict[str, "InputSeries"]:
+    """Read the series of the expression, while another thread publishes the started event."""
 
-    settings, bucket = worker.settings, _bucket(worker, attempt)
-    interval = settings.heartbeat_interval_seconds if settings.heartbeat_enabled else None
-    heartbeat = Heartbeat(publish, interval, extend)
+    def on_progress(share: float) -> None:
+        heartbeat.advance(share * _READ)
+        attempt.deadline.check()
 
-    def advance(progress: float) -> None:
-        heartbeat.advance(progress)
-        attempt.invocation.deadline.check()
+    with attempt.report.stage("read"), attempt.publishing_start():
+        inputs = attempt.invocation.datasets.read(request, attempt.bucket, on_progress)
+    attempt.report.inputs = [_summary(found) for found in inputs.values()]
+    return inputs
 
+
+def _evaluate(request: RunRequest, inputs: dict[str, "InputSeries"], attempt: "Attempt") -> "Series":
+    series = {code: found.cleaned.series for code, found in inputs.items()}
     try:
-        with heartbeat:
-            with report.stage("read"), _starting(run, worker, attempt):
-                inputs = attempt.invocation.datasets.read(request, bucket, lambda part: advance(part * _READ))
-            report.inputs = [_summary(found) for found in inputs.values()]
-            with attempt.invocation.memory.claim() as claim:
-                beside = sum(found.nbytes for found in inputs.values())
-                counts = {code: len(found.cleaned.series) for code, found in inputs.items()}
-                claim.take(peak_bytes(request.expression, counts), ROOT, ExpressionError, beside=beside)
-                with report.stage("evaluate"):
-                    series = _evaluated(request, inputs, attempt.invocation.deadline.check)
-                advance(_EVALUATED)
-                draft = Draft(
-                    run, keys, series, dump(request.expression), report.inputs, settings.compression
-                )
-                check_shrink(draft, state.current, settings, report)
-                with report.stage("commit"):
-                    return commit(bucket, draft, worker.now, attempt.invocation.deadline.check)
-    finally:
-        report.heartbeats_sent, report.heartbeats_failed = heartbeat.sent, heartbeat.failed
-        report.heartbeat_error, report.heartbeat_may_arrive = heartbeat.last_error, heartbeat.may_arrive
+        return evaluate(request.expression, series, attempt.deadline.check)
+    except MemoryError as error:
+        raise ExpressionError(ROOT, "its evaluation needs more memory than there is") from error
 
 
-def _finish(
-    committed: Committed,
-    run: "Run",
-    worker: Worker,
-    attempt: Attempt,
-    *,
-    state: RunState | None = None,
-) -> None:
-    """Everything after the commit: idempotent, and done again by every attempt."""
-    report, marker = attempt.report, committed.marker
+def _finish(committed: Committed, attempt: "Attempt", state: RunState | None = None) -> None:
+    """Move `current` and publish SUCCESS: the steps after the commit, which every attempt repeats.
+
+    Raises:
+        UnusableMarker: the manifest of the committed version is missing, or is another run's.
+        TransientError: the message must come back.
+    """
+    run, report, marker = attempt.run, attempt.report, committed.marker
     report.version_ts, report.row_count = marker.version_ts, marker.row_count
     report.committed_at = marker.committed_at
     try:
         with report.stage("current"):
-            bucket = _bucket(worker, attempt)
-            report.moved_current = move_current(bucket, worker.keys(run), committed, state)
+            keys = attempt.worker.keys(run)
+            report.moved_current = move_current(attempt.bucket, keys, committed, state)
     except UnusableMarker:
         raise
     except PermanentError as error:
@@ -162,83 +174,13 @@ def _finish(
             error.subject, f"committed, but current can't move: {error.problem}"
         ) from error
     event = RunCompleted.success(
-        run, marker.version_ts, marker.manifest, marker.row_count, worker.bucket.name
+        run, marker.version_ts, marker.manifest, marker.row_count, attempt.worker.bucket.name
     )
-    if report.attempt > 1 or attempt.redriven or committed.manifest is None:  # not the first to announce it
+    if (
+        report.attempt > 1 or attempt.redriven or committed.manifest is None
+    ):  # FAILURE may have been published
         event = event.after_failure()
-    _keep_gap(worker, attempt)
-    with report.stage("completed"):
-        _announce(event, run, worker, attempt)
-    report.outcome = "SUCCESS"
-
-
-def _evaluated(
-    request: "RunRequest", inputs: dict[str, "InputSeries"], checkpoint: Callable[[], None]
-) -> "Series":
-    series = {code: found.cleaned.series for code, found in inputs.items()}
-    try:
-        return evaluate(request.expression, series, checkpoint)
-    except MemoryError as error:
-        raise ExpressionError(ROOT, "its evaluation needs more memory than there is") from error
-
-
-@contextmanager
-def _starting(run: "Run", worker: Worker, attempt: Attempt) -> Iterator[None]:
-    """Announce the start meanwhile. It is out when the context ends, so before a commit or an outcome.
-
-    Raises:
-        StatusUnavailable: it could not be announced.
-    """
-    event = RunStarted.of(run, worker.now())
-
-    def announce() -> None:
-        _announce(event, run, worker, attempt)
-        attempt.report.started, attempt.report.started_at = True, worker.clock()
-
-    announcing = attempt.invocation.threads.submit(announce)
-    try:
-        yield
-    finally:
-        announcing.result()
-
-
-def _keep_gap(worker: Worker, attempt: Attempt) -> None:
-    """Wait until completed may follow this attempt's started.
-
-    The control plane reads the two from different queues, and a start that it reads last makes the run appear
-    to be running. Without a start of this attempt, a start before it was announced long ago.
-
-    Raises:
-        OutOfTime: the wait would end after the deadline.
-    """
-    if attempt.report.started_at is None:
-        return
-    left = attempt.report.started_at + worker.settings.status_gap_seconds - worker.clock()
-    if left > 0:
-        attempt.invocation.deadline.check(left)
-        with attempt.report.stage("gap"):
-            worker.pause(left)
-
-
-def _bucket(worker: Worker, attempt: Attempt) -> Bucket:
-    return worker.bucket.metered(attempt.report.traffic, attempt.invocation.event_loop)
-
-
-def _announce(
-    event: StatusEvent, run: "Run", worker: Worker, attempt: Attempt, number: int | None = None
-) -> None:
-    deadline, report = attempt.invocation.deadline, attempt.report
-    deadline.check()  # nothing is announced after it
-    if report.heartbeat_may_arrive and isinstance(event, RunCompleted):
-        raise StatusUnavailable("heartbeat", "SNS has not answered it, so it might follow the outcome")
-    with report.traffic.timed("PUBLISH", event.type):
-        worker.status.publish(
-            event,
-            metric_code=run.metric_code,
-            attempt=report.attempt,
-            number=number,
-            within=deadline.seconds_left(),
-        )
+    attempt.publish_outcome(event)
 
 
 def _summary(found: "InputSeries") -> InputSummary:

@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from metrics_worker.errors import ConfigError, first_problem
+from metrics_worker.limits import Limits
+from metrics_worker.request import Bounds
 
 MAX_PREFIX = 256
 
@@ -70,6 +72,24 @@ class Settings(BaseSettings):
     max_rows: int = Field(20_000_000, alias="WORKER_MAX_ROWS", ge=1)
     max_memory_mb: int | None = Field(None, alias="WORKER_MAX_MEMORY_MB", ge=1)
     function_memory_mib: int = Field(1769, alias="AWS_LAMBDA_FUNCTION_MEMORY_SIZE", ge=128)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of one run's input."""
+        return Limits(
+            part_files=self.max_part_files, rows=self.max_rows, manifest_bytes=self.max_manifest_bytes
+        )
+
+    @property
+    def bounds(self) -> Bounds:
+        """The limits of a request: its size, and the keys that it may name."""
+        return Bounds(
+            bucket=self.bucket,
+            metrics_prefix=self.metrics_prefix,
+            datasets_prefix=self.datasets_prefix,
+            max_body_bytes=self.max_body_bytes,
+            max_inputs=self.max_inputs,
+        )
 
     @property
     def memory_bytes(self) -> int:

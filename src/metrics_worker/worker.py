@@ -13,10 +13,10 @@ from metrics_worker.messaging.request_queue import RequestQueue
 from metrics_worker.messaging.topics import StatusTopics
 from metrics_worker.names import metric_base
 from metrics_worker.publication.records import Keys
-from metrics_worker.request import Bounds, Run
 from metrics_worker.s3.bucket import Bucket
 
 if TYPE_CHECKING:
+    from metrics_worker.request import Run
     from metrics_worker.settings import Settings
 
 
@@ -44,14 +44,7 @@ class Worker:
         bucket = Bucket.connect(settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url)
         return cls(settings, bucket, StatusTopics(settings), RequestQueue(settings))
 
-    @property
-    def bounds(self) -> Bounds:
-        """The limits of a request: the keys that it may name, and its size."""
-        given = self.settings
-        prefixes = given.metrics_prefix, given.datasets_prefix
-        return Bounds(self.bucket.name, *prefixes, given.max_body_bytes, given.max_inputs)
-
-    def keys(self, run: Run) -> Keys:
+    def keys(self, run: "Run") -> Keys:
         """Return the keys of the run's metric.
 
         Raises:

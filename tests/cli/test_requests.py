@@ -35,10 +35,12 @@ def test_a_request_is_read_as_it_is_and_no_place_is_asked_for(tmp_path):
 def test_an_expression_becomes_a_request_that_the_worker_takes_and_reads(tmp_path, place, cloud):
     (sample,) = read_requests(file_of(tmp_path, EXPRESSION, "A to B.json"), lambda: place)
     assert (sample.metric_code, sample.request["expressionType"]) == ("A-to-B", "series_math")
-    taken = RunRequest.parse(open_record(sample.message, None), cloud.worker().bounds)
+    taken = RunRequest.parse(open_record(sample.message, None), cloud.worker().settings.bounds)
     assert taken.declared == {"A": "fx", "B": "fx"}
     with Decoder() as decoder:
-        datasets = Datasets("manifest", Limits(10, 100, 1000), Memory(10**6), decoder)
+        datasets = Datasets(
+            "manifest", Limits(part_files=10, rows=100, manifest_bytes=1000), Memory(10**6), decoder
+        )
         assert set(datasets.read(taken, cloud.bucket, lambda _: None)) == {"A", "B"}
 
 

@@ -87,7 +87,6 @@ class Stage:
         with pytest.MonkeyPatch.context() as patch:
             worker = cloud.worker(**settings)
             patch.setattr(handler, "worker", worker)
-            patch.setattr(handler, "settings", worker.settings)
             patch.setattr(dead_letters, "worker", worker)
             yield cls(cloud, Faults.install(patch), (handler.lambda_handler, dead_letters.lambda_handler))
 

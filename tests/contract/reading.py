@@ -29,7 +29,12 @@ def datasets_of(
     memory: int = 1_000_000_000,
 ) -> Datasets:
     """Return the datasets of a new invocation with the given limits."""
-    return Datasets(files, Limits(part_files, rows, manifest_bytes), Memory(memory), DECODER)
+    return Datasets(
+        files,
+        Limits(part_files=part_files, rows=rows, manifest_bytes=manifest_bytes),
+        Memory(memory),
+        DECODER,
+    )
 
 
 @dataclass

@@ -46,7 +46,8 @@ def test_the_steps_of_a_run_are_in_the_files_named_next_to_them():
     steps = re.findall(r"─▶ (\w+).*?(?:expression/)?(\w+\.py)", blocks(PAGE, "")[0])
     assert [name for name, _ in steps] == [
         "lambda_handler",
-        "look",
+        "RunRequest",
+        "read_state",
         "RunStarted",
         "Datasets",
         "evaluate",

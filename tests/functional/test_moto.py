@@ -128,7 +128,6 @@ def deployed(aws, endpoint, monkeypatch):
         WORKER_HEARTBEAT_INTERVAL_SECONDS=0.01,
         WORKER_STATUS_GAP_SECONDS=0,
     )
-    monkeypatch.setattr(handler, "settings", settings)
     monkeypatch.setattr(handler, "worker", Worker.start(settings))
     return lambda records: handler.lambda_handler({"Records": records}, FakeContext())
 

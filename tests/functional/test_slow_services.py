@@ -90,8 +90,6 @@ def worker(settings, monkeypatch, proxy):
 
 
 def _function(module, settings, monkeypatch, proxy):
-    if module is handler:
-        monkeypatch.setattr(module, "settings", settings)
     monkeypatch.setattr(module, "worker", Worker.start(settings))
 
     metric = f"m{uuid.uuid4().hex}"

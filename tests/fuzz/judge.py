@@ -148,7 +148,6 @@ def _standing(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Any]:
         if case.scanned:
             patch.setattr("metrics_worker.s3.bucket.WHOLE_BYTES", FEW_BYTES)
         patch.setattr(handler, "worker", worker)
-        patch.setattr(handler, "settings", worker.settings)
         patch.setattr(log_handler, "stream", stream)
         patch.setattr(log_handler, "handleError", unwritten.append)
         yield lambda: written.getvalue().decode()

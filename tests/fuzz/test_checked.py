@@ -11,7 +11,7 @@ from metrics_tools.validate.validation import validate
 from metrics_worker.dataset.datasets import Datasets
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.errors import PermanentError, UnanswerableError
-from metrics_worker.limits import Limits, Memory
+from metrics_worker.limits import Memory
 from metrics_worker.request import Bounds, RunRequest, open_record
 from metrics_worker.settings import Settings
 from tests.builders import BUCKET, Cloud
@@ -30,9 +30,8 @@ def refused(body, bucket=None, **settings):
         request = RunRequest.parse(open_record(body, None), BOUNDS)
         if bucket is not None:
             given = Settings(**settings)
-            limits = Limits(given.max_part_files, given.max_rows, given.max_manifest_bytes)
             with Decoder() as decoder:
-                datasets = Datasets(given.series_files, limits, Memory(given.memory_bytes), decoder)
+                datasets = Datasets(given.series_files, given.limits, Memory(given.memory_bytes), decoder)
                 datasets.read(request, bucket, lambda _: None)
     except (PermanentError, UnanswerableError):
         return True

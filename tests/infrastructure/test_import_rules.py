@@ -38,13 +38,14 @@ IMPORTS = {
         "aws_lambda_powertools",
     ),
     "run": Imports(
-        "invocation worker messaging.heartbeat publication.shrink publication.commit "
-        "dataset.datasets publication.current messaging.topics messaging.status_events "
-        "publication.records request s3.bucket expression.cost expression.evaluate "
-        "expression.grammar series errors"
+        "invocation messaging.heartbeat publication.shrink publication.commit dataset.datasets "
+        "publication.current messaging.status_events publication.records request expression.cost "
+        "expression.evaluate expression.grammar series errors"
     ),
     "invocation": Imports(
-        "dataset.datasets limits dataset.decoder observability.report settings s3.event_loop deadline",
+        "worker dataset.datasets limits dataset.decoder observability.report messaging.topics "
+        "messaging.heartbeat messaging.status_events request settings s3.bucket s3.event_loop deadline "
+        "errors",
         "pyarrow",
     ),
     "worker": Imports(
@@ -76,7 +77,6 @@ IMPORTS = {
         "dataset.manifest limits dataset.singleflight request s3.bucket expression.grammar errors"
     ),
     "dataset.manifest": Imports("dataset.part_file request names errors", "pydantic"),
-    "limits": Imports("errors"),
     "dataset.singleflight": Imports(""),
     "dataset.decoder_process": Imports("dataset.part_file errors", "pyarrow"),
     "dataset.part_file": Imports("s3.bucket series errors", "numpy pyarrow"),
@@ -92,9 +92,9 @@ IMPORTS = {
     "messaging.call_limit": Imports(""),
     "messaging.status_events": Imports("publication.records request names errors", "pydantic"),
     "publication.records": Imports("", "pydantic"),
+    "settings": Imports("limits request errors", "pydantic pydantic_settings"),
     "request": Imports("names expression.grammar errors", "pydantic"),
     "names": Imports("errors"),
-    "settings": Imports("errors", "pydantic pydantic_settings"),
     "s3.bucket": Imports(
         "s3.errors s3.listing observability.traffic s3.credentials s3.event_loop errors", "obstore"
     ),
@@ -104,6 +104,7 @@ IMPORTS = {
     "s3.credentials": Imports("", "obstore"),
     "s3.event_loop": Imports("deadline errors"),
     "deadline": Imports("errors"),
+    "limits": Imports("errors"),
     "expression.cost": Imports("expression.grammar"),
     "expression.evaluate": Imports("expression.grammar series kernels", "numpy"),
     "expression.grammar": Imports("errors", "pydantic"),

@@ -181,7 +181,6 @@ def do_job(monkeypatch, caplog):
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the session has the credentials of the last job
         settings, context = load_settings(), cast("LambdaContext", FakeContext())
         if function == WORKER:
-            monkeypatch.setattr(handler, "settings", settings)
             monkeypatch.setattr(handler, "worker", Worker.start(settings))
             return compute(aws, lambda event: handler.lambda_handler(event, context))
         monkeypatch.setattr(dead_letters, "worker", Worker.start(settings))

@@ -35,7 +35,8 @@ def ran(cloud, event, **settings):
     run = open_record(json.dumps(event), "0")
     report = RunReport(run.run_id, run.metric_code, 1)
     with Invocation.begin(worker.settings, 1, lambda: 300_000) as invocation:
-        run_metric(RunRequest.parse(run, worker.bounds), worker, Attempt(report, "receipt", invocation))
+        attempt = Attempt(run=run, report=report, worker=worker, invocation=invocation)
+        run_metric(RunRequest.parse(run, worker.settings.bounds), attempt)
     assert report.outcome == "SUCCESS"
     return report
 
@@ -43,7 +44,7 @@ def ran(cloud, event, **settings):
 def said(cloud, event, **settings):
     """What it was said to take."""
     worker = cloud.worker(**settings)
-    found = validate(json.dumps(event), worker.bounds, Reader(cloud.bucket, worker.settings))
+    found = validate(json.dumps(event), worker.settings.bounds, Reader(cloud.bucket, worker.settings))
     assert found.request is not None
     return needs_of(found.request, found.inputs)
 
@@ -122,7 +123,7 @@ def test_rows_that_are_no_observation_are_told(cloud):
 
 def test_without_reading_only_the_series_are_known(cloud):
     event = request(inputs={"A": "fx"})
-    found = validate(json.dumps(event), cloud.worker().bounds)
+    found = validate(json.dumps(event), cloud.worker().settings.bounds)
     assert found.request is not None
     needs = needs_of(found.request)
     assert [(need.code, need.dataset_id) for need in needs.series] == [("A", "fx"), ("B", None)]

@@ -6,7 +6,7 @@ import pytest
 
 from metrics_worker.errors import OutOfTime, OutputWriteError, StoreUnavailable, UnusableMarker
 from metrics_worker.publication.commit import MAX_VERSION_TRIES, Draft, commit
-from metrics_worker.publication.current import Committed, RunState, find_marker, look, move_current
+from metrics_worker.publication.current import Committed, RunState, find_marker, move_current, read_state
 from metrics_worker.publication.records import Keys, Marker
 from metrics_worker.request import Run
 from metrics_worker.series import Series
@@ -159,11 +159,11 @@ def test_moving_current_again_writes_nothing_and_says_that_it_is_there(cloud, fa
 
 
 def test_how_things_stand_is_seen_in_one_step(cloud, faults):
-    assert look(cloud.bucket, KEYS, run_of()) == RunState(None, None)
+    assert read_state(cloud.bucket, KEYS, run_of()) == RunState(None, None)
 
     committed, _ = publish(cloud)
     faults.calls.clear()
-    standing = look(cloud.bucket, KEYS, run_of())
+    standing = read_state(cloud.bucket, KEYS, run_of())
 
     assert standing.marker == committed.marker
     assert standing.current is not None
@@ -175,7 +175,7 @@ def test_how_things_stand_is_seen_in_one_step(cloud, faults):
 def test_a_current_that_has_not_moved_since_it_was_seen_costs_one_request(cloud, faults):
     publish(cloud, run_of("1", NOW))
     committed = commit(cloud.bucket, draft_of(run_of("2", NOW + timedelta(1))), lambda: NOW, no_checkpoint)
-    standing = look(cloud.bucket, KEYS, run_of("2"))
+    standing = read_state(cloud.bucket, KEYS, run_of("2"))
     faults.calls.clear()
 
     assert move_current(cloud.bucket, KEYS, committed, standing)
@@ -189,7 +189,7 @@ def test_a_current_that_has_not_moved_since_it_was_seen_costs_one_request(cloud,
 def test_a_current_that_has_moved_since_it_was_seen_is_looked_at_again(cloud, before, later, moves):
     if before:
         publish(cloud, run_of(before, NOW - timedelta(hours=1)))
-    standing = look(cloud.bucket, KEYS, run_of("1"))
+    standing = read_state(cloud.bucket, KEYS, run_of("1"))
     publish(cloud, run_of("another", NOW + timedelta(seconds=later)))
     committed = commit(cloud.bucket, draft_of(run_of("1")), lambda: NOW, no_checkpoint)
 

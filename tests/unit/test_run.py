@@ -44,14 +44,20 @@ def kinds(cloud):
 
 
 @pytest.fixture
-def attempt_of():
+def attempt_of(cloud):
     """`attempt_of(request, number=1, left=60.0)`: an attempt in an invocation of its own."""
     with ExitStack() as invocations:
 
         def attempt(request, *, number=1, left=60.0):
             invocation = Invocation.begin(Settings(), groups=1, remaining_ms=lambda: round(1000 * left))
             report = RunReport(request.run.run_id, request.run.metric_code, number)
-            return Attempt(report, "receipt", invocations.enter_context(invocation))
+            return Attempt(
+                run=request.run,
+                report=report,
+                worker=cloud.worker(),
+                invocation=invocations.enter_context(invocation),
+                receipt_handle="receipt",
+            )
 
         yield attempt
 
@@ -61,7 +67,7 @@ def test_a_run_reports_what_it_did(cloud, attempt_of):
     request = asked()
     attempt = attempt_of(request)
 
-    run_metric(request, cloud.worker(), attempt)
+    run_metric(request, attempt)
 
     report = attempt.report
     assert (report.outcome, report.started, report.rolled_forward) == ("SUCCESS", True, False)
@@ -77,7 +83,7 @@ def test_a_run_asks_s3_for_its_part_files_and_eight_things_at_most(cloud, faults
         cloud.now = lambda hours=number: NOW + timedelta(hours=hours)
         request = asked(run_id=f"run-{number}")
         attempt = attempt_of(request)
-        run_metric(request, cloud.worker(), attempt)
+        run_metric(request, attempt)
 
         assert attempt.report.moved_current
         part_files = faults.count("GET", "datasets/*/projections/*")
@@ -91,11 +97,11 @@ def test_a_run_asks_s3_for_its_part_files_and_eight_things_at_most(cloud, faults
 def test_a_run_that_is_committed_rolls_forward(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
     request = asked()
-    run_metric(request, cloud.worker(), attempt_of(request))
+    run_metric(request, attempt_of(request))
     faults.calls.clear()
     attempt = attempt_of(request, number=2)
 
-    run_metric(request, cloud.worker(), attempt)
+    run_metric(request, attempt)
 
     assert (attempt.report.outcome, attempt.report.started) == ("SUCCESS", False)
     assert attempt.report.rolled_forward
@@ -112,17 +118,17 @@ def test_what_can_not_succeed_is_raised_and_not_announced(cloud, attempt_of):
     attempt = attempt_of(request)
 
     with pytest.raises(InputReadError):
-        run_metric(request, cloud.worker(), attempt)
+        run_metric(request, attempt)
 
     assert cloud.sns.completed == []
     assert attempt.report.outcome == "RETURNED"
 
 
-def test_no_step_begins_within_the_reserve(cloud, faults, attempt_of):
+def test_no_step_begins_within_the_reserve(faults, attempt_of):
     request = asked()
 
     with pytest.raises(OutOfTime, match=r"19\.9 s left"):
-        run_metric(request, cloud.worker(), attempt_of(request, left=RESERVED_SECONDS - 0.1))
+        run_metric(request, attempt_of(request, left=RESERVED_SECONDS - 0.1))
 
     assert faults.calls == []
 
@@ -131,7 +137,7 @@ def test_a_failure_is_announced_where_the_request_was_too_bad_to_say_its_place(c
     request = asked()
     attempt = attempt_of(request)
 
-    fail_metric(request.run, ConfigError("output", "Field required"), cloud.worker(), attempt)
+    fail_metric(ConfigError("output", "Field required"), attempt)
 
     assert cloud.sns.completed[0]["error"] == "CONFIG_ERROR: output: Field required"
     assert (attempt.report.outcome, attempt.report.error_code) == ("FAILURE", "CONFIG_ERROR")
@@ -147,7 +153,7 @@ def test_a_failure_that_can_not_be_announced_is_no_outcome(cloud, attempt_of):
     attempt = attempt_of(request)
 
     with pytest.raises(StatusUnavailable, match="metric-run-completed"):
-        fail_metric(request.run, ConfigError("x", "y"), cloud.worker(), attempt)
+        fail_metric(ConfigError("x", "y"), attempt)
 
     assert attempt.report.outcome == "RETURNED"
 
@@ -160,7 +166,7 @@ def test_a_failure_waits_until_it_is_known_that_no_attempt_before_has_committed(
     faults.before("GET", MARKER, fault)
 
     with pytest.raises(StoreUnavailable, match=r"runs/run-1\.ok"):
-        fail_metric(request.run, ConfigError("x", "y"), cloud.worker(), attempt_of(request, number=2))
+        fail_metric(ConfigError("x", "y"), attempt_of(request, number=2))
 
     assert cloud.sns.messages == []
 
@@ -168,10 +174,10 @@ def test_a_failure_waits_until_it_is_known_that_no_attempt_before_has_committed(
 def test_a_failure_of_a_committed_run_is_its_success(cloud, attempt_of):
     put_a_and_b(cloud.store)
     request = asked()
-    run_metric(request, cloud.worker(), attempt_of(request))
+    run_metric(request, attempt_of(request))
     attempt = attempt_of(request, number=2)
 
-    fail_metric(request.run, ConfigError("x", "y"), cloud.worker(), attempt)
+    fail_metric(ConfigError("x", "y"), attempt)
 
     first, second = cloud.sns.completed
     assert second == first | {"error": None}
@@ -185,7 +191,7 @@ def test_what_fails_after_the_commit_is_never_permanent(cloud, faults, attempt_o
     attempt = attempt_of(request)
 
     with pytest.raises(CommittedRunError, match="current can't move"):
-        run_metric(request, cloud.worker(), attempt)
+        run_metric(request, attempt)
 
     assert attempt.report.outcome == "RETURNED"
 
@@ -196,7 +202,7 @@ def test_a_current_that_may_not_be_read_fails_a_run_before_anything_is_done(clou
     faults.before("GET", CURRENT, denied)
 
     with pytest.raises(OutputWriteError, match="current"):
-        run_metric(request, cloud.worker(), attempt_of(request))
+        run_metric(request, attempt_of(request))
 
     assert cloud.sns.messages == []
     assert faults.count("PUT", "*") == faults.count("GET", "datasets/*") == 0
@@ -217,7 +223,7 @@ def test_a_start_is_out_before_anything_is_written_or_evaluated(cloud, faults, a
     faults.after("GET", "datasets/*/A/*", all_is_read.set)
     cloud.sns.before = lambda _: all_is_read.wait(10)  # so the announcement is slower than the reading
 
-    run_metric(request, cloud.worker(), attempt_of(request))
+    run_metric(request, attempt_of(request))
 
     assert seen == [["metric_run_started"]] * 5
     assert kinds(cloud) == ["metric_run_started", "metric_run_completed"]
@@ -237,7 +243,7 @@ def test_a_failure_to_read_waits_for_the_start_to_be_announced(cloud, faults, at
     attempt = attempt_of(request)
 
     with pytest.raises(InputReadError):
-        run_metric(request, cloud.worker(), attempt)
+        run_metric(request, attempt)
 
     assert kinds(cloud) == ["metric_run_started"]
     assert attempt.report.started
@@ -255,7 +261,7 @@ def test_a_run_whose_start_can_not_be_announced_is_given_back_uncommitted(
     attempt = attempt_of(request)
 
     with pytest.raises(StatusUnavailable, match="metric-run-started"):
-        run_metric(request, cloud.worker(), attempt)
+        run_metric(request, attempt)
 
     assert (attempt.report.outcome, attempt.report.started) == ("RETURNED", False)
     assert faults.count("PUT", "*") == 0

@@ -1,8 +1,8 @@
-"""A run here and now: the worker's own `run_metric()`, commit and all, at a place.
+"""Local computation of requests with the worker's own code, as `metrics run` does it.
 
-Nothing is reimplemented: this room stands where the handler stands. What is written goes into memory, over
-the place, unless it is to be published. Status events are kept here and sent to nobody: the control plane
-knows of no such run.
+A request passes through the same function as in Lambda (`complete_run`), commit included. Unless the version
+is to be published, all writes go to memory. Status events are recorded and not sent, since the control plane
+does not know the run.
 """
 
 import json
@@ -29,40 +29,39 @@ from metrics_worker.errors import (
     PermanentError,
     TransientError,
     UnanswerableError,
-    as_permanent,
     first_problem,
 )
 from metrics_worker.invocation import Attempt, Invocation
-from metrics_worker.limits import Limits, Memory
+from metrics_worker.limits import Memory
 from metrics_worker.messaging.request_queue import RequestQueue
 from metrics_worker.messaging.topics import StatusTopics
 from metrics_worker.observability.report import RunReport
 from metrics_worker.observability.traffic import Trace, Traffic
-from metrics_worker.request import Run, RunRequest, open_record
-from metrics_worker.run import fail_metric, run_metric
+from metrics_worker.request import RunRequest, open_record
+from metrics_worker.run import complete_run
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.settings import Settings
 from metrics_worker.worker import Worker
 
-type Progress = Callable[[str, float], None]
-"""Told the run id, and the part (0-1) of its part files that is read."""
+type OnProgress = Callable[[str, float], None]
+"""A function that is called with a run id and the share (0-1) of the run's part files that has been read."""
 
-_ANY_TIME_MS = 10**9
-_NOBODY = "arn:aws:sns:us-east-1:000000000000:nobody"
-_NOWHERE = "https://nowhere.invalid/000000000000/nobody"
+_NO_DEADLINE_MS = 10**9
+_UNUSED_TOPIC = "arn:aws:sns:us-east-1:000000000000:unused"
+_UNUSED_QUEUE = "https://unused.invalid/000000000000/unused"
 
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What became of a request.
+    """The result of computing a request.
 
     Attributes:
-        request: the event, with the run id that it had here.
-        report: of the worker's attempt.
-        events: the status events, with their times (UTC), as they would have gone out.
-        inputs: the series that were read, by code.
-        version: what was committed, read back; None where nothing was.
-        error: why it failed.
+        request: the event, with the run id under which it was computed.
+        report: the worker's record of the attempt.
+        events: the recorded status events, each with the time (UTC) at which it would have been published.
+        inputs: the series that were read, by series code.
+        version: the committed version, read back; None if nothing was committed.
+        error: the reason if there is no SUCCESS.
     """
 
     request: dict[str, Any]
@@ -74,103 +73,106 @@ class Computed:
 
     @property
     def outcome(self) -> Literal["SUCCESS", "FAILURE", "RETURNED"]:
-        """How it ended. RETURNED: what failed may pass, and the worker would have given the message back."""
+        """The outcome, or RETURNED for a transient error, after which the message would be delivered again."""
         if self.error is None:
             return "SUCCESS"
         return "RETURNED" if isinstance(self.error, TransientError) else "FAILURE"
 
     @property
     def code(self) -> str:
-        """The wire code of the error; of one that may pass, its kind."""
+        """The wire code of a permanent error, the class name of any other error, or "" for a SUCCESS."""
         if self.error is None:
             return ""
         return self.error.code if isinstance(self.error, PermanentError) else type(self.error).__name__
 
 
-class _Told:
-    """Stands for SNS and SQS: keeps what is published, and lets messages be."""
+class _RecordingClient:
+    """A stand-in for the SNS and SQS clients that records published events."""
 
     def __init__(self) -> None:
         self.events: list[tuple[datetime, dict[str, Any]]] = []
 
     def publish(self, **message: Any) -> None:
-        """Keep an event."""
+        """Record a status event."""
         self.events.append((datetime.now(UTC), json.loads(message["Message"])))
 
     def change_message_visibility(self, **_: Any) -> None:
-        """There is no message."""
+        """Do nothing, because the request did not come from a queue."""
 
 
-class _Watched(Datasets):
-    """Datasets that tell how far they are, and keep what they have read, by run id."""
+class _ReportingDatasets(Datasets):
+    """Datasets that report their progress to a caller and keep the series of each run, by run id."""
 
-    def __init__(self, settings: Settings, decoder: Decoder, on_progress: Progress) -> None:
-        limits = Limits(settings.max_part_files, settings.max_rows, settings.max_manifest_bytes)
-        super().__init__(settings.series_files, limits, Memory(settings.memory_bytes), decoder)
+    def __init__(self, settings: Settings, decoder: Decoder, on_progress: OnProgress) -> None:
+        super().__init__(settings.series_files, settings.limits, Memory(settings.memory_bytes), decoder)
         self.inputs: dict[str, dict[str, InputSeries]] = {}
-        self._tell = on_progress
+        self._on_progress = on_progress
 
     def read(
         self, request: RunRequest, bucket: Bucket, on_progress: Callable[[float], None]
     ) -> dict[str, InputSeries]:
-        """Every series that the request's expression names, as with `Datasets`."""
+        """Read every series of the request's expression, as `Datasets` does."""
         run_id = request.run.run_id
 
-        def both(part: float) -> None:
-            on_progress(part)
-            self._tell(run_id, part)
+        def report(share: float) -> None:
+            on_progress(share)
+            self._on_progress(run_id, share)
 
-        found = super().read(request, bucket, both)
+        found = super().read(request, bucket, report)
         self.inputs[run_id] = found
         return found
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """Where requests are computed one after the other; what one has read is shared by the next. Use `at`."""
+class LocalWorker:
+    """A worker that computes requests in this process, one after the other. `LocalWorker.at` makes one.
+
+    A manifest or series that one request has read is used again for later requests.
+    """
 
     worker: Worker
     invocation: Invocation
-    told: _Told
-    watched: _Watched
+    client: _RecordingClient
+    datasets: _ReportingDatasets
 
     @classmethod
     @contextmanager
-    def at(cls, place: Place, *, publish: bool, on_progress: Progress = lambda *_: None) -> "Iterator[Bench]":
-        """A bench at a place.
+    def at(
+        cls, place: Place, *, publish: bool, on_progress: OnProgress = lambda *_: None
+    ) -> "Iterator[LocalWorker]":
+        """Yield a local worker on a bucket or folder.
 
         Args:
-            place: where the datasets are.
-            publish: write there, too; else in memory.
-            on_progress: told how far the reading is.
+            place: the bucket or folder that has the datasets.
+            publish: whether versions are written there. If false, they are written to memory.
+            on_progress: called while part files are read.
         """
         bucket = place.bucket if publish else Overlay.over(place.bucket)
-        settings, told = settings_for(bucket.name), _Told()
-        worker = Worker(settings, bucket, StatusTopics(settings, told), RequestQueue(settings, told))
-        with Decoder() as decoder, Invocation.begin(settings, 1, lambda: _ANY_TIME_MS) as invocation:
-            watched = _Watched(settings, decoder, on_progress)
-            yield cls(worker, replace(invocation, datasets=watched), told, watched)
+        settings, client = settings_for(bucket.name), _RecordingClient()
+        worker = Worker(settings, bucket, StatusTopics(settings, client), RequestQueue(settings, client))
+        with Decoder() as decoder, Invocation.begin(settings, 1, lambda: _NO_DEADLINE_MS) as invocation:
+            datasets = _ReportingDatasets(settings, decoder, on_progress)
+            yield cls(worker, replace(invocation, datasets=datasets), client, datasets)
 
     def compute(self, sample: Sample, *, run_id: str | None = None) -> Computed:
-        """Compute a request to its outcome; whatever goes wrong is in the answer.
+        """Bring a request to its outcome. Errors of the run are returned and not raised.
 
         Args:
-            sample: what is asked.
-            run_id: under which run id; a fresh one where there is none.
+            sample: the request.
+            run_id: the run id to use; by default, a new one.
         """
         request = sample.request | {"runId": run_id or str(uuid4())}
-        report, told = RunReport(request["runId"], sample.metric_code, 1), len(self.told.events)
+        report, first_event = RunReport(request["runId"], sample.metric_code, 1), len(self.client.events)
         report.traffic.trace = Trace()
-        computed = Computed(request, report)
+        error: MetricsWorkerError | None = None
         try:
             run = open_record(json.dumps(request), str(time.time_ns() // 1_000_000))
-            error = self._attempt(run, report)
+            attempt = Attempt(run=run, report=report, worker=self.worker, invocation=self.invocation)
+            error = complete_run(attempt)
         except (TransientError, UnanswerableError) as failed:
-            report.close()
-            return replace(computed, error=failed, events=self.told.events[told:])
-        report.close()
-        computed = replace(computed, error=error, events=self.told.events[told:])
-        if report.version_ts is None:
+            error = failed
+        computed = Computed(request, report, self.client.events[first_event:], error=error)
+        if report.version_ts is None or isinstance(error, TransientError):
             return computed
         bucket, keys = self.worker.bucket.metered(Traffic()), self.worker.keys(run)
         try:
@@ -178,38 +180,19 @@ class Bench:
         except MetricsWorkerError as failed:
             text = f"committed as version {report.version_ts}, but it can't be read back: {failed.problem}"
             return replace(computed, error=CommittedRunError(failed.subject, text))
-        return replace(computed, version=version, inputs=self.watched.inputs.get(run.run_id, {}))
-
-    def _attempt(self, run: Run, report: RunReport) -> PermanentError | None:
-        """What the handler does with a message; the error that was announced, if one was.
-
-        Raises:
-            TransientError: the message would come back.
-        """
-        attempt = Attempt(report, "", self.invocation)
-        try:
-            request = RunRequest.parse(run, self.worker.bounds)
-            run_metric(request, self.worker, attempt)
-        except TransientError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as in the handler: whatever it is, the run gets an outcome
-            report.defect = None if isinstance(error, PermanentError) else error
-            permanent = as_permanent(error)
-            fail_metric(run, permanent, self.worker, attempt)
-            return None if report.outcome == "SUCCESS" else permanent
-        return None
+        return replace(computed, version=version, inputs=self.datasets.inputs.get(run.run_id, {}))
 
 
 def settings_for(bucket: str) -> Settings:
-    """The worker's settings on a bucket, as the environment has them; without topics and a queue.
+    """Return the worker's settings from the environment, for a bucket and without real topics and queue.
 
-    A variable that can't be used ends the command.
+    If a variable is not valid, the command ends with a message that names it.
     """
     given: dict[str, Any] = {
         "AWS_S3_BUCKET": bucket,
-        "AWS_SNS_EVENTS_TOPIC_ARN": _NOBODY,
-        "AWS_SQS_RUN_REQUEST_QUEUE_URL": _NOWHERE,
-        "WORKER_STATUS_GAP_SECONDS": 0,  # nobody reads the events
+        "AWS_SNS_EVENTS_TOPIC_ARN": _UNUSED_TOPIC,
+        "AWS_SQS_RUN_REQUEST_QUEUE_URL": _UNUSED_QUEUE,
+        "WORKER_STATUS_GAP_SECONDS": 0,  # events are not sent
     }
     try:
         return Settings(**given)
@@ -219,7 +202,7 @@ def settings_for(bucket: str) -> Settings:
 
 
 def all_of(samples: Sequence[Sample], dataset_id: str) -> bool:
-    """Whether every request reads this dataset alone."""
+    """Return whether this dataset is the only one in the catalog of every request."""
     return all(_datasets(sample) == {dataset_id} for sample in samples)
 
 

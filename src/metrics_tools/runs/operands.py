@@ -8,7 +8,7 @@ from metrics_tools.buckets.places import Place, metrics_prefix
 from metrics_tools.console import impossible
 from metrics_tools.local_cloud.samples import Sample
 from metrics_tools.published.versions import keys_of, parse_manifest, read_version, series_of, version_names
-from metrics_tools.runs.computing import Bench
+from metrics_tools.runs.computing import LocalWorker
 from metrics_tools.runs.requests import read_requests
 from metrics_worker.errors import MetricsWorkerError, ObjectNotFound
 from metrics_worker.publication.records import VERSION
@@ -90,8 +90,8 @@ def _published(text: str, place: Place) -> Operand:
 
 
 def _computed(sample: Sample, text: str, place: Place) -> Operand:
-    with Bench.at(place, publish=False) as bench:
-        found = bench.compute(sample)
+    with LocalWorker.at(place, publish=False) as worker:
+        found = worker.compute(sample)
     if found.version is None:
         raise impossible(f"{text}: it can't be computed: {found.code}: {found.error and found.error.message}")
     return Operand(f"{text} (computed now)", found.version.series)

@@ -23,7 +23,7 @@ from metrics_worker.errors import (
 )
 from metrics_worker.expression.cost import peak_bytes
 from metrics_worker.expression.grammar import ROOT, Composite, Node, SeriesRef, series_codes
-from metrics_worker.limits import Limits, Memory
+from metrics_worker.limits import Memory
 from metrics_worker.observability.traffic import Traffic
 from metrics_worker.request import Dataset, RunRequest
 from metrics_worker.s3.bucket import Bucket
@@ -84,9 +84,8 @@ class Reader:
         codes = [code for code in named_codes(request) if self._can_be_read(code, request, found)]
         memory = Memory(self.settings.memory_bytes)
         given = self.settings
-        limits = Limits(given.max_part_files, given.max_rows, given.max_manifest_bytes)
         with Decoder() as decoder:
-            datasets_read = Datasets(given.series_files, limits, memory, decoder)
+            datasets_read = Datasets(given.series_files, given.limits, memory, decoder)
             try:
                 found.series.update(self._series(codes, request, datasets_read, found))
             except (InputReadError, ConfigError) as error:

@@ -43,18 +43,18 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """How things stood when a run began: its marker, and the object that `current` was."""
+    """The objects that a run finds when it begins: its own marker, and `current`; None for a missing one."""
 
     marker: Marker | None
     current: StoredObject | None
 
 
-def look(bucket: Bucket, keys: Keys, run: Run) -> RunState:
-    """How things stand, in the time of one request.
+def read_state(bucket: Bucket, keys: Keys, run: Run) -> RunState:
+    """Read the run's marker and `current` concurrently.
 
     Raises:
-        OutputWriteError: the worker may not read it.
-        UnusableMarker: the object at the marker's key is no commit record of the run.
+        OutputWriteError: the worker may not read them.
+        UnusableMarker: the object at the marker's key is not a commit record of the run.
         StoreUnavailable: S3 failed.
     """
     marker = keys.marker(run.run_id)
@@ -67,7 +67,7 @@ def find_marker(bucket: Bucket, keys: Keys, run: Run) -> Marker | None:
     """Return the run's commit record, or None if the run is not committed.
 
     Raises:
-        OutputWriteError, UnusableMarker, StoreUnavailable: as with `look`.
+        OutputWriteError, UnusableMarker, StoreUnavailable: as with `read_state`.
     """
     with output_errors():
         return _read_marker(bucket, keys, run, bucket.find(keys.marker(run.run_id)))

@@ -19,13 +19,13 @@ PROCESSES = 3
 PUBLISH = """
 import sys
 from pathlib import Path
-from metrics_tools.runs.computing import Bench
+from metrics_tools.runs.computing import LocalWorker
 from metrics_tools.buckets.places import folder_place
 from metrics_tools.runs.requests import read_requests
 sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
-with Bench.at(folder_place(Path(sys.argv[1])), publish=True) as bench:
+with LocalWorker.at(folder_place(Path(sys.argv[1])), publish=True) as worker:
     for _ in range(4):
-        found = bench.compute(read_requests(Path(sys.argv[2]))[0])
+        found = worker.compute(read_requests(Path(sys.argv[2]))[0])
         print(found.report.version_ts, found.report.run_id, found.error)
 """
 COUNT = """

@@ -21,7 +21,7 @@ from metrics_tools.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impo
 from metrics_tools.describe.formula import formula
 from metrics_tools.local_cloud.samples import Sample
 from metrics_tools.runs import plots, tables
-from metrics_tools.runs.computing import Bench, Computed
+from metrics_tools.runs.computing import Computed, LocalWorker
 from metrics_tools.runs.requests import demo_for, read_requests
 from metrics_tools.runs.written import Wanted, title_of
 from metrics_worker.errors import MetricsWorkerError
@@ -106,9 +106,9 @@ def run(
 
 def _compute(samples: Sequence[Sample], place: Place, *, publish: bool, keep_run_id: bool) -> list[Computed]:
     try:
-        with _bars(samples) as bars, Bench.at(place, publish=publish, on_progress=bars.tell) as bench:
+        with _bars(samples) as bars, LocalWorker.at(place, publish=publish, on_progress=bars.tell) as worker:
             return [
-                bench.compute(sample, run_id=sample.run_id if keep_run_id else None)
+                worker.compute(sample, run_id=sample.run_id if keep_run_id else None)
                 for sample in bars.each(samples)
             ]
     except MetricsWorkerError as error:
