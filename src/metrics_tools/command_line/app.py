@@ -1,6 +1,7 @@
 """The command `metrics`: its subcommands, each of which is imported when it is called.
 
-The libraries of all subcommands together take more than a second to import, which `metrics --help` does not need.
+The libraries of all subcommands together take more than a second to import, and `metrics --help` does not need
+them.
 """
 
 import io

@@ -73,7 +73,7 @@ class Computed:
 
     @property
     def outcome(self) -> Literal["SUCCESS", "FAILURE", "RETURNED"]:
-        """The outcome, or RETURNED for a transient error, after which the message would be delivered again."""
+        """The outcome, or RETURNED after a transient error: the message would be delivered again."""
         if self.error is None:
             return "SUCCESS"
         return "RETURNED" if isinstance(self.error, TransientError) else "FAILURE"

@@ -1,8 +1,8 @@
 """The event loop of an invocation, which makes all its requests to S3.
 
 All threads of the invocation share one `EventLoop`, so that ten metrics do not open ten times as many
-connections. It cancels requests that are in flight at the deadline. Tools that read without an `EventLoop` have
-the same limit of connections for each call, and no deadline.
+connections. It cancels requests that are in flight at the deadline. A tool that reads without an `EventLoop`
+has the same limit of connections for each call, and no deadline.
 """
 
 import asyncio
