@@ -1,7 +1,6 @@
 """The command `metrics`: its subcommands, each of which is imported when it is called.
 
-The libraries of all subcommands together take more than a second to import, and `metrics --help` does not need
-them.
+The libraries of all subcommands take more than a second to import, and `metrics --help` needs none of them.
 """
 
 import io
