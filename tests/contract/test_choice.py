@@ -164,7 +164,7 @@ def concurrent_listings(monkeypatch):
     list_objects = obstore.list
 
     def require(number):
-        barriers = {}
+        barriers: dict[asyncio.AbstractEventLoop, asyncio.Barrier] = {}
 
         class Listing:
             def __init__(self, store, prefix):
