@@ -18,11 +18,11 @@ def _print(text: str) -> None:
 
 def _on_s3(sections: list[str], rounds: int, *, quick: bool, picture: Path | None) -> None:
     from benchmarks import batch  # noqa: PLC0415 - each measured process loads only its own libraries
-    from metrics_worker.s3.bucket import Bucket  # noqa: PLC0415
+    from metrics_worker.s3.connection import connect  # noqa: PLC0415
 
     with s3.running() as server:
         workload.environment(server.url)
-        store = Bucket.connect(workload.BUCKET, region="us-east-1", endpoint_url=server.url).store
+        store = connect(workload.BUCKET, region="us-east-1", endpoint_url=server.url)
         workload.upload(store, workload.dataset())
         if "memory" in sections:
             _print(batch.memory(server, rounds))

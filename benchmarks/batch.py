@@ -87,14 +87,18 @@ def check_same(url: str) -> None:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    from metrics_worker.s3.bucket import Bucket  # noqa: PLC0415
+    from metrics_worker.s3.s3_bucket import S3Bucket  # noqa: PLC0415
 
-    bucket = Bucket.connect(BUCKET, region="us-east-1", endpoint_url=url)
+    bucket = S3Bucket.connect(BUCKET, region="us-east-1", endpoint_url=url)
+
+    def keys_below(prefix: str) -> list[str]:
+        return [found.key for found in bucket.list(prefix)]
+
     for metric in EXPRESSIONS:
         written = {
-            "worker": [key for key in bucket.list(f"metrics/{metric}.0/") if key.endswith("metrics.parquet")],
-            "pandas": bucket.list(f"others/pandas/{metric}/"),
-            "polars": bucket.list(f"others/polars/{metric}/"),
+            "worker": [key for key in keys_below(f"metrics/{metric}.0/") if key.endswith("metrics.parquet")],
+            "pandas": keys_below(f"others/pandas/{metric}/"),
+            "polars": keys_below(f"others/polars/{metric}/"),
         }
         values = [
             pq.read_table(pa.BufferReader(bytes(bucket.get(keys[0]).body)))["value"].to_numpy()

@@ -1,6 +1,6 @@
 """What the tests are made of: requests and records as they arrive, datasets as the ingestor writes them,
 and stand-ins for AWS at its own edge (an SNS client, an SQS client, a Lambda context). No worker code is
-replaced: the bucket is a memory store behind the real `Bucket`.
+replaced: the bucket is a memory store behind the real `S3Bucket`.
 """
 
 import io
@@ -18,7 +18,7 @@ from obstore.store import MemoryStore, ObjectStore
 
 from metrics_worker.messaging.request_queue import RequestQueue
 from metrics_worker.messaging.topics import StatusTopics
-from metrics_worker.s3.bucket import Bucket
+from metrics_worker.s3.s3_bucket import S3Bucket
 from metrics_worker.settings import Settings
 from metrics_worker.worker import Worker
 
@@ -234,8 +234,8 @@ class Cloud:
     pause: Callable[[float], None] = time.sleep
 
     @property
-    def bucket(self) -> Bucket:
-        return Bucket(self.store, BUCKET, pause=lambda _: None)
+    def bucket(self) -> S3Bucket:
+        return S3Bucket(self.store, BUCKET, pause=lambda _: None)
 
     def worker(self, **settings: Any) -> Worker:
         """A worker here; settings by their variable's name replace the environment's.

@@ -11,7 +11,8 @@ from obstore.store import MemoryStore
 
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.dataset.part_file import plain, read_usual
-from metrics_worker.s3.bucket import Bucket, StoredObject
+from metrics_worker.s3.bucket import StoredObject
+from metrics_worker.s3.s3_bucket import S3Bucket
 from tests.builders import BUCKET
 
 KEY = "datasets/fx/projections/A/data.parquet"
@@ -41,13 +42,14 @@ def in_this_process(body: bytes, codes: Iterable[str] | None = None) -> pa.Table
 
 def in_the_child(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
     """Read a part file in the child process, which has all of its bytes."""
-    return DECODER.read(stored(body), Bucket(MemoryStore(), BUCKET), codes, admit)
+    return DECODER.read(stored(body), S3Bucket(MemoryStore(), BUCKET), codes, admit)
 
 
 def in_the_child_by_range(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
     """Read a part file in the child process, which has only the end of it and asks for the rest."""
-    bucket = Bucket(MemoryStore(), BUCKET)
-    obstore.put(bucket.store, KEY, body, use_multipart=False)
+    store = MemoryStore()
+    bucket = S3Bucket(store, BUCKET)
+    obstore.put(store, KEY, body, use_multipart=False)
     etag = bucket.get(KEY).etag
     last = StoredObject(KEY, memoryview(body)[-min(len(body), 12) :], len(body), etag)
     return DECODER.read(last, bucket, codes, admit)

@@ -28,6 +28,7 @@ _STORE_CALLS = {
     "head": "HEAD",
     "head_async": "HEAD",
     "list": "LIST",
+    "list_with_delimiter_async": "LIST",
     "put": "PUT",
     "put_async": "PUT",
 }

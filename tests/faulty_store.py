@@ -1,6 +1,6 @@
 """Faults of S3 for tests: a stand-in for the `obstore` module that the bucket calls.
 
-`Faults.install(monkeypatch)` replaces the module `obstore` in `metrics_worker.s3.bucket`. It records each
+`Faults.install(monkeypatch)` replaces the module `obstore` in `metrics_worker.s3.s3_bucket`. It records each
 call and passes it on to obstore. Rules act just before or just after a call takes effect: for example, they
 raise the error that obstore raises if S3 refuses, throttles, or if its answer is lost.
 No worker code is replaced.
@@ -28,6 +28,7 @@ _OPERATIONS = {
     "get_range": "GET",
     "head_async": "HEAD",
     "list": "LIST",
+    "list_with_delimiter_async": "LIST",
     "put": "PUT",
     "put_async": "PUT",
 }
@@ -114,7 +115,7 @@ class Faults:
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
         """Stand between the worker's bucket and obstore, for one test."""
         faults = cls()
-        monkeypatch.setattr("metrics_worker.s3.bucket.obstore", faults)
+        monkeypatch.setattr("metrics_worker.s3.s3_bucket.obstore", faults)
         return faults
 
     def before(self, operation: str, pattern: str, deed: Deed, *, times: int = 1) -> None:

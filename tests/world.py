@@ -67,7 +67,7 @@ class World:
         put_dataset(world.cloud.store, _part_files())
         with pytest.MonkeyPatch.context() as patch:
             worker = world.cloud.worker(WORKER_MAX_RECEIVE_COUNT=MAX_RECEIVES, **settings)
-            patch.setattr("metrics_worker.s3.bucket.obstore", EdgeStore(world.edge))
+            patch.setattr("metrics_worker.s3.s3_bucket.obstore", EdgeStore(world.edge))
             patch.setattr(handler, "worker", worker)
             burying = Worker(
                 worker.settings,

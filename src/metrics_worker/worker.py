@@ -14,6 +14,7 @@ from metrics_worker.messaging.topics import StatusTopics
 from metrics_worker.names import metric_base
 from metrics_worker.publication.records import Keys
 from metrics_worker.s3.bucket import Bucket
+from metrics_worker.s3.s3_bucket import S3Bucket
 
 if TYPE_CHECKING:
     from metrics_worker.request import Run
@@ -41,7 +42,7 @@ class Worker:
     @classmethod
     def start(cls, settings: "Settings") -> "Worker":
         """Return a worker on AWS, or on the local server that the settings name. No request is made yet."""
-        bucket = Bucket.connect(settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url)
+        bucket = S3Bucket.connect(settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url)
         return cls(settings, bucket, StatusTopics(settings), RequestQueue(settings))
 
     def keys(self, run: "Run") -> Keys:

@@ -6,7 +6,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from metrics_worker.s3.bucket import Bucket
+from metrics_worker.s3.connection import connect
+from metrics_worker.s3.s3_bucket import S3Bucket
 from tests.builders import BUCKET
 from tests.contract.reading import Reader
 from tests.faulty_proxy import FaultyProxy
@@ -27,17 +28,23 @@ def s3():
 
 
 @pytest.fixture(scope="session")
-def on_s3(s3):
+def s3_store(s3):
+    """Return the client of the bucket on the local S3 server."""
+    return connect(BUCKET, region="us-east-1", endpoint_url=s3)
+
+
+@pytest.fixture(scope="session")
+def on_s3(s3_store):
     """Return a bucket on the local S3 server; all tests share it and so the connections of its store."""
-    return Bucket.connect(BUCKET, region="us-east-1", endpoint_url=s3)
+    return S3Bucket(s3_store, BUCKET)
 
 
 @pytest.fixture(scope="session")
 def proxied(s3):
     """Return the proxy in front of the S3 server, and a bucket on it that retries without waiting."""
     with FaultyProxy(s3) as proxy:
-        connected = Bucket.connect(BUCKET, region="us-east-1", endpoint_url=proxy.url)
-        yield proxy, Bucket(connected.store, BUCKET, pause=lambda _: None)
+        store = connect(BUCKET, region="us-east-1", endpoint_url=proxy.url)
+        yield proxy, S3Bucket(store, BUCKET, pause=lambda _: None)
 
 
 @pytest.fixture

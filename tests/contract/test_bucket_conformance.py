@@ -1,4 +1,4 @@
-"""`Bucket` behaves in the same way on every store: memory, S3 over HTTP, a folder, and an overlay.
+"""All implementations of `Bucket` behave in the same way: S3, a store in memory, a folder, and an overlay.
 
 The folder and the overlay (memory in front of a bucket that is only read) serve the command line.
 """
@@ -11,23 +11,42 @@ from obstore.store import MemoryStore
 from metrics_tools.buckets.folder import FolderBucket
 from metrics_tools.buckets.overlay import Overlay
 from metrics_worker.errors import ObjectNotFound, ObjectTaken, OutOfTime, StoreUnavailable
-from metrics_worker.s3.bucket import WHOLE_BYTES, Bucket, StoredObject
+from metrics_worker.observability.traffic import Traffic
+from metrics_worker.s3.bucket import WHOLE_BYTES, Bucket, ListedObject, StoredObject
 from metrics_worker.s3.event_loop import CONNECTIONS
+from metrics_worker.s3.s3_bucket import S3Bucket
 from tests.builders import BUCKET
 
 
-@pytest.fixture(params=["memory", "s3", "folder", "overlay", "overlay of a folder"])
-def bucket(request, tmp_path):
-    match request.param:
+def bucket_of(kind, request):
+    match kind:
         case "memory":
-            return Bucket(MemoryStore(), BUCKET)
+            return S3Bucket(MemoryStore(), BUCKET)
         case "folder":
-            return FolderBucket.of(tmp_path, BUCKET)
-        case "overlay":
-            return Overlay.over(Bucket(MemoryStore(), BUCKET))
-        case "overlay of a folder":
-            return Overlay.over(FolderBucket.of(tmp_path, BUCKET))
+            return FolderBucket(request.getfixturevalue("tmp_path"), BUCKET)
     return request.getfixturevalue("on_s3")
+
+
+BELOW = ["memory", "s3", "folder"]
+
+
+@pytest.fixture(params=[*BELOW, *(f"overlay over {kind}" for kind in BELOW)])
+def bucket(request) -> Bucket:
+    kind = request.param.removeprefix("overlay over ")
+    below = bucket_of(kind, request)
+    return below if kind == request.param else Overlay(below)
+
+
+@pytest.fixture(params=[*BELOW, "overlay with objects", "overlay over objects", "overlay with some objects"])
+def written_and_read(request, tmp_path):
+    """Return the buckets that objects are written to in turn, and the bucket to read all of them from."""
+    if request.param in BELOW:
+        bucket = bucket_of(request.param, request)
+        return [bucket], bucket
+    below = FolderBucket(tmp_path, BUCKET)
+    overlay = Overlay(below)
+    written = {"overlay with objects": [overlay], "overlay over objects": [below]}
+    return written.get(request.param, [overlay, below]), overlay
 
 
 # Get and find
@@ -56,7 +75,7 @@ def test_an_object_that_does_not_exist_is_not_found(bucket, place):
 def test_a_key_can_contain_special_characters(bucket, place, name):
     bucket.create(place + name, b"1")
     assert bucket.get(place + name).key == place + name
-    assert bucket.list(place) == [place + name]
+    assert [found.key for found in bucket.list(place)] == [place + name]
 
 
 def test_a_range_is_read_by_its_start_and_end(bucket, place):
@@ -147,14 +166,72 @@ def test_an_exception_of_the_callback_ends_the_reading(bucket, place):
 # List
 
 
-def test_a_listing_is_sorted_and_matches_whole_segments(bucket, place):
-    for name in ("A/2", "A/1", "A/x/y", "A_B/1", "AA/1", "B"):
-        bucket.create(place + name, b"1")
-    assert bucket.list(place + "A/") == [place + "A/1", place + "A/2", place + "A/x/y"]
+@pytest.fixture
+def listed(written_and_read, place):
+    """Return a bucket that has these objects below `place`; each one's body is its name."""
+    written, bucket = written_and_read
+    for n, name in enumerate(("A/2", "A/1", "A/x/y", "A_B/1", "AA/1", "A/x/z/1", "B")):
+        written[n % len(written)].create(place + name, name.encode())
+    return bucket
+
+
+def keys(found):
+    return [one.key for one in found]
+
+
+def test_a_listing_is_sorted_and_matches_whole_segments(listed, place):
+    assert keys(listed.list(place + "A/")) == [place + name for name in ("A/1", "A/2", "A/x/y", "A/x/z/1")]
 
 
 def test_a_listing_without_objects_is_empty(bucket, place):
     assert bucket.list(place + "nothing/") == []
+
+
+def test_a_listing_has_the_etag_and_the_size_of_each_object(listed, place):
+    found = listed.list(place)
+    assert [one.size for one in found] == [len(one.key.removeprefix(place)) for one in found]
+    for one in found:
+        stored = listed.get(one.key)
+        assert one == ListedObject(stored.key, stored.etag, stored.size)
+    assert len({one.etag for one in found}) == len(found) == 7
+
+
+def test_a_listing_has_the_new_etag_of_an_object_that_was_swapped(bucket, place):
+    etag = bucket.swap(place + "x", b"second", bucket.create(place + "x", b"first"))
+    assert bucket.list(place) == [ListedObject(place + "x", etag, 6)]
+
+
+def test_many_listings_are_the_same_as_each_one_alone(listed, place):
+    prefixes = [place + "AA/", place + "A/", place + "nothing/", place + "A/x/"]
+    assert listed.list_many(prefixes) == {prefix: listed.list(prefix) for prefix in prefixes}
+    assert list(listed.list_many(prefixes)) == prefixes
+
+
+def test_many_listings_of_no_prefix_are_none(bucket):
+    assert bucket.list_many([]) == {}
+
+
+def test_folders_are_listed_one_level_deep(listed, place):
+    assert listed.list_folders(place) == [place + "A/", place + "AA/", place + "A_B/"]
+    assert listed.list_folders(place + "A/") == [place + "A/x/"]
+    assert listed.list_folders(place + "A/x/z/") == []
+    assert listed.list_folders(place + "nothing/") == []
+
+
+def test_a_metered_bucket_counts_its_own_requests(bucket, place):
+    mine, before = Traffic(), replace(bucket.traffic)
+    metered = bucket.metered(mine)
+    etag = metered.create(place + "x", b"12345")
+    metered.swap(place + "x", b"123", etag)
+    metered.get_ranges(metered.get(place + "x"), [(0, 2)])
+    metered.find_many([place + "x"])
+    metered.get_many([place + "x"], lambda _: None)
+    metered.list(place)
+    metered.list_many([place, place + "A/"])
+    metered.list_folders(place)
+    assert mine == Traffic(gets=4, puts=2, lists=4, bytes_read=3 + 2 + 3 + 3, bytes_written=8)
+    assert (bucket.traffic, metered.name) == (before, bucket.name)
+    assert bytes(bucket.get(place + "x").body) == b"123"
 
 
 # Create and swap

@@ -1,4 +1,4 @@
-"""How `Bucket` handles network and server faults.
+"""How `S3Bucket` handles network and server faults.
 
 Each call goes through a proxy in front of the S3 server of the conformance tests. The proxy rejects the call
 before it takes effect, drops the response afterwards, or responds with an error.
@@ -10,7 +10,8 @@ from hashlib import md5
 import pytest
 
 from metrics_worker.errors import AccessDenied, ObjectTaken, StoreUnavailable
-from metrics_worker.s3.bucket import CONDITIONAL_TRIES, WHOLE_BYTES, Bucket, StoredObject
+from metrics_worker.s3.bucket import WHOLE_BYTES, StoredObject
+from metrics_worker.s3.s3_bucket import CONDITIONAL_TRIES, S3Bucket
 from tests.faulty_proxy import CUT, LOST, PASS, REFUSED, in_turn, status, status_after
 
 ONCE = {
@@ -173,7 +174,8 @@ def _found(key):
 
 
 def _listed(bucket, key):
-    return b"body" if key in bucket.list(key.rpartition("/")[0] + "/") else b""
+    listed = bucket.list(key.rpartition("/")[0] + "/")
+    return b"body" if key in {found.key for found in listed} else b""
 
 
 READS = {
@@ -274,6 +276,6 @@ def test_error_messages_contain_no_address_and_no_response_of_s3(proxy, faulty, 
 
 
 def test_a_missing_bucket_is_not_mistaken_for_a_missing_object(s3):
-    missing = Bucket.connect("no-such-bucket", region="us-east-1", endpoint_url=s3)
+    missing = S3Bucket.connect("no-such-bucket", region="us-east-1", endpoint_url=s3)
     with pytest.raises(StoreUnavailable, match="there is no such bucket"):
         missing.find("metrics/m/runs/r.ok")

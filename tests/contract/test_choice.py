@@ -1,6 +1,9 @@
 """The choice of the dataset and the part files of a series, in both modes, in memory and on S3."""
 
+import asyncio
+
 import boto3
+import obstore
 import pytest
 
 from metrics_worker.errors import UnusableKey
@@ -155,6 +158,45 @@ def test_hive_folders_are_only_listed_if_the_folder_of_the_code_is_empty(cloud, 
     assert read.traffic.lists == 1 + 3
 
 
+@pytest.fixture
+def concurrent_listings(monkeypatch):
+    """Return a function that lets a listing be answered only once so many have been requested."""
+    list_objects = obstore.list
+
+    def require(number):
+        barriers: dict[asyncio.AbstractEventLoop, asyncio.Barrier] = {}
+
+        class Listing:
+            def __init__(self, store, prefix):
+                self.found = list_objects(store, prefix)
+
+            async def collect_async(self):
+                loop = asyncio.get_running_loop()
+                async with asyncio.timeout(20):
+                    await barriers.setdefault(loop, asyncio.Barrier(number)).wait()
+                return await self.found.collect_async()
+
+        monkeypatch.setattr(obstore, "list", Listing)
+
+    return require
+
+
+def test_the_series_of_a_run_are_listed_concurrently(cloud, read, concurrent_listings):
+    put_dataset(cloud.store, {"A/1.parquet": month("A", 0), "B/1.parquet": month("B", 0)})
+    concurrent_listings(2)
+    assert read(files="listing") == {"A": [1, 2], "B": [1, 2]}
+    assert read.traffic.lists == 2
+
+
+def test_omitted_series_are_looked_for_concurrently_in_all_datasets(cloud, read, concurrent_listings):
+    put_dataset(cloud.store, {"A/1.parquet": month("A", 0)}, dataset="fx")
+    put_dataset(cloud.store, {"series=B/1.parquet": month("B", 0)}, dataset="gx")
+    event = request(ratio(series("A"), series("B")), inputs={}, datasets=("fx", "gx"))
+    concurrent_listings(2)  # four folders with the codes as names, then six Hive folders
+    assert read(event, files="listing") == {"A": [1, 2], "B": [1, 2]}
+    assert read.traffic.lists == 4 + 6
+
+
 # JSON files
 
 
@@ -198,10 +240,10 @@ def dataset_of(request_):
     "odd", ["A//x.parquet", "A/./x.parquet", "A/../x.parquet", "A/x\x7f.parquet", "A/\t.csv"]
 )
 def test_a_key_that_the_client_cannot_request_ends_the_run_and_is_named(
-    request, s3_client, on_s3, on_s3_read, odd
+    request, s3_client, s3_store, on_s3, on_s3_read, odd
 ):
     dataset = dataset_of(request)
-    put_dataset(on_s3.store, {"A/1.parquet": month("A", 0)}, dataset=dataset)
+    put_dataset(s3_store, {"A/1.parquet": month("A", 0)}, dataset=dataset)
     key = f"datasets/{dataset}/projections/{odd}"
     s3_client.put_object(Bucket=BUCKET, Key=key, Body=b"x")
     event = only("A", datasets=(dataset,)) | {"inputs": [{"datasetId": dataset, "seriesCode": "A"}]}
@@ -214,19 +256,19 @@ def test_a_key_that_the_client_cannot_request_ends_the_run_and_is_named(
         on_s3.list(f"datasets/{dataset}/projections/A/")
 
 
-def test_folder_markers_are_not_part_files(request, s3_client, on_s3, on_s3_read):
+def test_folder_markers_are_not_part_files(request, s3_client, s3_store, on_s3_read):
     dataset = dataset_of(request)
     code = "x.parquet"
-    put_dataset(on_s3.store, {f"{code}/y.parquet/1.parquet": month(code, 0)}, dataset=dataset)
+    put_dataset(s3_store, {f"{code}/y.parquet/1.parquet": month(code, 0)}, dataset=dataset)
     for marker in (f"{code}/", f"{code}/y.parquet/"):
         s3_client.put_object(Bucket=BUCKET, Key=f"datasets/{dataset}/projections/{marker}", Body=b"")
     event = only(code, datasets=(dataset,)) | {"inputs": [{"datasetId": dataset, "seriesCode": code}]}
     assert on_s3_read(event, files="listing") == {code: [1, 2]}
 
 
-def test_an_encoded_folder_on_s3_is_listed_as_it_is(request, on_s3, on_s3_read):
+def test_an_encoded_folder_on_s3_is_listed_as_it_is(request, s3_store, on_s3_read):
     dataset = dataset_of(request)
-    put_dataset(on_s3.store, {"internal_series_code=FX%3AUSD/1.parquet": month(None, 0)}, dataset=dataset)
+    put_dataset(s3_store, {"internal_series_code=FX%3AUSD/1.parquet": month(None, 0)}, dataset=dataset)
     event = only("FX:USD", datasets=(dataset,)) | {"inputs": [{"datasetId": dataset, "seriesCode": "FX:USD"}]}
     for files in ("manifest", "listing"):
         assert on_s3_read(event, files=files) == {"FX:USD": [1, 2]}

@@ -1,4 +1,4 @@
-"""How `Bucket` classifies the error responses of S3, which a real HTTP server sends to the real client.
+"""How `S3Bucket` classifies the error responses of S3, which a real HTTP server sends to the real client.
 
 obstore distinguishes most of these errors only in the text of its messages. These tests check that text:
 they fail if a new version of obstore changes it.
@@ -10,7 +10,9 @@ from threading import Thread
 import pytest
 
 from metrics_worker.errors import AccessDenied, ObjectArchived, ObjectNotFound, StoreUnavailable
-from metrics_worker.s3.bucket import Bucket, StoredObject
+from metrics_worker.s3.bucket import StoredObject
+from metrics_worker.s3.connection import connect
+from metrics_worker.s3.s3_bucket import S3Bucket
 
 KEY = "metrics/m/runs/r.ok"
 XML = (
@@ -54,7 +56,7 @@ def server():
 @pytest.fixture(scope="module")
 def connected(server):
     url = f"http://127.0.0.1:{server.server_port}"
-    return Bucket.connect("data-bucket", region="us-east-1", endpoint_url=url).store
+    return connect("data-bucket", region="us-east-1", endpoint_url=url)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def answers(server):
 
 @pytest.fixture
 def bucket(connected):
-    return Bucket(connected, "data-bucket", pause=lambda _: None)
+    return S3Bucket(connected, "data-bucket", pause=lambda _: None)
 
 
 CALLS = {

@@ -59,14 +59,14 @@ def test_the_steps_of_a_run_are_in_the_files_named_next_to_them():
         assert name in defined(*SOURCE.rglob(file))
 
 
-@pytest.mark.parametrize("module", sorted(set(re.findall(r"([a-z_]+\.py)", MODULES))))
+@pytest.mark.parametrize("module", sorted(set(re.findall(r"([a-z0-9_]+\.py)", MODULES))))
 def test_every_module_on_the_page_exists(module):
     assert [*SOURCE.rglob(module), *(ROOT / "tests" / "infrastructure").glob(module)]
 
 
 def test_the_page_names_every_module():
     modules = {path.name for path in SOURCE.rglob("*.py")} - {"__init__.py"}
-    assert modules <= set(re.findall(r"([a-z_]+\.py)", MODULES))
+    assert modules <= set(re.findall(r"([a-z0-9_]+\.py)", MODULES))
 
 
 def test_the_numbers_on_the_page_are_those_of_the_worker():

@@ -6,7 +6,7 @@ Every test ends in the same promise, written once in `announced_once_and_whole`.
 import obstore
 import pytest
 
-from metrics_worker.s3.bucket import CONDITIONAL_TRIES
+from metrics_worker.s3.s3_bucket import CONDITIONAL_TRIES
 from tests.builders import FakeContext, put_a_and_b, record, request
 from tests.faulty_store import (
     CURRENT,

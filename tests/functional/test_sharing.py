@@ -69,7 +69,7 @@ def test_files_of_several_series_that_are_too_much_to_keep_are_read_again(
 
 @pytest.mark.usefixtures("layout")
 def test_files_that_come_not_whole_are_right_too(cloud, invoke, faults, monkeypatch):
-    monkeypatch.setattr("metrics_worker.s3.bucket.WHOLE_BYTES", 64)
+    monkeypatch.setattr("metrics_worker.s3.s3_bucket.WHOLE_BYTES", 64)
     let_all_start_before_any_reads(cloud, faults, 10)
 
     assert invoke(*(run_of(f"m.{n}", *pair) for n, pair in enumerate(CHAIN))) == NOTHING_COMES_BACK

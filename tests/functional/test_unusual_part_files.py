@@ -111,7 +111,7 @@ def test_after_failed_requests_the_next_invocation_succeeds(cloud, invoke, monke
 
     for _ in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr("metrics_worker.s3.bucket.obstore.get_async", failing)
+            patch.setattr("metrics_worker.s3.s3_bucket.obstore.get_async", failing)
             assert given_back(invoke(asked("r"))) == ["r"]
     invoke(asked("r"))
     assert outcomes(cloud) == {"r": "SUCCESS"}

@@ -144,9 +144,9 @@ def _standing(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Any]:
     stream = io.TextIOWrapper(written, "utf-8", write_through=True)  # as strict as a process's own
     unwritten: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("metrics_worker.s3.bucket.obstore", calls)
+        patch.setattr("metrics_worker.s3.s3_bucket.obstore", calls)
         if case.scanned:
-            patch.setattr("metrics_worker.s3.bucket.WHOLE_BYTES", FEW_BYTES)
+            patch.setattr("metrics_worker.s3.s3_bucket.WHOLE_BYTES", FEW_BYTES)
         patch.setattr(handler, "worker", worker)
         patch.setattr(log_handler, "stream", stream)
         patch.setattr(log_handler, "handleError", unwritten.append)

@@ -49,7 +49,8 @@ IMPORTS = {
         "pyarrow",
     ),
     "worker": Imports(
-        "messaging.topics messaging.request_queue publication.records request names settings s3.bucket"
+        "messaging.topics messaging.request_queue publication.records request names settings "
+        "s3.s3_bucket s3.bucket"
     ),
     "observability.telemetry": Imports(
         "observability.report request observability.traffic errors", "aws_lambda_powertools"
@@ -95,11 +96,15 @@ IMPORTS = {
     "settings": Imports("limits request errors", "pydantic pydantic_settings"),
     "request": Imports("names expression.grammar errors", "pydantic"),
     "names": Imports("errors"),
-    "s3.bucket": Imports(
-        "s3.errors s3.listing observability.traffic s3.credentials s3.event_loop errors", "obstore"
+    "s3.s3_bucket": Imports(
+        "s3.connection s3.errors s3.listing s3.bucket observability.traffic s3.credentials s3.event_loop "
+        "errors",
+        "obstore",
     ),
+    "s3.connection": Imports("s3.credentials", "obstore"),
     "s3.errors": Imports("s3.listing errors", "obstore"),
-    "s3.listing": Imports("", "obstore"),
+    "s3.listing": Imports("s3.bucket", "obstore"),
+    "s3.bucket": Imports("observability.traffic s3.event_loop"),
     "observability.traffic": Imports(""),
     "s3.credentials": Imports("", "obstore"),
     "s3.event_loop": Imports("deadline errors"),

@@ -28,7 +28,7 @@ class Imports(NamedTuple):
 IMPORTS = {
     "__main__": Imports("command_line"),
     "command_line": Imports(
-        "runs buckets local_cloud published cost validate describe console", "botocore obstore rich typer"
+        "runs buckets local_cloud published cost validate describe console", "botocore rich typer"
     ),
     "runs": Imports(
         "buckets local_cloud page published validate describe console",
@@ -41,7 +41,7 @@ IMPORTS = {
     "page": Imports("describe", "numpy"),
     "published": Imports("validate console", "numpy obstore pyarrow pydantic"),
     "cost": Imports("validate"),
-    "validate": Imports("describe", "obstore pydantic"),
+    "validate": Imports("describe", "pydantic"),
     "describe": Imports("", "numpy"),
     "console": Imports("", "rich typer"),
     "operations": Imports("", "boto3 botocore"),

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from metrics_worker.errors import StoreUnavailable
-from metrics_worker.s3.bucket import Bucket
 from metrics_worker.s3.credentials import container_credentials
+from metrics_worker.s3.s3_bucket import S3Bucket
 
 TOKEN = "the-endpoint's-token"
 
@@ -63,7 +63,7 @@ def endpoint(monkeypatch) -> Iterator[Endpoint]:
 
 
 def test_they_come_from_the_endpoint_and_sign_the_requests_to_s3(endpoint):
-    bucket = Bucket.connect("data", region="us-east-1", endpoint_url=endpoint.url)
+    bucket = S3Bucket.connect("data", region="us-east-1", endpoint_url=endpoint.url)
 
     assert bucket.find("a") is None
     assert bucket.find("b") is None
@@ -85,7 +85,7 @@ def test_they_say_when_they_expire():
 def test_an_endpoint_that_refuses_is_a_store_that_is_unavailable(endpoint, monkeypatch):
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "another")
     with pytest.raises(StoreUnavailable):
-        Bucket.connect("data", region="us-east-1", endpoint_url=endpoint.url).find("a")
+        S3Bucket.connect("data", region="us-east-1", endpoint_url=endpoint.url).find("a")
 
 
 @pytest.mark.usefixtures("endpoint")

@@ -13,13 +13,14 @@ from metrics_worker.dataset.part_file import USUAL_ROWS, read_usual
 from metrics_worker.dataset.reading import read_part_file
 from metrics_worker.deadline import RESERVED_SECONDS, Deadline
 from metrics_worker.errors import DecoderUnavailable, InputReadError, OutOfMemory, OutOfTime, StoreUnavailable
-from metrics_worker.s3.bucket import Bucket, StoredObject
+from metrics_worker.s3.bucket import StoredObject
+from metrics_worker.s3.s3_bucket import S3Bucket
 from tests.builders import BUCKET, day, parquet, rows
 from tests.decoding import KEY, admit, child, stored
 from tests.parquet_bytes import parquet_bytes, series_columns
 
 GOOD = stored(parquet(rows("A", [day(1)], [1.0]), compression="zstd"))
-NOWHERE = Bucket(MemoryStore(), BUCKET)
+NOWHERE = S3Bucket(MemoryStore(), BUCKET)
 
 
 def read(decoder, file=GOOD, bucket=NOWHERE, **options):
@@ -120,7 +121,7 @@ def ends_by_death(decoder):
 
 
 def ends_by_a_failing_store(decoder):
-    class Failing(Bucket):
+    class Failing(S3Bucket):
         def get_ranges(self, found, _):
             raise StoreUnavailable(found.key, "S3 failed")
 
@@ -158,13 +159,14 @@ def test_after_a_read_that_ended_early_the_next_one_is_as_if_nothing_had_been(en
 
 
 def test_the_ranges_of_a_file_are_read_from_the_object_that_was_found():
-    bucket = Bucket(MemoryStore(), BUCKET)
+    store = MemoryStore()
+    bucket = S3Bucket(store, BUCKET)
     body = parquet(rows("A", [day(1)], [1.0]), compression="zstd")
-    obstore.put(bucket.store, KEY, body, use_multipart=False)
+    obstore.put(store, KEY, body, use_multipart=False)
     found = StoredObject(KEY, memoryview(body)[-100:], len(body), bucket.get(KEY).etag)
     with Decoder() as decoder:
         assert read(decoder, found, bucket).num_rows == 1
-        obstore.put(bucket.store, KEY, body + b" ", use_multipart=False)
+        obstore.put(store, KEY, body + b" ", use_multipart=False)
         with pytest.raises(StoreUnavailable):
             read(decoder, found, bucket)
 

@@ -8,7 +8,7 @@ import pytest
 
 from metrics_worker.deadline import RESERVED_SECONDS, Deadline
 from metrics_worker.errors import OutOfTime
-from metrics_worker.s3.event_loop import CONNECTIONS, SCANS, EventLoop, in_thread, side_by_side
+from metrics_worker.s3.event_loop import CONNECTIONS, SCANS, EventLoop, in_thread, run_concurrently
 
 PATIENCE = 10
 
@@ -56,7 +56,7 @@ def lanes():
 def test_threads_of_a_lane_hold_to_one_limit(threads):
     crowd = Crowd(size=4 * 40)
     with EventLoop() as event_loop:
-        list(threads.map(lambda _: side_by_side([crowd.reader] * 40, event_loop), range(4)))
+        list(threads.map(lambda _: run_concurrently([crowd.reader] * 40, event_loop), range(4)))
 
     assert crowd.most == CONNECTIONS
     assert crowd.read == crowd.size
@@ -65,7 +65,7 @@ def test_threads_of_a_lane_hold_to_one_limit(threads):
 def test_without_a_lane_the_limit_is_the_calls_own():
     crowd = Crowd(size=CONNECTIONS + 20)
 
-    side_by_side([crowd.reader] * crowd.size, None)
+    run_concurrently([crowd.reader] * crowd.size, None)
 
     assert crowd.most == CONNECTIONS
     assert crowd.read == crowd.size
@@ -80,14 +80,14 @@ def test_all_readers_of_a_lane_run_in_its_one_thread_and_the_caller_waits(thread
         seen.append(threading.current_thread().name)
 
     with EventLoop() as event_loop:
-        list(threads.map(lambda _: side_by_side([reader] * 3, event_loop), range(4)))
+        list(threads.map(lambda _: run_concurrently([reader] * 3, event_loop), range(4)))
         assert seen == ["event_loop"] * 12
 
 
 @pytest.mark.parametrize("context", [EventLoop, nullcontext])
 def test_nothing_to_read_is_read_at_once(context):
     with context() as event_loop:
-        side_by_side([], event_loop)
+        run_concurrently([], event_loop)
 
 
 def test_an_error_ends_the_readers_of_its_own_call_and_no_others(threads):
@@ -115,12 +115,12 @@ def test_an_error_ends_the_readers_of_its_own_call_and_no_others(threads):
         failed.set()
 
     with EventLoop() as event_loop:
-        other = threads.submit(side_by_side, [another] * 2, event_loop)
+        other = threads.submit(run_concurrently, [another] * 2, event_loop)
         with pytest.raises(ValueError, match="only this call's"):
-            side_by_side([never, fail, never], event_loop)
+            run_concurrently([never, fail, never], event_loop)
         assert ended == ["sibling"] * 2
         assert not other.done()
-        side_by_side([tell], event_loop)
+        run_concurrently([tell], event_loop)
         other.result(PATIENCE)
 
     assert read == ["another"] * 2
@@ -140,7 +140,7 @@ def test_without_a_lane_an_error_comes_plain_and_ends_its_siblings():
         raise ValueError("plain")
 
     with pytest.raises(ValueError, match="plain"):
-        side_by_side([never, fail], None)
+        run_concurrently([never, fail], None)
 
     assert ended == ["sibling"]
 
@@ -156,7 +156,7 @@ def test_the_error_is_the_first_ones():
             raise KeyError("second")
 
     with EventLoop() as event_loop, pytest.raises(ValueError, match="first"):
-        side_by_side([fail_too, fail], event_loop)
+        run_concurrently([fail_too, fail], event_loop)
 
 
 def test_what_an_error_ends_gives_its_place_back():
@@ -174,8 +174,8 @@ def test_what_an_error_ends_gives_its_place_back():
     crowd = Crowd(size=CONNECTIONS)
     with EventLoop() as event_loop:
         with pytest.raises(ValueError, match="all places"):
-            side_by_side([*[hold] * (CONNECTIONS + 10), fail], event_loop)
-        side_by_side([crowd.reader] * crowd.size, event_loop)
+            run_concurrently([*[hold] * (CONNECTIONS + 10), fail], event_loop)
+        run_concurrently([crowd.reader] * crowd.size, event_loop)
 
     assert crowd.read == CONNECTIONS
 
@@ -191,7 +191,7 @@ def test_its_thread_ends_with_an_error_too():
         raise ValueError("ends the context")
 
     with pytest.raises(ValueError, match="ends the context"), EventLoop() as event_loop:
-        side_by_side([fail], event_loop)
+        run_concurrently([fail], event_loop)
 
     assert lanes() == []
 
@@ -207,7 +207,7 @@ def test_what_is_under_way_when_the_time_is_used_up_is_cut_off():
 
     with EventLoop(Deadline(lambda: round(1000 * RESERVED_SECONDS + 20))) as event_loop:
         with pytest.raises(OutOfTime, match="S3 had not answered"):
-            side_by_side([never, never], event_loop)
+            run_concurrently([never, never], event_loop)
         assert ended == ["reader"] * 2
 
 
@@ -234,8 +234,8 @@ def test_what_runs_in_a_thread_of_the_lane_holds_up_no_other_and_ends_with_it(th
         read.append("small")
 
     with EventLoop() as event_loop:
-        scanning = threads.submit(side_by_side, [scan], event_loop)
-        side_by_side([reader], event_loop)
+        scanning = threads.submit(run_concurrently, [scan], event_loop)
+        run_concurrently([reader], event_loop)
         go_on.set()
         scanning.result(PATIENCE)
     assert read == ["small", "large"]
@@ -258,7 +258,7 @@ def test_who_is_cut_off_waits_for_the_end_of_what_runs_in_a_thread(threads):
         raise ValueError("of another file")
 
     with EventLoop() as event_loop:
-        reading = threads.submit(side_by_side, [large, fail], event_loop)
+        reading = threads.submit(run_concurrently, [large, fail], event_loop)
         begun.wait(PATIENCE)
         assert not reading.done(), "what it claimed is in use"
         go_on.set()
@@ -291,6 +291,6 @@ def test_what_is_cut_off_before_it_began_does_not_begin():
         raise ValueError("of another file")
 
     with EventLoop() as event_loop, pytest.raises(ValueError, match="of another file"):
-        side_by_side([*[large] * SCANS, waiting, fail], event_loop)
+        run_concurrently([*[large] * SCANS, waiting, fail], event_loop)
 
     assert begun == ["first"] * SCANS

@@ -107,7 +107,7 @@ def test_by_listing_each_series_is_a_list(cloud):
 
 
 def test_a_part_file_beyond_one_request_takes_as_many_as_the_run(cloud, monkeypatch):
-    monkeypatch.setattr("metrics_worker.s3.bucket.WHOLE_BYTES", 400)
+    monkeypatch.setattr("metrics_worker.s3.s3_bucket.WHOLE_BYTES", 400)
     put_everything(cloud.store)
     needs = said(cloud, request())
     found = ran(cloud, request()).traffic

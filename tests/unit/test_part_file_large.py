@@ -9,7 +9,8 @@ from obstore.store import MemoryStore
 from metrics_worker.dataset.part_file import to_series
 from metrics_worker.dataset.reading import read_part_file
 from metrics_worker.errors import InputReadError, StoreUnavailable
-from metrics_worker.s3.bucket import WHOLE_BYTES, Bucket, StoredObject
+from metrics_worker.s3.bucket import WHOLE_BYTES, StoredObject
+from metrics_worker.s3.s3_bucket import S3Bucket
 from tests.builders import BUCKET, parquet
 from tests.decoding import DECODER
 
@@ -40,8 +41,9 @@ def large_file(store, *, dictionary=False):
 
 def read_large(codes, *, dictionary=False):
     """The large file, its A, and how many bytes and GETs came on top of its tail."""
-    bucket = Bucket(MemoryStore(), BUCKET)
-    values, body = large_file(bucket.store, dictionary=dictionary)
+    store = MemoryStore()
+    bucket = S3Bucket(store, BUCKET)
+    values, body = large_file(store, dictionary=dictionary)
     found: list[StoredObject] = []
     bucket.get_many([KEY], found.append)
     assert (bucket.traffic.gets, bucket.traffic.bytes_read) == (1, WHOLE_BYTES)
@@ -70,8 +72,9 @@ def test_of_a_large_file_of_one_series_every_row_group_is_read():
 
 
 def test_a_large_file_that_is_not_parquet_is_said_to_be_unreadable():
-    bucket = Bucket(MemoryStore(), BUCKET)
-    obstore.put(bucket.store, KEY, b"x" * (WHOLE_BYTES + 1), use_multipart=False)
+    store = MemoryStore()
+    bucket = S3Bucket(store, BUCKET)
+    obstore.put(store, KEY, b"x" * (WHOLE_BYTES + 1), use_multipart=False)
     found: list[StoredObject] = []
     bucket.get_many([KEY], found.append)
     with pytest.raises(InputReadError, match=f"{KEY}: not readable as Parquet"):
@@ -79,11 +82,12 @@ def test_a_large_file_that_is_not_parquet_is_said_to_be_unreadable():
 
 
 def test_a_large_file_that_is_replaced_while_it_is_read_is_given_back_and_not_mixed():
-    bucket = Bucket(MemoryStore(), BUCKET)
-    _, body = large_file(bucket.store)
+    store = MemoryStore()
+    bucket = S3Bucket(store, BUCKET)
+    _, body = large_file(store)
     found: list[StoredObject] = []
     bucket.get_many([KEY], found.append)
-    obstore.put(bucket.store, KEY, body[::-1], use_multipart=False)
+    obstore.put(store, KEY, body[::-1], use_multipart=False)
     with pytest.raises(StoreUnavailable) as failure:
         read_part_file(found[0], bucket, DECODER, ["A"])
     assert failure.value.subject == KEY

@@ -10,13 +10,18 @@ from obstore.store import MemoryStore
 from metrics_worker.errors import ObjectNotFound, ObjectTaken
 from metrics_worker.observability.report import RunReport
 from metrics_worker.observability.traffic import MAX_REQUESTS, Trace, Traffic
-from metrics_worker.s3.bucket import Bucket
+from metrics_worker.s3.s3_bucket import S3Bucket
 from tests.builders import BUCKET
 
 
 @pytest.fixture
-def traced():
-    return Bucket(MemoryStore(), BUCKET, Traffic(trace=Trace()))
+def store():
+    return MemoryStore()
+
+
+@pytest.fixture
+def traced(store):
+    return S3Bucket(store, BUCKET, Traffic(trace=Trace()))
 
 
 def asked(bucket):
@@ -42,8 +47,8 @@ def test_every_request_is_traced_with_its_size(traced):
     assert len(asked(traced)) == counts.gets + counts.puts + counts.lists
 
 
-def test_a_request_that_fails_is_traced_with_its_error(traced):
-    obstore.put(traced.store, "a/1", b"of another")
+def test_a_request_that_fails_is_traced_with_its_error(traced, store):
+    obstore.put(store, "a/1", b"of another")
     with pytest.raises(ObjectNotFound):
         traced.get("a/2")
     with pytest.raises(ObjectTaken):
@@ -65,7 +70,7 @@ def test_requests_follow_the_clock(traced):
 
 
 def test_without_a_trace_nothing_is_kept_but_the_counts():
-    bucket = Bucket(MemoryStore(), BUCKET)
+    bucket = S3Bucket(MemoryStore(), BUCKET)
     bucket.create("a/1", b"1")
     assert bucket.traffic == Traffic(puts=1, bytes_written=1)
     assert bucket.traffic.counts() == {

@@ -1,171 +1,170 @@
-"""A plain folder as a bucket: files by their keys, and the worker's own commit protocol on them.
+"""A plain folder as a bucket: each object is a file at the path that is its key.
 
-What holds between threads and processes that publish side by side: an object is created once (a hard link,
-which the system makes or refuses at once), replaced only by who names its ETag (under a lock that ends with
-its process), and never seen half written (whole files are linked or renamed into place). A written file is
-a new one with a time of its own, so its ETag is no other's: it is its write id too. No answer is ever lost.
-Failure is what `Bucket` raises. Whoever edits the files by hand is not asked for the lock.
+Threads and processes can publish into one folder at the same time. An object is created by a hard link, which
+the system makes only if the name is free. An object is replaced under a lock, by a writer that names its
+ETag; the lock ends with its process. A reader sees whole files only, because files are linked or renamed when
+they are complete. Each write makes a new file with its own modification time, so the ETag is unique and
+serves as the write id. Programs that change files without this class do not take the lock.
 """
 
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from obstore.store import LocalStore
-
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.names import is_key
 from metrics_worker.observability.traffic import Timed, Traffic
-from metrics_worker.s3.bucket import WHOLE_BYTES, Bucket, OnObject, StoredObject
+from metrics_worker.s3.bucket import WHOLE_BYTES, ListedObject, OnObject, StoredObject
 from metrics_worker.s3.event_loop import EventLoop
 
-OWN = ".metrics"
-"""The folder's own: the lock, and files that are being written. No key begins so."""
+PRIVATE = ".metrics"
+"""The subfolder with the lock and with the files that are being written. No key begins with this name."""
 _POLL_SECONDS = 0.01
-"""How often a waiting process tries to take the lock."""
+"""The time between two attempts of a process to take the lock."""
 
 
 @dataclass(frozen=True, slots=True)
-class FolderBucket(Bucket):
-    """The files under `root`. Use `of`."""
+class FolderBucket:
+    """A `Bucket` of the files in a folder that exists. Only `create` and `swap` write into the folder.
 
-    root: Path = Path()
+    Attributes:
+        root: the folder.
+        name: the bucket's name.
+        traffic: the counts of the reads and writes.
+    """
 
-    @classmethod
-    def of(cls, root: Path, name: str) -> "FolderBucket":
-        """The bucket in a folder, which is there. Nothing is written before something is published."""
-        return cls(LocalStore(root), name, root=root)
+    root: Path
+    name: str
+    traffic: Traffic = field(default_factory=Traffic)
 
-    def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "FolderBucket":
-        """The same bucket with another count."""
-        return FolderBucket(self.store, self.name, traffic, self.pause, event_loop, root=self.root)
+    def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "FolderBucket":  # noqa: ARG002 - files need no event loop
+        """Return the same bucket with other counts."""
+        return FolderBucket(self.root, self.name, traffic)
 
     def get(self, key: str) -> StoredObject:
-        """The whole object.
-
-        Raises:
-            ObjectNotFound, AccessDenied, StoreUnavailable.
-        """
+        """Read a whole object."""
         return self._read(key)
 
-    def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
-        """Read objects one after the other, of each its last `WHOLE_BYTES`, and do the work that is returned.
+    def find(self, key: str) -> StoredObject | None:
+        """Read a whole object; return None if it does not exist."""
+        try:
+            return self._read(key)
+        except ObjectNotFound:
+            return None
 
-        Raises:
-            ObjectNotFound, AccessDenied, StoreUnavailable: of the first key that fails.
-        """
+    def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
+        """Read the last `WHOLE_BYTES` of objects, one after the other, and do the returned work at once."""
         for key in keys:
             work = on_object(self._read(key, last=WHOLE_BYTES))
             if work is not None:
                 work()
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """A few small objects; None for each that is not there."""
+        """Read a few small objects; return None for each one that does not exist."""
         return {key: self.find(key) for key in keys}
 
-    def list(self, prefix: str) -> list[str]:
-        """The keys under a prefix that ends in a slash, sorted.
-
-        Raises:
-            AccessDenied, StoreUnavailable.
-        """
+    def list(self, prefix: str) -> Sequence[ListedObject]:
+        """List the objects whose keys begin with a prefix, sorted by key."""
         self.traffic.lists += 1
         with self.traffic.timed("LIST", prefix), _refusals(prefix, "LIST"):
-            found = [
-                Path(folder, name).relative_to(self.root).as_posix()
+            paths = (
+                Path(folder, name)
                 for folder, _, names in os.walk(self.root / prefix, onerror=_raise)
                 for name in names
+            )
+            found = [self._listed(path) for path in paths]
+        return sorted(one for one in found if not one.key.startswith(f"{PRIVATE}/"))
+
+    def list_many(self, prefixes: Sequence[str]) -> dict[str, Sequence[ListedObject]]:
+        """List several prefixes one after the other, and return the listings by prefix."""
+        return {prefix: self.list(prefix) for prefix in prefixes}
+
+    def list_folders(self, prefix: str) -> Sequence[str]:
+        """List the subfolders of a folder that hold any file, sorted."""
+        self.traffic.lists += 1
+        with self.traffic.timed("LIST", prefix), _refusals(prefix, "LIST"):
+            _, folders, _ = next(os.walk(self.root / prefix, onerror=_raise), ("", [], []))
+            held = [
+                name for name in folders if any(names for _, _, names in os.walk(self.root / prefix / name))
             ]
-        return sorted(key for key in found if not key.startswith(f"{OWN}/"))
+        return sorted(f"{prefix}{name}/" for name in held if f"{prefix}{name}" != PRIVATE)
 
     def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        """Read parts of an object that was found, each from its start to its end (exclusive).
-
-        Raises:
-            ObjectNotFound, AccessDenied.
-            StoreUnavailable: also where the object was replaced meanwhile.
-        """
-        return [self._range(found, start, end) for start, end in ranges]
-
-    def _range(self, found: StoredObject, start: int, end: int) -> memoryview:
-        with self._open(found.key) as (file, asked):
-            if _etag(os.fstat(file.fileno())) != found.etag:
-                raise StoreUnavailable(found.key, "GET: it was replaced meanwhile")
-            file.seek(start)
-            body = file.read(end - start)
-            self._count(body, asked)
-        return memoryview(body)
+        """Read parts of an object, one after the other."""
+        return [self._range(found, part) for part in ranges]
 
     def create(self, key: str, body: bytes) -> str:
-        """Write an object that must not exist yet; its ETag.
-
-        Raises:
-            ObjectTaken: there is one.
-            AccessDenied, StoreUnavailable.
-        """
+        """Write an object that must not exist yet, and return its ETag."""
         with self._written(key, body) as (partial, etag):
             try:
                 os.link(partial, self._path(key))
             except FileExistsError:
-                raise ObjectTaken(key, "another writer's object stands there") from None
+                raise ObjectTaken(key, "the object of another writer has this key") from None
         return etag
 
     def swap(self, key: str, body: bytes, etag: str) -> str:
-        """Replace the object that has this ETag; the new ETag.
-
-        Raises:
-            ObjectTaken: it has another ETag by now, or is gone.
-            AccessDenied, StoreUnavailable.
-        """
+        """Replace the object that has this ETag, and return the new ETag."""
         with self._written(key, body) as (partial, new), self._locked():
-            found = self.find(key)
-            if found is None or found.etag != etag:
-                raise ObjectTaken(key, "another writer's object stands there, or none")
-            partial.replace(self._path(key))
+            path = self._path(key)
+            if not path.is_file() or _etag(path.stat()) != etag:
+                raise ObjectTaken(key, "the object was replaced by another writer, or does not exist")
+            partial.replace(path)
         return new
 
     def _path(self, key: str) -> Path:
-        if not is_key(key) or key.startswith(f"{OWN}/"):
-            raise AccessDenied(key, "no key of a folder's file")
+        if not is_key(key) or key.startswith(f"{PRIVATE}/"):
+            raise AccessDenied(key, "not a key of a file in the folder")
         return self.root / key
+
+    def _listed(self, path: Path) -> ListedObject:
+        status = path.stat()
+        return ListedObject(path.relative_to(self.root).as_posix(), _etag(status), status.st_size)
+
+    def _range(self, found: StoredObject, part: tuple[int, int]) -> memoryview:
+        start, end = part
+        with self._open(found.key) as (file, request):
+            if _etag(os.fstat(file.fileno())) != found.etag:
+                raise StoreUnavailable(found.key, "GET: the object was replaced while it was read")
+            file.seek(start)
+            return self._counted(file.read(end - start), request)
+
+    def _read(self, key: str, last: int | None = None) -> StoredObject:
+        with self._open(key) as (file, request):
+            status = os.fstat(file.fileno())
+            size, etag = status.st_size, _etag(status)
+            file.seek(max(0, size - last) if last is not None else 0)
+            body = self._counted(file.read(), request)
+        return StoredObject(key, body, size, etag, write_id=etag)
 
     @contextmanager
     def _open(self, key: str) -> Iterator[tuple[BinaryIO, Timed | None]]:
         self.traffic.gets += 1
         with (
-            self.traffic.timed("GET", key) as asked,
+            self.traffic.timed("GET", key) as request,
             _refusals(key, "GET"),
             self._path(key).open("rb") as file,
         ):
-            yield file, asked
+            yield file, request
 
-    def _count(self, body: bytes, asked: Timed | None) -> None:
+    def _counted(self, body: bytes, request: Timed | None) -> memoryview:
         self.traffic.bytes_read += len(body)
-        if asked is not None:
-            asked.size = len(body)
-
-    def _read(self, key: str, last: int | None = None) -> StoredObject:
-        with self._open(key) as (file, asked):
-            status = os.fstat(file.fileno())
-            size, etag = status.st_size, _etag(status)
-            file.seek(max(0, size - last) if last is not None else 0)
-            body = file.read()
-            self._count(body, asked)
-        return StoredObject(key, memoryview(body), size, etag, write_id=etag)
+        if request is not None:
+            request.size = len(body)
+        return memoryview(body)
 
     @contextmanager
     def _written(self, key: str, body: bytes) -> Iterator[tuple[Path, str]]:
-        """A whole file, not yet in its place, and its ETag; gone at the end, unless it was moved."""
-        path, partial = self._path(key), self.root / OWN / "partial" / uuid4().hex
+        """Write a temporary file, yield its path and ETag, and remove the file unless it was moved."""
+        path, partial = self._path(key), self.root / PRIVATE / "partial" / uuid4().hex
         self.traffic.puts += 1
-        with self.traffic.timed("PUT", key) as asked, _refusals(key, "PUT"):
-            if asked is not None:
-                asked.size = len(body)
+        with self.traffic.timed("PUT", key) as request, _refusals(key, "PUT"):
+            if request is not None:
+                request.size = len(body)
             partial.parent.mkdir(parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -183,10 +182,10 @@ class FolderBucket(Bucket):
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Exclude all others that replace a file. The system ends the lock of a process that dies."""
-        from filelock import FileLock  # noqa: PLC0415 - 55 ms, and for replacing alone
+        from filelock import FileLock  # noqa: PLC0415 - 55 ms, and only replacing a file needs it
 
-        path = self.root / OWN / "lock"
-        # A marker file in place of the system's lock would outlive its process.
+        path = self.root / PRIVATE / "lock"
+        # A marker file instead of the system's lock would outlive its process.
         with FileLock(path, poll_interval=_POLL_SECONDS, fallback_to_soft=False, preserve_lock_file=True):
             yield
 
@@ -202,7 +201,7 @@ def _raise(error: OSError) -> None:
 
 @contextmanager
 def _refusals(key: str, operation: str) -> Iterator[None]:
-    """Turn the system's errors into those of a bucket."""
+    """Turn errors of the file system into the errors of a bucket."""
     try:
         yield
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:

@@ -1,128 +1,146 @@
-"""A place to try something out: what is written stays in memory, over a bucket that is only read.
+"""An overlay: a bucket whose writes stay in memory, in front of another bucket that is only read.
 
-The worker's own commit protocol runs on it unchanged and meets what is published: a version that is taken is
-taken, `current` is moved by its ETag. Nothing that is written is seen by anyone else.
+The worker's commit protocol runs on an overlay unchanged and meets the objects of the bucket below: a version
+that exists there is taken, and `current` is replaced by the ETag that it has there.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from threading import Lock
+from uuid import uuid4
 
-from obstore.store import MemoryStore
-
-from metrics_worker.errors import ObjectNotFound, ObjectTaken
+from metrics_worker.errors import ObjectTaken, StoreUnavailable
 from metrics_worker.observability.traffic import Traffic
-from metrics_worker.s3.bucket import Bucket, OnObject, StoredObject
+from metrics_worker.s3.bucket import WHOLE_BYTES, Bucket, ListedObject, OnObject, StoredObject
 from metrics_worker.s3.event_loop import EventLoop
 
-_ABOVE = "above-"
-"""Before the ETags of what is written here: a store in memory only counts, so one below may have the same."""
+
+@dataclass(slots=True)
+class _Memory:
+    """The objects that were written, by key, and the lock for writing them."""
+
+    objects: dict[str, StoredObject] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
 
 
 @dataclass(frozen=True, slots=True)
-class Overlay(Bucket):
-    """A bucket in memory (`store`) over another, which is never written to. Use `over`."""
+class Overlay:
+    """A `Bucket` in memory over another one, which it never writes to.
 
-    below: Bucket = field(kw_only=True)
+    Attributes:
+        below: the bucket whose objects are visible unless an object in memory has the same key.
+        event_loop: the event loop that makes the requests to the bucket below.
+    """
 
-    @classmethod
-    def over(cls, below: Bucket) -> "Overlay":
-        """An overlay on which nothing is written yet."""
-        return cls(MemoryStore(), below.name, below=below)
+    below: Bucket
+    event_loop: EventLoop | None = None
+    _memory: _Memory = field(default_factory=_Memory)
 
     @property
-    def written(self) -> Bucket:
-        """What was written here, as a bucket. Its requests are counted as this one's."""
-        return Bucket(self.store, self.name, self.traffic, self.pause, self.event_loop)
+    def name(self) -> str:
+        """The name of the bucket below."""
+        return self.below.name
+
+    @property
+    def traffic(self) -> Traffic:
+        """The counts of the requests, those to the bucket below included."""
+        return self.below.traffic
 
     def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "Overlay":
-        """The same with another count, for what is read below as well."""
-        below = self.below.metered(traffic, event_loop)
-        return Overlay(self.store, self.name, traffic, self.pause, event_loop, below=below)
+        """Return the same overlay with other counts, also for the bucket below."""
+        return Overlay(self.below.metered(traffic, event_loop), event_loop, self._memory)
 
     def get(self, key: str) -> StoredObject:
-        """The whole object, as it was written here or else below.
+        """Read a whole object, from memory or from the bucket below."""
+        found = self._memory.objects.get(key)
+        return self.below.get(key) if found is None else self._counted(found)
 
-        Raises:
-            ObjectNotFound, AccessDenied, StoreUnavailable.
-        """
-        return _above(self.written.get(key)) if self._has(key) else self.below.get(key)
+    def find(self, key: str) -> StoredObject | None:
+        """Read a whole object, from memory or from the bucket below; return None if it does not exist."""
+        found = self._memory.objects.get(key)
+        return self.below.find(key) if found is None else self._counted(found)
 
     def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
-        """Read objects, each from where it is.
-
-        Raises:
-            ObjectNotFound, AccessDenied, StoreUnavailable: of the first key that fails.
-        """
-        here = set(self._uncounted().list("")).intersection(keys)
-        self.written.get_many([key for key in keys if key in here], lambda found: on_object(_above(found)))
-        self.below.get_many([key for key in keys if key not in here], on_object)
+        """Read the last `WHOLE_BYTES` of objects, first of those in memory."""
+        objects = self._memory.objects
+        for found in [objects[key] for key in keys if key in objects]:
+            work = on_object(self._counted(replace(found, body=found.body[-WHOLE_BYTES:])))
+            if work is not None:
+                work()
+        self.below.get_many([key for key in keys if key not in objects], on_object)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """A few small objects; None for each that is not there."""
-        here = {key: found and _above(found) for key, found in self._uncounted().find_many(keys).items()}
-        return here | self.below.find_many([key for key in keys if here[key] is None])
+        """Read a few small objects; return None for each one that does not exist."""
+        objects = self._memory.objects
+        above = {key: self._counted(objects[key]) for key in keys if key in objects}
+        return self.below.find_many([key for key in keys if key not in above]) | above
 
-    def list(self, prefix: str) -> list[str]:
-        """The keys under a prefix, from both.
+    def list(self, prefix: str) -> Sequence[ListedObject]:
+        """List the objects in memory and in the bucket below, sorted by key."""
+        return self._merged(prefix, self.below.list(prefix))
 
-        Raises:
-            AccessDenied, StoreUnavailable.
-        """
-        return sorted({*self._uncounted().list(prefix), *self.below.list(prefix)})
+    def list_many(self, prefixes: Sequence[str]) -> dict[str, Sequence[ListedObject]]:
+        """List several prefixes, and return the listings by prefix."""
+        below = self.below.list_many(prefixes)
+        return {prefix: self._merged(prefix, listed) for prefix, listed in below.items()}
+
+    def list_folders(self, prefix: str) -> Sequence[str]:
+        """List the folders one level below a prefix, in memory and in the bucket below, sorted."""
+        rests = [key.removeprefix(prefix) for key in self._memory.objects if key.startswith(prefix)]
+        above = {f"{prefix}{rest.partition('/')[0]}/" for rest in rests if "/" in rest}
+        return sorted(above.union(self.below.list_folders(prefix)))
 
     def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        """Read parts of an object that was found, each from its start to its end (exclusive).
-
-        Raises:
-            ObjectNotFound, AccessDenied, StoreUnavailable.
-        """
-        if found.etag.startswith(_ABOVE):
-            return self.written.get_ranges(replace(found, etag=_own(found.etag)), ranges)
-        return self.below.get_ranges(found, ranges)
+        """Read parts of an object, from memory or from the bucket below."""
+        above = self._memory.objects.get(found.key)
+        if above is None:
+            return self.below.get_ranges(found, ranges)
+        if above.etag != found.etag:
+            raise StoreUnavailable(found.key, "GET: the object was replaced while it was read")
+        return [self._counted(replace(above, body=above.body[start:end])).body for start, end in ranges]
 
     def create(self, key: str, body: bytes) -> str:
-        """Write an object that must not exist yet, here or below; its ETag.
-
-        Raises:
-            ObjectTaken: there is one.
-            AccessDenied, StoreUnavailable: of the look below.
-        """
-        if self._below_uncounted().find(key) is not None:
-            raise ObjectTaken(key, "another writer's object stands there")
-        return _ABOVE + self.written.create(key, body)
+        """Write an object that must exist neither in memory nor below, and return its ETag."""
+        with self._memory.lock:
+            if self._uncounted(key) is not None:
+                raise ObjectTaken(key, "the object of another writer has this key")
+            return self._write(key, body)
 
     def swap(self, key: str, body: bytes, etag: str) -> str:
-        """Replace the object that has this ETag; the new ETag.
+        """Replace the object that has this ETag, in memory only, and return the new ETag."""
+        with self._memory.lock:
+            found = self._uncounted(key)
+            if found is None or found.etag != etag:
+                raise ObjectTaken(key, "the object was replaced by another writer, or does not exist")
+            return self._write(key, body)
 
-        Raises:
-            ObjectTaken: it has another ETag by now, or is gone.
-            AccessDenied, StoreUnavailable: of the look below.
-        """
-        if etag.startswith(_ABOVE):
-            return _ABOVE + self.written.swap(key, body, _own(etag))
-        found = self._below_uncounted().find(key)
-        if self._has(key) or found is None or found.etag != etag:
-            raise ObjectTaken(key, "another writer's object stands there, or none")
-        return _ABOVE + self.written.create(key, body)
+    def _write(self, key: str, body: bytes) -> str:
+        etag = uuid4().hex
+        self.traffic.puts += 1
+        with self.traffic.timed("PUT", key) as request:
+            if request is not None:
+                request.size = len(body)
+            self._memory.objects[key] = StoredObject(key, memoryview(body), len(body), etag, write_id=etag)
+        self.traffic.bytes_written += len(body)
+        return etag
 
-    def _has(self, key: str) -> bool:
-        with suppress(ObjectNotFound):
-            self._uncounted().get(key)
-            return True
-        return False
+    def _counted(self, found: StoredObject) -> StoredObject:
+        """Count a read from memory as a request."""
+        self.traffic.gets += 1
+        with self.traffic.timed("GET", found.key) as request:
+            if request is not None:
+                request.size = len(found.body)
+        self.traffic.bytes_read += len(found.body)
+        return found
 
-    def _uncounted(self) -> Bucket:
-        """What was written, looked at without counting: on the bucket itself it would be no request."""
-        return self.written.metered(Traffic(), self.event_loop)
+    def _uncounted(self, key: str) -> StoredObject | None:
+        """Read an object without counting a request: a conditional PUT to S3 is one request, too."""
+        found = self._memory.objects.get(key)
+        return self.below.metered(Traffic(), self.event_loop).find(key) if found is None else found
 
-    def _below_uncounted(self) -> Bucket:
-        return self.below.metered(Traffic(), self.event_loop)
-
-
-def _above(found: StoredObject) -> StoredObject:
-    return replace(found, etag=_ABOVE + found.etag)
-
-
-def _own(etag: str) -> str:
-    return etag.removeprefix(_ABOVE)
+    def _merged(self, prefix: str, below: Sequence[ListedObject]) -> Sequence[ListedObject]:
+        found = {one.key: one for one in below}
+        for key, stored in self._memory.objects.items():
+            if key.startswith(prefix):
+                found[key] = ListedObject(key, stored.etag, stored.size)
+        return sorted(found.values())

@@ -20,6 +20,7 @@ from metrics_tools.local_cloud import ecb
 from metrics_tools.local_cloud.cloud import BUCKET
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.s3.credentials import Credentials
+from metrics_worker.s3.s3_bucket import S3Bucket
 
 BucketOption = Annotated[
     str | None,
@@ -78,7 +79,7 @@ def bucket_place(name: str) -> Place:
     if not _BUCKET.fullmatch(name):
         raise impossible(f"{name!r} is no name of a bucket: 3 to 63 of a-z, 0-9, '.' and '-'.")
     region, credentials = _aws_session()
-    connected = Bucket.connect(
+    connected = S3Bucket.connect(
         name,
         region=region or "us-east-1",
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None,
@@ -123,7 +124,7 @@ def folder_place(folder: Path) -> Place:
         raise impossible(
             f"{folder}: there is no such folder. `metrics demo {folder}` makes one with the demo data."
         )
-    return Place(FolderBucket.of(folder, BUCKET), str(folder))
+    return Place(FolderBucket(folder, BUCKET), str(folder))
 
 
 def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
@@ -142,7 +143,7 @@ def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:
     """The demo data in memory: currencies of the ECB's file, laid out as the production's."""
     store = MemoryStore()
     write_demo(lambda key, body: obstore.put(store, key, body), currencies)
-    return Place(Bucket(store, BUCKET), "the demo data")
+    return Place(S3Bucket(store, BUCKET), "the demo data")
 
 
 def write_demo(

@@ -4,12 +4,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
-import obstore
 import typer
-from obstore.exceptions import BaseError
 
 from metrics_tools.buckets.places import Place, metrics_prefix, open_place
 from metrics_tools.console import impossible
+from metrics_worker.errors import StoreRefusal, StoreUnavailable
 
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The metric's code.")]
 
@@ -26,8 +25,8 @@ def no_such_metric(code: str, place: Place) -> typer.Exit:
     """Say that nothing is published, and what is that has a like name; to be raised."""
     prefix = metrics_prefix()
     try:
-        found = obstore.list_with_delimiter(place.bucket.store, prefix)["common_prefixes"]
-    except (BaseError, OSError):
+        found = place.bucket.list_folders(prefix)
+    except (StoreRefusal, StoreUnavailable):
         found = []
     codes = [name.rstrip("/").rpartition("/")[2] for name in found]
     alike = get_close_matches(code, [name for name in codes if not name.startswith("_")], 3, 0.5)

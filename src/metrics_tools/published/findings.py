@@ -15,7 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metrics_tools.published.pointer import Current, json_object, moment
-from metrics_tools.published.versions import data_keys, find_all, parse_manifest, parse_marker, version_names
+from metrics_tools.published.versions import (
+    data_keys,
+    find_all,
+    keys_below,
+    parse_manifest,
+    parse_marker,
+    version_names,
+)
 from metrics_worker.errors import InputReadError
 from metrics_worker.publication.records import Keys, Marker, dead_letters
 from metrics_worker.s3.bucket import Bucket, StoredObject
@@ -76,7 +83,7 @@ def look_at(bucket: Bucket, keys: Keys) -> Metric:
         AccessDenied, StoreUnavailable.
     """
     metric = Metric(keys, version_names(bucket, keys))
-    _take_markers(metric, find_all(bucket, bucket.list(f"{keys.base}runs/")))
+    _take_markers(metric, find_all(bucket, keys_below(bucket, f"{keys.base}runs/")))
     metric.current = bucket.find(keys.current)
     run = str(_json(metric.current).get("run_id", ""))
     if metric.current is not None and run not in metric.markers and run:
@@ -247,7 +254,7 @@ def letters(bucket: Bucket, metric: Metric, code: str, prefix: str) -> Iterator[
 
 
 def _letters(bucket: Bucket, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    found = find_all(bucket, bucket.list(dead_letters(prefix)))
+    found = find_all(bucket, keys_below(bucket, dead_letters(prefix)))
     for key, letter in found.items():
         yield key, _json(letter)
 

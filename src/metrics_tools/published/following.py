@@ -155,7 +155,7 @@ def _new_letters(
 ) -> Iterator[Heard]:
     """Outcomes in dead letters that were not read before."""
     for day in sorted(days):
-        for key in bucket.list(dead_letters(prefix, day)):
+        for key, _, _ in bucket.list(dead_letters(prefix, day)):
             if key in read:
                 continue
             read.add(key)

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import obstore
-from obstore.exceptions import BaseError
 from obstore.store import MemoryStore
 from pydantic import ValidationError
 
@@ -19,12 +17,12 @@ from metrics_tools.published.pointer import Current
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.dataset.part_file import CODE, plain, to_series
 from metrics_worker.dataset.reading import read_part_file
-from metrics_worker.errors import InputReadError, StoreUnavailable
+from metrics_worker.errors import InputReadError
 from metrics_worker.names import is_key
 from metrics_worker.publication.records import VERSION, Keys, Marker
 from metrics_worker.request import iso
 from metrics_worker.s3.bucket import Bucket, StoredObject
-from metrics_worker.s3.errors import problem_of
+from metrics_worker.s3.s3_bucket import S3Bucket
 from metrics_worker.series import Series
 
 _AT_ONCE = 64
@@ -78,13 +76,9 @@ def version_names(bucket: Bucket, keys: Keys) -> list[str]:
     """The versions that have any object, newest first.
 
     Raises:
-        StoreUnavailable: the place can't be listed.
+        UnusableKey, AccessDenied, StoreUnavailable.
     """
-    try:
-        found = obstore.list_with_delimiter(bucket.store, keys.base)
-    except (BaseError, OSError) as error:
-        raise StoreUnavailable(keys.base, f"LIST: {problem_of(error, 'LIST')}") from error
-    names = (prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
+    names = (folder.rstrip("/").rpartition("/")[2] for folder in bucket.list_folders(keys.base))
     return sorted(filter(VERSION.fullmatch, names), reverse=True)
 
 
@@ -140,7 +134,7 @@ def series_of(name: str, body: bytes) -> Series:
     """
     whole = StoredObject(name, memoryview(body), len(body), "")
     with Decoder() as decoder:
-        table = read_part_file(whole, Bucket(MemoryStore(), ""), decoder)  # whole: no more of it is read
+        table = read_part_file(whole, S3Bucket(MemoryStore(), ""), decoder)  # whole: no more of it is read
     table = plain(table)
     codes = table[CODE].unique().to_pylist() if CODE in table.column_names else [""]
     if len(codes) > 1:
@@ -188,6 +182,15 @@ def parse_marker(found: StoredObject | None) -> tuple[Marker | None, str]:
         return Marker.model_validate_json(bytes(found.body)), ""
     except ValidationError:
         return None, f"{found.key}: the marker can't be understood"
+
+
+def keys_below(bucket: Bucket, prefix: str) -> list[str]:
+    """Return the sorted keys that begin with a prefix.
+
+    Raises:
+        UnusableKey, AccessDenied, StoreUnavailable.
+    """
+    return [found.key for found in bucket.list(prefix)]
 
 
 def find_all(bucket: Bucket, keys: Sequence[str]) -> dict[str, StoredObject | None]:

@@ -147,7 +147,7 @@ class LocalWorker:
             publish: whether versions are written there. If false, they are written to memory.
             on_progress: called while part files are read.
         """
-        bucket = place.bucket if publish else Overlay.over(place.bucket)
+        bucket = place.bucket if publish else Overlay(place.bucket)
         settings, client = settings_for(bucket.name), _RecordingClient()
         worker = Worker(settings, bucket, StatusTopics(settings, client), RequestQueue(settings, client))
         with Decoder() as decoder, Invocation.begin(settings, 1, lambda: _NO_DEADLINE_MS) as invocation:

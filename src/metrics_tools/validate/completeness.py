@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from metrics_worker.dataset.choice import listed_files
+from metrics_worker.dataset.choice import SeriesFolder, list_part_files
 from metrics_worker.dataset.manifest import Manifest
 from metrics_worker.errors import InputReadError
 from metrics_worker.s3.bucket import Bucket
@@ -39,8 +39,8 @@ def incompleteness(bucket: Bucket, manifest: Manifest, code: str) -> Completenes
     """
     prefix = manifest.dataset.projections_prefix
     try:
-        there = listed_files(bucket, prefix, code)
+        (there,) = list_part_files(bucket, [SeriesFolder(prefix=prefix, code=code)]).values()
     except InputReadError:
         return None
-    listed = {prefix + file for file in manifest.files}.intersection(there)
+    listed = {prefix + file for file in manifest.files}.intersection(found.key for found in there)
     return None if len(listed) == len(there) else Completeness(code, prefix, len(listed), len(there))

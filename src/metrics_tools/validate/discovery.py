@@ -1,10 +1,7 @@
 """The datasets that a bucket holds, and which of them has a series: for an expression that doesn't say."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-
-import obstore
-from obstore.exceptions import BaseError
 
 from metrics_worker.dataset.manifest import Manifest
 from metrics_worker.errors import InputReadError, StoreRefusal, StoreUnavailable
@@ -90,13 +87,10 @@ def _shelf(bucket: Bucket, datasets: dict[str, Dataset]) -> Shelf:
     return Shelf(datasets, manifests)
 
 
-def _folders(bucket: Bucket, prefix: str) -> list[str]:
+def _folders(bucket: Bucket, prefix: str) -> Sequence[str]:
     """The prefixes directly below one, each with its slash."""
     try:
-        found = obstore.list_with_delimiter(bucket.store, prefix)["common_prefixes"]
-    except FileNotFoundError:
-        return []
-    except (BaseError, OSError) as error:
+        return bucket.list_folders(prefix)
+    except (StoreRefusal, StoreUnavailable) as error:
         problem = "LIST: it can't be listed: is there such a bucket, and may you list it?"
         raise StoreUnavailable(prefix, problem) from error
-    return [folder.removesuffix("/") + "/" for folder in found]

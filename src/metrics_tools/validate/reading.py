@@ -208,7 +208,7 @@ class Reader:
 
     def _listed(self, folder: str) -> list[str]:
         try:
-            return self.bucket.list(folder)
+            return [found.key for found in self.bucket.list(folder)]
         except ObjectNotFound:  # of a plain folder that is not there; S3 has no folders
             return []
 

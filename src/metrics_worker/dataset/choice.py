@@ -5,9 +5,9 @@ the mode `listing`, the folders below the projections decide: `series_codes` and
 what the last update touched. Manifests and listings are fetched once an invocation.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from metrics_worker.dataset.manifest import HIVE_NAMES, Manifest, parsing_bytes
@@ -16,7 +16,7 @@ from metrics_worker.errors import InputReadError, StoreRefusal
 from metrics_worker.expression.grammar import series_codes
 from metrics_worker.limits import Limits, Memory
 from metrics_worker.request import Dataset, RunRequest
-from metrics_worker.s3.bucket import Bucket, StoredObject
+from metrics_worker.s3.bucket import Bucket, ListedObject, StoredObject
 
 type SeriesFiles = Literal["manifest", "listing"]
 """Where a series' part files are found: in the dataset's manifest, or by listing its folder."""
@@ -41,6 +41,13 @@ class Source:
     by_path: bool
 
 
+class SeriesFolder(NamedTuple):
+    """The place of a series' part files in the mode `listing`: a dataset's projections, and the series."""
+
+    prefix: str
+    code: str
+
+
 class Choice:
     """The manifests and listings of one invocation, and what follows from them.
 
@@ -55,7 +62,7 @@ class Choice:
         self._limits = limits
         self._memory = memory
         self._manifests = Singleflight[Dataset, Manifest]()
-        self._listed = Singleflight[tuple[str, str], tuple[str, ...]]()
+        self._listed = Singleflight[SeriesFolder, Sequence[ListedObject]]()
 
     def homes(self, request: RunRequest, bucket: Bucket) -> dict[str, Manifest]:
         """Return for each series of a request the manifest of the dataset that it is in.
@@ -72,7 +79,7 @@ class Choice:
         omitted = [code for code in codes if code not in declared]
         candidates = [request.dataset(dataset_id) for dataset_id in request.catalog] if omitted else []
         if self._by_listing:
-            declared |= {code: self._search_folders(code, candidates, bucket) for code in omitted}
+            declared |= self._search_folders(omitted, candidates, bucket)
             manifests = self._manifests_of(declared.values(), bucket)
             return {code: manifests[declared[code]] for code in codes}
         manifests = self._manifests_of([*declared.values(), *candidates], bucket)
@@ -85,34 +92,54 @@ class Choice:
                 homes[code] = _search_manifests(code, [manifests[dataset] for dataset in candidates])
         return homes
 
-    def source(self, code: str, manifest: Manifest, bucket: Bucket) -> Source:
-        """Return the part files of a series in its dataset.
+    def sources(self, homes: Mapping[str, Manifest], bucket: Bucket) -> list[Source]:
+        """Return the part files of several series, in the order of the series.
+
+        Args:
+            homes: for each series the manifest of the dataset that it is in.
+            bucket: the bucket that has the datasets.
 
         Raises:
-            InputReadError: S3 refuses to list them.
+            InputReadError: S3 refuses to list the part files of a series.
             StoreUnavailable: S3 failed.
         """
-        if self._by_listing:
-            return Source(code, manifest, self._keys_of(code, manifest.dataset, bucket), by_path=True)
-        files = manifest.files_of(code)
-        prefix = manifest.dataset.projections_prefix
-        return Source(
-            code, manifest, tuple(prefix + file for file in files or manifest.files), by_path=bool(files)
-        )
+        if not self._by_listing:
+            return [_listed_by_manifest(code, manifest) for code, manifest in homes.items()]
+        folders = {
+            code: SeriesFolder(prefix=manifest.dataset.projections_prefix, code=code)
+            for code, manifest in homes.items()
+        }
+        listed = self._list(folders.values(), bucket)
+        return [
+            Source(code, manifest, tuple(found.key for found in listed[folders[code]]), by_path=True)
+            for code, manifest in homes.items()
+        ]
 
-    def _keys_of(self, code: str, dataset: Dataset, bucket: Bucket) -> tuple[str, ...]:
-        """Return the listed part files of a series."""
-        place = dataset.projections_prefix, code
-        return self._listed.fetch([place], lambda _: {place: tuple(listed_files(bucket, *place))})[place]
+    def _list(
+        self, folders: Iterable[SeriesFolder], bucket: Bucket
+    ) -> dict[SeriesFolder, Sequence[ListedObject]]:
+        """Return the part files of several series, each listed once an invocation."""
+        return self._listed.fetch(folders, lambda missing: list_part_files(bucket, missing))
 
-    def _search_folders(self, code: str, candidates: list[Dataset], bucket: Bucket) -> Dataset:
-        """Return the one dataset that has part files of a series which `inputs` omits."""
-        holders = [dataset for dataset in candidates if self._keys_of(code, dataset, bucket)]
-        if len(holders) == 1:
-            return holders[0]
-        if holders:
-            raise _not_found(code, "more than one dataset has part files of it", holders)
-        raise _not_found(code, "no dataset of the catalog has part files of it", candidates)
+    def _search_folders(
+        self, codes: list[str], candidates: list[Dataset], bucket: Bucket
+    ) -> dict[str, Dataset]:
+        """Return for each series that `inputs` omits the one dataset that has part files of it."""
+        folders = {
+            (code, dataset): SeriesFolder(prefix=dataset.projections_prefix, code=code)
+            for code in codes
+            for dataset in candidates
+        }
+        listed = self._list(folders.values(), bucket)
+        found = {}
+        for code in codes:
+            holders = [dataset for dataset in candidates if listed[folders[code, dataset]]]
+            if len(holders) > 1:
+                raise _not_found(code, "more than one dataset has part files of it", holders)
+            if not holders:
+                raise _not_found(code, "no dataset of the catalog has part files of it", candidates)
+            found[code] = holders[0]
+        return found
 
     def _manifests_of(self, datasets: Iterable[Dataset], bucket: Bucket) -> dict[Dataset, Manifest]:
         return self._manifests.fetch(datasets, lambda missing: self._read_manifests(missing, bucket))
@@ -172,31 +199,55 @@ def _not_found(code: str, why: str, searched: list[Dataset]) -> InputReadError:
     return InputReadError.of_series(code, f"it is not in inputs, and {why} ({named})")
 
 
-def listed_files(bucket: Bucket, prefix: str, code: str) -> list[str]:
-    """List the part files of a series: those in its folder `CODE/`, or in its Hive folders.
+def _listed_by_manifest(code: str, manifest: Manifest) -> Source:
+    """Return the part files of a series that its manifest lists."""
+    files = manifest.files_of(code)
+    prefix = manifest.dataset.projections_prefix
+    keys = tuple(prefix + file for file in files or manifest.files)
+    return Source(code, manifest, keys, by_path=bool(files))
 
-    Files whose names, or whose folders' names below the series' own, begin with `_` or `.` are not data, as
-    for Hive, Spark and pyarrow: temporary files, transaction logs, checksums.
 
-    Args:
-        bucket: the bucket that holds the dataset.
-        prefix: the dataset's projections.
-        code: the series.
+def list_part_files(
+    bucket: Bucket, series: Iterable[SeriesFolder]
+) -> dict[SeriesFolder, Sequence[ListedObject]]:
+    """List the part files of several series concurrently, each sorted by key.
+
+    The part files of a series are those in its folder `CODE/`, or if there are none, those in its Hive
+    folders. Files whose names, or whose folders' names below the series' own, begin with `_` or `.` are not
+    data, as for Hive, Spark and pyarrow: temporary files, transaction logs, checksums.
 
     Raises:
-        InputReadError: S3 refuses to list them, or the client cannot request one of the keys.
+        InputReadError: S3 refuses to list the part files of a series, or the client cannot request one of the
+            keys.
         StoreUnavailable: S3 failed.
     """
+    own = _data_files(bucket, {folder: [f"{folder.prefix}{folder.code}/"] for folder in series})
+    others = {
+        folder: [folder.prefix + name for name in _other_folders(folder.code)]
+        for folder, files in own.items()
+        if not files
+    }
+    return own | _data_files(bucket, others)
+
+
+def _data_files(
+    bucket: Bucket, prefixes: Mapping[SeriesFolder, Sequence[str]]
+) -> dict[SeriesFolder, Sequence[ListedObject]]:
+    """List the part files of each series below the prefixes that may have them."""
+    codes = {prefix: folder.code for folder, named in prefixes.items() for prefix in named}
     try:
-        return _data_files(bucket, f"{prefix}{code}/") or sorted(
-            key for folder in _other_folders(code) for key in _data_files(bucket, prefix + folder)
-        )
+        listed = bucket.list_many(list(codes))
     except StoreRefusal as error:
-        raise InputReadError.of_series(code, f"{error.subject}: {error.problem}") from error
-
-
-def _data_files(bucket: Bucket, folder: str) -> list[str]:
-    return [key for key in bucket.list(folder) if _is_data(key.removeprefix(folder))]
+        refused = [code for prefix, code in codes.items() if error.subject.startswith(prefix)]
+        raise InputReadError.of_series(
+            min(refused or codes.values()), f"{error.subject}: {error.problem}"
+        ) from error
+    return {
+        folder: sorted(
+            found for prefix in named for found in listed[prefix] if _is_data(found.key.removeprefix(prefix))
+        )
+        for folder, named in prefixes.items()
+    }
 
 
 def _is_data(file: str) -> bool:

@@ -101,7 +101,7 @@ class Datasets:
         report: Callable[[], None],
     ) -> dict[tuple[Dataset, str], InputSeries]:
         """Read the series that no other run of the invocation has read."""
-        sources = [self._choice.source(code, manifests[dataset, code], bucket) for dataset, code in missing]
+        sources = self._choice.sources({code: manifests[dataset, code] for dataset, code in missing}, bucket)
         self._check_part_files(len(source.keys) for source in sources)
 
         def advance(part: float) -> None:

@@ -1,8 +1,8 @@
 """The event loop of an invocation, which makes all its requests to S3.
 
 All threads of the invocation share one `EventLoop`, so that ten metrics do not open ten times as many
-connections. It cancels requests that are in flight at the deadline. A tool that reads without an `EventLoop`
-has the same limit of connections for each call, and no deadline.
+connections. It cancels requests that are in flight at the deadline. Tools that read without an `EventLoop`
+have the same limit of connections for each call, and no deadline.
 """
 
 import asyncio
@@ -109,7 +109,7 @@ def wait_for[T](work: Coroutine[Any, Any, T], event_loop: EventLoop | None) -> T
     return asyncio.run(work) if event_loop is None else event_loop.wait_for(work)
 
 
-def side_by_side(readers: Sequence[Reader], event_loop: EventLoop | None) -> None:
+def run_concurrently(readers: Sequence[Reader], event_loop: EventLoop | None) -> None:
     """Run readers concurrently, in the event_loop where there is one.
 
     Raises:

@@ -1,12 +1,14 @@
-"""Listings of S3: the keys below a prefix, as far as the client can name them.
+"""The objects of a listing of S3, as far as the client can name their keys.
 
-The client normalises paths. It cuts off the slash at the end of a folder marker, and fails on a whole listing
-if one of its keys has an empty segment, a segment `.` or `..`, or a control character.
+The client normalises paths. It removes the slash at the end of a folder marker's key. It fails on a whole
+listing if one of the keys has an empty segment, a segment `.` or `..`, or a control character.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from metrics_worker.s3.bucket import ListedObject
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -17,25 +19,27 @@ UNUSABLE = (
 _INVALID_PATH = re.compile(
     r'invalid path: (?:Error parsing )?Path "(.*?)"(?: contained |: Encountered )', re.DOTALL
 )
-"""The client's message about a key that it cannot name: there is no other way to learn which key it is."""
+"""The client's message about a key that it cannot name. Nothing else in its error contains that key."""
 
 
-def keys_below(prefix: str, found: Sequence["ObjectMeta"]) -> list[str]:
-    """Return the sorted keys of a listing, without folder markers.
+def objects_below(prefix: str, listed: Iterable["ObjectMeta"]) -> list[ListedObject]:
+    """Return the objects of a listing without folder markers, sorted by key.
 
     A folder marker is an empty object whose key ends in a slash. The client lists it without that slash, so
     it would be requested at a key that does not exist.
 
     Args:
-        prefix: the listed prefix, which ends in a slash.
-        found: the objects, as the client lists them.
+        prefix: the prefix that was listed, which ends in a slash.
+        listed: the objects, as the client lists them.
     """
-    sizes: dict[str, int] = {}
-    for meta in found:
-        sizes[meta["path"]] = max(meta["size"], sizes.get(meta["path"], 0))
-    empty = {key for key, size in sizes.items() if not size}
-    folders = {key[:end] for key in sizes if empty for end, char in enumerate(key) if char == "/"}
-    return sorted(key for key in sizes.keys() - (empty & folders) if key.startswith(prefix))
+    found: dict[str, ListedObject] = {}
+    for meta in listed:
+        key, size = meta["path"], meta["size"]
+        if key not in found or size > found[key].size:  # an object may have the name of a folder marker
+            found[key] = ListedObject(key, meta["e_tag"] or "", size)
+    empty = {key for key, (_, _, size) in found.items() if not size}
+    folders = {key[:end] for key in found if empty for end, char in enumerate(key) if char == "/"}
+    return sorted(found[key] for key in found.keys() - (empty & folders) if key.startswith(prefix))
 
 
 def unusable_key(message: str) -> str | None:

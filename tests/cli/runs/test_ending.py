@@ -18,10 +18,11 @@ FORKED = """
 import os, sys
 from metrics_tools.published.following import Patience, watch
 from metrics_tools.local_cloud.ending import run_and_exit
-from metrics_worker.s3.bucket import Bucket
+from metrics_worker.s3.s3_bucket import S3Bucket
 
 def follow():
-    bucket = Bucket.connect(sys.argv[1], region="us-east-1", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    url = os.environ["AWS_ENDPOINT_URL"]
+    bucket = S3Bucket.connect(sys.argv[1], region="us-east-1", endpoint_url=url)
     (seen,) = watch(bucket, {"mine": "metrics/ratio.a_to_b/"}, "metrics/", Patience.of(10))
     print(seen.status)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from metrics_tools.buckets.folder import OWN, FolderBucket
+from metrics_tools.buckets.folder import PRIVATE, FolderBucket
 from metrics_worker.errors import AccessDenied, ObjectTaken, StoreUnavailable
 from tests.builders import BUCKET
 
@@ -84,14 +84,14 @@ def test_processes_that_publish_at_once_each_get_versions_of_their_own(folder, a
 
 
 def test_processes_that_swap_at_once_lose_nothing(folder):
-    bucket = FolderBucket.of(folder, BUCKET)
+    bucket = FolderBucket(folder, BUCKET)
     bucket.create("count", b"0")
     at_once(COUNT, folder)
     assert bytes(bucket.get("count").body) == str(100 * PROCESSES).encode()
 
 
 def test_threads_that_create_at_once_have_one_winner(folder):
-    bucket = FolderBucket.of(folder, BUCKET)
+    bucket = FolderBucket(folder, BUCKET)
 
     def create(n):
         try:
@@ -105,7 +105,7 @@ def test_threads_that_create_at_once_have_one_winner(folder):
 
 
 def test_a_reader_never_sees_half_of_what_is_replaced(folder):
-    bucket = FolderBucket.of(folder, BUCKET)
+    bucket = FolderBucket(folder, BUCKET)
     etag = bucket.create("x", b"a" * 1_000_000)
     with ThreadPoolExecutor(1) as threads:
 
@@ -123,7 +123,7 @@ def test_a_reader_never_sees_half_of_what_is_replaced(folder):
 
 
 def test_what_is_replaced_at_the_same_size_has_another_etag(folder):
-    bucket = FolderBucket.of(folder, BUCKET)
+    bucket = FolderBucket(folder, BUCKET)
     etags = [bucket.create("x", b"1")]
     for _ in range(50):
         etags.append(bucket.swap("x", b"1", etags[-1]))
@@ -131,17 +131,19 @@ def test_what_is_replaced_at_the_same_size_has_another_etag(folder):
 
 
 def test_nothing_that_is_being_written_is_listed_or_left(folder):
-    bucket = FolderBucket.of(folder, BUCKET)
+    bucket = FolderBucket(folder, BUCKET)
     bucket.create("metrics/x", b"1")
     with pytest.raises(ObjectTaken):
         bucket.create("metrics/x", b"2")
-    assert [key for key in bucket.list("") if not key.startswith("datasets/")] == ["metrics/x"]
-    assert list((folder / OWN / "partial").iterdir()) == []
+    assert [found.key for found in bucket.list("") if found.key[:9] != "datasets/"] == ["metrics/x"]
+    assert list((folder / PRIVATE / "partial").iterdir()) == []
 
 
-@pytest.mark.parametrize("key", ["../outside", "a/../../outside", "/etc/passwd", "", "a//b", f"{OWN}/lock"])
+@pytest.mark.parametrize(
+    "key", ["../outside", "a/../../outside", "/etc/passwd", "", "a//b", f"{PRIVATE}/lock"]
+)
 def test_no_key_leads_out_of_the_folder(folder, key):
-    bucket = FolderBucket.of(folder, BUCKET)
+    bucket = FolderBucket(folder, BUCKET)
     with pytest.raises(AccessDenied):
         bucket.get(key)
     with pytest.raises(AccessDenied):
@@ -150,7 +152,7 @@ def test_no_key_leads_out_of_the_folder(folder, key):
 
 
 def test_a_folder_where_an_object_should_be_is_no_object(folder):
-    bucket = FolderBucket.of(folder, BUCKET)
+    bucket = FolderBucket(folder, BUCKET)
     assert bucket.find("datasets/fx") is None
     with pytest.raises(StoreUnavailable):
         bucket.create("datasets/fx/versions/v1/manifest.json/below", b"1")
@@ -158,4 +160,4 @@ def test_a_folder_where_an_object_should_be_is_no_object(folder):
 
 def test_a_folder_that_is_read_is_not_written_to(folder, metrics, ask):
     metrics("run", ask(), "--folder", folder)
-    assert not (folder / OWN).exists()
+    assert not (folder / PRIVATE).exists()

@@ -35,7 +35,7 @@ def demo(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        place = FolderBucket.of(folder, BUCKET)
+        place = FolderBucket(folder, BUCKET)
         if place.find(ecb.manifest_key(ecb.version_of(ecb.read_rates()))) is not None:
             if not as_json:
                 console.print_line(f"{folder}: the demo data is there already")
