@@ -54,7 +54,7 @@ class Output:
         return [
             (blob["_aws"]["Timestamp"], value)
             for blob in self.blobs
-            if [set(names) for names in blob["_aws"]["CloudWatchMetrics"][0]["Dimensions"]] == [{*dimensions}]
+            if {*dimensions} in map(set, blob["_aws"]["CloudWatchMetrics"][0]["Dimensions"])
             for value in blob.get(name, ())
         ]
 

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from aws_lambda_powertools import single_metric
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from metrics_worker.batch import failures, process
@@ -31,7 +29,7 @@ from metrics_worker.errors import (
 )
 from metrics_worker.messaging.request_queue import receive_count
 from metrics_worker.messaging.status_events import RunCompleted
-from metrics_worker.observability.telemetry import NAMESPACE, SERVICE, logger
+from metrics_worker.observability.telemetry import count, logger
 from metrics_worker.observability.traffic import Traffic
 from metrics_worker.publication.current import Committed, find_marker, move_current
 from metrics_worker.publication.records import dead_letter
@@ -91,14 +89,7 @@ def settle(record: SQSRecord, invocation: Invocation) -> None:
     key = keep(record, line, invocation)
     log = logger.error if outcome == "UNANSWERABLE" else logger.warning
     log("dead letter settled", extra=line | {"kept": key})
-    with single_metric(
-        name="dead_letters_total", unit=MetricUnit.Count, value=1, namespace=NAMESPACE
-    ) as count:
-        count.add_dimension(name="service", value=SERVICE)
-        count.add_dimension(
-            name="function_name", value=invocation.function_name
-        )  # an alarm is one deployment's
-        count.add_dimension(name="outcome", value=outcome)
+    count("dead_letters_total", function_name=invocation.function_name, outcome=outcome)
 
 
 def announce(run: Run, attempt: int, since: datetime, invocation: Invocation) -> tuple[Outcome, str]:

@@ -18,7 +18,7 @@ from metrics_worker.errors import UnanswerableError
 from metrics_worker.invocation import Attempt, Invocation
 from metrics_worker.messaging.request_queue import receive_count
 from metrics_worker.observability.report import GroupReport
-from metrics_worker.observability.telemetry import booked, close_group, logger, metrics, open_run
+from metrics_worker.observability.telemetry import close_group, logger, measured, metrics, open_run
 from metrics_worker.request import REDRIVEN, open_record
 from metrics_worker.run import complete_run
 from metrics_worker.settings import load_settings
@@ -34,7 +34,7 @@ gc.enable()
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@booked
+@measured
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Run every message of a batch, and return those that must come back as `batchItemFailures`."""
     groups: dict[str, list[dict[str, Any]]] = {}

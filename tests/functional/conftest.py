@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+import time
 from typing import Any
 
 import obstore
@@ -31,27 +32,15 @@ def lines(monkeypatch):
 
 
 @pytest.fixture
-def written(capsys, lines):  # noqa: ARG001 - it keeps the log lines out of what capsys reads
-    """`written()`: the EMF blobs that were written, but for the one of a cold start."""
-    return lambda: [
-        blob for line in capsys.readouterr().out.splitlines() if "ColdStart" not in (blob := json.loads(line))
-    ]
+def blobs(capsys, lines):  # noqa: ARG001 - it keeps the log lines out of what capsys reads
+    """Return a function for the EMF blobs since its last call, except those of cold starts."""
 
+    def written():
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert all(blob["_aws"]["Timestamp"] <= time.time() * 1000 for blob in found), "a time in the future"
+        return [blob for blob in found if "ColdStart" not in blob]
 
-@pytest.fixture
-def blobs(written):
-    """`blobs()`: those by service, as of old, and of dead letters."""
-    return lambda: [blob for blob in written() if not by_deployment(blob)]
-
-
-@pytest.fixture
-def deployed(written):
-    """`deployed()`: those by the function's name, which alarms and dashboards use."""
-    return lambda: [blob for blob in written() if by_deployment(blob)]
-
-
-def by_deployment(blob: dict[str, Any]) -> bool:
-    return "function_name" in blob and "dead_letters_total" not in blob
+    return written
 
 
 @pytest.fixture

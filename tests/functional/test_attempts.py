@@ -1,9 +1,13 @@
-"""Attempts that began and ended, as their alarm counts them: nothing rings it but a worker that is killed."""
+"""Attempts that began and never ended: Lambda counts them as errors of the function, and nothing else.
 
-import time
-from collections import Counter
-from collections.abc import Callable
-from typing import Any
+The worker's handler returns for every outcome of a message. An invocation that Lambda counts as an error is
+therefore one whose worker was killed.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,23 +18,47 @@ from obstore.exceptions import GenericError
 from tests.builders import FakeContext, record, series
 from tests.edge import Call, nothing
 from tests.faults.test_state_machine import WorkerMachine
-from tests.fifo_queue import Killed
-from tests.story import Output, captured_output
+from tests.fifo_queue import Handler, Killed
+from tests.story import captured_output
 from tests.world import World
 
 type Scene = Callable[[World], None]
-DIMENSIONS = "service", "function_name"
 
 
-def differences(output: Output) -> list[float]:
-    """What the alarm's expression gives: begun - ended, at each time that has datapoints of both."""
-    sums = [Counter[int](), Counter[int]()]
-    for counter, name in zip(sums, ("begun", "ended"), strict=True):
-        for at, value in output.points(f"metric_attempts_{name}_total", *DIMENSIONS):
-            counter[at] += int(value)
-    begun, ended = sums
-    assert begun.keys() == ended.keys(), "a difference of what is missing is missing too"
-    return [begun[at] - ended[at] for at in begun]
+@dataclass
+class Errors:
+    """The metrics of Lambda itself for one function: its invocations, and how many of them were errors.
+
+    Attributes:
+        messages: The number of messages in each invocation.
+        lost: The number of messages in each invocation that was an error.
+    """
+
+    messages: list[int] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+
+    def counting(self, function: Handler) -> Handler:
+        """Return the function with its invocations counted."""
+
+        def invoke(event: Any, context: Any) -> Any:
+            self.messages.append(len(event["Records"]))
+            try:
+                return function(event, context)
+            except BaseException:
+                self.lost.append(len(event["Records"]))
+                raise
+
+        return invoke
+
+
+@contextmanager
+def observed() -> Iterator[tuple[World, Errors]]:
+    """Yield a world, and the errors that Lambda counts for the worker in it."""
+    errors = Errors()
+    with captured_output(), World.started() as world:
+        worker, dead_letters = world.functions
+        world.functions = errors.counting(worker), dead_letters
+        yield world, errors
 
 
 def fails_at(operation: str, key: str, error: BaseException) -> Callable[[Call], None]:
@@ -105,82 +133,59 @@ SCENES: list[Scene] = [
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-def test_as_many_attempts_end_as_begin_whatever_comes_of_them(scene: Scene) -> None:
-    with captured_output() as output, World.started() as world:
+def test_no_outcome_of_a_message_is_an_error_of_the_function(scene: Scene) -> None:
+    with observed() as (world, errors):
         scene(world)
-    found = differences(output)
-    assert found
-    assert not any(found)
+    assert errors.messages
+    assert errors.lost == []
 
 
 @pytest.mark.parametrize("messages", [1, 3])
 @pytest.mark.parametrize("operation", ["GET", "PUBLISH", "PUT", "SWAP"])
-def test_a_killed_worker_leaves_as_many_unended_as_it_had_taken(operation: str, messages: int) -> None:
-    with captured_output() as output, World.started() as world:
+def test_a_killed_worker_is_one_error_and_the_next_attempts_are_none(operation: str, messages: int) -> None:
+    with observed() as (world, errors):
         for number in range(messages):
             world.request_run(f"m.{number}", f"run-{number}")
         world.edge.before = fails_at("PUT" if operation == "SWAP" else operation, "", Killed())
         world.deliver()
+        assert errors.lost == [messages]
         world.edge.before = nothing
         world.deliver_all()
         world.check_all_succeeded()
-    killed, *later = differences(output)
-    assert killed == messages
-    assert later
-    assert not any(later), "what a later attempt does takes nothing back, and adds nothing"
+    assert errors.lost == [messages]
+    assert sum(errors.messages) == 2 * messages
 
 
-def test_an_invocation_is_booked_at_one_time_when_it_must_be_over_and_a_minute_has_passed() -> None:
-    before = time.time()
+def test_an_attempt_whose_worker_is_killed_writes_no_metrics() -> None:
     with captured_output() as output, World.started() as world:
         world.request_run("m.a", "a")
+        world.edge.before = fails_at("PUT", "", Killed())
         world.deliver()
-    after = time.time()
-    times = {
-        at
-        for name in ("begun", "ended")
-        for at, _ in output.points(f"metric_attempts_{name}_total", *DIMENSIONS)
-    }
-    (at,) = times
-    left = FakeContext().get_remaining_time_in_millis() / 1000 + 60
-    assert before + left <= at / 1000 + 0.001
-    assert at / 1000 <= after + left
-
-
-def test_a_run_that_is_under_way_is_booked_later_than_any_alarm_looks() -> None:
-    seen: list[float] = []
-    with captured_output() as output, World.started() as world:
-        world.request_run("m.a", "a")
-        world.edge.before = lambda _: seen.append(time.time())
-        world.deliver()
-    begun = min(at for at, _ in output.points("metric_attempts_begun_total", *DIMENSIONS))
-    assert seen
-    assert begun / 1000 > max(seen)
+    assert output.points("metric_run_duration_seconds", "service", "function_name") == []
 
 
 class _Counted(WorkerMachine):
-    """The story that is made up elsewhere, and how many messages were taken and never let go."""
+    """The story of `test_state_machine`, with Lambda's errors of the worker and the batches of its kills."""
 
-    taken = 0
-    lost = 0
+    errors = Errors()
+    killed: ClassVar[list[int]] = []
 
     def __init__(self) -> None:
         super().__init__()
         worker, dead_letters = self.world.functions
 
-        def counted(event: Any, context: Any) -> Any:
-            messages = len(event["Records"])
-            _Counted.taken += messages
-            _Counted.lost += messages
-            answer = worker(event, context)
-            _Counted.lost -= messages
-            return answer
+        def observed(event: Any, context: Any) -> Any:
+            try:
+                return worker(event, context)
+            except Killed:
+                self.killed.append(len(event["Records"]))
+                raise
 
-        self.world.functions = counted, dead_letters
+        self.world.functions = self.errors.counting(observed), dead_letters
 
 
-def test_in_any_story_what_is_unended_is_what_killed_workers_held() -> None:
-    with captured_output() as output:
+def test_in_any_story_the_errors_are_exactly_the_killed_workers() -> None:
+    with captured_output():
         run_state_machine_as_test(
             _Counted,
             settings=settings(
@@ -190,7 +195,5 @@ def test_in_any_story_what_is_unended_is_what_killed_workers_held() -> None:
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
             ),
         )
-    found = differences(output)
-    assert all(difference >= 0 for difference in found)
-    assert sum(found) == _Counted.lost
-    assert 0 < _Counted.lost < _Counted.taken
+    assert _Counted.errors.lost == _Counted.killed
+    assert 0 < sum(_Counted.killed) < sum(_Counted.errors.messages)

@@ -65,9 +65,9 @@ def test_the_closing_line_has_it_too(update, lines):
 
 
 @pytest.mark.parametrize("mode", ["warn", "refuse"])
-def test_each_version_that_shrank_is_counted(update, deployed, mode):
+def test_each_version_that_shrank_is_counted(update, blobs, mode):
     update(WORKER_SHRINK=mode)
-    assert shrunk(deployed()) == [0.0, 1.0]
+    assert shrunk(blobs()) == [0.0, 1.0]
 
 
 def test_a_version_that_would_shrink_can_be_refused_before_anything_is_published(cloud, update, lines):
@@ -83,10 +83,10 @@ def test_a_version_that_would_shrink_can_be_refused_before_anything_is_published
     assert [line["run_id"] for line in warnings(lines)] == ["second"]
 
 
-def test_nothing_is_compared_if_that_is_off(update, lines, deployed):
+def test_nothing_is_compared_if_that_is_off(update, lines, blobs):
     update(WORKER_SHRINK="off")
     assert warnings(lines) == []
-    assert shrunk(deployed()) == [0.0, 0.0]
+    assert shrunk(blobs()) == [0.0, 0.0]
 
 
 def test_listing_reads_the_whole_history_so_nothing_shrinks(cloud, update, lines):

@@ -11,14 +11,26 @@ from metrics_worker import run as pipeline
 from tests.builders import day, envelope, put_a_and_b, put_dataset, ratio, record, request, rows, series
 from tests.faulty_store import MARKER, raising, throttled
 
-UNITS = {
-    "metric_runs_started_total": "Count",
-    "metric_runs_succeeded_total": "Count",
-    "metric_runs_failed_total": "Count",
+COUNTS = (
+    "metric_runs_started_total",
+    "metric_runs_succeeded_total",
+    "metric_runs_returned_total",
+    "metric_versions_shrunk_total",
+    "metric_rows_read_total",
+    "metric_rows_left_out_total",
+    "metric_rows_written_total",
+    "metric_heartbeats_sent_total",
+    "metric_heartbeats_failed_total",
+    "s3_requests_total",
+)
+UNITS = dict.fromkeys(COUNTS, "Count") | {
     "metric_run_duration_seconds": "Seconds",
+    "metric_run_freshness_seconds": "Seconds",
     "s3_read_mb": "Megabytes",
     "s3_write_mb": "Megabytes",
+    "process_peak_memory_mb": "Megabytes",
 }
+"""The metrics of a batch with one successful run, and their units."""
 
 
 @pytest.fixture(autouse=True)
@@ -166,18 +178,16 @@ def test_heartbeats_that_fail_are_counted_in_the_closing_line(cloud, invoke, lin
     assert "AWS answered NotFound" in line["heartbeat_error"]
 
 
-def test_a_batch_writes_one_blob_with_these_names_units_and_one_dimension(cloud, invoke, blobs):
+def test_a_batch_writes_one_blob_with_these_names_and_units_for_service_and_function(cloud, invoke, blobs):
     invoke(good())
 
     (blob,) = blobs()
     (directive,) = blob["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "MetricsWorker"
-    assert directive["Dimensions"] == [["service"]]
-    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == {
-        name: unit for name, unit in UNITS.items() if name != "metric_runs_failed_total"
-    }
-    assert blob.keys() == {"_aws", "service", *UNITS} - {"metric_runs_failed_total"}
-    assert blob["service"] == "metrics-worker"
+    assert directive["Dimensions"] == [["function_name", "service"]]
+    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == UNITS
+    assert blob.keys() == {"_aws", "service", "function_name", *UNITS}
+    assert (blob["service"], blob["function_name"]) == ("metrics-worker", "metrics-worker")
     assert blob["metric_runs_started_total"] == blob["metric_runs_succeeded_total"] == [1.0]
     written = sum(len(cloud.read(key)) for key in cloud.keys("metrics/"))
     assert blob["s3_write_mb"] == pytest.approx([written / 1e6])
@@ -194,15 +204,18 @@ def test_a_failed_run_is_counted_by_its_error_code_and_nothing_else_is(invoke, b
     for blob in failed:
         (directive,) = blob["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == "MetricsWorker"
-        assert [set(dimensions) for dimensions in directive["Dimensions"]] == [{"service", "error_code"}]
+        assert [set(dimensions) for dimensions in directive["Dimensions"]] == [
+            {"service", "function_name", "error_code"}
+        ]
         assert [metric["Name"] for metric in directive["Metrics"]] == ["metric_runs_failed_total"]
         assert [metric["Unit"] for metric in directive["Metrics"]] == ["Count"]
         assert blob["error_code"] == "INPUT_READ_ERROR"
         assert blob["service"] == "metrics-worker"
     assert counts(failed, "metric_runs_failed_total") == [1.0, 1.0]
-    assert batch["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+    assert batch["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["function_name", "service"]]
+    assert "metric_runs_failed_total" not in batch
     assert batch["metric_runs_started_total"] == [1.0] * 3
-    assert batch["metric_runs_succeeded_total"] == [1.0]
+    assert sorted(batch["metric_runs_succeeded_total"]) == [0.0, 0.0, 1.0]
     assert len(batch["metric_run_duration_seconds"]) == 3
 
 
@@ -219,7 +232,9 @@ def test_a_run_that_is_given_back_is_counted_neither_as_failed_nor_as_succeeded(
 
     written = blobs()
     assert counts(written, "metric_runs_started_total") == [1.0]
-    assert counts(written, "metric_runs_failed_total") == counts(written, "metric_runs_succeeded_total") == []
+    assert counts(written, "metric_runs_failed_total") == []
+    assert counts(written, "metric_runs_succeeded_total") == [0.0]
+    assert counts(written, "metric_runs_returned_total") == [1.0]
 
 
 def test_a_run_that_rolls_forward_is_not_counted_as_started_again(invoke, blobs):
@@ -229,7 +244,7 @@ def test_a_run_that_rolls_forward_is_not_counted_as_started_again(invoke, blobs)
     invoke(good())
 
     written = blobs()
-    assert counts(written, "metric_runs_started_total") == []
+    assert counts(written, "metric_runs_started_total") == [0.0]
     assert counts(written, "metric_runs_succeeded_total") == [1.0]
 
 
@@ -246,10 +261,11 @@ def test_a_failure_that_could_not_be_announced_is_not_counted_yet(cloud, invoke,
     assert closing(lines)["bad"]["outcome"] == "RETURNED"
 
 
-def test_a_batch_without_a_run_writes_no_metrics(invoke, blobs):
+def test_a_batch_without_a_run_writes_only_the_memory_of_the_process(invoke, blobs):
     invoke(record("poison"))
 
-    assert blobs() == []
+    (blob,) = blobs()
+    assert blob.keys() == {"_aws", "service", "function_name", "process_peak_memory_mb"}
 
 
 def test_metrics_of_one_invocation_do_not_reach_the_next(cloud, invoke, blobs):
@@ -297,27 +313,25 @@ def test_a_run_that_read_nothing_says_so_in_the_same_numbers(invoke, lines):
     assert line["requests"] > 0
 
 
-def test_each_outcome_is_counted_for_its_deployment_beside_zeros_for_the_others(invoke, deployed, faults):
+def test_each_outcome_is_counted_once_and_the_failures_are_the_remaining_attempts(invoke, blobs, faults):
     faults.before("GET", "*/runs/late.ok", throttled)
 
     invoke(good(), bad(), good("late", "m.late"))
 
-    written = deployed()
-    for outcome in ("succeeded", "failed", "returned"):
-        counted = [
-            blob for blob in written if f"metric_runs_{outcome}_total" in blob and "error_code" not in blob
-        ]
-        assert sorted(counts(counted, f"metric_runs_{outcome}_total")) == [0.0, 0.0, 1.0]
-    for blob in written:
+    by_code, batch = blobs()
+    for outcome in ("succeeded", "returned"):
+        assert sorted(batch[f"metric_runs_{outcome}_total"]) == [0.0, 0.0, 1.0]
+    for blob in (by_code, batch):
         assert (blob["service"], blob["function_name"]) == ("metrics-worker", "metrics-worker")
-    (by_code,) = [blob for blob in written if "error_code" in blob]
     assert (by_code["error_code"], by_code["metric_runs_failed_total"]) == ("INPUT_READ_ERROR", [1.0])
+    ended = sum(batch["metric_runs_succeeded_total"] + batch["metric_runs_returned_total"])
+    assert len(batch["metric_run_duration_seconds"]) - ended == sum(by_code["metric_runs_failed_total"])
 
 
-def test_a_deployment_counts_what_its_runs_read_wrote_and_asked_for(invoke, deployed, lines):
+def test_a_deployment_counts_what_its_runs_read_wrote_and_asked_for(invoke, blobs, lines):
     invoke(good())
 
-    written, line = deployed(), closing(lines)["good"]
+    written, line = blobs(), closing(lines)["good"]
     expected = {
         "metric_rows_read_total": [20.0],
         "metric_rows_written_total": [10.0],
@@ -335,13 +349,13 @@ def test_a_deployment_counts_what_its_runs_read_wrote_and_asked_for(invoke, depl
     assert peak > 10, "KiB on Linux, and this process holds pyarrow"
 
 
-def test_freshness_and_rows_are_counted_once_a_run_however_often_it_is_delivered(invoke, deployed):
+def test_freshness_and_rows_are_counted_once_a_run_however_often_it_is_delivered(invoke, blobs):
     invoke(good())
-    first = deployed()
+    first = blobs()
 
     invoke(good())
 
-    again = deployed()
+    again = blobs()
     for name in ("metric_run_freshness_seconds", "metric_rows_written_total"):
         assert len(counts(first, name)) == 1
         assert counts(again, name) == []
@@ -349,21 +363,18 @@ def test_freshness_and_rows_are_counted_once_a_run_however_often_it_is_delivered
 
 
 def test_a_defect_is_counted_by_the_version_that_made_it_and_what_a_request_causes_is_not(
-    invoke, deployed, monkeypatch
+    invoke, blobs, monkeypatch
 ):
     invoke(bad())
-    assert counts(deployed(), "metric_run_defects_total") == []
+    assert counts(blobs(), "metric_run_defects_total") == []
 
     monkeypatch.setattr(pipeline, "evaluate", lambda *_: raising(ZeroDivisionError("by 0"))())
     invoke(good())
 
-    whole, by_version = [blob for blob in deployed() if "metric_run_defects_total" in blob]
-    assert "function_version" not in whole
-    assert by_version["function_version"] == "7"
-
-
-def test_what_a_deployment_counts_bears_neither_metric_codes_nor_run_ids(invoke, deployed):
-    invoke(good("run-of-a-kind", "a.rare.metric"), bad("run-2", "another.metric"))
-
-    written = json.dumps(deployed())
-    assert not any(name in written for name in ("rare", "another.metric", "of-a-kind", "run-2"))
+    (defect,) = [blob for blob in blobs() if "metric_run_defects_total" in blob]
+    (directive,) = defect["_aws"]["CloudWatchMetrics"]
+    assert [set(names) for names in directive["Dimensions"]] == [
+        {"service", "function_name", "function_version"},
+        {"service", "function_name"},
+    ]
+    assert (defect["function_version"], defect["metric_run_defects_total"]) == ("7", [1.0])

@@ -15,6 +15,7 @@ OF_QUEUES = (
     "ApproximateNumberOfMessagesDelayed",
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesVisible",
+    "NumberOfMessagesReceived",
 )
 OF_FUNCTIONS = ("ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles")
 # According to AWS's documentation of each service's metrics on 2026-11-25.

@@ -2,13 +2,14 @@
 
 import json
 import re
+import time
 from itertools import combinations
 from typing import Any
 
 import pytest
 
 from metrics_worker import errors
-from tests.infrastructure.published import Metric, exists
+from tests.infrastructure.published import Metric, exists, simulated_day
 from tests.infrastructure.stack import MONITORING, Monitoring, alarms
 
 type Widget = dict[str, Any]
@@ -135,6 +136,27 @@ def test_no_dashboard_uses_a_metric_code_as_a_dimension() -> None:
     for widget in WIDGETS:
         for namespace, _, dimensions in metrics(widget):
             assert namespace != "MetricsWorker" or dimensions.keys() <= allowed
+
+
+def test_each_metric_is_written_under_one_set_of_dimensions() -> None:
+    sets: dict[str, list[set[str]]] = {}
+    for namespace, metric, names in simulated_day().series():
+        assert namespace == "MetricsWorker"
+        sets.setdefault(metric, []).append(set(names))
+    own = {"service", "function_name"}
+    further = {"metric_runs_failed_total": {"error_code"}, "dead_letters_total": {"outcome"}}
+    defects = sets.pop("metric_run_defects_total")
+    assert sets == {metric: [own | further.get(metric, set())] for metric in sets}
+    assert sorted(defects, key=len) == [own, own | {"function_version"}], (
+        "for a rollback and for all versions"
+    )
+
+
+def test_no_metric_has_a_time_in_the_future() -> None:
+    blobs = simulated_day().blobs
+    now = time.time() * 1000
+    assert blobs
+    assert all(blob["_aws"]["Timestamp"] <= now for blob in blobs)
 
 
 def test_the_dashboards_show_failures_of_every_error_code() -> None:

@@ -18,7 +18,6 @@ ONE_OFF = {
     "DefectsAlarm",
     "RunsGivenUpAlarm",
     "UnanswerableAlarm",
-    "UnendedAttemptsAlarm",
     "VersionDefectsAlarm",
     "VersionErrorsAlarm",
     "VersionsShrunkAlarm",
@@ -140,24 +139,57 @@ def test_a_version_that_lost_most_of_its_rows_triggers_an_alarm_that_names_the_u
 
 def test_the_failure_rate_alarm_needs_enough_finished_runs() -> None:
     rate, *counted = ALARMS["FailureRateAlarm"]["Metrics"]
-    assert [metric["Id"] for metric in counted] == ["succeeded", "failed"]
+    assert [metric["Id"] for metric in counted] == ["attempts", "succeeded", "returned"]
     condition, percent, otherwise = _if(rate["Expression"])
 
-    def breaching(succeeded: float, failed: float) -> bool:
-        numbers = {"succeeded": succeeded, "failed": failed}
+    def breaching(succeeded: float, failed: float, returned: float = 0) -> bool:
+        attempts = succeeded + failed + returned
+        numbers = {"attempts": attempts, "succeeded": succeeded, "returned": returned}
         value = _value(percent, numbers) if _value(condition, numbers) else float(otherwise)
         return bool(value > ALARMS["FailureRateAlarm"]["Threshold"])
 
     assert breaching(7, 3)
+    assert breaching(7, 3, returned=90)
     assert not breaching(8, 2)
+    assert not breaching(8, 2, returned=90)
     assert not breaching(0, 9)
+    assert not breaching(0, 9, returned=90)
     assert not breaching(0, 0)
+    assert not breaching(0, 0, returned=90)
 
 
-def test_both_metrics_of_the_failure_rate_are_written_at_the_same_times() -> None:
-    assert [time for time, _ in of_story("metric_runs_succeeded_total")] == [
-        time for time, _ in of_story("metric_runs_failed_total")
-    ]
+def test_the_failure_rate_alarm_counts_each_failure_that_is_written_by_error_code() -> None:
+    terms = {
+        metric: (statistic, dimensions["function_name"])
+        for (_, metric, dimensions), statistic, _ in of_alarm(ALARMS["FailureRateAlarm"])
+    }
+    assert terms == {
+        "metric_run_duration_seconds": ("SampleCount", "MetricsWorkerFunction"),
+        "metric_runs_succeeded_total": ("Sum", "MetricsWorkerFunction"),
+        "metric_runs_returned_total": ("Sum", "MetricsWorkerFunction"),
+    }
+    attempts, succeeded, returned = map(of_story, terms)
+    derived = len(attempts) - sum(value for _, value in succeeded) - sum(value for _, value in returned)
+    assert derived == sum(value for _, value in of_story("metric_runs_failed_total", "error_code")) > 3
+
+
+def test_all_metrics_of_the_failure_rate_are_written_at_the_same_times() -> None:
+    attempts, *others = (
+        [time for time, _ in of_story(metric)]
+        for (_, metric, _), _, _ in of_alarm(ALARMS["FailureRateAlarm"])
+    )
+    assert attempts
+    assert others == [attempts, attempts]
+
+
+def test_an_invocation_that_ends_in_an_error_of_lambda_triggers_an_alarm() -> None:
+    alarm = ALARMS["FunctionErrorsAlarm"]
+    (((namespace, metric, dimensions), statistic, _),) = of_alarm(alarm)
+    assert (namespace, metric, statistic) == ("AWS/Lambda", "Errors", "Sum")
+    assert dimensions == {"FunctionName": "MetricsWorkerFunction"}
+    assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (1, 1)
+    for sign in ("Runtime.OutOfMemory", "Status - timeout", "Runtime.ExitError", "CONFIG_ERROR"):
+        assert sign in alarm["AlarmDescription"]
 
 
 @pytest.mark.parametrize("timeout", TEMPLATE["Parameters"]["Timeout"]["AllowedValues"])
@@ -217,5 +249,5 @@ def _if(expression: str) -> tuple[str, str, str]:
 
 def _value(expression: str, numbers: dict[str, Any]) -> Any:
     """Return the value of a term of metric math, which has the syntax of Python for these operators."""
-    assert re.fullmatch(r"[a-z0-9 +*/()>=]+", expression)
+    assert re.fullmatch(r"[a-z0-9 +*/()>=-]+", expression)
     return eval(expression, {"__builtins__": {}}, numbers)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from metrics_worker.observability.report import RunReport
-from metrics_worker.observability.telemetry import booked, close_run, logger, metrics, open_run
+from metrics_worker.observability.telemetry import close_run, logger, measured, metrics, open_run
 from metrics_worker.request import Run
 from tests.builders import FakeContext
 
@@ -21,8 +21,10 @@ def closed(monkeypatch, capsys):
     (handler,) = logger.handlers
     monkeypatch.setattr(handler, "stream", stream)
 
+    context: Any = FakeContext()
+
     def close(report):
-        close_run(report)
+        close_run(report, context)
         metrics.flush_metrics()
         lines = [json.loads(line) for line in stream.getvalue().splitlines()]
         return lines, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -87,15 +89,26 @@ def test_a_flush_without_metrics_is_silent(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_an_invocation_that_raises_has_begun_and_not_ended(capsys):
+def test_an_invocation_that_raises_writes_no_metric_of_its_own(capsys):
     context: Any = FakeContext()
 
     with pytest.raises(ZeroDivisionError):
-        booked(lambda *_: {"never": 1 / 0})({"Records": [{}, {}]}, context)
+        measured(lambda *_: {"never": 1 / 0})({"Records": [{}, {}]}, context)
 
-    (blob,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert blob["metric_attempts_begun_total"] == [2.0]
-    assert blob["metric_attempts_ended_total"] == [0.0]
+    metrics.flush_metrics()
+    assert capsys.readouterr().out == ""
+
+
+def test_an_invocation_that_returns_writes_its_peak_memory_under_the_name_of_the_function(capsys):
+    context: Any = FakeContext(function_name="worker-of-a-test")
+
+    assert measured(lambda *_: {"batchItemFailures": []})({"Records": []}, context)
+
+    metrics.flush_metrics()
+    blob = json.loads(capsys.readouterr().out)
+    assert blob["function_name"] == "worker-of-a-test"
+    assert blob["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["function_name", "service"]]
+    assert blob["process_peak_memory_mb"][0] > 10
 
 
 def test_requests_are_told_with_their_times_at_debug_alone(closed, monkeypatch):
