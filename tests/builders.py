@@ -1,6 +1,7 @@
-"""What the tests are made of: requests and records as they arrive, datasets as the ingestor writes them,
-and stand-ins for AWS at its own edge (an SNS client, an SQS client, a Lambda context). No worker code is
-replaced: the bucket is a memory store behind the real `S3Bucket`.
+"""Builders of requests, SQS records and datasets, and a fake cloud in memory.
+
+The fakes replace AWS and no code of the worker: an SNS client, an SQS client, a Lambda context, and a memory
+store behind the real `S3Bucket`.
 """
 
 import io
@@ -36,20 +37,23 @@ ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
 }
-"""The least that the worker needs; conftest.py sets it for every test."""
+"""The smallest environment with which the worker starts; conftest.py sets it for every test."""
 
 NOW = datetime(2026, 10, 30, 12, 0, 0, tzinfo=UTC)
 
 
 def series(code: str) -> dict[str, Any]:
+    """Return the JSON of a series reference."""
     return {"series_code": code}
 
 
 def ratio(left: Any, right: Any, **more: Any) -> dict[str, Any]:
+    """Return the JSON of a `ratio` node; `more` adds fields."""
     return {"op": "ratio", "left": left, "right": right, **more}
 
 
 def window(op: str, node: Any, length: int) -> dict[str, Any]:
+    """Return the JSON of a window operation."""
     return {"op": op, "series": node, "window": length}
 
 
@@ -63,7 +67,17 @@ def request(
     datasets: Iterable[str] = ("fx",),
     **more: Any,
 ) -> dict[str, Any]:
-    """A `metric_run_requested`; `inputs` maps series codes to dataset ids, `more` replaces or adds fields."""
+    """Return a `metric_run_requested` event.
+
+    Args:
+        expression: the JSON of the expression; the default is A / B.
+        run_id: the run id.
+        metric: the metric code.
+        kind: the `expressionType`.
+        inputs: the dataset id of each series code; the default is A and B from dataset fx.
+        datasets: the dataset ids in the catalog.
+        more: fields that are replaced or added.
+    """
     return {
         "type": "metric_run_requested",
         "runId": run_id,
@@ -89,7 +103,7 @@ def request(
 
 
 def envelope(event: Any, *, timestamp: str = "2026-10-30T11:59:58.123Z") -> dict[str, Any]:
-    """The SNS notification of an event."""
+    """Return the SNS notification that contains an event."""
     return {
         "Type": "Notification",
         "MessageId": "5f1a2b3c-0000-5000-8000-000000000001",
@@ -102,7 +116,7 @@ def envelope(event: Any, *, timestamp: str = "2026-10-30T11:59:58.123Z") -> dict
 def record(
     body: Any, *, message_id: str = "message-1", group: str | None = None, receive_count: int = 1
 ) -> dict[str, Any]:
-    """An SQS record as Lambda delivers it; a body that is no string is sent as JSON."""
+    """Return an SQS record as Lambda delivers it; a body that is not a string is serialized as JSON."""
     if group is None:
         group = body.get("metricCode", "group") if isinstance(body, dict) else "group"
     return {
@@ -122,13 +136,14 @@ def record(
 
 
 def parquet(table: pa.Table, **options: Any) -> bytes:
+    """Return a Parquet file; `options` are those of `pyarrow.parquet.write_table`."""
     sink = io.BytesIO()
     pq.write_table(table, sink, **options)
     return sink.getvalue()
 
 
 def rows(code: str | None, times: Any, values: Any) -> pa.Table:
-    """Part-file rows; with a code of None the file has no `internal_series_code`."""
+    """Return the rows of a part file; if `code` is None, without the column `internal_series_code`."""
     columns = {"obs_time": times if isinstance(times, pa.Array) else pa.array(times, pa.timestamp("ns"))}
     if code is not None:
         columns["internal_series_code"] = pa.array([code] * len(columns["obs_time"]), pa.string())
@@ -137,14 +152,21 @@ def rows(code: str | None, times: Any, values: Any) -> pa.Table:
 
 
 def day(number: int) -> datetime:
-    """The nth of January 2026 and on, at midnight UTC, naive as the ingestor writes it."""
+    """Return midnight UTC of a day, counted from 1 January 2026; naive, as the ingestor writes times."""
     return datetime.fromtimestamp(1767225600 + (number - 1) * 86400, UTC).replace(tzinfo=None)
 
 
 def put_dataset(
     store: ObjectStore, files: Mapping[str, pa.Table | bytes], *, dataset: str = "fx", **manifest: Any
 ) -> None:
-    """Write part files (by key relative to the projections) and their manifest; `manifest` adds fields."""
+    """Write part files and their dataset manifest.
+
+    Args:
+        store: the bucket.
+        files: the content of each part file, by key relative to the projections.
+        dataset: the dataset id.
+        manifest: fields that are added to the manifest or replaced.
+    """
     for name, content in files.items():
         body = content if isinstance(content, bytes) else parquet(content)
         obstore.put(store, f"datasets/{dataset}/projections/{name}", body)
@@ -153,7 +175,10 @@ def put_dataset(
 
 
 def put_a_and_b(store: ObjectStore) -> None:
-    """Dataset fx: A is 1 to 10 on the first ten days of January 2026, B is 2 on each; a file a series."""
+    """Write dataset fx, with one part file for each of two series.
+
+    On the first ten days of January 2026, A has the values 1 to 10, and B is always 2.
+    """
     days = [day(n) for n in range(1, 11)]
     put_dataset(
         store,
@@ -166,7 +191,7 @@ def put_a_and_b(store: ObjectStore) -> None:
 
 @dataclass
 class FakeSns:
-    """An SNS client that keeps what is published. `before` may raise as botocore would."""
+    """A fake SNS client that records publications; `before` may raise an error as botocore would."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     before: Callable[[dict[str, Any]], None] = lambda _: None
@@ -178,6 +203,7 @@ class FakeSns:
 
     @property
     def events(self) -> list[dict[str, Any]]:
+        """Return the published events in order."""
         return [json.loads(message["Message"]) for message in self.messages]
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
@@ -190,7 +216,7 @@ class FakeSns:
 
 @dataclass
 class FakeSqs:
-    """An SQS client that keeps the visibility times it is asked for."""
+    """A fake SQS client that records changes of visibility; `before` may raise an error as botocore would."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     before: Callable[[dict[str, Any]], None] = lambda _: None
@@ -200,7 +226,7 @@ class FakeSqs:
         self.calls.append(call)
 
     def change_message_visibility_batch(self, **call: Any) -> dict[str, Any]:
-        """Kept as the calls for one message each that it stands for."""
+        """Record the batch as one call for each message."""
         self.before(call)
         changes = ({name: entry[name] for name in entry if name != "Id"} for entry in call["Entries"])
         self.calls += [{"QueueUrl": call["QueueUrl"], **change} for change in changes]
@@ -209,7 +235,7 @@ class FakeSqs:
 
 @dataclass
 class FakeContext:
-    """A Lambda context with so much time left."""
+    """A fake Lambda context; `remaining_ms` returns the remaining time in milliseconds."""
 
     remaining_ms: Callable[[], int] = lambda: 300_000
     function_name: str = "metrics-worker"
@@ -224,7 +250,7 @@ class FakeContext:
 
 @dataclass
 class Cloud:
-    """What a worker stands in: a memory store as the bucket, and the two clients."""
+    """A fake cloud: a memory store as the bucket, fake SNS and SQS clients, and the worker's clocks."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
     sns: FakeSns = field(default_factory=FakeSns)
@@ -238,9 +264,11 @@ class Cloud:
         return S3Bucket(self.store, BUCKET, pause=lambda _: None)
 
     def worker(self, **settings: Any) -> Worker:
-        """A worker here; settings by their variable's name replace the environment's.
+        """Return a worker in this cloud.
 
-        It waits for nothing between started and completed, unless a setting says so.
+        Args:
+            settings: replacements for environment variables, by name. Unless they include
+                `WORKER_STATUS_GAP_SECONDS`, the worker does not wait between started and completed.
         """
         configured = Settings(**{"WORKER_STATUS_GAP_SECONDS": 0, **settings})
         return Worker(

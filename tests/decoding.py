@@ -1,4 +1,4 @@
-"""The two ways in which a part file is read, so that tests can hold both to the same results."""
+"""The ways in which a part file is read, so that tests can assert the same results for all of them."""
 
 import atexit
 import sys
@@ -27,7 +27,7 @@ def admit(key: str, rows: int, size: int) -> None:
 
 
 def stored(body: bytes) -> StoredObject:
-    """Return a part file as it arrives from the bucket when it comes whole."""
+    """Return a part file as the bucket returns it if one request reads all of it."""
     return StoredObject(KEY, memoryview(body), len(body), "etag")
 
 
@@ -46,7 +46,7 @@ def in_the_child(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
 
 
 def in_the_child_by_range(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
-    """Read a part file in the child process, which has only the end of it and asks for the rest."""
+    """Read a part file in the child process, which gets its last bytes and requests the rest by range."""
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)
     obstore.put(store, KEY, body, use_multipart=False)
@@ -66,7 +66,7 @@ requests.recv_bytes()
 
 
 def child(then: str) -> tuple[str, ...]:
-    """Return the command line of a child that is ready, takes one file, and then does as the code says."""
+    """Return the command line of a child process that accepts one file and then runs the code in `then`."""
     return (sys.executable, "-c", A_CHILD + then)
 
 

@@ -1,8 +1,9 @@
-"""The edge of the worker, for tests: each call to S3, SNS and SQS passes here, and something may happen.
+"""The edge of the worker in tests: hooks at each call to S3, SNS and SQS, at which a test can inject faults.
 
-Nothing of the worker is replaced: the obstore module that the bucket calls gets a stand-in, the clients are
-fakes. `before` and `after` are called around the effect of every call; what they raise is the call's answer.
-A process that is killed at a call makes no other: from then on each one raises `Killed`, in every thread.
+No code of the worker is replaced: `EdgeStore` replaces the obstore module that the bucket calls, and the SNS
+and SQS clients are fakes. The hooks `before` and `after` are called before and after the effect of every
+call; an error that they raise is the error that the worker gets. After a kill, every further call in any
+thread raises `Killed`, because a killed process makes no more calls.
 """
 
 import json
@@ -36,9 +37,9 @@ _STORE_CALLS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call: GET, PUT and SWAP of a key, PUBLISH of `type:run`, CHANGE of a message's visibility.
+    """A call: GET, PUT or SWAP of a key, PUBLISH of `type:run`, or CHANGE of a message's visibility.
 
-    ANSWER is no call: it stands for the function's own answer to Lambda.
+    The operation ANSWER is the function's own response to Lambda.
     """
 
     operation: str
@@ -46,29 +47,32 @@ class Call:
 
     @property
     def place(self) -> tuple[str, str]:
-        """The call, whatever version it is about: another attempt makes the same."""
+        """Return the operation and the key with version timestamps replaced by `*`.
+
+        The calls of two attempts of one run have the same places.
+        """
         return self.operation, _VERSION.sub("*", self.key)
 
     @property
     def writes(self) -> bool:
-        """Whether others can see its effect."""
+        """Return whether other processes can see the effect of the call."""
         return self.operation in {"PUT", "SWAP", "PUBLISH"}
 
 
 def nothing(_: Call) -> None:
-    """What usually happens at a call."""
+    """Do nothing; the default of all hooks."""
 
 
 @dataclass
 class Edge:
-    """What was called, and what happens at the next calls.
+    """The calls so far, and the hooks for the next calls.
 
     Attributes:
-        calls: in order, those that raised included.
+        calls: the calls in order, including those that raised an error.
         before: called before the effect of each call.
-        always: called as a part of it: what it raises is what the other side answered.
-        seen: called after the effect.
-        after: called then.
+        during: called as a part of the effect; an error that it raises is the service's own answer.
+        observer: called after the effect, to check the visible state.
+        after: called after `observer`; an error that it raises replaces the service's answer.
         dead: whether the process was killed.
     """
 
@@ -78,38 +82,38 @@ class Edge:
     observer: Callable[[Call], None] = nothing
     after: Callable[[Call], None] = nothing
     dead: bool = False
-    _news: threading.Condition = field(default_factory=threading.Condition)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
 
     @contextmanager
     def around(self, call: Call) -> Iterator[None]:
-        """The effect of a call is what happens in the context."""
+        """Call the hooks around the effect of a call, which is the body of the context."""
         try:
             self._live()
-            with self._news:
+            with self._changed:
                 self.calls.append(call)
-                self._news.notify_all()
+                self._changed.notify_all()
             self.before(call)
             try:
                 self.during(call)
                 self._live()
                 yield
-            finally:  # a refusal is an answer too, and can be lost like any other
+            finally:  # An error response is a response, too: it can be lost like any other.
                 self.observer(call)
                 self.after(call)
         except Killed:
-            with self._news:
+            with self._changed:
                 self.dead = True
-                self._news.notify_all()
+                self._changed.notify_all()
             raise
 
     def wait_for(self, operation: str, key: str, *, times: int) -> None:
-        """Wait until that was called so many times more, or the process was killed."""
+        """Wait until a call has been made `times` more times, or until the process is killed."""
         first = len(self.calls)
         sought = Call(operation, key)
-        with self._news:
-            assert self._news.wait_for(
+        with self._changed:
+            assert self._changed.wait_for(
                 lambda: self.dead or self.calls[first:].count(sought) >= times, timeout=10
-            ), f"{sought} does not come"
+            ), f"{sought} was not made within 10 s"
 
     def _live(self) -> None:
         if self.dead:
@@ -117,7 +121,7 @@ class Edge:
 
 
 class EdgeStore:
-    """The obstore module, as the bucket calls it."""
+    """A replacement for the obstore module that calls the hooks of an edge around each obstore function."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
@@ -143,7 +147,7 @@ def _store_call(operation: str, key: str, options: dict[str, Any]) -> Call:
 
 @dataclass
 class EdgeSns(FakeSns):
-    """The SNS client."""
+    """A fake SNS client that calls the hooks of an edge."""
 
     edge: Edge = field(default_factory=Edge)
 
@@ -155,7 +159,7 @@ class EdgeSns(FakeSns):
 
 @dataclass
 class EdgeSqs(FakeSqs):
-    """The SQS client of one queue."""
+    """A fake SQS client of one model queue that calls the hooks of an edge."""
 
     edge: Edge = field(default_factory=Edge)
     queue: FifoQueue | None = None

@@ -1,8 +1,8 @@
-"""An HTTP proxy on loopback that stands between a client and a local cloud, and does harm as it is told.
+"""An HTTP proxy on the loopback interface that injects faults between a client and a local cloud.
 
-It records every call, and asks `decide` before each what is to happen: it passes, it is refused before its
-effect, its answer is lost after its effect, or it is answered with a status and never had an effect. What
-a test sees of it is what a client sees of a failing network; nothing of ours is replaced.
+The proxy records every call and asks `decide` what happens to it: the call is forwarded, the connection
+closes before the call has an effect, the response is lost after the effect, or an error status replaces the
+effect. The client sees a failing network; no code of the client is replaced.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _NOT_FORWARDED = {"connection", "content-length", "expect", "keep-alive", "trans
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, as it reached the proxy. Header names are in small letters."""
+    """One HTTP request as it reached the proxy; header names are in lower case."""
 
     number: int
     method: str
@@ -33,13 +33,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What becomes of a call: whether it has its effect, and what the client hears.
+    """What happens to a call: whether it has its effect, and which response the client gets.
 
     Attributes:
-        forwarded: the call reaches the cloud.
-        answer: None passes on the cloud's own answer, a number is sent in its place, "lost" closes the
-            connection without one, "cut" in the midst of the cloud's own body, "slow" sends the cloud's
-            own answer a byte at a time.
+        forwarded: whether the call reaches the cloud.
+        answer: None passes on the cloud's own response; a number is sent as an error status instead; "lost"
+            closes the connection without a response; "cut" closes the connection after half of the body;
+            "slow" sends the cloud's response one byte at a time.
     """
 
     forwarded: bool
@@ -53,25 +53,25 @@ LOST = Fault(forwarded=True, answer="lost")
 """The connection closes after the call had its effect."""
 
 SLOW = Fault(forwarded=True, answer="slow")
-"""The cloud's own answer comes a byte at a time, so that no single read takes long."""
+"""The cloud's response arrives one byte at a time, so that no single read takes long."""
 SLOW_BYTE_SECONDS = 0.1
 
 CUT = Fault(forwarded=True, answer="cut")
-"""The connection closes when half of the answer's body is through."""
+"""The connection closes after half of the response body."""
 
 
 def status(code: int) -> Fault:
-    """An error answer in place of the effect."""
+    """Return a fault that answers with an error status instead of forwarding the call."""
     return Fault(forwarded=False, answer=code)
 
 
 def status_after(code: int) -> Fault:
-    """An error answer although the call had its effect."""
+    """Return a fault that answers with an error status after the call has had its effect."""
     return Fault(forwarded=True, answer=code)
 
 
 def in_turn(*faults: Fault) -> Callable[[Call], Fault]:
-    """One fault a call, in this order; calls after the last pass."""
+    """Return a decision function that applies one fault to each call, in order, and then passes all calls."""
     waiting = list(faults)
     lock = Lock()
 
@@ -86,11 +86,12 @@ class FaultyProxy:
     """A proxy on a free port, as a context manager.
 
     Args:
-        upstream: address of the local cloud, such as `http://127.0.0.1:5000`.
+        upstream: the address of the local cloud, such as `http://127.0.0.1:5000`.
 
     Attributes:
-        calls: what reached the proxy, in order.
-        decide: what becomes of a call; asked in the threads of the calls. A test may replace it at any time.
+        calls: the calls that reached the proxy, in order.
+        decide: returns what happens to a call; it is called in the thread of the call's connection. A test
+            may replace it at any time.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -104,7 +105,7 @@ class FaultyProxy:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return the address of the proxy."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -120,19 +121,19 @@ class FaultyProxy:
         self._thread.join()
 
     def forget(self) -> None:
-        """Forget the calls so far, and let the next ones pass."""
+        """Clear the recorded calls, and let the next calls pass."""
         self.calls = []
         self.decide = lambda _: PASS
 
     def record(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Call:
-        """Keep a call; called by the handler of a connection."""
+        """Record a call; the handler of a connection calls this."""
         with self._lock:
             call = Call(len(self.calls) + 1, method, target, headers, body)
             self.calls.append(call)
         return call
 
     def forward(self, call: Call) -> tuple[HTTPResponse, bytes]:
-        """Let a call have its effect; the cloud's answer, and its body."""
+        """Forward a call to the cloud, and return the response and its body."""
         connection = HTTPConnection(self._upstream, timeout=_SECONDS)
         try:
             connection.request(
@@ -155,13 +156,13 @@ def _handler_of(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection, and so one call."""
+    """The handler of one connection, which carries one call."""
 
     protocol_version = "HTTP/1.1"
     faulty: FaultyProxy
 
     def handle_call(self) -> None:
-        self.close_connection = True  # a connection a call: no client mends a fault by another one
+        self.close_connection = True  # One call for each connection, so that every retry is a new call.
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
         call = self.faulty.record(self.command, self.path, headers, body)
@@ -171,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 answer = self.faulty.forward(call)
             except (OSError, HTTPException):
-                return  # the cloud is gone: so is the answer
+                return  # The cloud has ended, so there is no response.
         if fault.answer == "lost":
             return
         if answer is not None and fault.answer == "slow":
@@ -190,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _pass_on_slowly(self, answer: HTTPResponse, body: bytes) -> None:
-        """Send the answer until it is through, the client has gone, or the proxy ends."""
+        """Send the response byte by byte until it is complete, the client disconnects, or the proxy ends."""
         connection, self.wfile = self.wfile, BytesIO()
         self._pass_on(answer, body, cut=False)
         whole, self.wfile = self.wfile.getvalue(), connection
@@ -214,4 +215,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_call  # noqa: N815 - the base's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's own name
-        """The calls are recorded; nothing is printed."""
+        """Print nothing: the calls are recorded instead."""

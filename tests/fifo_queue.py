@@ -1,9 +1,10 @@
-"""A model of an SQS FIFO queue, and of how Lambda's event source mapping empties it.
+"""A model of an SQS FIFO queue and of Lambda's event source mapping, in memory.
 
-In memory, with a clock that is handed in, so that nothing sleeps. What SQS documents and a worker can notice
-is there: order within a group, a group that waits while one of its messages is in flight, receive counts,
-visibility, delay, deduplication, and the redrive to a dead-letter queue. `tests/unit/test_fifo_queue.py`
-holds it to that. The words of its methods are boto3's where the worker itself calls them.
+The clock is a parameter, so tests do not sleep. The model has the documented behaviour of SQS that a worker
+can notice: the order within a message group, a group that is blocked while one of its messages is in flight,
+receive counts, visibility timeouts, delays, deduplication, and the redrive to a dead-letter queue.
+`tests/unit/test_fifo_queue.py` tests the model. Methods that the worker calls have boto3's names and
+parameters.
 """
 
 from collections.abc import Callable
@@ -24,12 +25,12 @@ type Record = dict[str, Any]
 
 
 class Killed(BaseException):
-    """The process is gone: nothing of the worker's catches it, and no answer of its is heard."""
+    """Raised where the process is killed: no code of the worker catches it, and Lambda gets no response."""
 
 
 @dataclass
 class Clock:
-    """Seconds since 1970; it stands still until it is told."""
+    """A clock in seconds since 1970 that advances only when a test calls `advance`."""
 
     now: float = NOW.timestamp()
 
@@ -39,7 +40,7 @@ class Clock:
 
 @dataclass
 class Message:
-    """A message in the queue. Its place in the group is that of its sequence number, come what may."""
+    """A message in the queue; the sequence number alone decides its place within its group."""
 
     message_id: str
     group: str
@@ -52,11 +53,11 @@ class Message:
     receipt_handle: str | None = None
 
     def in_flight(self, now: float) -> bool:
-        """Whether a receiver has it, which has not given it back and whose time has not run out."""
+        """Return whether the message was received and is not visible again."""
         return self.receipt_handle is not None and now < self.visible_at
 
     def record(self, arn: str) -> Record:
-        """As Lambda hands it to a function."""
+        """Return the SQS record that Lambda passes to a function."""
         return {
             "messageId": self.message_id,
             "receiptHandle": self.receipt_handle,
@@ -79,11 +80,11 @@ class FifoQueue:
     """An SQS FIFO queue.
 
     Attributes:
-        clock: what tells the time.
-        visibility_timeout: seconds that a received message stays invisible.
-        delay: seconds before a message that was sent can be received.
-        max_receive_count: how often a message is received before it moves to `dead_letters`.
-        messages: all that is in it, in flight or not, in order.
+        clock: the clock of the model.
+        visibility_timeout: seconds for which a received message is invisible.
+        delay: seconds before a sent message can be received.
+        max_receive_count: how often a message can be received before it moves to `dead_letters`.
+        messages: all messages in the queue, in flight or not, in order.
     """
 
     clock: Clock
@@ -97,10 +98,14 @@ class FifoQueue:
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def send(self, body: str, *, group: str, deduplication_id: str) -> str:
-        """Send a message; its id. One whose deduplication id was sent within five minutes is dropped."""
+        """Send a message and return its id.
+
+        If a message with the same deduplication id was sent in the last five minutes, the new one is dropped
+        and the id of the earlier one is returned.
+        """
         now = self.clock.now
-        if (known := self._sent.get(deduplication_id)) and now - known[0] < DEDUPLICATION_SECONDS:
-            return known[1]
+        if (earlier := self._sent.get(deduplication_id)) and now - earlier[0] < DEDUPLICATION_SECONDS:
+            return earlier[1]
         number = next(self._numbers)
         message = Message(f"message-{number}", group, body, number, now, now + self.delay)
         self.messages.append(message)
@@ -108,7 +113,7 @@ class FifoQueue:
         return message.message_id
 
     def receive(self, limit: int = 10) -> list[Record]:
-        """Up to so many messages, as the records of one Lambda event: group by group, each in order."""
+        """Receive up to `limit` messages, as the records of one Lambda event: group by group, in order."""
         records: list[Record] = []
         for group in dict.fromkeys(message.group for message in self.messages):
             records += self._receive_group(group, limit - len(records))
@@ -133,7 +138,7 @@ class FifoQueue:
         return taken
 
     def add_dead_letter(self, message: Message) -> None:
-        """Take a message over from the queue whose dead letters these are: at once, and never dropped."""
+        """Add a message that SQS moves here from its source queue: visible at once, never deduplicated."""
         message.sequence, message.receipt_handle = next(self._numbers), None
         message.visible_at = self.clock.now
         self.messages.append(message)
@@ -145,11 +150,11 @@ class FifoQueue:
         ReceiptHandle: str,  # noqa: N803
         VisibilityTimeout: int,  # noqa: N803
     ) -> None:
-        """Let a message in flight become visible so many seconds from now.
+        """Make a message in flight visible `VisibilityTimeout` seconds from now.
 
         Raises:
-            ClientError: the handle is of an older receipt, the message is visible again or gone, or it would
-                be in flight for more than twelve hours.
+            ClientError: the handle is of an earlier receive, the message is visible again or was deleted, or
+                the message would be in flight for more than twelve hours.
         """
         assert QueueUrl == QUEUE_URL
         message, now = self._held(ReceiptHandle, "ChangeMessageVisibility"), self.clock.now
@@ -164,10 +169,10 @@ class FifoQueue:
         QueueUrl: str,  # noqa: N803 - boto3's names
         Entries: list[dict[str, Any]],  # noqa: N803
     ) -> dict[str, list[dict[str, Any]]]:
-        """The same for up to ten messages, each for itself: one that is refused holds up no other."""
+        """Change the visibility of up to ten messages; an entry that fails does not affect the others."""
         ids = [entry["Id"] for entry in Entries]
         if not 1 <= len(ids) <= 10 or len(set(ids)) < len(ids):
-            raise refusal("ChangeMessageVisibilityBatch", "one to ten entries, each with an id of its own")
+            raise refusal("ChangeMessageVisibilityBatch", "one to ten entries with distinct ids are required")
         answer: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}
         for entry in Entries:
             change = {name: entry[name] for name in ("ReceiptHandle", "VisibilityTimeout")}
@@ -183,12 +188,15 @@ class FifoQueue:
         """Delete a message in flight.
 
         Raises:
-            ClientError: the handle is of an older receipt, or the message is visible again.
+            ClientError: the handle is of an earlier receive, or the message is visible again.
         """
         self.messages.remove(self._held(receipt_handle, "DeleteMessage"))
 
     def seconds_until_next(self) -> float | None:
-        """How long until a message can be received or moves to the dead letters; None where there is none."""
+        """Return the seconds until a receive has an effect, or None if the queue is empty.
+
+        The effect is that a message is received, or that it moves to the dead-letter queue.
+        """
         now, groups = self.clock.now, dict[str, float]()
         for message in self.messages:
             if message.in_flight(now) or message.group not in groups:
@@ -199,21 +207,24 @@ class FifoQueue:
         for message in self.messages:
             if message.receipt_handle == receipt_handle and message.in_flight(self.clock.now):
                 return message
-        raise refusal(operation, f"{receipt_handle} is of no message in flight")
+        raise refusal(operation, f"{receipt_handle} is not the handle of a message in flight")
 
 
 def refusal(operation: str, problem: str) -> ClientError:
-    """What botocore raises when SQS finds a parameter wrong."""
+    """Return the error that botocore raises if SQS rejects a parameter."""
     answer = {"Error": {"Code": "InvalidParameterValue", "Message": problem}}
     return ClientError(answer, operation)
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One batch: what was handed over, which messages were deleted then, and why none was, if so.
+    """The delivery of one batch, and its outcome.
 
     Attributes:
-        failed: ids that the function named as failed; None where its answer was not heard or not understood.
+        records: the records that the function received.
+        failed: the message ids that the function reported as failed; None if it raised an error, was killed,
+            or returned an invalid response.
+        error: the error, if `failed` is None.
     """
 
     records: list[Record]
@@ -222,36 +233,38 @@ class Delivery:
 
 
 def deliver(queue: FifoQueue, handler: Handler, context: Any = None, *, limit: int = 10) -> Delivery:
-    """Receive a batch, hand it over, and do with the answer what Lambda does."""
+    """Receive a batch, invoke the handler with it, and process the response as Lambda does."""
     records = queue.receive(limit)
     return hand_over(records, queue, handler, context) if records else Delivery([], set())
 
 
 def hand_over(records: list[Record], queue: FifoQueue, handler: Handler, context: Any = None) -> Delivery:
-    """What Lambda does with a batch, and with the answer, where `ReportBatchItemFailures` is set.
+    """Invoke the handler with a batch, and process the response as Lambda does with
+    `ReportBatchItemFailures`.
 
-    All but what the answer names is deleted, if its handle still holds. An invocation that raises, is killed
-    or answers nonsense returns the whole batch, each message when its visibility timeout ends. An empty
-    answer (`None`, `{}`) is no failure, as Lambda has it.
+    The messages that the response does not name are deleted, if their handles are still valid. If the
+    invocation raises an error, is killed, or returns an invalid response, every message of the batch becomes
+    visible again when its visibility timeout ends. As in Lambda, an empty response (`None`, `{}`) reports no
+    failure.
     """
     try:
         failed = failures(handler({"Records": records}, context), {each["messageId"] for each in records})
-    except (Exception, Killed) as error:  # noqa: BLE001 - whatever it is, the batch comes back
+    except (Exception, Killed) as error:  # noqa: BLE001 - After any error the batch is redelivered.
         return Delivery(records, None, error)
     for each in records:
         if each["messageId"] not in failed:
             try:
                 queue.delete(each["receiptHandle"])
             except ClientError:
-                continue  # it took too long: the message is visible again, or another receiver has it
+                continue  # The handler took too long: the message is visible again or was received again.
     return Delivery(records, failed)
 
 
 def failures(answer: Any, received: set[str]) -> set[str]:
-    """The message ids that an answer names.
+    """Return the message ids in a function's response.
 
     Raises:
-        ValueError: Lambda takes the answer for a failure of the whole batch.
+        ValueError: the response is invalid, which Lambda treats as a failure of the whole batch.
     """
     items = [] if not answer else answer.get("batchItemFailures", ...)
     if items is None:
@@ -259,5 +272,5 @@ def failures(answer: Any, received: set[str]) -> set[str]:
     if not isinstance(items, list) or not all(
         isinstance(item, dict) and item.get("itemIdentifier") in received for item in items
     ):
-        raise ValueError(f"not an answer to this batch: {answer!r:.200}")
+        raise ValueError(f"not a response to this batch: {answer!r:.200}")
     return {item["itemIdentifier"] for item in items}

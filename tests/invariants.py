@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from tests.builders import BUCKET
 from tests.picture import COMPLETED, Json, Picture, event_of, parsed
 
-__all__ = ["Picture"]  # what the promises are about; they themselves are called by their module
+__all__ = ["Picture"]  # Callers use the invariants through the module's name.
 
 HEARTBEAT = "metric_run_heartbeat"
 
@@ -34,15 +34,15 @@ def current_names_a_whole_committed_version(picture: Picture) -> None:
         copied = picture.objects.get(manifest)
         if "rolled_back_at" in current:
             current = {name: value for name, value in current.items() if not name.startswith("rolled_back_")}
-            assert copied is not None, f"{base}current was rolled back to {manifest}, which is not there"
-            assert parsed(copied) == current, f"{base}current is no copy of {manifest} after a rollback"
+            assert copied is not None, f"{base}current was rolled back to {manifest}, which does not exist"
+            assert parsed(copied) == current, f"{base}current is not a copy of {manifest} after a rollback"
         else:
-            assert copied == body, f"{base}current is no copy of {manifest}"
+            assert copied == body, f"{base}current is not a copy of {manifest}"
         _is_whole(picture, base, current)
         marker = picture.marker(current["run_id"])
         assert marker, f"{base}current names run {current['run_id']}, which is not committed"
         assert marker["version_ts"] == current["version_ts"], (
-            f"{base}current names {current['version_ts']}, the marker {marker['version_ts']}"
+            f"{base}current names {current['version_ts']}, but the marker names {marker['version_ts']}"
         )
 
 
@@ -56,34 +56,34 @@ def a_marker_names_a_whole_version(picture: Picture) -> None:
         assert marker["manifest"] in picture.objects, f"{run} is committed without {marker['manifest']}"
         manifest = parsed(picture.objects[marker["manifest"]])
         for name in ("run_id", "metric_code", "version_ts", "row_count", "requested_at"):
-            assert manifest[name] == marker[name], f"{run}: the manifest's {name} is not the marker's"
-        assert (marker["run_id"], marker["metric_code"]) == (run, metric), f"{run}: the marker is another's"
+            assert manifest[name] == marker[name], f"{run}: manifest and marker differ in {name}"
+        assert (marker["run_id"], marker["metric_code"]) == (run, metric), f"{run}: marker of another run"
         _is_whole(picture, base, manifest)
 
 
 def current_never_goes_back(before: Picture, after: Picture) -> None:
     now = dict(after.currents())
     for base, body in before.currents():
-        assert base in now, f"{base}current is gone"
+        assert base in now, f"{base}current was deleted"
         assert _age(body) <= _age(now[base]), f"{base}current went from {_age(body)} to {_age(now[base])}"
 
 
-def what_is_published_stays_as_it_is(before: Picture, after: Picture) -> None:
-    """Markers, manifests and data are written once: so a run has one version for ever."""
+def published_objects_never_change(before: Picture, after: Picture) -> None:
+    """Markers, manifests and data are written once, so the version of a run never changes."""
     for key, body in before.objects.items():
         if "/current/" not in key:
-            assert key in after.objects, f"{key} is gone"
+            assert key in after.objects, f"{key} was deleted"
             assert after.objects[key] == body, f"{key} was written again"
 
 
 def current_is_the_newest_request_that_succeeded(picture: Picture) -> None:
-    """Of those whose SUCCESS was announced: `current` moves before that."""
+    """`current` names the newest request whose SUCCESS was published: the pointer moves before the event."""
     currents = dict(picture.currents())
     for run, metric in picture.requested.items():
         done = picture.marker(run) if picture.completed(run) else None
         if done is not None:
             base = f"metrics/{metric}/"
-            assert base in currents, f"{run} succeeded, and {base} has no current"
+            assert base in currents, f"{run} succeeded, but {base} has no current"
             age = datetime.fromisoformat(done["requested_at"]), done["version_ts"]
             assert age <= _age(currents[base]), f"{base}current is {_age(currents[base])}, but {run} is {age}"
 
@@ -92,22 +92,23 @@ def current_is_the_newest_request_that_succeeded(picture: Picture) -> None:
 
 
 def a_success_is_committed(picture: Picture) -> None:
-    """SUCCESS says what the marker says: the same run, again, has the same version."""
+    """A SUCCESS agrees with the run's marker, so a repeated run has the same version."""
     for run in picture.requested:
         for event in picture.completed(run):
             if event["status"] == "SUCCESS":
                 marker = picture.marker(run)
                 assert marker, f"SUCCESS of {run}, which is not committed"
-                said = event["versionTs"], _key(event["outputManifest"]), event["rowCount"]
-                assert said == (marker["version_ts"], marker["manifest"], marker["row_count"]), (
-                    f"SUCCESS of {run} says {said}, its marker {marker}"
+                stated = event["versionTs"], _key(event["outputManifest"]), event["rowCount"]
+                assert stated == (marker["version_ts"], marker["manifest"], marker["row_count"]), (
+                    f"SUCCESS of {run} states {stated}, its marker {marker}"
                 )
 
 
 def a_run_has_one_outcome(picture: Picture) -> None:
-    """Published once or ten times, it is the same event. A dead letter may end a FAILURE in another.
+    """All completed events of a run are equal.
 
-    A SUCCESS that is published again has a null error besides.
+    There are two exceptions: the handler of the dead-letter queue may publish a FAILURE after another
+    FAILURE, and a SUCCESS that is published again may have an additional null error.
     """
     for run in picture.requested:
         outcomes = {
@@ -122,14 +123,14 @@ def a_run_has_one_outcome(picture: Picture) -> None:
 
 
 def nothing_follows_completed(picture: Picture) -> None:
-    """No heartbeat, and nothing else, of an attempt that has said how it ended."""
-    over: set[tuple[str, str]] = set()
+    """An attempt publishes no heartbeat and no other event after its completed event."""
+    ended: set[tuple[str, str]] = set()
     for message in picture.messages:
         event = event_of(message)
         _, _, attempt, *_ = message["MessageDeduplicationId"].split(":")
-        assert (event["runId"], attempt) not in over, f"{event} follows completed of attempt {attempt}"
+        assert (event["runId"], attempt) not in ended, f"{event} follows completed of attempt {attempt}"
         if event["type"] == COMPLETED:
-            over.add((event["runId"], attempt))
+            ended.add((event["runId"], attempt))
 
 
 def progress_never_falls(picture: Picture) -> None:
@@ -143,10 +144,10 @@ def progress_never_falls(picture: Picture) -> None:
 
 
 def the_topic_drops_no_outcome(picture: Picture) -> None:
-    """Of events with one deduplication id SNS lets the first through: so no two of them differ."""
-    said: dict[str, str] = {}
+    """No two different completed events share a deduplication id, because SNS would drop the second one."""
+    first_with_id: dict[str, str] = {}
     for message in picture.messages:
-        first = said.setdefault(message["MessageDeduplicationId"], message["Message"])
+        first = first_with_id.setdefault(message["MessageDeduplicationId"], message["Message"])
         assert COMPLETED not in first + message["Message"] or first == message["Message"], (
             f"SNS drops {message['Message']}: {first} has its deduplication id"
         )
@@ -155,27 +156,27 @@ def the_topic_drops_no_outcome(picture: Picture) -> None:
 # Messages
 
 
-def a_message_that_is_gone_left_an_outcome(picture: Picture) -> None:
+def a_deleted_message_left_an_outcome(picture: Picture) -> None:
     for run in picture.requested:
         assert run in picture.waiting or run in picture.dead_letters or picture.completed(run), (
-            f"the message of {run} is gone: no outcome is published, nor is it kept as a dead letter"
+            f"the message of {run} was deleted, but it has no completed event and is not a dead letter"
         )
 
 
-def nothing_waits(picture: Picture) -> None:
+def the_request_queue_is_empty(picture: Picture) -> None:
     assert not picture.waiting, f"still in the queue: {sorted(picture.waiting)}"
 
 
-def after_a_failure_its_group_is_left_alone(
+def after_a_failure_the_rest_of_its_group_is_untouched(
     records: Sequence[Json], failed: set[str], before: Picture, after: Picture
 ) -> None:
-    """Later messages of the group go back with it, untouched: no event of theirs, no object.
+    """After a failed message, the later messages of its group fail too, without an event or an object.
 
     Args:
-        records: one batch.
-        failed: ids that its answer named.
-        before: the batch.
-        after: it.
+        records: the records of one batch.
+        failed: the message ids that the function reported as failed.
+        before: the state before the batch.
+        after: the state after the batch.
     """
     failing: set[str] = set()
     seen: set[str] = set()
@@ -183,7 +184,7 @@ def after_a_failure_its_group_is_left_alone(
     for record in records:
         group, run = record["attributes"]["MessageGroupId"], _run_of(record["body"])
         if group in failing:
-            assert record["messageId"] in failed, f"{run} is done, but one before it in {group} was not"
+            assert record["messageId"] in failed, f"{run} is done, but an earlier one in {group} failed"
             untouched.add(run)
         elif record["messageId"] in failed:
             failing.add(group)
@@ -211,33 +212,33 @@ ALWAYS: Sequence[Callable[[Picture], None]] = (
     nothing_follows_completed,
     progress_never_falls,
     the_topic_drops_no_outcome,
-    a_message_that_is_gone_left_an_outcome,
+    a_deleted_message_left_an_outcome,
 )
 OVER_TIME: Sequence[Callable[[Picture, Picture], None]] = (
     current_never_goes_back,
-    what_is_published_stays_as_it_is,
+    published_objects_never_change,
 )
-WHEN_IDLE: Sequence[Callable[[Picture], None]] = (nothing_waits,)
+WHEN_IDLE: Sequence[Callable[[Picture], None]] = (the_request_queue_is_empty,)
 
 
 def check(picture: Picture, before: Picture | None = None) -> None:
-    """Hold every promise that holds at any time against a picture, and against the one before it."""
-    for promise in ALWAYS:
-        promise(picture)
+    """Check a picture against every invariant that always holds, and against an earlier picture, if given."""
+    for invariant in ALWAYS:
+        invariant(picture)
     if before is not None:
-        for kept in OVER_TIME:
-            kept(before, picture)
+        for invariant_over_time in OVER_TIME:
+            invariant_over_time(before, picture)
 
 
 def check_when_idle(picture: Picture) -> None:
-    """The same, and what holds when no message waits any more."""
+    """Check a picture that was taken when the request queue was empty against all invariants."""
     check(picture)
-    for promise in WHEN_IDLE:
-        promise(picture)
+    for invariant in WHEN_IDLE:
+        invariant(picture)
 
 
 def _is_whole(picture: Picture, base: str, manifest: Json) -> None:
-    """The data that a manifest names is there, and is what it says."""
+    """Assert that the data files of a manifest exist and have its run, metric, version and row count."""
     version = manifest["version_ts"]
     outputs = manifest["outputs"]
     assert outputs["data_prefix"] == f"{base}{version}/data/", f"{base}{version}: {outputs}"
@@ -245,16 +246,16 @@ def _is_whole(picture: Picture, base: str, manifest: Json) -> None:
     for name in outputs["files"]:
         key = outputs["data_prefix"] + name
         assert key in picture.objects, f"{base}{version} has no {key}"
-        found, who = _table(picture.objects[key])
-        said = manifest["run_id"], manifest["metric_code"], version
-        assert who == said, f"{key} is of {who}, its manifest of {said}"
-        rows += found
+        row_count, origin = _table(picture.objects[key])
+        stated = manifest["run_id"], manifest["metric_code"], version
+        assert origin == stated, f"{key} is of {origin}, but its manifest is of {stated}"
+        rows += row_count
     assert rows == manifest["row_count"], f"{base}{version} has {rows} rows, not {manifest['row_count']}"
 
 
 @cache
 def _table(body: bytes) -> tuple[int, tuple[str, ...]]:
-    """Rows of a data file, and the run, metric and version that it says it is of."""
+    """Return the row count of a data file, and the run id, metric code and version in its metadata."""
     metadata = pq.ParquetFile(io.BytesIO(body)).schema_arrow.metadata
     names = (b"run_id", b"metric_code", b"version_ts")
     return pq.ParquetFile(io.BytesIO(body)).read(use_threads=False).num_rows, tuple(
@@ -263,15 +264,19 @@ def _table(body: bytes) -> tuple[int, tuple[str, ...]]:
 
 
 def _age(manifest: bytes) -> tuple[datetime, str]:
-    """Return when the version was requested, or chosen by a rollback: a request of that moment is older."""
+    """Return the sort key of a version's age: when it was requested or, if later, chosen by a rollback.
+
+    A version that was requested at the moment of a rollback counts as older than the rollback.
+    """
     content = parsed(manifest)
-    asked = datetime.fromisoformat(content["requested_at"]), content["version_ts"]
+    requested = datetime.fromisoformat(content["requested_at"]), content["version_ts"]
     if "rolled_back_at" not in content:
-        return asked
-    return max(asked, (datetime.fromisoformat(content["rolled_back_at"]), "~"))
+        return requested
+    return max(requested, (datetime.fromisoformat(content["rolled_back_at"]), "~"))
 
 
 def _key(uri: str) -> str:
+    """Return the key in an S3 URI."""
     return uri.removeprefix(f"s3://{BUCKET}/")
 
 
@@ -281,4 +286,5 @@ def _run_of(body: str) -> str:
 
 
 def _written_by(key: str, body: bytes) -> str:
+    """Return the id of the run that wrote an object."""
     return _table(body)[1][0] if key.endswith(".parquet") else str(parsed(body)["run_id"])

@@ -1,4 +1,4 @@
-"""What can be seen from outside at one moment, in the bucket, on the topics and in the queues."""
+"""The state that is visible from outside at one moment: in the bucket, on the topics and in the queues."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,14 +13,14 @@ COMPLETED = "metric_run_completed"
 
 @dataclass(frozen=True)
 class Picture:
-    """What can be seen from outside at one moment.
+    """The state that is visible from outside at one moment.
 
     Attributes:
-        objects: bodies by key, of all that is under `metrics/`.
-        messages: what SNS was given, in order, as the worker gave it.
-        requested: metric by run, of all runs that were asked for so far.
-        waiting: runs whose message is in the request queue, in flight or not.
-        kept: runs whose message is kept as a dead letter.
+        objects: the body of each object under `metrics/`, by key.
+        messages: the arguments of each publication to SNS, in order.
+        requested: the metric code of each run that was requested so far, by run id.
+        waiting: the ids of runs whose message is in the request queue, in flight or not.
+        dead_letters: the ids of runs whose message is in the dead-letter queue or is kept in the bucket.
     """
 
     objects: Mapping[str, bytes] = field(default_factory=dict)
@@ -30,14 +30,14 @@ class Picture:
     dead_letters: Collection[str] = ()
 
     def currents(self) -> Iterator[tuple[str, bytes]]:
-        """Prefix of each metric that has a `current`, and what it says."""
+        """Yield the key prefix of each metric that has a `current` manifest, with the manifest's bytes."""
         for metric in sorted(set(self.requested.values())):
             body = self.objects.get(f"metrics/{metric}/current/manifest.json")
             if body is not None:
                 yield f"metrics/{metric}/", body
 
     def marker(self, run: str) -> Json | None:
-        """What the run's commit record says."""
+        """Return the content of the run's marker, or None if the run has no marker."""
         body = self.objects.get(f"metrics/{self.requested[run]}/runs/{run}.ok")
         return None if body is None else parsed(body)
 
@@ -51,15 +51,17 @@ class Picture:
         return by_run
 
     def completed(self, run: str) -> list[Json]:
-        """The run's outcome, as often as it was published."""
+        """Return the run's completed events, one for each time that one was published."""
         return self._completed.get(run, [])
 
 
 def event_of(message: Json) -> Json:
+    """Return the status event in the arguments of a publication to SNS."""
     return parsed(message["Message"])
 
 
 @cache
 def parsed(body: bytes | str) -> Json:
+    """Return a JSON object; the result is cached, so it must not be changed."""
     content: Json = json.loads(body)
     return content

@@ -1,7 +1,7 @@
-"""All that a run meets, in processes of their own: the function in its emulator, and an AWS that speaks HTTP.
+"""A model of the whole system with real processes: the function in its emulator, and a local AWS over HTTP.
 
-`World` is the control plane's and the event source mapping's side of it. What it sees, it holds against
-`tests/invariants.py`. Nothing sleeps, and no process is left when a `Lambda` is closed.
+`World` has the roles of the control plane and of the event source mapping, and checks the visible state
+against `tests/invariants.py`. Nothing here sleeps, and no process is left when a `Lambda` is closed.
 """
 
 import json
@@ -30,20 +30,23 @@ LANDING_SECONDS = 10
 
 
 class Lambda:
-    """Emulator and runtime. They start with the first invocation, and with the first after their death."""
+    """The processes of one function: emulator and runtime.
+
+    They start with the first invocation, and again with the first invocation after they died.
+    """
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self._mark = f"METRICS_WORKER_UNDER_TEST={uuid.uuid4().hex}"
-        self._environment = {**environment, **dict([self._mark.split("=")])}
+        self._environment_marker = f"METRICS_WORKER_UNDER_TEST={uuid.uuid4().hex}"
+        self._environment = {**environment, **dict([self._environment_marker.split("=")])}
         self._log = log
         self._running = ExitStack()
         self._emulator: Emulator | None = None
 
     def invoke(self, event: dict[str, Any]) -> Any:
-        """The function's answer.
+        """Invoke the function and return its response.
 
         Raises:
-            InvocationError: it raised, or died.
+            InvocationError: the function raised an error, or its process died.
         """
         if self._emulator is None:
             started = emulator(ROOT, self._environment, self._log, TIMEOUT)
@@ -55,37 +58,42 @@ class Lambda:
             raise
 
     def kill(self) -> None:
-        """SIGKILL to each process there is; they have ended when it returns."""
+        """Send SIGKILL to every process of the function, and return when they have ended."""
         while alive := self.processes():
             for pid in alive:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
     def processes(self) -> list[int]:
-        """Leash, emulator and runtime, by their environment: the last is in a group of its own."""
+        """Return the process ids of the watchdog, the emulator and the runtime.
+
+        A variable in their environment identifies them, because the runtime has its own process group.
+        """
         found = []
         for environ in Path("/proc").glob("[0-9]*/environ"):
-            with suppress(OSError):  # another user's, or it has ended in between
-                if self._mark.encode() in environ.read_bytes().split(b"\0"):
+            with suppress(OSError):  # The process is another user's, or it has ended meanwhile.
+                if self._environment_marker.encode() in environ.read_bytes().split(b"\0"):
                     found.append(int(environ.parent.name))
         return found
 
     def close(self) -> None:
+        """End the processes; the next invocation starts new ones."""
         self._emulator = None
         self._running.close()
 
 
 class LandingProxy(FaultyProxy):
-    """A proxy that knows which calls are on their way: a process's last ones may land after its death."""
+    """A proxy that tracks forwarded calls: the last calls of a process may take effect after its death."""
 
     def __init__(self, upstream: str) -> None:
         super().__init__(upstream)
         self._changed = Condition()
-        self._on_their_way: set[int] = set()
+        self._forwarded: set[int] = set()
 
     def let_through(self, call: Call) -> Fault:
+        """Record that the call will be forwarded, and return the decision to forward it."""
         with self._changed:
-            self._on_their_way.add(id(call))
+            self._forwarded.add(id(call))
         return PASS
 
     def forward(self, call: Call) -> tuple[HTTPResponse, bytes]:
@@ -93,24 +101,31 @@ class LandingProxy(FaultyProxy):
             return super().forward(call)
         finally:
             with self._changed:
-                self._on_their_way.discard(id(call))
+                self._forwarded.discard(id(call))
                 self._changed.notify_all()
 
     def wait_for_landings(self) -> None:
-        """Return when all that was let through has had its effect."""
+        """Return when every call that was let through has had its effect."""
         with self._changed:
-            assert self._changed.wait_for(lambda: not self._on_their_way, LANDING_SECONDS)
+            assert self._changed.wait_for(lambda: not self._forwarded, LANDING_SECONDS)
 
 
 @dataclass
 class World:
-    """One test's view of the cloud: the runs that it asks for, their messages, and what comes of them."""
+    """The view that one test has of the cloud: the runs that it requests, their messages and their outcomes.
+
+    Attributes:
+        requested: the metric code of each requested run, by run id.
+        events: the status events that the topics delivered, as arguments of a publication to SNS.
+        deleted: the ids of the runs whose message was deleted from the request queue.
+        picture: the latest picture of the visible state.
+    """
 
     cloud: Cloud
     proxy: LandingProxy
     function: Lambda
     requested: dict[str, str] = field(default_factory=dict)
-    heard: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)
     picture: Picture = field(default_factory=Picture)
 
@@ -118,7 +133,7 @@ class World:
         self.s3, self.sns, self.sqs = (client(name, self.cloud.endpoint) for name in ("s3", "sns", "sqs"))
 
     def request_run(self, metric: str, run: str) -> None:
-        """The control plane asks for a run of the metric."""
+        """Publish the request of a run to the request topic."""
         self.requested[run] = metric
         self.sns.publish(
             TopicArn=self.cloud.request_topic,
@@ -128,20 +143,24 @@ class World:
         )
 
     def deliver(self, *, delete: bool = True) -> bool:
-        """Give what waits to the function, as one batch; whether all of it is done.
+        """Deliver the waiting messages to the function as one batch; return whether no message failed.
 
-        What is not deleted can be received again at once: its visibility timeout is taken to have ended.
+        Messages that are not deleted become visible again at once, as if their visibility timeout had
+        expired.
+
+        Args:
+            delete: whether messages that succeeded are deleted.
         """
         queue = self.cloud.request_queue
         messages = self.sqs.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0
         ).get("Messages", [])
-        assert messages, "no message waits"
+        assert messages, "no message is visible in the request queue"
         records = [record(message, self.cloud.request_queue_arn) for message in messages]
         failed = {found["messageId"] for found in records}
         with suppress(InvocationError):
             failed = failures(self.function.invoke({"Records": records}), sorted(failed))
-        self.proxy.wait_for_landings()  # a heartbeat among them would hide the message again
+        self.proxy.wait_for_landings()  # A late heartbeat would make the message invisible again.
         for message in messages:
             found = {"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]}
             if delete and message["MessageId"] not in failed:
@@ -152,8 +171,11 @@ class World:
         return not failed
 
     def observe(self) -> Picture:
-        """See everything, and hold it against all promises: events first, whose causes must be there then."""
-        self._listen()
+        """Take a picture of the visible state, check it against all invariants, and return it.
+
+        Events are read first, because the objects that they announce must then exist.
+        """
+        self._receive_events()
         objects = {}
         for metric in sorted(self.requested.values()):
             found = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"metrics/{metric}/")
@@ -161,19 +183,19 @@ class World:
                 objects[key] = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         before, self.picture = (
             self.picture,
-            Picture(objects, list(self.heard), dict(self.requested), self.requested.keys() - self.deleted),
+            Picture(objects, list(self.events), dict(self.requested), self.requested.keys() - self.deleted),
         )
         invariants.check(self.picture, before)
         return self.picture
 
     def forget(self) -> None:
-        """No later test is given what is left of this one's messages."""
+        """Remove the remaining messages and the recorded calls, so that they do not reach a later test."""
         self.proxy.forget()
         self._take(self.cloud.request_queue)
 
-    def _listen(self) -> None:
-        """Hear what the topics have given to the control plane's queue."""
-        self.heard += [
+    def _receive_events(self) -> None:
+        """Receive the status events from the queue that is subscribed to the topics."""
+        self.events += [
             {
                 "Message": json.loads(message["Body"])["Message"],
                 "MessageDeduplicationId": message["Attributes"]["MessageDeduplicationId"],
@@ -182,7 +204,7 @@ class World:
         ]
 
     def _take(self, queue: str) -> list[dict[str, Any]]:
-        """All that can be received from a queue; it is no longer there."""
+        """Receive and delete all visible messages of a queue, and return them."""
         taken: list[dict[str, Any]] = []
         while messages := self.sqs.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0
@@ -193,7 +215,7 @@ class World:
         return taken
 
     def check_all_succeeded(self) -> None:
-        """The control plane has heard of a SUCCESS of each run, and its message is done."""
+        """Assert that the request queue is empty and that each run ended with SUCCESS."""
         picture = self.observe()
         invariants.check_when_idle(picture)
         for run in self.requested:

@@ -25,22 +25,22 @@ from tests.world import World
 
 type Blob = dict[str, Any]
 type Series = tuple[str, str, frozenset[str]]
-"""A metric: its namespace, its name, the names of its dimensions."""
+"""A metric: its namespace, its name and the names of its dimensions."""
 
 
 @dataclass
 class Output:
-    """What was written, parsed."""
+    """The parsed output of both functions: log lines, and EMF documents (`blobs`)."""
 
     lines: list[dict[str, Any]] = field(default_factory=list)
     blobs: list[Blob] = field(default_factory=list)
 
     def closing(self) -> list[dict[str, Any]]:
-        """The lines that close attempts."""
+        """Return the log lines that close an attempt."""
         return [line for line in self.lines if line.get("event_type") == "metric_run_closed"]
 
     def series(self) -> set[Series]:
-        """All metrics that were written."""
+        """Return all metrics in the EMF documents."""
         return {
             (directive["Namespace"], metric["Name"], frozenset(dimensions))
             for blob in self.blobs
@@ -50,7 +50,7 @@ class Output:
         }
 
     def points(self, name: str, *dimensions: str) -> list[tuple[int, float]]:
-        """Time in milliseconds and value of each datapoint of a metric with exactly these dimensions."""
+        """Return (time in ms, value) of each datapoint of a metric that has exactly these dimensions."""
         return [
             (blob["_aws"]["Timestamp"], value)
             for blob in self.blobs
@@ -61,7 +61,7 @@ class Output:
 
 @contextmanager
 def captured_output() -> Iterator[Output]:
-    """What is written in the context: it can be read when that has ended."""
+    """Capture the output of both functions within the context; it is complete when the context has ended."""
     output, log, out = Output(), io.StringIO(), io.StringIO()
     (handler,) = logger.handlers
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
@@ -73,10 +73,13 @@ def captured_output() -> Iterator[Output]:
 
 
 def run_a_day() -> Output:
-    """Everything that can become of a message. One worker is killed in the middle of its one run."""
+    """Return the output of a day on which messages have every possible outcome.
+
+    One worker is killed in the middle of its only run.
+    """
     with captured_output() as output, World.started() as world:
         world.request_run("m.good", "good")
-        world.edge.before = _unheard
+        world.edge.before = _killed_at_answer
         world.deliver()
         world.edge.before = nothing
         world.request_run(
@@ -85,64 +88,64 @@ def run_a_day() -> Output:
         world.request_run("m.expression", "no-such-operation", expressionJson={"op": "cube"})
         gaps = rows("A", [day(1), day(1), day(2), day(3)], [1.0, 2.0, None, float("nan")])
         put_dataset(world.cloud.store, {"A/x.parquet": gaps}, dataset="gaps")
-        asked: Any = {"inputs": {"A": "gaps"}, "datasets": ["gaps"], "kind": "window_op"}
-        world.request_run("m.gaps", "gaps", expressionJson=window("sma", series("A"), 1), **asked)
+        fields: Any = {"inputs": {"A": "gaps"}, "datasets": ["gaps"], "kind": "window_op"}
+        world.request_run("m.gaps", "gaps", expressionJson=window("sma", series("A"), 1), **fields)
         world.request_run("m.config", "elsewhere", output={"basePath": "s3://another/metrics/m/"})
         world.deliver_all()
         _shrink(world)
-        world.edge.before = _denied
+        world.edge.before = _writes_denied
         world.request_run("m.denied", "denied")
         world.deliver()
-        world.edge.before = _unwell
+        world.edge.before = _reads_fail
         world.request_run("m.unwell", "given-up")
         world.deliver_all()
-        world.edge.before = _mute
+        world.edge.before = _reads_and_publishing_fail
         world.request_run("m.mute", "mute")
         world.deliver_all()
         world.edge.before = nothing
         world.deliver_all()
-        world.edge.before = _killed
+        world.edge.before = _killed_at_write
         world.request_run("m.killed", "killed")
         world.deliver()
         world.edge.before = nothing
         world.deliver_all()
-        world.edge.observer = nothing  # its readers look for a run in every message
+        world.edge.observer = nothing  # The observer cannot parse the message below, which has no run.
         for function in world.functions:
             function({"Records": [record("not JSON", message_id="poison")]}, FakeContext())
     return output
 
 
 def _shrink(world: World) -> None:
-    """Let a metric lose most of its rows from one version to the next."""
-    asked: Any = {"inputs": {"A": "short"}, "datasets": ["short"], "kind": "window_op"}
+    """Publish a version of a metric that has a tenth of the rows of the version before it."""
+    fields: Any = {"inputs": {"A": "short"}, "datasets": ["short"], "kind": "window_op"}
     for run, days in {"long": 20, "short": 2}.items():
         observed = rows("A", [day(n) for n in range(days)], [1.0] * days)
         put_dataset(world.cloud.store, {"A/x.parquet": observed}, dataset="short")
-        world.request_run("m.shrunk", run, expressionJson=window("sma", series("A"), 1), **asked)
+        world.request_run("m.shrunk", run, expressionJson=window("sma", series("A"), 1), **fields)
         world.deliver_all()
 
 
-def _unheard(call: Call) -> None:
+def _killed_at_answer(call: Call) -> None:
     if call.operation == "ANSWER":
         raise Killed
 
 
-def _denied(call: Call) -> None:
+def _writes_denied(call: Call) -> None:
     if call.operation == "PUT":
         raise PermissionDeniedError("403 AccessDenied")
 
 
-def _unwell(call: Call) -> None:
+def _reads_fail(call: Call) -> None:
     if call.operation == "GET" and call.key.startswith("datasets/"):
         raise GenericError("503 SlowDown, after the client's own retries")
 
 
-def _mute(call: Call) -> None:
-    _unwell(call)
+def _reads_and_publishing_fail(call: Call) -> None:
+    _reads_fail(call)
     if call.operation == "PUBLISH":
         raise ClientError({"Error": {"Code": "Throttling"}}, "Publish")
 
 
-def _killed(call: Call) -> None:
+def _killed_at_write(call: Call) -> None:
     if call.operation == "PUT":
         raise Killed

@@ -1,4 +1,4 @@
-"""Ten series in each layout of the ingestors, ten metrics over them, and what a batch is held against."""
+"""Ten series in the layout of the ingestors, ten metrics over them, and readers of a batch's results."""
 
 import json
 import threading
@@ -13,53 +13,57 @@ MONTHS, DAYS = 6, 5
 PARTS = "datasets/fx/projections/{}*"
 SAME = [("A", "B")] * 10
 CHAIN = [(left, right) for left, right in zip(CODES, CODES[1:] + CODES[:1], strict=True)]
-"""What ten metrics divide by what: the same two series, or each its own pair."""
+"""The operands of ten metrics: the same two series for all metrics, or a different pair for each metric."""
 
 
 def factor(code):
-    """A series is this times 1, 2, 3, …, a value a day."""
+    """Return the factor of a series, whose daily values are the factor times 1, 2, 3, …"""
     return float(CODES.index(code) + 1)
 
 
 def month(code, number):
+    """Return the rows of one month's part file of a series."""
     days = range(number * DAYS + 1, (number + 1) * DAYS + 1)
     return rows(code, [day(n) for n in days], [factor(code) * n for n in days])
 
 
 def run_of(metric, left="A", right="B", *, number=1):
-    """A record of a run of left / right; run and message are named after metric and number."""
+    """Return the record of a run of left / right; run id and message id are `metric-number`."""
     name = f"{metric}-{number}"
     inputs = {left: "fx", right: "fx"}
-    asked = request(ratio(series(left), series(right)), run_id=name, metric=metric, inputs=inputs)
-    return record(asked, message_id=name)
+    event = request(ratio(series(left), series(right)), run_id=name, metric=metric, inputs=inputs)
+    return record(event, message_id=name)
 
 
 def given_back(response):
+    """Return the message ids that the function reported as failed."""
     return [item["itemIdentifier"] for item in response["batchItemFailures"]]
 
 
 def outcomes(cloud):
+    """Return the status of each run that has a completed event."""
     return {event["runId"]: event["status"] for event in cloud.sns.completed}
 
 
 def values(cloud, run_id):
-    """What a run has published."""
+    """Return the values in the version that a run has published."""
     (completed,) = [event for event in cloud.sns.completed if event["runId"] == run_id]
     manifest = cloud.read_json(completed["outputManifest"])
     return cloud.read_table(manifest["outputs"]["data_prefix"] + "metrics.parquet")["value"].to_pylist()
 
 
 def quotients(left, right):
+    """Return the expected values of left / right."""
     return [factor(left) * n / (factor(right) * n) for n in range(1, MONTHS * DAYS + 1)]
 
 
 def reads(faults, pattern):
-    """How often each key that matches was read."""
+    """Return how often each key that matches the pattern was read."""
     return Counter(key for made, key in faults.calls if made == "GET" and fnmatchcase(key, pattern))
 
 
 def when(cloud, kind, run, deed, *, count=1):
-    """Do that as soon as so many events of a kind are announced: of one run, or of any (None)."""
+    """Call `deed` when `count` events of a kind have been published: of one run, or of any run if None."""
     before, lock, left = cloud.sns.before, threading.Lock(), [count]
 
     def watch(message):
@@ -76,5 +80,5 @@ def when(cloud, kind, run, deed, *, count=1):
 
 
 def let_all_start_before_any_reads(cloud, faults, count):
-    """The manifest comes when so many runs have announced their start, so that they need it at once."""
+    """Hold reads of the manifest until `count` runs have started, so that they need it at the same time."""
     when(cloud, "started", None, faults.hold("datasets/*/manifest.json").open, count=count)

@@ -1,7 +1,8 @@
-"""Workers that take turns: of these threads one runs at a time, up to its next call that others could notice.
+"""Worker threads of which one runs at a time, so that a test can try every order of their visible calls.
 
-No timing decides anything: whoever has the turn runs until it comes to such a call, and waits there for its
-next turn. `Exploration` runs them again and again until each order of the calls has been seen.
+The order does not depend on timing: the chosen worker runs until its next call that other workers could
+notice, and waits there until it is chosen again. `Exploration` repeats the execution until every order of
+these calls has been tried.
 """
 
 import threading
@@ -13,101 +14,109 @@ from tests.edge import Call, Edge
 from tests.fifo_queue import Killed
 
 type Step = frozenset[tuple[bool, str]]
-"""What the next step of a worker touches: whether it writes there, and where."""
+"""The keys that the next step of a worker accesses, each with whether the step writes to it."""
 
 
 def step_of(call: Call) -> Step:
+    """Return the step that consists of one call."""
     return frozenset({(call.writes, call.key)})
 
 
 def independent(one: Step, other: Step) -> bool:
-    """Whether it makes no difference which of the two comes first."""
+    """Return whether the order of two steps makes no difference."""
     return not any(
         here == there and (writes or writes_too) for writes, here in one for writes_too, there in other
     )
 
 
 class Turns:
-    """Some workers that take turns.
+    """Worker threads of which one runs at a time, one step for each call of `let_step`.
 
     Args:
-        edge: where they meet the world. Everything up to a worker's first write is its first step.
-        workers: what each of them does, by name.
-        begins: what their first steps touch.
-        lives: how many calls, from its first write on, a worker makes before it is killed; if it is.
+        edge: the edge that all workers call. A worker's first step ends before its first write.
+        workers: the function that each worker runs, by name.
+        first_steps: the keys that the first step of each worker accesses.
+        calls_before_kill: for each worker to be killed, how many calls it makes before that, counted from
+            its first write.
 
     Attributes:
-        pending: the next step of each worker that has not come to its end.
-        killed: those that came to theirs too soon.
+        pending: the next step of each worker that has not ended.
+        killed: the names of the workers that were killed.
     """
 
     def __init__(
         self,
         edge: Edge,
         workers: Mapping[str, Callable[[], object]],
-        begins: Mapping[str, Step],
-        lives: Mapping[str, int] | None = None,
+        first_steps: Mapping[str, Step],
+        calls_before_kill: Mapping[str, int] | None = None,
     ) -> None:
-        self.pending = dict(begins)
+        self.pending = dict(first_steps)
         self.killed: set[str] = set()
         self._edge = edge
-        self._lives = lives or {}
+        self._calls_before_kill = calls_before_kill or {}
         self._calls = Counter[str]()
         self._running = ""
-        self._over = False
-        self._mine = {name: threading.Semaphore(0) for name in workers}
-        self._back = threading.Semaphore(0)
+        self._stopped = False
+        self._turn = {name: threading.Semaphore(0) for name in workers}
+        self._step_done = threading.Semaphore(0)
         self._threads = [
-            threading.Thread(target=self._work, args=(name, deed), name=name)
-            for name, deed in workers.items()
+            threading.Thread(target=self._work, args=(name, function), name=name)
+            for name, function in workers.items()
         ]
         edge.before = self._at_call
         for thread in self._threads:
             thread.start()
 
     def let_step(self, name: str) -> None:
-        """Let that worker make its next step; it has come to the one after it, or to its end, on return."""
+        """Let a worker make its next step, and return when it waits for the step after that or has ended."""
         del self.pending[name]
         self._running = name
-        self._mine[name].release()
-        assert self._back.acquire(timeout=20), f"{name} does not come back"
-        self._edge.dead = False  # for the others
+        self._turn[name].release()
+        assert self._step_done.acquire(timeout=20), f"{name} did not finish its step"
+        self._edge.dead = False  # A killed worker must not end the others.
 
     def stop(self) -> None:
-        """Kill whoever has not come to its end."""
-        self._over = True
-        for waiting in self._mine.values():
+        """Kill every worker that has not ended, and wait for its thread."""
+        self._stopped = True
+        for waiting in self._turn.values():
             waiting.release()
         for thread in self._threads:
             thread.join()
 
-    def _work(self, name: str, deed: Callable[[], object]) -> None:
-        self._mine[name].acquire()
-        if not self._over:
-            deed()
-        self._back.release()
+    def _work(self, name: str, function: Callable[[], object]) -> None:
+        self._turn[name].acquire()
+        if not self._stopped:
+            function()
+        self._step_done.release()
 
     def _at_call(self, call: Call) -> None:
-        """In whatever thread of the running worker; from its first write on it makes one call at a time."""
+        """Wait for the next turn of the running worker.
+
+        Any thread of the worker may call this. From its first write on, a worker makes one call at a time.
+        """
         name = self._running
-        if self._over:
+        if self._stopped:
             raise Killed
         if not self._calls[name] and (not call.writes or "started" in call.key):
             return
         self._calls[name] += 1
-        if self._calls[name] > self._lives.get(name, self._calls[name]):
+        if self._calls[name] > self._calls_before_kill.get(name, self._calls[name]):
             self.killed.add(name)
             raise Killed
         self.pending[name] = step_of(call)
-        self._back.release()
-        self._mine[name].acquire()
-        if self._over:
+        self._step_done.release()
+        self._turn[name].acquire()
+        if self._stopped:
             raise Killed
 
 
 @dataclass
 class _Choice:
-    """A point where one of several workers was given the turn; those asleep need not be given it here."""
+    """A point at which one of several workers was chosen.
+
+    Choosing a worker that is asleep here would repeat an order that has been tried.
+    """
 
     pending: dict[str, Step]
     asleep: dict[str, Step]
@@ -116,16 +125,16 @@ class _Choice:
 
 @dataclass
 class Exploration:
-    """A search through all orders of steps, depth first, one execution after the other.
+    """A depth-first search through all orders of steps, which executes the workers once for each order.
 
-    Orders that differ only in which of two independent steps comes first are one: Godefroid's sleep sets
-    leave out all but one of them, and still come to every state that can be reached.
+    Orders that differ only in which of two independent steps comes first are equivalent. Godefroid's sleep
+    sets leave out all but one of them, and still reach every reachable state.
 
     Attributes:
-        reduced: whether they are left out.
-        executions: how many came to their end.
-        cut: how many were given up on the way, because all that could come then had been seen.
-        steps: of all of them.
+        reduced: whether equivalent orders are left out.
+        executions: how many executions were complete.
+        pruned: how many executions were stopped because every continuation had been tried.
+        steps: the number of steps in all executions.
     """
 
     reduced: bool = True
@@ -135,11 +144,11 @@ class Exploration:
     _choices: list[_Choice] = field(default_factory=list)
 
     def run(self, start: Callable[[], Turns], ended: Callable[[bool], None]) -> None:
-        """Let fresh workers take turns in each order.
+        """Execute the workers once for each order.
 
         Args:
-            start: makes them.
-            ended: called after each execution: whether all of them came to their end.
+            start: creates the workers of one execution.
+            ended: called after each execution with whether it was complete.
         """
         while True:
             turns = start()
@@ -154,7 +163,7 @@ class Exploration:
 
     @property
     def order(self) -> list[str]:
-        """Who had the turn in this execution, in order."""
+        """Return the names of the workers in the order of their steps in this execution."""
         return [choice.taken for choice in self._choices]
 
     def _execute(self, turns: Turns) -> bool:
@@ -163,14 +172,14 @@ class Exploration:
             if depth == len(self._choices) and not self._choose(turns.pending):
                 return False
             choice = self._choices[depth]
-            assert choice.pending == turns.pending, "not as before: something is not ordered"
+            assert choice.pending == turns.pending, "the workers made other steps in the same order"
             turns.let_step(choice.taken)
             depth += 1
             self.steps += 1
         return True
 
     def _choose(self, pending: Mapping[str, Step]) -> bool:
-        """Whose turn it is where no execution has been before; False where all that can come was seen."""
+        """Choose a worker at a new point; return False if every continuation from it has been tried."""
         asleep: dict[str, Step] = {}
         if self._choices and self.reduced:
             last = self._choices[-1]
@@ -182,7 +191,7 @@ class Exploration:
         return bool(awake)
 
     def _next(self) -> bool:
-        """Go back to the last choice that leaves something to try; False where there is none."""
+        """Go back to the last choice that leaves a worker to try; return False if there is no such choice."""
         while self._choices:
             last = self._choices[-1]
             last.asleep[last.taken] = last.pending[last.taken]

@@ -1,7 +1,8 @@
-"""All that a run meets, in one process: the two queues, the two functions, the bucket and the topics.
+"""A model of the whole system in one process: two queues, two Lambda functions, the bucket and the topics.
 
-Readers look after every write and event, and hold what they see against `tests/invariants.py`. The clock
-stands still within an invocation and is moved on between them, so nothing waits.
+After every write and every event the model takes a picture of the visible state and checks it against
+`tests/invariants.py`. The clock does not advance within an invocation; tests advance it between invocations,
+so no test sleeps.
 """
 
 import json
@@ -25,18 +26,18 @@ from tests.fifo_queue import Clock, Delivery, FifoQueue, Handler, deliver
 from tests.picture import Picture
 
 MAX_RECEIVES = 3
-"""Fewer than the template's, so that a fault that stays costs fewer attempts."""
+"""Fewer receives than the template allows, so that a permanent fault costs fewer attempts."""
 MAX_DELIVERIES = 40
 
 
 @dataclass
 class World:
-    """What a run meets.
+    """A model of the system around a run, and of the control plane that requests runs.
 
     Attributes:
-        requested: metric by run.
-        functions: the worker, and the one that settles dead letters.
-        broken: the first promise that a reader saw broken.
+        requested: the metric code of each requested run, by run id.
+        functions: the handler of the worker and the handler of the dead-letter queue.
+        violation: the first violation of an invariant that was found during a call, if any.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -53,57 +54,60 @@ class World:
         )
         self.picture = Picture()
         self._bodies: dict[str, bytes] = {}
-        self._looking = threading.Lock()
+        self._observing = threading.Lock()
 
     @classmethod
     @contextmanager
     def started(cls, **settings: Any) -> Iterator[Self]:
-        """A world with both functions in it; settings by their variable's name."""
-        from metrics_worker import dead_letter_handler as dead_letters  # noqa: PLC0415 - they read the environment
-        from metrics_worker import handler  # noqa: PLC0415 - they read the environment
+        """Yield a world with both Lambda functions; `settings` have the names of environment variables."""
+        from metrics_worker import (  # noqa: PLC0415 - They read the environment when they are imported.
+            dead_letter_handler,
+            handler,
+        )
 
         world = cls()
-        world.edge.observer = world._seen
+        world.edge.observer = world._observe_write
         put_dataset(world.cloud.store, _part_files())
         with pytest.MonkeyPatch.context() as patch:
             worker = world.cloud.worker(WORKER_MAX_RECEIVE_COUNT=MAX_RECEIVES, **settings)
             patch.setattr("metrics_worker.s3.s3_bucket.obstore", EdgeStore(world.edge))
             patch.setattr(handler, "worker", worker)
-            burying = Worker(
+            dead_letter_worker = Worker(
                 worker.settings,
                 worker.bucket,
                 StatusTopics(worker.settings, world.cloud.sns),
                 RequestQueue(worker.settings, EdgeSqs(edge=world.edge, queue=world.dead)),
                 world.time,
             )
-            patch.setattr(dead_letters, "worker", burying)
-            world.functions = handler.lambda_handler, dead_letters.lambda_handler
+            patch.setattr(dead_letter_handler, "worker", dead_letter_worker)
+            world.functions = handler.lambda_handler, dead_letter_handler.lambda_handler
             yield world
 
     def time(self) -> datetime:
+        """Return the time of the model's clock."""
         return datetime.fromtimestamp(self.clock.now, UTC)
 
     def request_run(
         self, metric: str, run: str, *, seconds_ago: float = 1.0, group: str | None = None, **more: Any
     ) -> None:
-        """The control plane asks for a run; its message lies in the queue now, in the metric's group."""
+        """Send the request of a run to the queue; its message group is the metric code by default."""
         at = datetime.fromtimestamp(self.clock.now - seconds_ago, UTC)
         body = envelope(request(run_id=run, metric=metric, **more), timestamp=f"{at:%Y-%m-%dT%H:%M:%S.%f}Z")
         self.requested[run] = metric
         self.queue.send(json.dumps(body), group=group or metric, deduplication_id=run)
 
-    # What Lambda does
+    # The role of Lambda's event source mapping
 
     def deliver(self, limit: int = 10) -> Delivery:
-        """One batch to the worker."""
+        """Deliver one batch of requests to the worker."""
         return self._deliver(self.queue, self.functions[0], limit)
 
     def deliver_dead_letters(self, limit: int = 10) -> Delivery:
-        """One batch of dead letters to the function that settles them."""
+        """Deliver one batch of dead letters to their handler."""
         return self._deliver(self.dead, self.functions[1], limit)
 
     def deliver_next(self, limit: int = 10) -> None:
-        """Wait for the next message, if there is one, and deliver its batch."""
+        """Advance the clock to the next visible message, if there is one, and deliver its batch."""
         waiting = [queue.seconds_until_next() for queue in (self.queue, self.dead)]
         due = min((seconds for seconds in waiting if seconds is not None), default=None)
         if due is not None:
@@ -111,7 +115,7 @@ class World:
             (self.deliver if due == waiting[0] else self.deliver_dead_letters)(limit)
 
     def deliver_all(self) -> None:
-        """Deliver until no message is left, but dead letters that come back again and again."""
+        """Deliver until the request queue is empty, then deliver dead letters up to `MAX_RECEIVES` times."""
         for _ in range(MAX_DELIVERIES):
             if not self.queue.messages:
                 break
@@ -128,13 +132,13 @@ class World:
         after = self.check_invariants()
         invariants.no_thread_is_left(threads, threading.enumerate())
         if delivery.failed is not None and queue is self.queue:
-            invariants.after_a_failure_its_group_is_left_alone(
+            invariants.after_a_failure_the_rest_of_its_group_is_untouched(
                 delivery.records, delivery.failed, before, after
             )
         return delivery
 
     def _answering(self, function: Handler) -> Handler:
-        """The function, whose answer is a call at the edge like any other."""
+        """Return the function with its response to Lambda recorded as a call, so that faults can hit it."""
 
         def answer(event: Any, context: Any) -> Any:
             response = function(event, context)
@@ -143,32 +147,32 @@ class World:
 
         return answer
 
-    # What can be seen
+    # The visible state
 
     def observe(self) -> Picture:
-        """See everything, and hold it against all promises."""
-        with self._looking:
+        """Take a picture of the visible state, check it against all invariants, and return it."""
+        with self._observing:
             before, self.picture = self.picture, self._take_picture()
             invariants.check(self.picture, before)
             return self.picture
 
     def check_invariants(self) -> Picture:
-        """The same, and raise what readers have seen broken meanwhile."""
+        """Observe the state, and raise the violation that was found during an earlier call, if any."""
         picture = self.observe()
         if self.violation:
             raise self.violation
         return picture
 
-    def _seen(self, call: Call) -> None:
+    def _observe_write(self, call: Call) -> None:
         if call.writes and self.violation is None:
             try:
                 self.observe()
-            except AssertionError as broken:  # not to be taken by the worker for an answer
-                broken.add_note(f"seen after {call}")
-                self.violation = broken
+            except AssertionError as violation:  # Kept for later: the worker must not handle it as an error.
+                violation.add_note(f"found after {call}")
+                self.violation = violation
 
     def _take_picture(self) -> Picture:
-        """What a reader could see: effects before their causes, since others write meanwhile."""
+        """Read effects before their causes, because other threads may write during the reading."""
         waiting, dead = _runs(self.queue), _runs(self.dead)
         messages = list(self.cloud.sns.messages)
         objects = {}
@@ -183,14 +187,14 @@ class World:
         return Picture(objects, messages, dict(self.requested), waiting, dead | kept)
 
     def check_all_ended(self) -> None:
-        """Nothing waits, and the control plane has heard how each run ended."""
+        """Assert that the request queue is empty and that each run has a completed event."""
         picture = self.observe()
         invariants.check_when_idle(picture)
         for run in self.requested:
-            assert picture.completed(run), f"{run} hangs in the control plane for ever"
+            assert picture.completed(run), f"{run} has no completed event: it never ends in the control plane"
 
     def check_all_succeeded(self) -> None:
-        """The same, and that was a SUCCESS."""
+        """Assert that the request queue is empty and that each run ended with SUCCESS."""
         self.check_all_ended()
         for run in self.requested:
             assert self.picture.completed(run)[0]["status"] == "SUCCESS", f"{run} failed"
@@ -198,7 +202,7 @@ class World:
 
 @cache
 def _part_files() -> dict[str, bytes]:
-    """Two months of two series, five days each."""
+    """Return the part files of series A and B: two months each, with five daily observations a month."""
     return {
         f"{code}/month={month}/data.parquet": parquet(
             rows(code, [day(5 * month + n) for n in range(5)], [value] * 5)
@@ -209,6 +213,7 @@ def _part_files() -> dict[str, bytes]:
 
 
 def _run(body: str) -> str:
+    """Return the run id in the body of a request's message."""
     return str(json.loads(json.loads(body)["Message"])["runId"])
 
 

@@ -1,9 +1,11 @@
-"""Each call that a run makes, with each fault that it can meet: nothing is lost, nothing is done twice.
+"""Every call that a run makes, with every fault that the call can meet: nothing is lost, nothing is done
+twice.
 
-The calls of a scenario are recorded first: what it asks of S3, SNS and SQS when all is well. Then it runs
-again for each of them and each fault, redelivered until no message is left, while readers hold whatever they
-see against every promise of `tests/invariants.py`. A fault that stays is mended in the end: then every run
-has an outcome. A fault that is not met fails its test; how many were is in the report (`faults_injected`).
+First, the calls of a scenario to S3, SNS and SQS are recorded without a fault. Then the scenario runs again
+for each call and each fault, with redeliveries until no message is left, while the visible state is checked
+against every invariant of `tests/invariants.py`. In the end permanent faults are removed, too, and every run
+must have an outcome. A test fails if its fault does not occur. The test report has the number of injected
+faults (`faults_injected`).
 """
 
 from collections import Counter
@@ -21,12 +23,12 @@ from tests.fifo_queue import Killed
 from tests.world import MAX_RECEIVES, World
 
 type Spot = tuple[tuple[str, str], int]
-"""A call of a run, whatever the version: its operation and key, and which of those it is."""
+"""A call of a run: its place (operation, and key without the version), and its number among equal places."""
 
-QUIETLY = {"WORKER_HEARTBEAT_ENABLED": "false"}
-FOR_EVER = 10**6
-A_WHILE = 4
-"""More than the worker tries at once, so that it takes a redelivery."""
+NO_HEARTBEATS = {"WORKER_HEARTBEAT_ENABLED": "false"}
+ALWAYS = 10**6
+SEVERAL_TIMES = 4
+"""More than the number of tries in one attempt, so that the run needs a redelivery."""
 READS, WRITES, MESSAGES = {"GET"}, {"PUT", "SWAP"}, {"PUBLISH", "CHANGE"}
 
 
@@ -58,7 +60,7 @@ def unreachable(call: Call) -> Exception:
     return error if call.operation in MESSAGES else TimeoutError()
 
 
-def unheard(call: Call) -> Exception:
+def response_lost(call: Call) -> Exception:
     error: Exception = ReadTimeoutError(endpoint_url="https://aws")
     lost = GenericError("connection closed before the message was complete")
     return error if call.operation in MESSAGES else lost
@@ -75,7 +77,14 @@ def killed(_: Call) -> BaseException:
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong at a call, before its effect or after it, once or so many times from then on."""
+    """An error at a call.
+
+    Attributes:
+        raises: returns the error.
+        after: whether the error is raised after the effect of the call, instead of before it.
+        times: at how many calls in a row the error is raised.
+        at: the operations that can meet the fault.
+    """
 
     raises: Callable[[Call], BaseException]
     after: bool = False
@@ -85,18 +94,18 @@ class Fault:
 
 ANYWHERE = frozenset(READS | WRITES | MESSAGES | {"ANSWER"})
 FAULTS = {
-    "refused": Fault(denied),
-    "refused for ever": Fault(denied, times=FOR_EVER),
+    "denied": Fault(denied),
+    "always denied": Fault(denied, times=ALWAYS),
     "500": Fault(failed),
-    "503 for a while": Fault(throttled, times=A_WHILE),
-    "503 for ever": Fault(throttled, times=FOR_EVER),
+    "503 several times": Fault(throttled, times=SEVERAL_TIMES),
+    "always 503": Fault(throttled, times=ALWAYS),
     "timeout": Fault(unreachable),
-    "timeout for ever": Fault(unreachable, times=FOR_EVER),
-    "answer lost": Fault(unheard, after=True),
-    "answer lost for ever": Fault(unheard, after=True, times=FOR_EVER),
+    "always timeout": Fault(unreachable, times=ALWAYS),
+    "response lost": Fault(response_lost, after=True),
+    "response always lost": Fault(response_lost, after=True, times=ALWAYS),
     "409": Fault(conflict, at=frozenset(WRITES)),
-    "409 for ever": Fault(conflict, times=FOR_EVER, at=frozenset(WRITES)),
-    "answer lost, sent again by the client": Fault(conflict, after=True, at=frozenset(WRITES)),
+    "always 409": Fault(conflict, times=ALWAYS, at=frozenset(WRITES)),
+    "response lost and retried by the client": Fault(conflict, after=True, at=frozenset(WRITES)),
     "killed before": Fault(killed, at=ANYWHERE),
     "killed after": Fault(killed, after=True, at=ANYWHERE - {"ANSWER"}),
 }
@@ -104,12 +113,12 @@ FAULTS = {
 
 @dataclass
 class Armed:
-    """A fault that waits for its call."""
+    """A hook that raises the error of a fault at its call, and counts how often it did."""
 
     spot: Spot
     fault: Fault
     calls: int = 0
-    met: int = 0
+    injected_count: int = 0
     lock: Lock = field(default_factory=Lock)
 
     def __call__(self, call: Call) -> None:
@@ -118,12 +127,12 @@ class Armed:
             with self.lock:
                 self.calls += 1
                 due = number <= self.calls < number + self.fault.times
-                self.met += due
+                self.injected_count += due
             if due:
                 raise self.fault.raises(call)
 
 
-# Scenarios: what has happened before; what they return is how the worker is set, for the runs to come
+# Scenarios: each prepares the state and the messages of the runs that follow
 
 
 def a_run(world: World) -> None:
@@ -146,8 +155,8 @@ def a_run_older_than_current(world: World) -> None:
     world.request_run("m.a", "older", seconds_ago=9999)
 
 
-def a_run_that_is_given_back(world: World) -> None:
-    """With all of its group: what the worker asks of SQS is among the calls."""
+def a_run_that_is_returned_to_the_queue(world: World) -> None:
+    """Return a run and the rest of its group to the queue, so that calls to SQS are included."""
     two_runs_of_a_metric(world)
     world.edge.during = Armed((("GET", "datasets/fx/versions/v1/manifest.json"), 1), FAULTS["500"])
 
@@ -166,7 +175,7 @@ def a_dead_letter(world: World) -> None:
 def a_dead_letter_of_a_committed_run(world: World) -> None:
     a_run(world)
     for _ in range(MAX_RECEIVES):
-        deliver_with(world, ("PUT", "metrics/m.a/current/manifest.json"), "503 for ever")
+        deliver_with(world, ("PUT", "metrics/m.a/current/manifest.json"), "always 503")
 
 
 SCENARIOS: list[Callable[[World], None]] = [
@@ -174,7 +183,7 @@ SCENARIOS: list[Callable[[World], None]] = [
     a_batch_of_three_groups,
     two_runs_of_a_metric,
     a_run_older_than_current,
-    a_run_that_is_given_back,
+    a_run_that_is_returned_to_the_queue,
     a_redelivery_after_success,
     a_dead_letter,
     a_dead_letter_of_a_committed_run,
@@ -182,27 +191,27 @@ SCENARIOS: list[Callable[[World], None]] = [
 
 
 def deliver_with(world: World, place: tuple[str, str], fault: str) -> None:
-    """The next delivery, with that fault at its first call to that place."""
+    """Make the next delivery with a fault at the first call to a place."""
     with arming(world, (place, 1), FAULTS[fault]):
         world.deliver_next()
 
 
 @contextmanager
 def arming(world: World, spot: Spot, fault: Fault) -> Iterator[None]:
-    """A fault that must be met, and is mended in the end."""
+    """Install the hook of a fault within the context, and assert that the fault occurred."""
     armed = Armed(spot, fault)
     if fault.after:
         world.edge.after = armed
     else:
         world.edge.before = armed
     yield
-    assert armed.met, "the fault was not met"
+    assert armed.injected_count, "the fault did not occur"
     world.edge.before = world.edge.after = nothing
 
 
 @pytest.fixture(scope="module")
 def injected(record_testsuite_property):
-    """Faults that were met, by scenario; their number is a property of the report."""
+    """Count the injected faults by scenario, and add their total to the test report."""
     counted: Counter[str] = Counter()
     yield counted
     record_testsuite_property("faults_injected", counted.total())
@@ -210,20 +219,22 @@ def injected(record_testsuite_property):
 
 @pytest.fixture(scope="module")
 def spots():
-    """`spots(scenario)`: each call of it when all is well."""
-    known: dict[str, list[Spot]] = {}
+    """Return `spots(scenario)`, which returns each call of a scenario without a fault."""
+    recorded: dict[str, list[Spot]] = {}
 
     def of(scenario: Callable[[World], None]) -> list[Spot]:
-        if scenario.__name__ not in known:
-            known[scenario.__name__] = record_calls(scenario)
-            assert known[scenario.__name__] == record_calls(scenario), "not the same calls each time"
-        return known[scenario.__name__]
+        if scenario.__name__ not in recorded:
+            recorded[scenario.__name__] = record_calls(scenario)
+            assert recorded[scenario.__name__] == record_calls(scenario), (
+                "the calls differ between two executions"
+            )
+        return recorded[scenario.__name__]
 
     return of
 
 
 def record_calls(scenario: Callable[[World], None]) -> list[Spot]:
-    with World.started(**QUIETLY) as world:
+    with World.started(**NO_HEARTBEATS) as world:
         scenario(world)
         world.edge.calls.clear()
         world.deliver_all()
@@ -234,42 +245,40 @@ def record_calls(scenario: Callable[[World], None]) -> list[Spot]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_whatever_happens_at_a_call_every_promise_is_kept(scenario, fault, spots, injected):
+def test_every_invariant_holds_whatever_fault_occurs_at_a_call(scenario, fault, spots, injected):
     chosen = FAULTS[fault]
     for spot in spots(scenario):
         if spot[0][0] in chosen.at:
-            with World.started(**QUIETLY) as world:
+            with World.started(**NO_HEARTBEATS) as world:
                 scenario(world)
                 try:
                     with arming(world, spot, chosen):
                         world.deliver_all()
                     world.deliver_all()
                     world.check_all_ended()
-                except AssertionError as broken:
-                    broken.add_note(f"{fault} at {spot}")
+                except AssertionError as violation:
+                    violation.add_note(f"{fault} at {spot}")
                     raise
             injected[scenario.__name__] += 1
 
 
-# Heartbeats. How many there are is nobody's choice, so the faults are at the first
+# Heartbeats. Their number depends on timing, so the faults are at the first one
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # a killed process's
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of a killed process
 @pytest.mark.parametrize("fault", [name for name in FAULTS if FAULTS[name].at > MESSAGES])
 @pytest.mark.parametrize("place", [("PUBLISH", "metric_run_heartbeat:a-1"), ("CHANGE", "message-1")])
-def test_whatever_happens_at_a_heartbeat_the_run_goes_on_or_is_done_by_the_next_attempt(
-    place, fault, injected
-):
-    def two_heartbeats_come_first(call: Call) -> None:
+def test_a_run_with_a_fault_at_a_heartbeat_continues_or_is_done_by_the_next_attempt(place, fault, injected):
+    def wait_for_two_heartbeats(call: Call) -> None:
         if call.key.endswith("A/month=1/data.parquet"):
             world.edge.wait_for("PUBLISH", "metric_run_heartbeat:a-1", times=2)
 
     with World.started(WORKER_HEARTBEAT_INTERVAL_SECONDS=0.001) as world:
-        world.edge.during = two_heartbeats_come_first
+        world.edge.during = wait_for_two_heartbeats
         a_run(world)
         deliver_with(world, place, fault)
-        # A heartbeat that was never answered may still arrive, so completed waits for the next attempt.
-        waits = place[0] == "PUBLISH" and fault == "answer lost for ever"
+        # A heartbeat without a response may still arrive, so the next attempt publishes completed.
+        waits = place[0] == "PUBLISH" and fault == "response always lost"
         succeeds = "killed" not in fault and not waits
         assert ("SUCCESS" in str(world.picture.completed("a-1"))) == succeeds
         world.deliver_all()
@@ -277,6 +286,6 @@ def test_whatever_happens_at_a_heartbeat_the_run_goes_on_or_is_done_by_the_next_
     injected["heartbeats"] += 1
 
 
-def test_there_is_a_call_of_each_kind_to_fail(spots):
+def test_the_scenarios_contain_every_operation(spots):
     operations = {spot[0][0] for scenario in SCENARIOS for spot in spots(scenario)}
     assert operations == {"GET", "PUT", "SWAP", "PUBLISH", "CHANGE", "ANSWER"}

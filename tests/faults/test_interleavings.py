@@ -1,10 +1,10 @@
-"""Two workers at once, in every order of their steps: one run delivered twice, and two runs of one metric.
+"""Two concurrent workers in every order of their steps: one run delivered twice, and two runs of one metric.
 
-A step is a worker's next call that another could notice, from its PUT of the data to its completed event;
-all before it, the look at marker and `current` included, is the first step. Readers look after each step, and
-hold what they see against every promise of `tests/invariants.py`. Of orders that differ only in which of two
-independent steps comes first one is taken (`turns.Exploration`); how many were is in the report
-(`interleavings`).
+A step is a worker's next call that the other worker could notice, from the PUT of the data to the completed
+event; everything before the PUT, including the reads of the marker and of `current`, is the first step.
+After each step, the visible state is checked against every invariant of `tests/invariants.py`. Of orders
+that differ only in which of two independent steps comes first, one is executed (`turns.Exploration`). The
+test report has the number of executed orders (`interleavings`).
 """
 
 import os
@@ -25,33 +25,33 @@ from tests.world import World
 
 METRIC = "m.a"
 LONG = "METRICS_TEST_EXAMPLES" in os.environ
-"""Three times as many orders: for a night, not for every change."""
+"""Whether to try three times as many orders, for a nightly run."""
 CURRENT = f"metrics/{METRIC}/current/manifest.json"
 
 
 @pytest.fixture(scope="module")
 def interleavings(record_testsuite_property):
-    """Orders that were seen; their number is a property of the report."""
+    """Count the executed orders by scenario, and add their total to the test report."""
     counted: Counter[str] = Counter()
     yield counted
     record_testsuite_property("interleavings", counted.total())
 
 
 def request_run(world: World, run: str, *, seconds_ago: float = 1.0, group: str | None = None) -> None:
-    """For as little as can be read: it is what comes after the reading that matters here."""
+    """Request a run that reads a single series, because these tests are about what follows the reading."""
     small = {"expression": series("A"), "kind": "series", "inputs": {"A": "fx"}}
     world.request_run(METRIC, run, seconds_ago=seconds_ago, group=group, **small)
 
 
 def twice(world: World) -> list[list[Record]]:
-    """The same message to two workers: the visibility timeout of the first has run out."""
+    """Return a batch for each of two workers with the same message, whose visibility timeout has expired."""
     first = world.queue.receive()
     world.clock.advance(world.queue.visibility_timeout)
     return [first, world.queue.receive()]
 
 
 def at_once(world: World) -> list[list[Record]]:
-    """Each message to a worker of its own."""
+    """Return a batch of one message for each worker."""
     return [[record] for record in world.queue.receive()]
 
 
@@ -60,7 +60,7 @@ def a_run_twice(world: World) -> list[list[Record]]:
     return twice(world)
 
 
-def a_run_twice_where_another_is_current(world: World) -> list[list[Record]]:
+def a_run_twice_after_another_run(world: World) -> list[list[Record]]:
     request_run(world, "before", seconds_ago=9)
     world.deliver_all()
     return a_run_twice(world)
@@ -77,13 +77,13 @@ def two_runs(world: World) -> list[list[Record]]:
     return at_once(world)
 
 
-def two_runs_where_another_is_current(world: World) -> list[list[Record]]:
+def two_runs_after_another_run(world: World) -> list[list[Record]]:
     request_run(world, "before", seconds_ago=99)
     world.deliver_all()
     return two_runs(world)
 
 
-def two_runs_of_one_moment(world: World) -> list[list[Record]]:
+def two_runs_with_the_same_request_time(world: World) -> list[list[Record]]:
     for n in "12":
         request_run(world, n, group=n)
     return at_once(world)
@@ -96,7 +96,7 @@ def a_committed_run_and_an_older_one(world: World) -> list[list[Record]]:
 
 
 def committed(world: World, run: str) -> None:
-    """A run whose worker died right after the commit: its message comes again."""
+    """Let a worker die right after it has committed a run, so that the message is redelivered."""
 
     def die(call):
         if call.key.endswith(".ok") and call.writes:
@@ -111,11 +111,11 @@ def committed(world: World, run: str) -> None:
 
 SCENARIOS = [
     a_run_twice,
-    a_run_twice_where_another_is_current,
+    a_run_twice_after_another_run,
     a_committed_run_twice,
     two_runs,
-    two_runs_where_another_is_current,
-    two_runs_of_one_moment,
+    two_runs_after_another_run,
+    two_runs_with_the_same_request_time,
     a_committed_run_and_an_older_one,
 ]
 
@@ -123,9 +123,9 @@ SCENARIOS = [
 def explore(
     scenario: Callable[[World], list[list[Record]]],
     exploration: Exploration,
-    lives: dict[str, int] | None = None,
+    calls_before_kill: dict[str, int] | None = None,
 ) -> bool:
-    """Every order of a scenario; whether a worker was killed in one of them."""
+    """Execute every order of a scenario; return whether a worker was killed in one of them."""
     killed = False
     with ExitStack() as stack:
         here: list[tuple[World, Turns]] = []
@@ -139,11 +139,11 @@ def explore(
                 name: partial(hand_over, batch, world.queue, world.functions[0], FakeContext())
                 for name, batch in zip(("one", "other"), batches, strict=True)
             }
-            turns = Turns(world.edge, workers, dict.fromkeys(workers, first_steps(world)), lives)
+            turns = Turns(world.edge, workers, dict.fromkeys(workers, first_steps(world)), calls_before_kill)
             here[:] = [(world, turns)]
             return turns
 
-        def ended(complete: bool) -> None:  # noqa: FBT001 - as it is called
+        def ended(complete: bool) -> None:  # noqa: FBT001 - Exploration.run calls it with a positional argument.
             nonlocal killed
             ((world, turns),) = here
             killed |= bool(turns.killed)
@@ -153,8 +153,11 @@ def explore(
                 if complete:
                     world.deliver_all()
                     world.check_all_succeeded()
-            except AssertionError as broken:
-                broken.add_note(f"in this order: {exploration.order}, with {lives or 'nobody'} killed")
+            except AssertionError as violation:
+                killed_after = (
+                    f"killed after: {calls_before_kill}" if calls_before_kill else "no worker killed"
+                )
+                violation.add_note(f"in this order: {exploration.order}, {killed_after}")
                 raise
 
         exploration.run(start, ended)
@@ -162,14 +165,14 @@ def explore(
 
 
 def first_steps(world: World) -> Step:
-    """What first steps look at: the markers, and `current`."""
+    """Return the keys that a worker's first step reads: the markers and `current`."""
     return frozenset((False, f"metrics/{METRIC}/runs/{run}.ok") for run in world.requested) | {
         (False, CURRENT)
     }
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_in_every_order_of_two_workers_every_promise_is_kept(scenario, interleavings):
+def test_every_invariant_holds_in_every_order_of_two_workers(scenario, interleavings):
     threads = threading.enumerate()
     exploration = Exploration()
     explore(scenario, exploration)
@@ -178,14 +181,16 @@ def test_in_every_order_of_two_workers_every_promise_is_kept(scenario, interleav
 
 
 @pytest.mark.parametrize(
-    ("scenario", "mortal"),
+    ("scenario", "victim"),
     [(a_run_twice, "one"), *([(a_run_twice, "other"), (two_runs, "one"), (two_runs, "other")] * LONG)],
 )
-def test_in_every_order_of_two_workers_one_may_be_killed_at_any_call(scenario, mortal, interleavings):
+def test_every_invariant_holds_in_every_order_if_one_worker_is_killed_at_any_call(
+    scenario, victim, interleavings
+):
     for calls in range(50):
         exploration = Exploration()
-        killed = explore(scenario, exploration, {mortal: calls})
+        killed = explore(scenario, exploration, {victim: calls})
         if not killed:
             break
         interleavings[f"{scenario.__name__}, killed"] += exploration.executions
-    assert calls > 5, "it makes more calls than that"
+    assert calls > 5, "the victim should make more than five calls"

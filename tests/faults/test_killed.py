@@ -1,10 +1,11 @@
-"""The worker's process killed before and after each call of a run: the next delivery brings it to its end.
+"""The worker's process is killed before and after each call of a run, and the next delivery ends the run.
 
-Processes are real here: the handler runs in Lambda's Runtime Interface Emulator, and between it and a local
-AWS that speaks HTTP is a proxy. At one call emulator and runtime get SIGKILL: before the call is let through,
-or when it has had its effect and its answer is not back. A new process is given the message again, and what
-is seen in the bucket and on the topics is held against every promise of `tests/invariants.py`. All calls of
-a run are here, each part file's and a heartbeat's too; which they are is a test of its own.
+The processes are real: the handler runs in Lambda's Runtime Interface Emulator, and a proxy is between it
+and a local AWS over HTTP. At one call, the emulator and the runtime get SIGKILL: before the call is
+forwarded, or after it has had its effect and before its response is back. The message is then delivered to a
+new process, and the state of the bucket and the topics is checked against every invariant of
+`tests/invariants.py`. The tests cover all calls of a run, including the read of each part file and a
+heartbeat; a separate test checks the list of calls.
 """
 
 import json
@@ -25,7 +26,7 @@ from tests.picture import Picture
 from tests.processes import ROOT, Lambda, LandingProxy, World
 
 HOLD_SECONDS = 8
-"""The longest that a call is held: less than the S3 client's patience, after which it would ask again."""
+"""The longest time that a call is held: less than the S3 client's timeout, after which it would retry."""
 
 MARKER = "metrics/{metric}/runs/{run}.ok"
 CURRENT = "metrics/{metric}/current/manifest.json"
@@ -49,19 +50,19 @@ CALLS = [
     f"PUT {CURRENT}",
     COMPLETED,
 ]
-"""Of a run, with the first of its heartbeats. Some are side by side, so this is no order."""
+"""The calls of a run, with its first heartbeat. Some calls are concurrent, so this is not an order."""
 CALLS_ONCE_COMMITTED = [f"GET {MANIFEST}", f"PUT {CURRENT}", COMPLETED]
-"""Those of a redelivery that only has to go on, beside the two looks at how things stand."""
+"""The calls of a redelivery of a committed run, without its reads of the marker and of `current`."""
 NEVER = "no call has this name"
 
 
 def name_of(call: Call) -> str:
-    """A call's name as in `CALLS`, with its run and metric."""
+    """Return the name of a call as in `CALLS`, with run id and metric code filled in."""
     if action := call.headers.get("x-amz-target"):
         return action.removeprefix("AmazonSQS.")
     if call.method == "POST":
         return name_of_event(parse_qs(call.body.decode())["Message"][0])
-    return f"{call.method} {whatever_the_version(unquote(call.target).removeprefix(f'/{BUCKET}/'))}"
+    return f"{call.method} {without_version(unquote(call.target).removeprefix(f'/{BUCKET}/'))}"
 
 
 def name_of_event(message: str) -> str:
@@ -69,12 +70,12 @@ def name_of_event(message: str) -> str:
     return f"PUBLISH {event['type']} {event['runId']}"
 
 
-def whatever_the_version(key: str) -> str:
+def without_version(key: str) -> str:
     return re.sub(r"/\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d/", "/{version}/", key)
 
 
 def of_run(name: str, run: str) -> str:
-    """A call's name with a run, and its metric, in it. Runs are named for their metric here."""
+    """Return the name of a call with run id and metric code filled in; a run id here is `metric-number`."""
     return name.replace("{run}", run).replace("{metric}", metric_of(run))
 
 
@@ -83,13 +84,13 @@ def metric_of(run: str) -> str:
 
 
 class Death:
-    """Decides what becomes of the calls of a delivery: they pass until one is fatal, and none does after it.
+    """A decision function of the proxy: calls pass until the fatal one, at which the function is killed.
 
     Args:
-        world: whose function dies.
-        at: name of the fatal call; with `NEVER` all pass.
-        after: the fatal call has its effect.
-        holds: which calls, the fatal one as well, wait until which others are met.
+        world: the world whose function is killed.
+        at: the name of the fatal call; with `NEVER`, all calls pass.
+        after: whether the fatal call has its effect.
+        holds: the calls that wait, each with the names of the calls that must arrive first.
     """
 
     def __init__(self, world: World, at: str, *, after: bool, holds: Mapping[str, set[str]]) -> None:
@@ -99,21 +100,21 @@ class Death:
         self._holds = holds
         self._changed = Condition()
         self._has_come = False
-        self.met: Counter[str] = Counter()
+        self.arrived: Counter[str] = Counter()
 
     @property
     def has_come(self) -> bool:
-        """Known when the last process has ended: until then this waits, as other calls do."""
+        """Return whether the function was killed; wait while the kill is in progress."""
         with self._changed:
             return self._has_come
 
     def __call__(self, call: Call) -> Fault:
         name = name_of(call)
         with self._changed:
-            self.met[name] += 1
+            self.arrived[name] += 1
             self._changed.notify_all()
             needed = self._holds.get(name, set())
-            self._changed.wait_for(lambda: self._has_come or needed <= self.met.keys(), HOLD_SECONDS)
+            self._changed.wait_for(lambda: self._has_come or needed <= self.arrived.keys(), HOLD_SECONDS)
             if self._has_come:
                 return REFUSED
             if name != self._at:
@@ -127,7 +128,7 @@ class Death:
 
 
 @pytest.fixture(scope="module")
-def surroundings(tmp_path_factory) -> Iterator[tuple[Cloud, LandingProxy, Lambda]]:
+def processes(tmp_path_factory) -> Iterator[tuple[Cloud, LandingProxy, Lambda]]:
     folder = tmp_path_factory.mktemp("killed")
     template = Template.read(ROOT / "template.yaml").given({"DeliveryDelay": "0", "StatusGap": "0"})
     with local_cloud(template, folder / "aws.log") as cloud, LandingProxy(cloud.endpoint) as proxy:
@@ -144,7 +145,7 @@ def surroundings(tmp_path_factory) -> Iterator[tuple[Cloud, LandingProxy, Lambda
 
 
 def put_a_and_b(cloud: Cloud) -> None:
-    """Two series of two part files, five days each."""
+    """Write a dataset of two series with two part files each, with five daily observations a file."""
     s3 = client("s3", cloud.endpoint)
     for number, part in enumerate(PARTS):
         table = rows(part[0], [day(5 * (number % 2) + n) for n in range(1, 6)], [3.0] * 5)
@@ -154,8 +155,8 @@ def put_a_and_b(cloud: Cloud) -> None:
 
 
 @pytest.fixture
-def world(surroundings) -> Iterator[World]:
-    world = World(*surroundings)
+def world(processes) -> Iterator[World]:
+    world = World(*processes)
     yield world
     world.forget()
 
@@ -166,7 +167,7 @@ def request_run(world: World, *runs: str) -> None:
 
 
 def deliver_to(death: Death, world: World) -> bool:
-    """A delivery that may be deadly; whether all of it is done."""
+    """Deliver with a decision function; return whether the function survived and no message failed."""
     world.proxy.decide = death
     done = world.deliver()
     assert death.has_come != done
@@ -175,90 +176,93 @@ def deliver_to(death: Death, world: World) -> bool:
 
 
 def with_a_heartbeat(run: str) -> dict[str, set[str]]:
-    """What makes sure that there is one: a read waits for it."""
+    """Return holds that make the first read wait for a heartbeat, so that there is one."""
     return {FIRST_READ: {of_run(name, run) for name in HEARTBEAT}}
 
 
 def kill(world: World, run: str, call: str, when: str) -> Picture:
-    """A delivery that dies at a call, which has its effect or not; what can be seen then."""
+    """Deliver, kill the function before or after a call, and return the visible state after that."""
     before, fatal = world.picture, of_run(call, run)
     assert not deliver_to(Death(world, fatal, after=when == "after", holds=with_a_heartbeat(run)), world)
     dead = world.observe()
     landed = {key for key, body in dead.objects.items() if before.objects.get(key) != body}
-    effects = {f"PUT {whatever_the_version(key)}" for key in landed}
+    effects = {f"PUT {without_version(key)}" for key in landed}
     effects |= {name_of_event(message["Message"]) for message in dead.messages[len(before.messages) :]}
     if call.startswith(("PUT", "PUBLISH")):
         assert (fatal in effects) == (when == "after")
     return dead
 
 
-def the_next_delivery_ends(world: World, run: str, dead: Picture) -> None:
-    """With a SUCCESS and not a version more than that takes; and one more says the same and does nothing."""
+def assert_the_next_delivery_ends_the_run(world: World, run: str, dead: Picture) -> None:
+    """Assert that the next delivery ends the run with SUCCESS, and that a further one only repeats the event.
+
+    No unreferenced version is added by these deliveries.
+    """
     assert world.deliver(delete=False)
     ended = world.observe()
     assert {event["status"] for event in ended.completed(run)} == {"SUCCESS"}
     assert unreferenced(ended) == unreferenced(dead)
     assert len(unreferenced(dead)) <= 1
 
-    assert world.deliver(), "as Lambda does where it has not heard the answer"
+    assert world.deliver(), "a message whose response Lambda did not get is redelivered"
     world.check_all_succeeded()
     assert world.picture.objects == ended.objects
     assert len(world.picture.completed(run)) == len(ended.completed(run)) + 1
 
 
 def unreferenced(picture: Picture) -> set[str]:
-    """Versions of which there is something, and that no marker names; with their metric."""
+    """Return `metric/version` of each version that has objects but that no marker names."""
     found = {tuple(key.split("/")[1:3]) for key in picture.objects}
     markers = [marker for run in picture.requested if (marker := picture.marker(run))]
     named = {(marker["metric_code"], marker["version_ts"]) for marker in markers}
     return {"/".join(version) for version in found - named if version[1] not in {"current", "runs"}}
 
 
-def test_these_are_all_the_calls_of_a_run(world):
+def test_the_list_of_the_calls_of_a_run_is_complete(world):
     request_run(world, "m.alive-1")
     life = Death(world, NEVER, after=False, holds=with_a_heartbeat("m.alive-1"))
     assert deliver_to(life, world)
     world.check_all_succeeded()
-    assert life.met.keys() == {of_run(name, "m.alive-1") for name in CALLS}
-    once = life.met.keys() - {of_run(name, "m.alive-1") for name in HEARTBEAT}
-    assert {life.met[name] for name in once} == {1}
+    assert life.arrived.keys() == {of_run(name, "m.alive-1") for name in CALLS}
+    once = life.arrived.keys() - {of_run(name, "m.alive-1") for name in HEARTBEAT}
+    assert {life.arrived[name] for name in once} == {1}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("call", CALLS)
-def test_a_run_that_is_killed_at_a_call_is_ended_by_the_next_delivery(call, when, world):
+def test_the_next_delivery_ends_a_run_whose_worker_was_killed_at_a_call(call, when, world):
     run = f"m.{CALLS.index(call)}.{when}-1"
     request_run(world, run)
     dead = kill(world, run, call, when)
-    the_next_delivery_ends(world, run, dead)
+    assert_the_next_delivery_ends_the_run(world, run, dead)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("call", CALLS_ONCE_COMMITTED)
-def test_a_committed_run_that_is_killed_again_while_it_goes_on_is_ended_by_the_next(call, when, world):
+def test_the_next_delivery_ends_a_committed_run_whose_worker_was_killed_twice(call, when, world):
     run = f"m.committed.{CALLS_ONCE_COMMITTED.index(call)}.{when}-1"
     request_run(world, run)
     committed = kill(world, run, f"PUT {MARKER}", "after")
     dead = kill(world, run, call, when)
     assert dead.marker(run) == committed.marker(run)
-    the_next_delivery_ends(world, run, dead)
+    assert_the_next_delivery_ends_the_run(world, run, dead)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_run_that_is_killed_as_it_moves_current_on_from_another_is_ended_by_the_next_delivery(when, world):
+def test_the_next_delivery_ends_a_run_whose_worker_was_killed_as_it_replaced_current(when, world):
     metric = f"m.moved.{when}"
     request_run(world, f"{metric}-1")
     assert world.deliver()
     world.check_all_succeeded()
     request_run(world, f"{metric}-2")
     dead = kill(world, f"{metric}-2", f"PUT {CURRENT}", when)
-    the_next_delivery_ends(world, f"{metric}-2", dead)
+    assert_the_next_delivery_ends_the_run(world, f"{metric}-2", dead)
     current = json.loads(world.picture.objects[of_run(CURRENT, f"{metric}-2")])
     assert current["run_id"] == f"{metric}-2"
 
 
-def test_a_batch_that_is_killed_in_its_middle_is_ended_group_by_group(world):
-    """One group is done, one is about to commit, one about to write."""
+def test_the_next_delivery_ends_every_group_of_a_batch_whose_worker_was_killed(world):
+    """The worker is killed when one group is done, one is about to commit, and one is about to write data."""
     runs = done, committing, writing = "m.batch.a-1", "m.batch.b-1", "m.batch.c-1"
     request_run(world, *runs)
     marker, data = of_run(f"PUT {MARKER}", committing), of_run(f"PUT {DATA}", writing)

@@ -1,6 +1,6 @@
-"""Each write of the commit protocol, with its answer lost, its conflict, its race: section 5 under faults.
+"""Every write of the commit protocol (section 5 of the contract) with a lost response, a conflict or a race.
 
-Every test ends in the same promise, written once in `announced_once_and_whole`.
+Every test ends with the same check, `assert_announced_once_and_whole`.
 """
 
 import obstore
@@ -38,8 +38,8 @@ def dataset(cloud):
     put_a_and_b(cloud.store)
 
 
-def announced_once_and_whole(cloud, run_id="run-1"):
-    """The run has one outcome, SUCCESS; its marker, manifest and data agree; `current` is whole."""
+def assert_announced_once_and_whole(cloud, run_id="run-1"):
+    """Assert that the run has one outcome, SUCCESS, and that marker, manifest, data and `current` agree."""
     announced = {str(event) for event in cloud.sns.completed if event["runId"] == run_id}
     assert len(announced) == 1
     (event,) = [event for event in cloud.sns.completed if event["runId"] == run_id][:1]
@@ -55,45 +55,45 @@ def announced_once_and_whole(cloud, run_id="run-1"):
 
 
 @pytest.mark.parametrize("pattern", WRITES)
-def test_a_write_whose_answer_is_lost_is_recognised_as_its_own(cloud, invoke, faults, pattern):
+def test_a_write_whose_response_is_lost_is_recognised_as_the_runs_own(cloud, invoke, faults, pattern):
     faults.after("PUT", pattern, unanswered)
 
     assert invoke(record(request())) == DONE
 
-    assert announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-00"
+    assert assert_announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-00"
     assert len(cloud.keys(BASE)) == 4  # data, manifest, marker, current: no version was left behind
 
 
-def test_a_swap_of_current_whose_answer_is_lost_is_recognised_as_its_own(cloud, invoke, faults):
+def test_a_swap_of_current_whose_response_is_lost_is_recognised_as_the_runs_own(cloud, invoke, faults):
     invoke(record(request(run_id="before")))
     faults.after("PUT", CURRENT, unanswered)
 
     assert invoke(record(request())) == DONE
 
-    announced_once_and_whole(cloud)
+    assert_announced_once_and_whole(cloud)
     assert cloud.read_json(f"{BASE}current/manifest.json")["run_id"] == "run-1"
     assert faults.count("PUT", CURRENT) == 3
 
 
 @pytest.mark.parametrize("pattern", WRITES)
-def test_a_write_that_is_refused_for_a_while_is_tried_again(cloud, invoke, faults, pattern):
+def test_a_throttled_write_is_retried(cloud, invoke, faults, pattern):
     faults.before("PUT", pattern, throttled, times=CONDITIONAL_TRIES - 1)
 
     assert invoke(record(request())) == DONE
 
-    assert announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-00"
+    assert assert_announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-00"
 
 
 @pytest.mark.parametrize("pattern", WRITES)
-def test_a_conflict_of_creates_is_tried_again(cloud, invoke, faults, pattern):
+def test_a_conflicting_create_is_retried(cloud, invoke, faults, pattern):
     faults.before("PUT", pattern, conflict_of_creates, times=CONDITIONAL_TRIES - 1)
 
     assert invoke(record(request())) == DONE
 
-    assert announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-00"
+    assert assert_announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-00"
 
 
-def test_a_conflict_of_swaps_is_tried_again(cloud, invoke, faults):
+def test_a_conflicting_swap_is_retried(cloud, invoke, faults):
     invoke(record(request(run_id="before")))
     faults.before("PUT", CURRENT, conflict_of_swaps, times=CONDITIONAL_TRIES - 1)
 
@@ -104,7 +104,7 @@ def test_a_conflict_of_swaps_is_tried_again(cloud, invoke, faults):
 
 @pytest.mark.parametrize("fault", [throttled, conflict_of_creates, raising(TimeoutError())])
 @pytest.mark.parametrize("pattern", WRITES)
-def test_what_never_gets_through_is_given_back_and_done_by_the_next_attempt(
+def test_a_run_whose_writes_always_fail_is_given_back_and_done_by_the_next_attempt(
     cloud, invoke, faults, pattern, fault
 ):
     faults.before("PUT", pattern, fault, times=99)
@@ -114,23 +114,25 @@ def test_what_never_gets_through_is_given_back_and_done_by_the_next_attempt(
 
     assert invoke(record(request(), receive_count=2)) == DONE
 
-    announced_once_and_whole(cloud)
+    assert_announced_once_and_whole(cloud)
 
 
 @pytest.mark.parametrize("pattern", WRITES)
-def test_a_write_that_landed_unheard_and_can_not_be_looked_at_is_given_back(cloud, invoke, faults, pattern):
-    def landed_and_dark():
+def test_a_run_is_given_back_if_a_write_has_no_response_and_cannot_be_read_back(
+    cloud, invoke, faults, pattern
+):
+    def lose_response_and_reads():
         faults.before("GET", pattern, unanswered, times=99)
         unanswered()
 
-    faults.after("PUT", pattern, landed_and_dark)
+    faults.after("PUT", pattern, lose_response_and_reads)
     assert invoke(record(request())) == GIVEN_BACK
     assert cloud.sns.completed == []
     faults.clear()
 
     assert invoke(record(request(), receive_count=2)) == DONE
 
-    announced_once_and_whole(cloud)
+    assert_announced_once_and_whole(cloud)
 
 
 def test_the_attempt_that_loses_the_race_for_the_marker_announces_the_winners_version(cloud, invoke, faults):
@@ -140,78 +142,80 @@ def test_the_attempt_that_loses_the_race_for_the_marker_announces_the_winners_ve
 
     winner, loser = cloud.sns.completed
     assert winner == loser
-    assert announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-01"
+    assert assert_announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-01"
     assert cloud.read_json(f"{BASE}current/manifest.json")["version_ts"] == "2026-10-30T12-00-01"
 
 
-def test_an_attempt_that_fails_for_good_after_the_winners_commit_announces_the_success(cloud, invoke, faults):
-    def another_commits_and_the_role_is_taken_away():
+def test_an_attempt_that_fails_permanently_after_the_winners_commit_announces_the_success(
+    cloud, invoke, faults
+):
+    def commit_another_attempt_and_deny_access():
         invoke(record(request(), receive_count=2))
         faults.before("PUT", MARKER, denied)
 
-    faults.after("PUT", MANIFEST, another_commits_and_the_role_is_taken_away)
+    faults.after("PUT", MANIFEST, commit_another_attempt_and_deny_access)
 
     assert invoke(record(request())) == DONE
 
-    announced_once_and_whole(cloud)
+    assert_announced_once_and_whole(cloud)
 
 
-def test_a_marker_that_landed_unheard_before_the_role_was_taken_away_counts(cloud, invoke, faults):
-    def landed_and_denied():
+def test_a_marker_that_was_written_without_a_response_before_access_was_denied_counts(cloud, invoke, faults):
+    def lose_response_and_deny_access():
         faults.before("PUT", MARKER, denied)
         unanswered()
 
-    faults.after("PUT", MARKER, landed_and_denied)
+    faults.after("PUT", MARKER, lose_response_and_deny_access)
 
     assert invoke(record(request())) == DONE
 
-    announced_once_and_whole(cloud)
+    assert_announced_once_and_whole(cloud)
 
 
-def test_a_newer_run_that_moves_current_in_between_keeps_it(cloud, invoke, faults):
+def test_a_newer_run_that_moves_current_in_between_remains_current(cloud, invoke, faults):
     newer = record(request(run_id="newer"))
     newer["attributes"]["SentTimestamp"] = "1793361599000"
     faults.before("PUT", CURRENT, lambda: invoke(newer))
 
     assert invoke(record(request())) == DONE
 
-    announced_once_and_whole(cloud)
-    announced_once_and_whole(cloud, "newer")
+    assert_announced_once_and_whole(cloud)
+    assert_announced_once_and_whole(cloud, "newer")
     assert cloud.read_json(f"{BASE}current/manifest.json")["run_id"] == "newer"
 
 
-def test_an_older_run_that_moves_current_in_between_loses_it_again(cloud, invoke, faults):
+def test_an_older_run_that_moves_current_in_between_is_replaced(cloud, invoke, faults):
     older = record(request(run_id="older"))
     older["attributes"]["SentTimestamp"] = "1793361590000"
     faults.before("PUT", CURRENT, lambda: invoke(older))
 
     assert invoke(record(request())) == DONE
 
-    announced_once_and_whole(cloud, "older")
+    assert_announced_once_and_whole(cloud, "older")
     assert cloud.read_json(f"{BASE}current/manifest.json")["run_id"] == "run-1"
 
 
-def test_a_current_that_a_third_party_deletes_in_between_is_written_anew(cloud, invoke, faults):
+def test_a_current_that_is_deleted_by_others_in_between_is_written_again(cloud, invoke, faults):
     invoke(record(request(run_id="before")))
     faults.before("PUT", CURRENT, lambda: obstore.delete(cloud.store, f"{BASE}current/manifest.json"))
 
     assert invoke(record(request())) == DONE
 
-    announced_once_and_whole(cloud)
+    assert_announced_once_and_whole(cloud)
 
 
-def test_a_manifest_of_a_third_party_under_the_version_costs_an_attempt_and_no_outcome(cloud, invoke):
+def test_a_foreign_manifest_under_the_version_costs_one_attempt_and_no_outcome(cloud, invoke):
     taken = f"{BASE}2026-10-30T12-00-00/manifest.json"
     obstore.put(cloud.store, taken, b"not ours")
     assert invoke(record(request())) == GIVEN_BACK
 
     assert invoke(record(request(), receive_count=2)) == DONE
 
-    assert announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-01"
+    assert assert_announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-01"
     assert cloud.read(taken) == b"not ours"
 
 
-def test_a_run_that_may_be_committed_is_not_announced_as_failed_while_its_marker_can_not_be_read(
+def test_a_run_that_may_be_committed_is_not_announced_as_failed_while_its_marker_is_unreadable(
     cloud, invoke, faults
 ):
     faults.before("PUT", CURRENT, denied)
@@ -222,16 +226,16 @@ def test_a_run_that_may_be_committed_is_not_announced_as_failed_while_its_marker
 
     assert invoke(record(request(), receive_count=3)) == DONE
 
-    announced_once_and_whole(cloud)
+    assert_announced_once_and_whole(cloud)
 
 
 @pytest.mark.parametrize("operation", ["before", "after"])
 @pytest.mark.parametrize("pattern", WRITES)
-def test_a_process_that_is_killed_at_a_write_leaves_what_the_next_one_finishes(
+def test_the_next_attempt_finishes_a_run_whose_process_was_killed_at_a_write(
     cloud, invoke, faults, pattern, operation
 ):
     class Killed(BaseException):
-        """No handler of ours catches it, as with a process that is gone."""
+        """Raised where the process is killed; no code of the worker catches it."""
 
     def die():
         raise Killed
@@ -243,13 +247,13 @@ def test_a_process_that_is_killed_at_a_write_leaves_what_the_next_one_finishes(
 
     assert invoke(record(request(), receive_count=2)) == DONE
 
-    announced_once_and_whole(cloud)
+    assert_announced_once_and_whole(cloud)
 
 
-@pytest.mark.parametrize("calls_before_it_ends", range(1, 16))
-def test_whenever_the_time_ends_the_next_attempt_ends_the_run(cloud, invoke, calls_before_it_ends):
-    looks = iter(range(10_000))
-    ending = FakeContext(lambda: 300_000 if next(looks) < calls_before_it_ends else 0)
+@pytest.mark.parametrize("calls_before_timeout", range(1, 16))
+def test_the_next_attempt_ends_a_run_whose_time_ran_out_at_any_call(cloud, invoke, calls_before_timeout):
+    checks = iter(range(10_000))
+    ending = FakeContext(lambda: 300_000 if next(checks) < calls_before_timeout else 0)
 
     first = invoke(record(request()), context=ending)
     if first == DONE:
@@ -258,4 +262,4 @@ def test_whenever_the_time_ends_the_next_attempt_ends_the_run(cloud, invoke, cal
         assert cloud.sns.completed == []
 
     assert invoke(record(request(), receive_count=2)) == DONE
-    announced_once_and_whole(cloud)
+    assert_announced_once_and_whole(cloud)

@@ -1,9 +1,9 @@
-"""Whatever happens, in whatever order: requests, deliveries, crashes, faults, races, dead letters.
+"""Random sequences of requests, deliveries, crashes, faults, races and dead letters.
 
-Hypothesis makes the story up; readers look at every write and event and hold what they see against
-`tests/invariants.py`, and after each chapter against a small model of what they may see. In the end all is
-well again, and every run must have an outcome. A failure prints what reproduces it, and
-`METRICS_TEST_EXAMPLES=5000` is for a night.
+Hypothesis chooses the sequence. After every write and every event, the visible state is checked against
+`tests/invariants.py`, and after every rule also against a small model of the allowed outcomes. At the end no
+faults are left, and every run must have an outcome. A failure prints a sequence that reproduces it. For a
+nightly run, set `METRICS_TEST_EXAMPLES=5000`.
 """
 
 import os
@@ -31,9 +31,9 @@ from tests.turns import Turns
 from tests.world import World
 
 EXAMPLES = int(os.environ.get("METRICS_TEST_EXAMPLES", "70"))
-CHAPTERS = 40
+STEPS = 40
 READABLE, MISSING = "A", "Z"
-"""A series that is there, and one that is not: its run fails for good."""
+"""A series that exists, and one that does not; a run that reads the latter fails permanently."""
 
 requests = st.tuples(
     st.sampled_from(["m.a", "m.b"]),
@@ -41,21 +41,24 @@ requests = st.tuples(
     st.sampled_from([READABLE, READABLE, MISSING]),
     st.sampled_from([None, "by hand"]),
 )
-"""Metric, age, series, and a message group that is not the metric's: its runs then meet one another."""
+"""Metric code, age in seconds, series code, and a message group or None for the metric's own group.
+
+With another message group, two runs of one metric can be processed at the same time.
+"""
 nth = st.integers(1, 9)
 seconds = st.sampled_from([0.4, 1, 15, 120, 1800, 100_000])
 
 
-def waiting(chapter: Callable[[Any], None]) -> Callable[[Any], None]:
-    """It can only happen while a message waits."""
-    return precondition(lambda story: story.world.queue.messages or story.world.dead.messages)(chapter)
+def waiting(method: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Allow a rule only while a queue has messages."""
+    return precondition(lambda self: self.world.queue.messages or self.world.dead.messages)(method)
 
 
 @dataclass
-class Strike:
-    """Something happens at the nth call from now on, and at so many after it.
+class CallFault:
+    """A hook that raises an error at the nth matching call from now on, `times` times in a row.
 
-    Only calls that a run makes one after the other count, so that a story can be told again.
+    Only calls that a run makes one after the other are counted, so that a sequence can be reproduced.
     """
 
     number: int
@@ -87,9 +90,9 @@ def any_write(call: Call) -> bool:
 
 
 class WorkerMachine(RuleBasedStateMachine):
-    """A control plane that asks, an SQS that delivers, an S3 with bad days, processes that die, readers."""
+    """A state machine of requests, deliveries, failing S3 calls, dying processes and readers."""
 
-    chapters = 0
+    steps_done = 0
     calls = 0
 
     def __init__(self) -> None:
@@ -100,10 +103,10 @@ class WorkerMachine(RuleBasedStateMachine):
 
     # The control plane
 
-    @rule(asked=st.lists(requests, min_size=1, max_size=4))
-    def runs_are_asked_for(self, asked: list[tuple[str, float, str, str | None]]) -> None:
-        """Newer or older than those before them."""
-        for metric, ago, code, group in asked:
+    @rule(wanted=st.lists(requests, min_size=1, max_size=4))
+    def runs_are_requested(self, wanted: list[tuple[str, float, str, str | None]]) -> None:
+        """Request runs that are newer or older than earlier requests."""
+        for metric, ago, code, group in wanted:
             run = f"run-{len(self.readable)}"
             self.readable[run] = code == READABLE
             body: dict[str, Any] = {"expression": series(code), "kind": "series", "inputs": {code: "fx"}}
@@ -130,21 +133,21 @@ class WorkerMachine(RuleBasedStateMachine):
     def dead_letters_are_settled(self) -> None:
         self.world.deliver_dead_letters()
 
-    # Bad days
+    # Faults
 
     @waiting
     @rule(call=nth)
     def the_process_is_killed_before_a_call(self, call: int) -> None:
-        self._go_on_under(before=Strike(call, 1, Killed(), any_call))
+        self._go_on_under(before=CallFault(call, 1, Killed(), any_call))
 
     @waiting
     @rule(call=nth)
     def the_process_is_killed_after_a_call(self, call: int) -> None:
-        self._go_on_under(after=Strike(call, 1, Killed(), any_write))
+        self._go_on_under(after=CallFault(call, 1, Killed(), any_write))
 
     @waiting
     @rule()
-    def the_process_is_killed_when_all_is_done(self) -> None:
+    def the_process_is_killed_before_it_responds(self) -> None:
         def die(call: Call) -> None:
             if call.operation == "ANSWER":
                 raise Killed
@@ -154,28 +157,28 @@ class WorkerMachine(RuleBasedStateMachine):
     @waiting
     @rule(call=nth, times=st.integers(1, 5))
     def s3_fails_for_a_while(self, call: int, times: int) -> None:
-        self._go_on_under(before=Strike(call, times, GenericError("503 SlowDown"), to_s3))
+        self._go_on_under(before=CallFault(call, times, GenericError("503 SlowDown"), to_s3))
 
     @waiting
     @rule(call=nth, times=st.integers(1, 5))
     def answers_of_s3_are_lost_for_a_while(self, call: int, times: int) -> None:
-        self._go_on_under(after=Strike(call, times, GenericError("connection closed"), writing))
+        self._go_on_under(after=CallFault(call, times, GenericError("connection closed"), writing))
 
     def _go_on_under(self, *, before: Any = nothing, after: Any = nothing) -> None:
         self.world.edge.before, self.world.edge.after = before, after
         self.world.deliver_next(limit=1)
         self.world.edge.before = self.world.edge.after = nothing
 
-    # Two at once
+    # Concurrent workers
 
     @waiting
     @rule(
         late=st.booleans(),
         order=st.lists(st.booleans(), min_size=25, max_size=25),
-        lives=st.none() | st.tuples(st.sampled_from(["one", "other"]), st.integers(0, 10)),
+        kill=st.none() | st.tuples(st.sampled_from(["one", "other"]), st.integers(0, 10)),
     )
-    def two_workers_race(self, late: bool, order: list[bool], lives: tuple[str, int] | None) -> None:  # noqa: FBT001
-        """With one message, whose visibility timeout ran out, or with the next ones of two groups."""
+    def two_workers_race(self, late: bool, order: list[bool], kill: tuple[str, int] | None) -> None:  # noqa: FBT001
+        """Run two workers on one message whose visibility timeout expired, or on messages of two groups."""
         world = self.world
         world.clock.advance(world.queue.seconds_until_next() or 0)
         batches = {"one": world.queue.receive(limit=1)}
@@ -187,9 +190,7 @@ class WorkerMachine(RuleBasedStateMachine):
             for name, batch in batches.items()
             if batch
         }
-        turns = Turns(
-            world.edge, workers, dict.fromkeys(workers, frozenset()), dict([lives] if lives else [])
-        )
+        turns = Turns(world.edge, workers, dict.fromkeys(workers, frozenset()), dict([kill] if kill else []))
         for turn in [*order, *[True] * 100]:
             if turns.pending:
                 turns.let_step(sorted(turns.pending)[turn * (len(turns.pending) - 1)])
@@ -200,17 +201,17 @@ class WorkerMachine(RuleBasedStateMachine):
     # Readers
 
     @invariant()
-    def what_readers_see_is_in_the_model(self) -> None:
-        """Only runs that can succeed have a version, and `current` is that of the newest who said so."""
-        type(self).chapters += 1
+    def the_visible_state_agrees_with_the_model(self) -> None:
+        """Check that only runs that can succeed have versions, and that `current` is the newest of those."""
+        type(self).steps_done += 1
         picture = self.world.check_invariants()
         invariants.current_is_the_newest_request_that_succeeded(picture)
         for run, readable in self.readable.items():
             for event in picture.completed(run):
                 gave_up = "gave up" in (event.get("error") or "")
                 assert gave_up or (event["status"] == "SUCCESS") == readable, f"{run}: {event}"
-                assert not gave_up or picture.marker(run) is None, f"{run} is committed, but given up"
-            assert readable or picture.marker(run) is None, f"{run} has a version of nothing"
+                assert not gave_up or picture.marker(run) is None, f"{run} is committed, but was given up"
+            assert readable or picture.marker(run) is None, f"{run} has a version, but its series is missing"
 
     def teardown(self) -> None:
         try:
@@ -221,16 +222,18 @@ class WorkerMachine(RuleBasedStateMachine):
             self._stack.close()
 
 
-def test_whatever_happens_readers_see_whole_versions_and_every_run_ends(record_testsuite_property):
+def test_readers_see_whole_versions_and_every_run_ends_after_any_sequence_of_events(
+    record_testsuite_property,
+):
     run_state_machine_as_test(
         WorkerMachine,
         settings=settings(
             max_examples=EXAMPLES,
-            stateful_step_count=CHAPTERS,
+            stateful_step_count=STEPS,
             deadline=None,
             print_blob=True,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
     )
-    record_testsuite_property("state_machine_steps", WorkerMachine.chapters)
+    record_testsuite_property("state_machine_steps", WorkerMachine.steps_done)
     record_testsuite_property("state_machine_calls", WorkerMachine.calls)

@@ -1,7 +1,7 @@
-"""The whole of it against an AWS that speaks HTTP: real clients and queues, what the control plane receives.
+"""The whole path of a request over HTTP, with real AWS clients and a moto server in place of AWS.
 
-A request goes to a FIFO topic, through the request queue to the handler, and its status events through
-their topics to queues of the control plane's. moto's server stands for AWS, on loopback.
+A request goes to a FIFO topic and through the request queue to the handler; its status events go through
+their topics to queues of the control plane. The moto server listens on the loopback interface.
 """
 
 import json
@@ -21,7 +21,7 @@ ACCOUNT = "arn:aws:sqs:us-east-1:123456789012"
 
 @pytest.fixture(scope="module")
 def endpoint():
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # Without this, every request is logged.
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -30,7 +30,7 @@ def endpoint():
 
 
 class Aws:
-    """The control plane's and the ingestor's side of AWS, and the event source mapping's."""
+    """Clients in the roles of the control plane, the ingestor and the event source mapping."""
 
     def __init__(self, endpoint: str) -> None:
         self._clients = {
@@ -61,16 +61,17 @@ class Aws:
         )
         return str(arn)
 
-    def ask(self, asked) -> None:
+    def request_run(self, event) -> None:
+        """Publish the request of a run to the request topic."""
         self.sns.publish(
             TopicArn=self.topics["requests"],
-            Message=json.dumps(asked),
-            MessageGroupId=asked["metricCode"],
-            MessageDeduplicationId=asked["runId"],
+            Message=json.dumps(event),
+            MessageGroupId=event["metricCode"],
+            MessageDeduplicationId=event["runId"],
         )
 
     def receive(self, name: str):
-        """All messages that can be received from a queue now."""
+        """Return all messages that can be received from a queue now."""
         found = []
         while more := self.sqs.receive_message(
             QueueUrl=self.queues[name],
@@ -82,7 +83,7 @@ class Aws:
         return found
 
     def requests(self):
-        """What the event source mapping hands to the function."""
+        """Return the waiting requests as the records that the event source mapping passes to the function."""
         return [
             {
                 "messageId": message["MessageId"],
@@ -118,7 +119,7 @@ def aws(endpoint):
 
 @pytest.fixture
 def deployed(aws, endpoint, monkeypatch):
-    """The handler with the settings of that AWS, as it would be with its environment."""
+    """Return the handler, configured for the moto server."""
     settings = Settings(
         AWS_ENDPOINT_URL=endpoint,
         AWS_SQS_RUN_REQUEST_QUEUE_URL=aws.queues["requests"],
@@ -132,10 +133,10 @@ def deployed(aws, endpoint, monkeypatch):
     return lambda records: handler.lambda_handler({"Records": records}, FakeContext())
 
 
-def test_the_control_plane_hears_of_each_run_that_it_asks_for(aws, deployed):
-    aws.ask(request(run_id="plain", metric="m.plain"))
-    aws.ask(request(run_id="v1", metric="m.v1", schema="metrics.run.v1"))
-    aws.ask(request(ratio(series("A"), series("ZZ")), run_id="wrong", metric="m.wrong"))
+def test_the_control_plane_receives_the_status_events_of_each_requested_run(aws, deployed):
+    aws.request_run(request(run_id="plain", metric="m.plain"))
+    aws.request_run(request(run_id="v1", metric="m.v1", schema="metrics.run.v1"))
+    aws.request_run(request(ratio(series("A"), series("ZZ")), run_id="wrong", metric="m.wrong"))
     records = aws.requests()
     assert len(records) == 3
 
@@ -179,7 +180,7 @@ def test_the_control_plane_hears_of_each_run_that_it_asks_for(aws, deployed):
 
 
 def test_a_redelivery_over_http_announces_the_same_version(aws, deployed):
-    aws.ask(request(run_id="twice", metric="m.twice"))
+    aws.request_run(request(run_id="twice", metric="m.twice"))
     (record,) = aws.requests()
     deployed([record])
     written = aws.keys("metrics/m.twice/")
@@ -193,8 +194,8 @@ def test_a_redelivery_over_http_announces_the_same_version(aws, deployed):
 
 
 def test_a_newer_run_swaps_current_by_its_etag(aws, deployed):
-    aws.ask(request(run_id="1", metric="m.moved"))
-    aws.ask(request(run_id="2", metric="m.moved"))
+    aws.request_run(request(run_id="1", metric="m.moved"))
+    aws.request_run(request(run_id="2", metric="m.moved"))
     records = aws.requests()
 
     assert deployed(records) == {"batchItemFailures": []}

@@ -1,12 +1,13 @@
-"""Part files, damaged or not, in processes of their own: what ends the interpreter is found too.
+"""Batches of part files, damaged or not, that are judged in a separate process, which may crash.
 
     python -m tests.fuzz.batches SEED COUNT FOLDER
 
-judges so many files, made from the seed, and prints a JSON object: how many of each kind led to what, and
-the findings, whose inputs it keeps in the folder; which one is under way as well, should the process die.
+generates COUNT files from the seed, judges them, and prints a JSON object with the outcomes of each kind of
+file and the findings. The inputs of findings are saved in the folder; so is the seed of the current input,
+which identifies the input if the process dies.
 """
 
-# ruff: noqa: T201 - it prints: that is its job
+# ruff: noqa: T201 - Printing is the purpose of this module.
 
 import json
 import os
@@ -25,14 +26,22 @@ from tests.fuzz.damage import any_file
 
 PROJECTIONS = "datasets/fx/projections/"
 HONEST = ("as written", "bomb")
-"""Kinds of part files that hold what they promise."""
+"""The kinds of part files whose footer states the true sizes of their content."""
 MAX_ADDRESS_SPACE = 6_000_000_000
 MAX_BATCH_SECONDS = 300
 
 
 @dataclass
 class Tally:
-    """What a batch came to: inputs by kind and outcome, findings, and the highest that was measured."""
+    """The results of a batch.
+
+    Attributes:
+        tried: the number of inputs by kind.
+        outcomes: the number of inputs by outcome.
+        findings: (problem, path of the saved input) of each finding.
+        decoded: the most bytes that Arrow held for one input.
+        grown: the most bytes by which the process grew for one input.
+    """
 
     tried: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -41,7 +50,7 @@ class Tally:
     grown: int = 0
 
     def add(self, other: "Tally") -> None:
-        """Count another batch too."""
+        """Add the results of another batch."""
         self.tried += other.tried
         self.outcomes += other.outcomes
         self.findings += other.findings
@@ -49,46 +58,49 @@ class Tally:
 
 
 def case_of(seed: str) -> tuple[str, Case]:
-    """A run over a part file that is made from the seed: of one series or of all, whole or scanned."""
+    """Return the kind of a part file that is generated from the seed, and a run that reads it.
+
+    The file belongs to one series or to all series, and is read whole or by range.
+    """
     rng = Random(seed)
     kind, body = any_file(rng)
     cloud = Cloud()
     file, days = rng.choice(["A/data.parquet", "all.parquet"]), [day(n) for n in range(1, 31)]
     put_dataset(cloud.store, {file: body, "B/data.parquet": rows("B", days, range(30))})
     a, b = series("A"), series("B")
-    asked = {
+    expression = {
         "op": "sum",
         "operands": [a, ratio(a, b), window(rng.choice(["sma", "ema", "max", "lag"]), a, 3)],
     }
-    objects = {key: cloud.read(key) for key in cloud.keys()}  # noqa: SIM118 - of a cloud
+    objects = {key: cloud.read(key) for key in cloud.keys()}  # noqa: SIM118 - Cloud is not a dict.
     settings = {"WORKER_SERIES_FILES": rng.choice(["manifest", "manifest", "listing"])}
-    sent = [record(request(asked, kind="composite"))]
-    scanned = rng.random() < 0.2  # a child process for each takes a third of a second
-    return kind, Case(sent, objects, settings, scanned=scanned, lies=kind not in HONEST)
+    sent = [record(request(expression, kind="composite"))]
+    scanned = rng.random() < 0.2  # Few files, because each one starts a child process, which takes 0.3 s.
+    return kind, Case(sent, objects, settings, scanned=scanned, may_misstate_sizes=kind not in HONEST)
 
 
 def judged(seed: str, count: int, folder: Path) -> Tally:
-    """Judge files in a process of their own."""
+    """Judge `count` part files in a separate process; its death or a timeout is a finding."""
     command = [sys.executable, "-m", "tests.fuzz.batches", seed, str(count), str(folder)]
     folder.mkdir(parents=True, exist_ok=True)
-    under_way = folder / f"under-way-{seed}"
-    where = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    current = folder / f"current-{seed}"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     try:
         done = subprocess.run(
-            command, env=where, capture_output=True, text=True, timeout=MAX_BATCH_SECONDS, check=False
+            command, env=environment, capture_output=True, text=True, timeout=MAX_BATCH_SECONDS, check=False
         )
-        why, output = f"ended with {done.returncode}: {done.stderr[-1500:]}", done.stdout
+        reason, output = f"ended with {done.returncode}: {done.stderr[-1500:]}", done.stdout
     except subprocess.TimeoutExpired:
-        why, output = f"took more than {MAX_BATCH_SECONDS} s", ""
+        reason, output = f"took more than {MAX_BATCH_SECONDS} s", ""
     try:
         found: dict[str, Any] = json.loads(output.splitlines()[-1])
     except (ValueError, IndexError):
-        one = under_way.read_text() if under_way.exists() else ""
+        one = current.read_text() if current.exists() else ""
         tally = Tally(Counter({"in a process that died": 1}))
-        kept = case_of(one)[1].save(folder) if one else folder
-        tally.findings.append((f"the process {why}", str(kept)))
+        saved = case_of(one)[1].save(folder) if one else folder
+        tally.findings.append((f"the process {reason}", str(saved)))
         return tally
-    under_way.unlink(missing_ok=True)
+    current.unlink(missing_ok=True)
     return Tally(
         Counter(found["tried"]),
         Counter(found["outcomes"]),
@@ -99,13 +111,13 @@ def judged(seed: str, count: int, folder: Path) -> Tally:
 
 
 def _judge_here(seed: str, count: int, folder: Path) -> Tally:
-    from tests.fuzz.judge import MAX_MEMORY, judge  # noqa: PLC0415 - only where it is used
+    from tests.fuzz.judge import MAX_MEMORY, judge  # noqa: PLC0415 - only environment it is used
 
     tally = Tally()
-    under_way = folder / f"under-way-{seed}"
+    current = folder / f"current-{seed}"
     for number in range(count):
         one = f"{seed}.{number}"
-        under_way.write_text(one)
+        current.write_text(one)
         kind, case = case_of(one)
         tally.tried[kind] += 1
         try:
@@ -115,7 +127,7 @@ def _judge_here(seed: str, count: int, folder: Path) -> Tally:
         else:
             tally.outcomes.update(f"{kind}: {outcome}" for outcome in verdict.outcomes)
             if verdict.decoded > MAX_MEMORY:
-                tally.outcomes[f"{kind}: took more than the limit, and than it promised"] += 1
+                tally.outcomes[f"{kind}: needed more memory than the limit and than its footer states"] += 1
             tally.decoded = max(tally.decoded, verdict.decoded)
             tally.grown = max(tally.grown, verdict.grown)
     return tally

@@ -1,4 +1,4 @@
-"""Batches of records whose bodies and attributes are anything at all, or nearly a request."""
+"""Generators of batches of records whose bodies and attributes are arbitrary or almost valid."""
 
 from functools import cache
 from typing import Any
@@ -58,18 +58,18 @@ TIMES = [
 
 @cache
 def objects() -> dict[str, bytes]:
-    """What the requests ask for: dataset `fx` with A and B, dataset `more` with C, a file for all."""
+    """Return the objects that the requests need: dataset `fx` with A and B, and dataset `more` with C."""
     cloud = Cloud()
     put_a_and_b(cloud.store)
     put_dataset(
         cloud.store, {"all.parquet": rows("C", [day(n) for n in range(1, 6)], range(5))}, dataset="more"
     )
-    return {key: cloud.read(key) for key in cloud.keys()}  # noqa: SIM118 - of a cloud
+    return {key: cloud.read(key) for key in cloud.keys()}  # noqa: SIM118 - Cloud is not a dict.
 
 
 @st.composite
 def _envelopes(draw: st.DrawFn, message: str) -> Any:
-    """A notification of it: right, nearly right, or of another notification."""
+    """Generate an SNS notification of a message: valid, almost valid, or nested in another notification."""
     outer: dict[str, Any] = envelope(None) | {"Message": message}
     match draw(st.sampled_from(["right", "right", "type", "time", "twice", "nested", "mutated"])):
         case "type":
@@ -92,13 +92,15 @@ def _envelopes(draw: st.DrawFn, message: str) -> Any:
 
 @st.composite
 def requests(draw: st.DrawFn) -> str:
-    """The text of a request with a few places changed, in an envelope or without."""
+    """Generate the text of a request with a few changes, with or without an envelope."""
     whole = draw(st.sampled_from(REQUESTS))
-    kept = ("type", "runId", "metricCode") if draw(st.integers(0, 3)) else ()  # so that it can be answered
-    asked = draw(mutated({name: field for name, field in whole.items() if name not in kept}))
-    if isinstance(asked, dict):
-        asked |= {name: whole[name] for name in kept}
-    body = text(asked, plain=draw(st.booleans()))
+    kept = (
+        ("type", "runId", "metricCode") if draw(st.integers(0, 3)) else ()
+    )  # These fields make the request answerable.
+    event = draw(mutated({name: field for name, field in whole.items() if name not in kept}))
+    if isinstance(event, dict):
+        event |= {name: whole[name] for name in kept}
+    body = text(event, plain=draw(st.booleans()))
     if draw(st.booleans()):
         return body
     return text(draw(_envelopes(body)), plain=draw(st.booleans()))
@@ -110,35 +112,35 @@ _others: st.SearchStrategy[str] = st.one_of(
     st.text(),
     st.binary().map(lambda raw: raw.decode("utf-8", "replace")),
     st.sampled_from([RAW, *STRINGS, *map(text, NUMBERS)]),
-    st.sampled_from(REQUESTS).map(lambda asked: text(asked) + " " * 70_000),
+    st.sampled_from(REQUESTS).map(lambda event: text(event) + " " * 70_000),
 )
 
 
 @st.composite
 def bodies(draw: st.DrawFn) -> str:
-    """The body of a record: of four, three are nearly a request."""
+    """Generate the body of a record; three of four are almost valid requests."""
     return draw(requests() if draw(st.integers(0, 3)) else _others)
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A batch of one to three records, whose attributes may be missing or odd."""
+    """Generate a batch of one to three records, whose attributes may be missing or unusual."""
     batch = []
     for number in range(draw(st.integers(1, 3))):
         found = record(draw(bodies()), message_id=f"message-{number}")
         attributes = found["attributes"]
-        for name, odd in (("ApproximateReceiveCount", COUNTS), ("SentTimestamp", TIMES)):
-            match draw(st.sampled_from(["right", "right", "missing", "odd"])):
+        for name, unusual in (("ApproximateReceiveCount", COUNTS), ("SentTimestamp", TIMES)):
+            match draw(st.sampled_from(["right", "right", "missing", "unusual"])):
                 case "missing":
                     del attributes[name]
-                case "odd":
-                    attributes[name] = draw(st.sampled_from(odd))
-        match draw(st.sampled_from(["alone", "alone", "shared", "missing", "odd"])):
+                case "unusual":
+                    attributes[name] = draw(st.sampled_from(unusual))
+        match draw(st.sampled_from(["alone", "alone", "shared", "missing", "unusual"])):
             case "alone":
                 attributes["MessageGroupId"] = f"group-{number}"
             case "missing":
                 del attributes["MessageGroupId"]
-            case "odd":
+            case "unusual":
                 attributes["MessageGroupId"] = draw(strings)
         batch.append(found)
     return Case(batch, objects())

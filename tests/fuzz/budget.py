@@ -1,15 +1,18 @@
-"""How many examples a test tries: few in the suite, the same each time; more with METRICS_TEST_EXAMPLES."""
+"""The number of examples that a test tries: few and always the same, or more with METRICS_TEST_EXAMPLES."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
 TIMES = max(1, int(os.environ.get("METRICS_TEST_EXAMPLES", "1")))
-"""By which the suite's numbers are multiplied."""
+"""The factor by which the numbers of examples are multiplied."""
 
 
 def bounded(examples: int) -> settings:
-    """So many examples, always the same ones; others, and new ones each time, where there are to be more."""
+    """Return Hypothesis settings for a number of examples.
+
+    The examples are the same in each run if `TIMES` is 1, and random otherwise.
+    """
     return settings(
         max_examples=examples * TIMES,
         derandomize=TIMES == 1,

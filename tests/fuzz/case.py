@@ -1,4 +1,4 @@
-"""One input: a batch's records, the objects in the bucket, and settings; and how it is kept in a file."""
+"""One input of the fuzzer: the records of a batch, the objects in the bucket, and settings."""
 
 import base64
 import hashlib
@@ -13,31 +13,32 @@ MAX_SHOWN = 2_000
 
 @dataclass(frozen=True)
 class Case:
-    """An input of the handler. Its `repr` is short, since what it holds may be large.
+    """An input of the handler. Its `repr` is truncated, because records and objects may be large.
 
     Attributes:
-        records: the batch.
-        objects: bodies by key, of what is in the bucket.
-        settings: by their variables' names.
-        scanned: whether small part files are read as large ones are, by ranges.
-        lies: whether a part file may hold more than it promises, so that no promise can bound it.
+        records: the SQS records of the batch.
+        objects: the body of each object in the bucket, by key.
+        settings: the settings, by the names of their environment variables.
+        scanned: whether even small part files are read by range, as large ones are.
+        may_misstate_sizes: whether the footer of a part file may state sizes that are too small, so that the
+            stated sizes do not bound the memory that decoding needs.
     """
 
     records: Sequence[dict[str, Any]]
     objects: Mapping[str, bytes]
     settings: Mapping[str, Any] = field(default_factory=dict)
     scanned: bool = False
-    lies: bool = False
+    may_misstate_sizes: bool = False
 
     def __repr__(self) -> str:
         bodies = [(record["body"], record["attributes"]) for record in self.records]
         return f"Case({bodies!r:.{MAX_SHOWN}}, {dict(self.settings)}, {dict(self.objects)!r:.{MAX_SHOWN}})"
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - hypothesis asks for it so
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - Hypothesis calls it like this.
         printer.text("..." if cycle else repr(self))
 
     def save(self, folder: Path) -> Path:
-        """Write it to a file of its own, from which `load` makes it again."""
+        """Save the case to a new file in the folder, and return its path."""
         objects = {key: base64.b64encode(body).decode() for key, body in self.objects.items()}
         text = json.dumps(vars(self) | {"objects": objects})
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,7 @@ class Case:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The input that was saved there."""
-        kept = json.loads(path.read_text("utf-8"))
-        kept["objects"] = {key: base64.b64decode(body) for key, body in kept["objects"].items()}
-        return cls(**kept)
+        """Return the case that was saved in a file."""
+        saved = json.loads(path.read_text("utf-8"))
+        saved["objects"] = {key: base64.b64decode(body) for key, body in saved["objects"].items()}
+        return cls(**saved)

@@ -1,6 +1,6 @@
-"""Damaged part files: bytes flipped, cut off or spliced, and files that expand far beyond their size.
+"""Damaged part files: flipped, missing or spliced bytes, and files that expand to many times their size.
 
-They are judged in a process of their own (`batches`), in case one of them ends the process that reads it.
+They are judged in a separate process (`batches`), because one of them could end the process that reads it.
 """
 
 import struct
@@ -34,7 +34,7 @@ NUMBERS = [
 
 
 def any_file(rng: Random) -> tuple[str, bytes]:
-    """A part file of any kind, and which: as written, or damaged one way or another."""
+    """Return a random part file, undamaged or damaged, and the name of its kind."""
     make = rng.choice([part_files.written, part_files.plain, part_files.plain])
     kind = rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
     body = part_files.bomb(rng) if kind == "bomb" else make(rng)
@@ -43,7 +43,7 @@ def any_file(rng: Random) -> tuple[str, bytes]:
 
 def _flipped(rng: Random, body: bytes) -> bytes:
     damaged = bytearray(body)
-    start = rng.choice([0, 0, max(0, len(body) - 800)])  # a footer is the smaller part, and the worse one
+    start = rng.choice([0, 0, max(0, len(body) - 800)])  # Damage in the footer is rarer by chance, and worse.
     for _ in range(rng.choice([1, 1, 2, 5, 50])):
         at = rng.randrange(start, len(damaged))
         damaged[at] = rng.choice([damaged[at] ^ 1 << rng.randrange(8), 0, 255, rng.randrange(256)])
@@ -56,7 +56,7 @@ def _truncated(rng: Random, body: bytes) -> bytes:
 
 
 def _spliced(rng: Random, body: bytes) -> bytes:
-    """The data of one file under another one's footer."""
+    """Return a file with the data of one file and the footer of another."""
     other = part_files.plain(rng, rng.choice([1, 30, 3_000]))
     return MAGIC + other[4 : rng.randrange(4, len(other))] + body[rng.randrange(len(body)) :]
 
@@ -74,4 +74,4 @@ KINDS: dict[str, tuple[int, Callable[[Random, bytes], bytes]]] = {
     "forged length": (1, _forged_length),
     "bomb": (1, lambda _, body: body),
 }
-"""How often each is made, and how."""
+"""The weight of each kind of file, and the function that damages a file in that way."""

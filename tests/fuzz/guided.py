@@ -1,4 +1,4 @@
-"""The parsers, fuzzed by their coverage: seeds, words, and a process of their own (`edges`)."""
+"""Coverage-guided fuzzing of the parsers: seeds, dictionary, and the start of the process (`edges`)."""
 
 import re
 import subprocess
@@ -22,7 +22,8 @@ TOKENS = [
 
 
 def tried(kind: str, seconds: int, folder: Path) -> tuple[int, str | None]:
-    """Fuzz an edge in a process of its own: how many inputs, and what it found."""
+    """Fuzz a parser in a separate process; return the number of inputs, and the problem that it found or
+    None."""
     corpus = folder / f"corpus-{kind}"
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(_seeds(kind)):

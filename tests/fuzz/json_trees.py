@@ -1,7 +1,8 @@
-"""JSON of all kinds: any at all, and what is right but for a few places.
+"""Generators of JSON: arbitrary trees, and valid trees with a few changes.
 
-A string that begins with `RAW` stands as it is in the text, so a tree can hold what `json` would not write
-(1e999, a thousand digits, many brackets); `AGAIN` at a key's end makes it a second key of that name.
+A string that begins with `RAW` is written to the text without quotes, so a tree can contain text that `json`
+does not write (1e999, a thousand digits, many brackets). A key that ends with `AGAIN` becomes a duplicate of
+the key without that ending.
 """
 
 import copy
@@ -36,7 +37,7 @@ STRINGS = [
     '"',
     "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999-23:59", "2026-10-30", "2026-W44", "24:00",
 ]  # fmt: skip
-"""What has led others astray."""
+"""Strings that are known to cause errors in parsers, paths and logs."""
 
 NUMBERS: list[Any] = [
     0, -0.0, 1, -1, 2, 14.0, 14.5, 2**31, 2**53 + 1, 2**63, 2**64, 10**400, 1e308, 5e-324, 1_000_000,
@@ -82,7 +83,7 @@ any_json: st.SearchStrategy[Any] = st.one_of(
 
 
 def text(tree: Any, *, plain: bool = True) -> str:
-    """The JSON text of a tree; with all letters as they are where it is not plain."""
+    """Return the JSON text of a tree; if `plain`, with every non-ASCII character escaped."""
     found = json.dumps(tree, ensure_ascii=plain)
     found = re.sub(r'"\\u0001((?:[^"\\]|\\.)*)"', lambda raw: raw[1].replace('\\"', '"'), found)
     return found.replace("\\u0002", "")
@@ -90,48 +91,48 @@ def text(tree: Any, *, plain: bool = True) -> str:
 
 @st.composite
 def mutated(draw: st.DrawFn, tree: Any, most: int = 4) -> Any:
-    """The tree with up to so many places changed."""
+    """Generate a copy of the tree with at most `most` changes."""
     root = {"": copy.deepcopy(tree)}
     for _ in range(draw(st.integers(0, most))):
         places = list(_places(root))
-        holder, key = draw(st.sampled_from(places))
-        value = holder[key]
+        container, key = draw(st.sampled_from(places))
+        value = container[key]
         match draw(
             st.sampled_from(["replace", "replace", "scalar", "wrap", "move", "add", "shape", "shape"])
         ):
             case "replace":
-                holder[key] = draw(any_json)
+                container[key] = draw(any_json)
             case "scalar":
-                holder[key] = draw(scalars)
+                container[key] = draw(scalars)
             case "wrap":
-                holder[key] = draw(st.sampled_from([[value], {"a": value}, [value, value], text(value)]))
+                container[key] = draw(st.sampled_from([[value], {"a": value}, [value, value], text(value)]))
             case "move":
                 other, at = draw(st.sampled_from(places))
-                holder[key] = copy.deepcopy(other[at])
+                container[key] = copy.deepcopy(other[at])
             case "add" if isinstance(value, dict):
                 value[draw(strings)] = draw(any_json)
-            case _ if holder is not root:
-                _reshape(draw, holder, key)
+            case _ if container is not root:
+                _reshape(draw, container, key)
     return root[""]
 
 
-def _reshape(draw: st.DrawFn, holder: Any, key: Any) -> None:
-    """Take a place out of its list or object, or let it stand there again, or under another name."""
-    value = holder[key]
+def _reshape(draw: st.DrawFn, container: Any, key: Any) -> None:
+    """Remove an element from its list or object, duplicate it, or rename its key."""
+    value = container[key]
     match draw(st.sampled_from(["drop", "again", "rename"])):
         case "drop":
-            del holder[key]
-        case "again" if isinstance(holder, list):
-            holder.extend([value] * draw(st.sampled_from([1, 2, 25])))
+            del container[key]
+        case "again" if isinstance(container, list):
+            container.extend([value] * draw(st.sampled_from([1, 2, 25])))
         case "again":
-            holder[key + AGAIN] = draw(st.one_of(st.just(value), any_json))
-        case _ if isinstance(holder, dict):
-            holder[draw(strings)] = holder.pop(key)
+            container[key + AGAIN] = draw(st.one_of(st.just(value), any_json))
+        case _ if isinstance(container, dict):
+            container[draw(strings)] = container.pop(key)
 
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: str) -> str:
-    """A text cut off, with a piece of it missing, standing there twice, or another in its place."""
+    """Generate a text that is truncated, or in which a piece is missing, duplicated or replaced."""
     start = draw(st.integers(0, len(whole)))
     end = draw(st.integers(start, min(len(whole), start + 40)))
     middle = draw(
@@ -141,7 +142,7 @@ def damaged(draw: st.DrawFn, whole: str) -> str:
 
 
 def _places(tree: Any) -> Any:
-    """Each (holder, key) in a tree, from the root on."""
+    """Yield (container, key) of each element of a tree, from the root on."""
     items = enumerate(tree) if isinstance(tree, list) else tree.items()
     for key, value in list(items):
         yield tree, key

@@ -1,8 +1,9 @@
-"""One input through the real handler, and whether it did what it must whatever it is given.
+"""The judge of the fuzzer: it passes one input to the real handler and checks the results.
 
-The bucket is a memory store in which nothing fails, so each record's fate is known beforehand: a run that can
-be answered is announced, once; one that can't goes back, and with it the later ones of its group. Whatever is
-otherwise is a finding: an AssertionError. The limits are small here, so that inputs reach them.
+The bucket is a memory store that never fails, so the correct result of each record is known in advance: an
+answerable run is announced exactly once, and an unanswerable message is returned to the queue together with
+the later messages of its group. Any other result is a finding, which is raised as an AssertionError. The
+limits are small, so that inputs reach them.
 """
 
 import gc
@@ -23,7 +24,7 @@ import pyarrow as pa
 import pytest
 
 from metrics_worker.observability.telemetry import logger
-from tests import conftest  # noqa: F401 - it clears the environment, and sets what the worker needs
+from tests import conftest  # noqa: F401 - It sets the environment of the worker.
 from tests.builders import BUCKET, Cloud, FakeContext
 from tests.faulty_store import Faults
 from tests.fuzz import published_events
@@ -40,18 +41,18 @@ LIMITS: Json = {
     "WORKER_MAX_PART_FILES": MAX_PART_FILES,
     "WORKER_MAX_ROWS": MAX_ROWS,
     "WORKER_MAX_MEMORY_MB": MAX_MEMORY // 1_000_000,
-    "WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.002,  # so that there are heartbeats to judge
+    "WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.002,  # short, so that there are heartbeats to judge
 }
 MAX_RESIDENT = MAX_MEMORY + 64_000_000
-"""By which one input may make the process grow: what it may decode, and what Python needs beside."""
+"""The bytes by which one input may make the process grow: the memory limit, and what Python itself needs."""
 FEW_BYTES = 600
-"""What one request brings of a part file that is to be scanned, in place of the bucket's 4 MiB."""
+"""The bytes that one request reads of a part file if `Case.scanned`, instead of the bucket's 4 MiB."""
 MAX_SECONDS = 20.0
-"""Of one batch on a busy machine. A usual one takes a hundredth of a second."""
+"""The longest duration of one batch on a busy machine; a typical batch takes 0.01 s."""
 BAD_CODE = "(no usable code)"
-"""The metric of every request whose code no key can be made of."""
-HARD_TO_TELL = 900
-"""Nesting from which two readers of JSON may differ in whether it is too deep."""
+"""The metric code that the judge uses for every request whose own code cannot be part of a key."""
+MAX_COMPARED_NESTING = 900
+"""The nesting above which two JSON parsers may disagree on whether it is too deep."""
 
 _SHAPES = (
     r"[0-9T-]{19}/data/metrics\.parquet",
@@ -60,12 +61,12 @@ _SHAPES = (
     r"runs/{run}\.ok",
 )
 _POOLS: list[pa.MemoryPool] = []
-"""Kept, since what was allocated from a pool may outlive its use here."""
+"""All pools that were used: memory from a pool may outlive its use, so no pool is released."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A run that can be answered."""
+class AnswerableRun:
+    """A run whose outcome can be announced."""
 
     run: str
     metric: str
@@ -74,12 +75,13 @@ class Asked:
 
 @dataclass
 class Verdict:
-    """What became of a batch that was handled well.
+    """The results of a batch without a finding.
 
     Attributes:
-        outcomes: SUCCESS, an error code or GIVEN_BACK, of each record.
+        outcomes: SUCCESS, an error code or GIVEN_BACK, for each record.
         decoded: the most bytes that Arrow held at once.
-        grown: the most by which the process grew; 0 where the system does not tell.
+        grown: the most bytes by which the process grew; 0 if the system does not report it.
+        seconds: the duration of the batch.
     """
 
     outcomes: list[str] = field(default_factory=list)
@@ -89,34 +91,38 @@ class Verdict:
 
 
 def judge(case: Case) -> Verdict:
-    """Let the handler have the records, with the objects in the bucket.
+    """Pass a case to the handler, and check the results.
 
     Raises:
-        AssertionError: a finding.
+        AssertionError: the case is a finding.
     """
     cloud, calls = Cloud(), Faults()
     for key, body in case.objects.items():
         obstore.put(cloud.store, key, body)
     verdict, threads = Verdict(), threading.enumerate()
-    with _standing(cloud, calls, case) as log, redirect_stdout(io.StringIO()) as blobs:
-        from metrics_worker.handler import lambda_handler  # noqa: PLC0415 - it reads the environment
+    with _environment(cloud, calls, case) as log, redirect_stdout(io.StringIO()) as blobs:
+        from metrics_worker.handler import lambda_handler  # noqa: PLC0415 - It reads the environment.
 
         with _measured(verdict):
             response = lambda_handler({"Records": list(case.records)}, FakeContext())
-        lines = log().split("\n")[:-1]  # as CloudWatch tells lines apart
+        lines = log().split("\n")[:-1]  # CloudWatch splits lines at \n only.
     no_thread_is_left(threads, threading.enumerate())
     _check_log(lines, blobs.getvalue().splitlines())
     completed = _check_events(cloud)
-    _check_fates(case.records, response, completed, verdict)
+    _check_outcomes(case.records, response, completed, verdict)
     _check_keys(calls.calls, cloud)
     _check_limits(case, calls.calls, completed, cloud, verdict)
     return verdict
 
 
-def asked(body: str) -> Asked | str | None:
-    """Who asks, by the contract alone; None where nobody can be answered, a word where it is hard to tell."""
-    if body.count("[") + body.count("{") > HARD_TO_TELL:
-        return "nested too deep to tell"
+def answerable_run(body: str) -> AnswerableRun | str | None:
+    """Return the run in the body of a record, judged by the contract alone.
+
+    Returns:
+        None if no outcome can be announced; a string if the nesting is so deep that parsers may disagree.
+    """
+    if body.count("[") + body.count("{") > MAX_COMPARED_NESTING:
+        return "nested too deeply to compare"
     try:
         event = json.loads(body, parse_int=float)
         if isinstance(event, dict) and isinstance(event.get("Message"), str):
@@ -130,18 +136,21 @@ def asked(body: str) -> Asked | str | None:
         return None
     if not (isinstance(metric, str) and published_events.ID.fullmatch(metric)):
         metric = BAD_CODE
-    return Asked(run, metric, event.get("schema") == published_events.V1)
+    return AnswerableRun(run, metric, event.get("schema") == published_events.V1)
 
 
 @contextmanager
-def _standing(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Any]:
-    """The handler over the cloud; yields what reads the log. A line that can't be written is a finding."""
-    from metrics_worker import handler  # noqa: PLC0415 - it reads the environment
+def _environment(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Any]:
+    """Run the handler in a fake cloud; yield a function that returns the log.
+
+    A log line that cannot be written is a finding.
+    """
+    from metrics_worker import handler  # noqa: PLC0415 - It reads the environment.
 
     worker = cloud.worker(**{**LIMITS, **case.settings})
     (log_handler,) = logger.handlers
     written = io.BytesIO()
-    stream = io.TextIOWrapper(written, "utf-8", write_through=True)  # as strict as a process's own
+    stream = io.TextIOWrapper(written, "utf-8", write_through=True)  # as strict as the real stderr
     unwritten: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("metrics_worker.s3.s3_bucket.obstore", calls)
@@ -172,7 +181,10 @@ def _measured(verdict: Verdict) -> Iterator[None]:
 
 
 def _resident(name: str, *, reset: bool = False) -> int:
-    """Bytes, as Linux counts them: those held now, or the most since the last reset. 0 elsewhere."""
+    """Return the resident bytes that Linux reports: `VmRSS` now, or `VmHWM`, the most since the last reset.
+
+    On other systems, return 0.
+    """
     try:
         if reset:
             gc.collect(0)
@@ -184,44 +196,46 @@ def _resident(name: str, *, reset: bool = False) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-# What is judged
+# The checks
 
 
 def _check_events(cloud: Cloud) -> list[Json]:
-    """Every event can be parsed; those that say how a run ended."""
+    """Assert that every event can be parsed, and return the completed events."""
     events = [published_events.check(message) for message in cloud.sns.messages]
     return [event for event in events if event["type"] == "metric_run_completed"]
 
 
-def _check_fates(records: Sequence[Json], response: Json, completed: list[Json], verdict: Verdict) -> None:
+def _check_outcomes(records: Sequence[Json], response: Json, completed: list[Json], verdict: Verdict) -> None:
     assert response.keys() == {"batchItemFailures"}, f"the response is {response}"
     assert all(item.keys() == {"itemIdentifier"} for item in response["batchItemFailures"]), response
     back = [item["itemIdentifier"] for item in response["batchItemFailures"]]
     assert len(set(back)) == len(back), f"given back twice: {back}"
     failing: set[str] = set()
-    answered: Counter[Asked] = Counter()
+    answered: Counter[AnswerableRun] = Counter()
     for record in records:
         group = record["attributes"].get("MessageGroupId", record["messageId"])
-        who = asked(record["body"])
-        if isinstance(who, str):
-            who = None if record["messageId"] in back else who
-        if who is None or group in failing:
+        run = answerable_run(record["body"])
+        if isinstance(run, str):
+            run = None if record["messageId"] in back else run
+        if run is None or group in failing:
             failing.add(group)
-            assert record["messageId"] in back, f"{record['messageId']} is done, and nobody was answered"
+            assert record["messageId"] in back, f"{record['messageId']} is done, but no run was answered"
             verdict.outcomes.append("GIVEN_BACK")
             continue
-        assert record["messageId"] not in back, f"{who} is given back, and nothing was wrong with AWS"
-        if isinstance(who, Asked):
-            answered[who] += 1
-    said = Counter(Asked(e["runId"], _code(e), e.get("schema") == published_events.V1) for e in completed)
-    if not any(isinstance(asked(record["body"]), str) for record in records):
-        assert said == answered, f"asked for and answerable: {answered}; announced: {said}"
+        assert record["messageId"] not in back, f"{run} is given back, although no call to AWS failed"
+        if isinstance(run, AnswerableRun):
+            answered[run] += 1
+    announced = Counter(
+        AnswerableRun(e["runId"], _code(e), e.get("schema") == published_events.V1) for e in completed
+    )
+    if not any(isinstance(answerable_run(record["body"]), str) for record in records):
+        assert announced == answered, f"answerable_run for and answerable: {answered}; announced: {announced}"
     verdict.outcomes += [_outcome(event) for event in completed]
     assert "INTERNAL_ERROR" not in verdict.outcomes, f"a defect: {completed}"
 
 
 def _code(event: Json) -> str:
-    """The metric that a run was of; of one whose request named none that can be used, `BAD_CODE`."""
+    """Return the metric code of a completed event, or `BAD_CODE` if the request's code was invalid."""
     error = event.get("error") or ""
     text = f"{error['code']}: {error['message']}" if isinstance(error, dict) else error
     return BAD_CODE if text.startswith("CONFIG_ERROR: metricCode: ") else str(event["metricCode"])
@@ -236,14 +250,14 @@ def _outcome(event: Json) -> str:
 
 def _check_log(lines: list[str], blobs: list[str]) -> None:
     for line in lines + blobs:
-        assert isinstance(json.loads(line), dict), f"no JSON object in the log: {line[:200]}"
+        assert isinstance(json.loads(line), dict), f"a log line is not a JSON object: {line[:200]}"
     parsed = [json.loads(line) for line in lines]
     bad = [line for line in parsed if "exception" in line or line["level"] in {"ERROR", "CRITICAL"}]
     assert not bad, f"a defect in the log: {str(bad[0].get('exception', bad[0]))[-1500:]}"
 
 
 def _check_keys(calls: list[tuple[str, str]], cloud: Cloud) -> None:
-    """Nothing outside of the prefixes was touched, and nothing written but a run's own objects."""
+    """Assert that no key outside the prefixes was accessed, and that runs wrote only their own objects."""
     runs = [
         (event["runId"], message["MessageAttributes"]["metricCode"]["StringValue"])
         for message, event in zip(cloud.sns.messages, cloud.sns.events, strict=True)
@@ -270,16 +284,16 @@ def _check_limits(
     verdict: Verdict,
 ) -> None:
     assert verdict.seconds <= MAX_SECONDS, f"took {verdict.seconds:.1f} s"
-    if not case.lies:  # the buffer for a page is as large as the page says, and need not be filled
+    if not case.may_misstate_sizes:  # A page's buffer is as large as its header states, and may stay empty.
         assert verdict.decoded <= MAX_MEMORY, f"Arrow held {verdict.decoded:,} bytes"
     assert verdict.grown <= MAX_RESIDENT, f"the process grew by {verdict.grown:,} bytes"
     parts = {key for operation, key in calls if operation == "GET" and "/projections/" in key}
     assert len(parts) <= MAX_PART_FILES * len(case.records), f"{len(parts)} part files"
-    sizes: dict[str, int] = {}  # of a run that stands there twice, the smaller one may have committed it
+    sizes: dict[str, int] = {}  # If a run occurs twice, the smaller body may have committed it.
     for record in case.records:
-        if isinstance(who := asked(record["body"]), Asked):
+        if isinstance(run := answerable_run(record["body"]), AnswerableRun):
             size = len(record["body"].encode(errors="replace"))
-            sizes[who.run] = min(size, sizes.get(who.run, size))
+            sizes[run.run] = min(size, sizes.get(run.run, size))
     for event in completed:
         if event["status"] == "SUCCESS":
             key = event["outputManifest"].removeprefix(f"s3://{BUCKET}/")
@@ -290,4 +304,4 @@ def _check_limits(
             assert rows == event["rowCount"], f"{rows} rows in the data of {event}"
             read = sum(found["rows"] for found in manifest["inputs"])
             assert read <= MAX_ROWS, f"{read:,} rows read"
-            assert sizes.get(event["runId"], 0) <= MAX_BODY, "a body that is too large was taken"
+            assert sizes.get(event["runId"], 0) <= MAX_BODY, "a body that is too large was accepted"

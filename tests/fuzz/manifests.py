@@ -1,4 +1,4 @@
-"""Dataset manifests that are anything at all, or nearly one; and objects at odd keys for them to name."""
+"""Generators of dataset manifests that are arbitrary or almost valid, and the objects that they may name."""
 
 from functools import cache
 from typing import Any
@@ -23,7 +23,7 @@ FILES = [
     "A/no-code.parquet",
     "A/é%2F..%5C x/data.parquet",
 ]
-"""These are there, and can be read."""
+"""Part files that exist and can be read."""
 NO_FILES = ["A/empty.parquet", "A/text.parquet", "A/no-rows.parquet"]
 PATHS = [
     *STRINGS, *NO_FILES, "A/missing.parquet", "../../versions/v1/manifest.json",
@@ -36,7 +36,7 @@ PATHS = [
     "A/" + "é" * 490,
 ]  # fmt: skip
 NEEDED = [*FILES[:2], "Z/data.parquet"]
-"""Enough for any of the requests."""
+"""The part files that are sufficient for each of `REQUESTS`."""
 MANIFEST: dict[str, Any] = {
     "version_id": "v20251111_014138_730866",
     "dataset_id": "fx",
@@ -59,7 +59,7 @@ REQUESTS = [
 
 @cache
 def objects() -> dict[str, bytes]:
-    """The part files, of ten days each."""
+    """Return the part files, most of them with ten days."""
     days = [day(n) for n in range(1, 11)]
     files: dict[str, Any] = {name: rows("A" if "A" in name else "B", days, range(10)) for name in FILES}
     files["Z/data.parquet"] = rows("Z", days, range(10))
@@ -69,7 +69,7 @@ def objects() -> dict[str, bytes]:
     files["A/empty.parquet"] = b""
     cloud = Cloud()
     put_dataset(cloud.store, files)
-    return {key: cloud.read(key) for key in cloud.keys()}  # noqa: SIM118 - of a cloud
+    return {key: cloud.read(key) for key in cloud.keys()}  # noqa: SIM118 - Cloud is not a dict.
 
 
 _paths = st.one_of(
@@ -79,7 +79,7 @@ _paths = st.one_of(
 
 @st.composite
 def _trees(draw: st.DrawFn) -> Any:
-    """What the manifest says."""
+    """Generate the JSON tree of a manifest."""
     tree = dict(MANIFEST)
     match draw(st.sampled_from(["path", "paths", "thousands", "mutated", "mutated", "codes", "any"])):
         case "path":
@@ -102,7 +102,7 @@ def _trees(draw: st.DrawFn) -> Any:
 
 @st.composite
 def manifests(draw: st.DrawFn) -> bytes:
-    """The bytes of a manifest."""
+    """Generate the bytes of a manifest."""
     tree = draw(_trees())
     if isinstance(tree, dict) and draw(st.integers(0, 3)) == 0:
         tree["parquet_files" + AGAIN] = draw(st.one_of(any_json, st.lists(_paths, max_size=3)))
@@ -127,7 +127,7 @@ def manifests(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """One run over a bucket with such a manifest."""
-    asked = draw(st.sampled_from(REQUESTS))
-    where = draw(st.sampled_from(["manifest", "manifest", "listing"]))
-    return Case([record(asked)], objects() | {KEY: draw(manifests())}, {"WORKER_SERIES_FILES": where})
+    """Generate a run and the bucket that it reads, with a generated manifest."""
+    event = draw(st.sampled_from(REQUESTS))
+    source = draw(st.sampled_from(["manifest", "manifest", "listing"]))
+    return Case([record(event)], objects() | {KEY: draw(manifests())}, {"WORKER_SERIES_FILES": source})

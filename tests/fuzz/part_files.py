@@ -1,7 +1,7 @@
-"""Part files as writers may write them: each column of any type, any codec, encoding and page version.
+"""Generators of undamaged part files: columns of any type, with any codec, encoding and page version.
 
-`written()` takes its choices from a `Random`, so that a seed makes the same file again. The values are often
-extreme, the tables often odd; but what is in the file is what the writer was given.
+All choices come from a `Random`, so a seed generates the same file again. Values are often extreme and
+tables are often unusual, but the files are valid.
 """
 
 import io
@@ -25,9 +25,9 @@ type Column = Callable[[Random, int], pa.Array]
 
 
 def written(rng: Random) -> bytes:
-    """The bytes of a part file."""
+    """Return a random part file."""
     table = _table(rng)
-    for _ in range(20):  # not every choice goes with every type
+    for _ in range(20):  # Some options are invalid for some column types.
         sink = io.BytesIO()
         try:
             pq.write_table(table, sink, **_options(rng, table))
@@ -40,7 +40,7 @@ def written(rng: Random) -> bytes:
 
 
 def plain(rng: Random, count: int = 30) -> bytes:
-    """A part file as the ingestor writes them, but for the codec and the order of columns."""
+    """Return a part file as the ingestor writes it, except for the codec and the order of columns."""
     columns = {
         TIME: pa.array(np.arange(count) * 86_400 * 10**9, pa.timestamp("ns")),
         CODE: pa.array([rng.choice("AB") for _ in range(count)]),
@@ -62,7 +62,7 @@ def plain(rng: Random, count: int = 30) -> bytes:
 
 
 def bomb(rng: Random) -> bytes:
-    """A small file that is large once it is decoded: as many rows, or in as few, as may be."""
+    """Return a small part file that needs much memory when it is decoded, in few rows or in many."""
     count = rng.choice([1, 2, 1_000, 19_000, 21_000, 200_000])
     text = rng.choice(["A", "A" * 100, "A" * 20_000_000 if count < 3 else "A" * 2_000])
     count = min(count, 60_000_000 // len(text))
@@ -117,7 +117,7 @@ def _any(rng: Random, count: int) -> pa.Array:
 
 
 def _numbers(kind: pa.DataType) -> Column:
-    """Integers over the type's whole range, some of them null, or all of it small."""
+    """Return a generator of integers: all small, or from the type's whole range; some of them null."""
     bits = kind.bit_width
 
     def make(rng: Random, count: int) -> pa.Array:
@@ -145,7 +145,7 @@ def _decimals(kind: pa.DataType) -> Column:
     width = kind.bit_width // 8
 
     def make(rng: Random, count: int) -> pa.Array:
-        small = rng.random() < 0.5  # the others may have more digits than the type says
+        small = rng.random() < 0.5  # The large values may have more digits than the type allows.
         raw = b"".join(
             rng.randrange(10**3).to_bytes(width, "little") if small else rng.randbytes(width)
             for _ in range(count)
@@ -164,7 +164,7 @@ def _texts(kind: Any) -> Column:
 
 
 def _bad_texts(rng: Random, count: int) -> pa.Array:
-    """What says that it is UTF-8, and is not."""
+    """Return a string column with bytes that are not valid UTF-8."""
     raw = pa.array(
         [rng.choice([b"A", b"\xff\xfe", b"\xed\xa0\x80", b"\xc3"]) for _ in range(count)], pa.binary()
     )
@@ -172,7 +172,7 @@ def _bad_texts(rng: Random, count: int) -> pa.Array:
 
 
 def _short_texts(rng: Random, count: int) -> pa.Array:
-    """A dictionary of which some stands there twice, or is null."""
+    """Return a dictionary-encoded column whose dictionary may have duplicates and nulls."""
     return pa.DictionaryArray.from_arrays(
         pa.array([0] * count, pa.int8()), ["A", "A", None][: rng.randrange(1, 4)]
     )

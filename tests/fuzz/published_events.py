@@ -1,6 +1,7 @@
-"""What the control plane can parse: section 6 of the contract, read by itself and not from the worker's code.
+"""A strict parser of published status events, written from section 6 of the contract, not from the worker's
+code.
 
-`check()` takes what SNS was given, and raises an AssertionError where the other side would stumble.
+`check()` raises an AssertionError if the control plane could not parse an event.
 """
 
 import json
@@ -37,7 +38,7 @@ FIELDS = {
         {"metricCode", "status", "versionTs", "outputManifest", "rowCount", "error"},
     ],
 }
-"""Beside `type`, `runId` and, in the v1 form, `schema`."""
+"""The allowed sets of fields of each event, without `type`, `runId` and, in the v1 form, `schema`."""
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
 VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}", re.ASCII)
@@ -45,16 +46,16 @@ DEDUPLICATION_ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 
 
 def check(message: Json) -> Json:
-    """The event in what SNS was given; the form is right, to the letter."""
+    """Return the event in the arguments of a publication to SNS, and assert that it follows the contract."""
     text = message["Message"]
-    assert len(text.encode("utf-8")) <= MAX_SNS_MESSAGE, "larger than SNS takes"
+    assert len(text.encode("utf-8")) <= MAX_SNS_MESSAGE, "larger than the limit of SNS"
     event: Json = json.loads(text, object_pairs_hook=_each_key_once, parse_constant=_no_number)
     kind = event.get("type")
-    assert kind in FIELDS, f"no such event: {kind!r}"
+    assert kind in FIELDS, f"unknown event type: {kind!r}"
     own = event.keys() - {"schema", "type", "runId"}
     assert own in FIELDS[kind], f"the fields of {kind} are {sorted(own)}"
     if "schema" in event:
-        assert (next(iter(event)), event["schema"]) == ("schema", V1), "the schema does not stand first"
+        assert (next(iter(event)), event["schema"]) == ("schema", V1), "`schema` is not the first field"
     _match(ID, event["runId"])
     {
         "metric_run_started": _check_started,
@@ -67,7 +68,7 @@ def check(message: Json) -> Json:
 
 def _check_delivery(message: Json, event: Json) -> None:
     assert message["TopicArn"] == TOPICS[event["type"]], f"{event['type']} went to {message['TopicArn']}"
-    assert message["MessageGroupId"] == event["runId"], "the group is not the run"
+    assert message["MessageGroupId"] == event["runId"], "the message group is not the run id"
     _match(DEDUPLICATION_ID, message["MessageDeduplicationId"])
     attributes = message["MessageAttributes"]
     assert attributes.keys() == {"type", "metricCode"}
@@ -107,7 +108,7 @@ def _check_completed(event: Json) -> None:
 
 
 def _check_code(code: Any, status: str) -> None:
-    """Of a SUCCESS a code that keys are made of; of a FAILURE it may be one that the request got wrong."""
+    """Assert that a metric code is valid; after a FAILURE it may be an invalid code from the request."""
     if status == "SUCCESS":
         _match(ID, code)
         return
@@ -125,14 +126,14 @@ def _check_error(error: Any, *, v1: bool) -> None:
     else:
         assert isinstance(error, str), f"the error is {error!r}"
         code, _, text = error.partition(": ")
-    assert code in CODES, f"no such code: {code!r}"
-    said = text if v1 else error
+    assert code in CODES, f"unknown error code: {code!r}"
+    whole = text if v1 else error
     assert text, "an error without a message"
-    assert len(said.encode("utf-16-le")) <= 2 * 1000, f"an error of {len(said)} characters"
-    strange = [c for c in said if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} or c in "\ufffe\uffff"]
+    assert len(whole.encode("utf-16-le")) <= 2 * 1000, f"an error of {len(whole)} characters"
+    strange = [c for c in whole if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} or c in "\ufffe\uffff"]
     assert not strange, f"not printable in an error: {strange!r}"
-    assert "Traceback" not in said, "a stack trace in an error"
-    assert 'File "' not in said, "a stack trace in an error"
+    assert "Traceback" not in whole, "a stack trace in an error"
+    assert 'File "' not in whole, "a stack trace in an error"
 
 
 def _check_time(text: Any) -> None:
@@ -146,7 +147,7 @@ def _match(pattern: re.Pattern[str], text: Any) -> None:
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> Json:
-    assert len(dict(pairs)) == len(pairs), f"a key stands there twice: {pairs}"
+    assert len(dict(pairs)) == len(pairs), f"a key occurs twice: {pairs}"
     assert all(value is not None for name, value in pairs if name != "error"), f"a null in {pairs}"
     return dict(pairs)
 

@@ -1,4 +1,4 @@
-"""The judge finds what it is there to find: each of these inputs, or worlds, breaks one promise."""
+"""The judge of the fuzzer detects incorrect results: each of these inputs or patches causes one finding."""
 
 import json
 
@@ -44,7 +44,7 @@ def message(event):
 
 
 @pytest.mark.parametrize("event", [SUCCESS, SUCCESS | {"error": None}, FAILURE, STARTED])
-def test_an_event_that_is_right_is_heard(event):
+def test_a_valid_event_is_accepted(event):
     assert published_events.check(message(event)) == event
 
 
@@ -78,12 +78,12 @@ def test_an_event_that_is_right_is_heard(event):
         '{"type": "metric_run_heartbeat", "runId": "run-1", "ts": "2026-10-30T12:00:00Z", "progress": NaN}',
     ],
 )
-def test_an_event_that_the_control_plane_would_stumble_over_is_found(event):
+def test_an_event_that_the_control_plane_could_not_parse_is_found(event):
     with pytest.raises((AssertionError, ValueError)):
         published_events.check(message(event))
 
 
-def of_files(files, **settings):
+def case_of_files(files, **settings):
     listed = {manifests.KEY: json.dumps({"parquet_files": list(files)}).encode()}
     objects = {manifests.PROJECTIONS + name: body for name, body in files.items()}
     return Case([record(request(series("A"), kind="series"))], objects | listed, settings)
@@ -101,41 +101,44 @@ PADDED = json.dumps(request()) + " " * 70_000
 @pytest.mark.parametrize(
     ("case", "problem"),
     [
-        (of_files({"A/x": long_file(21_000)}, WORKER_MAX_ROWS=NO_LIMIT), "rows read"),
+        (case_of_files({"A/x": long_file(21_000)}, WORKER_MAX_ROWS=NO_LIMIT), "rows read"),
         (
-            of_files({"A/x": long_file(2_000_000)}, WORKER_MAX_ROWS=NO_LIMIT, WORKER_MAX_MEMORY_MB=999),
+            case_of_files({"A/x": long_file(2_000_000)}, WORKER_MAX_ROWS=NO_LIMIT, WORKER_MAX_MEMORY_MB=999),
             "Arrow",
         ),
-        (of_files({f"A/{n}": long_file(1) for n in range(60)}, WORKER_MAX_PART_FILES=NO_LIMIT), "part files"),
+        (
+            case_of_files({f"A/{n}": long_file(1) for n in range(60)}, WORKER_MAX_PART_FILES=NO_LIMIT),
+            "part files",
+        ),
         (Case([record(PADDED)], bodies.objects(), {"WORKER_MAX_BODY_BYTES": NO_LIMIT}), "too large"),
     ],
 )
-def test_a_worker_that_takes_more_than_the_limits_is_found(case, problem):
+def test_a_worker_that_exceeds_the_limits_is_found(case, problem):
     with pytest.raises(AssertionError, match=problem):
         judge(case)
 
 
-def test_a_worker_that_reads_outside_of_the_prefixes_is_found(monkeypatch):
+def test_a_worker_that_reads_outside_the_prefixes_is_found(monkeypatch):
     monkeypatch.setattr("metrics_worker.dataset.manifest.is_key", lambda _: True)
     listed = {manifests.KEY: b'{"parquet_files": ["A/../../../../secret"]}'}
     with pytest.raises(AssertionError, match="secret"):
         judge(Case([record(request(series("A"), kind="series"))], listed))
 
 
-def test_a_defect_is_found(monkeypatch):
+def test_an_unexpected_exception_in_the_worker_is_found(monkeypatch):
     nothing: dict[str, object] = {}
     monkeypatch.setattr("metrics_worker.run.evaluate", lambda *_: nothing["missing"])
     with pytest.raises(AssertionError, match="KeyError"):
         judge(Case([record(request())], bodies.objects()))
 
 
-def test_a_run_that_is_given_back_for_nothing_is_found(monkeypatch):
+def test_a_run_that_is_given_back_without_a_reason_is_found(monkeypatch):
     monkeypatch.setattr("metrics_worker.publication.commit.MAX_VERSION_TRIES", 0)
     with pytest.raises(AssertionError, match="given back"):
         judge(Case([record(request())], bodies.objects()))
 
 
-def test_a_thread_that_is_left_is_found(monkeypatch):
+def test_a_thread_that_outlives_the_invocation_is_found(monkeypatch):
     left, leave = [], Heartbeat.__exit__
     monkeypatch.setattr(Heartbeat, "__exit__", lambda heartbeat, *_: left.append(heartbeat))
     try:
@@ -146,12 +149,12 @@ def test_a_thread_that_is_left_is_found(monkeypatch):
             leave(heartbeat, None, None, None)
 
 
-def test_a_process_that_comes_to_no_end_is_found(monkeypatch, tmp_path):
+def test_a_process_that_does_not_end_is_found(monkeypatch, tmp_path):
     monkeypatch.setattr(batches, "MAX_BATCH_SECONDS", 0.01)
     tally = batches.judged("slow", 10, tmp_path)
     assert len(tally.findings) == 1
 
 
-def test_an_input_is_kept_as_it_was(tmp_path):
+def test_a_saved_input_is_loaded_unchanged(tmp_path):
     _, case = batches.case_of("kept")
     assert Case.load(case.save(tmp_path)) == case

@@ -1,4 +1,4 @@
-"""The model of an SQS FIFO queue does what SQS and Lambda document."""
+"""The model of an SQS FIFO queue has the documented behaviour of SQS."""
 
 import json
 
@@ -21,16 +21,18 @@ def queue(clock):
 
 
 def send(queue, *names):
-    """A message for each name; the group is its first letter."""
+    """Send a message for each name, in the group of the name's first letter."""
     for name in names:
         queue.send(name, group=name[0], deduplication_id=name)
 
 
 def receive(queue, limit=10):
+    """Receive messages, and return their bodies."""
     return [record["body"] for record in queue.receive(limit)]
 
 
-def left(queue):
+def bodies(queue):
+    """Return the bodies of all messages in the queue."""
     return [message.body for message in queue.messages]
 
 
@@ -40,31 +42,31 @@ def change(queue, record, seconds):
     )
 
 
-def done(_event, _context):
+def succeed(_event, _context):
     return {"batchItemFailures": []}
 
 
 # Sending
 
 
-def test_a_message_sent_twice_within_five_minutes_is_there_once_even_after_it_was_deleted(queue, clock):
+def test_a_message_sent_again_within_five_minutes_is_dropped_even_if_the_first_was_deleted(queue, clock):
     first = queue.send("a1", group="a", deduplication_id="same")
-    deliver(queue, done)
+    deliver(queue, succeed)
     clock.advance(299)
 
     assert queue.send("a1", group="a", deduplication_id="same") == first
-    assert left(queue) == []
+    assert bodies(queue) == []
 
 
-def test_five_minutes_later_it_is_another_message(queue, clock):
+def test_a_message_sent_again_after_five_minutes_is_a_new_message(queue, clock):
     first = queue.send("a1", group="a", deduplication_id="same")
     clock.advance(300)
 
     assert queue.send("a1", group="a", deduplication_id="same") != first
-    assert left(queue) == ["a1", "a1"]
+    assert bodies(queue) == ["a1", "a1"]
 
 
-def test_a_message_can_be_received_when_its_delay_is_over(clock):
+def test_a_message_cannot_be_received_before_its_delay_has_passed(clock):
     queue = FifoQueue(clock, delay=2)
     send(queue, "a1")
     assert (receive(queue), queue.seconds_until_next()) == ([], 2)
@@ -77,7 +79,7 @@ def test_a_message_can_be_received_when_its_delay_is_over(clock):
 # Receiving
 
 
-def test_a_record_is_as_lambda_hands_it_over(queue, clock):
+def test_a_received_message_is_a_record_as_lambda_delivers_it(queue, clock):
     queue.send('{"a": 1}', group="a", deduplication_id="1")
     clock.advance(5)
 
@@ -93,25 +95,25 @@ def test_a_record_is_as_lambda_hands_it_over(queue, clock):
     }
 
 
-def test_a_batch_holds_several_messages_of_several_groups_each_group_in_order(queue):
+def test_a_batch_contains_the_messages_of_several_groups_with_each_group_in_order(queue):
     send(queue, "a1", "b1", "a2", "c1", "b2")
     assert receive(queue) == ["a1", "a2", "b1", "b2", "c1"]
 
 
-def test_a_batch_holds_no_more_than_it_may(queue):
+def test_a_batch_has_at_most_ten_messages(queue):
     send(queue, *(f"a{n}" for n in range(12)), "b1")
     assert len(receive(queue)) == 10
     assert receive(queue) == ["b1"]
 
 
-def test_a_group_with_a_message_in_flight_gives_nothing_more(queue):
+def test_no_message_is_received_from_a_group_with_a_message_in_flight(queue):
     send(queue, "a1", "a2", "b1")
     assert receive(queue, limit=1) == ["a1"]
 
     assert receive(queue) == ["b1"]
 
 
-def test_a_group_with_its_second_message_in_flight_does_not_give_the_first(queue):
+def test_the_first_message_of_a_group_is_not_received_while_the_second_is_in_flight(queue):
     send(queue, "a1", "a2")
     first, _ = queue.receive()
     change(queue, first, 0)
@@ -119,7 +121,7 @@ def test_a_group_with_its_second_message_in_flight_does_not_give_the_first(queue
     assert receive(queue) == []
 
 
-def test_after_its_visibility_timeout_a_message_comes_again_in_its_old_place(queue, clock):
+def test_a_message_is_received_again_in_its_old_place_after_its_visibility_timeout(queue, clock):
     send(queue, "a1", "a2")
     receive(queue, limit=1)
     clock.advance(59)
@@ -135,7 +137,7 @@ def test_after_its_visibility_timeout_a_message_comes_again_in_its_old_place(que
 # Visibility
 
 
-def test_a_message_may_be_made_visible_earlier_or_later(queue, clock):
+def test_a_visibility_timeout_can_be_shortened_and_extended(queue, clock):
     send(queue, "a1", "b1")
     a, b = queue.receive()
     change(queue, a, 10)
@@ -149,26 +151,26 @@ def test_a_message_may_be_made_visible_earlier_or_later(queue, clock):
     assert receive(queue) == ["b1"]
 
 
-def test_a_message_given_back_at_once_comes_at_once(queue):
+def test_a_message_with_a_visibility_timeout_of_0_is_received_again_at_once(queue):
     send(queue, "a1")
     (record,) = queue.receive()
     change(queue, record, 0)
     assert receive(queue) == ["a1"]
 
 
-@pytest.mark.parametrize("deed", ["change", "delete"])
-def test_the_handle_of_an_older_receipt_is_refused(queue, clock, deed):
+@pytest.mark.parametrize("call", ["change", "delete"])
+def test_the_receipt_handle_of_an_earlier_receive_is_rejected(queue, clock, call):
     send(queue, "a1")
     (record,) = queue.receive()
     clock.advance(60)
     receive(queue)
 
     with pytest.raises(ClientError, match="InvalidParameterValue"):
-        change(queue, record, 5) if deed == "change" else queue.delete(record["receiptHandle"])
-    assert left(queue) == ["a1"]
+        change(queue, record, 5) if call == "change" else queue.delete(record["receiptHandle"])
+    assert bodies(queue) == ["a1"]
 
 
-def test_the_handle_of_a_message_that_is_visible_again_is_refused(queue, clock):
+def test_the_receipt_handle_of_a_message_that_is_visible_again_is_rejected(queue, clock):
     send(queue, "a1")
     (record,) = queue.receive()
     clock.advance(60)
@@ -187,7 +189,7 @@ def test_no_message_stays_in_flight_for_more_than_twelve_hours(queue, clock):
     change(queue, record, 43_150)
 
 
-def test_of_a_batch_of_changes_each_is_for_itself(queue, clock):
+def test_a_failed_entry_in_a_batch_of_changes_does_not_affect_the_others(queue, clock):
     send(queue, "a1", "b1")
     a, b = queue.receive()
     queue.delete(b["receiptHandle"])
@@ -207,32 +209,32 @@ def test_of_a_batch_of_changes_each_is_for_itself(queue, clock):
 
 
 @pytest.mark.parametrize("ids", [[], ["1", "1"], [str(n) for n in range(11)]])
-def test_a_batch_of_changes_has_one_to_ten_entries_with_ids_of_their_own(queue, ids):
+def test_a_batch_of_changes_without_one_to_ten_distinct_ids_is_rejected(queue, ids):
     entries = [{"Id": name, "ReceiptHandle": "?", "VisibilityTimeout": 5} for name in ids]
     with pytest.raises(ClientError):
         queue.change_message_visibility_batch(QueueUrl=QUEUE_URL, Entries=entries)
 
 
-# The dead letters
+# The dead-letter queue
 
 
-def test_after_so_many_receipts_a_message_moves_to_the_dead_letters_at_the_next(queue, clock):
+def test_the_receive_after_the_last_allowed_one_moves_a_message_to_the_dead_letter_queue(queue, clock):
     send(queue, "a1", "a2")
     for _ in range(3):
         assert receive(queue) == ["a1", "a2"]
-        assert left(queue.dead_letters) == []
+        assert bodies(queue.dead_letters) == []
         clock.advance(60)
 
     assert receive(queue) == []
 
-    assert left(queue) == []
+    assert bodies(queue) == []
     dead = queue.dead_letters.receive()
     assert [record["body"] for record in dead] == ["a1", "a2"]
     assert [record["messageId"] for record in dead] == ["message-1", "message-2"]
     assert [record["attributes"]["MessageGroupId"] for record in dead] == ["a", "a"]
 
 
-def test_the_next_message_of_the_group_comes_when_the_one_before_it_has_moved(queue, clock):
+def test_the_next_message_of_a_group_is_received_when_the_one_before_it_has_moved(queue, clock):
     send(queue, "a1")
     for _ in range(3):
         receive(queue)
@@ -240,4 +242,4 @@ def test_the_next_message_of_the_group_comes_when_the_one_before_it_has_moved(qu
     send(queue, "a2")
 
     assert receive(queue) == ["a2"]
-    assert left(queue.dead_letters) == ["a1"]
+    assert bodies(queue.dead_letters) == ["a1"]

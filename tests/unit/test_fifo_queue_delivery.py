@@ -1,4 +1,4 @@
-"""What Lambda does with a batch of the model queue, and with the function's answer."""
+"""The model of Lambda's event source mapping: the delivery of a batch, and the effect of the response."""
 
 import pytest
 
@@ -20,33 +20,33 @@ def send(queue, *names):
         queue.send(name, group=name[0], deduplication_id=name)
 
 
-def left(queue):
+def bodies(queue):
     return [message.body for message in queue.messages]
 
 
-def failing(*bodies):
+def failing(*failed_bodies):
     def handler(event, _context):
-        failed = [record["messageId"] for record in event["Records"] if record["body"] in bodies]
+        failed = [record["messageId"] for record in event["Records"] if record["body"] in failed_bodies]
         return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
 
     return handler
 
 
-@pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])
-def test_an_answer_without_failures_deletes_the_batch(queue, answer):
+@pytest.mark.parametrize("response", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])
+def test_a_response_without_failures_deletes_the_batch(queue, response):
     send(queue, "a1", "b1")
-    assert deliver(queue, lambda *_: answer).failed == set()
-    assert left(queue) == []
+    assert deliver(queue, lambda *_: response).failed == set()
+    assert bodies(queue) == []
 
 
-def test_all_but_what_the_answer_names_is_deleted(queue):
+def test_all_messages_that_the_response_does_not_name_are_deleted(queue):
     send(queue, "a1", "b1", "c1")
     assert deliver(queue, failing("b1")).failed == {"message-2"}
-    assert left(queue) == ["b1"]
+    assert bodies(queue) == ["b1"]
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         "no",
         {"failures": []},
@@ -57,32 +57,34 @@ def test_all_but_what_the_answer_names_is_deleted(queue):
         {"batchItemFailures": [{"itemIdentifier": "message-9"}]},
     ],
 )
-def test_an_answer_that_makes_no_sense_returns_the_batch(queue, answer):
+def test_an_invalid_response_returns_the_batch_to_the_queue(queue, response):
     send(queue, "a1", "b1")
-    assert deliver(queue, lambda *_: answer).failed is None
-    assert left(queue) == ["a1", "b1"]
+    assert deliver(queue, lambda *_: response).failed is None
+    assert bodies(queue) == ["a1", "b1"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError(), Killed()])
-def test_an_invocation_that_raises_or_dies_returns_the_batch_when_the_timeout_ends(queue, clock, error):
+def test_the_batch_of_an_invocation_that_raises_or_dies_is_visible_again_after_its_timeout(
+    queue, clock, error
+):
     def handler(*_):
         raise error
 
     send(queue, "a1")
     assert deliver(queue, handler).error is error
-    assert (left(queue), queue.receive()) == (["a1"], [])
+    assert (bodies(queue), queue.receive()) == (["a1"], [])
     clock.advance(60)
     assert [record["body"] for record in queue.receive()] == ["a1"]
 
 
-def test_a_message_that_became_visible_again_meanwhile_is_not_deleted(queue, clock):
-    def too_long(*_):
+def test_a_message_that_became_visible_again_during_the_invocation_is_not_deleted(queue, clock):
+    def take_too_long(*_):
         clock.advance(60)
 
     send(queue, "a1")
-    deliver(queue, too_long)
-    assert left(queue) == ["a1"]
+    deliver(queue, take_too_long)
+    assert bodies(queue) == ["a1"]
 
 
-def test_nothing_is_handed_over_where_nothing_waits(queue):
+def test_the_function_is_not_invoked_if_the_queue_is_empty(queue):
     assert deliver(queue, failing("never called")).records == []

@@ -1,4 +1,4 @@
-"""Each promise is kept by a good picture, and a bad one breaks it."""
+"""For each invariant, a picture that satisfies it and pictures that violate it."""
 
 import json
 import threading
@@ -15,27 +15,28 @@ BASE = "metrics/m/"
 FIRST, SECOND = "2026-10-30T12-00-00", "2026-10-30T12-00-05"
 
 
-def version(run, version_ts=FIRST, asked="2026-10-30T11:00:00Z", count=3):
-    """A whole version with its marker, as objects by key."""
+def version(run, version_ts=FIRST, requested_at="2026-10-30T11:00:00Z", count=3):
+    """Return the data file, manifest and marker of a version, by key."""
     table = rows(None, [day(n) for n in range(1, count + 1)], [1.0] * count)
     manifest = {
         "run_id": run,
         "metric_code": "m",
         "version_ts": version_ts,
-        "requested_at": asked,
+        "requested_at": requested_at,
         "row_count": count,
         "outputs": {"data_prefix": f"{BASE}{version_ts}/data/", "files": ["metrics.parquet"]},
     }
     marker = {**manifest, "manifest": f"{BASE}{version_ts}/manifest.json"}
-    who = {"run_id": run, "metric_code": "m", "version_ts": version_ts}
+    origin = {"run_id": run, "metric_code": "m", "version_ts": version_ts}
     return {
-        f"{BASE}{version_ts}/data/metrics.parquet": parquet(table.replace_schema_metadata(who)),
+        f"{BASE}{version_ts}/data/metrics.parquet": parquet(table.replace_schema_metadata(origin)),
         marker["manifest"]: json.dumps(manifest).encode(),
         f"{BASE}runs/{run}.ok": json.dumps(marker).encode(),
     }
 
 
-def said(kind, run="r1", attempt=1, number="", **more):
+def published(kind, run="r1", attempt=1, number="", **more):
+    """Return the arguments of the publication of a status event."""
     event = {"type": f"metric_run_{kind}", "runId": run, **more}
     name = f"{run}:metric_run_{kind}:{attempt}{number}"
     return {"Message": json.dumps(event), "MessageDeduplicationId": name}
@@ -44,15 +45,17 @@ def said(kind, run="r1", attempt=1, number="", **more):
 def success(run="r1", version_ts=FIRST, attempt=1, **more):
     manifest = f"{BASE}{version_ts}/manifest.json"
     outcome = {"status": "SUCCESS", "versionTs": version_ts, "outputManifest": manifest, "rowCount": 3}
-    return said("completed", run, attempt, **(outcome | more))
+    return published("completed", run, attempt, **(outcome | more))
 
 
 def failure(run="r1", attempt=1):
-    return said("completed", run, attempt, status="FAILURE", error="INTERNAL_ERROR: x")
+    return published("completed", run, attempt, status="FAILURE", error="INTERNAL_ERROR: x")
 
 
 def given_up(when):
-    return said("completed", status="FAILURE", error=f"INTERNAL_ERROR: gave up after 5 attempts, at {when}")
+    return published(
+        "completed", status="FAILURE", error=f"INTERNAL_ERROR: gave up after 5 attempts, at {when}"
+    )
 
 
 def current(version_ts=FIRST):
@@ -65,13 +68,14 @@ def with_current(objects, version_ts=FIRST):
 
 
 def changed(picture, ending, **fields):
-    """The same picture with other fields in the JSON object whose key ends so."""
+    """Return the picture with changed fields in the JSON object whose key has the given ending."""
     (key,) = [key for key in picture.objects if key.endswith(ending)]
     body = json.dumps(json.loads(picture.objects[key]) | fields).encode()
     return replace(picture, objects={**picture.objects, key: body})
 
 
 def without(picture, ending):
+    """Return the picture without the objects whose keys have the given ending."""
     left = {key: body for key, body in picture.objects.items() if not key.endswith(ending)}
     assert len(left) < len(picture.objects)
     return replace(picture, objects=left)
@@ -79,13 +83,13 @@ def without(picture, ending):
 
 @pytest.fixture
 def good():
-    """A run that is asked for, committed, current and announced; another that failed, and one that waits."""
+    """Return a picture of four runs: succeeded and current, failed, waiting in the queue, dead letter."""
     return Picture(
         with_current(version("r1")),
         [
-            said("started"),
-            said("heartbeat", number=":1", progress=0.1),
-            said("heartbeat", number=":2", progress=0.5),
+            published("started"),
+            published("heartbeat", number=":1", progress=0.1),
+            published("heartbeat", number=":2", progress=0.5),
             success(),
             failure("r2"),
             success(attempt=2),
@@ -98,7 +102,7 @@ def good():
 
 @pytest.fixture
 def two():
-    """Two versions, of which the second is asked for later and current."""
+    """Return a picture of two versions; the second one was requested later and is current."""
     objects = version("r1") | version("r2", SECOND, "2026-10-30T11:00:09Z")
     return Picture(
         with_current(objects, SECOND),
@@ -107,13 +111,13 @@ def two():
     )
 
 
-def broken(promise, *pictures):
+def assert_violated(invariant, *pictures):
     with pytest.raises(AssertionError) as caught:
-        promise(*pictures)
-    assert str(caught.value), "it does not say what is wrong"
+        invariant(*pictures)
+    assert str(caught.value), "the error has no message"
 
 
-def test_good_pictures_keep_every_promise(good, two):
+def test_good_pictures_satisfy_every_invariant(good, two):
     invariants.check(good, good)
     invariants.check_when_idle(two)
     invariants.check_when_idle(replace(good, waiting=(), dead_letters={"r3", "r4"}))
@@ -121,24 +125,24 @@ def test_good_pictures_keep_every_promise(good, two):
 
 
 @pytest.mark.parametrize("lost", ["data/metrics.parquet", f"{FIRST}/manifest.json", "runs/r1.ok"])
-def test_a_current_whose_version_is_not_whole_or_not_committed_is_found(good, lost):
-    broken(invariants.current_names_a_whole_committed_version, without(good, lost))
+def test_a_current_whose_version_is_incomplete_or_uncommitted_is_found(good, lost):
+    assert_violated(invariants.current_names_a_whole_committed_version, without(good, lost))
 
 
 @pytest.mark.parametrize("fields", [{"row_count": 4}, {"version_ts": SECOND}, {"more": 1}])
-def test_a_current_that_is_not_its_versions_manifest_is_found(good, fields):
+def test_a_current_that_differs_from_the_manifest_of_its_version_is_found(good, fields):
     bad = changed(good, "current/manifest.json", **fields)
-    broken(invariants.current_names_a_whole_committed_version, bad)
+    assert_violated(invariants.current_names_a_whole_committed_version, bad)
 
 
 def test_a_current_of_a_version_that_lost_the_race_for_the_marker_is_found(good):
     bad = changed(good, "r1.ok", version_ts=SECOND)
-    broken(invariants.current_names_a_whole_committed_version, bad)
+    assert_violated(invariants.current_names_a_whole_committed_version, bad)
 
 
 @pytest.mark.parametrize("lost", ["data/metrics.parquet", f"{FIRST}/manifest.json"])
 def test_a_marker_without_its_manifest_or_data_is_found(good, lost):
-    broken(invariants.a_marker_names_a_whole_version, without(good, lost))
+    assert_violated(invariants.a_marker_names_a_whole_version, without(good, lost))
 
 
 @pytest.mark.parametrize(
@@ -152,93 +156,101 @@ def test_a_marker_without_its_manifest_or_data_is_found(good, lost):
     ],
 )
 def test_a_marker_that_disagrees_with_its_manifest_is_found(good, fields):
-    broken(invariants.a_marker_names_a_whole_version, changed(good, "r1.ok", **fields))
+    assert_violated(invariants.a_marker_names_a_whole_version, changed(good, "r1.ok", **fields))
 
 
 @pytest.mark.parametrize("other", [version("r2"), version("r1", count=4)])
-def test_a_manifest_with_the_data_of_another_is_found(good, other):
+def test_a_manifest_with_the_data_of_another_version_is_found(good, other):
     data = f"{BASE}{FIRST}/data/metrics.parquet"
     bad = replace(good, objects={**good.objects, data: other[data]})
-    broken(invariants.a_marker_names_a_whole_version, bad)
-    broken(invariants.current_names_a_whole_committed_version, bad)
+    assert_violated(invariants.a_marker_names_a_whole_version, bad)
+    assert_violated(invariants.current_names_a_whole_committed_version, bad)
 
 
-def test_a_current_that_goes_back_or_away_is_found(two):
+def test_a_current_that_moves_back_or_is_deleted_is_found(two):
     older = replace(two, objects=with_current(two.objects))
     invariants.current_never_goes_back(older, two)
-    broken(invariants.current_never_goes_back, two, older)
-    broken(invariants.current_never_goes_back, two, without(two, "current/manifest.json"))
+    assert_violated(invariants.current_never_goes_back, two, older)
+    assert_violated(invariants.current_never_goes_back, two, without(two, "current/manifest.json"))
 
 
 @pytest.mark.parametrize("ending", ["runs/r1.ok", f"{FIRST}/manifest.json"])
 def test_a_marker_or_manifest_that_changes_is_found(two, ending):
-    broken(invariants.what_is_published_stays_as_it_is, two, changed(two, ending, more=1))
-    broken(invariants.what_is_published_stays_as_it_is, two, without(two, ending))
+    assert_violated(invariants.published_objects_never_change, two, changed(two, ending, more=1))
+    assert_violated(invariants.published_objects_never_change, two, without(two, ending))
 
 
-def test_a_current_that_stayed_behind_is_found(two):
+def test_a_current_that_is_older_than_a_published_success_is_found(two):
     older = replace(two, objects=with_current(two.objects))
-    broken(invariants.current_is_the_newest_request_that_succeeded, older)
+    assert_violated(invariants.current_is_the_newest_request_that_succeeded, older)
     not_announced = replace(older, messages=two.messages[:1])
     invariants.current_is_the_newest_request_that_succeeded(not_announced)
 
 
 @pytest.mark.parametrize("more", [{"versionTs": SECOND}, {"rowCount": 4}, {"outputManifest": "x"}])
-def test_a_success_that_says_another_thing_than_the_marker_is_found(good, more):
-    broken(invariants.a_success_is_committed, replace(good, messages=[success(**more)]))
+def test_a_success_that_differs_from_the_marker_is_found(good, more):
+    assert_violated(invariants.a_success_is_committed, replace(good, messages=[success(**more)]))
 
 
-def test_a_success_that_is_not_committed_is_found(good):
-    broken(invariants.a_success_is_committed, without(good, "r1.ok"))
+def test_a_success_without_a_marker_is_found(good):
+    assert_violated(invariants.a_success_is_committed, without(good, "r1.ok"))
 
 
-def test_two_outcomes_of_a_run_are_found(good):
-    broken(invariants.a_run_has_one_outcome, replace(good, messages=[success(), failure(attempt=2)]))
-    broken(invariants.a_run_has_one_outcome, replace(good, messages=[success(), success(rowCount=4)]))
-    broken(invariants.a_run_has_one_outcome, replace(good, messages=[success(), given_up("1")]))
-    broken(invariants.a_run_has_one_outcome, replace(good, messages=[given_up("1"), given_up("2")]))
+def test_two_different_outcomes_of_a_run_are_found(good):
+    assert_violated(invariants.a_run_has_one_outcome, replace(good, messages=[success(), failure(attempt=2)]))
+    assert_violated(
+        invariants.a_run_has_one_outcome, replace(good, messages=[success(), success(rowCount=4)])
+    )
+    assert_violated(invariants.a_run_has_one_outcome, replace(good, messages=[success(), given_up("1")]))
+    assert_violated(invariants.a_run_has_one_outcome, replace(good, messages=[given_up("1"), given_up("2")]))
     invariants.a_run_has_one_outcome(replace(good, messages=[failure(), given_up("1"), given_up("1")]))
 
 
-@pytest.mark.parametrize("late", [said("heartbeat", number=":3", progress=1), said("started"), success()])
+@pytest.mark.parametrize(
+    "late", [published("heartbeat", number=":3", progress=1), published("started"), success()]
+)
 def test_an_event_after_completed_is_found(good, late):
-    broken(invariants.nothing_follows_completed, replace(good, messages=[success(), late]))
+    assert_violated(invariants.nothing_follows_completed, replace(good, messages=[success(), late]))
 
 
-def test_a_progress_that_falls_is_found(good):
-    beats = [said("heartbeat", number=f":{n}", progress=p) for n, p in ((1, 0.5), (2, 0.4))]
-    broken(invariants.progress_never_falls, replace(good, messages=beats))
+def test_progress_that_decreases_is_found(good):
+    beats = [published("heartbeat", number=f":{n}", progress=p) for n, p in ((1, 0.5), (2, 0.4))]
+    assert_violated(invariants.progress_never_falls, replace(good, messages=beats))
 
 
-def test_an_outcome_that_the_topic_drops_is_found(good):
-    broken(invariants.the_topic_drops_no_outcome, replace(good, messages=[failure(), success()]))
+def test_an_outcome_with_the_deduplication_id_of_another_is_found(good):
+    assert_violated(invariants.the_topic_drops_no_outcome, replace(good, messages=[failure(), success()]))
 
 
-def test_a_message_that_vanished_is_found(good):
-    broken(invariants.a_message_that_is_gone_left_an_outcome, replace(good, waiting=()))
-    broken(invariants.a_message_that_is_gone_left_an_outcome, replace(good, dead_letters=()))
-    broken(invariants.a_message_that_is_gone_left_an_outcome, replace(good, messages=[]))
+def test_a_message_that_was_deleted_without_an_outcome_is_found(good):
+    assert_violated(invariants.a_deleted_message_left_an_outcome, replace(good, waiting=()))
+    assert_violated(invariants.a_deleted_message_left_an_outcome, replace(good, dead_letters=()))
+    assert_violated(invariants.a_deleted_message_left_an_outcome, replace(good, messages=[]))
 
 
-def test_a_queue_that_is_not_quiet_is_found(good):
-    broken(invariants.nothing_waits, good)
+def test_a_request_queue_that_is_not_empty_is_found(good):
+    assert_violated(invariants.the_request_queue_is_empty, good)
 
 
-def test_a_group_that_goes_on_after_a_failure_is_found(good):
+def test_a_group_that_continues_after_a_failure_is_found(good):
     batch = [
         record(request(run_id=run, metric="m"), message_id=f"of-{run}", group=group)
         for run, group in [("r1", "m"), ("r2", "m"), ("x1", "x")]
     ]
     before = replace(good, messages=[], objects={})
-    alone = invariants.after_a_failure_its_group_is_left_alone
+    untouched = invariants.after_a_failure_the_rest_of_its_group_is_untouched
 
-    alone(batch, set(), before, replace(before, messages=[success(), failure("r2")]))
-    alone(batch, {"of-r1", "of-r2"}, before, replace(before, messages=[said("started"), success("x1")]))
-    alone(batch, {"of-r2"}, before, replace(before, messages=[failure("r2")], objects=version("r2")))
-    broken(alone, batch, {"of-r1"}, before, before)
-    broken(alone, batch, {"of-r1", "of-r2"}, before, replace(before, messages=[said("started", "r2")]))
+    untouched(batch, set(), before, replace(before, messages=[success(), failure("r2")]))
+    untouched(
+        batch, {"of-r1", "of-r2"}, before, replace(before, messages=[published("started"), success("x1")])
+    )
+    untouched(batch, {"of-r2"}, before, replace(before, messages=[failure("r2")], objects=version("r2")))
+    assert_violated(untouched, batch, {"of-r1"}, before, before)
+    assert_violated(
+        untouched, batch, {"of-r1", "of-r2"}, before, replace(before, messages=[published("started", "r2")])
+    )
     for key, body in version("r2").items():
-        broken(alone, batch, {"of-r1", "of-r2"}, before, replace(before, objects={key: body}))
+        assert_violated(untouched, batch, {"of-r1", "of-r2"}, before, replace(before, objects={key: body}))
 
 
 def test_a_thread_that_is_left_is_found():
@@ -246,13 +258,13 @@ def test_a_thread_that_is_left_is_found():
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
     thread.start()
-    broken(invariants.no_thread_is_left, before, threading.enumerate())
+    assert_violated(invariants.no_thread_is_left, before, threading.enumerate())
     over.set()
     thread.join()
     invariants.no_thread_is_left(before, threading.enumerate())
 
 
-def test_every_promise_has_been_broken_here():
+def test_every_invariant_is_violated_by_a_test_of_this_module():
     source = Path(__file__).read_text()
-    for promise in (*invariants.ALWAYS, *invariants.OVER_TIME, *invariants.WHEN_IDLE):
-        assert f"broken(invariants.{promise.__name__}" in source, promise.__name__
+    for invariant in (*invariants.ALWAYS, *invariants.OVER_TIME, *invariants.WHEN_IDLE):
+        assert f"assert_violated(invariants.{invariant.__name__}" in source, invariant.__name__

@@ -1,4 +1,5 @@
-"""Workers that take turns, on shelves of a dict: every order is seen, and no state is left out."""
+"""The exploration tries every order of the workers' calls and reaches every state; the shared state is a
+dict."""
 
 import threading
 from collections.abc import Callable
@@ -9,101 +10,110 @@ from tests.edge import Call, Edge
 from tests.fifo_queue import Killed
 from tests.turns import Exploration, Turns, independent, step_of
 
-type Shelf = dict[str, int]
-type Deed = Callable[["Toy"], None]
+type State = dict[str, int]
+type WorkerFunction = Callable[["Workers"], None]
 
 
-class Toy:
-    """A shelf behind the edge; `seen` are the states after each step."""
+class Workers:
+    """Worker threads that share a dict behind the edge; `seen` collects the state after each step."""
 
-    def __init__(self, deeds: list[Deed], seen: set[tuple[tuple[str, int], ...]], **lives: int) -> None:
-        self.shelf: Shelf = {}
-        self.edge = Edge(observer=lambda _: seen.add(tuple(sorted(self.shelf.items()))))
-        workers = {str(n): lambda deed=deed: self.work(deed) for n, deed in enumerate(deeds)}
-        begins = dict.fromkeys(workers, frozenset[tuple[bool, str]]())
-        self.turns = Turns(self.edge, workers, begins, {name.strip("_"): n for name, n in lives.items()})
+    def __init__(
+        self,
+        functions: list[WorkerFunction],
+        seen: set[tuple[tuple[str, int], ...]],
+        **calls_before_kill: int,
+    ) -> None:
+        self.state: State = {}
+        self.edge = Edge(observer=lambda _: seen.add(tuple(sorted(self.state.items()))))
+        workers = {
+            str(n): lambda function=function: self.work(function) for n, function in enumerate(functions)
+        }
+        first_steps = dict.fromkeys(workers, frozenset[tuple[bool, str]]())
+        self.turns = Turns(
+            self.edge, workers, first_steps, {name.strip("_"): n for name, n in calls_before_kill.items()}
+        )
 
-    def work(self, deed: Deed) -> None:
+    def work(self, function: WorkerFunction) -> None:
         try:
-            deed(self)
+            function(self)
         except Killed:
             return
 
     def read(self, key: str) -> int:
         with self.edge.around(Call("GET", key)):
-            return self.shelf.get(key, 0)
+            return self.state.get(key, 0)
 
     def write(self, key: str, value: int) -> None:
         with self.edge.around(Call("PUT", key)):
-            self.shelf[key] = value
+            self.state[key] = value
 
 
-def explore(deeds, *, reduced=True, **lives):
-    """The exploration, all states that were seen, and all last ones."""
+def explore(functions, *, reduced=True, **calls_before_kill):
+    """Return the exploration, all states that were seen, and all final states."""
     exploration = Exploration(reduced=reduced)
-    toys: list[Toy] = []
+    executions: list[Workers] = []
     seen: set[tuple[tuple[str, int], ...]] = set()
-    last: set[tuple[tuple[str, int], ...]] = set()
+    final: set[tuple[tuple[str, int], ...]] = set()
 
     def start():
-        toys.append(Toy(deeds, seen, **lives))
-        return toys[-1].turns
+        executions.append(Workers(functions, seen, **calls_before_kill))
+        return executions[-1].turns
 
     def ended(complete):
         if complete:
-            last.add(tuple(sorted(toys[-1].shelf.items())))
+            final.add(tuple(sorted(executions[-1].state.items())))
 
     exploration.run(start, ended)
-    return exploration, seen, last
+    return exploration, seen, final
 
 
-def adds_one(toy):
-    toy.write("mine", 1)  # from the first write on each call is a step
-    toy.write("x", toy.read("x") + 1)
+def add_one(workers):
+    workers.write("mine", 1)  # From the first write on, each call is a step.
+    workers.write("x", workers.read("x") + 1)
 
 
-def writes(*keys):
-    def deed(toy):
+def write(*keys):
+    def function(workers):
         for key in keys:
-            toy.write(key, 1)
+            workers.write(key, 1)
 
-    return deed
+    return function
 
 
 def test_a_lost_update_is_found():
-    _, _, last = explore([adds_one, adds_one])
-    assert {dict(state)["x"] for state in last} == {1, 2}
+    _, _, final = explore([add_one, add_one])
+    assert {dict(state)["x"] for state in final} == {1, 2}
 
 
-def test_without_reduction_each_order_is_seen():
-    found, _, _ = explore([writes("a", "b"), writes("c")], reduced=False)
-    assert (found.executions, found.pruned) == (10, 0)  # three steps and two, the beginnings included
+def test_every_order_is_executed_without_reduction():
+    found, _, _ = explore([write("a", "b"), write("c")], reduced=False)
+    assert (found.executions, found.pruned) == (10, 0)  # Three steps and two steps, first steps included.
 
 
 @pytest.mark.parametrize(
-    "deeds",
+    "functions",
     [
-        [adds_one, adds_one],
-        [writes("a", "b"), writes("c", "d")],
-        [writes("a", "b", "c"), writes("b", "a")],
-        [writes("a"), writes("b"), adds_one],
+        [add_one, add_one],
+        [write("a", "b"), write("c", "d")],
+        [write("a", "b", "c"), write("b", "a")],
+        [write("a"), write("b"), add_one],
     ],
 )
-def test_what_the_reduction_leaves_out_shows_no_other_state(deeds):
-    all_of_them, seen, last = explore(deeds, reduced=False)
-    some, seen_by_some, last_of_some = explore(deeds)
-    assert (seen_by_some, last_of_some) == (seen, last)
+def test_the_reduction_reaches_the_same_states_with_fewer_executions(functions):
+    all_of_them, seen, final = explore(functions, reduced=False)
+    some, states_of_some, final_of_some = explore(functions)
+    assert (states_of_some, final_of_some) == (seen, final)
     assert some.executions < all_of_them.executions
 
 
-def test_a_worker_is_killed_after_so_many_calls_and_the_other_goes_on():
-    _, _, last = explore([writes("a", "b", "c"), writes("d", "e")], _0=2)
-    assert last == {(("a", 1), ("b", 1), ("d", 1), ("e", 1))}
+def test_a_worker_is_killed_after_the_given_number_of_calls_and_the_other_continues():
+    _, _, final = explore([write("a", "b", "c"), write("d", "e")], _0=2)
+    assert final == {(("a", 1), ("b", 1), ("d", 1), ("e", 1))}
 
 
-def test_no_thread_is_left():
+def test_no_thread_outlives_the_exploration():
     before = threading.enumerate()
-    explore([adds_one, adds_one])
+    explore([add_one, add_one])
     assert threading.enumerate() == before
 
 
