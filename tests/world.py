@@ -18,6 +18,7 @@ import pytest
 
 from metrics_worker.messaging.request_queue import RequestQueue
 from metrics_worker.messaging.topics import StatusTopics
+from metrics_worker.publication.dead_letter import DeadLetter
 from metrics_worker.worker import Worker
 from tests import invariants
 from tests.builders import Cloud, FakeContext, day, envelope, parquet, put_dataset, request, rows
@@ -183,7 +184,7 @@ class World:
             if key not in objects and not key.endswith("/current/manifest.json"):
                 objects[key] = self._bodies[key] = self._bodies.get(key) or self.cloud.read(key)
         letters = [body for key, body in objects.items() if key.startswith("metrics/_dead-letters/")]
-        kept = {_run(json.loads(body)["body"]) for body in letters}
+        kept = {_run(DeadLetter.parse(body).body) for body in letters}
         return Picture(objects, messages, dict(self.requested), waiting, dead | kept)
 
     def check_all_ended(self) -> None:

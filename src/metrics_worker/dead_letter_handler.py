@@ -8,12 +8,11 @@ comes back, and all of them may be done again; where the marker can't be read, n
 Nothing here imports pyarrow: this function has no layer. Why it is so: docs/decisions/0008-dead-letters.md.
 """
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
@@ -32,7 +31,7 @@ from metrics_worker.messaging.status_events import RunCompleted
 from metrics_worker.observability.telemetry import count, logger
 from metrics_worker.observability.traffic import Traffic
 from metrics_worker.publication.current import Committed, find_marker, move_current
-from metrics_worker.publication.records import dead_letter
+from metrics_worker.publication.dead_letter import DeadLetter, Outcome, dead_letter_key, sent_at
 from metrics_worker.request import Run, check_code, iso, open_record
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.s3.event_loop import EventLoop
@@ -41,9 +40,6 @@ from metrics_worker.worker import Worker
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-type Outcome = Literal["SUCCESS", "FAILURE", "UNANSWERABLE"]
-
 
 worker = Worker.start(load_settings())
 
@@ -73,22 +69,31 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
 
 
 def settle(record: SQSRecord, invocation: Invocation) -> None:
-    """Announce what became of the run, and keep the message. Whatever is raised gives it back."""
+    """Publish the outcome of a message's run, and store the message. Every exception returns the message."""
     invocation.deadline.check()
     run = None
     try:
         run = open_record(record.body, record.attributes.sent_timestamp)
         received = receive_count(record.attributes)
-        attempt = worker.settings.max_receive_count + received  # SNS has seen none so high
-        outcome, why = announce(run, attempt, _sent(record), invocation)
+        attempt = worker.settings.max_receive_count + received  # higher than that of any published event
+        since = sent_at(record.attributes.raw_event)
+        outcome, why = announce(run, attempt, since, invocation)
     except UnanswerableError as error:
         outcome, why = "UNANSWERABLE", str(error)
-    line: dict[str, Any] = {"message_id": record.message_id, "outcome": outcome, "why": why}
-    if run is not None:
-        line |= {"run_id": run.run_id, "metric_code": run.metric_code}
-    key = keep(record, line, invocation)
+    letter = DeadLetter(
+        message_id=record.message_id,
+        outcome=outcome,
+        why=why,
+        run_id=run.run_id if run else "",
+        metric_code=run.metric_code if run else "",
+        kept_at=iso(worker.now()),
+        attributes=record.attributes.raw_event,
+        body=record.body,
+    )
+    key = keep(letter, invocation)
     log = logger.error if outcome == "UNANSWERABLE" else logger.warning
-    log("dead letter settled", extra=line | {"kept": key})
+    about = letter.model_dump(exclude={"kept_at", "attributes", "body"}, exclude_defaults=True)
+    log("dead letter settled", extra=about | {"kept": key})
     count("dead_letters_total", function_name=invocation.function_name, outcome=outcome)
 
 
@@ -135,21 +140,13 @@ def _outcome(run: Run, since: datetime, bucket: Bucket) -> tuple[RunCompleted, s
     return RunCompleted.failure(run, error), str(error)
 
 
-def keep(record: SQSRecord, settled: dict[str, Any], invocation: Invocation) -> str:
-    """Put the message into S3 as it came, beside what became of it; its key.
-
-    The day is that of its sending: the same at every delivery, so a message is kept once.
+def keep(letter: DeadLetter, invocation: Invocation) -> str:
+    """Store a dead letter in S3, and return its key. At a redelivery of the message, the first letter stays.
 
     Raises:
-        AccessDenied, StoreUnavailable, OutOfTime.
+        AccessDenied, StoreUnavailable, OutOfTime: The letter could not be stored.
     """
-    attributes: dict[str, str] = record.attributes.raw_event
-    key = dead_letter(worker.settings.metrics_prefix, _sent(record).date(), record.message_id)
-    letter = settled | {"kept_at": iso(worker.now()), "attributes": attributes, "body": record.body}
-    with suppress(ObjectTaken):  # an earlier delivery of the same message
-        invocation.bucket.create(key, json.dumps(letter, indent=2).encode())
+    key = dead_letter_key(worker.settings.metrics_prefix, letter)
+    with suppress(ObjectTaken):
+        invocation.bucket.create(key, letter.encode())
     return key
-
-
-def _sent(record: SQSRecord) -> datetime:
-    return datetime.fromtimestamp(int(record.attributes.sent_timestamp or 0) / 1000, UTC)

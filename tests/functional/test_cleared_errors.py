@@ -3,7 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from metrics_tools.operations.redrive import Letter
+from metrics_tools.operations import redrive
+from metrics_worker.publication.dead_letter import DeadLetter
 from tests.builders import put_a_and_b, record, request
 from tests.contract.documents import schema_of_event, validate
 from tests.faulty_store import CURRENT, throttled
@@ -95,7 +96,7 @@ def test_a_failure_of_a_message_that_was_sent_back_is_an_ordinary_failure(cloud,
 def sent_back(cloud):
     """The record that Lambda would deliver of the message that redrive sends."""
     (key,) = cloud.keys("metrics/_dead-letters/")
-    message = Letter.parse(key, cloud.read(key)).message()
+    message = redrive.message(DeadLetter.parse(cloud.read(key)))
     again = record(message["MessageBody"], message_id="again", group=message["MessageGroupId"])
     again["messageAttributes"] = {
         name: {

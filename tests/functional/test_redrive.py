@@ -1,7 +1,7 @@
 """Dead letters sent back: what the dead-letter function kept, over moto's S3, to the request queue."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from metrics_tools.operations.redrive import Letter, main
+from metrics_tools.operations.redrive import main, message
+from metrics_worker.publication.dead_letter import DeadLetter
 from metrics_worker.request import open_record
 from tests.builders import BUCKET, envelope, put_a_and_b, record, request
 
@@ -193,7 +194,7 @@ def test_where_there_is_none_it_says_so(capsys, words, told):
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ([], "say which to send back"),
+        ([], "give a KEY, or --date"),
         (["--date", "2026-10-30"], "--queue-url is needed"),
         ([f"{DAY}message-1.json"], "--queue-url is needed"),
         (["--date", "yesterday", "--list"], "invalid fromisoformat value: 'yesterday'"),
@@ -211,7 +212,7 @@ def test_a_command_that_lacks_something_says_what(capsys, words, problem):
         (["--bucket", "no-such-bucket", "--list"], "there is no such bucket"),
         ([f"{DAY}none.json"], "there is no such key"),
         (["metrics/m/runs/run-1.ok"], "not under metrics/_dead-letters/"),
-        ([f"{DAY}broken.json"], "broken.json: no dead letter"),
+        ([f"{DAY}broken.json"], "broken.json: not a dead letter"),
         (
             ["--queue-url", "https://sqs.us-east-1.amazonaws.com/123456789012/gone.fifo", f"{DAY}1.json"],
             "queue",
@@ -249,24 +250,34 @@ def test_an_object_that_is_no_dead_letter_is_left_out_of_a_list_and_named(s3, ma
 
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2
-    assert err.startswith(f"{DAY}a.json: no dead letter")
+    assert err.startswith(f"{DAY}a.json: not a dead letter")
+
+
+def stored(body, sent=SENT):
+    """Return a dead letter with this body, sent at this time."""
+    return DeadLetter(
+        message_id="message-1",
+        outcome="FAILURE",
+        why="gave up",
+        run_id="run-1",
+        metric_code="m",
+        kept_at="2026-10-30T12:00:00Z",
+        attributes={"MessageGroupId": "g", "SentTimestamp": str(round(sent.timestamp() * 1000))},
+        body=json.dumps(body),
+    )
 
 
 def test_the_time_of_sending_is_kept_to_the_millisecond():
-    letter = Letter("key", "m", "run-1", "FAILURE", "why", json.dumps(request()), "g", SENT)
-    late = replace(letter, sent=SENT.replace(microsecond=123_000))
+    late = stored(request(), sent=SENT.replace(microsecond=123_000))
 
-    assert json.loads(late.message()["MessageBody"])["Timestamp"] == "2026-10-30T11:59:57.123Z"
+    assert json.loads(message(late)["MessageBody"])["Timestamp"] == "2026-10-30T11:59:57.123Z"
 
 
 @pytest.mark.parametrize("timestamp", [None, "yesterday", 1])
 def test_a_notification_without_a_usable_time_gets_that_of_its_sending(timestamp):
     body = envelope(request()) | {"Timestamp": timestamp}
-    kept = Letter(
-        "key", "m", "r", "FAILURE", "why", json.dumps(body), "m", datetime(2026, 10, 30, tzinfo=UTC)
-    )
 
-    sent = json.loads(kept.message()["MessageBody"])
+    sent = json.loads(message(stored(body, sent=datetime(2026, 10, 30, tzinfo=UTC)))["MessageBody"])
 
     assert sent == body | {"Timestamp": "2026-10-30T00:00:00.000Z"}
     assert open_record(json.dumps(sent), None).requested_at == datetime(2026, 10, 30, tzinfo=UTC)

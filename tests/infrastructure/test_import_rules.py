@@ -28,7 +28,7 @@ class Imports(NamedTuple):
 IMPORTS = {
     "dead_letter_handler": Imports(
         "worker observability.telemetry batch publication.current messaging.request_queue "
-        "messaging.status_events publication.records request settings s3.bucket "
+        "messaging.status_events publication.dead_letter request settings s3.bucket "
         "observability.traffic s3.event_loop deadline errors",
         "aws_lambda_powertools",
     ),
@@ -92,6 +92,7 @@ IMPORTS = {
     "messaging.limited_http": Imports("messaging.call_limit", "botocore urllib3"),
     "messaging.call_limit": Imports(""),
     "messaging.status_events": Imports("publication.records request names errors", "pydantic"),
+    "publication.dead_letter": Imports("errors", "pydantic"),
     "publication.records": Imports("", "pydantic"),
     "settings": Imports("limits request errors", "pydantic pydantic_settings"),
     "request": Imports("names expression.grammar errors", "pydantic"),

@@ -1,13 +1,12 @@
 """The schemas of the JSON documents in the bucket: manifests, the marker and stored dead letters."""
 
-from pydantic import BaseModel
-
 from metrics_tools.contracts.expression import manifest_definitions
 from metrics_tools.contracts.patterns import KEY, TIME, TIME_MS, VERSION, whole
 from metrics_tools.contracts.request import ANY_CODE, METRIC_CODE, RUN_ID
 from metrics_tools.contracts.schema import Schema, described, document, fields, model
 from metrics_worker.dataset import manifest
 from metrics_worker.names import MAX_KEY_BYTES
+from metrics_worker.publication.dead_letter import DeadLetter
 from metrics_worker.publication.records import InputSummary, Marker, OutputManifest, Outputs
 
 _NEXT = "Later versions may add fields: ignore fields that you do not know."
@@ -89,22 +88,6 @@ _MARKER = {
     "requested_at": _REQUESTED_AT,
     "committed_at": _moment("The time at which the run was committed"),
 }
-
-
-class _DeadLetter(BaseModel):
-    """A stored dead letter, as `dead_letters.keep` writes it.
-
-    The worker has no model of this document because it never reads one.
-    """
-
-    message_id: str
-    outcome: str
-    why: str
-    run_id: str = ""
-    metric_code: str = ""
-    kept_at: str
-    attributes: dict[str, str]
-    body: str
 
 
 _DEAD_LETTER = {
@@ -215,7 +198,7 @@ def dead_letter() -> Schema:
         f" dead-letter queue, unchanged, and the outcome of its run. {_NEXT}",
         {
             "type": "object",
-            **fields(_DeadLetter, _DEAD_LETTER),
+            **fields(DeadLetter, _DEAD_LETTER),
             "dependentRequired": {"run_id": ["metric_code"]},
         },
     )

@@ -1,217 +1,168 @@
-"""Dead letters that were kept in S3: list them, and send chosen ones back to the request queue.
+"""List the dead letters in the bucket, and send chosen ones back to the request queue.
 
     make redrive ARGS="--bucket BUCKET --list"
     make redrive ARGS="--bucket BUCKET --queue-url URL KEY ..."
 
-Each goes back with its message group, and with a fresh deduplication id, since SQS would drop the one it had.
-It still counts as asked for when it was: a request that comes late must not take `current` from a newer one.
-The message attribute `redriven` says that a FAILURE was announced, so that a SUCCESS clears it.
-Nothing is deleted, and to send one twice does no harm: a run that is committed is announced again.
+A message goes back with its message group and the time of its request, so that it cannot replace the
+`current` of a newer request. Its deduplication id is new, because SQS would drop a message with the old one.
+The message attribute `redriven` makes the worker clear the published FAILURE when the run succeeds. Nothing
+is deleted. Sending a message back twice does no harm: the worker publishes a committed run again.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Any, Self
+from datetime import date
+from typing import Any
 from uuid import uuid4
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from metrics_worker.publication.records import dead_letters
-from metrics_worker.request import REDRIVEN, iso
+from metrics_worker.errors import UnanswerableError
+from metrics_worker.publication.dead_letter import DeadLetter, dead_letters
+from metrics_worker.request import REDRIVEN, iso, unwrap_envelope
+
+type Stored = tuple[str, DeadLetter]
+"""The key of a dead letter, and the dead letter."""
 
 COLUMNS = ("key", "metric", "run", "outcome", "why")
 REFUSALS = {
     "NoSuchBucket": "there is no such bucket",
     "NoSuchKey": "there is no such key (try --list)",
     "AWS.SimpleQueueService.NonExistentQueue": "there is no such queue",
-    "AccessDenied": "your credentials may not do that",
+    "AccessDenied": "your credentials do not permit this",
     "ExpiredToken": "your credentials have expired",
 }
 
 
 class RedriveError(Exception):
-    """It can't go on; the text says why."""
+    """An error that ends the command; its text is the message for the user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter as the dead-letter function kept it.
+def message(letter: DeadLetter) -> dict[str, Any]:
+    """Return the arguments of SQS's SendMessage for a dead letter, except the URL of the queue."""
+    return {
+        "MessageBody": _dated(letter),
+        "MessageGroupId": letter.group,
+        "MessageDeduplicationId": f"redrive-{uuid4().hex}",
+        "MessageAttributes": {REDRIVEN: {"DataType": "String", "StringValue": "true"}},
+    }
 
-    Attributes:
-        group: the message group it was in.
-        sent: when it was sent, UTC.
+
+def _dated(letter: DeadLetter) -> str:
+    """Return the body with the time of the request: of its SNS notification, or else of the message."""
+    try:
+        envelope = unwrap_envelope(letter.body)
+        if envelope.published_at is not None:
+            return letter.body
+        bare = envelope.raw_event is not None
+        notification = {"Type": "Notification", "Message": letter.body} if bare else json.loads(letter.body)
+    except (UnanswerableError, ValueError):
+        return letter.body
+    return json.dumps(notification | {"Timestamp": iso(letter.sent_at, "milliseconds")})
+
+
+def read(s3: Any, *, bucket: str, key: str) -> Stored:
+    """Read one dead letter.
+
+    Raises:
+        RedriveError: The object is not a dead letter.
     """
-
-    key: str
-    metric: str
-    run: str
-    outcome: str
-    why: str
-    body: str
-    group: str
-    sent: datetime
-
-    @classmethod
-    def parse(cls, key: str, document: bytes) -> Self:
-        """Read a kept document.
-
-        Raises:
-            RedriveError: it is none.
-        """
-        try:
-            kept = json.loads(document)
-            return cls(
-                key=key,
-                metric=kept.get("metric_code", "-"),
-                run=kept.get("run_id", "-"),
-                outcome=kept["outcome"],
-                why=kept["why"],
-                body=kept["body"],
-                group=kept["attributes"]["MessageGroupId"],
-                sent=datetime.fromtimestamp(int(kept["attributes"]["SentTimestamp"]) / 1000, UTC),
-            )
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise RedriveError(f"{key}: no dead letter ({type(error).__name__}: {error})") from error
-
-    def message(self) -> dict[str, Any]:
-        """Return the message that goes back to the queue, with the attribute by which the worker knows it."""
-        return {
-            "MessageBody": _dated(self.body, iso(self.sent, "milliseconds")),
-            "MessageGroupId": self.group,
-            "MessageDeduplicationId": f"redrive-{uuid4().hex}",
-            "MessageAttributes": {REDRIVEN: {"DataType": "String", "StringValue": "true"}},
-        }
-
-
-def _dated(body: str, sent: str) -> str:
-    """The body with the time it was asked for: that of its notification, else that of its sending."""
     try:
-        event = json.loads(body)
-    except (ValueError, RecursionError):
-        return body
-    if not isinstance(event, dict):
-        return body
-    if not isinstance(event.get("Message"), str):
-        event = {"Type": "Notification", "Message": body}
-    elif _is_time(event.get("Timestamp")):
-        return body
-    return json.dumps(event | {"Timestamp": sent})
+        return key, DeadLetter.parse(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except ValueError as error:
+        raise RedriveError(f"{key}: not a dead letter ({error})") from error
 
 
-def _is_time(text: Any) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def kept(s3: Any, bucket: str, prefix: str) -> Iterator[Letter]:
-    """The dead letters under a prefix, in the order of their keys. What is none is told and left out."""
+def read_all(s3: Any, *, bucket: str, prefix: str) -> Iterator[Stored]:
+    """Yield the dead letters under a prefix in the order of their keys; print other objects to stderr."""
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", ()):
             try:
-                yield read(s3, bucket, found["Key"])
+                yield read(s3, bucket=bucket, key=found["Key"])
             except RedriveError as error:
                 print(error, file=sys.stderr)
 
 
-def read(s3: Any, bucket: str, key: str) -> Letter:
-    """One dead letter.
+def table(letters: Sequence[Stored]) -> str:
+    """Return a text table with one line for each dead letter."""
+    rows = [(key, x.metric_code or "-", x.run_id or "-", x.outcome, x.why) for key, x in letters]
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in (COLUMNS, *rows))
+
+
+def chosen(s3: Any, options: argparse.Namespace) -> list[Stored]:
+    """Return the dead letters with the given keys, or those of the given day or of all days.
+
+    Without --list, only letters with the outcome FAILURE are chosen by day.
 
     Raises:
-        RedriveError: the object is none.
+        RedriveError: A key is not the key of a dead letter.
     """
-    return Letter.parse(key, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-
-
-def table(letters: Sequence[Letter]) -> str:
-    """The letters, a line each, in columns."""
-    lines = [COLUMNS, *((x.key, x.metric, x.run, x.outcome, x.why) for x in letters)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-
-
-def chosen(s3: Any, asked: argparse.Namespace) -> list[Letter]:
-    """The letters that the arguments name; of a whole day those whose run failed, unless they are listed.
-
-    Raises:
-        RedriveError: a key is not one of a dead letter.
-    """
-    folder = dead_letters(asked.prefix)
-    for key in asked.keys:
+    folder = dead_letters(options.prefix)
+    for key in options.keys:
         if not key.startswith(folder):
             raise RedriveError(f"{key}: not under {folder} (is --prefix right?)")
-    if asked.keys:
-        return [read(s3, asked.bucket, key) for key in asked.keys]
-    letters = kept(s3, asked.bucket, dead_letters(asked.prefix, asked.date))
-    return [letter for letter in letters if asked.list or letter.outcome == "FAILURE"]
+    if options.keys:
+        return [read(s3, bucket=options.bucket, key=key) for key in options.keys]
+    letters = read_all(s3, bucket=options.bucket, prefix=dead_letters(options.prefix, options.date))
+    return [(key, letter) for key, letter in letters if options.list or letter.outcome == "FAILURE"]
 
 
-def redrive(asked: argparse.Namespace) -> None:
-    """Do what was asked, and tell it.
+def redrive(options: argparse.Namespace) -> None:
+    """List the chosen dead letters, or send them back, and print a line for each of them.
 
     Raises:
-        RedriveError: an object is no dead letter.
+        RedriveError: A key is not the key of a dead letter.
     """
-    letters = chosen(boto3.client("s3"), asked)
+    letters = chosen(boto3.client("s3"), options)
     if not letters:
-        print(
-            "No dead letters" if asked.list else "No dead letters of runs that failed: nothing to send back"
-        )
-    elif asked.list:
+        print("No dead letters" if options.list else "No dead letters of failed runs: nothing to send back")
+    elif options.list:
         print(table(letters))
     else:
         sqs = boto3.client("sqs")
-        for letter in letters:
-            sqs.send_message(QueueUrl=asked.queue_url, **letter.message())
-            note = "  (can't be answered: it will come back here)" if letter.outcome == "UNANSWERABLE" else ""
-            print(f"sent back  {letter.key}  {letter.metric}  {letter.run}{note}")
+        for key, letter in letters:
+            sqs.send_message(QueueUrl=options.queue_url, **message(letter))
+            unanswerable = letter.outcome == "UNANSWERABLE"
+            note = "  (not a run request: it will become a dead letter again)" if unanswerable else ""
+            print(f"sent back  {key}  {letter.metric_code or '-'}  {letter.run_id or '-'}{note}")
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
-    """The command line. argparse ends the process where it is wrong."""
+    """Parse the command line; argparse ends the process if it is not valid."""
     parser = argparse.ArgumentParser(
         prog="python -m metrics_tools.operations.redrive",
-        description="List the dead letters that were kept, or send chosen ones back to the request queue.",
+        description="List the stored dead letters, or send chosen ones back to the request queue.",
     )
-    parser.add_argument("--bucket", required=True, help="the data bucket")
-    parser.add_argument("--prefix", default="metrics/", help="the metrics prefix (default: %(default)s)")
-    parser.add_argument("--queue-url", help="the request queue: RequestQueueUrl of the stack's outputs")
-    parser.add_argument(
-        "--date", type=date.fromisoformat, help="only those sent on that day, UTC: YYYY-MM-DD"
-    )
-    parser.add_argument("--list", action="store_true", help="show them, and send nothing")
-    parser.add_argument(
-        "keys", nargs="*", metavar="KEY", help="which to send, as listed; without, all failed runs of --date"
-    )
-    asked = parser.parse_args(words)
-    if not asked.list:
-        if not (asked.keys or asked.date):
-            parser.error(
-                "say which to send back: KEY ..., or --date for all failed runs of a day; --list shows them"
-            )
-        if not asked.queue_url:
-            parser.error("--queue-url is needed to send them back; --list shows them")
-    return asked
+    add = parser.add_argument
+    add("--bucket", required=True, help="the data bucket")
+    add("--prefix", default="metrics/", help="the metrics prefix (default: %(default)s)")
+    add("--queue-url", help="the URL of the request queue (RequestQueueUrl in the outputs of the stack)")
+    add("--date", type=date.fromisoformat, help="only messages sent on this day (UTC), YYYY-MM-DD")
+    add("--list", action="store_true", help="print the dead letters and send nothing")
+    add("keys", nargs="*", metavar="KEY", help="a listed key; without keys, all failed runs of --date")
+    options = parser.parse_args(words)
+    if not options.list and not (options.keys or options.date):
+        parser.error("give a KEY, or --date for all failed runs of a day; --list prints the keys")
+    if not options.list and not options.queue_url:
+        parser.error("--queue-url is needed to send messages back; --list works without it")
+    return options
 
 
 def main(words: Sequence[str]) -> int:
-    """The command; the exit status."""
-    asked = arguments(words)
+    """Run the command, and return its exit status."""
+    options = arguments(words)
     try:
-        redrive(asked)
+        redrive(options)
     except RedriveError as error:
         problem = str(error)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "an error")
         problem = f"AWS refused {error.operation_name}: {REFUSALS.get(code, error)}"
-    except (BotoCoreError, ValueError) as error:  # no credentials or region; a URL that is none
+    except (BotoCoreError, ValueError) as error:  # no credentials, no region, or an invalid URL
         problem = str(error)
     else:
         return 0

@@ -24,7 +24,8 @@ from metrics_tools.published.versions import (
     version_names,
 )
 from metrics_worker.errors import InputReadError
-from metrics_worker.publication.records import Keys, Marker, dead_letters
+from metrics_worker.publication.dead_letter import DeadLetter, dead_letters
+from metrics_worker.publication.records import Keys, Marker
 from metrics_worker.s3.bucket import Bucket, StoredObject
 
 _SAME = ("run_id", "metric_code", "version_ts", "row_count", "requested_at")
@@ -240,30 +241,28 @@ def letters(bucket: Bucket, metric: Metric, code: str, prefix: str) -> Iterator[
     """Dead letters of the metric. One is settled where its run is committed, or a later request is."""
     newest = _age(metric.newest)[0] if metric.newest else None
     for key, letter in _letters(bucket, prefix):
-        if letter.get("metric_code") != code.rpartition("/")[2]:
+        if letter.metric_code != code.rpartition("/")[2]:
             continue
-        run, sent = str(letter.get("run_id")), _sent(letter)
-        what = f"dead letter of run {run}, {letter.get('outcome')}: {letter.get('why')}"
-        if run in metric.markers:
+        what = f"dead letter of run {letter.run_id}, {letter.outcome}: {letter.why}"
+        if letter.run_id in metric.markers:
             yield Finding("note", key, what, "Nothing: the run is committed.")
-        elif newest is not None and sent is not None and newest > sent:
+        elif newest is not None and newest > letter.sent_at:
             yield Finding("note", key, what, "Nothing needs it: a later request has been published since.")
         else:
             do = "When the cause is mended, send it back: make redrive (README, Dead letters)."
             yield Finding("finding", key, what, do)
 
 
-def _letters(bucket: Bucket, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    found = find_all(bucket, keys_below(bucket, dead_letters(prefix)))
-    for key, letter in found.items():
-        yield key, _json(letter)
-
-
-def _sent(letter: dict[str, Any]) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(int(letter["attributes"]["SentTimestamp"]) / 1000, UTC)
-    except (KeyError, TypeError, ValueError):
-        return None
+def _letters(bucket: Bucket, prefix: str) -> Iterator[tuple[str, DeadLetter]]:
+    """Yield the dead letters with their keys. Objects that are not dead letters are left out."""
+    for key, stored in find_all(bucket, keys_below(bucket, dead_letters(prefix))).items():
+        if stored is None:
+            continue
+        try:
+            letter = DeadLetter.parse(bytes(stored.body))
+        except ValueError:
+            continue
+        yield key, letter
 
 
 def _take_markers(metric: Metric, found: dict[str, StoredObject | None]) -> None:

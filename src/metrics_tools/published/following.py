@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from metrics_worker.errors import CommittedRunError
-from metrics_worker.publication.records import Keys, dead_letters
+from metrics_worker.publication.dead_letter import DeadLetter, dead_letters
+from metrics_worker.publication.records import Keys
 from metrics_worker.s3.bucket import Bucket
 
 COMPLETED = "metric_run_completed"
@@ -160,10 +161,15 @@ def _new_letters(
                 continue
             read.add(key)
             found = bucket.find(key)
-            letter = json.loads(bytes(found.body)) if found else {}
+            if found is None:
+                continue
+            try:
+                letter = DeadLetter.parse(bytes(found.body))
+            except ValueError:  # the object is not a dead letter
+                continue
             for run in waiting:
-                if letter.get("run_id") == run or run in str(letter.get("body")):
-                    status = "SUCCESS" if letter.get("outcome") == "SUCCESS" else "FAILURE"
-                    error = f"a dead letter, {letter.get('outcome')}: {letter.get('why')} ({key})"
+                if letter.run_id == run or run in letter.body:
+                    status = "SUCCESS" if letter.outcome == "SUCCESS" else "FAILURE"
+                    error = f"a dead letter, {letter.outcome}: {letter.why} ({key})"
                     event = {"type": COMPLETED, "runId": run, "status": status, "error": error}
                     yield Heard(datetime.now(UTC), run, event)

@@ -6,16 +6,12 @@
                                     rollback that of the chosen version, with `rolled_back_at`
     {base}runs/{runId}.ok           idempotency marker, and the commit record
 
-and beside the metrics, for a person: a message that was given up, as it came.
-
-    {metrics prefix}_dead-letters/{YYYY-MM-DD}/{messageId}.json
-
 Each key is built here and nowhere else. The documents are a public contract: fields may be added.
 """
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -62,16 +58,6 @@ class Keys:
     def current(self) -> str:
         """Of the copy of the newest request's manifest."""
         return f"{self.base}current/manifest.json"
-
-
-def dead_letters(metrics_prefix: str, day: date | None = None) -> str:
-    """Where messages that were given up are kept: of one day (UTC), or of all. No metric's code begins so."""
-    return f"{metrics_prefix}_dead-letters/" + (f"{day.isoformat()}/" if day else "")
-
-
-def dead_letter(metrics_prefix: str, day: date, message_id: str) -> str:
-    """Of a message that was given up."""
-    return f"{dead_letters(metrics_prefix, day)}{message_id}.json"
 
 
 class _Document(BaseModel):

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
+from metrics_worker.publication.dead_letter import DeadLetter
+
 CODE = "ratio.a_to_b"
 
 
@@ -271,8 +273,17 @@ def test_a_limit_leaves_the_data_of_the_older_unread(metrics, folder, metric, ve
 def letter(folder, *, sent, run_id="gone", outcome="FAILURE", code=CODE):
     path = folder / "metrics/_dead-letters/2026-10-30/message.json"
     path.parent.mkdir(parents=True)
-    kept = {"run_id": run_id, "metric_code": code, "outcome": outcome, "why": "gave up"}
-    path.write_text(json.dumps(kept | {"attributes": {"SentTimestamp": str(sent)}, "body": "{}"}))
+    kept = DeadLetter(
+        message_id="message",
+        outcome=outcome,
+        why="gave up",
+        run_id=run_id,
+        metric_code=code,
+        kept_at="2026-10-30T12:00:00Z",
+        attributes={"MessageGroupId": code, "SentTimestamp": str(sent)},
+        body="{}",
+    )
+    path.write_bytes(kept.encode())
 
 
 LATER = 32503680000000  # in the year 3000

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from metrics_tools.published.following import Patience, hear, parse_event
+from metrics_worker.publication.dead_letter import DeadLetter
 from tests.cli.runs.conftest import files
 
 ATTRIBUTES = {"FifoQueue": "true", "ContentBasedDeduplication": "false"}
@@ -258,7 +259,10 @@ def test_a_marker_is_a_success(metrics, watched, bucket, ask):
 )
 def test_a_dead_letter_is_what_it_says(watched, bucket, client, letter, code):
     key = f"metrics/_dead-letters/{datetime.now(UTC):%Y-%m-%d}/message.json"
-    client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps({"why": "gave up", **letter}))
+    sent = {"MessageGroupId": "m", "SentTimestamp": "1793361597000"}
+    more = {"message_id": "message", "why": "gave up", "kept_at": "2026-10-30T12:00:00Z", "attributes": sent}
+    kept = DeadLetter.model_validate({"body": "{}", **more, **letter})
+    client("s3").put_object(Bucket=bucket, Key=key, Body=kept.encode())
     assert watched().exit_code == code
 
 
