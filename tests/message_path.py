@@ -21,7 +21,7 @@ ANONYMOUS = ("<lambda>", "<genexpr>", "<module>")
 
 
 def observed(work: Callable[[], object]) -> set[tuple[str, str]]:
-    """Return (module, function) for each named function of the worker that starts, in any thread, during the work."""
+    """Return (module, function) of every named function of the worker that is called during the work."""
     started: set[tuple[str, str]] = set()
 
     def on_start(code: CodeType, _: int) -> Any:
@@ -44,10 +44,7 @@ def observed(work: Callable[[], object]) -> set[tuple[str, str]]:
 
 
 def path_of_a_message() -> set[tuple[str, str]]:
-    """Return (module, function) for each named function that a successful request of two series calls.
-
-    An earlier request warms up the process.
-    """
+    """Return (module, function) of every named function that a successful request calls in a warm process."""
     from metrics_worker import handler  # noqa: PLC0415 - reads the environment
 
     cloud = Cloud()
@@ -55,7 +52,7 @@ def path_of_a_message() -> set[tuple[str, str]]:
 
     def run(name: str) -> None:
         sent = record(request(run_id=name, metric=name))
-        assert handler.lambda_handler({"Records": [sent]}, FakeContext()) == {"batchItemFailures": []}  # type: ignore[arg-type]
+        assert handler.lambda_handler({"Records": [sent]}, FakeContext()) == {"batchItemFailures": []}
 
     with patch.object(handler, "worker", cloud.worker()), redirect_stdout(StringIO()):
         run("first")
@@ -68,5 +65,5 @@ if __name__ == "__main__":
         path = path_of_a_message()
     for module in sorted({module for module, _ in path}):
         names = sorted(name for found, name in path if found == module)
-        print(f"{module:<32} {len(names):>3}  {', '.join(names)}")
-    print(f"{len({module for module, _ in path})} modules, {len(path)} functions")
+        sys.stdout.write(f"{module:<32} {len(names):>3}  {', '.join(names)}\n")
+    sys.stdout.write(f"{len({module for module, _ in path})} modules, {len(path)} functions\n")

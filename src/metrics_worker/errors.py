@@ -107,7 +107,7 @@ class GaveUp(PermanentError):
     """No attempt reached an outcome. The log shows the reason; after a correction, run `make redrive`."""
 
     @classmethod
-    def after(cls, attempts: int, asked_for: str, since: str) -> "GaveUp":
+    def after(cls, attempts: int, *, requested_at: str, since: str) -> "GaveUp":
         """Return the error of a run whose message became a dead letter.
 
         Both times are attributes of the message, so that each delivery of the dead letter results in the same
@@ -115,10 +115,10 @@ class GaveUp(PermanentError):
 
         Args:
             attempts: the number of times that the worker received the message.
-            asked_for: the time of the request, in ISO 8601.
+            requested_at: the time of the request, in ISO 8601.
             since: the time at which the message became a dead letter, in ISO 8601.
         """
-        problem = f"no outcome, the log says why; asked for at {asked_for}, a dead letter since {since}"
+        problem = f"no outcome, the log says why; asked for at {requested_at}, a dead letter since {since}"
         return cls(f"gave up after {attempts} attempts", problem)
 
 
