@@ -10,7 +10,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from metrics_worker.dataset.decoder import Decoder
-from metrics_worker.dataset.part_file import plain, read_usual
+from metrics_worker.dataset.part_file import read_usual, with_text_codes
 from metrics_worker.s3.bucket import StoredObject
 from metrics_worker.s3.s3_bucket import S3Bucket
 from tests.builders import BUCKET
@@ -19,7 +19,7 @@ KEY = "datasets/fx/projections/A/data.parquet"
 
 DECODER = Decoder()
 """One child process for all tests of a pytest worker: starting a process takes a third of a second."""
-atexit.register(DECODER.close)
+atexit.register(DECODER.__exit__)
 
 
 def admit(key: str, rows: int, size: int) -> None:
@@ -37,7 +37,7 @@ def in_this_process(body: bytes, codes: Iterable[str] | None = None) -> pa.Table
     Files that are not usual, and damaged files, are left to the child.
     """
     table = read_usual(stored(body), codes, admit)
-    return in_the_child(body, codes) if table is None else plain(table)
+    return in_the_child(body, codes) if table is None else with_text_codes(table)
 
 
 def in_the_child(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:

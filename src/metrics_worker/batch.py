@@ -1,8 +1,8 @@
-"""Powertools' batch processing of a FIFO queue, without what it would keep of an invocation.
+"""Powertools' batch processing of a FIFO queue, without a memory leak between invocations.
 
-Powertools' processor is part of a reference cycle. With the handler, the messages and the exceptions that it
-holds, an invocation's series would stay in memory until a full garbage collection, which few and large arrays
-do not bring about. So the processor is emptied before it is let go.
+Powertools' processor is part of a reference cycle, and it refers to the handler, the messages and the
+exceptions of an invocation. Through them, the invocation's series would stay in memory until a full garbage
+collection, which a few large arrays do not trigger. So `process` clears the processor's references.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 type Failed = tuple[SQSRecord, BaseException]
-"""A message that must come back, and why."""
+"""A message that must come back, and the exception that its handler raised."""
 
 
 def process(
@@ -21,10 +21,10 @@ def process(
     """Handle messages in order, and return those that must come back.
 
     Args:
-        records: of one queue, as Lambda delivers them.
-        handle: raises what gives the message back.
-        skip_group_on_error: after a failure, leave only the later messages of its group untouched; otherwise
-            all later messages.
+        records: the messages of one queue, as Lambda delivers them.
+        handle: handles one message. If it raises an exception, the message must come back.
+        skip_group_on_error: whether, after a failure, messages of other groups are still handled. If false,
+            all later messages come back unhandled.
     """
     processor = SqsFifoPartialProcessor(skip_group_on_error=skip_group_on_error)
     processor.raise_on_entire_batch_failure = False
@@ -40,9 +40,9 @@ def process(
 
 
 def failures(failed: list[Failed]) -> list[dict[str, str]]:
-    """Return the entries of `batchItemFailures`."""
+    """Return the entries of `batchItemFailures` in the response to Lambda."""
     return [{"itemIdentifier": record.message_id} for record, _ in failed]
 
 
 def _nothing(_: SQSRecord) -> None:
-    """Take the place of a handler that is not to be kept."""
+    """Do nothing: this function replaces the processor's reference to the handler."""

@@ -133,7 +133,7 @@ def _outcome(run: Run, since: datetime, bucket: Bucket) -> tuple[RunCompleted, s
             )
             return event.after_failure(), f"committed at {marker.committed_at}"
         error: PermanentError = GaveUp.after(
-            worker.settings.max_receive_count, iso(run.requested_at), iso(since)
+            worker.settings.max_receive_count, requested_at=iso(run.requested_at), since=iso(since)
         )
     except (ConfigError, UnusableMarker) as found:
         error = found

@@ -1,8 +1,9 @@
-"""The end of an invocation, and how long before it work must stop.
+"""The time at which the work of an invocation must stop.
 
-Lambda kills what overruns and returns the whole batch, what is done included. So no step begins within the
-reserve, and every call to S3, SNS or SQS that is under way is cut off where the reserve begins. The reserve
-covers the one call that is made in it, which gives messages back, and the log lines.
+Lambda kills an invocation that exceeds its timeout and delivers the whole batch again, finished messages
+included. So work stops `RESERVED_SECONDS` before the timeout: no step begins after that time, and calls to
+S3, SNS and SQS that are in flight are cut off. The reserved time is for the one call that returns messages to
+the queue, and for the log lines.
 """
 
 from collections.abc import Callable
@@ -11,33 +12,37 @@ from dataclasses import dataclass
 from metrics_worker.errors import OutOfTime
 
 RESERVED_SECONDS = 20.0
-"""What must remain of the invocation at each step: the last call takes at most 9 s (`aws`)."""
+"""The time before Lambda's timeout when no step begins. The call that returns messages takes 9 s at most."""
 ANSWER_SECONDS = 1.0
-"""What must remain after the last call, for the log lines and the answer to Lambda."""
+"""The time that must remain after that call, for the log lines and the response to Lambda."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When work must stop. `remaining_ms` is what is left of the invocation."""
+    """The time at which work must stop.
+
+    Attributes:
+        remaining_ms: returns the milliseconds until Lambda's timeout.
+    """
 
     remaining_ms: Callable[[], int]
 
     def seconds_left(self) -> float:
-        """Until the reserve begins; below zero within it."""
+        """Return the seconds until work must stop; negative after that time."""
         return self.remaining_ms() / 1000 - RESERVED_SECONDS
 
     def last_call_seconds(self) -> float:
-        """Return how long the call may take that gives messages back, within the reserve."""
+        """Return the longest time that the call may take which returns messages to the queue."""
         return self.remaining_ms() / 1000 - ANSWER_SECONDS
 
     def check(self, needed: float = 0.0) -> None:
-        """Stop before it is too late.
+        """Raise OutOfTime if there is too little time for the next step.
 
         Args:
-            needed: seconds that what comes next is expected to take.
+            needed: the seconds that the next step is expected to take.
 
         Raises:
-            OutOfTime: there are not so many left.
+            OutOfTime: fewer seconds are left.
         """
         if (left := self.seconds_left()) < needed:
             ahead = f", {needed:.0f} s would be needed" if needed else ""

@@ -1,39 +1,39 @@
-"""Every error of the worker, classed by its remedy.
+"""Every error of the worker, classified by its remedy.
 
     MetricsWorkerError
     ├── PermanentError               the same input would fail again: publish FAILURE, the message is done
-    │   ├── ConfigError              CONFIG_ERROR               mend the settings, or the request
-    │   ├── ExpressionError          EXPRESSION_EVAL_ERROR      mend the metric's expression
-    │   ├── InputReadError           INPUT_READ_ERROR           mend the dataset, its manifest or the role
+    │   ├── ConfigError              CONFIG_ERROR               correct the settings, or the request
+    │   ├── ExpressionError          EXPRESSION_EVAL_ERROR      correct the metric's expression
+    │   ├── InputReadError           INPUT_READ_ERROR           correct the dataset, its manifest or the role
     │   ├── OutputWriteError         OUTPUT_WRITE_ERROR         correct the permissions on the metrics prefix
-    │   │   └── UnusableMarker       OUTPUT_WRITE_ERROR         look at the marker named
-    │   ├── ManifestValidationError  MANIFEST_VALIDATION_ERROR  look at the version named: it is not published
-    │   ├── GaveUp                   INTERNAL_ERROR             it should have passed: read the log, redrive
+    │   │   └── UnusableMarker       OUTPUT_WRITE_ERROR         examine the marker that the error names
+    │   ├── ManifestValidationError  MANIFEST_VALIDATION_ERROR  examine the version, which is not published
+    │   ├── GaveUp                   INTERNAL_ERROR             no attempt succeeded: read the log, redrive
     │   └── InternalError            INTERNAL_ERROR             a defect of the worker: read its log
-    ├── TransientError               it may pass: publish nothing, give the message back
+    ├── TransientError               it may pass: publish nothing, return the message to the queue
     │   ├── StoreUnavailable         S3 throttles, fails, or does not answer
-    │   ├── StatusUnavailable        SNS does not take a status event
-    │   ├── QueueUnavailable         SQS does not take a new visibility time
+    │   ├── StatusUnavailable        SNS does not accept a status event
+    │   ├── QueueUnavailable         SQS does not change a visibility timeout
     │   ├── OutOfTime                the invocation's time is used up
-    │   ├── OutOfMemory              other runs of the batch hold the memory that it needs
+    │   ├── OutOfMemory              other runs of the batch hold the memory
     │   ├── DecoderUnavailable       the process that decodes unusual part files cannot be started
-    │   └── CommittedRunError        the run is committed; what follows the commit did not succeed yet
-    ├── UnanswerableError            nobody to answer: to the dead-letter queue, kept for a person
-    └── StoreRefusal                 what S3 said for good; the room that asked turns it into its own error
+    │   └── CommittedRunError        the run is committed; a later step failed
+    ├── UnanswerableError            no run to report on: to the dead-letter queue
+    └── StoreRefusal                 S3 refused; the calling module raises its own error
         ├── ObjectNotFound           404
         ├── AccessDenied             403
         ├── UnusableKey              a listed key has an empty segment, `.`, `..` or a control character
         ├── ObjectArchived           403, and S3 says that the object is archived
-        └── ObjectTaken              412 or 409, and what stands there is another's
+        └── ObjectTaken              412 or 409, and the object is another writer's
 
-The wire `code` is a class attribute; nobody branches on a message's text.
+The wire `code` is a class attribute. No code depends on the text of a message.
 """
 
 from typing import Any, ClassVar
 
 
 class MetricsWorkerError(Exception):
-    """The root: a subject at fault (a series, a key, a path within the request) and its problem."""
+    """An error of the worker: a subject (a series, a key, a path in the request) and its problem."""
 
     def __init__(self, subject: str, problem: str) -> None:
         super().__init__(subject, problem)
@@ -42,7 +42,7 @@ class MetricsWorkerError(Exception):
 
     @property
     def message(self) -> str:
-        """What is wrong, and where: one sentence for the control plane's table."""
+        """The text for the control plane: the subject and its problem."""
         return f"{self.subject}: {self.problem}"
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class MetricsWorkerError(Exception):
 
 
 class PermanentError(MetricsWorkerError):
-    """The same input would fail again. FAILURE is published and the message is done."""
+    """An error that the same input would cause again. FAILURE is published and the message is deleted."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
 
@@ -59,13 +59,13 @@ class PermanentError(MetricsWorkerError):
 
 
 class ConfigError(PermanentError):
-    """The settings, or the request beside its expression, are not valid. The subject names the field."""
+    """A setting, or a field of the request outside the expression, is not valid. The subject is the field."""
 
     code = "CONFIG_ERROR"
 
 
 class ExpressionError(PermanentError):
-    """The expression is not valid, or can't be evaluated. The subject is its JSON path."""
+    """The expression is not valid or cannot be evaluated. The subject is a JSON path in the request."""
 
     code = "EXPRESSION_EVAL_ERROR"
 
@@ -77,127 +77,134 @@ class InputReadError(PermanentError):
 
     @classmethod
     def of_series(cls, series_code: str, problem: str) -> "InputReadError":
-        """The error of one input series, as the control plane's table shows it."""
+        """Return the error of one input series, with the text that the control plane shows."""
         return cls(f"Failed to read input series: {series_code}", problem)
 
 
 class OutputWriteError(PermanentError):
-    """The output could not be written, for a reason that stays."""
+    """The output cannot be written, for a permanent reason such as a missing permission."""
 
     code = "OUTPUT_WRITE_ERROR"
 
 
 class UnusableMarker(OutputWriteError):
-    """The object at the key of a run's marker is no commit record of the run, or names no version of it."""
+    """The object at a marker's key is not a commit record of the run, or does not name its version."""
 
     @classmethod
     def at(cls, key: str, problem: str) -> "UnusableMarker":
-        """Return the error of the marker at a key."""
+        """Return the error of the marker at a key, with the remedy."""
         remedy = "request a new run, or remove this object and send the request of this run again"
         return cls(key, f"{problem}; {remedy}")
 
 
 class ManifestValidationError(PermanentError):
-    """What was written is not what was to be written. Nothing was committed; look at the object named."""
+    """The written output differs from the computed one. Nothing was committed. The subject is a key."""
 
     code = "MANIFEST_VALIDATION_ERROR"
 
 
 class GaveUp(PermanentError):
-    """No attempt came to an outcome: the log says why. Where that is mended, `make redrive` sends it back."""
+    """No attempt reached an outcome. The log shows the reason; after a correction, run `make redrive`."""
 
     @classmethod
-    def after(cls, attempts: int, asked_for: str, since: str) -> "GaveUp":
-        """The error of a run whose message was received so often, and then became a dead letter.
+    def after(cls, attempts: int, *, requested_at: str, since: str) -> "GaveUp":
+        """Return the error of a run whose message became a dead letter.
 
-        Times in ISO 8601, both the message's own: however often it is delivered, the error says the same.
+        Both times are attributes of the message, so that each delivery of the dead letter results in the same
+        text.
+
+        Args:
+            attempts: the number of times that the worker received the message.
+            requested_at: the time of the request, in ISO 8601.
+            since: the time at which the message became a dead letter, in ISO 8601.
         """
-        problem = f"no outcome, the log says why; asked for at {asked_for}, a dead letter since {since}"
+        problem = f"no outcome, the log says why; asked for at {requested_at}, a dead letter since {since}"
         return cls(f"gave up after {attempts} attempts", problem)
 
 
 class InternalError(PermanentError):
-    """Anything else: a defect of the worker. The log line of the run has the traceback."""
+    """A defect of the worker. The log line of the run has the traceback."""
 
 
 def as_permanent(error: Exception) -> PermanentError:
-    """The error itself, or the INTERNAL_ERROR that stands for one that is none of ours."""
+    """Return a permanent error as it is, and any other exception as an InternalError with its type."""
     if isinstance(error, PermanentError):
         return error
     return InternalError(type(error).__name__, "a defect of the worker; its log has the traceback")
 
 
 class TransientError(MetricsWorkerError):
-    """It may pass. Nothing is published and the message goes back to the queue.
+    """An error that may pass. Nothing is published and the message returns to the queue.
 
     Attributes:
-        may_arrive: a request left and was not answered, so it may still take effect.
+        may_arrive: whether a request was sent and not answered, so that it may still take effect.
     """
 
     may_arrive: bool = False
 
 
 class StoreUnavailable(TransientError):
-    """S3 throttled, failed or did not answer, after the bounded retries. Nothing to do unless it lasts."""
+    """S3 throttled, failed or did not answer, despite retries. No action is needed unless this persists."""
 
 
 class StatusUnavailable(TransientError):
-    """SNS did not take a status event. If it lasts: the topic's ARN, its policy, the role's sns:Publish."""
+    """SNS did not accept a status event. If this persists, check the topic's ARN and policy."""
 
 
 class QueueUnavailable(TransientError):
-    """SQS did not take a new visibility time. If it lasts: the role's sqs:ChangeMessageVisibility."""
+    """SQS did not change a visibility timeout. If this persists, check sqs:ChangeMessageVisibility."""
 
 
 class OutOfTime(TransientError):
-    """The invocation's time is used up. If it recurs: a longer timeout, or fewer and larger part files."""
+    """The invocation's time is used up. If this recurs, increase the timeout or use fewer part files."""
 
 
 class OutOfMemory(TransientError):
-    """Other runs of the batch hold the memory that it needs. If it recurs: more memory, smaller batches."""
+    """Other runs of the batch hold the memory. If this recurs, configure more memory or smaller batches."""
 
 
 class DecoderUnavailable(TransientError):
-    """No process could be started to decode a part file. If it recurs: more memory for the function."""
+    """The process that decodes part files cannot be started. If this recurs, configure more memory."""
 
 
 class CommittedRunError(TransientError):
-    """The run is committed, but `current` or the announcement is not done: the next attempt rolls forward."""
+    """The run is committed, but a later step failed. The next attempt repeats the steps after the commit."""
 
 
 class UnanswerableError(MetricsWorkerError):
-    """No run to answer for: not JSON, no usable runId or metricCode, another type. A person must look."""
+    """A message without a run to report on: not JSON, no usable runId, or another type of event."""
 
 
 class StoreRefusal(MetricsWorkerError):
-    """S3's last word about a key. The room that asked turns it into its own error."""
+    """S3 refused a request for a key, and would refuse it again. The calling module raises its own error."""
 
 
 class ObjectNotFound(StoreRefusal):
-    """There is no object at the key."""
+    """No object has this key."""
 
 
 class AccessDenied(StoreRefusal):
-    """The worker's role may not do that to the key."""
+    """The worker's role does not have the permission for this request."""
 
 
 class UnusableKey(StoreRefusal):
-    """A listed key that the client cannot request, such as one with an empty segment."""
+    """The S3 client cannot request this listed key, for instance because it has an empty segment."""
 
 
 class ObjectArchived(StoreRefusal):
-    """The object is in an archive storage class: it can't be read before somebody restores it."""
+    """The object is in an archive storage class and cannot be read until somebody restores it."""
 
 
 class ObjectTaken(StoreRefusal):
-    """A conditional write met an object of another writer."""
+    """A conditional write failed because another writer has written the object."""
 
 
 def cause[E: BaseException](error: E) -> E:
-    """Return an error to raise another one from, without its traceback: that of the other one continues it.
+    """Remove the traceback of an error that is to be the cause of another error, and return the error.
 
-    A context manager that translates an error has it in its own variables, and the S3 client holds its errors
-    until its next request. A traceback leads to the variables of all callers, so they would be kept as well.
+    A context manager that translates an error keeps a reference to it, and the S3 client keeps its last error
+    until its next request. With the traceback, the variables of all callers would stay in memory as well. The
+    traceback of the new error contains the same frames.
     """
     return error.with_traceback(None)
 
@@ -205,8 +212,8 @@ def cause[E: BaseException](error: E) -> E:
 def without_traceback[E: BaseException](error: E) -> E:
     """Remove the tracebacks of an error and of its causes, and return the error.
 
-    A traceback's frames lead to all callers, and one of them has the error itself in its variables: a cycle,
-    which keeps everything else that those frames have.
+    A traceback refers to the frames of all callers. If one of these frames refers to the error, the two form
+    a reference cycle, which keeps all variables of the frames in memory until a garbage collection.
     """
     waiting: list[BaseException] = [error]
     seen = set[int]()
@@ -221,17 +228,17 @@ def without_traceback[E: BaseException](error: E) -> E:
 
 
 def first_problem(errors: list[Any], path: str) -> tuple[str, str]:
-    """The first of pydantic's errors as (JSON path, problem), for a message that names the culprit.
+    """Return the JSON path and the problem of the first of pydantic's errors.
 
     Args:
-        errors: what `ValidationError.errors()` returns, of any model.
-        path: the JSON path of the validated value itself.
+        errors: the result of `ValidationError.errors()`.
+        path: the JSON path of the validated value.
     """
     first = errors[0]
     for part in first["loc"]:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif not part.startswith("<"):  # the tag of a union's branch is no part of the JSON
+        elif not part.startswith("<"):  # the tag of a union's branch is not part of the JSON path
             path += f".{part}" if path else part
     problem = first["msg"].removeprefix("Value error, ")
     found = first.get("input")

@@ -58,7 +58,7 @@ class Invocation:
         with (
             Decoder(deadline) as decoder,
             EventLoop(deadline) as event_loop,
-            ThreadPoolExecutor(2 * groups or 1) as threads,
+            ThreadPoolExecutor(2 * groups or 1, "run") as threads,
         ):
             datasets = Datasets(settings.series_files, settings.limits, memory, decoder)
             # Decoding needs it and importing the handler does not: it is loaded during the first requests.

@@ -1,8 +1,9 @@
-"""What a run may take: one that asks for too much fails alone, and not by the function's being killed.
+"""The limits of a run's input, and the memory that the runs of an invocation share.
 
-`Limits` are the settings' numbers. `Memory` is the room that the runs of an invocation share: it counts what
-is promised (by a Parquet footer, by an expression) before it is taken. Who wants more than there is at all
-gets an error that says so; who wants what others hold is given back and comes again.
+A run that needs too much fails alone; Lambda would otherwise kill the function, and with it the whole batch.
+Before memory is allocated, its size is computed from a Parquet footer or an expression and reserved in
+`Memory`. If a run needs more than the whole limit, it fails for good. If other runs hold the memory, its
+message returns to the queue.
 """
 
 from collections.abc import Iterator
@@ -31,10 +32,11 @@ class Limits:
 
 
 class Memory:
-    """The bytes that the threads of an invocation may take.
+    """The memory that the threads of an invocation share.
 
     Attributes:
-        most: the most that was taken at one time.
+        limit: the most bytes that may be reserved at one time.
+        most: the most bytes that were reserved at one time.
     """
 
     def __init__(self, limit: int) -> None:
@@ -45,29 +47,29 @@ class Memory:
 
     @contextmanager
     def claim(self) -> Iterator["Claim"]:
-        """A claim, given back at the context's end but for what it keeps."""
+        """Yield a new claim. At the end of the context, its bytes are released, except those to keep."""
         claim = Claim(self)
         try:
             yield claim
         finally:
-            self.give_back(claim.taken)
+            self.release(claim.taken)
 
     def take(self, amount: int) -> bool:
-        """Take bytes, if there are so many."""
+        """Reserve bytes, and return whether they were available."""
         with self._lock:
-            there_is = self._taken + amount <= self.limit
-            self._taken += amount if there_is else 0
+            available = self._taken + amount <= self.limit
+            self._taken += amount if available else 0
             self.most = max(self.most, self._taken)
-            return there_is
+            return available
 
-    def give_back(self, amount: int) -> None:
-        """Give back bytes that were taken."""
+    def release(self, amount: int) -> None:
+        """Release reserved bytes."""
         with self._lock:
             self._taken -= amount
 
 
 class Claim:
-    """What one piece of work has taken. Used by one thread at a time, or by those of its reading."""
+    """The bytes that one read or evaluation has reserved. Several threads may use a claim."""
 
     def __init__(self, memory: Memory) -> None:
         self.taken = 0
@@ -75,17 +77,17 @@ class Claim:
         self._lock = Lock()
 
     def take(self, amount: int, subject: str, refusal: type[PermanentError], *, beside: int = 0) -> None:
-        """Take bytes for a subject, before they are used.
+        """Reserve bytes before they are allocated.
 
         Args:
-            amount: bytes.
-            subject: what needs them: a key, or a path in the expression.
-            refusal: the error where there are not so many at all.
-            beside: bytes that the same run holds elsewhere.
+            amount: the number of bytes.
+            subject: the key, or the path in the expression, that needs them.
+            refusal: the class of the error if the run needs more than the whole limit.
+            beside: the bytes that the run holds outside this claim.
 
         Raises:
-            refusal: alone, it would not fit either.
-            OutOfMemory: it would, but others hold too much at the moment.
+            refusal: the run would need more than the whole limit.
+            OutOfMemory: other runs hold too much memory at the moment.
         """
         with self._lock:
             needed = beside + self.taken + amount
@@ -100,6 +102,6 @@ class Claim:
             self.taken += amount
 
     def keep(self, amount: int) -> None:
-        """So much of it stays taken until the invocation's end: series are shared by its runs."""
+        """Keep bytes reserved after the claim's end, for series that the invocation keeps."""
         with self._lock:
             self.taken -= min(amount, self.taken)

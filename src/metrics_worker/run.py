@@ -50,24 +50,20 @@ def complete_run(attempt: "Attempt", *, expected_seconds: float = 0.0) -> Perman
     """
     report = attempt.report
     try:
-        attempt.deadline.check(expected_seconds)
-        return _complete(attempt)
+        try:
+            attempt.deadline.check(expected_seconds)
+            request = RunRequest.parse(attempt.run, attempt.worker.settings.bounds)
+            run_metric(request, attempt)
+        except TransientError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the only place: every exception must lead to an outcome
+            report.defect = None if isinstance(error, PermanentError) else error
+            return fail_metric(as_permanent(error), attempt)
     except TransientError as error:
         report.error_code, report.error = type(error).__name__, error.message
         raise
     finally:
         report.close()
-
-
-def _complete(attempt: "Attempt") -> PermanentError | None:
-    try:
-        request = RunRequest.parse(attempt.run, attempt.worker.settings.bounds)
-        run_metric(request, attempt)
-    except TransientError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the only place: every exception must lead to an outcome
-        attempt.report.defect = None if isinstance(error, PermanentError) else error
-        return fail_metric(as_permanent(error), attempt)
     return None
 
 

@@ -1,7 +1,8 @@
-"""The worker's settings: the environment, read once, frozen.
+"""The worker's settings, read once from environment variables.
 
-Every variable is in the table of docs/reference.md. A missing or bad one stops the function at its start,
-with a CONFIG_ERROR that names it. `.env` in the working folder is honoured for local runs.
+docs/reference.md has a table of the variables. If a variable is missing or not valid, the function does not
+start and reports a CONFIG_ERROR that names the variable. Local runs also read the file `.env` in the working
+folder.
 """
 
 from typing import Annotated, Literal, Self
@@ -18,16 +19,17 @@ MAX_PREFIX = 256
 type Codec = Literal["none", "snappy", "gzip", "brotli", "lz4", "zstd"]
 
 _Prefix = Annotated[str, Field(pattern=r"^([^/\s]+/)+$", max_length=MAX_PREFIX)]
-"""A key prefix: relative, without empty parts, ending in a slash.
+"""A key prefix: relative, without empty segments, and ending in a slash.
 
-At most so long that the address of a manifest has 500 characters, whatever bucket and metric are in it.
+With a prefix of this length, the URI of an output manifest has at most 500 characters for any bucket and
+metric.
 """
 
 _Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 
 class Settings(BaseSettings):
-    """What the environment says. Field names are the worker's; aliases are the variables."""
+    """The settings. The alias of each field is the name of its environment variable."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, case_sensitive=True
@@ -43,12 +45,13 @@ class Settings(BaseSettings):
     events_topic_arn: str | None = Field(None, alias="AWS_SNS_EVENTS_TOPIC_ARN")
 
     request_queue_url: str = Field(alias="AWS_SQS_RUN_REQUEST_QUEUE_URL", pattern=r"^https?://")
-    # Read so that a bad value is named; it is the event source mapping that it switches (template.yaml).
+    # Only template.yaml uses it, to enable the event source mapping. It is a field so that bad values are
+    # reported.
     request_queue_enabled: bool = Field(default=True, alias="AWS_SQS_RUN_REQUEST_QUEUE_ENABLED")
-    # SQS ends every extension 12 hours after the receipt, and an invocation may take up to 900 s of them.
+    # SQS allows 12 hours (43,200 s) from the receipt of a message, and an invocation may take 900 s of them.
     visibility_timeout_seconds: int = Field(1800, alias="WORKER_VISIBILITY_TIMEOUT_SECONDS", ge=1, le=42_300)
 
-    # The queue's: a message received once more than this is in its dead-letter queue (dead_letters.py).
+    # The queue's maxReceiveCount: after so many receipts, a message moves to the dead-letter queue.
     max_receive_count: int = Field(5, alias="WORKER_MAX_RECEIVE_COUNT", ge=1, le=1000)
 
     region: str = Field("us-east-1", alias="AWS_REGION", min_length=1)
@@ -56,15 +59,16 @@ class Settings(BaseSettings):
 
     heartbeat_enabled: bool = Field(default=True, alias="WORKER_HEARTBEAT_ENABLED")
     heartbeat_interval_seconds: float = Field(30.0, alias="WORKER_HEARTBEAT_INTERVAL_SECONDS", gt=0, le=3600)
-    # Least time between started and completed: the control plane reads them from two queues (pipeline.py).
+    # The least time between the started and the completed event, which the control plane reads from two
+    # queues.
     status_gap_seconds: float = Field(0.5, alias="WORKER_STATUS_GAP_SECONDS", ge=0, le=60)
     series_files: Literal["manifest", "listing"] = Field("manifest", alias="WORKER_SERIES_FILES")
-    # A version with this share fewer rows than the one before: usually an incremental manifest (shrink.py).
+    # The action, and the share of lost rows, if a version has fewer rows than the previous one (shrink.py).
     shrink: Literal["warn", "refuse", "off"] = Field("warn", alias="WORKER_SHRINK")
     shrink_ratio: float = Field(0.1, alias="WORKER_SHRINK_RATIO", ge=0, le=1, allow_inf_nan=False)
     compression: Annotated[Codec, _Lower] = Field("snappy", alias="OUTPUT_COMPRESSION")
 
-    # What a run may take; the memory is shared by the runs of a batch. Lambda says how much a function has.
+    # The limits of one run. The runs of a batch share the memory. Lambda sets the last variable.
     max_body_bytes: int = Field(1_048_576, alias="WORKER_MAX_BODY_BYTES", ge=1)
     max_inputs: int = Field(512, alias="WORKER_MAX_INPUTS", ge=1)
     max_manifest_bytes: int = Field(33_554_432, alias="WORKER_MAX_MANIFEST_BYTES", ge=1)
@@ -93,14 +97,14 @@ class Settings(BaseSettings):
 
     @property
     def memory_bytes(self) -> int:
-        """For decoded rows: as `max_memory_mb` says, else six tenths of the function's memory."""
+        """The memory for decoded rows: `max_memory_mb`, or by default 60 % of the function's memory."""
         if self.max_memory_mb is not None:
             return self.max_memory_mb * 1_000_000
         return self.function_memory_mib * 1024 * 1024 * 6 // 10
 
     @model_validator(mode="after")
     def _topics(self) -> Self:
-        """Three topics, or one for all."""
+        """Check that there is one topic for each type of event, or one for all events."""
         if self.events_topic_arn is None:
             for name in ("started_topic_arn", "heartbeat_topic_arn", "completed_topic_arn"):
                 if getattr(self, name) is None:
@@ -112,10 +116,10 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the environment.
+    """Return the settings from the environment.
 
     Raises:
-        ConfigError: a variable is missing or bad; the message names it and says what is allowed.
+        ConfigError: a variable is missing or not valid. The message names it and states the allowed values.
     """
     try:
         return Settings()

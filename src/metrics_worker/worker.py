@@ -1,6 +1,7 @@
-"""What both Lambda entries share for the life of the process: settings, bucket, topics, queue and clock.
+"""The settings, connections and clocks that both Lambda entry points use for the lifetime of the process.
 
-Nothing here imports pyarrow: the dead-letter function has no layer.
+This module and the modules that it imports do not import pyarrow, because the dead-letter function has no
+layer.
 """
 
 import time
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """The connections that every run uses, made once a process.
+    """The settings, connections and clocks of a process.
 
     Attributes:
-        now: the wall clock, UTC.
-        clock: seconds that only ever grow, to measure with.
+        settings: the settings.
+        bucket: the data bucket.
+        status: the SNS topics for status events.
+        queue: the SQS queue from which requests come.
+        now: returns the time, in UTC.
+        clock: returns the seconds of a monotonic clock.
         pause: waits for a number of seconds.
     """
 
@@ -41,7 +46,7 @@ class Worker:
 
     @classmethod
     def start(cls, settings: "Settings") -> "Worker":
-        """Return a worker on AWS, or on the local server that the settings name. No request is made yet."""
+        """Return a worker for AWS, or for the endpoint in the settings, without making a request."""
         bucket = S3Bucket.connect(settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url)
         return cls(settings, bucket, StatusTopics(settings), RequestQueue(settings))
 
@@ -49,6 +54,6 @@ class Worker:
         """Return the keys of the run's metric.
 
         Raises:
-            ConfigError: the metric's code may not become a part of keys.
+            ConfigError: the metric code cannot be part of a key.
         """
         return Keys(metric_base(self.settings.metrics_prefix, run.metric_code))

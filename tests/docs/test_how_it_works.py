@@ -8,6 +8,7 @@ import pytest
 from metrics_worker.s3 import event_loop
 from metrics_worker.settings import Settings
 from tests.docs.pages import ROOT, blocks, rows, section, text_of
+from tests.message_path import path_of_a_message
 
 PAGE = "docs/how-it-works.md"
 SOURCE = ROOT / "src" / "metrics_worker"
@@ -74,6 +75,30 @@ def test_the_numbers_on_the_page_are_those_of_the_worker():
     assert f"{event_loop.CONNECTIONS} in flight" in text
     interval = Settings.model_fields["heartbeat_interval_seconds"].default
     assert f"every {interval:g} seconds" in text
+
+
+def test_the_pages_say_how_many_modules_and_functions_a_message_passes_through():
+    path = path_of_a_message()
+    modules, every = (
+        {module for module, _ in path},
+        len({*SOURCE.rglob("*.py")} - {*SOURCE.rglob("__init__.py")}),
+    )
+    page = " ".join(text_of(PAGE).split())
+    assert f"passes through {len(modules)} of the {every} modules and calls {len(path)} functions" in page
+    files = set(re.findall(r"\b(\w+\.py)", blocks(PAGE, "")[0]))
+    assert files <= {module.rpartition("/")[2] for module in modules}
+    assert len(files) == 8
+    readme = " ".join(text_of("README.md").split())
+    assert f"passes through {len(modules)} modules, and eight of them contain the steps of its run" in readme
+
+
+def test_the_page_names_every_thread_that_the_worker_starts():
+    source = "".join(path.read_text() for path in SOURCE.rglob("*.py"))
+    started = re.findall(r"Thread\(.*name=\"([\w-]+)\"|ThreadPoolExecutor\(.*, \"(\w+)\"\)", source)
+    assert {one or other for one, other in started} == set(
+        re.findall(r"^\| `(.*?)` \|", section(PAGE, "Threads"), re.MULTILINE)
+    )
+    assert len(started) == len(re.findall(r"Thread\(|ThreadPoolExecutor\(", source))
 
 
 def test_the_formula_equals_the_one_on_the_performance_page():

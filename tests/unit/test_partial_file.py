@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from metrics_worker.dataset.decoder_process import PartialFile
+from metrics_worker.dataset.partial_file import PartialFile
 
 CONTENT = bytes(range(100))
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from metrics_tools.console import impossible
 from metrics_tools.published.pointer import Current
 from metrics_worker.dataset.decoder import Decoder
-from metrics_worker.dataset.part_file import CODE, plain, to_series
+from metrics_worker.dataset.part_file import CODE, to_series, with_text_codes
 from metrics_worker.dataset.reading import read_part_file
 from metrics_worker.errors import InputReadError
 from metrics_worker.names import is_key
@@ -135,7 +135,7 @@ def series_of(name: str, body: bytes) -> Series:
     whole = StoredObject(name, memoryview(body), len(body), "")
     with Decoder() as decoder:
         table = read_part_file(whole, S3Bucket(MemoryStore(), ""), decoder)  # whole: no more of it is read
-    table = plain(table)
+    table = with_text_codes(table)
     codes = table[CODE].unique().to_pylist() if CODE in table.column_names else [""]
     if len(codes) > 1:
         raise InputReadError(name, f"holds several series: {', '.join(map(str, codes))[:200]}")

@@ -1,8 +1,8 @@
-"""Datasets: the reading of a run's series, from the part files that `choice` finds for them.
+"""The reading of a run's series from the part files that `choice` finds for them.
 
-`Datasets` lives for one invocation: a batch holds many metrics over the same few series, so each manifest,
-series and part file is read once and shared by its runs; nothing is kept that could go stale. A series is
-either read whole or the run fails with an InputReadError that names it. What a run takes is bounded.
+A batch usually contains many metrics over the same few series. So one `Datasets` serves one invocation: each
+manifest, series and part file is read once and shared by the runs, and no data is kept for later invocations.
+A series is read completely, or the run fails with an InputReadError that names the series.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ from metrics_worker.series import Cleaned
 
 @dataclass(frozen=True, slots=True)
 class InputSeries:
-    """A series as it was read, and where from."""
+    """A series that was read, with its dataset and the number of its part files."""
 
     code: str
     dataset_id: str
@@ -35,18 +35,18 @@ class InputSeries:
 
     @property
     def nbytes(self) -> int:
-        """Of its observations."""
+        """The bytes of the observations: times and values."""
         return self.cleaned.series.times.nbytes + self.cleaned.series.values.nbytes
 
 
 class Datasets:
-    """The datasets of one invocation. Read through it, each manifest and series comes once.
+    """The datasets of one invocation. Each manifest and series is read once.
 
     Args:
-        series_files: where a series' files are found: in the `manifest`, or by `listing` the projections.
-        limits: what a run may take.
-        memory: the bytes that the series may take.
-        decoder: the child process for part files that are not usual.
+        series_files: the way to find the part files of a series: in the `manifest`, or by `listing` S3.
+        limits: the limits of one run's input.
+        memory: the memory that the runs of the invocation share.
+        decoder: the child process for unusual part files.
     """
 
     def __init__(self, series_files: SeriesFiles, limits: Limits, memory: Memory, decoder: Decoder) -> None:
@@ -61,19 +61,19 @@ class Datasets:
     def read(
         self, request: RunRequest, bucket: Bucket, on_progress: Callable[[float], None]
     ) -> dict[str, InputSeries]:
-        """Every series that the request's expression names. May be called by several threads at once.
+        """Return every series of the request's expression, by series code. Several threads may call this.
 
         Args:
-            request: what is asked.
-            bucket: where it is.
-            on_progress: told the part that is read (0-1) after each file, and now and then while other runs
-                read; what it raises ends the reading.
+            request: the request.
+            bucket: the bucket that has the datasets.
+            on_progress: called with the share (0-1) that has been read, after each file and at intervals
+                while other runs read. An exception that it raises ends the reading.
 
         Raises:
-            ConfigError: a dataset that is needed is not in the catalog, or has no valid paths.
+            ConfigError: a dataset is not in the catalog, or its paths are not valid.
             InputReadError: a manifest, file or series is missing, unreadable or of the wrong type.
             StoreUnavailable: S3 failed.
-            OutOfMemory: other runs hold what it needs.
+            OutOfMemory: other runs of the batch hold the memory.
         """
         homes = self._choice.homes(request, bucket)
         wanted = {(manifest.dataset, code): manifest for code, manifest in homes.items()}
@@ -132,7 +132,12 @@ class Datasets:
 
 
 def _assemble(source: Source, tables: dict[str, pa.Table]) -> InputSeries:
-    """One series from the tables of its part files."""
+    """Return one series from the tables of its part files.
+
+    Raises:
+        InputReadError: a file does not say which series its rows belong to, a row is not usable, or the
+            series has no observation.
+    """
     own = []
     prefix = source.manifest.dataset.projections_prefix
     for key in source.keys:

@@ -1,12 +1,12 @@
 """The child process that decodes unusual part files, seen from the worker.
 
-A large part file, or one whose pages may expand without bound, is decoded in a child process: if the file
-ends the process that decodes it, or needs more memory than it may take, one run fails and the rest of the
-batch goes on. The child (`decoder_process`) is started at the first such file of an invocation and ended with
-the invocation. It has no credentials and makes no requests: it names the byte ranges that it needs, and this
-side reads them from S3.
+A large part file, or one whose pages may expand without bound, is decoded in a child process. If the file
+crashes that process, or needs more memory than it may take, one run fails and the rest of the batch
+continues. The child (`decoder_process`) starts at the first such file of an invocation and ends with the
+invocation. It has no credentials and makes no requests: it names the byte ranges that it needs, and the
+worker reads them from S3.
 
-The conversation about one file, as frames over two pipes:
+The two processes exchange these frames over two pipes for each file:
 
     worker                                         child
     {"key": …, "size": …, "codes": …}, last bytes  ▶
@@ -41,28 +41,28 @@ _INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ", "ARROW_DEFAULT_MEMORY_POO
 
 
 class _Child:
-    """A running child process, and the two pipes to it."""
+    """A running child process, with a pipe in each direction."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        from multiprocessing.connection import Connection  # noqa: PLC0415 - usual runs need no child
+        from multiprocessing.connection import Connection  # noqa: PLC0415 - most runs need no child process
         from subprocess import PIPE, Popen  # noqa: PLC0415 - as above
 
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        self.process: Popen[bytes] = Popen(  # noqa: S603 - our own module
+        self.process: Popen[bytes] = Popen(  # noqa: S603 - the command runs a module of this package
             command, stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.to: Connection = Connection(os.dup(self.process.stdin.fileno()), readable=False)
-        self.back: Connection = Connection(os.dup(self.process.stdout.fileno()), writable=False)
+        self.requests: Connection = Connection(os.dup(self.process.stdin.fileno()), readable=False)
+        self.answers: Connection = Connection(os.dup(self.process.stdout.fileno()), writable=False)
         self.process.stdin.close()
         self.process.stdout.close()
 
     def end(self) -> int:
-        """End the process, wait for it, and return its exit status (negative: the signal that ended it)."""
-        self.to.close()
-        self.back.close()
+        """End the process and return its exit status, or minus the number of the signal that ended it."""
+        self.requests.close()
+        self.answers.close()
         status = self.process.poll()
         self.process.kill()
         self.process.wait()
@@ -70,12 +70,13 @@ class _Child:
 
 
 class Decoder:
-    """Decodes unusual part files in a child process, one at a time. May be called by several threads.
+    """A context manager that decodes unusual part files in a child process, one at a time.
 
-    A context manager: the child ends with the context, since Lambda freezes a process between invocations.
+    Several threads may use it. The child process ends with the context, because Lambda freezes processes
+    between invocations.
 
     Args:
-        deadline: when a read that is under way is cut off; None for never.
+        deadline: the time at which a read is cut off; None for no limit.
         command: the child's command line.
     """
 
@@ -89,10 +90,6 @@ class Decoder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the child, if there is one. The next read starts another."""
         with self._lock:
             self._end()
 
@@ -105,21 +102,20 @@ class Decoder:
         *,
         with_codes: bool = True,
     ) -> pa.Table:
-        """Read a part file: `obs_time`, `value` and, if present and wanted, `internal_series_code`.
+        """Read the columns `obs_time`, `value` and, if present, `internal_series_code` of a part file.
 
         Args:
             file: the object, or its last bytes.
             bucket: the bucket that has the rest of it.
-            codes: the series whose rows are kept; None keeps all rows. A file without the code column is kept
-                whole.
-            admit: called with the key, and the rows and bytes that decoding takes; what it raises ends the
-                read.
-            with_codes: whether the table has the code column.
+            codes: the codes of the series whose rows are kept. None keeps all rows, and all rows of a file
+                without the code column are kept.
+            admit: called before the file is decoded. An exception that it raises ends the read.
+            with_codes: whether to return the code column.
 
         Raises:
-            InputReadError: not a Parquet file, a column is missing or of the wrong type, or decoding the file
-                took too much memory or ended the child process.
-            DecoderUnavailable: no child process could be started.
+            InputReadError: the file is not Parquet, a column is missing or of the wrong type, or decoding the
+                file needed too much memory or crashed the child process.
+            DecoderUnavailable: the child process could not be started.
             OutOfTime: the invocation's time is used up.
             StoreUnavailable, StoreRefusal: reading the rest of the file failed.
         """
@@ -132,8 +128,8 @@ class Decoder:
                     "codes": None if codes is None else sorted(codes),
                     "with_codes": with_codes,
                 }
-                child.to.send_bytes(json.dumps(wanted).encode())
-                child.to.send_bytes(file.body)
+                child.requests.send_bytes(json.dumps(wanted).encode())
+                child.requests.send_bytes(file.body)
                 answer = self._converse(child, file, bucket, admit)
             except (EOFError, BrokenPipeError, ConnectionResetError) as error:
                 raise InputReadError(file.key, _death(self._end())) from error
@@ -151,16 +147,16 @@ class Decoder:
         bucket: "Bucket",
         admit: "Callable[[str, int, int], None]",
     ) -> pa.Table | str:
-        """Answer the child until it is done with the file. Return the table, or the problem with the file."""
+        """Serve the child's requests for one file. Return the table, or the text of the child's error."""
         batches: list[pa.RecordBatch] = []
         while True:
             match json.loads(self._receive(child)):
                 case {"ranges": ranges}:
                     for part in bucket.get_ranges(file, [(start, end) for start, end in ranges]):
-                        child.to.send_bytes(part)
+                        child.requests.send_bytes(part)
                 case {"rows": rows, "bytes": size}:
                     admit(file.key, rows, size)
-                    child.to.send_bytes(b"{}")
+                    child.requests.send_bytes(b"{}")
                 case {"table": _}:
                     with pa.ipc.open_stream(pa.py_buffer(self._receive(child))) as stream:
                         schema = stream.schema
@@ -175,15 +171,15 @@ class Decoder:
 
         Raises:
             EOFError: the child has ended.
-            OutOfTime: there was none before the deadline.
+            OutOfTime: no frame came before the deadline.
         """
         seconds = None if self._deadline is None else max(0.0, self._deadline.seconds_left())
-        if not child.back.poll(seconds):
+        if not child.answers.poll(seconds):
             raise OutOfTime("invocation", "its time is used up, and a part file was still being decoded")
-        return child.back.recv_bytes()
+        return child.answers.recv_bytes()
 
     def _started(self) -> _Child:
-        """Return the child process, started if there is none.
+        """Return the running child process, and start it first if necessary.
 
         Raises:
             DecoderUnavailable, OutOfTime.
@@ -203,13 +199,13 @@ class Decoder:
         return self._child
 
     def _end(self) -> int:
-        """End the child, if there is one, and return its exit status."""
+        """End the child process if it runs, and return its exit status."""
         child, self._child = self._child, None
         return 0 if child is None else child.end()
 
 
 def _death(status: int) -> str:
-    """Return why a part file could not be decoded, from the exit status of the child that tried."""
+    """Return the problem with a part file whose decoding ended the child process with this exit status."""
     if status < 0:
         from signal import Signals  # noqa: PLC0415 - only after a death
 

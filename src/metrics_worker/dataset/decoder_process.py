@@ -1,150 +1,124 @@
 """The child process that decodes unusual part files: `python -m metrics_worker.dataset.decoder_process`.
 
-It reads part files by the conversation that `decoder` describes, one at a time, until its standard input
-ends. What it allocates is limited by the operating system (RLIMIT_DATA): a file that needs more is refused,
-and one that ends the process ends nothing else. It has one thread, makes no requests and writes no files.
+The process decodes one part file at a time, with the protocol that the docstring of `decoder` describes,
+until its standard input ends. The operating system limits the memory that it can allocate (RLIMIT_DATA), so
+it refuses a file that needs more. If a file crashes the process, the worker is not affected. The process has
+one thread, makes no requests and writes no files.
 """
 
-import io
 import json
 import os
 import resource
-from collections.abc import Buffer, Iterable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metrics_worker.dataset.part_file import CODE, VALUE, columns_of, only, open_part_file, plain, readable
+from metrics_worker.dataset.part_file import (
+    CODE,
+    VALUE,
+    columns_of,
+    decimals_as_float64,
+    filter_codes,
+    open_part_file,
+    read_errors,
+    with_text_codes,
+)
+from metrics_worker.dataset.partial_file import PartialFile, Ranges, merge
 from metrics_worker.errors import InputReadError
 
 ALLOWANCE_BYTES = 192 * 1024 * 1024
-"""What decoding may take besides the stored bytes of a row group: pages, dictionaries, a batch of rows."""
+"""Memory for decoding besides the stored bytes of a row group: pages, dictionaries, a batch of rows."""
 COPIES = 2
-"""How often the stored bytes of a row group are in memory: as received, and as pyarrow reads them."""
+"""The number of copies of a row group's stored bytes in memory: the received bytes, and pyarrow's buffers."""
 STEP_BYTES = 32 * 1024 * 1024
-"""Row groups are fetched and decoded in steps of about so many stored bytes."""
+"""The number of stored bytes that are fetched and decoded in one step, unless one row group has more."""
 BATCH_ROWS = 65_536
 MAX_FOOTER_BYTES = 64 * 1024 * 1024
 FIRST_READ_BYTES = 64 * 1024
-"""pyarrow begins with so many bytes from the end of a file."""
-GAP_BYTES = 256 * 1024
-"""Two ranges with at most so many bytes between them are read by one request."""
+"""The number of bytes at the end of a file that pyarrow reads first."""
 _OLD_WRITERS_BYTES = 100
-"""pyarrow reads so far beyond the column chunks of old writers, whose sizes lack a page header."""
+"""pyarrow reads this far beyond a column chunk, since old writers state its size without a page header."""
 
-type Ranges = list[tuple[int, int]]
-
-
-class PartialFile(io.RawIOBase):
-    """A file of which only some byte ranges are in memory."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self._size = size
-        self._at = 0
-        self._parts: list[tuple[int, memoryview]] = []
-
-    def keep(self, parts: list[tuple[int, memoryview]]) -> None:
-        """Hold these parts, given as (start, bytes), in place of those before."""
-        self._parts = parts
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        """Fill the buffer from the position on and return the number of bytes, 0 at the end of the file.
-
-        Raises:
-            OSError: the bytes are not in memory.
-        """
-        into = memoryview(buffer)
-        count = min(len(into), self._size - self._at)
-        if count <= 0:
-            return 0
-        for start, part in self._parts:
-            if start <= self._at and self._at + count <= start + len(part):
-                into[:count] = part[self._at - start : self._at - start + count]
-                self._at += count
-                return count
-        raise OSError(f"bytes {self._at} to {self._at + count} are in no column chunk that the footer names")
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move to a position: from the start (0), from here (1) or from the end (2)."""
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
+type _Chunks = list[pq.ColumnChunkMetaData]
 
 
 class Conversation:
-    """The child's side of the conversation about one file."""
+    """The child's side of the protocol: it reads requests from one pipe and writes answers to another."""
 
     def __init__(self, requests: Connection, answers: Connection) -> None:
         self._requests = requests
         self._answers = answers
 
-    def say(self, **answer: Any) -> None:
-        """Send a frame of JSON."""
+    def send(self, **answer: Any) -> None:
+        """Send an answer as JSON."""
         self._answers.send_bytes(json.dumps(answer).encode())
 
     def fetch(self, ranges: Ranges) -> list[tuple[int, memoryview]]:
-        """Return the bytes of ranges as (start, bytes)."""
+        """Let the worker read byte ranges of the file, and return them as (start, bytes)."""
         if not ranges:
             return []
-        self.say(ranges=ranges)
+        self.send(ranges=ranges)
         return [(start, memoryview(self._requests.recv_bytes())) for start, _ in ranges]
 
     def claim(self, rows: int, size: int) -> None:
-        """Wait until the worker has set aside memory. If there is too little, it ends this process."""
-        self.say(rows=rows, bytes=size)
+        """Wait until the worker has reserved memory. If it cannot, it ends this process.
+
+        Args:
+            rows: the number of rows to decode.
+            size: the bytes that decoding takes in addition to the rows.
+        """
+        self.send(rows=rows, bytes=size)
         self._requests.recv_bytes()
 
-    def give(self, table: pa.Table) -> None:
+    def send_table(self, table: pa.Table) -> None:
         """Send a table. All tables of a file have the same schema."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
-        self.say(table=True)
+        self.send(table=True)
         self._answers.send_bytes(memoryview(sink.getvalue()))
 
-    def answer(self, wanted: dict[str, Any], tail: memoryview) -> None:
-        """Read one part file."""
+    def decode(self, wanted: dict[str, Any], tail: memoryview) -> None:
+        """Decode one part file and send its rows.
+
+        Args:
+            wanted: the worker's request: key, size, series codes and whether to return the code column.
+            tail: the last bytes of the file.
+
+        Raises:
+            InputReadError: the file is damaged, or a column is missing or has an unusable type.
+        """
         _limit_memory(ALLOWANCE_BYTES)
         key = wanted["key"]
-        with readable(key, "its footer is missing or damaged"):
+        with read_errors(key, problem="its footer is missing or damaged"):
             source, ends = self._with_footer(wanted["size"], tail)
             parquet = open_part_file(pa.PythonFile(source, mode="r"))
             schema = parquet.schema_arrow
         columns = columns_of(key, schema)
         codes = wanted["codes"] if CODE in columns else None
-        with readable(key, "its footer is damaged"):
+        with read_errors(key, problem="its footer is damaged"):
             groups = _row_groups(parquet, source, codes)
-            ranges = {group: _ranges(parquet.metadata, group, columns, wanted["size"]) for group in groups}
-            working = max((_working_bytes(parquet.metadata, group, columns) for group in groups), default=0)
+            chunks = _column_chunks(parquet.metadata, groups, columns)
+            ranges = {group: _ranges(chunks[group], wanted["size"]) for group in groups}
+            working = max((_working_bytes(each) for each in chunks.values()), default=0)
         self.claim(sum(parquet.metadata.row_group(group).num_rows for group in groups), working)
         _limit_memory(ALLOWANCE_BYTES + COPIES * STEP_BYTES + working)
         convert = _Conversion(schema, columns, codes, with_codes=wanted["with_codes"])
-        self.give(convert.empty)
+        self.send_table(convert.empty)
         for step in _steps(ranges):
-            missing = _merged([each for group in step for each in ranges[group]])
+            missing = merge([each for group in step for each in ranges[group]])
             source.keep([ends, *self.fetch([each for each in missing if each[0] < ends[0]])])
-            with readable(key, "a page is damaged"):
+            with read_errors(key, problem="a page is damaged"):
                 for batch in parquet.iter_batches(
                     BATCH_ROWS, row_groups=step, columns=columns, use_threads=False
                 ):
-                    self.give(convert(batch))
+                    self.send_table(convert(batch))
 
     def _with_footer(self, size: int, tail: memoryview) -> tuple[PartialFile, tuple[int, memoryview]]:
-        """Return the file with its last bytes, footer included, and those bytes as (start, bytes).
+        """Return the file, and its last bytes with the whole footer as (start, bytes).
 
         Raises:
             ValueError: the footer is too large.
@@ -163,7 +137,7 @@ class Conversation:
 
 
 class _Conversion:
-    """A conversion of batches to the tables that the worker gets: the wanted rows, in plain types."""
+    """A conversion of decoded batches to tables for the worker: only the requested rows, in plain types."""
 
     def __init__(
         self, schema: pa.Schema, columns: list[str], codes: list[str] | None, *, with_codes: bool
@@ -176,20 +150,19 @@ class _Conversion:
         return self._of(pa.Table.from_batches([batch])).cast(self.empty.schema)
 
     def _of(self, table: pa.Table) -> pa.Table:
-        table = plain(table)
+        table = with_text_codes(table)
         if self._codes is not None:
-            table = only(table, self._codes)
+            table = filter_codes(table, self._codes)
         if not self._with_codes and CODE in table.column_names:
             table = table.drop_columns([CODE])
         at = table.schema.get_field_index(VALUE)
         if pa.types.is_decimal(table[VALUE].type):
-            # By way of text: Arrow's own conversion to float64 is off by a unit or two in the last place.
-            table = table.set_column(at, VALUE, table[VALUE].cast(pa.string()).cast(pa.float64()))
+            table = table.set_column(at, VALUE, decimals_as_float64(table[VALUE]))
         return table
 
 
 def _row_groups(parquet: pq.ParquetFile, source: PartialFile, codes: list[str] | None) -> list[int]:
-    """Return the row groups whose statistics do not rule out that they hold one of the series."""
+    """Return the numbers of the row groups that, by their statistics, can contain one of the series."""
     every = list(range(parquet.metadata.num_row_groups))
     if codes is None or len(every) <= 1:
         return every
@@ -204,49 +177,40 @@ def _row_groups(parquet: pq.ParquetFile, source: PartialFile, codes: list[str] |
     return [group.id for group in fragment.subset(wanted).row_groups]
 
 
-def _chunks(metadata: pq.FileMetaData, group: int, columns: list[str]) -> list[pq.ColumnChunkMetaData]:
-    """Return the column chunks of a row group that are to be read."""
+def _column_chunks(metadata: pq.FileMetaData, groups: list[int], columns: list[str]) -> dict[int, _Chunks]:
+    """Return the metadata of the column chunks to read, by row group."""
     paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
-    return [metadata.row_group(group).column(paths.index(name)) for name in columns]
+    indices = [paths.index(name) for name in columns]
+    return {group: [metadata.row_group(group).column(index) for index in indices] for group in groups}
 
 
-def _working_bytes(metadata: pq.FileMetaData, group: int, columns: list[str]) -> int:
-    """Return the memory that decoding a row group takes: its stored bytes, twice, and its pages."""
-    return sum(
-        COPIES * chunk.total_compressed_size + chunk.total_uncompressed_size
-        for chunk in _chunks(metadata, group, columns)
-    )
+def _working_bytes(chunks: _Chunks) -> int:
+    """Return the memory in bytes that decoding a row group takes: its stored bytes, twice, and its pages."""
+    return sum(COPIES * chunk.total_compressed_size + chunk.total_uncompressed_size for chunk in chunks)
 
 
-def _ranges(metadata: pq.FileMetaData, group: int, columns: list[str], size: int) -> Ranges:
+def _ranges(chunks: _Chunks, size: int) -> Ranges:
     """Return the byte ranges of the column chunks of a row group, merged where they are close.
+
+    Args:
+        chunks: the metadata of the column chunks.
+        size: the size of the file in bytes.
 
     Raises:
         ValueError: a column chunk lies outside the file.
     """
     ranges = []
-    for chunk in _chunks(metadata, group, columns):
+    for chunk in chunks:
         start = min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset)
         end = start + chunk.total_compressed_size
         if not 0 <= start <= end <= size:
             raise ValueError(f"column {chunk.path_in_schema!r} lies outside the file")
         ranges.append((start, min(size, end + _OLD_WRITERS_BYTES)))
-    return _merged(ranges)
-
-
-def _merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """Return the ranges in ascending order, those that are close to each other as one."""
-    merged: Ranges = []
-    for start, end in sorted(ranges):
-        if merged and start <= merged[-1][1] + GAP_BYTES:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
-        else:
-            merged.append((start, end))
-    return merged
+    return merge(ranges)
 
 
 def _steps(ranges: dict[int, Ranges]) -> Iterator[list[int]]:
-    """Return row groups in steps of at most `STEP_BYTES` stored bytes, at least one row group in each."""
+    """Yield lists of row groups with at most `STEP_BYTES` stored bytes, or of one row group."""
     step: list[int] = []
     for group, each in ranges.items():
         if step and sum(_bytes(ranges[one]) for one in step) + _bytes(each) > STEP_BYTES:
@@ -262,20 +226,20 @@ def _bytes(ranges: Ranges) -> int:
 
 
 def _limit_memory(more: int) -> None:
-    """Let the process allocate so many bytes more than it has now."""
+    """Limit the memory of the process to its present size and the given number of bytes."""
     with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - one line of a virtual file
         now = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
     resource.setrlimit(resource.RLIMIT_DATA, (now + more, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def main() -> None:
-    """Read part files until standard input ends."""
+    """Decode part files until standard input ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = Connection(os.dup(1), readable=False)
     os.dup2(2, 1)  # what a library prints must not become part of an answer
     requests = Connection(os.dup(0), writable=False)
     conversation = Conversation(requests, answers)
-    conversation.say(ready=True)
+    conversation.send(ready=True)
     while True:
         try:
             wanted = json.loads(requests.recv_bytes())
@@ -283,10 +247,10 @@ def main() -> None:
         except EOFError:
             return
         try:
-            conversation.answer(wanted, tail)
-            conversation.say(done=True)
+            conversation.decode(wanted, tail)
+            conversation.send(done=True)
         except InputReadError as error:
-            conversation.say(error=error.problem)
+            conversation.send(error=error.problem)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """A Parquet part file as a table of its three columns, and such tables as a series.
 
-A usual part file is small, and decoded in this process. Every other part file is decoded in a child process
-(`decoder`), where a damaged or a very large file can do no harm. Both read with the functions of this module,
-so they accept and refuse the same files. Times of any unit and zone become microseconds in UTC, floored;
-values of any number become float64.
+A usual part file is small and is decoded in this process. Every other part file is decoded in a child process
+(`decoder`), where a damaged or very large file cannot end the worker. Both processes use the functions of
+this module, so they accept and refuse the same files. Times of any unit and zone become microseconds in UTC,
+rounded down. Values of any numeric type become float64.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,50 +24,49 @@ if TYPE_CHECKING:
 TIME, VALUE, CODE = "obs_time", "value", "internal_series_code"
 
 USUAL_ROWS = 100_000
-"""The most rows of a usual part file: about 10 MB while they are decoded."""
+"""The most rows of a usual part file. Decoding so many takes about 10 MB."""
 USUAL_BYTES = 16 * 1024 * 1024
-"""The most bytes, decompressed, of a usual part file in a codec that can expand without bound."""
+"""The most decompressed bytes of a usual part file whose codec has no bound on its expansion."""
 USUAL_FOOTER_BYTES = 262_144
-"""The largest footer of a usual part file; one of 20 row groups and 100 columns is smaller."""
+"""The largest footer of a usual part file. The footer of 20 row groups with 100 columns is smaller."""
 BOUNDED_CODECS = (b"\x00", b"\x02", b"\x0a", b"\x0e")
-"""Codecs that cannot expand a page by more than a factor of 256: none, snappy, LZ4 and LZ4_RAW.
+"""Codecs that expand a page by a factor of 256 at most: none, snappy, LZ4 and LZ4_RAW.
 
-As the footer stores them: the numbers of `CompressionCodec` in parquet.thrift, in the zigzag form of Thrift's
-compact protocol.
+Each is the byte that a footer contains: the number of the `CompressionCodec` in parquet.thrift, in the zigzag
+encoding of Thrift's compact protocol.
 """
 _PATHS = {
     TIME: b"\x18\x08obs_time\x15",
     VALUE: b"\x18\x05value\x15",
     CODE: b"\x18\x14internal_series_code\x15",
 }
-"""The bytes of a footer before the codec of a column: `path_in_schema`, a list with the column's name."""
+"""The bytes before each column's codec in a footer: the field `path_in_schema` with the column's name."""
 
 READING: dict[str, Any] = {
-    # JSON text is text: the reader of files and the scan of datasets would each show it as another type.
+    # Otherwise ParquetFile and a dataset fragment show a column of JSON text as different types.
     "arrow_extensions_enabled": False,
-    # The times of Spark and Hive, which as nanoseconds would wrap from 2262 on.
+    # Spark and Hive write INT96 times. As nanoseconds, times from the year 2262 on would overflow.
     "coerce_int96_timestamp_unit": "us",
     "thrift_string_size_limit": 8_000_000,
     "thrift_container_size_limit": 1_000_000,
 }
-"""How every part file is opened. The limits bound the memory that a damaged footer can make pyarrow take."""
+"""Options for opening a part file. The limits bound the memory that pyarrow takes for a damaged footer."""
 WRITERS_WITHOUT_CHECKSUMS = ("Parquet.jl",)
-"""Writers that put a checksum of 0 into every page header: their pages are read without verification."""
+"""Writers that put a checksum of 0 into every page header. Their pages are read without verification."""
 
-_TICKS_PER_MICROSECOND = {"ns": 1000}
 _MICROSECONDS_PER_TICK = {"us": 1, "ms": 1000, "s": 1_000_000}
 _DECIMALS_AT_ONCE = 65_536
-"""Decimals that are converted at once: each takes some 100 bytes as text."""
+"""The number of decimals that are converted at once. Each takes about 100 bytes as text."""
 
 type Admit = Callable[[str, int, int], None]
-"""Called with a key, and the rows and bytes that the part file takes; raises if they are too many."""
+"""A function of a key, and the rows and bytes to be decoded. It raises an error if they are too many."""
 
 
 def open_part_file(source: Any, **options: Any) -> pq.ParquetFile:
-    """Open a part file, with verification of page checksums if its writer computes them.
+    """Open a part file, and verify the checksums of its pages if its writer computes them.
 
     Args:
-        source: a file that pyarrow can read.
+        source: a pyarrow file.
         options: more options of `pyarrow.parquet.ParquetFile`.
 
     Raises:
@@ -85,25 +84,25 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
 
     Args:
         file: the object, or its last bytes.
-        codes: the series whose rows are kept; None keeps all rows. A file without the code column is kept
-            whole.
-        admit: called before anything is decoded; what it raises ends the read.
+        codes: the codes of the series whose rows are kept. None keeps all rows, and all rows of a file
+            without the code column are kept.
+        admit: called before anything is decoded. An exception that it raises ends the read.
 
     Returns:
-        The table, or None if the file is not a usual one or cannot be decoded. `Decoder.read` then reads it,
-        or says what is wrong with it.
+        The table, or None if the file is unusual or cannot be decoded. `Decoder.read` then reads it, or
+        raises an error that describes the damage.
 
     Raises:
-        InputReadError: not a Parquet file, or a column is missing or of the wrong type.
+        InputReadError: the file is not Parquet, or a column is missing or of the wrong type.
     """
     if len(file.body) < file.size:
         return None
     footer = _footer(file.body)
     if len(footer) > USUAL_FOOTER_BYTES:
         return None
-    # As a dictionary, a code takes four bytes a row, however long its text is.
+    # With dictionary encoding, a series code takes four bytes for each row, whatever its length.
     dictionaries = [CODE] if _PATHS[CODE] in footer else None
-    with readable(file.key, "its footer is missing or damaged"):
+    with read_errors(file.key, problem="its footer is missing or damaged"):
         parquet = open_part_file(pa.BufferReader(pa.py_buffer(file.body)), read_dictionary=dictionaries)
         rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
         if rows > USUAL_ROWS or (_has_unbounded_codec(footer) and not _states_few_bytes(parquet.metadata)):
@@ -112,29 +111,29 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
     admit(file.key, rows, 0)
     try:
         table = parquet.read(columns, use_threads=False)
-    except (pa.ArrowException, OSError):  # a damaged page, or an encoding that cannot be read as a dictionary
+    except (pa.ArrowException, OSError):  # a damaged page, or an encoding that has no dictionary
         return None
-    with readable(file.key, "a series code is not text"):
-        return table if codes is None or CODE not in columns else only(plain(table), codes)
+    with read_errors(file.key, problem="a series code is not text"):
+        return table if codes is None or CODE not in columns else filter_codes(with_text_codes(table), codes)
 
 
 def _footer(body: memoryview) -> bytes:
-    """Return the bytes of a file's footer; none if the file has no footer, which pyarrow will report."""
+    """Return the bytes of a file's footer; no bytes if there is none, which pyarrow then reports."""
     size = int.from_bytes(body[-8:-4], "little")
     return bytes(body[-8 - size : -8]) if size + 8 <= len(body) else b""
 
 
 def _has_unbounded_codec(footer: bytes) -> bool:
-    """Return whether a footer names, for one of the columns, a codec that can expand without bound."""
+    """Return whether a column's codec in a footer is not one of `BOUNDED_CODECS`."""
     chunks = sum(footer.count(path) for path in _PATHS.values())
     return chunks > sum(footer.count(path + codec) for path in _PATHS.values() for codec in BOUNDED_CODECS)
 
 
 def _states_few_bytes(metadata: pq.FileMetaData) -> bool:
-    """Return whether a footer states how many bytes the file takes once it is decompressed, and they are few.
+    """Return whether a footer states a decompressed size of `USUAL_BYTES` or less.
 
-    A footer's other numbers are looked at in the child process only: asking a damaged footer for them can end
-    the process.
+    Only the child process reads other numbers of a footer, because reading them from a damaged footer can
+    crash the process.
     """
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     stated = all(group.total_byte_size > 0 or group.num_rows == 0 for group in groups)
@@ -142,7 +141,7 @@ def _states_few_bytes(metadata: pq.FileMetaData) -> bool:
 
 
 def columns_of(key: str, schema: pa.Schema) -> list[str]:
-    """Return the columns to read, in the order of the file, after checking that they have usable types.
+    """Return the names of the columns to read, in the order of the file.
 
     Raises:
         InputReadError: a column is missing, is present twice, or has a type that is not usable.
@@ -165,8 +164,8 @@ def columns_of(key: str, schema: pa.Schema) -> list[str]:
     return columns
 
 
-def plain(table: pa.Table) -> pa.Table:
-    """Return the table with the series code as strings.
+def with_text_codes(table: pa.Table) -> pa.Table:
+    """Return the table with its series codes as strings.
 
     Raises:
         pyarrow.ArrowInvalid: a code is not UTF-8 text.
@@ -174,26 +173,24 @@ def plain(table: pa.Table) -> pa.Table:
     if CODE in table.column_names and not pa.types.is_string(table.schema.field(CODE).type):
         column = table[CODE]
         if pa.types.is_dictionary(column.type) and not _is_string(column.type.value_type):
-            column = column.cast(
-                column.type.value_type
-            )  # pyarrow has no cast from a dictionary of bytes to text
+            column = column.cast(column.type.value_type)  # no direct cast of such dictionaries to text exists
         table = table.set_column(table.schema.get_field_index(CODE), CODE, column.cast(pa.string()))
     return table
 
 
-def only(table: pa.Table, codes: Iterable[str]) -> pa.Table:
-    """Return the rows of these series."""
-    import pyarrow.compute as pc  # noqa: PLC0415 - 25 ms, which a cold start spends during its first requests
+def filter_codes(table: pa.Table, codes: Iterable[str]) -> pa.Table:
+    """Return the rows whose series code, a string, is one of the given codes."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - takes 25 ms, and is loaded during the first requests
 
     return table.filter(pc.is_in(table[CODE], pa.array(sorted(codes), pa.string())))
 
 
 def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
-    """Return the series in the tables of its part files.
+    """Return a series from the tables of its part files.
 
     Args:
-        tables: (key, table) in the order of the manifest.
-        code: the series: from a table with the code column, only its rows are used.
+        tables: pairs of key and table, in the order of the manifest.
+        code: the series code. If a table has the code column, only the rows with this code are used.
 
     Raises:
         InputReadError: a time or value cannot be represented, or a code is not text.
@@ -206,8 +203,8 @@ def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
         try:
             found = _rows(pa.concat_tables([table for _, table in keyed]), code)
         except pa.ArrowException:
-            for key, table in keyed:  # find out which of them it was
-                with readable(key, "a row is out of range"):
+            for key, table in keyed:  # find the file with the bad row, to name it
+                with read_errors(key, problem="a row is out of range"):
                     _rows(table, code)
             raise
         times.append(found[0])
@@ -217,11 +214,11 @@ def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
 
 
 def _rows(table: pa.Table, code: str) -> tuple[Times, Values, int]:
-    """Return the times and values of a series' rows that have both, and the number of rows that do not."""
+    """Return the times and values of a series' rows, and the number of rows without a time or a value."""
     if CODE in table.column_names:
-        table = only(plain(table), [code])
+        table = filter_codes(with_text_codes(table), [code])
     complete = table.select([TIME, VALUE]).drop_null()
-    return _microseconds(complete[TIME]), float64(complete[VALUE]), table.num_rows - complete.num_rows
+    return _microseconds(complete[TIME]), _float64(complete[VALUE]), table.num_rows - complete.num_rows
 
 
 def _is_time(kind: pa.DataType) -> bool:
@@ -230,7 +227,7 @@ def _is_time(kind: pa.DataType) -> bool:
 
 def _is_number(kind: pa.DataType) -> bool:
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    return bool(is_number or pa.types.is_null(kind))  # a column with nothing but nulls may have lost its type
+    return bool(is_number or pa.types.is_null(kind))  # a column that has only nulls may have lost its type
 
 
 def _is_string(kind: pa.DataType) -> bool:
@@ -238,7 +235,7 @@ def _is_string(kind: pa.DataType) -> bool:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    """Return whether the type is text; bytes are, since ENUM and JSON are read as text without the type."""
+    """Return whether a column type can be text: pyarrow shows ENUM and JSON columns as bytes or strings."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
@@ -247,11 +244,11 @@ def _is_text(kind: pa.DataType) -> bool:
 
 _USABLE = {TIME: _is_time, VALUE: _is_number, CODE: _is_text}
 _KNOWN: list[tuple[pa.Schema, list[str]]] = []
-"""The schema of the previous file, usually also that of the next one, with its columns: saves 20 µs."""
+"""The schema of the previous file and its columns. The next file usually has the same: this saves 20 µs."""
 
 
 def _microseconds(column: pa.ChunkedArray) -> Times:
-    """Return times without nulls as microseconds in UTC; a zone only says how they are displayed."""
+    """Return times without nulls as microseconds in UTC. A time zone only affects how times are displayed."""
     kind = column.type
     if pa.types.is_null(kind):
         return np.empty(0, np.int64)
@@ -259,8 +256,8 @@ def _microseconds(column: pa.ChunkedArray) -> Times:
         column = column.cast(pa.timestamp("ms"))
         kind = column.type
     ticks: Times = column.cast(pa.int64()).to_numpy()
-    if divisor := _TICKS_PER_MICROSECOND.get(kind.unit):
-        return ticks // divisor
+    if kind.unit == "ns":
+        return ticks // 1000
     factor = _MICROSECONDS_PER_TICK[kind.unit]
     limit = np.iinfo(np.int64).max // factor
     if ticks.size and (ticks.max() > limit or ticks.min() < -limit):
@@ -268,24 +265,32 @@ def _microseconds(column: pa.ChunkedArray) -> Times:
     return ticks * factor
 
 
-def float64(column: pa.ChunkedArray) -> Values:
-    """Return values without nulls; decimals and integers beyond 2**53 are rounded to the nearest float64."""
+def _float64(column: pa.ChunkedArray) -> Values:
+    """Return values without nulls. Decimals and integers beyond 2**53 are rounded to the nearest float64."""
     if pa.types.is_decimal(column.type):
-        # By way of text: Arrow's own conversion to float64 is off by a unit or two in the last place.
-        parts = [
-            column.slice(start, _DECIMALS_AT_ONCE).cast(pa.string()).cast(pa.float64()).to_numpy()
-            for start in range(0, len(column), _DECIMALS_AT_ONCE)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0)
-    if not pa.types.is_float64(column.type):
+        column = decimals_as_float64(column)
+    elif not pa.types.is_float64(column.type):
         column = column.cast(pa.float64(), safe=False)
     values: Values = column.to_numpy()
     return values
 
 
+def decimals_as_float64(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of decimals as the nearest float64 values. Nulls stay nulls.
+
+    The conversion goes through text, because the result of Arrow's own conversion can differ from the nearest
+    float64 by one or two units in the last place. It converts `_DECIMALS_AT_ONCE` rows at a time.
+    """
+    slices = [
+        column.slice(start, _DECIMALS_AT_ONCE).cast(pa.string()).cast(pa.float64())
+        for start in range(0, len(column), _DECIMALS_AT_ONCE)
+    ]
+    return pa.chunked_array([chunk for part in slices for chunk in part.chunks], pa.float64())
+
+
 @contextmanager
-def readable(key: str, problem: str) -> Iterator[None]:
-    """Turn an error of pyarrow into an InputReadError that names the part file and what is wrong with it."""
+def read_errors(key: str, *, problem: str) -> Iterator[None]:
+    """Turn pyarrow's errors into an InputReadError of the part file, with the defect that they indicate."""
     try:
         yield
     except MemoryError as error:

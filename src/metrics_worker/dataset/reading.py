@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from metrics_worker.s3.bucket import Bucket, StoredObject
 
 ROW_BYTES = 100
-"""What a row takes until it is part of a series, without its code: measured in decision 0010."""
+"""Bytes of a row, without its series code, until it is part of a series. Measured in decision 0010."""
 MAX_SHARED_BYTES = 64 * 1024 * 1024
-"""Decoded bytes of part files with several series that an invocation keeps for its other runs."""
+"""The most decoded bytes of part files with several series that an invocation keeps for its other runs."""
 
 
 @dataclass(slots=True)
@@ -27,8 +27,8 @@ class SharedFiles:
     """The part files with several series that an invocation keeps, since its other runs may need them.
 
     Attributes:
-        tables: each such file that was read, by key; None if it was too large to be kept.
-        nbytes: the bytes of the tables that are kept.
+        tables: a table for each such file that was read, by key; None if the table was too large to keep.
+        nbytes: the total bytes of the tables.
     """
 
     tables: "Singleflight[str, pa.Table | None]"
@@ -39,20 +39,20 @@ class SharedFiles:
 class Reading:
     """One read of all part files of some series, each file once.
 
-    The caller's thread starts the read and waits for it. The thread of the event loop calls `_on_object` with
-    each file as it arrives and decodes usual files there, one at a time. A file that is not a usual one is
-    decoded by the child process, and a thread of the event loop's pool waits for it.
+    The thread of the run starts the read and waits for it. The event-loop thread calls `_on_object` with each
+    file as it arrives, and decodes usual files one at a time. Unusual files are decoded by the child process,
+    while a scan thread waits.
 
     Attributes:
         sources: the series, each with the keys of its part files.
         bucket: the bucket that has them.
-        decoder: the child process for files that are not usual.
-        claim: the memory that the read has set aside.
+        decoder: the child process for unusual files.
+        claim: the memory that the read has reserved.
         max_rows: the most rows that a run may read.
         shared: the files that the invocation keeps.
         on_progress: called with the share of the files that has been read (0-1), after each file and at
             intervals while another run reads a shared file.
-        tables: the result so far: a table for each key.
+        tables: the tables that have been read, by key.
     """
 
     sources: "list[Source]"
@@ -82,7 +82,7 @@ class Reading:
         others = [key for key in self._codes if key not in self._own]
         shared = self.shared.tables.fetch(others, self._share, on_wait=self._report)
         self.tables |= {key: table for key, table in shared.items() if table is not None}
-        # Another run of the invocation read these files, but could not keep them.
+        # Another run of the invocation has read the remaining files, but could not keep their tables.
         self._fetch(key for key in others if key not in self.tables)
         return self.tables
 
@@ -106,7 +106,7 @@ class Reading:
             table = self.decoder.read(found, self.bucket, codes, self._admit, with_codes=not is_own)
             self._keep(found.key, table, is_shared=is_shared)
 
-        # The rows of a series' own files are filtered at once in the end: that is faster than file by file.
+        # The rows of files that belong to one series are filtered all at once later, which is faster.
         table = read_usual(found, None if is_own else codes, self._admit)
         if table is None:
             return decode
@@ -124,15 +124,15 @@ class Reading:
         self.on_progress(len(self.tables) / len(self._codes))
 
     def _admit(self, key: str, rows: int, size: int) -> None:
-        """Set aside memory for a part file.
+        """Reserve memory for a part file.
 
         Args:
             key: its key.
-            rows: the rows to be decoded.
-            size: bytes that decoding takes in addition to the rows.
+            rows: the number of rows to be decoded.
+            size: the bytes that decoding takes in addition to the rows.
 
         Raises:
-            InputReadError: more rows or memory than a run may take.
+            InputReadError: the file has more rows, or needs more memory, than a run may take.
             OutOfMemory: other runs of the batch hold the memory.
         """
         if rows > self.max_rows:
@@ -151,15 +151,15 @@ def read_part_file(
     Args:
         found: the object, or its last bytes.
         bucket: the bucket that has the rest of it.
-        decoder: the child process for files that are not usual.
-        codes: the series whose rows are kept; None keeps all rows.
+        decoder: the child process for unusual files.
+        codes: the codes of the series whose rows are kept; None keeps all rows.
 
     Raises:
         InputReadError, DecoderUnavailable, StoreUnavailable, StoreRefusal.
     """
 
     def admit(*_: object) -> None:
-        """Set aside no memory."""
+        """Accept every file."""
 
     table = read_usual(found, codes, admit)
     return decoder.read(found, bucket, codes, admit) if table is None else table

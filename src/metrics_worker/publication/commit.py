@@ -1,9 +1,9 @@
-"""Publication: a version's data and manifest, and the marker that commits the run.
+"""The commit of a run: the data and the manifest of a version, then the marker.
 
-Immutable objects first, then the commit record; S3's conditional writes are the only lock and nothing is ever
-deleted. What always holds: a marker names a whole version, and a run has one marker for ever. A crash leaves
-at worst an unreferenced version. What follows the marker is in `committed`.
-The protocol, with what was rejected, is in docs/decisions/0003-commit-record.md.
+S3's conditional writes are the only lock, and nothing is deleted. Two properties always hold: a marker names
+a complete version, and a run never has a second marker. If the worker crashes, the worst outcome is an
+unreferenced version. The steps after the marker are in `current`. docs/decisions/0003-commit-record.md
+explains the protocol and the alternatives.
 """
 
 import json
@@ -23,17 +23,26 @@ from metrics_worker.s3.bucket import Bucket
 from metrics_worker.series import Series
 
 MAX_VERSION_TRIES = 60
-"""Seconds after now that may be taken by other runs of the metric before this one is given back."""
+"""The number of versions, one for each second from now, that a run tries before its message returns."""
 
 ROW_GROUP = 1_048_576
-"""Rows between two looks at the time: gzip, the slowest codec, takes 6 s for so many."""
+"""The rows of a row group. The deadline is checked before each. gzip, the slowest, needs 6 s."""
 
 _VERSION = "%Y-%m-%dT%H-%M-%S"
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a run has computed and is to publish."""
+    """The result of a run that is to be committed.
+
+    Attributes:
+        run: the run.
+        keys: the keys of the run's metric.
+        series: the computed series.
+        expression: the expression as JSON, for the manifest.
+        inputs: the series that were read, for the manifest.
+        compression: the codec of the Parquet file.
+    """
 
     run: Run
     keys: Keys
@@ -46,18 +55,18 @@ class Draft:
 def commit(
     bucket: Bucket, draft: Draft, now: Callable[[], datetime], checkpoint: Callable[[], None]
 ) -> Committed:
-    """Write the version and commit the run; or find that another attempt was faster.
+    """Write a version and commit the run, or return the commit of an attempt that was faster.
 
     Args:
-        bucket: where to.
-        draft: what to publish.
-        now: the clock, UTC.
-        checkpoint: called before each write; what it raises ends the attempt, uncommitted.
+        bucket: the data bucket.
+        draft: the result of the run.
+        now: returns the time, in UTC.
+        checkpoint: called before each write. An exception that it raises ends the attempt without a commit.
 
     Raises:
         OutputWriteError: S3 refused a write.
-        ManifestValidationError: what was written is not what was to be written.
-        StoreUnavailable: S3 failed, or it can't be known whether a write landed.
+        ManifestValidationError: the written data differs from the computed data.
+        StoreUnavailable: S3 failed, or it is unknown whether a write took effect.
     """
     with output_errors():
         version_ts, body = _write_data(bucket, draft, now(), checkpoint)
@@ -88,7 +97,7 @@ def commit(
 def _write_data(
     bucket: Bucket, draft: Draft, now: datetime, checkpoint: Callable[[], None]
 ) -> tuple[str, bytes]:
-    """Write the data under the first free version from now on: whoever creates the object has the version."""
+    """Write the data of the first free version from now on: the run that creates it has the version."""
     for later in range(MAX_VERSION_TRIES):
         version_ts = (now + timedelta(seconds=later)).astimezone(UTC).strftime(_VERSION)
         body = _parquet(draft, version_ts, checkpoint)
@@ -117,13 +126,13 @@ def _schema(draft: Draft, version_ts: str) -> pa.Schema:
 
 
 def _parquet(draft: Draft, version_ts: str, checkpoint: Callable[[], None]) -> bytes:
-    """The series as the bytes of `metrics.parquet`."""
+    """Return the content of `metrics.parquet`."""
     schema = _schema(draft, version_ts)
     columns = [pa.array(draft.series.times, schema.field(0).type), pa.array(draft.series.values)]
     table = pa.Table.from_arrays(columns, schema=schema)
     sink = pa.BufferOutputStream()
-    # Each time stands there once, and most values: dictionaries made the files larger, and Arrow's own
-    # allocator kept the memory they took for each thread that had written one.
+    # All times and most values are distinct, so dictionaries made the files larger. Arrow's own allocator
+    # also kept the memory of the dictionaries for each thread that had written one.
     options = {"compression": draft.compression, "version": "2.6", "use_dictionary": False}
     with pq.ParquetWriter(sink, schema, **options) as writer:
         for start in range(0, len(table) or 1, ROW_GROUP):
@@ -148,7 +157,11 @@ def _manifest(draft: Draft, version_ts: str, now: datetime) -> OutputManifest:
 
 
 def _validate(bucket: Bucket, manifest: OutputManifest, draft: Draft, body: bytes) -> None:
-    """Read the data back as a reader would, and hold it against what was to be written."""
+    """Read the data back, and check that it is the data that was to be written.
+
+    Raises:
+        ManifestValidationError: the data differs or cannot be read.
+    """
     key = manifest.outputs.data_prefix + manifest.outputs.files[0]
     try:
         found = bucket.get(key)
@@ -170,5 +183,6 @@ def _write_manifest(bucket: Bucket, key: str, manifest: OutputManifest) -> None:
     try:
         bucket.create(key, manifest.encode())
     except ObjectTaken as error:
-        # Not by a run: whoever has the data has the version. The next attempt takes another one.
+        # No other run writes this key, because this run has created the data. The next attempt takes another
+        # version.
         raise StoreUnavailable(error.subject, error.problem) from error

@@ -1,10 +1,10 @@
-"""The steps after the commit: reading a run's marker, and moving `current`.
+"""The reading of a run's marker, and the update of `current` after the commit.
 
-Both are idempotent, and every delivery of the run's message repeats them, the dead letter included. What
-always holds: `current` names a whole version, and never that of an older request than before. A run is
-committed when the object at its marker's key is the run's own commit record and the version's manifest is
-there; any other object at that key is an `UnusableMarker`. The protocol, with what was rejected, is in
-docs/decisions/0003-commit-record.md; the steps up to the marker are in `publication`.
+Both are idempotent, and every delivery of the run's message repeats them, including the dead letter.
+`current` always names a complete version, and never one of an older request than before. A run is committed
+if the object at its marker's key is the run's own commit record and the manifest of the version exists; any
+other object at that key is an `UnusableMarker`. docs/decisions/0003-commit-record.md explains the protocol
+and the alternatives.
 """
 
 from collections.abc import Iterator
@@ -28,14 +28,19 @@ from metrics_worker.request import Run
 from metrics_worker.s3.bucket import Bucket, StoredObject
 
 _LAST = "~"
-"""After every version: a request of the very moment of a rollback does not replace it."""
+"""A text that sorts after every version: a request at the very time of a rollback does not replace it."""
 MAX_SWAPS = 60
-"""How often other runs may move `current` between a look and a swap before this one is given back."""
+"""The number of attempts to move `current`. Each fails if another run moves it at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A run's marker, and its version's manifest where this attempt wrote it."""
+    """A committed run.
+
+    Attributes:
+        marker: the run's commit record.
+        manifest: the content of the version's manifest, if this attempt wrote it; otherwise None.
+    """
 
     marker: Marker
     manifest: bytes | None = None
@@ -140,18 +145,22 @@ def _manifest(bucket: Bucket, marker: Marker, key: str) -> bytes:
 
 
 def move_current(bucket: Bucket, keys: Keys, committed: Committed, state: RunState | None = None) -> bool:
-    """Let `current` name the committed version, unless it names a newer request's; whether it does now.
+    """Make `current` name the committed version, unless it names the version of a newer request.
 
     Args:
-        bucket: where it is.
-        keys: the metric's.
-        committed: the run's marker, and its manifest where it is at hand.
-        state: what `current` was a while ago; if it has moved since, that is found out.
+        bucket: the data bucket.
+        keys: the keys of the metric.
+        committed: the committed run.
+        state: an earlier reading of `current`, which saves one request. If `current` has moved since, the
+            conditional write fails, and `current` is read again.
+
+    Returns:
+        Whether `current` names the version now.
 
     Raises:
-        OutputWriteError: S3 refused.
-        UnusableMarker: the version's manifest is not there, or is not the run's.
-        StoreUnavailable: S3 failed, or others kept moving it.
+        OutputWriteError: S3 refused a request.
+        UnusableMarker: the version's manifest does not exist, or is another run's.
+        StoreUnavailable: S3 failed, or other runs kept moving `current`.
     """
     marker = committed.marker
     with output_errors():
@@ -167,16 +176,16 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, state: RunSta
                 else:
                     return bytes(current.body) == body or _rolled_back_to(current) == marker.version_ts
             except ObjectTaken:
-                continue  # another run moved it in between: look again
+                continue  # another run has moved `current` in the meantime: read it again
             return True
     raise StoreUnavailable(keys.current, "other runs kept moving it")
 
 
 def age(current: StoredObject) -> tuple[datetime, str]:
-    """Return when the version that `current` names was requested, and the version; the oldest if unknown.
+    """Return the time of the request whose version `current` names, and the version; the oldest if unknown.
 
-    The predecessor's manifests have no `requested_at`: their `created_at` is taken for it. A version that an
-    operator chose is as new as that decision: only a later request replaces it.
+    A manifest of this worker's predecessor has no `requested_at`, so its `created_at` is used. A rollback
+    counts as a request at the time of the rollback, so that only later requests replace the chosen version.
     """
     try:
         body = Pointer.model_validate_json(bytes(current.body))
@@ -187,7 +196,7 @@ def age(current: StoredObject) -> tuple[datetime, str]:
 
 
 def _rolled_back_to(current: StoredObject) -> str | None:
-    """Return the version that an operator chose; None if a run moved `current`."""
+    """Return the version to which an operator rolled back; None if a run moved `current` last."""
     try:
         body = Pointer.model_validate_json(bytes(current.body))
     except ValueError:
@@ -202,7 +211,7 @@ def _time(text: str) -> datetime:
 
 @contextmanager
 def output_errors() -> Iterator[None]:
-    """What S3 refuses here is the output's."""
+    """Turn a refusal of S3 into an OutputWriteError."""
     try:
         yield
     except StoreRefusal as error:

@@ -1,8 +1,8 @@
 """The comparison of a run with the version that `current` names, before anything is published.
 
-An incremental manifest lists only the part files that its version touched. In the mode `manifest` such a run
-succeeds with a few rows in place of a whole history, so a run that has a share fewer rows than the version
-before is reported or refused (`WORKER_SHRINK`, `WORKER_SHRINK_RATIO`).
+An incremental manifest lists only the part files that changed. With `WORKER_SERIES_FILES=manifest`, a run
+then succeeds with only a few rows of the whole history. So a run that loses a share of `WORKER_SHRINK_RATIO`
+of the rows of the previous version is reported or refused, as `WORKER_SHRINK` says.
 
 Two counts are compared: the observations of each series that both versions read, and the rows of the versions
 if their expressions are equal, since a longer window has fewer rows on purpose. A run that was requested
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from metrics_worker.settings import Settings
 
 _NAMED = 3
-"""Input series that a message names; of the others it has the number."""
+"""The number of input series that a message names. It counts the others."""
 _INCREMENTAL = (
     "an incremental manifest lists only the part files that its version touched: for such an ingestor set "
     "WORKER_SERIES_FILES=listing"
@@ -44,7 +44,7 @@ class _Input(BaseModel):
 
 
 class _Before(BaseModel):
-    """The row counts in a version's manifest. The predecessor of this worker wrote only `row_count`."""
+    """The counts in the previous version's manifest. This worker's predecessor wrote only `row_count`."""
 
     version_ts: str
     row_count: int
@@ -54,11 +54,11 @@ class _Before(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """A run that has a share fewer rows than the version before.
+    """The loss of rows of a run, compared with the previous version.
 
     Attributes:
-        series: the input series that shrank, the largest loss first.
-        text: the counts of both versions, and the probable cause.
+        series: the codes of the input series that lost observations, the largest loss first.
+        text: the counts of both versions, and the probable cause, for people.
     """
 
     series: tuple[str, ...]
@@ -68,10 +68,16 @@ class Shrunk:
 def check_shrink(
     draft: "Draft", current: "StoredObject | None", settings: "Settings", report: "RunReport"
 ) -> None:
-    """Compare a run with the version before, and note in the report what it lost.
+    """Compare a run with the previous version, and note a loss in the report.
+
+    Args:
+        draft: the result of the run, not yet committed.
+        current: the object `current`, a copy of the previous version's manifest; None if there is none.
+        settings: the action and the ratio for a loss.
+        report: the record of the attempt.
 
     Raises:
-        InputReadError: it lost more than it may, and the settings refuse that.
+        InputReadError: the run lost too many rows, and the settings refuse such runs.
     """
     if settings.shrink == "off":
         return
@@ -92,13 +98,13 @@ def check_shrink(
 def find_shrink(
     draft: "Draft", current: "StoredObject | None", ratio: float, *, by_listing: bool
 ) -> Shrunk | None:
-    """Return what a run lost, or None if it lost nothing, or less than the ratio.
+    """Return the loss of a run, or None if the loss is smaller than the ratio.
 
     Args:
-        draft: the run's result, not yet published.
-        current: the manifest that `current` is.
-        ratio: the share of rows, 0-1, whose loss is reported.
-        by_listing: whether the run found its part files by listing.
+        draft: the result of the run, not yet committed.
+        current: the object `current`, a copy of the previous version's manifest; None if there is none.
+        ratio: the share of rows, 0-1, from which a loss counts.
+        by_listing: whether the run found its part files by listing S3.
     """
     before = _parse(current)
     if current is None or before is None or age(current)[0] > draft.run.requested_at:
@@ -136,7 +142,7 @@ def _parse(current: "StoredObject | None") -> _Before | None:
 def _lost_inputs(
     inputs: "list[InputSummary]", before: list[_Input], ratio: float
 ) -> "list[tuple[InputSummary, _Input]]":
-    """Return the series that have a share fewer observations than before, the largest loss first."""
+    """Return the counts, now and before, of each series that lost observations, the largest loss first."""
     known = {found.series_code: found for found in before}
     pairs = [(now, known[now.series_code]) for now in inputs if now.series_code in known]
     lost = [(now, then) for now, then in pairs if _is_lost(then.observations, now.observations, ratio)]
@@ -144,5 +150,5 @@ def _lost_inputs(
 
 
 def _is_lost(before: int, now: int, ratio: float) -> bool:
-    """Return whether the share of rows that was lost reaches the ratio, compared without rounding."""
+    """Return whether the lost share of rows is at least the ratio, compared without rounding."""
     return now < before and before - now >= before * Fraction(str(ratio))
