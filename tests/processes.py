@@ -46,7 +46,7 @@ class Lambda:
             InvocationError: it raised, or died.
         """
         if self._emulator is None:
-            started = emulator(ROOT, self._environment, self._log, TIMEOUT)
+            started = emulator(ROOT, self._environment, log=self._log, timeout=TIMEOUT)
             self._emulator = self._running.enter_context(started)
         try:
             return self._emulator.invoke(event)

@@ -15,7 +15,7 @@ from metrics_tools.command_line.commands.rollback import rollback
 from metrics_tools.command_line.commands.run import run
 from metrics_tools.command_line.commands.send import send
 from metrics_tools.command_line.commands.validate import validate
-from metrics_tools.local_cloud.ending import run_and_exit
+from metrics_tools.process_exit import run_and_exit
 from metrics_worker import __version__
 
 app = typer.Typer(
