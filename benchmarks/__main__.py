@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import s3, workload
-from metrics_tools.local_cloud.ending import run_and_exit
+from metrics_tools.process_exit import run_and_exit
 
 SECTIONS = ("batch", "memory", "kernels", "imports", "sizes", "scaling")
 

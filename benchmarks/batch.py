@@ -15,7 +15,7 @@ from typing import Any, cast
 from benchmarks.measure import Spread, in_turn, number, ratios, table
 from benchmarks.s3 import FakeS3
 from benchmarks.workload import BUCKET, EXPRESSIONS, Context, environment, event
-from metrics_tools.local_cloud.ending import run_and_exit
+from metrics_tools.process_exit import run_and_exit
 
 DELAYS_MS = (0, 10, 20, 30)
 JOBS = {"batch": list(EXPRESSIONS), "single run": ["high"]}

@@ -49,7 +49,7 @@ class Lambda:
             InvocationError: the function raised an error, or its process died.
         """
         if self._emulator is None:
-            started = emulator(ROOT, self._environment, self._log, TIMEOUT)
+            started = emulator(ROOT, self._environment, log=self._log, timeout=TIMEOUT)
             self._emulator = self._running.enter_context(started)
         try:
             return self._emulator.invoke(event)

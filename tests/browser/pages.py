@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from metrics_tools.describe.nodes import counted
-from metrics_tools.local_cloud.ecb import currency_of, read_rates
+from metrics_tools.local_cloud.ecb import currency_of, rate_series, read_rates
 from metrics_tools.local_cloud.samples import read_samples
-from metrics_tools.local_cloud.shown import _midnight, _series
 from metrics_tools.page import ShownEvent, ShownRun, Source, write
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import dump, series_codes
@@ -23,8 +22,7 @@ def shown_sample(name: str, **fields: Any) -> ShownRun:
     (sample,) = read_samples([ROOT / "events" / f"{name}.json"])
     expression, rates = sample.expression, read_rates()
     assert expression is not None
-    days = {code: rates[currency_of(code) or ""] for code in series_codes(expression)}
-    inputs = {code: _series([_midnight(day) for day in of], list(of.values())) for code, of in days.items()}
+    inputs = {code: rate_series(rates[currency_of(code) or ""]) for code in series_codes(expression)}
     months = [
         f"datasets/ecb_fx/projections/{code}/year={year}/month={month:02d}/data.parquet"
         for code in inputs

@@ -130,7 +130,7 @@ class Death:
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory) -> Iterator[tuple[Cloud, LandingProxy, Lambda]]:
     folder = tmp_path_factory.mktemp("killed")
-    template = Template.read(ROOT / "template.yaml").given({"DeliveryDelay": "0", "StatusGap": "0"})
+    template = Template.read(ROOT / "template.yaml").with_values({"DeliveryDelay": "0", "StatusGap": "0"})
     with local_cloud(template, folder / "aws.log") as cloud, LandingProxy(cloud.endpoint) as proxy:
         put_a_and_b(cloud)
         environment = {

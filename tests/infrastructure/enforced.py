@@ -18,7 +18,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from metrics_tools.local_cloud.event_source import EventSource
-from metrics_tools.local_cloud.leash import leashed
+from metrics_tools.local_cloud.subprocess_guard import guarded
 from tests.infrastructure.stack import BUCKET, PSEUDO, ROOT, Stack
 
 REGION = PSEUDO["AWS::Region"]
@@ -45,7 +45,7 @@ class Server:
     def start(cls) -> Iterator["Server"]:
         command = [sys.executable, "-P", "-m", "tests.infrastructure.iam_server"]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        with leashed(command, environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        with guarded(command, environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             assert process.stdout is not None
             server = cls(f"http://127.0.0.1:{int(process.stdout.readline())}")
             try:

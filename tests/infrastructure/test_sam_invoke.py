@@ -1,15 +1,14 @@
 """`make invoke`: the steps before the container, which needs Docker."""
 
-import socket
-import threading
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from metrics_tools.local_cloud.cloud import Cloud
+from metrics_tools.local_cloud.cloud import Cloud, local_cloud, message_count
 from metrics_tools.local_cloud.errors import LocalError
-from metrics_tools.local_cloud.sam_invoke import docker_gateway, local_template, reachable
+from metrics_tools.local_cloud.sam_invoke import docker_gateway, local_template, reachable_hosts
 from metrics_tools.local_cloud.template import Template
 from tests.infrastructure.stack import ROOT, TEMPLATE
 
@@ -45,29 +44,22 @@ def test_a_docker_daemon_that_does_not_answer_is_an_error(
         docker_gateway()
 
 
-def test_a_container_reaches_the_loopback_interface_through_a_bridge() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-
-        def answer() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.sendall(connection.recv(100).upper())
-
-        threading.Thread(target=answer, daemon=True).start()
-        with reachable(f"http://127.0.0.1:{port}", "127.0.0.1") as url:
-            assert urlsplit(url).port != port
-            with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as container:
-                container.sendall(b"hello")
-                container.shutdown(socket.SHUT_WR)
-                assert b"".join(iter(lambda: container.recv(100), b"")) == b"HELLO"
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, Docker runs in a virtual machine")
+def test_a_container_reaches_the_local_cloud_at_the_address_of_the_gateway(tmp_path: Path) -> None:
+    # All of 127.0.0.0/8 are addresses of this machine, as the gateway of Docker's bridge is on Linux.
+    gateway = "127.0.0.2"
+    assert reachable_hosts(gateway) == (gateway, gateway)
+    template = Template.read(ROOT / "template.yaml")
+    with local_cloud(template, tmp_path / "cloud.log", gateway) as cloud:
+        assert urlsplit(cloud.endpoint).hostname == gateway
+        assert cloud.request_queue.startswith(cloud.endpoint)
+        assert message_count(cloud, cloud.request_queue) == 0
 
 
 def test_a_container_of_docker_desktop_uses_its_name_for_this_machine() -> None:
     # 192.0.2.0/24 is reserved for documentation (RFC 5737). Like the gateway of Docker Desktop's virtual
     # machine, it is not an address of this machine.
-    with reachable("http://127.0.0.1:5000", "192.0.2.1") as url:
-        assert url == "http://host.docker.internal:5000"
+    assert reachable_hosts("192.0.2.1") == ("127.0.0.1", "host.docker.internal")
 
 
 def test_the_function_gets_the_addresses_of_the_local_cloud() -> None:

@@ -28,22 +28,25 @@ class Imports(NamedTuple):
 IMPORTS = {
     "__main__": Imports("command_line"),
     "command_line": Imports(
-        "runs buckets local_cloud published cost validate describe console", "botocore rich typer"
+        "runs buckets local_cloud published cost validate describe console process_exit",
+        "botocore rich typer",
     ),
     "runs": Imports(
-        "buckets local_cloud page published validate describe console",
+        "buckets local_cloud page published validate console",
         "matplotlib numpy plotext pydantic rich typer",
     ),
     "buckets": Imports("local_cloud console", "boto3 botocore filelock obstore typer"),
     "local_cloud": Imports(
-        "page describe", "boto3 currency_converter moto numpy obstore pyarrow samtranslator werkzeug"
+        "page published console process_exit",
+        "boto3 currency_converter moto numpy obstore pyarrow rich samtranslator",
     ),
-    "page": Imports("describe", "numpy"),
+    "page": Imports("published describe", "numpy"),
     "published": Imports("validate console", "numpy obstore pyarrow pydantic"),
     "cost": Imports("validate"),
     "validate": Imports("describe", "pydantic"),
     "describe": Imports("", "numpy"),
     "console": Imports("", "rich typer"),
+    "process_exit": Imports(""),
     "operations": Imports("", "boto3 botocore"),
     "contracts": Imports("", "pydantic"),
 }

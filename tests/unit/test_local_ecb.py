@@ -1,4 +1,4 @@
-"""The dataset of the local run: the ECB's rates in the production's layout."""
+"""The demo dataset: the ECB's rates in the layout of production."""
 
 import io
 from datetime import UTC, date, datetime
@@ -20,7 +20,7 @@ def files():
     return dict(ecb.part_files(RATES, COLLECTED))
 
 
-def test_a_part_file_is_a_series_and_month():
+def test_there_is_one_part_file_for_each_series_and_month():
     assert sorted(files()) == [
         "ECB_BRL_EUR_D/year=2025/month=11/data.parquet",
         "ECB_USD_EUR_D/year=2025/month=10/data.parquet",
@@ -33,13 +33,13 @@ def test_months_have_two_digits():
     assert name == "ECB_USD_EUR_D/year=2025/month=03/data.parquet"
 
 
-def test_rows_are_the_published_values_at_midnight_utc_and_a_missing_day_is_no_row():
+def test_rows_have_the_published_values_at_midnight_utc_and_missing_days_have_no_row():
     table = pq.read_table(io.BytesIO(files()["ECB_USD_EUR_D/year=2025/month=11/data.parquet"]))
     assert table["obs_time"].to_pylist() == [datetime(2025, 11, 3), datetime(2025, 11, 5)]  # noqa: DTZ001 - naive is UTC
     assert table["value"].to_pylist() == [1.1514, 1.1492]
 
 
-def test_part_files_have_the_columns_of_the_production_and_one_row_group():
+def test_part_files_have_the_columns_of_production_and_one_row_group():
     parquet = pq.ParquetFile(io.BytesIO(files()["ECB_BRL_EUR_D/year=2025/month=11/data.parquet"]))
     assert parquet.schema_arrow.names == [
         "obs_time",
@@ -79,7 +79,7 @@ def test_the_manifest_has_every_field_that_the_ingestor_writes():
     }
 
 
-def test_the_packages_file_has_rates_since_1999_with_their_holes():
+def test_the_file_of_the_package_has_rates_since_1999_with_their_gaps():
     rates = ecb.read_rates()
     assert set(ecb.CURRENCIES) <= set(rates)
     assert rates["USD"][date(1999, 1, 4)] == 1.1789
@@ -92,5 +92,5 @@ def test_the_packages_file_has_rates_since_1999_with_their_holes():
     ("code", "currency"),
     [("ECB_USD_EUR_D", "USD"), ("ECB_USD_EUR", None), ("BCRA_RESERVAS_USD_M_D", None), ("X", None)],
 )
-def test_a_series_code_names_its_currency(code, currency):
+def test_the_currency_of_a_series_code(code, currency):
     assert ecb.currency_of(code) == currency

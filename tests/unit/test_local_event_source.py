@@ -1,4 +1,4 @@
-"""The stand-in for Lambda's event source mapping."""
+"""The substitute for Lambda's event source mapping."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ QUEUE, ARN = "http://localhost/q.fifo", "arn:aws:sqs:us-east-1:123456789012:q.fi
 
 
 class FakeQueue:
-    """As much of SQS as the event source uses: messages stay until they are deleted."""
+    """The part of SQS that the event source uses: messages stay until they are deleted."""
 
     def __init__(self, *ids):
         self.messages = [message(name) for name in ids]
@@ -49,20 +49,20 @@ def source(queue, answer, batch_size=10):
     return EventSource(queue, QUEUE, ARN, invoke, batch_size)
 
 
-def test_what_succeeded_is_deleted():
+def test_messages_that_succeeded_are_deleted():
     queue = FakeQueue("a", "b")
     batch = source(queue, {"batchItemFailures": []}).poll()
     assert (queue.left, batch.deleted, batch.error) == ([], ["a", "b"], None)
 
 
-def test_what_the_answer_names_as_failed_is_left():
+def test_messages_that_the_answer_names_as_failed_stay():
     queue = FakeQueue("a", "b", "c")
     source(queue, {"batchItemFailures": [{"itemIdentifier": "b"}]}).poll()
     assert queue.left == ["b"]
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])
-def test_an_empty_answer_is_success_of_all(answer):
+def test_an_empty_answer_means_that_all_messages_succeeded(answer):
     queue = FakeQueue("a")
     source(queue, answer).poll()
     assert queue.left == []
@@ -93,18 +93,18 @@ def test_an_answer_that_lambda_would_not_accept_leaves_the_whole_batch(answer):
     assert queue.left == ["a", "b"]
 
 
-def test_nothing_to_receive_invokes_nothing():
+def test_without_messages_the_function_is_not_invoked():
     assert source(FakeQueue(), InvocationError("never", "")).poll() is None
 
 
-def test_a_batch_is_bounded_and_comes_with_all_attributes():
+def test_a_batch_is_bounded_and_has_all_attributes():
     queue = FakeQueue("a", "b", "c")
     source(queue, {}, batch_size=2).poll()
     assert queue.left == ["c"]
     assert (queue.asked["AttributeNames"], queue.asked["MessageAttributeNames"]) == (["All"], ["All"])
 
 
-def test_a_record_has_lambdas_names():
+def test_a_record_has_the_field_names_of_lambda():
     found = record(
         message("a")
         | {

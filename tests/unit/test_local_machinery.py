@@ -1,4 +1,4 @@
-"""The local run's machinery: the template, the isolated environment, the emulator's answers, the leash."""
+"""The parts of a local run: template, environment, emulator, copy of the objects, subprocess guard."""
 
 import io
 import os
@@ -12,13 +12,13 @@ from typing import ClassVar
 
 import pytest
 
-from metrics_tools.local_cloud import emulator, kept
+from metrics_tools.local_cloud import emulator, outcome
 from metrics_tools.local_cloud.cloud import BUCKET, Cloud, isolated
 from metrics_tools.local_cloud.errors import LocalError
 from metrics_tools.local_cloud.event_source import InvocationError
-from metrics_tools.local_cloud.leash import leashed
+from metrics_tools.local_cloud.subprocess_guard import guarded
 from metrics_tools.local_cloud.template import FUNCTION, REQUEST_QUEUE, Template
-from metrics_tools.local_cloud.worker_log import given_back
+from metrics_tools.local_cloud.worker_log import returned_messages
 
 ROOT = Path(__file__).parents[2]
 RESOURCES = {
@@ -35,37 +35,37 @@ def template():
     return Template.read(ROOT / "template.yaml")
 
 
-def test_the_queue_is_as_the_template_has_it(template):
-    assert template.of(REQUEST_QUEUE, "DelaySeconds") == 10
-    assert template.of(REQUEST_QUEUE, "VisibilityTimeout") >= 6 * template.of(FUNCTION, "Timeout")
-    assert template.of(REQUEST_QUEUE, "RedrivePolicy", "maxReceiveCount") == 5
+def test_the_queue_has_the_properties_of_the_template(template):
+    assert template.property(REQUEST_QUEUE, "DelaySeconds") == 10
+    assert template.property(REQUEST_QUEUE, "VisibilityTimeout") >= 6 * template.property(FUNCTION, "Timeout")
+    assert template.property(REQUEST_QUEUE, "RedrivePolicy", "maxReceiveCount") == 5
 
 
-def test_the_functions_environment_is_the_templates(template):
-    environment = template.given(RESOURCES).environment()
+def test_the_function_has_the_variables_of_the_template(template):
+    environment = template.with_values(RESOURCES).function_variables()
     assert environment["AWS_S3_BUCKET"] == "some-bucket"
     assert environment["AWS_SNS_METRIC_RUN_STARTED_TOPIC_ARN"] == "started"
     assert environment["AWS_SQS_RUN_REQUEST_QUEUE_URL"] == "http://localhost/q.fifo"
     assert environment["AWS_S3_METRICS_PREFIX"] == "metrics/"
 
 
-def test_a_parameter_that_is_given_goes_before_its_default(template):
-    environment = template.given({**RESOURCES, "StartedTopicArn": "existing"}).environment()
+def test_the_value_of_a_parameter_takes_precedence_over_its_default(template):
+    environment = template.with_values({**RESOURCES, "StartedTopicArn": "existing"}).function_variables()
     assert environment["AWS_SNS_METRIC_RUN_STARTED_TOPIC_ARN"] == "existing"
 
 
-def test_a_reference_without_a_value_is_named(template):
-    with pytest.raises(ValueError, match=r"DataBucketName: template\.yaml refers to it"):
-        template.environment()
+def test_a_reference_without_a_value_is_an_error_that_names_it(template):
+    with pytest.raises(ValueError, match=r"DataBucketName: template\.yaml refers to it, but"):
+        template.function_variables()
 
 
-def test_an_intrinsic_function_that_is_not_known_is_named():
+def test_an_unsupported_intrinsic_function_is_an_error_that_names_it():
     body = {"Resources": {"X": {"Properties": {"Name": {"Fn::Sub": "a-${B}"}}}}}
     with pytest.raises(ValueError, match="Fn::Sub"):
-        Template(body, {}).of("X", "Name")
+        Template(body).property("X", "Name")
 
 
-def test_nothing_of_the_callers_aws_set_up_is_handed_on():
+def test_no_aws_setting_of_the_caller_is_passed_on():
     mine = {
         "AWS_PROFILE": "production",
         "AWS_SESSION_TOKEN": "secret",
@@ -81,7 +81,7 @@ def test_nothing_of_the_callers_aws_set_up_is_handed_on():
     assert found["AWS_SECRET_ACCESS_KEY"] != isolated(mine)["AWS_SECRET_ACCESS_KEY"]
 
 
-def test_a_caller_may_set_what_is_the_workers_own(template, monkeypatch):
+def test_a_caller_may_choose_the_settings_of_the_worker(template, monkeypatch):
     for name, value in {
         "OUTPUT_COMPRESSION": "zstd",
         "WORKER_SERIES_FILES": "listing",
@@ -95,20 +95,23 @@ def test_a_caller_may_set_what_is_the_workers_own(template, monkeypatch):
     assert found["WORKER_SERIES_FILES"] == "listing"
     assert found["WORKER_HEARTBEAT_INTERVAL_SECONDS"] == "1"
     assert found["AWS_S3_METRICS_PREFIX"] == "metrics/"
-    assert emulator.chosen(os.environ) == {"OUTPUT_COMPRESSION": "zstd", "WORKER_SERIES_FILES": "listing"}
+    assert emulator.worker_settings(os.environ) == {
+        "OUTPUT_COMPRESSION": "zstd",
+        "WORKER_SERIES_FILES": "listing",
+    }
 
 
-def test_the_reasons_of_what_was_given_back_stand_in_the_log(tmp_path):
+def test_the_log_contains_why_messages_were_returned(tmp_path):
     log = tmp_path / "worker.log"
     line = '{"level":"WARNING","message":"message given back","message_id":"m-1","reason":"runId: missing"}'
     log.write_text(f"START RequestId: x\n{line}\n[]\n{line}\n" + line.replace("m-1", "m-2"))
-    assert given_back(log) == [
-        "message m-1 given back 2 times: runId: missing",
-        "message m-2 given back: runId: missing",
+    assert returned_messages(log) == [
+        "message m-1 returned to the queue 2 times: runId: missing",
+        "message m-2 returned to the queue: runId: missing",
     ]
 
 
-def test_what_was_published_is_kept_and_nothing_is_written_elsewhere(tmp_path, monkeypatch):
+def test_published_objects_are_copied_and_nothing_is_written_elsewhere(tmp_path, monkeypatch):
     class S3:
         bodies: ClassVar = {"metrics/m/current/manifest.json": b"{}", "metrics/../../out.txt": b"no"}
 
@@ -123,18 +126,18 @@ def test_what_was_published_is_kept_and_nothing_is_written_elsewhere(tmp_path, m
             assert Bucket == BUCKET
             return {"Body": io.BytesIO(self.bodies[Key])}
 
-    monkeypatch.setattr(kept, "client", lambda *_: S3())
+    monkeypatch.setattr(outcome, "client", lambda *_: S3())
     folder = tmp_path / "out" / "s3"
     folder.mkdir(parents=True)
     (folder / "of-the-run-before").write_text("x")
-    assert kept.keep(Cloud("http://127.0.0.1:1", *["unused"] * 8), "metrics/", folder) == 1
+    assert outcome.copy_published(Cloud("http://127.0.0.1:1", *["unused"] * 8), "metrics/", folder) == 1
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files == [folder / "metrics" / "m" / "current" / "manifest.json"]
 
 
-def test_an_answer_of_the_emulator_is_the_functions():
-    assert emulator.answer('{"batchItemFailures": []}') == {"batchItemFailures": []}
-    assert emulator.answer("null") is None
+def test_the_answer_of_the_emulator_is_that_of_the_function():
+    assert emulator.parse_answer('{"batchItemFailures": []}') == {"batchItemFailures": []}
+    assert emulator.parse_answer("null") is None
 
 
 @pytest.mark.parametrize(
@@ -145,20 +148,20 @@ def test_an_answer_of_the_emulator_is_the_functions():
         ("", "Lambda: an empty answer"),
     ],
 )
-def test_an_error_of_the_function_is_told_whatever_the_http_status(text, error):
+def test_an_error_of_the_function_is_recognised_by_the_body(text, error):
     with pytest.raises(InvocationError) as raised:
-        emulator.answer(text)
+        emulator.parse_answer(text)
     assert str(raised.value) == error
 
 
-def test_a_missing_emulator_is_told_with_what_to_do(tmp_path, monkeypatch):
+def test_a_missing_emulator_is_an_error_with_a_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(LocalError, match="run `make install`"):
         emulator.find_emulator(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("system", "machine", "said", "why"),
+    ("system", "machine", "switch", "reason"),
     [
         ("linux", "x86_64", "", ""),
         ("linux", "aarch64", "on", ""),
@@ -168,15 +171,15 @@ def test_a_missing_emulator_is_told_with_what_to_do(tmp_path, monkeypatch):
         ("darwin", "arm64", "on", "the emulator is a Linux program"),
     ],
 )
-def test_the_worker_runs_in_the_emulator_where_there_is_one(monkeypatch, system, machine, said, why):
+def test_the_worker_runs_in_the_emulator_if_it_can(monkeypatch, system, machine, switch, reason):
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert emulator.why_not({"EMULATOR": said}) == why
+    assert emulator.reason_without_emulator({"EMULATOR": switch}) == reason
 
 
-def test_a_switch_that_is_neither_on_nor_off_is_refused():
-    with pytest.raises(LocalError, match="EMULATOR=maybe: it is on or off"):
-        emulator.why_not({"EMULATOR": "maybe"})
+def test_a_value_of_emulator_that_is_neither_on_nor_off_is_refused():
+    with pytest.raises(LocalError, match="EMULATOR=maybe is not valid: expected on or off"):
+        emulator.reason_without_emulator({"EMULATOR": "maybe"})
 
 
 FUNCTIONS = """
@@ -202,7 +205,7 @@ def without_emulator(tmp_path, monkeypatch):
         def start(handler):
             given = os.environ | environment | {"PYTHONPATH": str(tmp_path)}
             return stack.enter_context(
-                emulator.emulator(tmp_path, given, tmp_path / "worker.log", 30, handler)
+                emulator.emulator(tmp_path, given, log=tmp_path / "worker.log", timeout=30, handler=handler)
             )
 
         yield start
@@ -252,24 +255,24 @@ def gone(pid, seconds=10.0):
 SLEEPER = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
 
 
-def test_a_leashed_process_ends_with_its_context():
-    with leashed(SLEEPER, os.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+def test_a_guarded_process_ends_with_its_context():
+    with guarded(SLEEPER, os.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         assert alive(pid)
     assert gone(pid)
 
 
-def test_a_leashed_process_ends_when_its_holder_is_killed():
-    holder = (
+def test_a_guarded_process_ends_if_its_parent_is_killed():
+    parent = (
         "import os, subprocess, sys, time\n"
-        "from metrics_tools.local_cloud.leash import leashed\n"
-        f"with leashed({SLEEPER!r}, os.environ, stdout=subprocess.PIPE, stderr=None) as process:\n"
+        "from metrics_tools.local_cloud.subprocess_guard import guarded\n"
+        f"with guarded({SLEEPER!r}, os.environ, stdout=subprocess.PIPE, stderr=None) as process:\n"
         "    print(int(process.stdout.readline()), flush=True)\n"
         "    time.sleep(60)\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", holder], stdout=subprocess.PIPE, cwd=ROOT, text=True
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, cwd=ROOT, text=True
     ) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())

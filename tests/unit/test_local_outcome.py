@@ -1,4 +1,4 @@
-"""What a local run checks: the run's story, what it left in S3, and the recomputation from the ECB's file."""
+"""The checks of a local run: status events, published objects, and the recomputation from the ECB's file."""
 
 import io
 import json
@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metrics_tools.local_cloud import outcome
-from metrics_tools.local_cloud.cloud import BUCKET, Cloud
-from metrics_tools.local_cloud.events_heard import Heard, Story
-from metrics_tools.local_cloud.outcome import look
-from metrics_tools.local_cloud.recomputed import compare, recompute
+from metrics_tools.local_cloud.cloud import BUCKET
+from metrics_tools.local_cloud.outcome import check_run
+from metrics_tools.local_cloud.recompute import compare, recompute
 from metrics_tools.local_cloud.samples import Sample
+from metrics_tools.local_cloud.status_listener import RunEvents
+from metrics_tools.published.status_event import StatusEvent
 
 AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 RATES = {
@@ -30,30 +30,6 @@ def at(*days):
     return [date(2025, 1, day) for day in days]
 
 
-class FakeS3:
-    """The objects that a run left, as a boto3 client gives them."""
-
-    class exceptions:  # noqa: N801 - boto3's name
-        ClientError = LookupError
-
-    def __init__(self, objects):
-        self.objects = objects
-
-    def get_object(self, Bucket, Key):  # noqa: N803 - boto3's names
-        assert Bucket == BUCKET
-        return {"Body": io.BytesIO(self.objects[Key])}
-
-    def get_paginator(self, _):
-        return self
-
-    def paginate(self, Bucket, Prefix):  # noqa: N803 - boto3's names
-        assert Bucket == BUCKET
-        return [{"Contents": [{"Key": key} for key in sorted(self.objects) if key.startswith(Prefix)]}]
-
-
-CLOUD = Cloud("http://127.0.0.1:1", *["unused"] * 8)
-
-
 def sample(name="x.json", **fields):
     expression = {"op": "ratio", "left": USD, "right": BRL}
     return Sample(
@@ -61,7 +37,7 @@ def sample(name="x.json", **fields):
     )
 
 
-def left_by_a_run(values=(1.0, 0.5)):
+def published(values=(1.0, 0.5)):
     sink = io.BytesIO()
     times = [datetime(2025, 1, day, tzinfo=UTC) for day in (2, 5)]
     pq.write_table(pa.table({"obs_time": times, "value": list(values)}), sink)
@@ -76,13 +52,13 @@ def left_by_a_run(values=(1.0, 0.5)):
     }
 
 
-def story(*completed, started=True):
-    heard = [Heard(AT, {"type": "metric_run_started", "runId": "r-1"})] if started else []
-    heard += [
-        Heard(AT + timedelta(seconds=2), {"type": "metric_run_completed", "runId": "r-1", **event})
+def run_events(*completed, started=True):
+    events = [StatusEvent(AT, {"type": "metric_run_started", "runId": "r-1"})] if started else []
+    events += [
+        StatusEvent(AT + timedelta(seconds=2), {"type": "metric_run_completed", "runId": "r-1", **event})
         for event in completed
     ]
-    return Story(heard)
+    return RunEvents(events)
 
 
 SUCCESS = {
@@ -94,69 +70,76 @@ SUCCESS = {
 FAILURE = {"status": "FAILURE", "error": "INPUT_READ_ERROR: no such series"}
 
 
-def looked(monkeypatch, asked, told, objects=None):
-    s3 = FakeS3(left_by_a_run() if objects is None else objects)
-    monkeypatch.setattr(outcome, "client", lambda *_: s3)
-    return look(asked, told, CLOUD, RATES)
+@pytest.fixture
+def checked(tmp_path):
+    """Return a function `checked(sample, events, objects)` that returns the outcome of a run."""
+
+    def check(requested, events, objects=None):
+        for key, body in (published() if objects is None else objects).items():
+            (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / key).write_bytes(body)
+        return check_run(requested, events, tmp_path, RATES)
+
+    return check
 
 
-def test_a_run_that_is_right_has_no_complaint(monkeypatch):
-    found = looked(monkeypatch, sample(), story(SUCCESS))
-    assert found.complaints == []
+def test_a_run_as_expected_has_no_violation(checked):
+    found = checked(sample(), run_events(SUCCESS))
+    assert found.violations == []
     assert (found.values, found.seconds, found.check.checked) == ([1.0, 0.5], 2.0, 2)
     assert len(found.keys) == 4
 
 
-def test_the_v1_forms_uri_is_the_same_manifest(monkeypatch):
-    told = story({**SUCCESS, "outputManifest": f"s3://{BUCKET}/{VERSION}manifest.json"})
-    assert looked(monkeypatch, sample(), told).complaints == []
+def test_the_uri_of_the_v1_form_names_the_same_manifest(checked):
+    events = run_events({**SUCCESS, "outputManifest": f"s3://{BUCKET}/{VERSION}manifest.json"})
+    assert checked(sample(), events).violations == []
 
 
 def without(key):
-    return {name: body for name, body in left_by_a_run().items() if name != key}
+    return {name: body for name, body in published().items() if name != key}
 
 
 @pytest.mark.parametrize(
-    ("told", "objects", "complaint"),
+    ("events", "objects", "violation"),
     [
-        (story(), None, "no metric_run_completed"),
-        (story(SUCCESS, SUCCESS), None, "arrived 2 times"),
-        (story(SUCCESS, started=False), None, "no metric_run_started"),
-        (story(FAILURE), None, "FAILURE where SUCCESS was expected: INPUT_READ_ERROR"),
-        (story({**SUCCESS, "rowCount": 3}), None, "row counts differ: event 3, manifest 2, file 2"),
-        (story({**SUCCESS, "versionTs": "v2"}), None, "not where its version belongs"),
-        (story(SUCCESS), {**left_by_a_run(), f"{BASE}current/manifest.json": b"{}"}, "does not name"),
-        (story(SUCCESS), without(f"{BASE}runs/r-1.ok"), "no marker"),
-        (story(SUCCESS), without(f"{VERSION}data/metrics.parquet"), "can't be read back"),
-        (story(SUCCESS), left_by_a_run((1.0, 0.6)), "not what the ECB's file gives: 0.6 instead of 0.5"),
+        (run_events(), None, "no metric_run_completed"),
+        (run_events(SUCCESS, SUCCESS), None, "arrived 2 times"),
+        (run_events(SUCCESS, started=False), None, "no metric_run_started"),
+        (run_events(FAILURE), None, "FAILURE instead of the expected SUCCESS: INPUT_READ_ERROR"),
+        (run_events({**SUCCESS, "rowCount": 3}), None, "row counts differ: event 3, manifest 2, file 2"),
+        (run_events({**SUCCESS, "versionTs": "v2"}), None, "does not have the key of its version"),
+        (run_events(SUCCESS), {**published(), f"{BASE}current/manifest.json": b"{}"}, "does not name"),
+        (run_events(SUCCESS), without(f"{BASE}runs/r-1.ok"), "no marker"),
+        (run_events(SUCCESS), without(f"{VERSION}data/metrics.parquet"), "the version cannot be read"),
+        (run_events(SUCCESS), published((1.0, 0.6)), "different from the recomputation: 0.6 instead of 0.5"),
     ],
 )
-def test_what_is_not_as_it_should_be_is_a_complaint(monkeypatch, told, objects, complaint):
-    found = looked(monkeypatch, sample(), told, objects)
-    assert any(complaint in text for text in found.complaints), found.complaints
+def test_each_difference_from_the_expected_outcome_is_a_violation(checked, events, objects, violation):
+    found = checked(sample(), events, objects)
+    assert any(violation in text for text in found.violations), found.violations
 
 
-def test_a_sample_that_must_fail_is_right_when_it_fails_with_its_code(monkeypatch):
-    asked = sample("fails-x.json", expectedError="INPUT_READ_ERROR")
-    assert looked(monkeypatch, asked, story(FAILURE)).complaints == []
+def test_a_sample_that_must_fail_has_no_violation_if_it_fails_with_its_code(checked):
+    requested = sample("fails-x.json", expectedError="INPUT_READ_ERROR")
+    assert checked(requested, run_events(FAILURE)).violations == []
     v1 = {"status": "FAILURE", "error": {"code": "INPUT_READ_ERROR", "message": "no such series"}}
-    assert looked(monkeypatch, asked, story(v1)).complaints == []
+    assert checked(requested, run_events(v1)).violations == []
 
 
 @pytest.mark.parametrize(
-    ("told", "complaint"),
+    ("events", "violation"),
     [
-        (story(SUCCESS), "SUCCESS where FAILURE was expected"),
+        (run_events(SUCCESS), "SUCCESS instead of the expected FAILURE"),
         (
-            story({**FAILURE, "error": "CONFIG_ERROR: x"}),
-            "CONFIG_ERROR where INPUT_READ_ERROR was expected",
+            run_events({**FAILURE, "error": "CONFIG_ERROR: x"}),
+            "CONFIG_ERROR instead of the expected INPUT_READ_ERROR",
         ),
     ],
 )
-def test_a_sample_that_must_fail_and_ends_otherwise_is_wrong(monkeypatch, told, complaint):
-    asked = sample("fails-x.json", expectedError="INPUT_READ_ERROR")
-    found = looked(monkeypatch, asked, told)
-    assert any(complaint in text for text in found.complaints)
+def test_a_sample_that_must_fail_and_ends_otherwise_has_a_violation(checked, events, violation):
+    requested = sample("fails-x.json", expectedError="INPUT_READ_ERROR")
+    found = checked(requested, events)
+    assert any(violation in text for text in found.violations)
 
 
 @pytest.mark.parametrize(
@@ -175,11 +158,11 @@ def test_a_sample_that_must_fail_and_ends_otherwise_is_wrong(monkeypatch, told, 
         ({"op": "min", "operands": [USD, BRL]}, dict(zip(at(1, 2, 3, 4, 5), [1, 2, 3, 0, 5], strict=True))),
     ],
 )
-def test_the_recomputation_does_as_the_algebra_says(node, expected):
+def test_the_recomputation_follows_the_algebra(node, expected):
     assert recompute(node, RATES) == expected
 
 
-def test_a_series_of_another_source_can_not_be_recomputed():
+def test_a_series_of_another_source_cannot_be_recomputed():
     with pytest.raises(KeyError):
         recompute({"series_code": "BCRA_RESERVAS_USD_M_D"}, RATES)
 
@@ -198,4 +181,4 @@ ONE_DAY_AND_NEXT = dict(zip(at(1, 2), [1.0, 200.0], strict=True))
     ],
 )
 def test_a_difference_beyond_rounding_is_a_problem(found, problem):
-    assert compare(found, ONE_DAY_AND_NEXT).problem == problem
+    assert compare(found=found, expected=ONE_DAY_AND_NEXT).problem == problem

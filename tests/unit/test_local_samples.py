@@ -1,4 +1,4 @@
-"""The sample requests of events/: each is what Lambda would hand to the function."""
+"""The requests in files, in particular the events in events/."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def nodes(node):
         yield from nodes(child)
 
 
-def test_run_json_is_first_and_what_must_fail_last():
+def test_run_json_is_first_and_files_that_must_fail_are_last():
     assert PATHS[0].name == "run.json"
     assert [path.name for path in PATHS if path.name.startswith("fails-")] == [PATHS[-1].name]
 
@@ -86,7 +86,7 @@ def test_a_file_is_tidy(path):
     assert text == json.dumps(json.loads(text), indent=2) + "\n"
 
 
-def test_runs_and_metrics_are_each_asked_for_once():
+def test_each_run_and_each_metric_is_requested_once():
     assert len({request["runId"] for request in requests()}) == len(PATHS)
     assert len({request["metricCode"] for request in requests()}) == len(PATHS)
 
@@ -128,7 +128,7 @@ def test_one_series_does_not_exist_and_its_run_must_fail():
     assert set().union(*(sample.currencies for sample in others)) <= set(ecb.CURRENCIES)
 
 
-def test_a_bare_request_is_taken_too(tmp_path):
+def test_a_file_may_contain_a_request_without_an_event(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(requests()[0]))
     (sample,) = read_samples([path])
@@ -138,37 +138,37 @@ def test_a_bare_request_is_taken_too(tmp_path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{", "it is no JSON"),
-        ("[" * 100_000, "it is no JSON"),
-        ("[]", "it is no JSON object"),
-        ("3", "it is no JSON object"),
+        ("{", "it is not JSON"),
+        ("[" * 100_000, "it is not JSON"),
+        ("[]", "it is not a JSON object"),
+        ("3", "it is not a JSON object"),
         ("{}", "it has no Records"),
-        ('{"Records": []}', "its Records hold nothing"),
-        ('{"Records": {}}', "its Records hold nothing"),
-        ('{"Records": [{}]}', "a record of it has no body"),
-        ('{"Records": [3]}', "a record of it has no body"),
-        ('{"Records": [{"body": "x"}]}', "a record's body is no JSON"),
-        ('{"Records": [{"body": "[]"}]}', "its request is no JSON object"),
-        ('{"Records": [{"body": "{\\"Message\\": \\"x\\"}"}]}', "its request is no JSON"),
+        ('{"Records": []}', "its Records are empty"),
+        ('{"Records": {}}', "its Records are empty"),
+        ('{"Records": [{}]}', "one of its records has no body"),
+        ('{"Records": [3]}', "one of its records has no body"),
+        ('{"Records": [{"body": "x"}]}', "the body of a record is not JSON"),
+        ('{"Records": [{"body": "[]"}]}', "the body of a record is not a JSON object"),
+        ('{"Records": [{"body": "{\\"Message\\": \\"x\\"}"}]}', "its request is not JSON"),
         ('{"type": "metric_run_requested", "metricCode": "m"}', "its request has no runId"),
         ('{"type": "metric_run_requested", "runId": 3, "metricCode": "m"}', "its request has no runId"),
         ('{"type": "metric_run_requested", "runId": "r"}', "its request has no metricCode"),
     ],
 )
-def test_what_is_no_event_is_named_with_what_is_expected_in_one_line(tmp_path, text, why):
+def test_a_file_without_a_request_is_an_error_that_says_what_is_expected_in_one_line(tmp_path, text, why):
     path = tmp_path / "mine.json"
     path.write_text(text)
     with pytest.raises(EventFileError, match=rf"mine\.json: not an event: {why}") as raised:
         read_samples([path])
     assert "an SQS event with Records" in str(raised.value)
-    assert "a bare metric_run_requested, as in docs/five-minutes.md, or an expression alone" in str(
+    assert "a bare metric_run_requested, as in docs/five-minutes.md, or only an expression" in str(
         raised.value
     )
     assert "Error" not in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_an_expression_alone_gets_a_request_that_the_worker_takes(tmp_path):
+def test_for_an_expression_alone_a_request_is_created_that_the_worker_accepts(tmp_path):
     path = tmp_path / "my dollar.json"
     path.write_text('{"op": "sma", "series": {"seriesCode": "ECB_USD_EUR_D"}, "window": 3}')
     (sample,) = read_samples([path])
@@ -177,14 +177,14 @@ def test_an_expression_alone_gets_a_request_that_the_worker_takes(tmp_path):
     assert request.dataset("ecb_fx").manifest_key == "datasets/ecb_fx/versions/v20261030/manifest.json"
 
 
-def test_an_expression_alone_that_is_not_valid_is_refused_with_what_to_do(tmp_path):
+def test_an_invalid_expression_alone_is_an_error_with_a_remedy(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text('{"op": "log", "series": {"series_code": "ECB_USD_EUR_D"}, "window": 3}')
     with pytest.raises(EventFileError, match=r"mine\.json: .* not valid.*found 'log'.*validate"):
         read_samples([path])
 
 
-def test_an_expression_that_is_none_still_says_which_series_it_needs(tmp_path):
+def test_an_invalid_expression_in_a_request_still_names_its_currencies(tmp_path):
     path = tmp_path / "mine.json"
     half = {"op": "ratio", "left": {"seriesCode": "ECB_GBP_EUR_D"}}
     inputs = [{"datasetId": "ecb_fx", "seriesCode": "ECB_SEK_EUR_D"}]
@@ -194,11 +194,11 @@ def test_an_expression_that_is_none_still_says_which_series_it_needs(tmp_path):
     assert sample.currencies == {"GBP", "SEK"}
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(EventFileError, match=r"none\.json: No such file"):
         read_samples([tmp_path / "none.json"])
 
 
-def test_two_samples_of_one_run_are_refused():
-    with pytest.raises(EventFileError, match="more than one sample"):
+def test_two_samples_with_the_same_run_id_are_refused():
+    with pytest.raises(EventFileError, match="more than one sample has the runId"):
         read_samples([PATHS[0], PATHS[0]])

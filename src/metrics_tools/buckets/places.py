@@ -1,12 +1,10 @@
 """Where a command reads, and may publish: a deployed bucket, a plain folder, or the demo data in memory."""
 
-import json
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,31 +140,8 @@ def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
 def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:
     """The demo data in memory: currencies of the ECB's file, laid out as the production's."""
     store = MemoryStore()
-    write_demo(lambda key, body: obstore.put(store, key, body), currencies)
+    ecb.write_dataset(lambda key, body: obstore.put(store, key, body), currencies)
     return Place(S3Bucket(store, BUCKET), "the demo data")
-
-
-def write_demo(
-    put: Callable[[str, bytes], object], currencies: Collection[str] = ecb.CURRENCIES
-) -> ecb.Loaded:
-    """Write the demo dataset, its manifest last.
-
-    Args:
-        put: writes an object: key, bytes.
-        currencies: which of the ECB's; those that it doesn't quote are left out.
-    """
-    rates, now = ecb.read_rates(), datetime.now(UTC).replace(microsecond=0)
-    chosen = {currency: rates[currency] for currency in sorted(currencies) if currency in rates}
-    names = []
-    for name, body in ecb.part_files(chosen, now):
-        put(ecb.PROJECTIONS + name, body)
-        names.append(name)
-    version = ecb.version_of(rates)
-    manifest = ecb.manifest(chosen, names, now) | {"version_id": version}
-    put(ecb.manifest_key(version), json.dumps(manifest, indent=2).encode())
-    days = [day for series in chosen.values() for day in (min(series), max(series))]
-    observations: int = manifest["data_points_count"]
-    return ecb.Loaded(version, len(chosen), len(names), observations, min(days), max(days))
 
 
 def metrics_prefix() -> str:

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from metrics_tools.local_cloud.ending import run_and_exit
+from metrics_tools.process_exit import run_and_exit
 from metrics_worker import __version__
 
 SUMMARIES = {

@@ -1,8 +1,7 @@
-"""The local cloud: bucket, topics and queues on loopback, as template.yaml has them, and gone at the end.
+"""The local cloud: a moto server on the loopback interface, with the resources of template.yaml.
 
-It lives in a process of its own (`moto_server`) for the length of a context. Credentials are random, and the
-environment that children get holds nothing of the caller's AWS set-up: no profile, no file under `~/.aws`, no
-proxy. Failure is a `LocalError` that says what to do.
+The server is a process of its own that ends with the context. Its credentials are random, and the processes
+that use it get none of the caller's AWS configuration: no profile, no file of `~/.aws`, no proxy.
 """
 
 import json
@@ -10,19 +9,19 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from metrics_tools.local_cloud.errors import LocalError
-from metrics_tools.local_cloud.leash import leashed
+from metrics_tools.local_cloud.subprocess_guard import guarded
 from metrics_tools.local_cloud.template import REQUEST_QUEUE, Template
 
+LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
 BUCKET = "metrics-data-local"
 _PREFIX = "metrics-worker-local"
@@ -30,7 +29,7 @@ _PREFIX = "metrics-worker-local"
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Where things are. Queues are URLs, topics ARNs."""
+    """The addresses of a running local cloud: URLs of the server and of queues, ARNs of topics."""
 
     endpoint: str
     request_topic: str
@@ -43,7 +42,7 @@ class Cloud:
     status_queue: str
 
     def template_values(self) -> dict[str, str]:
-        """What the template's references to resources and required parameters mean here."""
+        """Return the values for the template's required parameters and for its references to resources."""
         return {
             "DataBucketName": BUCKET,
             "RequestQueue": self.request_queue,
@@ -54,13 +53,13 @@ class Cloud:
 
 
 def isolated(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment with random AWS credentials, and nothing of the caller's that AWS clients read."""
-    kept = {
+    """Return an environment with random AWS credentials, and no AWS or proxy setting of the caller."""
+    other = {
         name: value
         for name, value in environment.items()
         if not name.startswith(("AWS_", "BOTO")) and not name.lower().endswith("_proxy")
     }
-    return kept | {
+    return other | {
         "AWS_ACCESS_KEY_ID": f"LOCAL{secrets.token_hex(8).upper()}",
         "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
         "AWS_REGION": REGION,
@@ -71,93 +70,105 @@ def isolated(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def isolate_this_process() -> None:
+    """Replace the environment of this process and of all processes that it starts by an isolated one."""
+    environment = isolated(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
 @cache
 def client(service: str, endpoint: str) -> Any:
-    """A boto3 client for the local cloud. Clients may be shared by threads."""
+    """Return the boto3 client for a service of the local cloud. Threads may share it."""
+    import boto3  # noqa: PLC0415 - half a second, which the commands that import BUCKET need not spend
+
     return boto3.client(service, endpoint_url=endpoint, region_name=REGION)
 
 
+def object_writer(endpoint: str) -> Callable[[str, bytes], object]:
+    """Return a function that writes an object, given its key and bytes. Threads may share it."""
+    import obstore  # noqa: PLC0415 - only the local run writes objects here
+    from obstore.store import S3Store  # noqa: PLC0415 - as above
+
+    store = S3Store(
+        BUCKET,
+        endpoint=endpoint,
+        region=REGION,
+        client_options={"allow_http": True, "timeout": timedelta(seconds=60)},
+    )
+    return lambda key, body: obstore.put(store, key, body, use_multipart=False)
+
+
 @contextmanager
-def local_cloud(template: Template, log: Path) -> Iterator[Cloud]:
-    """Start the local cloud; it ends with the context.
+def local_cloud(template: Template, log: Path, host: str = LOOPBACK) -> Iterator[Cloud]:
+    """Start the local cloud, and stop it at the end of the context.
 
     Args:
-        template: the queues' properties are taken from here.
-        log: where the server's own messages go.
+        template: the source of the request queue's properties.
+        log: the file for the server's messages.
+        host: the address of this machine on which the server listens.
 
     Raises:
         LocalError: the server does not start.
     """
-    command = [sys.executable, "-P", str(Path(__file__).with_name("moto_server.py"))]
-    with ExitStack() as stack:
-        messages = stack.enter_context(log.open("wb"))
-        server = stack.enter_context(leashed(command, os.environ, stdout=subprocess.PIPE, stderr=messages))
+    command = [sys.executable, "-P", str(Path(__file__).with_name("moto_server.py")), host]
+    with (
+        log.open("wb") as messages,
+        guarded(command, os.environ, stdout=subprocess.PIPE, stderr=messages) as server,
+    ):
         assert server.stdout is not None
         port = server.stdout.readline().strip()
         if not port.isdigit():
-            raise LocalError(f"The local cloud (moto's server) did not start: see {log}.")
-        yield _furnish(f"http://127.0.0.1:{port.decode()}", template)
+            raise LocalError(f"The local cloud (a moto server) did not start: see {log}.")
+        yield _create_resources(f"http://{host}:{port.decode()}", template)
 
 
-def _furnish(endpoint: str, template: Template) -> Cloud:
-    """Make the bucket, topics, queues and subscriptions."""
+def _create_resources(endpoint: str, template: Template) -> Cloud:
+    """Create the bucket, topics, queues and subscriptions."""
     client("s3", endpoint).create_bucket(Bucket=BUCKET)
-    dead_letters = _queue(endpoint, "run-requests-dead")
-    requests = _queue(endpoint, "run-requests", **_queue_attributes(template, _arn(endpoint, dead_letters)))
-    status = _queue(endpoint, "status-events")
+    dead_letters, dead_letters_arn = _create_queue(endpoint, "run-requests-dead")
+    redrive = template.with_values({"DeadLetterQueue.Arn": dead_letters_arn})
+    requests, requests_arn = _create_queue(
+        endpoint,
+        "run-requests",
+        DelaySeconds=str(template.property(REQUEST_QUEUE, "DelaySeconds")),
+        VisibilityTimeout=str(template.property(REQUEST_QUEUE, "VisibilityTimeout")),
+        RedrivePolicy=json.dumps(redrive.property(REQUEST_QUEUE, "RedrivePolicy")),
+    )
+    status, status_arn = _create_queue(endpoint, "status-events")
     return Cloud(
         endpoint=endpoint,
-        request_topic=_topic(endpoint, "run-requests", requests),
+        request_topic=_create_topic(endpoint, "run-requests", subscriber=requests_arn),
         request_queue=requests,
-        request_queue_arn=_arn(endpoint, requests),
+        request_queue_arn=requests_arn,
         dead_letter_queue=dead_letters,
-        started_topic=_topic(endpoint, "metric-run-started", status),
-        heartbeat_topic=_topic(endpoint, "metric-run-heartbeat", status),
-        completed_topic=_topic(endpoint, "metric-run-completed", status),
+        started_topic=_create_topic(endpoint, "metric-run-started", subscriber=status_arn),
+        heartbeat_topic=_create_topic(endpoint, "metric-run-heartbeat", subscriber=status_arn),
+        completed_topic=_create_topic(endpoint, "metric-run-completed", subscriber=status_arn),
         status_queue=status,
     )
 
 
-def _queue_attributes(template: Template, dead_letters_arn: str) -> dict[str, str]:
-    """The request queue's, as the template has them."""
-    redrive = template.given({"DeadLetterQueue.Arn": dead_letters_arn}).of(REQUEST_QUEUE, "RedrivePolicy")
-    return {
-        "DelaySeconds": str(template.of(REQUEST_QUEUE, "DelaySeconds")),
-        "VisibilityTimeout": str(template.of(REQUEST_QUEUE, "VisibilityTimeout")),
-        "RedrivePolicy": json.dumps(redrive),
-    }
-
-
-def _topic(endpoint: str, name: str, subscriber: str) -> str:
-    """Make a FIFO topic that a queue is subscribed to, in SNS's envelopes; its ARN."""
+def _create_topic(endpoint: str, name: str, *, subscriber: str) -> str:
+    """Create a FIFO topic with a subscribed queue that gets SNS's envelopes, and return the topic's ARN."""
     sns = client("sns", endpoint)
     attributes = {"FifoTopic": "true", "ContentBasedDeduplication": "false"}
     arn: str = sns.create_topic(Name=f"{_PREFIX}-{name}.fifo", Attributes=attributes)["TopicArn"]
-    sns.subscribe(
-        TopicArn=arn,
-        Protocol="sqs",
-        Endpoint=_arn(endpoint, subscriber),
-        Attributes={"RawMessageDelivery": "false"},
-    )
+    raw = {"RawMessageDelivery": "false"}
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=subscriber, Attributes=raw)
     return arn
 
 
-def _queue(endpoint: str, name: str, **attributes: str) -> str:
-    """Make a FIFO queue; its URL."""
-    url: str = client("sqs", endpoint).create_queue(
-        QueueName=f"{_PREFIX}-{name}.fifo", Attributes={"FifoQueue": "true", **attributes}
-    )["QueueUrl"]
-    return url
+def _create_queue(endpoint: str, name: str, **attributes: str) -> tuple[str, str]:
+    """Create a FIFO queue, and return its URL and its ARN."""
+    sqs, attributes = client("sqs", endpoint), {"FifoQueue": "true", **attributes}
+    url = sqs.create_queue(QueueName=f"{_PREFIX}-{name}.fifo", Attributes=attributes)["QueueUrl"]
+    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return url, answer["Attributes"]["QueueArn"]
 
 
-def _arn(endpoint: str, queue: str) -> str:
-    answer = client("sqs", endpoint).get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    arn: str = answer["Attributes"]["QueueArn"]
-    return arn
-
-
-def waiting(cloud: Cloud, queue: str) -> int:
-    """How many messages a queue holds: visible, in flight or delayed."""
+def message_count(cloud: Cloud, queue: str) -> int:
+    """Return the number of messages in a queue, including those that are in flight or delayed."""
     names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
     answer = client("sqs", cloud.endpoint).get_queue_attributes(QueueUrl=queue, AttributeNames=names)
     return sum(int(answer["Attributes"][name]) for name in names)

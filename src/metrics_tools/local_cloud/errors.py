@@ -1,9 +1,9 @@
-"""The errors that end a local run with a line that says why."""
+"""The errors that end a local run with one line of explanation."""
 
 
 class LocalError(Exception):
-    """The local run can't go on; the text says why and what to do."""
+    """The local run cannot continue; the text gives the reason and the remedy."""
 
 
 class EventFileError(LocalError):
-    """A file without a request that can be sent; the text names the file and says what is expected."""
+    """A file contains no request that can be sent; the text names the file and the expected content."""

@@ -1,9 +1,8 @@
-"""A small stand-in for Lambda's event source mapping.
+"""A small substitute for Lambda's event source mapping.
 
-It receives a batch, hands it to the function as Lambda does, deletes what succeeded and leaves what
-`batchItemFailures` names. An answer that is an error leaves the whole batch, as does one that Lambda would
-take for a failure: an item without an identifier, or with one that is not in the batch. One invocation at a
-time.
+It receives a batch of messages, invokes the function as Lambda does, and deletes the messages that succeeded.
+The messages in `batchItemFailures` stay in the queue. The whole batch stays if the function fails, or if
+Lambda would treat its answer as a failure: an item without an identifier, or one that is not in the batch.
 """
 
 import base64
@@ -15,77 +14,72 @@ from typing import Any
 
 from metrics_tools.local_cloud.cloud import REGION
 
-BATCH = 10
-"""The most messages that SQS gives at once, and that a batch of a FIFO queue has."""
+MAX_BATCH = 10
+"""The maximum number of messages that SQS returns at once, and that a batch of a FIFO queue has."""
 
 
 class InvocationError(Exception):
-    """The function raised, timed out or did not start: Lambda's error type and message."""
+    """The function raised an error, timed out or did not start: Lambda's error type and message."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(kind, message)
-        self.kind = kind
-        self.message = message
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.message}"
+        return ": ".join(self.args)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What became of one batch: message ids."""
+    """The result of one batch: the ids of the messages that were received and of those that were deleted."""
 
     received: list[str]
     deleted: list[str] = field(default_factory=list)
     error: InvocationError | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class EventSource:
-    """Polls one queue for one function.
+    """The connection of one queue to one function, with one invocation at a time.
 
-    Args:
-        sqs: a boto3 SQS client, or what looks like one.
-        queue: the queue's URL.
-        arn: the queue's ARN.
-        invoke: takes the event, gives the function's answer, raises `InvocationError`.
-        batch_size: messages an invocation at most.
+    Attributes:
+        sqs: a boto3 SQS client.
+        queue: the URL of the queue.
+        arn: the ARN of the queue.
+        invoke: calls the function with an event and returns its answer, or raises `InvocationError`.
+        batch_size: the maximum number of messages of an invocation.
     """
 
-    def __init__(
-        self, sqs: Any, queue: str, arn: str, invoke: Callable[[dict[str, Any]], Any], batch_size: int = BATCH
-    ) -> None:
-        self._sqs = sqs
-        self._queue = queue
-        self._arn = arn
-        self._invoke = invoke
-        self._batch_size = batch_size
+    sqs: Any
+    queue: str
+    arn: str
+    invoke: Callable[[dict[str, Any]], Any]
+    batch_size: int = MAX_BATCH
 
     def poll(self) -> Batch | None:
-        """Receive and invoke once; None where there is nothing to receive."""
-        answer = self._sqs.receive_message(
-            QueueUrl=self._queue,
-            MaxNumberOfMessages=self._batch_size,
+        """Receive one batch and invoke the function; return None if there was no message."""
+        messages = self.sqs.receive_message(
+            QueueUrl=self.queue,
+            MaxNumberOfMessages=self.batch_size,
             AttributeNames=["All"],
             MessageAttributeNames=["All"],
             WaitTimeSeconds=0,
-        )
-        messages = answer.get("Messages", [])
+        ).get("Messages", [])
         if not messages:
             return None
         received = [message["MessageId"] for message in messages]
         try:
-            response = self._invoke({"Records": [record(message, self._arn) for message in messages]})
+            response = self.invoke({"Records": [record(message, self.arn) for message in messages]})
             failed = failures(response, received)
         except InvocationError as error:
             return Batch(received, error=error)
         done = [message for message in messages if message["MessageId"] not in failed]
         for message in done:
-            self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+            self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
         return Batch(received, [message["MessageId"] for message in done])
 
 
 def record(message: dict[str, Any], arn: str) -> dict[str, Any]:
-    """A received message as Lambda hands it to the function."""
+    """Return a received message in the form in which Lambda passes it to the function."""
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
@@ -102,32 +96,29 @@ def record(message: dict[str, Any], arn: str) -> dict[str, Any]:
 
 
 def failures(response: Any, received: Sequence[str]) -> set[str]:
-    """The message ids that a function's answer names as failed.
+    """Return the message ids that the answer of a function names as failed.
 
     Raises:
-        InvocationError: Lambda would take the answer for a failure of the whole batch.
+        InvocationError: Lambda would treat the answer as a failure of the whole batch.
     """
     if response is None or response == {}:
         return set()
     try:
-        items = response["batchItemFailures"] or []
-        failed = {item["itemIdentifier"] for item in items}
+        failed = {item["itemIdentifier"] for item in response["batchItemFailures"] or []}
     except (KeyError, TypeError) as error:
-        raise InvocationError(
-            "BadResponse", f"not {{batchItemFailures: …}}: {json.dumps(response):.200}"
-        ) from error
+        text = f"expected {{batchItemFailures: …}}, found {json.dumps(response):.200}"
+        raise InvocationError("BadResponse", text) from error
     if unknown := [str(item) for item in failed if item not in received]:
-        raise InvocationError("BadResponse", f"batchItemFailures names what is not in the batch: {unknown}")
+        raise InvocationError(
+            "BadResponse", f"batchItemFailures has ids that are not in the batch: {unknown}"
+        )
     return failed
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, Any]:
-    """A message attribute with Lambda's names; binary values are base64 there."""
-    found = {
-        name: value[key]
-        for key, name in (("StringValue", "stringValue"), ("DataType", "dataType"))
-        if key in value
-    }
+    """Return a message attribute with Lambda's names. Lambda encodes binary values in base64."""
+    names = {"StringValue": "stringValue", "DataType": "dataType"}
+    found = {name: value[key] for key, name in names.items() if key in value}
     if "BinaryValue" in value:
         found["binaryValue"] = base64.b64encode(value["BinaryValue"]).decode()
     return found | {"stringListValues": [], "binaryListValues": []}

@@ -1,42 +1,47 @@
-"""What a run left, read back as a reader would and held against what it announced.
+"""The outcome of a run: its status events and a copy of its published objects, checked against each other.
 
-Every complaint is one line. A run is right when there is none: announced once, with the status that its
-sample expects; the manifest, data and marker where they belong; `current` naming this version; the rows
-counted right, in order, finite, and equal to the plain recomputation.
+Each violation is one line of text. A run without violations was completed once, with the status that its
+sample expects; manifest, data and marker have the right keys; `current` names this version; and the rows are
+counted correctly, in order, finite, and equal to the independent recomputation.
 """
 
-import io
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metrics_tools.local_cloud.cloud import BUCKET, Cloud, client
 from metrics_tools.local_cloud.ecb import Rates
-from metrics_tools.local_cloud.events_heard import COMPLETED, STARTED, Story
-from metrics_tools.local_cloud.recomputed import Difference, compare, recompute
+from metrics_tools.local_cloud.recompute import Comparison, compare, recompute
 from metrics_tools.local_cloud.samples import Sample
+from metrics_tools.local_cloud.status_listener import RunEvents
+from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
 from metrics_worker.publication.records import Keys
 
 
 @dataclass(slots=True)
 class Outcome:
-    """A run, from the outside.
+    """The outcome of a run as its reader sees it.
 
     Attributes:
-        status: SUCCESS, FAILURE, or None where none was announced.
-        error: the announced error, `CODE: message`.
-        keys: what stands under the metric's prefix of this run and its version.
-        times: of the observations, UTC, ascending.
-        values: of the observations.
-        manifest: of its version.
-        check: against the recomputation, where that could be done.
-        complaints: what is not as it should be.
+        sample: the request.
+        status: SUCCESS or FAILURE, or None if no completed event arrived.
+        error: the error in the completed event, `CODE: message`.
+        version: the version in the completed event.
+        seconds: the time from started to completed; None if either event is missing.
+        heartbeats: the number of heartbeats.
+        keys: the keys of all objects of the metric.
+        times: the times of the observations, in UTC.
+        values: the values of the observations.
+        manifest: the manifest of the version, as JSON values.
+        check: the comparison with the recomputation; None if the metric cannot be recomputed.
+        violations: differences from the expected outcome, one line each.
     """
 
     sample: Sample
@@ -49,110 +54,115 @@ class Outcome:
     times: list[datetime] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     manifest: dict[str, Any] | None = None
-    check: Difference | None = None
-    complaints: list[str] = field(default_factory=list)
+    check: Comparison | None = None
+    violations: list[str] = field(default_factory=list)
 
     @property
-    def error_in_complaints(self) -> bool:
-        """Whether a complaint tells the announced error already."""
-        return bool(self.error) and any(self.error in complaint for complaint in self.complaints)
+    def error_in_violations(self) -> bool:
+        """Return whether a violation already contains the error of the run."""
+        return bool(self.error) and any(self.error in violation for violation in self.violations)
 
 
-def look(sample: Sample, story: Story, cloud: Cloud, rates: Rates) -> Outcome:
-    """Find out how a run ended."""
-    outcome = Outcome(sample, seconds=story.seconds, heartbeats=story.count("metric_run_heartbeat"))
-    completed = story.first(COMPLETED)
+def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
+    """Copy every object below a prefix into a folder, with the same keys, and return their number.
+
+    A key that would lead out of the folder is ignored, because requests determine parts of the keys.
+
+    Args:
+        cloud: the local cloud.
+        prefix: the prefix of the keys, such as `metrics/`.
+        folder: the destination. Its previous content is removed.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    s3, copied = client("s3", cloud.endpoint), 0
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix):
+        for found in page.get("Contents", []):
+            path = folder / found["Key"]
+            if path.resolve().is_relative_to(folder.resolve()):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(s3.get_object(Bucket=BUCKET, Key=found["Key"])["Body"].read())
+                copied += 1
+    return copied
+
+
+def check_run(sample: Sample, events: RunEvents, folder: Path, rates: Rates) -> Outcome:
+    """Return the outcome of a run with all violations.
+
+    Args:
+        sample: the request of the run.
+        events: the status events of the run.
+        folder: the copy of the published objects.
+        rates: the rates of the ECB, for the recomputation.
+    """
+    outcome = Outcome(sample, seconds=events.seconds, heartbeats=events.count(HEARTBEAT))
+    completed = events.first(COMPLETED)
     if completed is None:
-        outcome.complaints.append("no metric_run_completed arrived")
+        outcome.violations.append("no metric_run_completed arrived")
         return outcome
-    event = completed.event
-    outcome.status = str(event.get("status"))
-    outcome.error = _error_text(event.get("error"))
-    outcome.complaints.extend(_announcement(sample, story, outcome))
-    if outcome.status == "SUCCESS":
-        outcome.version = str(event.get("versionTs"))
-        try:
-            outcome.complaints.extend(_read_back(outcome, event, cloud))
-        except (KeyError, ValueError, OSError, client("s3", cloud.endpoint).exceptions.ClientError) as error:
-            outcome.complaints.append(
-                f"what was announced can't be read back ({type(error).__name__}: {error})"
-            )
-        outcome.check = _recomputed(outcome, rates)
-        if outcome.check and outcome.check.problem:
-            outcome.complaints.append(f"not what the ECB's file gives: {outcome.check.problem}")
+    outcome.status = completed.status
+    if outcome.status != "SUCCESS":
+        outcome.error = completed.detail
+        outcome.violations.extend(_event_violations(outcome, events))
+        return outcome
+    outcome.violations.extend(_event_violations(outcome, events))
+    outcome.version = str(completed.event.get("versionTs"))
+    try:
+        outcome.violations.extend(_object_violations(outcome, completed, folder))
+    except (KeyError, ValueError, OSError) as error:
+        outcome.violations.append(f"the version cannot be read ({type(error).__name__}: {error})")
+    outcome.check = _comparison(outcome, rates)
+    if outcome.check and outcome.check.problem:
+        outcome.violations.append(f"different from the recomputation: {outcome.check.problem}")
     return outcome
 
 
-def error_code(event_error: str) -> str:
-    """The code of an announced error."""
-    return event_error.partition(":")[0]
-
-
-def _announcement(sample: Sample, story: Story, outcome: Outcome) -> Iterator[str]:
-    """Complaints about the status events."""
-    if story.first(STARTED) is None and outcome.status == "SUCCESS":
+def _event_violations(outcome: Outcome, events: RunEvents) -> Iterator[str]:
+    code, expected = outcome.error.partition(":")[0], outcome.sample.expected_error
+    if events.first(STARTED) is None and outcome.status == "SUCCESS":
         yield "no metric_run_started arrived"
-    if (times := story.count(COMPLETED)) > 1:
+    if (times := events.count(COMPLETED)) > 1:
         yield f"metric_run_completed arrived {times} times"
-    expected = sample.expected_error
     if expected is None and outcome.status != "SUCCESS":
-        yield f"{outcome.status} where SUCCESS was expected: {outcome.error}"
+        yield f"{outcome.status} instead of the expected SUCCESS: {outcome.error}"
     elif expected is not None and outcome.status != "FAILURE":
-        yield f"{outcome.status} where FAILURE was expected"
-    elif expected and error_code(outcome.error) != expected:
-        yield f"failed with {error_code(outcome.error)} where {expected} was expected"
+        yield f"{outcome.status} instead of the expected FAILURE"
+    elif expected and code != expected:
+        yield f"failed with {code} instead of the expected {expected}"
 
 
-def _read_back(outcome: Outcome, event: dict[str, Any], cloud: Cloud) -> Iterator[str]:
-    """Fill the outcome from S3, beginning at the manifest that the event names; complaints."""
-    s3 = client("s3", cloud.endpoint)
-
-    def get(key: str) -> bytes:
-        body: bytes = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-        return body
-
-    manifest_key = str(event["outputManifest"]).removeprefix(f"s3://{BUCKET}/")
-    body = get(manifest_key)
+def _object_violations(outcome: Outcome, completed: StatusEvent, folder: Path) -> Iterator[str]:
+    """Read the version that the completed event names into the outcome, and yield the violations."""
+    manifest_key = str(completed.event["outputManifest"]).removeprefix(f"s3://{BUCKET}/")
+    body = (folder / manifest_key).read_bytes()
     manifest = outcome.manifest = json.loads(body)
-    outputs = manifest["outputs"]
-    tables = [_table(get(outputs["data_prefix"] + name)) for name in outputs["files"]]
-    outcome.times = [time for table in tables for time in table["obs_time"].to_pylist()]
-    outcome.values = [value for table in tables for value in table["value"].to_pylist()]
+    data = folder / manifest["outputs"]["data_prefix"]
+    for name in manifest["outputs"]["files"]:
+        table = pq.ParquetFile(data / name).read()
+        outcome.times += table["obs_time"].to_pylist()
+        outcome.values += table["value"].to_pylist()
     keys = Keys(manifest_key.removesuffix(f"{outcome.version}/manifest.json"))
-    listed = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=keys.base)
-    outcome.keys = [found["Key"] for page in listed for found in page.get("Contents", [])]
+    files = (path for path in (folder / keys.base).rglob("*") if path.is_file())
+    outcome.keys = sorted(path.relative_to(folder).as_posix() for path in files)
     if manifest_key != keys.manifest(outcome.version):
-        yield f"the manifest is not where its version belongs: {manifest_key}"
-    if get(keys.current) != body:
+        yield f"the manifest does not have the key of its version: {manifest_key}"
+    if (folder / keys.current).read_bytes() != body:
         yield "current/manifest.json does not name this version"
     if keys.marker(outcome.sample.run_id) not in outcome.keys:
         yield f"no marker {keys.marker(outcome.sample.run_id)}"
-    announced, listed_rows, rows = event.get("rowCount"), manifest["row_count"], len(outcome.values)
-    if not announced == listed_rows == rows:
-        yield f"row counts differ: event {announced}, manifest {listed_rows}, file {rows}"
+    event_rows, manifest_rows = completed.event.get("rowCount"), manifest["row_count"]
+    if not event_rows == manifest_rows == len(outcome.values):
+        yield f"row counts differ: event {event_rows}, manifest {manifest_rows}, file {len(outcome.values)}"
     if not outcome.values:
         yield "no observation: the expression is defined nowhere"
     if outcome.times != sorted(set(outcome.times)) or not all(map(math.isfinite, outcome.values)):
         yield "the observations are not in order, or not all finite"
 
 
-def _table(body: bytes) -> pa.Table:
-    """A Parquet file, read in this thread alone."""
-    return pq.ParquetFile(io.BytesIO(body)).read(use_threads=False)
-
-
-def _recomputed(outcome: Outcome, rates: Rates) -> Difference | None:
+def _comparison(outcome: Outcome, rates: Rates) -> Comparison | None:
     try:
         expected = recompute(outcome.sample.request["expressionJson"], rates)
     except KeyError:
         return None  # a series that is not the ECB's
-    return compare(dict(zip(map(_day, outcome.times), outcome.values, strict=True)), expected)
-
-
-def _day(time: datetime) -> date:
-    return time.date()
-
-
-def _error_text(error: Any) -> str:
-    """The plain form's text, or the v1 form's code and message."""
-    return f"{error['code']}: {error['message']}" if isinstance(error, dict) else str(error or "")
+    days = (time.date() for time in outcome.times)
+    return compare(found=dict(zip(days, outcome.values, strict=True)), expected=expected)

@@ -1,214 +1,211 @@
-"""The story of a local run: cloud, dataset, worker, requests, status events, outcomes, picture."""
+"""The steps of a local run: cloud, dataset, worker, requests, status events, outcomes, page."""
 
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from metrics_tools.local_cloud import ecb, kept, tell
-from metrics_tools.local_cloud.cloud import Cloud, client, local_cloud, waiting
+from metrics_tools.console import count, out
+from metrics_tools.local_cloud import ecb
+from metrics_tools.local_cloud.cloud import Cloud, client, local_cloud, message_count, object_writer
 from metrics_tools.local_cloud.emulator import (
     HANDLER,
-    Emulator,
-    check,
-    chosen,
+    check_emulator,
     emulator,
     function_environment,
-    why_not,
+    reason_without_emulator,
+    worker_settings,
 )
 from metrics_tools.local_cloud.errors import LocalError
 from metrics_tools.local_cloud.event_source import EventSource
-from metrics_tools.local_cloud.events_heard import COMPLETED, Ear
-from metrics_tools.local_cloud.outcome import Outcome, look
+from metrics_tools.local_cloud.outcome import Outcome, check_run, copy_published
+from metrics_tools.local_cloud.output import (
+    print_detail,
+    print_environment,
+    print_event,
+    print_outcomes,
+    print_step,
+    print_summary,
+    relative,
+)
+from metrics_tools.local_cloud.page import shown_run, write_page
 from metrics_tools.local_cloud.samples import Sample
-from metrics_tools.local_cloud.shown import shown, write_page
+from metrics_tools.local_cloud.status_listener import StatusListener
 from metrics_tools.local_cloud.template import FUNCTION, REQUEST_QUEUE, Template
-from metrics_tools.local_cloud.terminal import Terminal
-from metrics_tools.local_cloud.worker_log import given_back, traces
+from metrics_tools.local_cloud.worker_log import returned_messages, traces
+from metrics_tools.published.status_event import COMPLETED
 
-_PAUSE_SECONDS = 0.1
+_POLL_SECONDS = 0.1
+LAST_EVENTS_SECONDS = 5.0
+"""The time to wait for further events after the queue has become empty."""
 _METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
-_TRACED = {"POWERTOOLS_LOG_LEVEL": "DEBUG"}
-_NO_GAP = {"WORKER_STATUS_GAP_SECONDS": "0"}
-"""Unless the caller sets it: nobody here reads two queues, and the times shown are those of the work."""
-_DELAY = {"DeliveryDelay": "2"}
-"""Shorter than the template's: the request is published by a process that has nothing to commit."""
-"""At this level the worker's closing lines have each request with its time, for the page."""
-_LAST_EVENTS_SECONDS = 5.0
-"""How long an event may still be on its way when the queue is empty."""
+_RUN_ENVIRONMENT = {"POWERTOOLS_LOG_LEVEL": "DEBUG", "WORKER_STATUS_GAP_SECONDS": "0"}
+"""At DEBUG, the worker logs each request, for the page. The gap between two events would only cost time."""
+_TEMPLATE_VALUES = {"DeliveryDelay": "2"}
+"""Shorter than in production: the sender of the requests has no database transaction to commit."""
+_SERVED_PREFIXES = ("AWS_", "WORKER_", "OUTPUT_", "POWERTOOLS_")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked on the command line.
+    """The options of the command line.
 
     Attributes:
-        root: the repository's folder.
-        out: where logs, the page and copies go.
-        samples: the requests; those that were chosen, or all of events/.
-        chosen: whether they were chosen.
+        root: the folder of the repository.
+        out: the folder for logs, the page and the copy of the published objects.
+        samples: the requests: the chosen ones, or all of events/.
+        is_chosen: whether the user chose the requests.
         handler: the function.
-        patience: seconds until the run gives up on outcomes.
+        timeout: the maximum number of seconds to wait for the outcomes.
     """
 
     root: Path
     out: Path
     samples: Sequence[Sample] = ()
-    chosen: bool = False
+    is_chosen: bool = False
     handler: str = HANDLER
-    patience: float = 120.0
+    timeout: float = 120.0
 
     @property
     def log(self) -> Path:
-        """The worker's log."""
+        """Return the path of the worker's log."""
         return self.out / "worker.log"
 
 
-def run(options: Options, terminal: Terminal) -> int:
-    """Run the samples; 0 where every one ended as it should.
+def run(options: Options) -> int:
+    """Run the samples, and return the exit status: 0 if all runs end as expected.
 
     Raises:
-        LocalError: it can't be run at all.
+        LocalError: the worker does not start, or fails.
     """
-    check(options.root)
-    template = Template.read(options.root / "template.yaml").given(_DELAY)
-    samples = options.samples
-    options.out.mkdir(parents=True, exist_ok=True)
-    kept.empty(options.out / "s3")
-    rates = ecb.read_rates()
+    check_emulator(options.root)
+    samples, copy = options.samples, options.out / "s3"
+    shutil.rmtree(copy, ignore_errors=True)  # a run that fails must not leave the copy of an earlier one
     with ExitStack() as stack:
-        cloud = _start_cloud(stack, options, template, terminal)
-        _load(rates, _currencies(options, samples, rates, terminal), cloud, terminal)
-        environment = function_environment(cloud, template, options.root) | _TRACED
-        environment |= _NO_GAP | chosen(os.environ)
-        worker = _start_worker(stack, options, template, environment, terminal)
-        if mine := chosen(os.environ):
-            settings = ", ".join(f"{name}={value}" for name, value in mine.items())
-            terminal.line(f"         From your environment: {settings}")
-        ear = stack.enter_context(
-            Ear(cloud, lambda heard: terminal.line(tell.heard(heard, terminal, samples)))
-        )
-        source = _event_source(cloud, template, worker)
+        cloud, template = _start_cloud(stack, options)
+        chosen = worker_settings(os.environ)
+        environment = function_environment(cloud, template, options.root) | _RUN_ENVIRONMENT | chosen
+        source = _start_worker(stack, options, (cloud, template), environment)
+        if chosen:
+            print_detail(f"From your environment: {', '.join(map('='.join, chosen.items()))}")
+        listener = stack.enter_context(StatusListener(cloud, lambda event: print_event(event, samples)))
         _publish(samples, cloud)
-        delay = template.of(REQUEST_QUEUE, "DelaySeconds")
-        terminal.step(
-            f"Asked for {tell.count(len(samples), 'metric')}; the queue holds "
-            f"{'it' if len(samples) == 1 else 'them'} back for {delay} s. Status events (UTC):"
+        delay = template.property(REQUEST_QUEUE, "DelaySeconds")
+        print_step(
+            f"Requested {count(len(samples), 'metric')}, which the queue delivers after {delay} s. "
+            "Status events (UTC):"
         )
-        failure = _work(source, ear, samples, cloud, options.patience)
-        copies = kept.keep(cloud, environment[_METRICS_PREFIX], options.out / "s3")
-        if failure is not None:
-            raise LocalError(f"The worker failed: {failure}\nIts log has more: {tell.relative(options.log)}")
-        outcomes = [look(sample, ear.story(sample.run_id), cloud, rates) for sample in samples]
-        left = _left_behind(cloud)
-    told = traces(options.log)
-    write_page(
-        options.out / "metrics.html",
-        [
-            shown(found, ear.story(run_id), rates, told.get(run_id))
-            for found in outcomes
-            for run_id in [found.sample.run_id]
-        ],
-    )
-    return _close(outcomes, left, copies, options, terminal)
+        failure = _work(source, listener, options, cloud)
+        copies = copy_published(cloud, environment[_METRICS_PREFIX], copy)
+        if failure:
+            raise LocalError(f"The worker failed: {failure}\nIts log has more: {relative(options.log)}")
+        messages_left = _messages_left(cloud)
+    outcomes = [
+        check_run(sample, listener.of_run(sample.run_id), copy, ecb.read_rates()) for sample in samples
+    ]
+    _write_page(outcomes, listener, options)
+    return _report(outcomes, messages_left, copies, options)
 
 
-def serve(options: Options, terminal: Terminal, *, with_worker: bool = False) -> None:
+def serve(options: Options, *, with_worker: bool = False) -> None:
     """Start the local cloud with the dataset, write and print its environment, and wait for Ctrl-C.
 
     Args:
-        options: where logs and the environment's file go.
-        terminal: where it is told.
-        with_worker: in the emulator, the worker, which takes what is sent to the request topic or queue.
+        options: the options of the command line.
+        with_worker: whether the worker runs too, and takes the requests from the request queue.
 
     Raises:
-        LocalError: something of it does not start.
+        LocalError: the cloud or the worker does not start.
     """
     if with_worker:
-        check(options.root)
-    template = Template.read(options.root / "template.yaml").given(_DELAY)
-    options.out.mkdir(parents=True, exist_ok=True)
-    rates = ecb.read_rates()
+        check_emulator(options.root)
     with ExitStack() as stack:
-        cloud = _start_cloud(stack, options, template, terminal)
-        samples = options.samples
-        _load(rates, _currencies(options, samples, rates, terminal), cloud, terminal)
-        source = None
-        if with_worker:
-            environment = function_environment(cloud, template, options.root)
-            source = _event_source(
-                cloud, template, _start_worker(stack, options, template, environment, terminal)
-            )
-        stack.callback(tell.environment(cloud, template, options, terminal).unlink, missing_ok=True)
+        cloud, template = _start_cloud(stack, options)
+        environment = function_environment(cloud, template, options.root)
+        source = _start_worker(stack, options, (cloud, template), environment) if with_worker else None
+        variables = {
+            name: value
+            for name, value in sorted(environment.items())
+            if name.startswith(_SERVED_PREFIXES) and not name.startswith("AWS_LAMBDA_")
+        }
+        variables |= {
+            "METRICS_REQUEST_TOPIC": cloud.request_topic,
+            "METRICS_STATUS_QUEUE": cloud.status_queue,
+        }
+        path = options.out / "env"
+        stack.callback(path.unlink, missing_ok=True)
+        print_environment(variables, path)
         try:
             while True:
                 batch = source.poll() if source else None
-                if batch is not None and batch.error is not None:
-                    terminal.line(terminal.styled(f"         The worker failed: {batch.error}", "red"))
-                time.sleep(_PAUSE_SECONDS if source else 3600)
+                if batch and batch.error:
+                    print_detail(f"The worker failed: {batch.error}", "red")
+                time.sleep(_POLL_SECONDS if source else 3600)
         except KeyboardInterrupt:
-            terminal.line()
-            terminal.step("The local cloud is gone")
+            print_step("Stopped the local cloud")
 
 
-def _start_cloud(stack: ExitStack, options: Options, template: Template, terminal: Terminal) -> Cloud:
+def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
+    """Write the dataset to the local cloud, and show the progress if standard output is a terminal."""
+    with out.status("") as status:
+        return ecb.write_dataset(
+            object_writer(cloud.endpoint),
+            currencies,
+            on_file=lambda files: status.update(count(files, "part file")),
+        )
+
+
+def _start_cloud(stack: ExitStack, options: Options) -> tuple[Cloud, Template]:
+    """Start the local cloud, and write the dataset to it."""
+    template = Template.read(options.root / "template.yaml").with_values(_TEMPLATE_VALUES)
+    options.out.mkdir(parents=True, exist_ok=True)
     cloud = stack.enter_context(local_cloud(template, options.out / "aws.log"))
-    terminal.step(
-        f"Local cloud at {cloud.endpoint}: a bucket, four FIFO topics, request and dead-letter queue"
+    print_step(f"Local cloud at {cloud.endpoint}: a bucket, four FIFO topics, request and dead-letter queue")
+    currencies = _currencies(options)
+    print_step(f"Loading {count(len(currencies), 'series', 'series')} of exchange rates")
+    written = load(currencies, cloud)
+    print_detail(
+        f"{count(written.observations, 'observation')} from {written.first} to {written.last} in "
+        f"{count(written.files, 'part file')}, dataset {ecb.DATASET_ID}, version {written.version}"
     )
-    return cloud
+    print_detail(f"{', '.join(map(ecb.series_code, currencies))}: units of the currency per euro")
+    print_detail(f"Source: {ecb.SOURCE}, {ecb.SOURCE_URL}", "dim")
+    return cloud, template
+
+
+def _currencies(options: Options) -> list[str]:
+    """Return the currencies to load: those of the requests, and by default the usual ones too."""
+    needed = {currency for sample in options.samples for currency in sample.currencies} & set(
+        ecb.read_rates()
+    )
+    if not options.is_chosen:
+        return sorted(needed.union(ecb.CURRENCIES))
+    if not needed:
+        print_step("The request needs no series of the ECB: one is loaded, so that the dataset exists")
+    return sorted(needed) or [ecb.CURRENCIES[0]]
 
 
 def _start_worker(
-    stack: ExitStack, options: Options, template: Template, environment: dict[str, str], terminal: Terminal
-) -> Emulator:
-    timeout = int(template.of(FUNCTION, "Timeout"))
-    worker = stack.enter_context(emulator(options.root, environment, options.log, timeout, options.handler))
-    reason = why_not(os.environ)
-    where = f"a process without the Lambda emulator, since {reason}" if reason else "the Lambda emulator"
-    terminal.step(f"The worker waits in {where} (its log: {tell.relative(options.log)})")
-    return worker
-
-
-def _load(rates: ecb.Rates, currencies: Sequence[str], cloud: Cloud, terminal: Terminal) -> None:
-    """Upload the dataset, and say what it is."""
-    terminal.step(f"Loading {tell.count(len(currencies), 'series', 'series')} of exchange rates")
-    loaded = ecb.load(
-        rates,
-        currencies,
-        cloud.endpoint,
-        lambda files: terminal.progress(tell.count(files, "part file")),
-    )
-    terminal.line(
-        f"         {tell.count(loaded.observations, 'observation')} from {loaded.first} to {loaded.last} in "
-        f"{tell.count(loaded.files, 'part file')}, dataset {ecb.DATASET_ID}, version {loaded.version}"
-    )
-    terminal.line(f"         {', '.join(map(ecb.series_code, currencies))}: units of the currency per euro")
-    terminal.line(terminal.styled(f"         Source: {ecb.SOURCE}, {ecb.SOURCE_URL}", "dim"))
-
-
-def _currencies(
-    options: Options, samples: Sequence[Sample], rates: ecb.Rates, terminal: Terminal
-) -> list[str]:
-    """What to load: for a whole run the usual ones; for chosen requests just what they name, if anything."""
-    named = {currency for sample in samples for currency in sample.currencies} & set(rates)
-    usual = set() if options.chosen else set(ecb.CURRENCIES)
-    if named | usual:
-        return sorted(named | usual)
-    terminal.step("No series of the ECB's is asked for: one is loaded, so that the dataset is there")
-    return [ecb.CURRENCIES[0]]
-
-
-def _event_source(cloud: Cloud, template: Template, worker: Emulator) -> EventSource:
-    batch_size = int(template.of(FUNCTION, "Events", "Requests", "Properties", "BatchSize"))
+    stack: ExitStack, options: Options, deployed: tuple[Cloud, Template], environment: dict[str, str]
+) -> EventSource:
+    """Start the worker, and return the event source that invokes it."""
+    cloud, template = deployed
+    timeout = int(template.property(FUNCTION, "Timeout"))
+    started = emulator(options.root, environment, log=options.log, timeout=timeout, handler=options.handler)
+    worker = stack.enter_context(started)
+    reason = reason_without_emulator(os.environ)
+    place = f"a process without the Lambda emulator, because {reason}" if reason else "the Lambda emulator"
+    print_step(f"The worker runs in {place} (log: {relative(options.log)})")
+    batch_size = int(template.property(FUNCTION, "Events", "Requests", "Properties", "BatchSize"))
     sqs = client("sqs", cloud.endpoint)
     return EventSource(sqs, cloud.request_queue, cloud.request_queue_arn, worker.invoke, batch_size)
 
 
 def _publish(samples: Sequence[Sample], cloud: Cloud) -> None:
-    """Ask for the runs, as the control plane does."""
+    """Publish the requests as the control plane does."""
     for sample in samples:
         client("sns", cloud.endpoint).publish(
             TopicArn=cloud.request_topic,
@@ -218,61 +215,57 @@ def _publish(samples: Sequence[Sample], cloud: Cloud) -> None:
         )
 
 
-def _work(
-    source: EventSource, ear: Ear, samples: Sequence[Sample], cloud: Cloud, patience: float
-) -> str | None:
-    """Poll and invoke until every run has an outcome and the queue is empty, or there is no hope.
+def _work(source: EventSource, listener: StatusListener, options: Options, cloud: Cloud) -> str:
+    """Invoke the worker until the queue is empty and every run has an outcome, or none is to be expected.
 
     Returns:
-        What the function failed with, or None. Other failures show in the outcomes.
+        The error with which the function itself failed, or an empty text.
     """
-    give_up = time.monotonic() + patience
+    deadline = time.monotonic() + options.timeout
     empty_since: float | None = None
-    while (now := time.monotonic()) < give_up:
-        batch = source.poll()
-        if batch is not None:
+    while (now := time.monotonic()) < deadline:
+        if (batch := source.poll()) is not None:
             empty_since = None
             if batch.error is not None:
                 return str(batch.error)
             continue
-        if waiting(cloud, cloud.request_queue) == 0:
-            empty_since = now if empty_since is None else empty_since
-            heard_all = all(ear.story(sample.run_id).first(COMPLETED) for sample in samples)
-            if heard_all or now - empty_since > _LAST_EVENTS_SECONDS:
-                return None
-        time.sleep(_PAUSE_SECONDS)
-    return None
+        if message_count(cloud, cloud.request_queue) == 0:
+            empty_since = empty_since or now
+            completed = (listener.of_run(sample.run_id).first(COMPLETED) for sample in options.samples)
+            if all(completed) or now - empty_since > LAST_EVENTS_SECONDS:
+                return ""
+        time.sleep(_POLL_SECONDS)
+    return ""
 
 
-def _left_behind(cloud: Cloud) -> list[str]:
-    """Complaints about messages that should be gone."""
+def _messages_left(cloud: Cloud) -> list[str]:
+    """Return a line for each queue that should be empty and is not."""
     queues = {"request queue": cloud.request_queue, "dead-letter queue": cloud.dead_letter_queue}
-    counts = {name: waiting(cloud, queue) for name, queue in queues.items()}
-    return [f"{tell.count(count, 'message')} left in the {name}" for name, count in counts.items() if count]
+    counts = {name: message_count(cloud, queue) for name, queue in queues.items()}
+    return [f"{count(number, 'message')} left in the {name}" for name, number in counts.items() if number]
 
 
-def _close(
-    outcomes: Sequence[Outcome], left: Sequence[str], copies: int, options: Options, terminal: Terminal
-) -> int:
-    """Print the outcomes and sum up; the exit status."""
-    terminal.step("Outcomes")
-    tell.outcomes(outcomes, terminal)
-    terminal.step(f"The picture: {tell.relative(options.out / 'metrics.html')}")
-    if copies:
-        folder = tell.relative(options.out / "s3")
-        terminal.step(f"What was published, {tell.count(copies, 'object')} under the same keys: {folder}/")
-    wrong = [found for found in outcomes if found.complaints]
-    if wrong or left:
-        silent = left or any(found.status is None for found in wrong)
-        tell.not_right(wrong, len(outcomes), left, terminal)
-        for line in given_back(options.log) if silent else ():
-            terminal.line(f"         {line}")
-        terminal.line(f"         The worker's log: {tell.relative(options.log)}")
-        return 1
-    ended = (
-        "The run ended as it should"
-        if len(outcomes) == 1
-        else f"All {len(outcomes)} runs ended as they should"
+def _write_page(outcomes: Sequence[Outcome], listener: StatusListener, options: Options) -> None:
+    found, rates = traces(options.log), ecb.read_rates()
+    by_run = {outcome.sample.run_id: outcome for outcome in outcomes}
+    write_page(
+        options.out / "metrics.html",
+        [shown_run(outcome, listener.of_run(id_), rates, found.get(id_)) for id_, outcome in by_run.items()],
     )
-    terminal.step(terminal.styled(ended, "green"))
-    return 0
+
+
+def _report(outcomes: Sequence[Outcome], messages_left: Sequence[str], copies: int, options: Options) -> int:
+    """Print the outcomes and a summary, and return the exit status."""
+    print_step("Outcomes")
+    print_outcomes(outcomes)
+    print_step(f"Charts and details: {relative(options.out / 'metrics.html')}")
+    if copies:
+        folder = relative(options.out / "s3")
+        print_step(f"Copy of the {count(copies, 'published object')}, with the same keys: {folder}/")
+    if print_summary(outcomes, messages_left):
+        return 0
+    if messages_left or any(outcome.status is None for outcome in outcomes):
+        for line in returned_messages(options.log):
+            print_detail(line)
+    print_detail(f"The worker's log: {relative(options.log)}")
+    return 1

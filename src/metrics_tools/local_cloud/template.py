@@ -1,15 +1,13 @@
-"""What template.yaml says, so that the local cloud and the local function are made as the deployed ones.
+"""The properties in template.yaml from which the local cloud and the local function are created.
 
-Only the intrinsic functions are resolved that the parts read here use; another one is an error that says so.
-Parameters have their defaults, unless the caller gives them a value.
+Only the intrinsic functions that these properties use are resolved; any other one raises an error that names
+it. Parameters have their defaults unless the caller gives them a value.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from samtranslator.yaml_helper import yaml_parse
 
 REQUEST_QUEUE = "RequestQueue"
 FUNCTION = "MetricsWorkerFunction"
@@ -21,37 +19,39 @@ class Template:
 
     Attributes:
         body: the parsed template.
-        values: what `!Ref NAME` gives, and `!GetAtt NAME.ATTRIBUTE` under "NAME.ATTRIBUTE"; they go before
-            the parameters' defaults.
+        values: the values of `!Ref NAME`, and of `!GetAtt NAME.ATTRIBUTE` under "NAME.ATTRIBUTE". They take
+            precedence over the defaults of parameters.
     """
 
     body: dict[str, Any]
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "Template":
-        """Read a template, with nothing but its parameters' defaults."""
-        return cls(yaml_parse(path.read_text(encoding="utf-8")), {})
+        """Read a template from a file."""
+        from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415 - a third of a second, for this alone
 
-    def given(self, values: Mapping[str, str]) -> "Template":
-        """The same template with these values beside the ones it has."""
+        return cls(yaml_parse(path.read_text(encoding="utf-8")))
+
+    def with_values(self, values: Mapping[str, str]) -> "Template":
+        """Return the same template with these values in addition to the present ones."""
         return Template(self.body, {**self.values, **values})
 
-    def of(self, resource: str, *path: str) -> Any:
-        """A property of a resource, resolved: `of("RequestQueue", "DelaySeconds")`.
+    def property(self, resource: str, *path: str) -> Any:
+        """Return a resolved property of a resource: `property("RequestQueue", "DelaySeconds")`.
 
         Raises:
-            KeyError: it is not there.
-            ValueError: it uses a function, or refers to something, that has no value here.
+            KeyError: the template has no such property.
+            ValueError: the property uses a function that is not supported, or a reference without a value.
         """
         found: Any = self.body["Resources"][resource]["Properties"]
         for part in path:
             found = found[part]
         return self._resolve(found)
 
-    def environment(self) -> dict[str, str]:
-        """The function's environment variables."""
-        variables = self.of(FUNCTION, "Environment", "Variables")
+    def function_variables(self) -> dict[str, str]:
+        """Return the environment variables that the template sets for the function."""
+        variables = self.property(FUNCTION, "Environment", "Variables")
         return {name: str(value) for name, value in variables.items()}
 
     def _resolve(self, value: Any) -> Any:
@@ -61,29 +61,29 @@ class Template:
             return value
         match list(value.items()):
             case [("Ref", name)]:
-                return self._ref(name)
+                return self._value(name)
             case [("Fn::GetAtt", [name, attribute])]:
-                return self._ref(f"{name}.{attribute}")
+                return self._value(f"{name}.{attribute}")
             case [("Fn::If", [condition, then, otherwise])]:
-                return self._resolve(then if self._holds({"Condition": condition}) else otherwise)
+                return self._resolve(then if self._is_true({"Condition": condition}) else otherwise)
             case [(name, _)] if name.startswith("Fn::"):
-                raise ValueError(f"{name}: the local run does not know this function of template.yaml")
+                raise ValueError(f"template.yaml uses {name}, which the local run does not support")
         return {key: self._resolve(item) for key, item in value.items()}
 
-    def _ref(self, name: str) -> Any:
+    def _value(self, name: str) -> Any:
         if name in self.values:
             return self.values[name]
         try:
             return self.body["Parameters"][name]["Default"]
         except KeyError:
-            raise ValueError(f"{name}: template.yaml refers to it, and it has no value here") from None
+            raise ValueError(f"{name}: template.yaml refers to it, but the local run has no value") from None
 
-    def _holds(self, condition: Any) -> bool:
+    def _is_true(self, condition: Any) -> bool:
         match list(condition.items()):
             case [("Condition", name)]:
-                return self._holds(self.body["Conditions"][name])
+                return self._is_true(self.body["Conditions"][name])
             case [("Fn::Not", [inner])]:
-                return not self._holds(inner)
+                return not self._is_true(inner)
             case [("Fn::Equals", [left, right])]:
                 return str(self._resolve(left)) == str(self._resolve(right))
-        raise ValueError(f"{condition}: the local run does not know this condition of template.yaml")
+        raise ValueError(f"template.yaml has a condition that the local run does not support: {condition}")

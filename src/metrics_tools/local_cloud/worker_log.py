@@ -1,4 +1,4 @@
-"""What only the worker's log says: why a message was given back, and each run's requests with their times."""
+"""Facts that only the worker's log contains: why messages went back to the queue, and each run's trace."""
 
 import json
 from collections import Counter
@@ -8,24 +8,25 @@ from typing import Any
 
 from metrics_worker.observability.traffic import Timed, Trace
 
-_GIVEN_BACK = "message given back"
+_RETURNED = "message given back"
 _CLOSED = "metric_run_closed"
 
 
-def given_back(log: Path) -> list[str]:
-    """A line for each message and reason, in the order of the log; how often, where it was more than once."""
-    found = Counter[tuple[str, str]]()
-    for line in _lines(log):
-        if line.get("message") == _GIVEN_BACK:
-            found[str(line.get("message_id")), str(line.get("reason"))] += 1
+def returned_messages(log: Path) -> list[str]:
+    """Return a line for each message and reason, in the order of the log, with the number if above 1."""
+    found = Counter(
+        (str(line.get("message_id")), str(line.get("reason")))
+        for line in _lines(log)
+        if line.get("message") == _RETURNED
+    )
     return [
-        f"message {message_id} given back{f' {times} times' if times > 1 else ''}: {reason}"
+        f"message {message_id} returned to the queue{f' {times} times' if times > 1 else ''}: {reason}"
         for (message_id, reason), times in found.items()
     ]
 
 
 def traces(log: Path) -> dict[str, Trace]:
-    """Run id → the trace of its last attempt, of the runs that were closed at DEBUG."""
+    """Return the trace of each run's last attempt by run id, if the worker logged it (at DEBUG)."""
     return {
         str(line.get("run_id")): _trace(line["trace"])
         for line in _lines(log)
@@ -34,7 +35,7 @@ def traces(log: Path) -> dict[str, Trace]:
 
 
 def _lines(log: Path) -> Iterator[dict[str, Any]]:
-    """The lines that are JSON objects: Lambda's own are not."""
+    """Yield the lines that are JSON objects. The lines of the Lambda runtime are not."""
     for text in log.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
@@ -45,7 +46,7 @@ def _lines(log: Path) -> Iterator[dict[str, Any]]:
 
 
 def _trace(line: dict[str, Any]) -> Trace:
-    """A trace from `Trace.line()`."""
+    """Return the trace that `Trace.line()` turned into JSON values, with times in milliseconds."""
     return Trace(
         began=0.0,
         began_at=line["began_at"],

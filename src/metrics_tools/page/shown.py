@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from metrics_tools.describe.nodes import NodeView
+from metrics_tools.describe.nodes import NodeView, counted, outlined
+from metrics_tools.published.status_event import StatusEvent
+from metrics_worker.expression.grammar import Node, series_codes
 from metrics_worker.observability.traffic import Trace
 from metrics_worker.series import Series
 
@@ -27,16 +29,8 @@ class ShownEvent:
     @classmethod
     def of(cls, at: datetime, event: Mapping[str, Any]) -> Self:
         """Return the given event of either wire form (plain or v1), with its content summed up in words."""
-        detail = ""
-        if "progress" in event:
-            detail = f"{event['progress']:.0%}"
-        elif event.get("status") == "SUCCESS":
-            detail = f"SUCCESS, {event['rowCount']:,} rows, version {event['versionTs']}"
-        elif "status" in event:
-            error = event.get("error")
-            text = f"{error['code']}: {error['message']}" if isinstance(error, Mapping) else str(error)
-            detail = f"{event['status']}, {text}"
-        return cls(at, str(event.get("type", "")), detail)
+        found = StatusEvent(at, event)
+        return cls(at, found.type, ", ".join(filter(None, (found.status, found.detail))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +91,16 @@ class ShownRun:
     def has_chart(self) -> bool:
         """Return whether the metric or any of its inputs has an observation that a chart can show."""
         return any(series is not None and len(series) for series in (self.metric, *self.inputs.values()))
+
+
+def expression_view(expression: Node | None, inputs: Mapping[str, Series]) -> NodeView | None:
+    """Return the tree of an expression, with observation counts if `inputs` has all of its series.
+
+    Args:
+        expression: the expression, or None if it is not valid; then there is no tree.
+        inputs: the input series by series code.
+    """
+    if expression is None:
+        return None
+    has_all = inputs.keys() >= set(series_codes(expression))
+    return counted(expression, inputs) if has_all else outlined(expression)

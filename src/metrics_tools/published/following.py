@@ -14,30 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from metrics_tools.published.status_event import COMPLETED, StatusEvent, parse_status_event
 from metrics_worker.errors import CommittedRunError
 from metrics_worker.publication.dead_letter import DeadLetter, dead_letters
 from metrics_worker.publication.records import Keys
 from metrics_worker.s3.bucket import Bucket
 
-COMPLETED = "metric_run_completed"
 _LONGEST_POLL = 20
 _HIDDEN_SECONDS = 60
 """How long a message of another run is invisible to its own readers before it is given back."""
 _LOOK_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A status event of a run, or what stands for one in the bucket: `status` is then in `event` too."""
-
-    at: datetime
-    run_id: str
-    event: dict[str, Any]
-
-    @property
-    def status(self) -> str | None:
-        """SUCCESS or FAILURE, where the run has ended."""
-        return str(self.event.get("status")) if self.event.get("type") == COMPLETED else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +46,7 @@ class Patience:
         return self.began + self.seconds - self.clock()
 
 
-def hear(sqs: Any, queue: str, runs: set[str], patience: Patience) -> Iterator[Heard]:
+def hear(sqs: Any, queue: str, runs: set[str], patience: Patience) -> Iterator[StatusEvent]:
     """The status events of these runs, from a queue that is subscribed to the topics.
 
     Theirs are deleted from it. Any other is given back when this ends, untouched but for its receive count.
@@ -78,7 +64,7 @@ def hear(sqs: Any, queue: str, runs: set[str], patience: Patience) -> Iterator[H
                 VisibilityTimeout=_HIDDEN_SECONDS,
             )
             for message in answer.get("Messages", ()):
-                found = parse_event(message["Body"])
+                found = parse_status_event(message["Body"])
                 if found is None or found.run_id not in runs:
                     others.append(message["ReceiptHandle"])
                     continue
@@ -92,21 +78,7 @@ def hear(sqs: Any, queue: str, runs: set[str], patience: Patience) -> Iterator[H
                 sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=handle, VisibilityTimeout=0)
 
 
-def parse_event(body: str) -> Heard | None:
-    """The status event in a message: delivered raw, or in SNS's envelope. None where there is none."""
-    try:
-        event = json.loads(body)
-        at = datetime.now(UTC)
-        if isinstance(event.get("Message"), str):
-            with suppress(KeyError, ValueError):
-                at = datetime.fromisoformat(event["Timestamp"])
-            event = json.loads(event["Message"])
-        return Heard(at, str(event["runId"]), event)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-
-
-def watch(bucket: Bucket, bases: Mapping[str, str], prefix: str, patience: Patience) -> Iterator[Heard]:
+def watch(bucket: Bucket, bases: Mapping[str, str], prefix: str, patience: Patience) -> Iterator[StatusEvent]:
     """The outcomes of these runs as the bucket shows them.
 
     Args:
@@ -133,7 +105,7 @@ def watch(bucket: Bucket, bases: Mapping[str, str], prefix: str, patience: Patie
         patience.sleep(min(_LOOK_SECONDS, max(0.0, patience.left)))
 
 
-def _marker(bucket: Bucket, keys: Keys, run: str) -> Heard | None:
+def _marker(bucket: Bucket, keys: Keys, run: str) -> StatusEvent | None:
     found = bucket.find(keys.marker(run))
     if found is None:
         return None
@@ -148,12 +120,12 @@ def _marker(bucket: Bucket, keys: Keys, run: str) -> Heard | None:
         "versionTs": marker.get("version_ts"),
         "rowCount": marker.get("row_count"),
     }
-    return Heard(datetime.now(UTC), run, event)
+    return StatusEvent(datetime.now(UTC), event)
 
 
 def _new_letters(
     bucket: Bucket, prefix: str, days: set[Any], read: set[str], waiting: set[str]
-) -> Iterator[Heard]:
+) -> Iterator[StatusEvent]:
     """Outcomes in dead letters that were not read before."""
     for day in sorted(days):
         for key, _, _ in bucket.list(dead_letters(prefix, day)):
@@ -172,4 +144,4 @@ def _new_letters(
                     status = "SUCCESS" if letter.outcome == "SUCCESS" else "FAILURE"
                     error = f"a dead letter, {letter.outcome}: {letter.why} ({key})"
                     event = {"type": COMPLETED, "runId": run, "status": status, "error": error}
-                    yield Heard(datetime.now(UTC), run, event)
+                    yield StatusEvent(datetime.now(UTC), event)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from metrics_tools.describe.nodes import NodeView, counted, outlined
-from metrics_tools.local_cloud.ecb import DATASET_ID, SOURCE, SOURCE_URL
+from metrics_tools.local_cloud.ecb import DATASET_ID, SOURCE, SOURCE_NOTE, SOURCE_URL
 from metrics_tools.local_cloud.samples import Sample
 from metrics_tools.page import ShownEvent, ShownRun, Source
 from metrics_tools.page.document import page
+from metrics_tools.page.shown import expression_view
 from metrics_tools.runs.computing import Computed
 
-_SOURCE = Source(SOURCE, SOURCE_URL, "The metrics are computed from them and are not the ECB's.")
+_SOURCE = Source(SOURCE, SOURCE_URL, SOURCE_NOTE)
 
 
 def page_of(samples: Sequence[Sample], computed: Sequence[Computed], lead: str) -> str:
@@ -30,9 +30,6 @@ def page_of(samples: Sequence[Sample], computed: Sequence[Computed], lead: str) 
 def _shown(sample: Sample, computed: Computed) -> ShownRun:
     report, version = computed.report, computed.version
     inputs = {code: found.cleaned.series for code, found in computed.inputs.items()}
-    view: NodeView | None = None
-    if sample.expression is not None:
-        view = counted(sample.expression, inputs) if inputs else outlined(sample.expression)
     return ShownRun(
         metric_code=report.metric_code,
         run_id=report.run_id,
@@ -41,7 +38,7 @@ def _shown(sample: Sample, computed: Computed) -> ShownRun:
         status=None if computed.outcome == "RETURNED" else computed.outcome,
         is_right=computed.error is None,
         error=f"{computed.code}: {computed.error.message}" if computed.error else "",
-        expression=view,
+        expression=expression_view(sample.expression, inputs),
         inputs=inputs,
         metric=version.series if version else None,
         facts=[("Version", report.version_ts or "-"), ("Time taken", f"{report.seconds:.2f} s")],

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from metrics_tools.published.following import Patience, hear, parse_event
+from metrics_tools.published.following import Patience, hear
+from metrics_tools.published.status_event import parse_status_event
 from metrics_worker.publication.dead_letter import DeadLetter
 from tests.cli.runs.conftest import files
 
@@ -216,11 +217,11 @@ def test_an_interrupted_listener_gives_back_what_is_not_its_own():
 
 @pytest.mark.parametrize("body", ["", "[]", "3", "{}", '{"Message": "no"}', '{"Message": "{}"}', "null"])
 def test_what_is_no_event_is_passed_over(body):
-    assert parse_event(body) is None
+    assert parse_status_event(body) is None
 
 
 def test_an_event_that_is_delivered_raw_is_heard():
-    heard = parse_event(json.dumps({"type": "metric_run_completed", "runId": "mine", **SUCCESS}))
+    heard = parse_status_event(json.dumps({"type": "metric_run_completed", "runId": "mine", **SUCCESS}))
     assert heard is not None
     assert (heard.run_id, heard.status) == ("mine", "SUCCESS")
 

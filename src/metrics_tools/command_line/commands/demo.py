@@ -7,7 +7,6 @@ import typer
 
 from metrics_tools import console
 from metrics_tools.buckets.folder import FolderBucket
-from metrics_tools.buckets.places import write_demo
 from metrics_tools.console import JsonOption, emit, impossible
 from metrics_tools.local_cloud import ecb
 from metrics_tools.local_cloud.cloud import BUCKET
@@ -44,7 +43,7 @@ def demo(
             return
         if not as_json:
             console.print_line(f"Writing the demo data into {folder}: some seconds", "dim")
-        loaded = write_demo(lambda key, body: _put(place, key, body))
+        loaded = ecb.write_dataset(lambda key, body: _put(place, key, body))
     except OSError as error:
         raise impossible(f"{folder}: {error.strerror}") from error
     except MetricsWorkerError as error:

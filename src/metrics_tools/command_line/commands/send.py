@@ -16,7 +16,8 @@ from metrics_tools import console
 from metrics_tools.buckets.places import BucketOption, Place, aws_session, bucket_place, metrics_prefix
 from metrics_tools.console import WRONG, JsonOption, emit, impossible
 from metrics_tools.local_cloud.samples import Sample
-from metrics_tools.published.following import Heard, Patience, hear, watch
+from metrics_tools.published.following import Patience, hear, watch
+from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
 from metrics_tools.runs.requests import read_requests
 from metrics_worker.errors import ConfigError, MetricsWorkerError, UnanswerableError
 from metrics_worker.names import metric_base
@@ -98,7 +99,7 @@ def send(
     """
     samples = read_requests(file)
     ways = _ways(topic, queue, status_queue, bucket, wait=wait)
-    heard: list[Heard] = []
+    heard: list[StatusEvent] = []
     with _aws_errors():
         sent = [_send(sample, ways, keep_run_id=keep_run_id) for sample in samples]
         if not as_json:
@@ -165,7 +166,7 @@ def _send(sample: Sample, ways: Ways, *, keep_run_id: bool) -> Sent:
     return Sent(run.run_id, run.metric_code, base, str(answer["MessageId"]))
 
 
-def _follow(sent: list[Sent], ways: Ways, patience: Patience) -> Iterator[Heard]:
+def _follow(sent: list[Sent], ways: Ways, patience: Patience) -> Iterator[StatusEvent]:
     """What is heard or seen of the runs, until all have ended or the time is over."""
     try:
         if ways.status_queue is not None:
@@ -194,28 +195,18 @@ def _end(sent: list[Sent], status: dict[str, str], ways: Ways, timeout: float) -
         raise typer.Exit(WRONG)
 
 
-def _tell_event(heard: Heard, sent: list[Sent]) -> None:
+def _tell_event(heard: StatusEvent, sent: list[Sent]) -> None:
     """A line for an event: time, what, which run, and how far or how it ended."""
-    event = heard.event
-    kind = str(event.get("type")).removeprefix("metric_run_")
     metric = next((one.metric_code for one in sent if one.run_id == heard.run_id), "")
-    detail, style = "", "cyan"
-    if heard.status == _SUCCESS:
-        rows = event.get("rowCount")
-        counted = console.count(rows, "row") if isinstance(rows, int) else "committed"
-        detail, style = f"SUCCESS  {counted}, version {event.get('versionTs', '?')}", "green"
-    elif heard.status is not None:
-        error = event.get("error")
-        text = f"{error['code']}: {error['message']}" if isinstance(error, dict) else str(error)
-        detail, style = f"{heard.status}  {text}", "red"
-    elif isinstance(event.get("progress"), float | int):
-        detail, style = f"{event['progress']:.0%}", "dim"
-    console.print_line(
-        f"{heard.at:%H:%M:%S}  {kind:9}  {metric} {heard.run_id[:8]}  {detail}".rstrip(), style
-    )
+    parts = [f"{heard.at:%H:%M:%S}", f"{heard.type.removeprefix('metric_run_'):9}"]
+    parts += [f"{metric} {heard.run_id[:8]}", heard.status or "", heard.detail]
+    styles = {STARTED: "cyan", HEARTBEAT: "dim", COMPLETED: "green" if heard.status == _SUCCESS else "red"}
+    console.print_line("  ".join(filter(None, parts)), styles.get(heard.type, ""))
 
 
-def _document(sent: list[Sent], heard: list[Heard], status: dict[str, str], ways: Ways) -> dict[str, Any]:
+def _document(
+    sent: list[Sent], heard: list[StatusEvent], status: dict[str, str], ways: Ways
+) -> dict[str, Any]:
     return {
         "to": ways.topic or ways.queue,
         "runs": [

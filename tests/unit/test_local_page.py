@@ -1,4 +1,4 @@
-"""A local run as its page shows it: outcome, inputs, events, and the requests that the worker's log has."""
+"""The values that the page shows of a local run: outcome, inputs, events, and the worker's requests."""
 
 import json
 from datetime import UTC, date, datetime
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from metrics_tools.local_cloud.events_heard import Heard, Story
 from metrics_tools.local_cloud.outcome import Outcome
-from metrics_tools.local_cloud.recomputed import Difference
+from metrics_tools.local_cloud.page import shown_run
+from metrics_tools.local_cloud.recompute import Comparison
 from metrics_tools.local_cloud.samples import Sample
-from metrics_tools.local_cloud.shown import shown
+from metrics_tools.local_cloud.status_listener import RunEvents
 from metrics_tools.local_cloud.worker_log import traces
+from metrics_tools.published.status_event import StatusEvent
 from metrics_worker.observability.traffic import Timed, Trace
 
 AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -33,11 +34,11 @@ def outcome_of(right, **fields):
     return Outcome(Sample(Path("x.json"), "", request), **fields)
 
 
-def heard(kind, **fields):
-    return Heard(AT, {"type": f"metric_run_{kind}", "runId": "r-1", **fields})
+def status_event(kind, **fields):
+    return StatusEvent(AT, {"type": f"metric_run_{kind}", "runId": "r-1", **fields})
 
 
-def test_a_run_is_shown_with_its_inputs_its_counts_and_what_it_left():
+def test_a_run_is_shown_with_its_inputs_counts_and_objects():
     outcome = outcome_of(
         BRL,
         status="SUCCESS",
@@ -47,9 +48,9 @@ def test_a_run_is_shown_with_its_inputs_its_counts_and_what_it_left():
         times=[datetime(2025, 1, day, tzinfo=UTC) for day in (2, 5)],
         values=[1.0, 0.5],
         manifest={"row_count": 2},
-        check=Difference(2, 0.0, None),
+        check=Comparison(2, 0.0, None),
     )
-    found = shown(outcome, Story(), RATES, None)
+    found = shown_run(outcome, RunEvents(), RATES, None)
     assert (found.metric_code, found.run_id, found.title, found.unit) == ("m.x", "r-1", "X", "per cent")
     assert found.metric is not None
     assert found.metric.times.tolist() == [int(time.timestamp()) * 1_000_000 for time in outcome.times]
@@ -64,47 +65,50 @@ def test_a_run_is_shown_with_its_inputs_its_counts_and_what_it_left():
     assert found.facts == [
         ("Version", "v1"),
         ("Time taken", "1.25 s"),
-        ("Checked", "every row as recomputed from the source"),
+        ("Checked", "every row equals a recomputation from the source"),
     ]
     assert (found.keys, found.manifest, found.is_right) == (outcome.keys, {"row_count": 2}, True)
 
 
-def test_of_a_series_that_is_not_there_nothing_is_counted_or_drawn():
-    found = shown(outcome_of(XAU, status="FAILURE", error="E: none"), Story(), RATES, None)
+def test_a_missing_series_is_not_drawn_and_the_expression_has_no_counts():
+    found = shown_run(outcome_of(XAU, status="FAILURE", error="E: none"), RunEvents(), RATES, None)
     assert list(found.inputs) == ["ECB_USD_EUR_D"]
     assert found.expression is not None
     assert found.expression.counts is None
     assert (found.metric, found.error) == (None, "E: none")
 
 
-def test_an_expression_that_is_none_is_left_out():
-    found = shown(outcome_of({"series_code": 1}), Story(), RATES, None)
+def test_an_invalid_expression_is_not_shown():
+    found = shown_run(outcome_of({"series_code": 1}), RunEvents(), RATES, None)
     assert (found.expression, found.inputs) == (None, {})
 
 
-def test_a_run_with_complaints_is_not_right():
-    assert not shown(outcome_of(BRL, complaints=["row counts differ"]), Story(), RATES, None).is_right
+def test_a_run_with_violations_is_not_right():
+    assert not shown_run(outcome_of(BRL, violations=["row counts differ"]), RunEvents(), RATES, None).is_right
 
 
 @pytest.mark.parametrize(
     ("event", "detail"),
     [
-        (heard("started"), ""),
-        (heard("heartbeat", progress=0.5), "50%"),
+        (status_event("started"), ""),
+        (status_event("heartbeat", progress=0.5), "50%"),
         (
-            heard("completed", status="SUCCESS", rowCount=1234, versionTs="v1"),
+            status_event("completed", status="SUCCESS", rowCount=1234, versionTs="v1"),
             "SUCCESS, 1,234 rows, version v1",
         ),
-        (heard("completed", status="FAILURE", error="E: none"), "FAILURE, E: none"),
-        (heard("completed", status="FAILURE", error={"code": "E", "message": "none"}), "FAILURE, E: none"),
+        (status_event("completed", status="FAILURE", error="E: none"), "FAILURE, E: none"),
+        (
+            status_event("completed", status="FAILURE", error={"code": "E", "message": "none"}),
+            "FAILURE, E: none",
+        ),
     ],
 )
-def test_status_events_say_what_they_said(event, detail):
-    (found,) = shown(outcome_of(BRL), Story([event]), RATES, None).events
+def test_status_events_are_summed_up_in_words(event, detail):
+    (found,) = shown_run(outcome_of(BRL), RunEvents([event]), RATES, None).events
     assert (found.at, found.type, found.detail) == (AT, event.type, detail)
 
 
-def test_the_requests_of_a_run_are_read_from_the_log_as_they_were_written(tmp_path):
+def test_a_trace_is_read_from_the_log_as_it_was_written(tmp_path):
     asked = [Timed("GET", "k", 0.5, 0.25, 7), Timed("PUT", "l", 1.0, 0.125, 0, "ObjectTaken")]
     trace = Trace(0.0, AT.timestamp(), asked, [("read", 0.25, 1.0)], left_out=3)
     closed = {"event_type": "metric_run_closed", "trace": trace.line()}

@@ -1,6 +1,6 @@
-"""How a command ends that has used the bucket: the S3 client's threads may not abort the process.
+"""The end of a command that has used the bucket: the threads of the S3 client must not abort the process.
 
-An interpreter that finalises just after a request is aborted in about a fourth of the runs. A process that
+An interpreter that finalises just after a request is aborted in about a quarter of the runs. A process that
 has imported everything is forked for each run, so that fifty runs take a few seconds.
 """
 
@@ -17,7 +17,7 @@ RUNS = 50
 FORKED = """
 import os, sys
 from metrics_tools.published.following import Patience, watch
-from metrics_tools.local_cloud.ending import run_and_exit
+from metrics_tools.process_exit import run_and_exit
 from metrics_worker.s3.s3_bucket import S3Bucket
 
 def follow():
@@ -37,7 +37,7 @@ print("statuses:", *statuses)
 
 
 def program(code, *words):
-    """A Python program in a process of its own, whose output is buffered as usual."""
+    """Run a Python program in a process of its own, with buffered output, and return the finished process."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
         [sys.executable, "-c", code, *words],
@@ -52,7 +52,7 @@ def program(code, *words):
 
 @pytest.fixture
 def committed(client, bucket, ask):
-    """A file with a request whose run is committed, and a queue that takes it."""
+    """Return a file with a request whose run is committed, and a queue that accepts the request."""
     client("s3").put_object(
         Bucket=bucket,
         Key="metrics/ratio.a_to_b/runs/mine.ok",
@@ -61,14 +61,14 @@ def committed(client, bucket, ask):
     return ask(run_id="mine"), client("sqs").create_queue(QueueName=bucket[:80])["QueueUrl"]
 
 
-def test_fifty_processes_that_follow_a_run_in_the_bucket_all_end_well(committed, bucket):  # noqa: ARG001
+def test_fifty_processes_that_follow_a_run_in_the_bucket_all_end_with_status_0(committed, bucket):  # noqa: ARG001
     done = program(FORKED, bucket, str(RUNS))
 
     assert done.stdout.splitlines()[:-1] == ["SUCCESS"] * RUNS
     assert done.stdout.splitlines()[-1] == "statuses:" + " 0" * RUNS
 
 
-def test_the_command_itself_ends_well(committed, bucket):
+def test_the_command_ends_with_status_0(committed, bucket):
     asked, queue = committed
     words = ("--keep-run-id", "--queue", queue, "--wait", "--bucket", bucket)
 
@@ -77,7 +77,7 @@ def test_the_command_itself_ends_well(committed, bucket):
     assert (done.returncode, "SUCCESS  10 rows" in done.stdout) == (0, True)
 
 
-ENDING = "import sys; from metrics_tools.local_cloud.ending import run_and_exit; {}"
+ENDING = "import sys; from metrics_tools.process_exit import run_and_exit; {}"
 
 
 @pytest.mark.parametrize(
@@ -95,31 +95,31 @@ def test_the_exit_status_is_the_one_that_the_interpreter_would_give(main, status
     assert program(ENDING.format(main)).returncode == status
 
 
-def test_what_was_printed_and_registered_for_the_end_is_done():
+def test_output_is_written_and_registered_exit_functions_are_called():
     done = program(
         ENDING.format("import atexit; atexit.register(print, 'last'); run_and_exit(lambda: print('first'))")
     )
     assert done.stdout.splitlines() == ["first", "last"]
 
 
-def test_an_error_is_reported_as_always():
+def test_an_error_is_reported_as_by_the_interpreter():
     done = program(ENDING.format("run_and_exit(lambda: 1 / 0)"))
     assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
     assert program(ENDING.format("run_and_exit(lambda: sys.exit('why'))")).stderr == "why\n"
 
 
-def test_output_that_can_not_be_written_is_no_success():
+def test_output_that_cannot_be_written_is_a_failure():
     code = "import os; r, w = os.pipe(); os.close(r); os.dup2(w, 1); run_and_exit(lambda: print('lost'))"
     assert program(ENDING.format(code)).returncode == 120
 
 
-def test_every_program_that_may_use_the_bucket_ends_that_way():
+def test_every_program_that_may_use_the_bucket_ends_with_run_and_exit():
     without_bucket = {
-        "src/metrics_tools/local_cloud/moto_server.py": "AWS itself, as a process",
-        "src/metrics_tools/local_cloud/leash.py": "holds other processes",
-        "benchmarks/s3.py": "S3 itself, as a process",
-        "src/metrics_tools/local_cloud/ending.py": "the way itself",
-        "src/metrics_tools/local_cloud/direct.py": "serves until it is killed",
+        "src/metrics_tools/local_cloud/moto_server.py": "it is a server of S3",
+        "src/metrics_tools/local_cloud/subprocess_guard.py": "it only starts another process",
+        "benchmarks/s3.py": "it is a server of S3",
+        "src/metrics_tools/process_exit.py": "it defines run_and_exit",
+        "src/metrics_tools/local_cloud/handler_server.py": "it serves until it is killed",
         "src/metrics_tools/local_cloud/__init__.py": "its docstring names __main__.py",
     }
     programs = {

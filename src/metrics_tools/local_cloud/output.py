@@ -1,0 +1,121 @@
+"""The text that a local run prints: steps, status events, outcomes, and the environment of a served cloud."""
+
+import os
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.text import Text
+
+from metrics_tools.console import count, out, print_line
+from metrics_tools.local_cloud.outcome import Outcome
+from metrics_tools.local_cloud.samples import Sample
+from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
+
+_INDENT = " " * 9
+_STARTED_AT = time.monotonic()
+_KEYS = 4
+"""The number of objects of a run: data, manifest, the copy of the manifest in `current`, and marker."""
+
+
+def print_step(text: str, style: str = "bold") -> None:
+    """Print the heading of a step, with the seconds since the start of the program."""
+    clock = f"{time.monotonic() - _STARTED_AT:5.1f} s"
+    out.print(Text.assemble((clock, "dim"), "  ", (text, style)), soft_wrap=True)
+
+
+def print_detail(text: str, style: str = "") -> None:
+    """Print a line below the heading of a step."""
+    print_line(_INDENT + text, style)
+
+
+def print_event(event: StatusEvent, samples: Sequence[Sample]) -> None:
+    """Print a status event in one line: time, type, run, and the progress or the outcome."""
+    metric = next((sample.metric_code for sample in samples if sample.run_id == event.run_id), "?")
+    styles = {
+        STARTED: "cyan",
+        HEARTBEAT: "dim",
+        COMPLETED: "green" if event.status == "SUCCESS" else "yellow",
+    }
+    at = f"{event.at:%H:%M:%S}.{event.at.microsecond // 1000:03d}"
+    kind = Text(f"{event.type.removeprefix('metric_run_'):9}", styles.get(event.type, ""))
+    words = [f"{metric} {event.run_id[:8]}", event.status or "", event.detail]
+    line = Text("  ").join([Text(at, "dim"), kind, *map(Text, filter(None, words))])
+    out.print(Text(_INDENT).append(line), soft_wrap=True)
+
+
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Print each outcome. The keys are printed once, for the first run that has any."""
+    with_keys = [outcome for outcome in outcomes if outcome.keys]
+    for outcome in outcomes:
+        _print_outcome(outcome)
+        if with_keys and outcome is with_keys[0]:
+            for key in outcome.keys:
+                print_detail(f"  {key}", "dim")
+            if len(with_keys) > 1 and {len(other.keys) for other in with_keys} == {_KEYS}:
+                print_detail("  (the same four keys for each metric)", "dim")
+    if len(outcomes) > 1:
+        print_detail("(Runs of a batch share the series: later runs reuse what earlier ones have read)")
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    """Print the lines of one outcome: status, rows, version, time, first and last observation, check."""
+    sample, is_right = outcome.sample, not outcome.violations
+    mark = ("✓", "green") if is_right else ("✗", "red")
+    title = Text.assemble(" " * 7, mark, " ", (sample.metric_code, "bold"), "  ", sample.title)
+    out.print(title, soft_wrap=True)
+    if outcome.status == "SUCCESS":
+        _print_version(outcome)
+    elif outcome.status is not None and not outcome.error_in_violations:
+        print_detail(f"{outcome.status}{' (as expected)' if is_right else ''}: {outcome.error}")
+    for violation in outcome.violations:
+        print_detail(violation, "red")
+
+
+def _print_version(outcome: Outcome) -> None:
+    taken = "" if outcome.seconds is None else f", {outcome.seconds:.2f} s"
+    print_detail(f"SUCCESS  {count(len(outcome.values), 'row')}, version {outcome.version}{taken}")
+    if outcome.values:
+        first, last = (f"{outcome.times[i]:%Y-%m-%d}  {outcome.values[i]:.6g}" for i in (0, -1))
+        print_detail(f"first {first}   last {last}   {outcome.sample.unit}".rstrip())
+    if outcome.check and not outcome.check.problem:
+        print_detail(
+            f"checked: all {outcome.check.checked:,} equal a recomputation in plain Python from the ECB's "
+            f"file (largest difference {outcome.check.largest:.1g}, relative for values above 1)"
+        )
+
+
+def print_summary(outcomes: Sequence[Outcome], messages_left: Sequence[str]) -> bool:
+    """Print whether all runs ended as expected, and return it.
+
+    Args:
+        outcomes: the outcomes of all runs.
+        messages_left: a line for each queue that still contains messages, which is unexpected too.
+    """
+    wrong, runs = [outcome for outcome in outcomes if outcome.violations], len(outcomes)
+    if not wrong and not messages_left:
+        print_step(f"{'The run' if runs == 1 else f'All {runs} runs'} ended as expected", "green")
+        return True
+    if wrong:
+        print_step(
+            f"{'The run' if runs == 1 else f'{len(wrong)} of {runs} runs'} did not end as expected", "red"
+        )
+    for text in [*(outcome.sample.metric_code for outcome in wrong), *messages_left]:
+        print_detail(f"✗ {text}", "red")
+    return False
+
+
+def print_environment(variables: Mapping[str, str], path: Path) -> None:
+    """Print the environment for using a served cloud, and write it to a file that a shell can source."""
+    print_step("Environment of the worker, of AWS clients and of `metrics send`:")
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    print_line("\n".join(lines))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print_step(f"In another shell: source {shlex.quote(relative(path))}")
+    print_step("Serving until Ctrl-C")
+
+
+def relative(path: Path) -> str:
+    """Return a path relative to the working folder if it is below it, otherwise the path as it is."""
+    return os.path.relpath(path) if path.resolve().is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,76 @@
+"""The page out/metrics.html of a local run: outcomes, inputs, status events and requests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metrics_tools.local_cloud.ecb import SOURCE, SOURCE_NOTE, SOURCE_URL, Rates, currency_of, rate_series
+from metrics_tools.local_cloud.outcome import Outcome
+from metrics_tools.local_cloud.status_listener import RunEvents
+from metrics_tools.page import ShownEvent, ShownRun, Source, write
+from metrics_tools.page.shown import expression_view
+from metrics_worker.expression.grammar import series_codes
+from metrics_worker.observability.traffic import Trace
+from metrics_worker.series import Series
+
+_LEAD = (
+    "Computed by the Lambda handler from series of daily exchange rates, such as ECB_USD_EUR_D: US dollars "
+    "per euro. Windows and lags count observations, not calendar days."
+)
+
+
+def write_page(path: Path, runs: Sequence[ShownRun]) -> None:
+    """Write the page of a local run."""
+    source = Source(SOURCE, SOURCE_URL, SOURCE_NOTE)
+    write(path, runs, title="Metrics of the local run", lead=_LEAD, source=source)
+
+
+def shown_run(outcome: Outcome, events: RunEvents, rates: Rates, trace: Trace | None) -> ShownRun:
+    """Return the values that the page shows of a run.
+
+    Args:
+        outcome: the outcome of the run.
+        events: the status events of the run.
+        rates: the rates of the ECB, for the inputs.
+        trace: the requests of the run, or None if the worker's log has none.
+    """
+    sample, expression = outcome.sample, outcome.sample.expression
+    days = (
+        {code: rates.get(currency_of(code) or "") for code in series_codes(expression)} if expression else {}
+    )
+    inputs = {code: rate_series(found) for code, found in days.items() if found}
+    return ShownRun(
+        metric_code=sample.metric_code,
+        run_id=sample.run_id,
+        title=sample.title,
+        unit=sample.unit,
+        status=outcome.status,
+        is_right=not outcome.violations,
+        error=outcome.error,
+        complaints=outcome.violations,
+        expression=expression_view(expression, inputs),
+        inputs=inputs,
+        metric=_metric(outcome) if outcome.status == "SUCCESS" else None,
+        facts=_facts(outcome),
+        keys=outcome.keys,
+        trace=trace,
+        events=[ShownEvent.of(event.at, event.event) for event in events.events],
+        manifest=outcome.manifest,
+    )
+
+
+def _metric(outcome: Outcome) -> Series:
+    times = np.array([time.replace(tzinfo=None) for time in outcome.times], dtype="datetime64[us]")
+    return Series(times.astype(np.int64), np.array(outcome.values, dtype=np.float64))
+
+
+def _facts(outcome: Outcome) -> list[tuple[str, str]]:
+    facts = []
+    if outcome.status == "SUCCESS":
+        facts.append(("Version", outcome.version))
+    if outcome.seconds is not None:
+        facts.append(("Time taken", f"{outcome.seconds:.2f} s"))
+    if outcome.check and not outcome.check.problem:
+        facts.append(("Checked", "every row equals a recomputation from the source"))
+    return facts

@@ -1,0 +1,76 @@
+"""A status event of a run, as the control plane receives it: read from a message, and summed up in words."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from metrics_tools.console import count
+
+STARTED, HEARTBEAT, COMPLETED = "metric_run_started", "metric_run_heartbeat", "metric_run_completed"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvent:
+    """A status event of either wire form (plain or v1).
+
+    Attributes:
+        at: the time at which the event's topic received it, in UTC.
+        event: the event as JSON values.
+    """
+
+    at: datetime
+    event: Mapping[str, Any]
+
+    @property
+    def type(self) -> str:
+        """Return the type of the event, such as `metric_run_started`."""
+        return str(self.event.get("type", ""))
+
+    @property
+    def run_id(self) -> str:
+        """Return the id of the run."""
+        return str(self.event.get("runId", ""))
+
+    @property
+    def status(self) -> str | None:
+        """Return SUCCESS or FAILURE if the run has ended, otherwise None."""
+        return str(self.event.get("status")) if self.type == COMPLETED else None
+
+    @property
+    def detail(self) -> str:
+        """Return the rest of the content in words: the progress, the rows and the version, or the error."""
+        match self.event:
+            case {"progress": int() | float() as share}:
+                return f"{share:.0%}"
+            case {"status": "SUCCESS", **fields}:
+                rows, version = fields.get("rowCount"), fields.get("versionTs", "?")
+                return f"{count(rows, 'row') if isinstance(rows, int) else 'committed'}, version {version}"
+            case {"error": {"code": code, "message": message}}:
+                return f"{code}: {message}"
+            case {"error": str(error)}:
+                return error
+        return ""
+
+
+def parse_status_event(body: str) -> StatusEvent | None:
+    """Return the status event in the body of a message, or None if there is none.
+
+    Args:
+        body: the event itself (raw delivery) or an SNS notification that contains it.
+    """
+    try:
+        event, at = json.loads(body), datetime.now(UTC)
+        if isinstance(event.get("Message"), str):
+            event, at = json.loads(event["Message"]), _time(event.get("Timestamp")) or at
+        return StatusEvent(at, event) if event["runId"] else None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
