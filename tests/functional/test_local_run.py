@@ -1,4 +1,4 @@
-"""`make run` from start to finish: the moto server, the Lambda runtime emulator, the worker and the output."""
+"""`make run` in its own process: moto server, Lambda runtime emulator, worker. Tests share three runs."""
 
 import json
 import os
