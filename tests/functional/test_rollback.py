@@ -44,7 +44,11 @@ def chosen(cloud, deliver):
     older, newer = deliver("older", 0), deliver("newer", 10)
     assert current(cloud) == newer
     done = roll_back(cloud.bucket, KEYS, older, now=lambda: at(60))
-    assert (done.version_ts, done.rolled_back_from, done.rolled_back_at) == (older, newer, "2026-10-30T12:01:00.000Z")
+    assert (done.version_ts, done.rolled_back_from, done.rolled_back_at) == (
+        older,
+        newer,
+        "2026-10-30T12:01:00.000Z",
+    )
     assert current(cloud) == older
     return older
 
@@ -83,7 +87,10 @@ def test_a_rollback_by_a_clock_that_is_behind_is_not_undone_by_the_version_it_le
 @pytest.mark.usefixtures("chosen")
 def test_a_second_rollback_is_later_than_the_first(cloud, deliver):
     newer = cloud.read_json(KEYS.marker("newer"))["version_ts"]
-    assert roll_back(cloud.bucket, KEYS, newer, now=lambda: at(-3600)).rolled_back_at == "2026-10-30T12:01:00.001Z"
+    assert (
+        roll_back(cloud.bucket, KEYS, newer, now=lambda: at(-3600)).rolled_back_at
+        == "2026-10-30T12:01:00.001Z"
+    )
     deliver("late", 59)
     assert current(cloud) == newer
 

@@ -11,7 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metrics_tools.published.documents import Current, data_keys, json_object, parse_dead_letter, parse_manifest
+from metrics_tools.published.documents import (
+    Current,
+    data_keys,
+    json_object,
+    parse_dead_letter,
+    parse_manifest,
+)
 from metrics_tools.published.metric import Metric, age_of
 from metrics_worker.errors import InputReadError
 from metrics_worker.publication.current import age
