@@ -71,7 +71,7 @@ class FolderBucket:
     def list(self, prefix: str) -> Sequence[ListedObject]:
         """List the objects whose keys begin with a prefix, sorted by key."""
         self.traffic.lists += 1
-        with self.traffic.timed("LIST", prefix), _refusals(prefix, "LIST"):
+        with self.traffic.timed("LIST", key=prefix), _refusals(prefix, "LIST"):
             paths = (
                 Path(folder, name)
                 for folder, _, names in os.walk(self.root / prefix, onerror=_raise)
@@ -87,7 +87,7 @@ class FolderBucket:
     def list_folders(self, prefix: str) -> Sequence[str]:
         """List the subfolders of a folder that hold any file, sorted."""
         self.traffic.lists += 1
-        with self.traffic.timed("LIST", prefix), _refusals(prefix, "LIST"):
+        with self.traffic.timed("LIST", key=prefix), _refusals(prefix, "LIST"):
             _, folders, _ = next(os.walk(self.root / prefix, onerror=_raise), ("", [], []))
             held = [
                 name for name in folders if any(names for _, _, names in os.walk(self.root / prefix / name))
@@ -145,7 +145,7 @@ class FolderBucket:
     def _open(self, key: str) -> Iterator[tuple[BinaryIO, Timed | None]]:
         self.traffic.gets += 1
         with (
-            self.traffic.timed("GET", key) as request,
+            self.traffic.timed("GET", key=key) as request,
             _refusals(key, "GET"),
             self._path(key).open("rb") as file,
         ):
@@ -162,7 +162,7 @@ class FolderBucket:
         """Write a temporary file, yield its path and ETag, and remove the file unless it was moved."""
         path, partial = self._path(key), self.root / PRIVATE / "partial" / uuid4().hex
         self.traffic.puts += 1
-        with self.traffic.timed("PUT", key) as request, _refusals(key, "PUT"):
+        with self.traffic.timed("PUT", key=key) as request, _refusals(key, "PUT"):
             if request is not None:
                 request.size = len(body)
             partial.parent.mkdir(parents=True, exist_ok=True)
