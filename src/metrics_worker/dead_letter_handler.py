@@ -1,11 +1,13 @@
-"""The second Lambda entry: the dead-letter queue in; an outcome for every run there, and the message kept.
+"""The Lambda entry point for the dead-letter queue: it publishes an outcome for the run of every message.
 
-What was given back too often lies there. A run that is committed is rolled forward to its SUCCESS, any other
-ends in FAILURE, and then the message goes into S3 as it came, for a person (`make redrive` sends it back).
-The outcome goes first: a kept message whose run hangs is looked for by nobody. Where a step fails the message
-comes back, and all of them may be done again; where the marker can't be read, no FAILURE is announced.
+The queue contains messages that were returned to the request queue too often. For a committed run, the
+function publishes SUCCESS, and for any other run FAILURE. It then stores the unchanged message in S3, from
+where an operator can send it back (`make redrive`). The outcome is published first, because nobody would
+notice a stored message whose run has no outcome. If a step fails, the message is redelivered and all steps
+are repeated, which does no harm. If the marker cannot be read, no FAILURE is published.
 
-Nothing here imports pyarrow: this function has no layer. Why it is so: docs/decisions/0008-dead-letters.md.
+This module must not import pyarrow, because the function has no layer. docs/decisions/0008-dead-letters.md
+explains the design.
 """
 
 from contextlib import suppress
@@ -46,7 +48,7 @@ worker = Worker.start(load_settings())
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """The resources of one invocation: a bucket whose calls are cut off at the deadline, and more."""
+    """The resources of one invocation. Calls to the bucket end at the deadline."""
 
     bucket: Bucket
     deadline: Deadline
@@ -55,7 +57,7 @@ class Invocation:
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Settle every message of the batch, in order; what must come back is in `batchItemFailures`."""
+    """Settle the messages of a batch, and return those that must come back as `batchItemFailures`."""
     deadline = Deadline(context.get_remaining_time_in_millis)
     with EventLoop(deadline) as event_loop:
         invocation = Invocation(worker.bucket.metered(Traffic(), event_loop), deadline, context.function_name)
@@ -98,17 +100,17 @@ def settle(record: SQSRecord, invocation: Invocation) -> None:
 
 
 def announce(run: Run, attempt: int, since: datetime, invocation: Invocation) -> tuple[Outcome, str]:
-    """Publish how the run ended, and return that and why: as its marker says, else that it was given up.
+    """Publish the outcome of a run, and return the outcome and its reason.
 
     Args:
-        run: whose message it is.
-        attempt: higher than any of the worker's.
-        since: when the message came to this queue: SQS sets its time of sending anew there.
-        invocation: the bucket, and until when.
+        run: The run.
+        attempt: The number of the attempt in the deduplication id, higher than any number of the worker.
+        since: The time at which the message moved to this queue, which SQS records as the time of sending.
+        invocation: The resources of the invocation.
 
     Raises:
-        PermanentError: S3 refuses, so it can't be told how the run ended.
-        TransientError: S3 or SNS failed, or the invocation's time is used up.
+        PermanentError: S3 refuses to read the marker, so the outcome is unknown.
+        TransientError: S3 or SNS failed, or the time of the invocation is used up.
     """
     event, why = _outcome(run, since, invocation.bucket)
     invocation.deadline.check()
@@ -118,9 +120,9 @@ def announce(run: Run, attempt: int, since: datetime, invocation: Invocation) ->
 
 
 def _outcome(run: Run, since: datetime, bucket: Bucket) -> tuple[RunCompleted, str]:
-    """Return the event that ends the run, and why; a committed run is rolled forward before.
+    """Return the completed event of a run, and the reason. If the run is committed, move `current` first.
 
-    The request is not parsed: what is refused now may have been committed when a limit was another.
+    The request is not parsed: a run whose request is invalid now may have been committed under other limits.
     """
     try:
         check_code(run)
@@ -129,7 +131,11 @@ def _outcome(run: Run, since: datetime, bucket: Bucket) -> tuple[RunCompleted, s
         if marker is not None:
             move_current(bucket, keys, Committed(marker))
             event = RunCompleted.success(
-                run, marker.version_ts, marker.manifest, marker.row_count, bucket.name
+                run,
+                version_ts=marker.version_ts,
+                manifest_key=marker.manifest,
+                row_count=marker.row_count,
+                bucket=bucket.name,
             )
             return event.after_failure(), f"committed at {marker.committed_at}"
         error: PermanentError = GaveUp.after(

@@ -58,7 +58,7 @@ def run_group(records: list[dict[str, Any]], invocation: Invocation) -> GroupRep
     within = invocation.deadline.last_call_seconds()
     returns = worker.queue.give_back(handles, at_once=at_once, within=within)
     for (record, error), when in zip(failed, returns, strict=True):
-        report.give_back(record.message_id, error, when)
+        report.give_back(record.message_id, error, returns=when)
     report.failures = failures(failed)
     return report
 

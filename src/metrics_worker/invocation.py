@@ -173,7 +173,7 @@ class Attempt:
             number: the number of a heartbeat within the attempt.
         """
         self.deadline.check()
-        with self.report.traffic.timed("PUBLISH", event.type):
+        with self.report.traffic.timed("PUBLISH", key=event.type):
             self.worker.status.publish(
                 event,
                 metric_code=self.run.metric_code,

@@ -170,7 +170,11 @@ def _finish(committed: Committed, attempt: "Attempt", state: RunState | None = N
             error.subject, f"committed, but current can't move: {error.problem}"
         ) from error
     event = RunCompleted.success(
-        run, marker.version_ts, marker.manifest, marker.row_count, attempt.worker.bucket.name
+        run,
+        version_ts=marker.version_ts,
+        manifest_key=marker.manifest,
+        row_count=marker.row_count,
+        bucket=attempt.worker.bucket.name,
     )
     if (
         report.attempt > 1 or attempt.redriven or committed.manifest is None

@@ -194,4 +194,5 @@ def test_topics_groups_deduplication_ids_and_attributes_agree_with_the_document(
 def test_a_deduplication_id_that_is_too_long_is_replaced_by_its_hash_as_documented():
     note = trait("failedV1", "x-message-deduplication-id-note")
     assert str(MAX_DEDUPLICATION_ID) in note
-    assert re.fullmatch("[0-9a-f]{64}", deduplication_id("r" * 128, "metric_run_completed", 1))
+    hashed = deduplication_id(run_id="r" * 128, event_type="metric_run_completed", attempt=1)
+    assert re.fullmatch("[0-9a-f]{64}", hashed)

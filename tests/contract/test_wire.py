@@ -41,7 +41,9 @@ def text(event):
             {"type": "metric_run_heartbeat", "runId": RUN_ID, "progress": 0.5, "ts": "2025-01-15T10:30:10Z"},
         ),
         (
-            RunCompleted.success(PLAIN, "2025-01-15T10-30-10", MANIFEST, 1000, BUCKET),
+            RunCompleted.success(
+                PLAIN, version_ts="2025-01-15T10-30-10", manifest_key=MANIFEST, row_count=1000, bucket=BUCKET
+            ),
             {
                 "type": "metric_run_completed",
                 "runId": RUN_ID,
@@ -92,7 +94,9 @@ def test_every_event_has_exactly_this_text_in_the_plain_form(event, expected):
             },
         ),
         (
-            RunCompleted.success(V1, "2025-01-15T10-30-10", MANIFEST, 1000, BUCKET),
+            RunCompleted.success(
+                V1, version_ts="2025-01-15T10-30-10", manifest_key=MANIFEST, row_count=1000, bucket=BUCKET
+            ),
             {
                 "schema": "metrics.run.v1",
                 "type": "metric_run_completed",

@@ -74,7 +74,13 @@ def test_the_example_events_have_the_fields_of_published_events():
     sent = [
         RunStarted.of(run, NOW),
         RunHeartbeat.of(run, 0.5, NOW),
-        RunCompleted.success(run, "2025-01-15T10-30-00", "metrics/m/manifest.json", 1000, "b"),
+        RunCompleted.success(
+            run,
+            version_ts="2025-01-15T10-30-00",
+            manifest_key="metrics/m/manifest.json",
+            row_count=1000,
+            bucket="b",
+        ),
         RunCompleted.failure(run, InputReadError("X", "gone")),
     ]
     shown = [json.loads(row[1]) for row in documented("Events")]

@@ -33,7 +33,7 @@ def ran(cloud, event, **settings):
     """The traffic of a real run, from its marker to current."""
     worker = cloud.worker(**settings)
     run = open_record(json.dumps(event), "0")
-    report = RunReport(run.run_id, run.metric_code, 1)
+    report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)
     with Invocation.begin(worker.settings, 1, lambda: 300_000) as invocation:
         attempt = Attempt(run=run, report=report, worker=worker, invocation=invocation)
         run_metric(RunRequest.parse(run, worker.settings.bounds), attempt)

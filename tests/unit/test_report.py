@@ -8,41 +8,44 @@ from metrics_worker.observability.report import GroupReport, RunReport
 
 
 def test_an_attempt_gives_its_message_back_until_it_is_known_to_have_ended():
-    report = RunReport("run-1", "m.x", 1)
+    report = RunReport(run_id="run-1", metric_code="m.x", attempt=1)
     assert report.outcome == "RETURNED"
     assert not report.started
 
 
 def test_a_stage_is_timed_to_its_end():
-    report = RunReport("run-1", "m.x", 1)
+    report = RunReport(run_id="run-1", metric_code="m.x", attempt=1)
     with report.stage("read"):
         pass
     assert report.stages["read"] >= 0
 
 
 def test_a_stage_is_timed_to_its_failure():
-    report = RunReport("run-1", "m.x", 1)
+    report = RunReport(run_id="run-1", metric_code="m.x", attempt=1)
     with pytest.raises(KeyError), report.stage("read"):
         raise KeyError
     assert "read" in report.stages
 
 
 def test_a_stage_that_comes_twice_is_added_up():
-    report = RunReport("run-1", "m.x", 1, stages={"read": 5.0})
+    report = RunReport(run_id="run-1", metric_code="m.x", attempt=1, stages={"read": 5.0})
     with report.stage("read"):
         pass
     assert report.stages["read"] >= 5.0
 
 
 def test_two_reports_share_nothing():
-    first, second = RunReport("run-1", "m.x", 1), RunReport("run-2", "m.x", 1)
+    first, second = (
+        RunReport(run_id="run-1", metric_code="m.x", attempt=1),
+        RunReport(run_id="run-2", metric_code="m.x", attempt=1),
+    )
     first.stages["read"] = 1.0
     first.traffic.gets += 1
     assert (second.stages, second.traffic.gets, second.inputs) == ({}, 0, [])
 
 
 def test_closing_it_says_how_long_the_attempt_took():
-    report = RunReport("run-1", "m.x", 1)
+    report = RunReport(run_id="run-1", metric_code="m.x", attempt=1)
     report.began -= 2.0
     report.close()
     assert 2.0 <= report.seconds < 60
@@ -65,12 +68,17 @@ NOON = datetime(2026, 10, 30, 12, tzinfo=UTC)
 def test_freshness_is_the_time_from_request_to_commit_where_both_are_known(
     requested_at, committed_at, seconds
 ):
-    report = RunReport("run-1", "m.x", 1, requested_at=requested_at, committed_at=committed_at)
+    report = RunReport(
+        run_id="run-1", metric_code="m.x", attempt=1, requested_at=requested_at, committed_at=committed_at
+    )
     assert report.freshness == seconds
 
 
 def test_the_longest_run_of_a_group_is_the_longest_that_is_closed():
     group = GroupReport()
     assert group.longest == 0.0
-    group.runs += [RunReport("run-1", "m.x", 1, seconds=2.0), RunReport("run-2", "m.x", 1)]
+    group.runs += [
+        RunReport(run_id="run-1", metric_code="m.x", attempt=1, seconds=2.0),
+        RunReport(run_id="run-2", metric_code="m.x", attempt=1),
+    ]
     assert group.longest == 2.0

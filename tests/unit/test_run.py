@@ -50,7 +50,7 @@ def attempt_of(cloud):
 
         def attempt(request, *, number=1, left=60.0):
             invocation = Invocation.begin(Settings(), groups=1, remaining_ms=lambda: round(1000 * left))
-            report = RunReport(request.run.run_id, request.run.metric_code, number)
+            report = RunReport(run_id=request.run.run_id, metric_code=request.run.metric_code, attempt=number)
             return Attempt(
                 run=request.run,
                 report=report,

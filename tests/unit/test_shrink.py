@@ -178,7 +178,7 @@ def test_odd_times_are_taken_for_the_oldest():
 
 
 def checked(**settings):
-    report = RunReport("run-2", "m", 1)
+    report = RunReport(run_id="run-2", metric_code="m", attempt=1)
     check_shrink(
         draft(6, summary("A", 6)), current(5720, summary("A", 5720, 275)), Settings(**settings), report
     )
@@ -207,7 +207,7 @@ def test_a_refusal_names_the_series_and_says_what_to_do():
 
 
 def test_a_refusal_without_an_input_that_shrank_names_the_inputs():
-    report = RunReport("run-2", "m", 1)
+    report = RunReport(run_id="run-2", metric_code="m", attempt=1)
     with pytest.raises(InputReadError, match="inputs: 2 rows, 40 in version"):
         check_shrink(draft(2), current(40), Settings(WORKER_SHRINK="refuse"), report)
     assert report.shrunk

@@ -62,7 +62,11 @@ def test_the_error_of_the_v1_form_has_code_and_message_apart():
 
 @pytest.mark.parametrize("count", [0, 2**31 - 1])
 def test_a_row_count_is_a_32_bit_integer(count):
-    event = json.loads(RunCompleted.success(PLAIN, "v", "metrics/m.json", count, "b").wire())
+    event = json.loads(
+        RunCompleted.success(
+            PLAIN, version_ts="v", manifest_key="metrics/m.json", row_count=count, bucket="b"
+        ).wire()
+    )
     assert event["rowCount"] == count
     assert type(event["rowCount"]) is int
 
@@ -70,13 +74,15 @@ def test_a_row_count_is_a_32_bit_integer(count):
 @pytest.mark.parametrize("count", [-1, 2**31])
 def test_a_row_count_beyond_32_bits_is_not_sent(count):
     with pytest.raises(ValidationError):
-        RunCompleted.success(PLAIN, "v", "metrics/m.json", count, "b")
+        RunCompleted.success(
+            PLAIN, version_ts="v", manifest_key="metrics/m.json", row_count=count, bucket="b"
+        )
 
 
 def test_an_output_manifest_of_more_than_500_characters_is_not_sent():
-    assert RunCompleted.success(PLAIN, "v", "m" * 500, 1, "b")
+    assert RunCompleted.success(PLAIN, version_ts="v", manifest_key="m" * 500, row_count=1, bucket="b")
     with pytest.raises(ValidationError):
-        RunCompleted.success(PLAIN, "v", "m" * 501, 1, "b")
+        RunCompleted.success(PLAIN, version_ts="v", manifest_key="m" * 501, row_count=1, bucket="b")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def closed(monkeypatch, capsys):
 
 
 def report_of(outcome, **more):
-    report = RunReport("run-1", "m", 1, outcome=outcome, **more)
+    report = RunReport(run_id="run-1", metric_code="m", attempt=1, outcome=outcome, **more)
     report.close()
     return report
 
@@ -116,7 +116,7 @@ def test_requests_are_told_with_their_times_at_debug_alone(closed, monkeypatch):
 
     monkeypatch.setattr(logger._logger, "level", logging.DEBUG)
     report = open_run(RUN, 1, "message-1")
-    with report.stage("read"), report.traffic.timed("GET", "datasets/x"):
+    with report.stage("read"), report.traffic.timed("GET", key="datasets/x"):
         pass
     ((line,), _) = closed(report)
     assert [row[:2] for row in line["trace"]["requests"]] == [["GET", "datasets/x"]]

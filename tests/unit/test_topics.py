@@ -17,7 +17,9 @@ from tests.faulty_store import raising
 RUN = Run("run-1", "m.x", v1=False, requested_at=NOW, event={})
 STARTED = RunStarted.of(RUN, NOW)
 HEARTBEAT = RunHeartbeat.of(RUN, 0.5, NOW)
-SUCCESS = RunCompleted.success(RUN, "v", "metrics/m.x/v/manifest.json", 1, "b")
+SUCCESS = RunCompleted.success(
+    RUN, version_ts="v", manifest_key="metrics/m.x/v/manifest.json", row_count=1, bucket="b"
+)
 FAILURE = RunCompleted.failure(RUN, InternalError("a", "b"))
 EVENTS = [STARTED, HEARTBEAT, SUCCESS, FAILURE]
 
@@ -92,18 +94,22 @@ def test_a_success_after_a_failure_is_not_taken_for_the_same():
     assert ids[0] != ids[1]
 
 
+def dedup(run_id, kind, attempt, number=None):
+    return deduplication_id(run_id=run_id, event_type=kind, attempt=attempt, number=number)
+
+
 @pytest.mark.parametrize("kind", ["metric_run_started", "metric_run_heartbeat", "metric_run_completed"])
 @pytest.mark.parametrize("length", [1, 36, 100, 101, 102, 103, 127, 128])
 def test_the_deduplication_id_of_the_longest_run_id_is_valid(kind, length):
     for number in (None, 1, 10**6):
-        assert 1 <= len(deduplication_id("r" * length, kind, 1000, number)) <= MAX_DEDUPLICATION_ID
+        assert 1 <= len(dedup("r" * length, kind, 1000, number)) <= MAX_DEDUPLICATION_ID
 
 
 def test_hashed_ids_differ_as_plain_ones_do():
     run_ids = ["r" * 128, "r" * 127 + "s"]
     kinds = ["metric_run_started", "metric_run_heartbeat"]
     ids = {
-        deduplication_id(run_id, kind, attempt, number)
+        dedup(run_id, kind, attempt, number)
         for run_id in run_ids
         for kind in kinds
         for attempt in (1, 2)
@@ -113,7 +119,7 @@ def test_hashed_ids_differ_as_plain_ones_do():
 
 
 def test_the_same_event_of_the_same_attempt_has_the_same_id():
-    assert deduplication_id("r" * 128, "t", 1) == deduplication_id("r" * 128, "t", 1)
+    assert dedup("r" * 128, "t", 1) == dedup("r" * 128, "t", 1)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_without_a_trace_nothing_is_kept_but_the_counts():
 
 
 def test_a_stage_is_traced_with_its_start_as_often_as_it_comes():
-    report = RunReport("run-1", "m.x", 1, traffic=Traffic(trace=Trace()))
+    report = RunReport(run_id="run-1", metric_code="m.x", attempt=1, traffic=Traffic(trace=Trace()))
     with report.stage("read"), suppress(KeyError), report.stage("marker"):
         raise KeyError
     with report.stage("read"):
@@ -98,7 +98,7 @@ def test_a_stage_is_traced_with_its_start_as_often_as_it_comes():
 def test_a_trace_is_bounded_and_says_what_it_left_out():
     trace = Trace()
     for _ in range(MAX_REQUESTS + 3):
-        with trace.timed("GET", "k"):
+        with trace.timed("GET", key="k"):
             pass
     assert (len(trace.requests), trace.left_out) == (MAX_REQUESTS, 3)
 
@@ -106,7 +106,7 @@ def test_a_trace_is_bounded_and_says_what_it_left_out():
 def test_the_line_of_a_full_trace_fits_into_cloudwatch():
     trace = Trace()
     for _ in range(MAX_REQUESTS):
-        with trace.timed("GET", '"' * 1024), suppress(OSError):
+        with trace.timed("GET", key='"' * 1024), suppress(OSError):
             raise FileNotFoundError
     assert trace.left_out > 0
     assert len(json.dumps(trace.line()).encode()) < 1_000_000
@@ -116,9 +116,9 @@ def test_a_trace_in_the_log_is_in_milliseconds(monkeypatch):
     clock = iter([10.0, 10.5, 10.75])
     monkeypatch.setattr("metrics_worker.observability.traffic.time.perf_counter", lambda: next(clock))
     trace = Trace(began_at=1_700_000_000.123456, began=next(clock))
-    with trace.timed("GET", "k") as request:
+    with trace.timed("GET", key="k") as request:
         request.size = 7
-    trace.stage("read", 10.25, 1.0)
+    trace.stage("read", began=10.25, seconds=1.0)
     assert trace.line() == {
         "began_at": 1_700_000_000.1235,
         "stages": [["read", 250.0, 1000.0]],

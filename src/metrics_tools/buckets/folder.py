@@ -134,7 +134,7 @@ class FolderBucket:
         path, name = self._path(key), f"{PRIVATE}partial/{uuid4().hex}"
         partial = self.root / name
         self.traffic.puts += 1
-        with self.traffic.timed("PUT", key) as request, _write_errors(key):
+        with self.traffic.timed("PUT", key=key) as request, _write_errors(key):
             if request is not None:
                 request.size = len(body)
             partial.parent.mkdir(parents=True, exist_ok=True)

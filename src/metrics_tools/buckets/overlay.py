@@ -117,7 +117,7 @@ class Overlay:
     def _write(self, key: str, body: bytes) -> str:
         etag = uuid4().hex
         self.traffic.puts += 1
-        with self.traffic.timed("PUT", key) as request:
+        with self.traffic.timed("PUT", key=key) as request:
             if request is not None:
                 request.size = len(body)
             self._memory.objects[key] = StoredObject(key, memoryview(body), len(body), etag, write_id=etag)
@@ -127,7 +127,7 @@ class Overlay:
     def _counted(self, found: StoredObject) -> StoredObject:
         """Count a read from memory as a request."""
         self.traffic.gets += 1
-        with self.traffic.timed("GET", found.key) as request:
+        with self.traffic.timed("GET", key=found.key) as request:
             if request is not None:
                 request.size = len(found.body)
         self.traffic.bytes_read += len(found.body)

@@ -162,7 +162,10 @@ class LocalWorker:
             run_id: the run id to use; by default, a new one.
         """
         request = sample.request | {"runId": run_id or str(uuid4())}
-        report, first_event = RunReport(request["runId"], sample.metric_code, 1), len(self.client.events)
+        report, first_event = (
+            RunReport(run_id=request["runId"], metric_code=sample.metric_code, attempt=1),
+            len(self.client.events),
+        )
         report.traffic.trace = Trace()
         error: MetricsWorkerError | None = None
         try:

@@ -1,8 +1,8 @@
-"""The time limit of one call to AWS, which the connection obeys at every step.
+"""The time limit of one call to AWS, which applies to every step of the call.
 
-botocore's timeouts count per connection and per read, so a service that sends a byte now and then holds a
-call without end. Therefore a call carries the moment at which it is cut off, and every wait for the network
-asks how long it may last. The limit belongs to the calling thread, which makes its calls one at a time.
+botocore's timeouts apply to each connection and to each read, so a service that sends one byte at a time can
+delay a call without limit. Therefore each call has an end, and every wait for the network is limited by the
+time that is left. The limit belongs to the calling thread, which makes one call at a time.
 """
 
 import time
@@ -12,21 +12,21 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 RETRY_SECONDS = 1.0
-"""The longest that botocore waits before its second attempt."""
+"""The maximum time in seconds that botocore waits before its second attempt."""
 
 
 class CutOffError(Exception):
-    """The call's time is used up. botocore does not know this error, so it does not try again."""
+    """The error of a call that reached its time limit. botocore does not know it, so it does not retry."""
 
 
 @dataclass(slots=True)
 class CallLimit:
-    """The end of one call, by the monotonic clock, and what is known of its requests.
+    """The time limit of one call, and the state of its requests.
 
     Attributes:
-        ends: when the call is cut off.
-        sent: whether the current request has begun to leave.
-        unanswered: requests that left and were never answered: they may still take effect.
+        ends: The end of the call, in seconds of the monotonic clock.
+        sent: Whether a part of the current request was sent.
+        unanswered: The number of requests that were sent but not answered; they may still take effect.
     """
 
     ends: float
@@ -34,7 +34,7 @@ class CallLimit:
     unanswered: int = 0
 
     def left(self) -> float:
-        """Return the seconds that are left; zero or less if none are."""
+        """Return the seconds until the end of the call; zero or negative after it."""
         return self.ends - time.monotonic()
 
 
@@ -43,7 +43,7 @@ _limit: ContextVar[CallLimit | None] = ContextVar("_limit", default=None)
 
 @contextmanager
 def limited(seconds: float) -> Iterator[CallLimit]:
-    """Limit the calls of this thread to so many seconds in all."""
+    """Limit the calls that this thread makes in the context to this total time."""
     limit = CallLimit(time.monotonic() + seconds)
     token = _limit.set(limit)
     try:
@@ -53,15 +53,15 @@ def limited(seconds: float) -> Iterator[CallLimit]:
 
 
 def current_limit() -> CallLimit:
-    """Return the limit of the call that is under way; one without an end if it has none."""
+    """Return the limit of the current call, or a limit without an end if no call is limited."""
     return _limit.get() or CallLimit(float("inf"))
 
 
 def at_most(seconds: float | None) -> float:
-    """Return how long the next step may wait: so many seconds, or less if the call's end comes first.
+    """Return how many seconds the next step may wait: the given number, or less if the call ends earlier.
 
     Raises:
-        TimeoutError: the call's time is used up.
+        TimeoutError: The call has reached its time limit.
     """
     left = current_limit().left()
     if left <= 0:

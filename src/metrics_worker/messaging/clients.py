@@ -1,7 +1,7 @@
-"""boto3 clients for SNS and SQS, made when they are first needed, and the limits of their calls.
+"""boto3 clients for SNS and SQS, and the time limits of their calls.
 
-botocore takes most of a cold start's import time, so it is imported here and in `limited_http` alone, at
-first use.
+Clients are created at their first use. botocore accounts for most of the import time of a cold start, so only
+this module and `limited_http` import it, also at the first use.
 """
 
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 CALL_SECONDS = 9.0
-"""The longest that a call takes, whatever the service does: two attempts with a pause between them."""
+"""The maximum time of a call in seconds: two attempts and the pause between them."""
 CONNECT_SECONDS = 2
 READ_SECONDS = 2
 
 making = Lock()
-"""Held while a client is made: runs are threads, which boto3's default session is not safe for."""
+"""The lock for the creation of a client: runs are threads, and boto3's default session is not thread-safe."""
 
 
 def client(service: Literal["sns", "sqs"], settings: "Settings") -> Any:
-    """Return a client of the settings' region and endpoint. Threads may share it."""
+    """Return a client for the region and the endpoint in the settings. Threads may share it."""
     import boto3  # noqa: PLC0415 - see the module's docstring
     from botocore.config import Config  # noqa: PLC0415
 
@@ -45,19 +45,19 @@ def client(service: Literal["sns", "sqs"], settings: "Settings") -> Any:
 
 @contextmanager
 def service_call(kind: "type[TransientError]", subject: str, within: float | None = None) -> Iterator[None]:
-    """Limit one call in time, and turn whatever botocore raises into `kind`.
+    """Limit the time of one call, and translate its errors to `kind`.
 
-    botocore's texts stay in the cause, for the log. The error's `may_arrive` says whether a request left and
-    was not answered.
+    The texts of botocore stay in the cause, for the log. `may_arrive` of the raised error is true if a
+    request was sent but not answered.
 
     Args:
-        kind: the error of the service.
-        subject: the topic or queue.
-        within: seconds until the call is cut off, if that is sooner than `CALL_SECONDS`.
+        kind: The error class of the service.
+        subject: The ARN of the topic or the URL of the queue.
+        within: The time limit in seconds, if it is less than `CALL_SECONDS`.
 
     Raises:
-        kind: the service refused, failed, or did not answer.
-        OutOfTime: the call was cut off after `within`.
+        kind: The service refused the call, failed, or did not answer.
+        OutOfTime: The call did not end within `within` seconds.
     """
     if within is not None and within <= 0:
         raise OutOfTime("invocation", f"its time is used up, so {subject} was not called")
@@ -73,7 +73,7 @@ def service_call(kind: "type[TransientError]", subject: str, within: float | Non
 
 
 def _problem(error: Exception) -> str:
-    """Return what a call failed with, in words without addresses."""
+    """Return a description of an error of a call, without addresses."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see the module's docstring
 
     if isinstance(error, ClientError):
@@ -82,12 +82,12 @@ def _problem(error: Exception) -> str:
         return f"AWS did not answer within {CALL_SECONDS:.0f} s"
     if isinstance(error, BotoCoreError):
         return f"AWS did not answer ({type(error).__name__})"
-    # As at a proxy's page: botocore's parsers raise what they stumble over.
+    # For example, a proxy answered with a page of its own. botocore's parsers raise errors of any class.
     return f"what answered is not AWS ({type(error).__name__})"
 
 
 def _noting(translated: "TransientError", error: Exception, limit: CallLimit) -> "TransientError":
-    """Note on the translated error whether a request left and was not answered."""
+    """Return the translated error, with `may_arrive` set if a request was sent but not answered."""
     from botocore.exceptions import ConnectionClosedError, ReadTimeoutError  # noqa: PLC0415 - as above
 
     lost = isinstance(error, (ReadTimeoutError, ConnectionClosedError))

@@ -1,11 +1,12 @@
-"""Heartbeats: a background thread as a context manager.
+"""Heartbeats: a background thread that is a context manager.
 
-From the start of a run to its end it publishes the run's true progress and keeps its message invisible.
-It can neither fail nor outlive the run: what goes wrong is counted for the run's log line, and leaving
-the context waits for the thread, since Lambda freezes a process between invocations.
+During a run, the thread publishes the actual progress and extends the visibility timeout of the message. Its
+errors do not fail the run; they are counted for the closing log line. The end of the context waits for the
+thread, because Lambda freezes the process between invocations.
 
-A heartbeat that was sent and not answered may arrive later, even after the run's outcome. So it is sent again
-under its own number until SNS answers: of two with one deduplication id, SNS drops the one that comes later.
+A heartbeat that was sent but not answered may arrive late, even after the outcome of the run. It is therefore
+sent again with the same number until SNS answers: SNS drops the second of two events with the same
+deduplication id.
 """
 
 from collections.abc import Callable
@@ -18,17 +19,17 @@ class Heartbeat:
     """A thread that calls `publish(number, progress)` and `extend()` every `interval` seconds.
 
     Args:
-        publish: publishes one heartbeat, and returns whether it did: before the run's start it does not.
-            Numbers run from 1. After a heartbeat that was not due, or not answered, the same number comes
-            again. Progress is 0-1 and never falls.
-        interval: seconds; None for no heartbeats.
-        extend: keeps the run's message invisible.
+        publish: Publishes one heartbeat and returns True, or returns False if the run has not started yet.
+            Numbers begin at 1; the number of a heartbeat that was not published or not answered is used
+            again. Progress is between 0 and 1 and never falls.
+        interval: The time between two heartbeats in seconds; None for no heartbeats.
+        extend: Extends the visibility timeout of the run's message.
 
     Attributes:
-        sent: heartbeats that went out.
-        failed: heartbeats of which something failed.
-        last_error: what failed last.
-        may_arrive: one was sent and has not been answered yet, so it may still arrive.
+        sent: The number of published heartbeats.
+        failed: The number of heartbeats with an error in `publish` or `extend`.
+        last_error: The last of these errors.
+        may_arrive: Whether a heartbeat was sent but not answered yet, so that it may arrive later.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Heartbeat:
         self.may_arrive = False
 
     def advance(self, progress: float) -> None:
-        """Note that the run has come so far (0-1). Several threads may call this."""
+        """Raise the progress of the run to this value (0 to 1). Several threads may call this method."""
         with self._advancing:
             self._progress = max(self._progress, min(progress, 1.0))
 
@@ -59,7 +60,7 @@ class Heartbeat:
         try:
             if self._thread:
                 self._thread.start()
-        except RuntimeError as error:  # no thread to be had: the run does without heartbeats
+        except RuntimeError as error:  # without a free thread, the run has no heartbeats
             self._thread, self.failed, self.last_error = None, 1, f"{type(error).__name__}: {error}"
         return self
 
@@ -68,7 +69,7 @@ class Heartbeat:
     ) -> None:
         self._over.set()
         if self._thread:
-            self._thread.join()  # bounded by the deadline: nothing may follow the completed event
+            self._thread.join()  # at most until the deadline; nothing may follow the completed event
 
     def _run(self) -> None:
         while not self._over.wait(self._interval):
@@ -78,12 +79,12 @@ class Heartbeat:
             self._count([problem for problem in (self._beat(),) if problem])
 
     def _beat(self) -> Exception | None:
-        """Publish one heartbeat, and return what it failed with."""
+        """Publish one heartbeat, and return its error, if any."""
         try:
             went_out = self._publish(self._number, self._progress)
         except Exception as error:  # noqa: BLE001 - a heartbeat that fails must not fail the run
             self.may_arrive |= bool(getattr(error, "may_arrive", False))
-            # A refused heartbeat may have been taken all the same, so its number is used up.
+            # SNS may have accepted a heartbeat that it refused, so its number is not used again.
             self._number += not self.may_arrive
             return error
         self.sent += went_out
@@ -98,7 +99,7 @@ class Heartbeat:
 
 
 def _problem_of(work: Callable[[], None]) -> Exception | None:
-    """Do it, and return what it failed with."""
+    """Call a function, and return its error, if any."""
     try:
         work()
     except Exception as error:  # noqa: BLE001 - as above

@@ -1,8 +1,8 @@
-"""botocore's HTTP session with connections that obey the call's limit: see `call_limit`.
+"""botocore's HTTP session with connections that keep to the time limit of the call (see `call_limit`).
 
-Every step that waits is bounded in the calling thread: the look-up of the name, each attempt to connect, the
-TLS handshake, the request, and each read of the answer. So a call that is cut off leaves nothing behind that
-could still send something. This module imports botocore, which is why it is loaded with the first client.
+Every step that waits is limited in the calling thread: the DNS query, each attempt to connect, the TLS
+handshake, the request, and each read of the response. After a call was cut off, nothing can still send data.
+This module imports botocore, so it is loaded with the first client.
 """
 
 import io
@@ -29,17 +29,17 @@ from metrics_worker.messaging.call_limit import RETRY_SECONDS, CutOffError, at_m
 
 
 def limit_calls(client: Any, *, connect: float, read: float) -> None:
-    """Make a boto3 client send its requests over limited connections.
+    """Make a boto3 client send its requests over connections with a time limit.
 
     Args:
-        client: any boto3 client.
-        connect: the longest wait for one connection, in seconds.
-        read: the longest wait for one read.
+        client: Any boto3 client.
+        connect: The maximum time for one connection, in seconds.
+        read: The maximum time for one read, in seconds.
     """
     session = _Session(client.meta.endpoint_url, (connect, read))
 
     def send(request: Any, **_: Any) -> Any:
-        """Send a request in botocore's stead: a handler's answer is taken for the service's."""
+        """Send a request instead of botocore, which uses the result of this handler as the response."""
         limit = current_limit()
         if limit.left() <= 0:
             raise CutOffError
@@ -57,7 +57,7 @@ def limit_calls(client: Any, *, connect: float, read: float) -> None:
 
 
 class _LimitedReader(io.RawIOBase):
-    """The bytes of an answer. A read waits no longer than the call may last."""
+    """The bytes of a response. A read waits at most until the end of the call."""
 
     def __init__(self, raw: Any, sock: socket.socket) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class _LimitedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Read what has come, or wait for it."""
+        """Read available bytes into the buffer, or wait for them; return their number."""
         usual = self._sock.gettimeout()
         self._sock.settimeout(at_most(usual))
         try:
@@ -80,13 +80,13 @@ class _LimitedReader(io.RawIOBase):
                 self._sock.settimeout(usual)
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Release the socket."""
         self._raw.close()
         super().close()
 
 
 class _Response(HTTPResponse):
-    """An answer that is read through the limit, from its status line on."""
+    """A response whose reads are limited, including the read of the status line."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
@@ -94,7 +94,7 @@ class _Response(HTTPResponse):
 
 
 class _Limited:
-    """A mixin for botocore's connections."""
+    """A mixin that limits the time of botocore's connections."""
 
     response_class = _Response
     host: str
@@ -107,7 +107,7 @@ class _Limited:
         super().connect()  # type: ignore[misc]
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that answers: urllib3's hook for it."""
+        """Connect to the first address that answers. urllib3 calls this method."""
         try:
             *others, last = _look_up(self.host, self.port, at_most(self.timeout))
             for address in others:
@@ -129,11 +129,11 @@ class _Limited:
 
 
 type Address = tuple[int, int, int, Any]
-"""An address as a socket is made for it: family, type, protocol, and what the socket connects to."""
+"""The arguments of a socket and of its connection: family, type, protocol, address."""
 
 
 def _connected(to: Address, seconds: float) -> socket.socket:
-    """Return a socket that is connected to an address."""
+    """Return a socket that is connected to the address."""
     *kind, address = to
     connecting = socket.socket(*kind)
     try:
@@ -149,16 +149,16 @@ def _connected(to: Address, seconds: float) -> socket.socket:
 def _look_up(host: str, port: int, seconds: float) -> list[Address]:
     """Return the addresses of a host.
 
-    The C library's resolver can't be interrupted, so it runs in a thread, which is left alone if it takes too
-    long: it sends nothing of ours.
+    The resolver of the C library cannot be interrupted, so it runs in a thread. If the thread takes too long,
+    it continues without effect on the call.
 
     Raises:
-        TimeoutError: the resolver did not answer in time.
-        OSError: the name can't be resolved.
+        TimeoutError: The resolver did not answer in time.
+        OSError: The name cannot be resolved.
     """
     found: Future[list[Address]] = Future()
 
-    def ask() -> None:
+    def resolve() -> None:
         try:
             answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             found.set_result(
@@ -167,7 +167,7 @@ def _look_up(host: str, port: int, seconds: float) -> list[Address]:
         except OSError as error:
             found.set_exception(error)
 
-    Thread(target=ask, name="look-up", daemon=True).start()
+    Thread(target=resolve, name="look-up", daemon=True).start()
     return found.result(seconds)
 
 
@@ -188,7 +188,7 @@ class _SecurePool(AWSHTTPSConnectionPool):  # type: ignore[misc]
 
 
 class _Session(URLLib3Session):  # type: ignore[misc]
-    """botocore's session, with the certificates and proxies that botocore itself would use."""
+    """botocore's HTTP session, with the same certificates and proxies as botocore's own."""
 
     def __init__(self, endpoint_url: str, timeout: tuple[float, float]) -> None:
         super().__init__(
@@ -197,7 +197,7 @@ class _Session(URLLib3Session):  # type: ignore[misc]
             timeout=timeout,
         )
         pools: dict[str, type] = {"http": _Pool, "https": _SecurePool}
-        self._pool_classes_by_scheme = pools  # for the managers of proxies, which are made later
+        self._pool_classes_by_scheme = pools  # for the managers of proxies, which are created later
         for manager in vars(self).values():
             if isinstance(manager, PoolManager):
                 manager.pool_classes_by_scheme = pools

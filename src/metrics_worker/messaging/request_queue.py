@@ -1,7 +1,7 @@
-"""The request queue, as far as the worker touches it: when a message that is not deleted comes back.
+"""The visibility timeouts of messages in the request queue.
 
-Receiving and deleting is the event source mapping's. Failure is a QueueUnavailable, which costs time but
-no message: it comes back when the queue's own visibility timeout ends.
+The event source mapping receives and deletes the messages. If a visibility timeout cannot be changed
+(QueueUnavailable), no message is lost: it is redelivered when the queue's own visibility timeout ends.
 """
 
 import os
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from metrics_worker.settings import Settings
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
-    # What a snapshot was seeded with, all that are restored from it share: they would come back together.
+    # All processes that are restored from a snapshot have its random seed, so their messages would all be
+    # redelivered at the same time.
     from snapshot_restore_py import register_after_restore
 
     register_after_restore(random.seed)
@@ -26,22 +27,22 @@ LONGEST_BACKOFF_SECONDS = 300
 
 
 class RequestQueue:
-    """Where the requests come from. The SQS client, where none is given, is made at the first call."""
+    """The request queue. If no SQS client is given, the first call creates one."""
 
     def __init__(self, settings: "Settings", sqs: Any = None) -> None:
         self._settings = settings
         self._sqs = sqs
 
     def extend(self, receipt_handle: str, *, within: float | None = None) -> None:
-        """Give a message the queue's whole visibility timeout again.
+        """Restart the visibility timeout of a message.
 
         Args:
-            receipt_handle: of the message.
-            within: seconds after which the call is cut off.
+            receipt_handle: The receipt handle of the message.
+            within: The time limit of the call in seconds.
 
         Raises:
-            QueueUnavailable: SQS did not take it.
-            OutOfTime: SQS did not answer in time.
+            QueueUnavailable: SQS refused the change or failed.
+            OutOfTime: SQS did not answer within `within` seconds.
         """
         with service_call(QueueUnavailable, self._settings.request_queue_url, within):
             self._client().change_message_visibility(
@@ -53,12 +54,15 @@ class RequestQueue:
     def give_back(
         self, messages: Sequence[tuple[str, int]], *, at_once: bool = False, within: float | None = None
     ) -> list[str]:
-        """Set when messages that are not done come back, in one call; how it went with each.
+        """Set the visibility timeouts of returned messages in one call.
 
         Args:
-            messages: receipt handle and receive count of each; at most ten, as in a batch.
-            at_once: all at once. Otherwise each later at every attempt.
-            within: seconds after which the call is cut off.
+            messages: The receipt handle and the receive count of each message; at most ten.
+            at_once: Whether all messages are redelivered at once; otherwise after a growing delay.
+            within: The time limit of the call in seconds.
+
+        Returns:
+            For each message, the time of its redelivery, as a text for the log.
         """
         if not messages:
             return []
@@ -89,13 +93,13 @@ class RequestQueue:
 
 
 def receive_count(attributes: Mapping[str, Any]) -> int:
-    """How often a message was received, this time included: 1 where its attributes don't say."""
+    """Return how often a message was received, including this time; 1 if its attributes lack the count."""
     count: str = attributes.get("ApproximateReceiveCount") or ""
     return int(count) if count.isdecimal() else 1
 
 
 def backoff_seconds(receive_count: int) -> int:
-    """How long a message waits after its nth failed attempt: threefold, bounded, with jitter of a half."""
+    """Return the delay in seconds after the nth attempt: three times the last, limited, less up to a half."""
     longest: int = min(
         LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 3 ** max(0, min(receive_count - 1, 10))
     )

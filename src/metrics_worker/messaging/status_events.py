@@ -1,8 +1,8 @@
-"""The wire, outwards: the three status events, in the two forms that a request may ask for.
+"""The three status events, in the plain form and the v1 form; the request chooses the form.
 
-Each is built with a classmethod that takes the `Run` it answers; `wire()` is the message that goes out.
-What they hold is always parseable by the control plane: bounded lengths, ISO 8601 times, no control
-characters, and no null but the error of a SUCCESS that may follow a FAILURE.
+A class method of each event builds it for a `Run`, and `wire()` returns its JSON text. The control plane can
+always parse the events: lengths are limited, times are in ISO 8601, there are no control characters, and only
+the `error` of a SUCCESS that may follow a FAILURE is null.
 """
 
 from datetime import datetime
@@ -20,7 +20,7 @@ MAX_ERROR = 1000
 
 
 class _Event(BaseModel):
-    """A status event. `wire()` is the message that goes out; a field that is None is left out."""
+    """A status event. Fields that are None are left out of its JSON text."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
@@ -29,7 +29,7 @@ class _Event(BaseModel):
     run_id: str
 
     def wire(self) -> str:
-        """The event as JSON text."""
+        """Return the event as JSON text."""
         return self.model_dump_json(by_alias=True, exclude_none=True)
 
 
@@ -38,19 +38,19 @@ def _form(run: Run) -> Literal["metrics.run.v1"] | None:
 
 
 class RunStarted(_Event):
-    """The run has begun."""
+    """The event that a run has started."""
 
     type: Literal["metric_run_started"] = "metric_run_started"
     started_at: str
 
     @classmethod
     def of(cls, run: Run, at: datetime) -> Self:
-        """The event of a run that starts at that time."""
+        """Return the event of a run that starts at this time."""
         return cls(schema_=_form(run), run_id=run.run_id, started_at=iso(at))
 
 
 class RunHeartbeat(_Event):
-    """The run is alive."""
+    """The event that a run is in progress."""
 
     type: Literal["metric_run_heartbeat"] = "metric_run_heartbeat"
     progress: float = Field(ge=0, le=1)
@@ -58,19 +58,19 @@ class RunHeartbeat(_Event):
 
     @classmethod
     def of(cls, run: Run, progress: float, at: datetime) -> Self:
-        """The event of a run that has come so far (0-1)."""
+        """Return the event of a run with this progress (0 to 1) at this time."""
         return cls(schema_=_form(run), run_id=run.run_id, progress=round(progress, 4), ts=iso(at))
 
 
 class WireError(BaseModel):
-    """The error of the v1 form."""
+    """The error of a FAILURE in the v1 form."""
 
     code: str
     message: str
 
 
 class RunCompleted(_Event):
-    """The run has ended: a version, or an error."""
+    """The event that a run has ended with a version or an error."""
 
     type: Literal["metric_run_completed"] = "metric_run_completed"
     metric_code: str
@@ -81,8 +81,8 @@ class RunCompleted(_Event):
     error: str | WireError | None = None
 
     @classmethod
-    def success(cls, run: Run, version_ts: str, manifest_key: str, row_count: int, bucket: str) -> Self:
-        """The event of a committed version."""
+    def success(cls, run: Run, *, version_ts: str, manifest_key: str, row_count: int, bucket: str) -> Self:
+        """Return the event of a committed version; its manifest has this key in this bucket."""
         return cls(
             schema_=_form(run),
             run_id=run.run_id,
@@ -94,17 +94,17 @@ class RunCompleted(_Event):
         )
 
     def after_failure(self) -> Self:
-        """Return the SUCCESS with a null error, which clears an earlier error in the control plane."""
+        """Return this SUCCESS with a null error, which clears an earlier error in the control plane."""
         return self.model_copy(update={"error": None})
 
     def wire(self) -> str:
-        """Return the event as JSON text: with an `error` of null if that was set."""
+        """Return the event as JSON text, with `"error": null` only if `after_failure` has set it."""
         absent = {name for name, value in self if value is None}
         return self.model_dump_json(by_alias=True, exclude=absent - (self.model_fields_set & {"error"}))
 
     @classmethod
     def failure(cls, run: Run, error: PermanentError) -> Self:
-        """The event of a run that failed for good."""
+        """Return the event of a run that failed permanently."""
         return cls(
             schema_=_form(run),
             run_id=run.run_id,

@@ -1,8 +1,8 @@
-"""The three topics: the status events that the control plane hears.
+"""The SNS topics to which the worker publishes status events.
 
-On a FIFO topic a run is a message group, and the deduplication id names run, type and attempt, so that SNS
-drops neither the second heartbeat nor a SUCCESS after a FAILURE. Failure is a StatusUnavailable, always
-transient: an outcome that was not announced is announced by the next attempt.
+On a FIFO topic, the message group is the run, and the deduplication id contains the run, the type and the
+attempt, so that SNS drops neither a second heartbeat nor a SUCCESS after a FAILURE. A failed publication
+(StatusUnavailable) is always transient: the next attempt publishes the outcome.
 """
 
 from hashlib import sha256
@@ -21,7 +21,7 @@ MAX_DEDUPLICATION_ID = 128
 
 
 class StatusTopics:
-    """The topics, by type of event. The SNS client, where none is given, is made at the first event."""
+    """The topics by type of event. If no SNS client is given, the first event creates one."""
 
     def __init__(self, settings: "Settings", sns: Any = None) -> None:
         self._settings = settings
@@ -44,15 +44,15 @@ class StatusTopics:
         """Publish an event.
 
         Args:
-            event: what to say.
-            metric_code: of the run, for subscribers that filter.
-            attempt: how often the request's message was received, 1 the first time.
-            number: of a heartbeat within its attempt.
-            within: seconds after which the call is cut off.
+            event: The event.
+            metric_code: The metric code of the run, for subscribers with a filter policy.
+            attempt: How often the message of the request was received, including this time.
+            number: The number of a heartbeat within its attempt; None for other events.
+            within: The time limit of the call in seconds.
 
         Raises:
-            StatusUnavailable: SNS did not take it.
-            OutOfTime: SNS did not answer in time.
+            StatusUnavailable: SNS refused the event or failed.
+            OutOfTime: SNS did not answer within `within` seconds.
         """
         arn = self._arns[event.type] or self._settings.events_topic_arn or ""
         message: dict[str, Any] = {
@@ -65,7 +65,9 @@ class StatusTopics:
         }
         if arn.endswith(".fifo"):
             message["MessageGroupId"] = event.run_id
-            message["MessageDeduplicationId"] = deduplication_id(event.run_id, event.type, attempt, number)
+            message["MessageDeduplicationId"] = deduplication_id(
+                run_id=event.run_id, event_type=event.type, attempt=attempt, number=number
+            )
         with making:
             if self._sns is None:
                 self._sns = client("sns", self._settings)
@@ -73,7 +75,10 @@ class StatusTopics:
             self._sns.publish(**message)
 
 
-def deduplication_id(run_id: str, event_type: str, attempt: int, number: int | None = None) -> str:
-    """`{runId}:{type}:{attempt}`, with a number for heartbeats; hashed where SNS finds that too long."""
+def deduplication_id(*, run_id: str, event_type: str, attempt: int, number: int | None = None) -> str:
+    """Return `{runId}:{type}:{attempt}`, followed by the number of a heartbeat.
+
+    A text that is too long for SNS is replaced by its SHA-256 hash.
+    """
     plain = f"{run_id}:{event_type}:{attempt}" + ("" if number is None else f":{number}")
     return plain if len(plain) <= MAX_DEDUPLICATION_ID else sha256(plain.encode()).hexdigest()

@@ -1,1 +1,1 @@
-"""The report of an attempt, its requests to S3, and the logs and metrics that operators see."""
+"""The report of an attempt, its requests to S3, and the log lines and metrics for operators."""

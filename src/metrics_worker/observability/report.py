@@ -1,6 +1,6 @@
-"""The report of one attempt at a run: what its closing log line and its metrics say.
+"""The report of one attempt at a run, from which its closing log line and its metrics are written.
 
-`run_metric()` fills it in as it goes, so that it is true whatever happens; it decides nothing.
+`run_metric()` fills in the report step by step, so it is correct at whatever point the attempt ends.
 """
 
 import time
@@ -15,22 +15,25 @@ from metrics_worker.observability.traffic import Traffic
 from metrics_worker.publication.records import InputSummary
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RunReport:
-    """One attempt at a run.
+    """The report of one attempt at a run.
 
     Attributes:
-        requested_at: when the control plane asked.
-        outcome: SUCCESS and FAILURE were announced; RETURNED gave the message back.
-        started: whether this attempt announced a start.
-        started_at: when it had, in seconds of the worker's clock.
-        stages: seconds by stage.
-        rolled_forward: the run was committed before this attempt.
-        committed_at: when the run was committed, by this attempt or an earlier one, as its marker says.
-        shrunk: what the run lost since the version before, and the probable cause; None if nothing.
-        moved_current: whether `current` names this run's version now.
-        heartbeat_may_arrive: a heartbeat was sent and never answered.
-        defect: an exception that is none of ours, for its traceback.
+        attempt: How often the message of the run was received, including this time.
+        requested_at: The time of the control plane's request.
+        outcome: SUCCESS or FAILURE if that event was published; RETURNED if the message was returned.
+        started: Whether this attempt published the started event.
+        started_at: The time of that publication, in seconds of the worker's monotonic clock.
+        stages: The duration of each stage in seconds.
+        rolled_forward: Whether an earlier attempt had already committed the run.
+        committed_at: The time of the commit according to the marker (ISO 8601).
+        shrunk: The rows lost since the previous version and the probable cause; None if none were lost.
+        moved_current: Whether `current` now names the version of this run.
+        heartbeat_may_arrive: Whether a heartbeat was sent but never answered.
+        defect: An exception that is not one of the worker's own errors; the log line has its traceback.
+        began: The start of the attempt, by `time.perf_counter()`.
+        seconds: The duration of the attempt.
     """
 
     run_id: str
@@ -65,7 +68,7 @@ class RunReport:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage, to its end or its failure."""
+        """Add the duration of the context to the stage with this name, also if the context raises."""
         began = time.perf_counter()
         try:
             yield
@@ -73,46 +76,43 @@ class RunReport:
             seconds = time.perf_counter() - began
             self.stages[name] = round(self.stages.get(name, 0.0) + seconds, 4)
             if self.traffic.trace is not None:
-                self.traffic.trace.stage(name, began, seconds)
+                self.traffic.trace.stage(name, began=began, seconds=seconds)
 
     @property
     def freshness(self) -> float | None:
-        """Seconds from the request to the commit, which is known to the second; None if unknown."""
+        """The seconds from the request to the commit, whose time has no fraction; None if unknown."""
         if self.requested_at is None or self.committed_at is None:
             return None
         try:
             committed = datetime.fromisoformat(self.committed_at)
             return max(0.0, round((committed - self.requested_at).total_seconds(), 3))
-        except (
-            TypeError,
-            ValueError,
-        ):  # a marker of another writer: a time without a zone, or none
+        except (TypeError, ValueError):  # the marker of another writer has no time, or one without a zone
             return None
 
     def close(self) -> None:
-        """The attempt is over."""
+        """Record the duration of the attempt, which has ended."""
         self.seconds = round(time.perf_counter() - self.began, 4)
 
 
 @dataclass(slots=True)
 class GroupReport:
-    """What became of a message group's records in one invocation.
+    """The results of one message group in one invocation.
 
     Attributes:
-        runs: an attempt each, of the messages that could be answered.
-        given_back: message id, why, and when it comes back.
-        failures: for the response's `batchItemFailures`.
+        runs: The attempts, one for each message that identifies a run.
+        given_back: The returned messages: message id, error, and the time of the redelivery as a text.
+        failures: The entries of the group in `batchItemFailures`.
     """
 
     runs: list[RunReport] = field(default_factory=list)
     given_back: list[tuple[str, object, str]] = field(default_factory=list)
     failures: list[Any] = field(default_factory=list)
 
-    def give_back(self, message_id: str, error: BaseException, returns: str) -> None:
-        """Note that a message goes back, why, and when it returns."""
+    def give_back(self, message_id: str, error: BaseException, *, returns: str) -> None:
+        """Add a returned message with its error and the time of its redelivery."""
         self.given_back.append((message_id, without_traceback(error), returns))
 
     @property
     def longest(self) -> float:
-        """Seconds that the longest of the runs took which are closed: what the next one may take."""
+        """The longest duration of a closed attempt in seconds: an estimate for the next one."""
         return max((run.seconds for run in self.runs), default=0.0)

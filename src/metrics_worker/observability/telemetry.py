@@ -110,7 +110,13 @@ def count(name: str, *, function_name: str, and_total: bool = False, **dimension
 
 def open_run(run: "Run", attempt: int, message_id: str) -> RunReport:
     """Return the report of an attempt that begins now; at log level DEBUG, it records each request to S3."""
-    report = RunReport(run.run_id, run.metric_code, attempt, message_id, run.requested_at)
+    report = RunReport(
+        run_id=run.run_id,
+        metric_code=run.metric_code,
+        attempt=attempt,
+        message_id=message_id,
+        requested_at=run.requested_at,
+    )
     if logger.log_level <= logging.DEBUG:
         report.traffic.trace = Trace()
     return report

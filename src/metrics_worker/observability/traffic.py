@@ -1,7 +1,7 @@
-"""What a run asks of S3: how often and how much, and where that is wanted, each request with its time.
+"""The requests of a run to S3: their number and bytes, and optionally a trace with the time of each.
 
-The counts are always kept. A `Trace` is there only where somebody will look at it (log level DEBUG, the local
-run, the command line), and is bounded; without one a request pays for a context that does nothing.
+The counts always exist. A `Trace` exists only at log level DEBUG, in local runs and on the command line; its
+size is limited.
 """
 
 import time
@@ -10,21 +10,22 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 MAX_REQUESTS = 2000
+"""The maximum number of requests in a trace."""
 MAX_KEY_BYTES = 400_000
-"""Of all keys of a trace: with it, it fits into a line of CloudWatch's, 1 MiB, however long the keys are."""
+"""The maximum number of bytes of all keys in a trace, so that it fits in a CloudWatch log line (1 MiB)."""
 
 
 @dataclass(slots=True)
 class Timed:
-    """A request.
+    """A request to S3 or SNS with its time.
 
     Attributes:
-        operation: GET, HEAD, PUT, LIST, or PUBLISH of a status event.
-        key: of the object, the prefix that is listed, or the event's type.
-        start: seconds since the trace began.
-        seconds: until its answer was there, or its failure.
-        size: bytes of its body.
-        problem: what it failed with, the name of an error; empty where it didn't.
+        operation: GET, HEAD, PUT or LIST, or PUBLISH for a status event.
+        key: The key of the object, the listed prefix, or the type of the event.
+        start: The start of the request in seconds since the start of the trace.
+        seconds: The duration of the request in seconds.
+        size: The size of the body in bytes.
+        problem: The class name of the error, or an empty string.
     """
 
     operation: str
@@ -35,7 +36,7 @@ class Timed:
     problem: str = ""
 
     def row(self) -> list[object]:
-        """It as the log and the page have it, times in milliseconds."""
+        """Return the request as a row of the log line and the page, with times in milliseconds."""
         return [self.operation, self.key, _ms(self.start), _ms(self.seconds), self.size, self.problem]
 
 
@@ -44,9 +45,11 @@ class Trace:
     """The requests and stages of an attempt at a run, in the order in which they ended.
 
     Attributes:
-        began_at: seconds since 1970, UTC.
-        stages: name, start and length; a stage that comes twice is there twice.
-        left_out: requests beyond the bounds.
+        began: The start of the trace, by `time.perf_counter()`.
+        began_at: The start of the trace in seconds since 1970 (UTC).
+        requests: The recorded requests, at most `MAX_REQUESTS`.
+        stages: The name, the start and the duration in seconds of each stage; a repeated stage is repeated.
+        left_out: The number of requests that were not recorded because of the limits.
     """
 
     began: float = field(default_factory=time.perf_counter)
@@ -57,8 +60,8 @@ class Trace:
     _key_bytes: int = 0
 
     @contextmanager
-    def timed(self, operation: str, key: str) -> Iterator[Timed]:
-        """Time a request, to its end or its failure."""
+    def timed(self, operation: str, *, key: str) -> Iterator[Timed]:
+        """Record the request that is made in the context, also if it fails."""
         request = Timed(operation, key, time.perf_counter() - self.began)
         try:
             yield request
@@ -69,12 +72,12 @@ class Trace:
             request.seconds = time.perf_counter() - self.began - request.start
             self._keep(request)
 
-    def stage(self, name: str, began: float, seconds: float) -> None:
-        """A stage is over; `began` as `time.perf_counter()` gave it."""
+    def stage(self, name: str, *, began: float, seconds: float) -> None:
+        """Record a stage that has ended; `began` is a value of `time.perf_counter()`."""
         self.stages.append((name, began - self.began, seconds))
 
     def line(self) -> dict[str, object]:
-        """It as the log has it: requests and stages as rows, times in milliseconds."""
+        """Return the trace as in the log line: rows for requests and stages, with times in milliseconds."""
         return {
             "began_at": round(self.began_at, 4),
             "stages": [[name, _ms(start), _ms(seconds)] for name, start, seconds in self.stages],
@@ -92,10 +95,12 @@ class Trace:
 
 @dataclass(slots=True)
 class Traffic:
-    """What a run asked of S3. Bytes are of bodies; a PUT sent again inside the client counts once.
+    """The number and the bytes of a run's requests to S3.
+
+    Bytes are those of the bodies. A PUT that the client repeats counts once.
 
     Attributes:
-        trace: each request, where somebody will look at it.
+        trace: The record of each request, or None.
     """
 
     gets: int = 0
@@ -107,15 +112,15 @@ class Traffic:
 
     @property
     def requests(self) -> int:
-        """Of every kind."""
+        """The number of all requests."""
         return self.gets + self.puts + self.lists
 
-    def timed(self, operation: str, key: str) -> AbstractContextManager[Timed | None]:
-        """Time a request, where there is a trace. The size of what is given is the caller's to fill in."""
-        return _UNTIMED if self.trace is None else self.trace.timed(operation, key)
+    def timed(self, operation: str, *, key: str) -> AbstractContextManager[Timed | None]:
+        """Return a context that records a request in the trace, if there is one. The caller sets its size."""
+        return _UNTIMED if self.trace is None else self.trace.timed(operation, key=key)
 
     def counts(self) -> dict[str, int]:
-        """The counts by name."""
+        """Return the counts by name."""
         return {
             "gets": self.gets,
             "puts": self.puts,

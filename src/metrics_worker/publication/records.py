@@ -1,12 +1,12 @@
-"""What a run leaves in S3: where each object is, and what the JSON ones hold.
+"""The objects of a run in S3: their keys, and the models of the JSON documents.
 
     {base}{versionTs}/data/metrics.parquet
     {base}{versionTs}/manifest.json
-    {base}current/manifest.json     the manifest of the newest request's version, a copy; after a
-                                    rollback that of the chosen version, with `rolled_back_at`
-    {base}runs/{runId}.ok           idempotency marker, and the commit record
+    {base}current/manifest.json     a copy of the manifest of the newest request's version or, after a
+                                    rollback, of the chosen version (with `rolled_back_at`)
+    {base}runs/{runId}.ok           the idempotency marker, which is the commit record
 
-Each key is built here and nowhere else. The documents are a public contract: fields may be added.
+Only `Keys` builds these keys. The documents are a public contract: fields may be added.
 """
 
 import re
@@ -34,29 +34,29 @@ def _time(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Where a metric's objects are. `base` is its prefix, ending in a slash."""
+    """The keys of a metric's objects. `base` is the prefix of the metric and ends in a slash."""
 
     base: str
 
     def data_prefix(self, version_ts: str) -> str:
-        """Of a version's data files."""
+        """Return the key prefix of a version's data files."""
         return f"{self.base}{version_ts}/data/"
 
     def data(self, version_ts: str) -> str:
-        """Of a version's Parquet file."""
+        """Return the key of a version's Parquet file."""
         return self.data_prefix(version_ts) + DATA_FILE
 
     def manifest(self, version_ts: str) -> str:
-        """Of a version's manifest."""
+        """Return the key of a version's manifest."""
         return f"{self.base}{version_ts}/manifest.json"
 
     def marker(self, run_id: str) -> str:
-        """Of a run's commit record."""
+        """Return the key of a run's marker, its commit record."""
         return f"{self.base}runs/{run_id}.ok"
 
     @property
     def current(self) -> str:
-        """Of the copy of the newest request's manifest."""
+        """The key of `current`, a copy of the manifest of the newest request's version."""
         return f"{self.base}current/manifest.json"
 
 
@@ -64,19 +64,19 @@ class _Document(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     def encode(self) -> bytes:
-        """As JSON, for S3."""
+        """Return the document as JSON for S3."""
         return self.model_dump_json(indent=2).encode()
 
 
 class Outputs(_Document):
-    """A version's files: names under a prefix."""
+    """The data files of a version: a key prefix and the names below it."""
 
     data_prefix: str
     files: list[str]
 
 
 class InputSummary(_Document):
-    """A series as it was read: where from, and what became of its rows."""
+    """An input series: its dataset, and the counts of its rows by use (observation, null, NaN and others)."""
 
     dataset_id: str
     dataset_version: str | None
@@ -91,7 +91,7 @@ class InputSummary(_Document):
 
 
 class OutputManifest(_Document):
-    """A version's manifest."""
+    """The manifest of a version."""
 
     run_id: str
     metric_code: str
@@ -105,7 +105,7 @@ class OutputManifest(_Document):
 
 
 class Marker(_Document):
-    """A run's commit record: all that is needed to announce it again."""
+    """The commit record of a run, with all fields that are needed to publish its SUCCESS again."""
 
     run_id: str
     metric_code: str
@@ -117,7 +117,7 @@ class Marker(_Document):
 
 
 class PredecessorMarker(BaseModel):
-    """A marker of the worker before this one, which wrote the run's id and nothing else."""
+    """A marker of the previous worker, which contains only the run id."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -125,11 +125,12 @@ class PredecessorMarker(BaseModel):
 
 
 class Pointer(BaseModel):
-    """The fields of a version's manifest, or of `current`, that are read again.
+    """The fields of a manifest or of `current` that the worker reads again.
 
     Attributes:
-        requested_at: missing in a manifest of the worker before this one.
-        rolled_back_at: in `current`, when an operator chose the version: earlier requests leave it.
+        requested_at: The time of the request; None in a manifest of the previous worker.
+        rolled_back_at: Only in `current`: the time at which an operator chose the version. Earlier requests
+            do not replace it.
     """
 
     run_id: str = ""
