@@ -40,7 +40,7 @@ def test_the_success_of_a_second_attempt_clears_the_error(cloud, invoke, form):
 
 
 @FORMS
-def test_a_run_that_was_committed_before_clears_the_error(cloud, invoke, form):
+def test_a_run_that_was_committed_earlier_clears_the_error(cloud, invoke, form):
     def refuse(message):
         if "completed" in message["TopicArn"]:
             raise ClientError({"Error": {"Code": "Throttling"}}, "Publish")
@@ -54,7 +54,7 @@ def test_a_run_that_was_committed_before_clears_the_error(cloud, invoke, form):
     assert last(cloud)["error"] is None
 
 
-def test_a_run_that_another_worker_commits_meanwhile_clears_the_error(cloud, invoke, faults):
+def test_a_run_that_another_worker_commits_at_the_same_time_clears_the_error(cloud, invoke, faults):
     faults.before("PUT", "*/runs/run-1.ok", lambda: invoke(record(request())))
 
     invoke(record(request()))

@@ -33,7 +33,7 @@ NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_group_that_waits_for_sns_holds_up_no_other(cloud, invoke):
+def test_a_group_that_waits_for_sns_does_not_delay_other_groups(cloud, invoke):
     other_is_done, waited = threading.Event(), []
     when(cloud, "started", "m.slow-1", lambda: waited.append(other_is_done.wait(PATIENCE)))
     when(cloud, "completed", "m.fast-1", other_is_done.set)
@@ -45,7 +45,7 @@ def test_a_group_that_waits_for_sns_holds_up_no_other(cloud, invoke):
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_group_that_waits_to_write_holds_up_no_other(cloud, invoke, faults):
+def test_a_group_that_waits_for_a_write_does_not_delay_other_groups(cloud, invoke, faults):
     other_is_done, waited = threading.Event(), []
     faults.before("PUT", "metrics/m.slow/*/data/*", lambda: waited.append(other_is_done.wait(PATIENCE)))
     when(cloud, "completed", "m.fast-1", other_is_done.set)
@@ -57,7 +57,7 @@ def test_a_group_that_waits_to_write_holds_up_no_other(cloud, invoke, faults):
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_group_that_waits_for_its_part_files_holds_up_no_other(cloud, invoke, faults):
+def test_a_group_that_waits_for_part_files_does_not_delay_other_groups(cloud, invoke, faults):
     gate = faults.hold(PARTS.format("A/"))
     when(cloud, "completed", "m.fast-1", gate.open)
 
@@ -68,7 +68,7 @@ def test_a_group_that_waits_for_its_part_files_holds_up_no_other(cloud, invoke, 
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_groups_run_at_once_and_each_in_its_own_order(cloud, invoke, faults):
+def test_groups_run_concurrently_and_each_in_order(cloud, invoke, faults):
     met = threading.Barrier(3)
     faults.before("PUT", DATA, lambda: met.wait(PATIENCE), times=9)  # no run of a group commits alone
     records = [run_of(metric, number=n) for n in (1, 2, 3) for metric in ("m.x", "m.y", "m.z")]
@@ -87,7 +87,7 @@ def test_groups_run_at_once_and_each_in_its_own_order(cloud, invoke, faults):
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_group_that_fails_ends_while_the_others_go_on(cloud, invoke, faults):
+def test_a_group_that_fails_ends_while_other_groups_continue(cloud, invoke, faults):
     faults.before("GET", "metrics/m.x/runs/m.x-1.ok", throttled)
     gate = faults.hold("metrics/m.x/runs/m.x-1.ok")
     when(cloud, "completed", "m.y-1", gate.open)
@@ -99,7 +99,7 @@ def test_a_group_that_fails_ends_while_the_others_go_on(cloud, invoke, faults):
     assert not any(event["runId"].startswith("m.x") for event in cloud.sns.events)
 
 
-def test_groups_that_need_sns_and_sqs_at_once_make_each_client_once(cloud, invoke, monkeypatch):
+def test_concurrent_groups_create_each_client_only_once(cloud, invoke, monkeypatch):
     made, another = [], threading.Event()
 
     def make(service, **_):
@@ -132,7 +132,7 @@ def test_groups_that_need_sns_and_sqs_at_once_make_each_client_once(cloud, invok
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_no_line_of_a_batch_of_ten_bears_a_word_of_another_run(cloud, invoke, faults, lines):
+def test_log_lines_of_a_run_contain_nothing_of_other_runs(cloud, invoke, faults, lines):
     let_all_start_before_any_reads(cloud, faults, 9)
     faults.before("GET", "metrics/m.8/*", throttled)
     pairs = [*CHAIN[:8], ("A", "B"), ("A", "ZZ")]
@@ -184,7 +184,7 @@ def test_the_counts_of_a_batch_of_ten_are_exact(cloud, invoke, faults, lines, bl
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_batch_leaves_no_thread_whatever_becomes_of_its_runs(cloud, invoke, faults):
+def test_a_batch_leaves_no_thread_after_any_outcome(cloud, invoke, faults):
     before = set(threading.enumerate())
     faults.before("GET", "metrics/m.returned/*", throttled)
     faults.before("PUT", "metrics/m.defect/*", raising(ZeroDivisionError("by 0")))

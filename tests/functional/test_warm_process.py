@@ -83,25 +83,25 @@ def kept(invoke, cloud, monkeypatch):
     gc.enable()
 
 
-def test_nothing_is_left_of_runs_that_succeed(cloud, kept):
+def test_nothing_stays_in_memory_after_runs_that_succeed(cloud, kept):
     assert kept(run_of("m", 1), run_of("m", 2), run_of("n")) == ({"batchItemFailures": []}, Counter())
     assert set(outcomes(cloud).values()) == {"SUCCESS"}
 
 
 @pytest.mark.parametrize("fault", [("GET", "*/A/*"), ("GET", "datasets/*/manifest.json"), ("PUT", DATA)])
-def test_nothing_is_left_of_a_run_that_fails_for_good(cloud, kept, faults, fault):
+def test_nothing_stays_in_memory_after_a_permanent_failure(cloud, kept, faults, fault):
     faults.before(*fault, denied)
     assert kept(run_of("m")) == ({"batchItemFailures": []}, Counter())
     assert outcomes(cloud) == {"m-1": "FAILURE"}
 
 
-def test_nothing_is_left_of_a_run_whose_expression_is_wrong(cloud, kept):
+def test_nothing_stays_in_memory_after_an_invalid_expression(cloud, kept):
     unknown = record(request(ratio(series("A"), series("NONE")), metric="m"), message_id="m-1")
     assert kept(unknown) == ({"batchItemFailures": []}, Counter())
     assert [event["status"] for event in cloud.sns.completed] == ["FAILURE"]
 
 
-def test_nothing_is_left_of_a_run_that_meets_a_defect(cloud, kept, monkeypatch):
+def test_nothing_stays_in_memory_after_a_defect(cloud, kept, monkeypatch):
     def broken(*_):
         raise RuntimeError("a defect")
 
@@ -111,25 +111,25 @@ def test_nothing_is_left_of_a_run_that_meets_a_defect(cloud, kept, monkeypatch):
 
 
 @pytest.mark.parametrize("fault", [("GET", "*/A/*"), ("PUT", DATA), ("PUT", MARKER)])
-def test_nothing_is_left_of_runs_that_are_given_back(kept, faults, fault):
+def test_nothing_stays_in_memory_after_runs_that_return(kept, faults, fault):
     faults.before(*fault, throttled, times=99)
     response, left = kept(run_of("m", 1), run_of("m", 2))
     assert (given_back(response), left) == (["m-1", "m-2"], Counter())
 
 
-def test_nothing_is_left_of_a_message_that_can_not_be_answered(kept):
+def test_nothing_stays_in_memory_after_an_unanswerable_message(kept):
     response, left = kept(record("?", message_id="x", group="g"), record("{", message_id="y", group="g"))
     assert (given_back(response), left) == (["x", "y"], Counter())
 
 
-def test_nothing_is_left_of_runs_that_are_out_of_time(kept, faults):
+def test_nothing_stays_in_memory_after_runs_that_run_out_of_time(kept, faults):
     faults.hold("datasets/*/data.parquet")
     context = FakeContext(remaining_ms=lambda: 20_200)
     response, left = kept(run_of("m"), run_of("n"), context=context)
     assert (sorted(given_back(response)), left) == (["m-1", "n-1"], Counter())
 
 
-def test_nothing_is_left_of_a_run_whose_events_are_not_taken(cloud, kept):
+def test_nothing_stays_in_memory_after_a_run_whose_events_are_refused(cloud, kept):
     def refuse(_):
         raise OSError("no network")
 
