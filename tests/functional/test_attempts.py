@@ -1,4 +1,4 @@
-"""Attempts that began and never ended: Lambda counts them as errors of the function, and nothing else.
+"""Attempts that began and never ended: Lambda counts these, and no others, as errors of the function.
 
 The worker's handler returns for every outcome of a message. An invocation that Lambda counts as an error is
 therefore one whose worker was killed.

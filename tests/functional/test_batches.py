@@ -1,4 +1,4 @@
-"""Batches through the real handler: what is done, what comes back."""
+"""Batches through the real handler: the messages that are deleted, and those that return."""
 
 import obstore
 import pytest
@@ -20,7 +20,7 @@ from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_
 
 
 def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
-    """(run, kind) of the metric's events, in order."""
+    """Return (run, kind) of each event of the metric, in order."""
     return [
         (event["runId"], event["type"].removeprefix("metric_run_"))
         for event in cloud.sns.events
@@ -29,7 +29,7 @@ def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
 
 
 def waits(cloud) -> dict[str, int]:
-    """What each message's visibility time was set to."""
+    """Return the new visibility timeout of each message, in seconds."""
     return {
         call["ReceiptHandle"].removeprefix("receipt-of-"): call["VisibilityTimeout"]
         for call in cloud.sqs.calls
@@ -178,7 +178,7 @@ def test_a_batch_continues_after_a_run_that_cannot_read_its_series(cloud, invoke
 
     (failed,) = given_back(invoke(run_of("m.1"), run_of("m.2")))
 
-    (other,) = {"m.1-1", "m.2-1"} - {failed}  # whichever of the two it was that asked for A
+    (other,) = {"m.1-1", "m.2-1"} - {failed}  # the run that did not fail to read A
     assert outcomes(cloud) == {other: "SUCCESS"}
 
 
@@ -228,7 +228,7 @@ def test_the_same_run_twice_in_a_batch_is_computed_once(cloud, invoke, faults):
 
 
 def put_b_of_one(cloud) -> None:
-    """The dataset of `put_a_and_b`, after an update in place: B is 1 and no longer 2."""
+    """Overwrite series B of `put_a_and_b` with the value 1."""
     body = parquet(rows("B", [day(n) for n in range(1, 11)], [1.0] * 10))
     obstore.put(cloud.store, "datasets/fx/projections/B/year=2026/month=01/data.parquet", body)
 

@@ -1,4 +1,4 @@
-"""The end of an invocation: what can't be finished goes back before Lambda kills it, and nothing follows."""
+"""The end of an invocation: unfinished messages return in time, and nothing runs afterwards."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from tests.faulty_store import CURRENT, DATA, MANIFEST, MARKER
 from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_of
 
 SHORT = 0.2
-"""Seconds that a request which never ends is waited for in these tests: real ones."""
+"""The real seconds for which these tests wait for a request that never ends."""
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -22,7 +22,7 @@ def dataset(cloud):
 
 
 class Clock:
-    """The time that an invocation has left, in seconds above the reserve; a test lets it pass."""
+    """The time left of an invocation, in seconds before the reserved time. A test sets it."""
 
     def __init__(self, left):
         self.left = left

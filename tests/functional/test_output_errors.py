@@ -1,4 +1,4 @@
-"""Output that can't be written, or is not what was written: what the control plane's table will say."""
+"""Output that cannot be written, or differs from the written bytes: the errors for the control plane."""
 
 import obstore
 import pytest

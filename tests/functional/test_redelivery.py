@@ -1,4 +1,4 @@
-"""Publication through the handler: what a message that comes again finds, and two runs of one metric."""
+"""Publication through the handler: messages that are delivered again, and two runs of one metric."""
 
 import json
 
@@ -31,7 +31,7 @@ def kinds(cloud):
 
 
 def refuse(cloud, topic, *, times=1):
-    """SNS refuses the next events to that topic."""
+    """Make SNS refuse the next events to a topic."""
     left = [times]
 
     def before(message):

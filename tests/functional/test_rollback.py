@@ -1,4 +1,4 @@
-"""A rollback and the real handlers: which requests take `current` afterwards, and which leave it."""
+"""Runs after a rollback, through the real handlers: which requests move `current`, and which do not."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ def message(run, seconds, **more):
 
 @pytest.fixture
 def deliver(cloud, invoke):
-    """`deliver(run, seconds)`: compute a request that was made so many seconds after NOW; its version."""
+    """Return a function that runs a request made some seconds after NOW, and returns its version."""
     put_a_and_b(cloud.store)
 
     def one(run, seconds):
@@ -40,7 +40,7 @@ def current(cloud):
 
 @pytest.fixture
 def chosen(cloud, deliver):
-    """The older of two versions, rolled back to a minute after NOW."""
+    """Roll back to the older of two versions, a minute after NOW, and return that version."""
     older, newer = deliver("older", 0), deliver("newer", 10)
     assert current(cloud) == newer
     done = roll_back(cloud.bucket, KEYS, older, now=lambda: at(60))

@@ -1,4 +1,4 @@
-"""What the runs of a batch share, through the real handler: each thing is read once; errors stay apart."""
+"""Data that the runs of a batch share, through the real handler: one read each, and separate errors."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
 
 
-# Each thing is read once
+# Each object is read once
 
 
 @pytest.mark.parametrize("pairs", [SAME, CHAIN], ids=["same", "chain"])
@@ -86,19 +86,19 @@ def test_a_later_run_of_a_group_reads_nothing_again(cloud, invoke, faults):
     assert len(outcomes(cloud)) == 10
 
 
-# What one run can't read
+# Series that cannot be read
 
 
 @pytest.mark.usefixtures("file_a_series")
 @pytest.mark.parametrize("fault", [None, denied, throttled], ids=["missing", "denied", "throttled"])
 def test_an_unreadable_series_fails_only_the_runs_that_use_it(cloud, invoke, faults, fault):
-    """The bad run claims A, which the good one needs too, together with B; and fails while that one waits."""
+    """The bad run begins to read A and B, and fails while the good run, which needs A too, waits."""
     if fault:
         faults.before("GET", PARTS.format("B/"), fault, times=MONTHS)
     else:
         obstore.delete(cloud.store, PARTS.format("B/month=03/data.parquet").removesuffix("*"))
     good_begins = faults.hold("metrics/m.good/runs/*")
-    faults.before("GET", PARTS.format("A/"), good_begins.open)  # once A is claimed
+    faults.before("GET", PARTS.format("A/"), good_begins.open)  # once the bad run reads A
     when(cloud, "started", "m.good-1", faults.hold(PARTS.format("B/")).open)
 
     response = invoke(run_of("m.bad", "A", "B"), run_of("m.good", "A", "C"), run_of("m.other", "D", "E"))

@@ -1,4 +1,4 @@
-"""An ingestor whose manifests list only the files that an update touched, and the metric over them."""
+"""Metrics over a dataset whose manifests list only the files that an update touched."""
 
 import pytest
 
@@ -16,7 +16,7 @@ CURRENT = "metrics/ratio.a_to_b/current/manifest.json"
 
 @pytest.fixture
 def update(cloud, invoke):
-    """`update(**settings)`: a run over the whole history, then one over what an update of one month lists."""
+    """Return a function that runs a metric over the whole history, and then over one month's manifest."""
 
     def run(expression=None, **settings):
         put_dataset(cloud.store, MONTHS)

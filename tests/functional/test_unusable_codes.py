@@ -1,4 +1,4 @@
-"""A request whose run id can be used and whose metric code can't: it gets an answer, and touches no key."""
+"""Requests with a usable run id and an unusable metric code: FAILURE is published, and no key is touched."""
 
 import json
 

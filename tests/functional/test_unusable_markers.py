@@ -1,4 +1,4 @@
-"""An object at a marker's key that is not the run's commit record: an outcome and no loop."""
+"""Objects at a marker's key that are not the run's commit record: the run fails and is not retried."""
 
 import json
 
@@ -32,7 +32,7 @@ OLD = {
     "row_count": 7,
     "outputs": {"data_prefix": f"{BASE}{VERSION}/data/", "files": ["metrics.parquet"]},
 }
-"""A manifest of the worker before this one."""
+"""A manifest of this worker's predecessor."""
 
 UNUSABLE = {
     "empty": b"",
@@ -183,7 +183,7 @@ def test_a_version_that_cannot_be_read_is_a_transient_error(cloud, answer, fault
     assert cloud.sns.events == []
 
 
-# The worker before this one wrote the run's id, and nothing else
+# This worker's predecessor wrote only the run id
 
 
 def test_a_run_of_the_predecessor_that_is_current_is_published(cloud, answer):

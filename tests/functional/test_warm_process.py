@@ -1,7 +1,8 @@
-"""What a warm process keeps of the invocations before: nothing.
+"""A warm process keeps nothing of earlier invocations in memory.
 
-The garbage collector is off in these tests, as it may be for long in a process whose objects are few and
-large: numpy's arrays do not bring about a collection. So whatever is reachable, or in a cycle, is seen here.
+The garbage collector is off in these tests, because a process with few and large objects, such as numpy
+arrays, may run for a long time without a collection. So the tests also find objects that only a reference
+cycle keeps.
 """
 
 import gc
@@ -50,24 +51,24 @@ def dataset(cloud):
 
 
 def denied():
-    """Refuse a request, by an error that nobody else keeps."""
+    """Refuse a request with a new error object, to which nothing else refers."""
     raise PermissionDeniedError("403 AccessDenied")
 
 
 def throttled():
-    """Fail a request, likewise."""
+    """Fail a request with a new error object, to which nothing else refers."""
     raise GenericError("503 SlowDown, after the client's own retries")
 
 
 def living():
-    """How many objects of an invocation there are, by class."""
+    """Return the number of objects of an invocation in memory, by class."""
     return Counter(type(found).__name__ for found in gc.get_objects() if isinstance(found, KEPT))
 
 
 @pytest.fixture
 def kept(invoke, cloud, monkeypatch):
-    """`kept(*records, context=…)`: what an invocation leaves behind, by class, before any collection."""
-    invoke(run_of("warm"))  # imports and caches of the libraries are not what is looked for
+    """Return a function that counts, by class, the objects that an invocation leaves in memory."""
+    invoke(run_of("warm"))  # imports and caches of the libraries do not count
     cloud.sns.messages.clear()
     gc.collect()
     gc.disable()
@@ -184,5 +185,5 @@ def test_resident_memory_does_not_grow_with_the_number_of_large_runs():
     )
     resident, status = json.loads(done.stdout.splitlines()[-1])
     assert status == "SUCCESS"
-    # Each series that stayed would add 16 MB.
+    # Each series that stays in memory would add 16 MB.
     assert max(resident[10:]) <= max(resident[:10]) + 32, resident

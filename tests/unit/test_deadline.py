@@ -26,6 +26,6 @@ def test_a_step_may_not_begin_if_there_is_too_little_time():
 
 
 def test_the_reserved_time_is_longer_than_a_last_call_to_sns_and_one_to_sqs():
-    from metrics_worker.messaging.clients import CALL_SECONDS  # noqa: PLC0415 - beside what it is compared with
+    from metrics_worker.messaging.clients import CALL_SECONDS  # noqa: PLC0415 - only this test needs it
 
     assert 2 * CALL_SECONDS <= RESERVED_SECONDS

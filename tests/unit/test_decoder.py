@@ -1,4 +1,4 @@
-"""The child process that decodes unusual part files: what it may take, how it ends, and what follows."""
+"""The child process that decodes unusual part files: its limits, its end, and the reads after it."""
 
 import os
 import sys

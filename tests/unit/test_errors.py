@@ -1,4 +1,4 @@
-"""The error tree: a class a remedy, a code on the wire, and a message that names the culprit."""
+"""The error tree: one class for each remedy, the codes on the wire, and messages that name the subject."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Part files of every kind that writers produce, read in this process and in the child process alike."""
+"""Part files of every kind that writers produce, read in this process and in the child process."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

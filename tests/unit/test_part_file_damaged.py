@@ -1,4 +1,4 @@
-"""Part files that are damaged, or that an old writer made."""
+"""Part files that are damaged, or that were written by an old writer."""
 
 from datetime import UTC, datetime
 

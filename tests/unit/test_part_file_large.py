@@ -1,4 +1,4 @@
-"""Part files larger than one request brings: only the row groups and columns of the series are read."""
+"""Part files that are larger than one request: only the row groups and columns of the series are read."""
 
 import numpy as np
 import obstore
@@ -18,7 +18,10 @@ KEY = "datasets/fx/projections/A/data.parquet"
 
 
 def large_file(store, *, dictionary=False):
-    """Puts two series of ten row groups each, larger than one request brings; A's values, and the bytes."""
+    """Store a file that is larger than one request; return the values of series A, and the file's bytes.
+
+    The file contains two series with ten row groups each.
+    """
     count = 200_000
     noise = np.random.default_rng(7).normal(size=2 * count)
     times = (
@@ -40,7 +43,7 @@ def large_file(store, *, dictionary=False):
 
 
 def read_large(codes, *, dictionary=False):
-    """The large file, its A, and how many bytes and GETs came on top of its tail."""
+    """Return the table of the large file, and the share of its bytes and the GETs after the first request."""
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)
     values, body = large_file(store, dictionary=dictionary)

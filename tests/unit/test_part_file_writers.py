@@ -1,4 +1,4 @@
-"""Part files as other writers make them, read in this process and in the child process alike."""
+"""Part files of other writers than pyarrow, read in this process and in the child process."""
 
 import numpy as np
 import pyarrow as pa

@@ -26,7 +26,7 @@ def draft_of(run=None, values=(1.0, 2.0)):
 
 
 def no_checkpoint():
-    """There is time."""
+    """Let the commit continue."""
 
 
 def publish(cloud, run=None, now=NOW):
@@ -106,7 +106,7 @@ def test_a_second_commit_of_a_run_returns_the_first_marker(cloud):
 
     second = commit(cloud.bucket, draft_of(values=(3.0,)), lambda: NOW + timedelta(hours=1), no_checkpoint)
 
-    assert second == Committed(first.marker)  # whose manifest this attempt has not written
+    assert second == Committed(first.marker)  # without the manifest, which this attempt has not written
     assert find_marker(cloud.bucket, KEYS, run_of()) == first.marker
 
 
@@ -163,11 +163,11 @@ def test_the_marker_and_current_are_read_concurrently(cloud, faults):
 
     committed, _ = publish(cloud)
     faults.calls.clear()
-    standing = read_state(cloud.bucket, KEYS, run_of())
+    state = read_state(cloud.bucket, KEYS, run_of())
 
-    assert standing.marker == committed.marker
-    assert standing.current is not None
-    assert bytes(standing.current.body) == committed.manifest
+    assert state.marker == committed.marker
+    assert state.current is not None
+    assert bytes(state.current.body) == committed.manifest
     assert set(faults.calls) == {("GET", KEYS.marker("run-1")), ("GET", KEYS.current)}
     assert len(faults.calls) == 2
 
@@ -175,10 +175,10 @@ def test_the_marker_and_current_are_read_concurrently(cloud, faults):
 def test_a_current_that_has_not_moved_since_it_was_read_costs_one_request(cloud, faults):
     publish(cloud, run_of("1", NOW))
     committed = commit(cloud.bucket, draft_of(run_of("2", NOW + timedelta(1))), lambda: NOW, no_checkpoint)
-    standing = read_state(cloud.bucket, KEYS, run_of("2"))
+    state = read_state(cloud.bucket, KEYS, run_of("2"))
     faults.calls.clear()
 
-    assert move_current(cloud.bucket, KEYS, committed, standing)
+    assert move_current(cloud.bucket, KEYS, committed, state)
 
     assert faults.calls == [("PUT", KEYS.current)]
     assert cloud.read_json(KEYS.current)["run_id"] == "2"
@@ -189,11 +189,11 @@ def test_a_current_that_has_not_moved_since_it_was_read_costs_one_request(cloud,
 def test_a_current_that_has_moved_since_it_was_read_is_read_again(cloud, before, later, moves):
     if before:
         publish(cloud, run_of(before, NOW - timedelta(hours=1)))
-    standing = read_state(cloud.bucket, KEYS, run_of("1"))
+    state = read_state(cloud.bucket, KEYS, run_of("1"))
     publish(cloud, run_of("another", NOW + timedelta(seconds=later)))
     committed = commit(cloud.bucket, draft_of(run_of("1")), lambda: NOW, no_checkpoint)
 
-    assert move_current(cloud.bucket, KEYS, committed, standing) is moves
+    assert move_current(cloud.bucket, KEYS, committed, state) is moves
 
     assert cloud.read_json(KEYS.current)["run_id"] == ("1" if moves else "another")
 

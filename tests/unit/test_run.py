@@ -45,7 +45,7 @@ def kinds(cloud):
 
 @pytest.fixture
 def attempt_of(cloud):
-    """`attempt_of(request, number=1, left=60.0)`: an attempt in an invocation of its own."""
+    """Return a function that begins an attempt with `left` seconds of time, in a new invocation."""
     with ExitStack() as invocations:
 
         def attempt(request, *, number=1, left=60.0):
@@ -79,7 +79,7 @@ def test_a_run_reports_what_it_did(cloud, attempt_of):
 def test_a_run_makes_at_most_eight_requests_to_s3_besides_its_part_files(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
 
-    for number in (1, 2):  # of which one creates `current`, and one swaps it
+    for number in (1, 2):  # the first run creates `current`, and the second replaces it
         cloud.now = lambda hours=number: NOW + timedelta(hours=hours)
         request = asked(run_id=f"run-{number}")
         attempt = attempt_of(request)
@@ -105,8 +105,8 @@ def test_a_run_that_is_committed_rolls_forward(cloud, faults, attempt_of):
 
     assert (attempt.report.outcome, attempt.report.started) == ("SUCCESS", False)
     assert attempt.report.rolled_forward
-    *looked_at, manifest = faults.calls
-    assert sorted(looked_at) == [
+    *concurrent, manifest = faults.calls
+    assert sorted(concurrent) == [
         ("GET", "metrics/ratio.a_to_b/current/manifest.json"),
         ("GET", "metrics/ratio.a_to_b/runs/run-1.ok"),
     ]
@@ -221,9 +221,11 @@ def test_the_started_event_is_published_before_the_evaluation_and_the_first_writ
 
     monkeypatch.setattr(pipeline, "evaluate", watched)
     faults.before("PUT", "*", lambda: seen.append(kinds(cloud)), times=4)
-    all_is_read = Event()
-    faults.after("GET", "datasets/*/A/*", all_is_read.set)
-    cloud.sns.before = lambda _: all_is_read.wait(10)  # so the announcement is slower than the reading
+    a_is_read = Event()
+    faults.after("GET", "datasets/*/A/*", a_is_read.set)
+    cloud.sns.before = lambda _: a_is_read.wait(
+        10
+    )  # so that the started event is published after the reading
 
     run_metric(request, attempt_of(request))
 
@@ -271,7 +273,7 @@ def test_a_run_whose_started_event_cannot_be_published_returns_uncommitted(
 
 
 def test_a_worker_starts_without_a_request_to_aws():
-    worker = Worker.start(Settings(AWS_ENDPOINT_URL="http://127.0.0.1:1"))  # nobody listens there
+    worker = Worker.start(Settings(AWS_ENDPOINT_URL="http://127.0.0.1:1"))  # no server listens there
 
     assert worker.bucket.name == BUCKET
     assert worker.now().tzinfo is UTC

@@ -1,4 +1,4 @@
-"""The environment: each variable, its default, and what a missing or bad one says."""
+"""The environment variables: each default, and the error for a missing or invalid one."""
 
 import re
 
@@ -64,7 +64,7 @@ BAD = [
 
 @pytest.fixture(autouse=True)
 def _no_env_file(monkeypatch, tmp_path):
-    """A working folder without a `.env` of the developer's, and settings that look for one there."""
+    """Use a working folder without the developer's `.env`, in which settings look for one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(Settings.model_config, "env_file", ".env")
 
