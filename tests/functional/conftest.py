@@ -1,4 +1,4 @@
-"""Fixtures of the tests through the handler: an S3 that fails, a run that must, and what operators see."""
+"""Fixtures of the tests through the handlers: failures of S3, expected FAILUREs, log lines and metrics."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def faults(monkeypatch):
 
 @pytest.fixture
 def lines(monkeypatch):
-    """`lines()`: what was logged, parsed; each line must be JSON."""
+    """Return a function for the parsed log lines. Each line must be JSON."""
     stream = io.StringIO()
     (handler,) = logger.handlers
     monkeypatch.setattr(handler, "stream", stream)
@@ -32,7 +32,7 @@ def lines(monkeypatch):
 
 
 @pytest.fixture
-def blobs(capsys, lines):  # noqa: ARG001 - it keeps the log lines out of what capsys reads
+def blobs(capsys, lines):  # noqa: ARG001 - the fixture redirects the log lines, so that capsys reads only metrics
     """Return a function for the EMF blobs since its last call, except those of cold starts."""
 
     def written():
@@ -45,7 +45,7 @@ def blobs(capsys, lines):  # noqa: ARG001 - it keeps the log lines out of what c
 
 @pytest.fixture
 def bury(cloud, monkeypatch):
-    """`bury(*records, **settings)`: the dead-letter function, over the same cloud as the worker."""
+    """Return a function that passes records to the dead-letter handler, in the cloud of the worker."""
 
     context: Any = FakeContext(function_name="buried")
 
@@ -58,7 +58,7 @@ def bury(cloud, monkeypatch):
 
 @pytest.fixture
 def fails(cloud, invoke):
-    """`fails(request)`: runs it in both forms; the code and message that both announce."""
+    """Return a function that runs a request in both wire forms and returns its error code and message."""
 
     def run(asked):
         for form in (asked, {**asked, "schema": "metrics.run.v1"}):
@@ -82,14 +82,14 @@ def fails(cloud, invoke):
 
 @pytest.fixture
 def file_a_series(cloud):
-    """Six part files for each of ten series."""
+    """Store six part files for each of ten series."""
     names = {(code, n): f"{code}/month={n + 1:02d}/data.parquet" for code in CODES for n in range(MONTHS)}
     put_dataset(cloud.store, {name: month(code, n) for (code, n), name in names.items()})
 
 
 @pytest.fixture
 def file_a_month(cloud):
-    """Six part files, in each of which are all ten series."""
+    """Store six part files that each contain all ten series."""
     files = {
         f"month={n + 1:02d}/data.parquet": pa.concat_tables([month(code, n) for code in CODES])
         for n in range(MONTHS)
@@ -99,7 +99,7 @@ def file_a_month(cloud):
 
 @pytest.fixture(params=["file_a_series", "file_a_month"])
 def layout(request):
-    """Either of the two, and its name."""
+    """Store ten series in one of the two layouts, and return the name of the layout."""
     request.getfixturevalue(request.param)
     return request.param
 

@@ -1,4 +1,4 @@
-"""A run for each message, and what became of it: words that the tests of batches share."""
+"""Records of runs, and the outcomes of a batch: functions that the tests of batches share."""
 
 from tests.builders import record, request
 
@@ -6,7 +6,7 @@ NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
 
 
 def run_of(metric: str, number: int = 1) -> dict[str, object]:
-    """A record of a run of the metric; run and message are named after both."""
+    """Return a record that requests a run. Its run id and message id are `{metric}-{number}`."""
     name = f"{metric}-{number}"
     return record(request(run_id=name, metric=metric), message_id=name)
 

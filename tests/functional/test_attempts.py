@@ -1,4 +1,4 @@
-"""Attempts that began and never ended: Lambda counts them as errors of the function, and nothing else.
+"""Attempts that began and never ended: Lambda counts these, and no others, as errors of the function.
 
 The worker's handler returns for every outcome of a message. An invocation that Lambda counts as an error is
 therefore one whose worker was killed.
@@ -72,13 +72,13 @@ def fails_at(operation: str, key: str, error: BaseException) -> Callable[[Call],
 UNWELL = GenericError("503 SlowDown, after the client's own retries")
 
 
-def all_is_well(world: World) -> None:
+def every_run_succeeds(world: World) -> None:
     for metric in ("m.a", "m.b", "m.c"):
         world.request_run(metric, metric)
     world.deliver_all()
 
 
-def it_comes_again_after_its_success(world: World) -> None:
+def message_is_delivered_again_after_its_success(world: World) -> None:
     world.request_run("m.a", "a")
     world.edge.before = fails_at("ANSWER", "", Killed())
     world.deliver()
@@ -86,12 +86,12 @@ def it_comes_again_after_its_success(world: World) -> None:
     world.deliver_all()
 
 
-def it_fails_for_good(world: World) -> None:
+def run_fails_for_good(world: World) -> None:
     world.request_run("m.a", "a", expressionJson=series("A"))
     world.deliver_all()
 
 
-def the_first_of_a_group_is_given_back_and_the_others_with_it(world: World) -> None:
+def first_message_of_a_group_returns_with_the_others(world: World) -> None:
     for run in ("1", "2", "3"):
         world.request_run("m.a", run)
     world.edge.before = fails_at("GET", "runs/1.ok", UNWELL)
@@ -100,7 +100,7 @@ def the_first_of_a_group_is_given_back_and_the_others_with_it(world: World) -> N
     world.deliver_all()
 
 
-def it_is_committed_and_its_success_does_not_go_out(world: World) -> None:
+def run_is_committed_but_its_success_is_not_published(world: World) -> None:
     world.request_run("m.a", "a")
     world.edge.before = fails_at(
         "PUBLISH", "completed", ClientError({"Error": {"Code": "NotFound"}}, "Publish")
@@ -110,25 +110,25 @@ def it_is_committed_and_its_success_does_not_go_out(world: World) -> None:
     world.deliver_all()
 
 
-def it_is_given_up(world: World) -> None:
+def message_becomes_a_dead_letter(world: World) -> None:
     world.request_run("m.a", "a")
     world.edge.before = fails_at("GET", "datasets/", UNWELL)
     world.deliver_all()
 
 
-def nobody_can_be_answered(world: World) -> None:
+def messages_are_unanswerable(world: World) -> None:
     world.edge.observer = nothing
     world.functions[0]({"Records": [record("poison"), record("more of it")]}, FakeContext())
 
 
 SCENES: list[Scene] = [
-    all_is_well,
-    it_comes_again_after_its_success,
-    it_fails_for_good,
-    the_first_of_a_group_is_given_back_and_the_others_with_it,
-    it_is_committed_and_its_success_does_not_go_out,
-    it_is_given_up,
-    nobody_can_be_answered,
+    every_run_succeeds,
+    message_is_delivered_again_after_its_success,
+    run_fails_for_good,
+    first_message_of_a_group_returns_with_the_others,
+    run_is_committed_but_its_success_is_not_published,
+    message_becomes_a_dead_letter,
+    messages_are_unanswerable,
 ]
 
 

@@ -1,4 +1,4 @@
-"""Batches through the real handler: what is done, what comes back."""
+"""Batches through the real handler: the messages that are deleted, and those that return."""
 
 import obstore
 import pytest
@@ -20,7 +20,7 @@ from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_
 
 
 def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
-    """(run, kind) of the metric's events, in order."""
+    """Return (run, kind) of each event of the metric, in order."""
     return [
         (event["runId"], event["type"].removeprefix("metric_run_"))
         for event in cloud.sns.events
@@ -29,7 +29,7 @@ def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
 
 
 def waits(cloud) -> dict[str, int]:
-    """What each message's visibility time was set to."""
+    """Return the new visibility timeout of each message, in seconds."""
     return {
         call["ReceiptHandle"].removeprefix("receipt-of-"): call["VisibilityTimeout"]
         for call in cloud.sqs.calls
@@ -50,7 +50,7 @@ def test_a_run_ends_in_a_version_that_its_completed_event_names(cloud, invoke):
     assert cloud.read_json("metrics/ratio.a_to_b/current/manifest.json") == manifest
 
 
-def test_an_sns_envelope_and_a_raw_body_ask_the_same(cloud, invoke):
+def test_an_sns_envelope_and_a_raw_body_request_the_same_run(cloud, invoke):
     put_a_and_b(cloud.store)
     asked = request(run_id="enveloped", metric="m.enveloped")
 
@@ -59,12 +59,12 @@ def test_an_sns_envelope_and_a_raw_body_ask_the_same(cloud, invoke):
     assert outcomes(cloud) == {"m.raw-1": "SUCCESS", "enveloped": "SUCCESS"}
 
 
-def test_an_empty_batch_is_done(cloud, invoke):
+def test_an_empty_batch_succeeds(cloud, invoke):
     assert invoke() == NOTHING_COMES_BACK
     assert cloud.sns.messages == cloud.sqs.calls == []
 
 
-def test_a_run_is_announced_as_started_once_and_before_its_end(cloud, invoke):
+def test_the_started_event_is_published_once_and_before_the_completed_event(cloud, invoke):
     put_a_and_b(cloud.store)
 
     invoke(run_of("m"))
@@ -72,7 +72,7 @@ def test_a_run_is_announced_as_started_once_and_before_its_end(cloud, invoke):
     assert [event["type"] for event in cloud.sns.events] == ["metric_run_started", "metric_run_completed"]
 
 
-def test_the_response_names_each_message_to_give_back_once_and_nothing_else(cloud, invoke):
+def test_the_response_names_each_returned_message_exactly_once(cloud, invoke):
     put_a_and_b(cloud.store)
 
     response = invoke(run_of("m.good"), record("no JSON", message_id="poison"))
@@ -96,7 +96,7 @@ def test_the_response_names_each_message_to_give_back_once_and_nothing_else(clou
         request(run_id="r" * 129),
     ],
 )
-def test_a_message_that_nobody_can_be_answered_for_goes_fast_to_the_dead_letters(cloud, invoke, faults, body):
+def test_an_unanswerable_message_returns_at_once_without_any_request(cloud, invoke, faults, body):
     response = invoke(record(body, message_id="poison"))
 
     assert given_back(response) == ["poison"]
@@ -105,7 +105,7 @@ def test_a_message_that_nobody_can_be_answered_for_goes_fast_to_the_dead_letters
     assert faults.calls == []
 
 
-def test_a_poison_message_harms_no_other_group(cloud, invoke):
+def test_an_unanswerable_message_does_not_affect_other_groups(cloud, invoke):
     put_a_and_b(cloud.store)
 
     response = invoke(
@@ -116,7 +116,7 @@ def test_a_poison_message_harms_no_other_group(cloud, invoke):
     assert outcomes(cloud) == {"m.before-1": "SUCCESS", "m.after-1": "SUCCESS"}
 
 
-def test_a_run_that_failed_for_good_is_done_and_the_next_of_its_group_goes_on(cloud, invoke):
+def test_after_a_permanent_failure_the_next_run_of_the_group_continues(cloud, invoke):
     put_a_and_b(cloud.store)
     bad = record(request(ratio(series("A"), series("ZZ")), run_id="bad", metric="m"), message_id="bad")
 
@@ -126,7 +126,7 @@ def test_a_run_that_failed_for_good_is_done_and_the_next_of_its_group_goes_on(cl
     assert cloud.sqs.calls == []
 
 
-def test_after_a_failing_message_the_later_ones_of_its_group_go_back_untouched(cloud, invoke, faults):
+def test_after_a_transient_failure_later_messages_of_the_group_return_untouched(cloud, invoke, faults):
     put_a_and_b(cloud.store)
     faults.before("GET", "metrics/m.x/runs/m.x-2.ok", throttled)
 
@@ -139,7 +139,7 @@ def test_after_a_failing_message_the_later_ones_of_its_group_go_back_untouched(c
     assert faults.count("GET", "*m.x-3*") == faults.count("GET", "*m.x-4*") == 0
 
 
-def test_every_message_of_a_batch_can_fail(cloud, invoke, faults):
+def test_all_messages_of_a_batch_can_fail(cloud, invoke, faults):
     put_a_and_b(cloud.store)
     faults.before("GET", MARKER, throttled, times=3)
 
@@ -149,7 +149,7 @@ def test_every_message_of_a_batch_can_fail(cloud, invoke, faults):
     assert cloud.sns.messages == []
 
 
-def test_what_failed_for_a_while_succeeds_when_it_comes_back(cloud, invoke, faults):
+def test_a_run_succeeds_after_a_transient_failure_has_passed(cloud, invoke, faults):
     put_a_and_b(cloud.store)
     faults.before("GET", "datasets/fx/projections/A/*", throttled)
 
@@ -172,13 +172,13 @@ def test_a_batch_reads_each_manifest_and_part_file_once(cloud, invoke, faults):
     assert faults.count("GET", "datasets/*/A/*") == faults.count("GET", "datasets/*/B/*") == 1
 
 
-def test_a_batch_reads_on_after_a_run_that_could_not_read_its_series(cloud, invoke, faults):
+def test_a_batch_continues_after_a_run_that_cannot_read_its_series(cloud, invoke, faults):
     put_a_and_b(cloud.store)
     faults.before("GET", "datasets/fx/projections/A/*", throttled)
 
     (failed,) = given_back(invoke(run_of("m.1"), run_of("m.2")))
 
-    (other,) = {"m.1-1", "m.2-1"} - {failed}  # whichever of the two it was that asked for A
+    (other,) = {"m.1-1", "m.2-1"} - {failed}  # the run that did not fail to read A
     assert outcomes(cloud) == {other: "SUCCESS"}
 
 
@@ -228,7 +228,7 @@ def test_the_same_run_twice_in_a_batch_is_computed_once(cloud, invoke, faults):
 
 
 def put_b_of_one(cloud) -> None:
-    """The dataset of `put_a_and_b`, after an update in place: B is 1 and no longer 2."""
+    """Overwrite series B of `put_a_and_b` with the value 1."""
     body = parquet(rows("B", [day(n) for n in range(1, 11)], [1.0] * 10))
     obstore.put(cloud.store, "datasets/fx/projections/B/year=2026/month=01/data.parquet", body)
 

@@ -1,4 +1,4 @@
-"""A SUCCESS that may follow a FAILURE of its run has a null `error`, which clears the one before."""
+"""A SUCCESS that may follow a FAILURE of the same run has a null `error`, which clears the earlier error."""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -40,7 +40,7 @@ def test_the_success_of_a_second_attempt_clears_the_error(cloud, invoke, form):
 
 
 @FORMS
-def test_a_run_that_was_committed_before_clears_the_error(cloud, invoke, form):
+def test_a_run_that_was_committed_earlier_clears_the_error(cloud, invoke, form):
     def refuse(message):
         if "completed" in message["TopicArn"]:
             raise ClientError({"Error": {"Code": "Throttling"}}, "Publish")
@@ -49,12 +49,12 @@ def test_a_run_that_was_committed_before_clears_the_error(cloud, invoke, form):
     assert given_back(invoke(record(request(**form)))) == ["message-1"]
     cloud.sns.before = lambda _: None
 
-    invoke(record(request(**form)))  # another message for the same run: received for the first time
+    invoke(record(request(**form)))  # another message for the same run, in its first delivery
 
     assert last(cloud)["error"] is None
 
 
-def test_a_run_that_another_worker_commits_meanwhile_clears_the_error(cloud, invoke, faults):
+def test_a_run_that_another_worker_commits_at_the_same_time_clears_the_error(cloud, invoke, faults):
     faults.before("PUT", "*/runs/run-1.ok", lambda: invoke(record(request())))
 
     invoke(record(request()))
@@ -94,7 +94,7 @@ def test_a_failure_of_a_message_that_was_sent_back_is_an_ordinary_failure(cloud,
 
 
 def sent_back(cloud):
-    """The record that Lambda would deliver of the message that redrive sends."""
+    """Return the record that Lambda delivers after `make redrive` has sent the message."""
     (key,) = cloud.keys("metrics/_dead-letters/")
     message = redrive.message(DeadLetter.parse(cloud.read(key)))
     again = record(message["MessageBody"], message_id="again", group=message["MessageGroupId"])

@@ -1,4 +1,4 @@
-"""The end of an invocation: what can't be finished goes back before Lambda kills it, and nothing follows."""
+"""The end of an invocation: unfinished messages return in time, and nothing runs afterwards."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from tests.faulty_store import CURRENT, DATA, MANIFEST, MARKER
 from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_of
 
 SHORT = 0.2
-"""Seconds that a request which never ends is waited for in these tests: real ones."""
+"""The real seconds for which these tests wait for a request that never ends."""
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -22,7 +22,7 @@ def dataset(cloud):
 
 
 class Clock:
-    """The time that an invocation has left, in seconds above the reserve; a test lets it pass."""
+    """The time left of an invocation, in seconds before the reserved time. A test sets it."""
 
     def __init__(self, left):
         self.left = left
@@ -36,7 +36,7 @@ class Clock:
 
 
 @pytest.mark.parametrize("operation", ["datasets/*/manifest.json", "datasets/*/data.parquet", CURRENT])
-def test_a_read_that_hangs_is_cut_off_and_the_run_given_back(cloud, invoke, faults, operation):
+def test_a_read_that_hangs_is_cut_off_and_the_message_returns(cloud, invoke, faults, operation):
     gate = faults.hold(operation)
 
     assert given_back(invoke(run_of("m"), context=Clock(SHORT).context)) == ["m-1"]
@@ -47,7 +47,7 @@ def test_a_read_that_hangs_is_cut_off_and_the_run_given_back(cloud, invoke, faul
 
 
 @pytest.mark.parametrize("written", [DATA, MANIFEST, MARKER, CURRENT])
-def test_a_write_that_hangs_is_cut_off_and_the_next_attempt_ends_the_run(cloud, invoke, faults, written):
+def test_a_write_that_hangs_is_cut_off_and_the_next_attempt_completes_the_run(cloud, invoke, faults, written):
     gate = faults.hold(written, operation="PUT")
 
     assert given_back(invoke(run_of("m"), context=Clock(SHORT).context)) == ["m-1"]
@@ -59,7 +59,7 @@ def test_a_write_that_hangs_is_cut_off_and_the_next_attempt_ends_the_run(cloud, 
     assert outcomes(cloud) == {"m-1": "SUCCESS"}
 
 
-def test_a_group_that_is_cut_off_takes_no_other_with_it(cloud, invoke, faults):
+def test_a_group_that_is_cut_off_does_not_affect_other_groups(cloud, invoke, faults):
     faults.hold("metrics/hangs/*", operation="PUT")
 
     response = invoke(run_of("hangs"), run_of("well"), context=Clock(SHORT).context)
@@ -69,7 +69,7 @@ def test_a_group_that_is_cut_off_takes_no_other_with_it(cloud, invoke, faults):
 
 
 @pytest.mark.parametrize(("left", "begun"), [(34, 1), (36, 2)])
-def test_a_run_is_not_begun_in_less_time_than_those_of_its_metric_took(
+def test_a_run_does_not_begin_if_earlier_runs_of_its_metric_took_longer_than_the_time_left(
     cloud, invoke, faults, monkeypatch, left, begun
 ):
     clock = Clock(left + 35)
@@ -85,7 +85,7 @@ def test_a_run_is_not_begun_in_less_time_than_those_of_its_metric_took(
 
 
 @pytest.mark.parametrize("written", [DATA, MANIFEST, MARKER, CURRENT])
-def test_nothing_is_announced_when_the_time_is_used_up(cloud, invoke, faults, written):
+def test_no_event_is_published_after_the_deadline(cloud, invoke, faults, written):
     clock = Clock(60)
     faults.after("PUT", written, lambda: clock.pass_to(-1))
 
@@ -96,7 +96,7 @@ def test_nothing_is_announced_when_the_time_is_used_up(cloud, invoke, faults, wr
     assert outcomes(cloud) == {"m-1": "SUCCESS"}
 
 
-def test_a_failure_is_not_announced_then_either(cloud, invoke, faults):
+def test_no_failure_is_published_after_the_deadline(cloud, invoke, faults):
     clock = Clock(60)
     faults.after("GET", "datasets/*/manifest.json", lambda: clock.pass_to(-1))
 
@@ -106,7 +106,7 @@ def test_a_failure_is_not_announced_then_either(cloud, invoke, faults):
     assert cloud.sns.completed == []
 
 
-def test_an_evaluation_stops_at_its_next_node(cloud, invoke, monkeypatch):
+def test_an_evaluation_stops_before_the_next_node_after_the_deadline(cloud, invoke, monkeypatch):
     clock = Clock(60)
 
     def slow(left, right):

@@ -1,4 +1,4 @@
-"""Every error code, end to end: what the control plane's table will say, in both forms."""
+"""Every error code from the request to the completed event, in both wire forms."""
 
 import obstore
 import pyarrow as pa
@@ -15,7 +15,7 @@ FX_MANIFEST = "datasets/fx/versions/v1/manifest.json"
 # INPUT_READ_ERROR
 
 
-def test_a_series_that_no_file_has_is_named(cloud, fails):
+def test_a_series_without_rows_is_named(cloud, fails):
     put_a_and_b(cloud.store)
     asked = request(ratio(series("A"), series("ZZ")), inputs={"A": "fx", "ZZ": "fx"})
 
@@ -25,7 +25,7 @@ def test_a_series_that_no_file_has_is_named(cloud, fails):
     assert message.startswith("Failed to read input series: ZZ")
 
 
-def test_a_series_that_the_manifest_denies_is_named_with_the_manifest(cloud, fails):
+def test_a_series_that_the_manifest_does_not_list_is_named_with_the_manifest(cloud, fails):
     put_dataset(cloud.store, {"A/x.parquet": rows("A", [day(1)], [1.0])}, series_codes=["A"])
 
     code, message = fails(request())
@@ -43,7 +43,7 @@ def test_a_missing_manifest_is_named(fails):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"{}", b'{"parquet_files": "A"}'])
-def test_a_manifest_that_is_none_is_named(cloud, fails, body):
+def test_an_invalid_manifest_is_named(cloud, fails, body):
     obstore.put(cloud.store, FX_MANIFEST, body)
 
     code, message = fails(request())
@@ -52,7 +52,7 @@ def test_a_manifest_that_is_none_is_named(cloud, fails, body):
     assert FX_MANIFEST in message
 
 
-def test_a_part_file_that_is_gone_is_named_with_its_series(cloud, fails):
+def test_a_missing_part_file_is_named_with_its_series(cloud, fails):
     put_a_and_b(cloud.store)
     obstore.delete(cloud.store, PART_OF_A)
 
@@ -64,7 +64,7 @@ def test_a_part_file_that_is_gone_is_named_with_its_series(cloud, fails):
 
 
 @pytest.mark.parametrize("body", [b"", b"PAR1", b"not Parquet at all" * 100])
-def test_a_part_file_that_is_no_parquet_is_named_with_its_series(cloud, fails, body):
+def test_a_part_file_that_is_not_parquet_is_named_with_its_series(cloud, fails, body):
     put_a_and_b(cloud.store)
     obstore.put(cloud.store, PART_OF_A, body)
 
@@ -87,7 +87,7 @@ def test_a_column_of_the_wrong_type_is_named_with_its_file(cloud, fails):
     assert "'value'" in message
 
 
-def test_a_series_without_one_observation_is_named(cloud, fails):
+def test_a_series_without_an_observation_is_named(cloud, fails):
     put_a_and_b(cloud.store)
     put_dataset(
         cloud.store,
@@ -137,7 +137,7 @@ def test_a_dataset_that_may_not_be_read_is_named(cloud, fails, faults):
         (None, None, "expressionType"),
     ],
 )
-def test_what_is_wrong_in_an_expression_is_named_by_its_json_path(cloud, fails, expression, kind, culprit):
+def test_the_invalid_part_of_an_expression_is_named_by_its_json_path(cloud, fails, expression, kind, culprit):
     put_a_and_b(cloud.store)
 
     code, message = fails(request(expression, kind=kind))
@@ -176,7 +176,7 @@ def test_what_is_wrong_in_an_expression_is_named_by_its_json_path(cloud, fails, 
         ({"inputs": "A"}, "inputs"),
     ],
 )
-def test_what_is_wrong_in_the_rest_of_a_request_is_named_by_its_json_path(cloud, fails, wrong, culprit):
+def test_the_invalid_field_of_a_request_is_named_by_its_json_path(cloud, fails, wrong, culprit):
     put_a_and_b(cloud.store)
 
     code, message = fails({**request(), **wrong})
@@ -185,7 +185,7 @@ def test_what_is_wrong_in_the_rest_of_a_request_is_named_by_its_json_path(cloud,
     assert message.startswith(f"{culprit}: ")
 
 
-def test_an_unknown_schema_is_named_and_answered_in_the_plain_form(cloud, invoke):
+def test_an_unknown_schema_is_named_in_an_event_of_the_plain_form(cloud, invoke):
     invoke(record(request(schema="metrics.run.v9")))
 
     (completed,) = cloud.sns.completed
@@ -207,7 +207,7 @@ def test_a_defect_of_the_worker_is_an_internal_error_without_its_trace(cloud, fa
     assert "secret" not in message
 
 
-def test_memory_that_runs_out_is_an_outcome_too(cloud, fails, monkeypatch):
+def test_a_run_that_runs_out_of_memory_has_an_outcome(cloud, fails, monkeypatch):
     put_a_and_b(cloud.store)
     monkeypatch.setattr(pipeline, "evaluate", lambda *_: raising(MemoryError())())
 
@@ -217,7 +217,7 @@ def test_memory_that_runs_out_is_an_outcome_too(cloud, fails, monkeypatch):
     )
 
 
-# What the control plane can't parse blocks its queue
+# Texts that the control plane cannot parse would block its queue
 
 
 def test_an_error_is_at_most_a_thousand_characters_without_control_characters(cloud, invoke):

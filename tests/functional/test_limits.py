@@ -1,4 +1,4 @@
-"""What asks for too much fails alone and says what to set; the function is not killed by it."""
+"""A run that exceeds a limit fails alone, with an error that names the setting, and the function survives."""
 
 import json
 
@@ -18,7 +18,7 @@ def dataset(cloud):
 
 @pytest.fixture
 def refused(cloud, invoke):
-    """`refused(request, **settings)`: the run fails for good; code and message."""
+    """Return a function that checks that a request fails for good, and returns the code and the message."""
 
     def run(asked, **settings):
         assert invoke(record(asked), **settings) == {"batchItemFailures": []}
@@ -35,39 +35,39 @@ def a_alone(**more):
 
 
 def many(code, count):
-    """Rows a second apart."""
+    """Return a table of rows at intervals of a second."""
     return rows(code, np.arange(count).astype("datetime64[s]").astype("datetime64[ns]"), np.ones(count))
 
 
-def test_a_body_that_is_too_large(refused):
+def test_a_body_that_is_too_large_is_refused(refused):
     said = refused(request(note="x" * 2000), WORKER_MAX_BODY_BYTES=2000)
     assert said.startswith("CONFIG_ERROR: body: has a size of 2,")
     assert said.endswith("at most 2,000 is allowed (WORKER_MAX_BODY_BYTES)")
 
 
-def test_too_many_inputs(refused):
+def test_too_many_inputs_are_refused(refused):
     said = refused(request(), WORKER_MAX_INPUTS=1)
     assert said == "CONFIG_ERROR: inputs: has a size of 2, at most 1 is allowed (WORKER_MAX_INPUTS)"
 
 
-def test_too_many_datasets_in_the_catalog(refused):
+def test_too_many_datasets_in_the_catalog_are_refused(refused):
     said = refused(request(datasets=("fx", "gx", "hx")), WORKER_MAX_INPUTS=2)
     assert "catalog.datasets: has a size of 3, at most 2" in said
 
 
-def test_a_manifest_that_is_too_large(refused):
+def test_a_manifest_that_is_too_large_is_refused(refused):
     said = refused(request(), WORKER_MAX_MANIFEST_BYTES=50)
     assert said.startswith("INPUT_READ_ERROR: manifest datasets/fx/versions/v1/manifest.json: ")
     assert said.endswith("bytes; at most 50 are read (WORKER_MAX_MANIFEST_BYTES)")
 
 
-def test_too_many_part_files_before_any_is_read(refused, faults):
+def test_too_many_part_files_are_refused_before_the_first_read(refused, faults):
     said = refused(request(), WORKER_MAX_PART_FILES=1)
     assert said == "INPUT_READ_ERROR: inputs: 2 part files; a run may read 1 (WORKER_MAX_PART_FILES)"
     assert faults.count("GET", "*.parquet") == 0
 
 
-def test_too_many_part_files_though_another_run_has_read_some(cloud, invoke):
+def test_too_many_part_files_are_refused_even_if_another_run_has_read_some(cloud, invoke):
     first = record(a_alone(metric="first", run_id="first"), message_id="first")
     second = record(request(metric="first", run_id="second"), message_id="second")
 
@@ -76,25 +76,25 @@ def test_too_many_part_files_though_another_run_has_read_some(cloud, invoke):
     assert outcomes(cloud) == {"first": "SUCCESS", "second": "FAILURE"}
 
 
-def test_a_file_with_too_many_rows(refused):
+def test_a_file_with_too_many_rows_is_refused(refused):
     said = refused(a_alone(), WORKER_MAX_ROWS=9)
     assert "data.parquet: has 10 rows; a run may read 9 (WORKER_MAX_ROWS)" in said
 
 
-def test_too_many_rows_in_all(refused):
+def test_too_many_rows_in_total_are_refused(refused):
     said = refused(request(), WORKER_MAX_ROWS=19)
     assert said == "INPUT_READ_ERROR: inputs: 20 rows; a run may read 19 (WORKER_MAX_ROWS)"
 
 
-def test_rows_that_do_not_fit_into_memory(cloud, refused):
+def test_rows_that_do_not_fit_into_memory_are_refused(cloud, refused):
     put_dataset(cloud.store, {"A/data.parquet": many("A", 20_000)})
     said = refused(a_alone(), WORKER_MAX_MEMORY_MB=1)
     assert "Failed to read input series: A: datasets/fx/projections/A/data.parquet: " in said
     assert said.endswith("would need 2 MB of memory with it, and may take 1 MB (WORKER_MAX_MEMORY_MB)")
 
 
-def test_a_small_file_of_many_bytes(cloud, refused):
-    """A bomb: 200 MB of one text, which compress to some KiB."""
+def test_a_small_file_that_decompresses_to_many_bytes_is_refused(cloud, refused):
+    """200 MB of one repeated text compress to a few KiB."""
     table = pa.table(
         {
             "obs_time": pa.array([day(1)], pa.timestamp("ns")),
@@ -108,7 +108,7 @@ def test_a_small_file_of_many_bytes(cloud, refused):
     assert "would need 200 MB of memory" in refused(a_alone(), WORKER_MAX_MEMORY_MB=100)
 
 
-def test_an_expression_that_does_not_fit_into_memory(cloud, refused):
+def test_an_expression_that_does_not_fit_into_memory_is_refused(cloud, refused):
     put_dataset(cloud.store, {"A/data.parquet": many("A", 9_000)})
     wide = {"op": "sum", "operands": [window("sma", series("A"), length) for length in range(1, 101)]}
     said = refused(request(wide, kind="composite", inputs={"A": "fx"}), WORKER_MAX_MEMORY_MB=10)
@@ -116,15 +116,15 @@ def test_an_expression_that_does_not_fit_into_memory(cloud, refused):
     assert said.endswith("MB of memory with it, and may take 10 MB (WORKER_MAX_MEMORY_MB)")
 
 
-def test_a_run_that_would_fit_alone_is_given_back_and_does_then(cloud, invoke, faults):
-    """Two metrics of one batch, each of which may take the memory that the other one holds."""
+def test_a_run_that_fits_only_alone_returns_and_succeeds_later(cloud, invoke, faults):
+    """Of two metrics in a batch, each needs memory that the other one holds."""
     put_dataset(cloud.store, {f"{code}/data.parquet": many(code, 6_000) for code in ("A", "B")})
     first = record(a_alone(metric="m.first", run_id="first"), message_id="first")
     second = request(series("B"), kind="series", inputs={"B": "fx"}, metric="m.second", run_id="second")
     begins = faults.hold("metrics/m.second/runs/*")
     faults.before("PUT", "metrics/m.first/*/data/*", begins.open)
     commits = faults.hold("metrics/m.first/*/manifest.json", operation="PUT")
-    cloud.sqs.before = lambda _: commits.open()  # the second is given back
+    cloud.sqs.before = lambda _: commits.open()  # the message of the second run returns
 
     response = invoke(first, record(second, message_id="second"), WORKER_MAX_MEMORY_MB=1)
 
@@ -135,7 +135,7 @@ def test_a_run_that_would_fit_alone_is_given_back_and_does_then(cloud, invoke, f
     assert outcomes(cloud) == {"first": "SUCCESS", "second": "SUCCESS"}
 
 
-def test_of_a_large_file_only_what_can_not_be_ruled_out_counts(cloud, invoke):
+def test_only_the_row_groups_that_are_read_from_a_large_file_count(cloud, invoke):
     count = 300_000
     codes = pa.array(["A"] * 1000 + ["B"] * (count - 1000))
     table = pa.table(
@@ -156,13 +156,13 @@ def test_of_a_large_file_only_what_can_not_be_ruled_out_counts(cloud, invoke):
     assert outcomes(cloud) == {"r": "SUCCESS"}
 
 
-def test_what_fits_is_not_refused(cloud, invoke):
+def test_a_run_within_the_limits_is_not_refused(cloud, invoke):
     invoke(run_of("m"), WORKER_MAX_PART_FILES=2, WORKER_MAX_ROWS=20, WORKER_MAX_INPUTS=2)
     assert outcomes(cloud) == {"m-1": "SUCCESS"}
 
 
 @pytest.mark.parametrize("unknown", ['{"":0},', "[[]],", "0,"])
-def test_a_manifest_that_takes_more_memory_than_there_is_fails_before_it_is_parsed(cloud, refused, unknown):
+def test_a_manifest_that_does_not_fit_into_memory_fails_before_it_is_parsed(cloud, refused, unknown):
     body = '{"parquet_files": ["A/data.parquet"], "more": [' + unknown * 300_000 + "0]}"
     obstore.put(cloud.store, "datasets/fx/versions/v1/manifest.json", body.encode(), use_multipart=False)
 

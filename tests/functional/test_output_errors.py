@@ -1,4 +1,4 @@
-"""Output that can't be written, or is not what was written: what the control plane's table will say."""
+"""Output that cannot be written, or differs from the written bytes: the errors for the control plane."""
 
 import obstore
 import pytest
@@ -19,9 +19,7 @@ def test_output_that_may_not_be_written_is_named_by_its_key(cloud, fails, faults
     assert any(message.startswith(f"{key}: ") for key in refused)
 
 
-def test_where_the_marker_may_not_be_read_the_run_is_given_back_since_it_may_be_committed(
-    cloud, invoke, faults
-):
+def test_a_run_returns_if_its_marker_may_not_be_read_since_it_may_be_committed(cloud, invoke, faults):
     put_a_and_b(cloud.store)
     faults.before("GET", MARKER, denied, times=4)
 
@@ -30,7 +28,7 @@ def test_where_the_marker_may_not_be_read_the_run_is_given_back_since_it_may_be_
     assert cloud.sns.messages == []
 
 
-def test_bytes_that_are_not_those_written_are_never_published(cloud, fails, faults):
+def test_a_version_whose_data_differs_from_the_written_bytes_is_never_published(cloud, fails, faults):
     put_a_and_b(cloud.store)
 
     def damage():
@@ -47,7 +45,7 @@ def test_bytes_that_are_not_those_written_are_never_published(cloud, fails, faul
     assert faults.count("PUT", MANIFEST) == faults.count("PUT", MARKER) == faults.count("PUT", CURRENT) == 0
 
 
-def test_data_that_is_gone_when_it_is_read_back_is_never_published(cloud, fails, faults):
+def test_a_version_whose_data_has_disappeared_is_never_published(cloud, fails, faults):
     put_a_and_b(cloud.store)
     faults.after("PUT", DATA, lambda: obstore.delete(cloud.store, faults.calls[-1][1]), times=2)
 
@@ -57,7 +55,7 @@ def test_data_that_is_gone_when_it_is_read_back_is_never_published(cloud, fails,
     assert "data/metrics.parquet: " in message
 
 
-def test_a_store_that_fails_tells_the_control_plane_nothing(cloud, invoke, faults):
+def test_a_failure_of_s3_publishes_no_outcome(cloud, invoke, faults):
     put_a_and_b(cloud.store)
     for pattern in (DATA, MANIFEST, MARKER, CURRENT):
         cloud.sns.messages.clear()

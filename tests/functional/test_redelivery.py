@@ -1,4 +1,4 @@
-"""Publication through the handler: what a message that comes again finds, and two runs of one metric."""
+"""Publication through the handler: messages that are delivered again, and two runs of one metric."""
 
 import json
 
@@ -31,7 +31,7 @@ def kinds(cloud):
 
 
 def refuse(cloud, topic, *, times=1):
-    """SNS refuses the next events to that topic."""
+    """Make SNS refuse the next events to a topic."""
     left = [times]
 
     def before(message):
@@ -42,7 +42,7 @@ def refuse(cloud, topic, *, times=1):
     cloud.sns.before = before
 
 
-def test_a_redelivery_after_success_computes_nothing_and_announces_the_same(cloud, invoke, faults):
+def test_a_redelivery_after_success_computes_nothing_and_publishes_the_same_event(cloud, invoke, faults):
     invoke(record(request()))
     faults.calls.clear()
     written = cloud.keys()
@@ -56,7 +56,7 @@ def test_a_redelivery_after_success_computes_nothing_and_announces_the_same(clou
     assert second == first | {"error": None}
 
 
-def test_a_redelivery_is_no_duplicate_to_the_topic(cloud, invoke):
+def test_the_event_of_a_redelivery_has_another_deduplication_id(cloud, invoke):
     invoke(record(request()))
     invoke(record(request(), receive_count=2))
 
@@ -67,7 +67,7 @@ def test_a_redelivery_is_no_duplicate_to_the_topic(cloud, invoke):
     ]
 
 
-def test_a_redelivery_announces_the_same_after_the_dataset_is_gone(cloud, invoke):
+def test_a_redelivery_publishes_the_same_event_after_the_dataset_has_disappeared(cloud, invoke):
     invoke(record(request()))
     obstore.delete(cloud.store, "datasets/fx/versions/v1/manifest.json")
 
@@ -92,7 +92,7 @@ def test_two_runs_of_a_metric_within_a_second_get_two_versions(cloud, invoke):
     assert cloud.read_json(CURRENT_KEY)["run_id"] == "3"
 
 
-def test_a_version_that_a_third_party_has_taken_is_left_alone(cloud, invoke):
+def test_a_version_that_another_writer_has_taken_is_not_overwritten(cloud, invoke):
     taken = f"{BASE}2026-10-30T12-00-00/data/metrics.parquet"
     obstore.put(cloud.store, taken, b"not ours")
 
@@ -123,14 +123,14 @@ def test_a_redelivery_of_an_older_run_does_not_move_current_back(cloud, invoke):
     assert cloud.read_json(CURRENT_KEY)["run_id"] == "newer"
 
 
-def test_of_two_requests_of_one_time_the_later_version_is_current(cloud, invoke):
+def test_the_later_version_of_two_requests_of_the_same_time_is_current(cloud, invoke):
     invoke(asked_at("11:00:00", "1"), asked_at("11:00:00", "2"))
     invoke(asked_at("11:00:00", "1"))
 
     assert cloud.read_json(CURRENT_KEY)["run_id"] == "2"
 
 
-def test_where_there_is_no_notification_the_time_of_sending_is_that_of_the_request(cloud, invoke):
+def test_without_a_notification_the_request_time_is_the_time_of_sending(cloud, invoke):
     invoke(record(request()))
 
     assert cloud.read_json(CURRENT_KEY)["requested_at"] == "2026-10-30T11:59:57.000Z"
@@ -140,7 +140,7 @@ def legacy(created_at):
     return json.dumps({"version_ts": created_at.replace(":", "-")[:19], "created_at": created_at}).encode()
 
 
-def test_a_manifest_of_the_worker_before_this_one_is_as_old_as_its_creation(cloud, invoke):
+def test_a_manifest_of_the_predecessor_is_as_old_as_its_creation(cloud, invoke):
     older = legacy("2026-10-30T11:00:00Z")
     obstore.put(cloud.store, CURRENT_KEY, older)
 
@@ -154,7 +154,7 @@ def test_a_manifest_of_the_worker_before_this_one_is_as_old_as_its_creation(clou
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"\xff", b"{}", b'{"version_ts": "x", "requested_at": "whenever"}', b"null"]
 )
-def test_a_current_that_says_nothing_is_replaced(cloud, invoke, body):
+def test_a_current_that_cannot_be_parsed_is_replaced(cloud, invoke, body):
     obstore.put(cloud.store, CURRENT_KEY, body)
 
     invoke(record(request()))
@@ -162,7 +162,7 @@ def test_a_current_that_says_nothing_is_replaced(cloud, invoke, body):
     assert cloud.read_json(CURRENT_KEY)["run_id"] == "run-1"
 
 
-def test_without_its_start_announced_a_run_is_not_committed(cloud, invoke, faults):
+def test_a_run_is_not_committed_if_its_started_event_is_not_published(cloud, invoke, faults):
     refuse(cloud, "started")
 
     assert invoke(record(request())) == GIVEN_BACK
@@ -173,7 +173,7 @@ def test_without_its_start_announced_a_run_is_not_committed(cloud, invoke, fault
     assert kinds(cloud) == ["started", "completed"]
 
 
-def test_a_success_that_could_not_be_announced_is_announced_by_the_next_attempt(cloud, invoke, faults):
+def test_a_success_that_could_not_be_published_is_published_by_the_next_attempt(cloud, invoke, faults):
     refuse(cloud, "completed")
 
     assert invoke(record(request())) == GIVEN_BACK
@@ -185,7 +185,7 @@ def test_a_success_that_could_not_be_announced_is_announced_by_the_next_attempt(
     assert faults.count("GET", "datasets/*") == 0
 
 
-def test_a_failure_that_could_not_be_announced_is_announced_by_the_next_attempt(cloud, invoke):
+def test_a_failure_that_could_not_be_published_is_published_by_the_next_attempt(cloud, invoke):
     refuse(cloud, "completed")
     asked = request(output={"basePath": "s3://another/"})
 
@@ -196,7 +196,7 @@ def test_a_failure_that_could_not_be_announced_is_announced_by_the_next_attempt(
     assert [event["status"] for event in cloud.sns.completed] == ["FAILURE"]
 
 
-def test_an_event_whose_answer_is_lost_is_announced_again_and_says_the_same(cloud, invoke):
+def test_an_event_whose_response_is_lost_is_published_again_with_the_same_content(cloud, invoke):
     publish = cloud.sns.publish
     lost = [True]
 
@@ -216,7 +216,7 @@ def test_an_event_whose_answer_is_lost_is_announced_again_and_says_the_same(clou
 
 
 @pytest.mark.parametrize("fault", [denied, throttled])
-def test_after_the_commit_a_run_is_never_announced_as_failed(cloud, invoke, faults, fault):
+def test_no_failure_is_published_after_the_commit(cloud, invoke, faults, fault):
     faults.before("PUT", CURRENT, fault, times=4)
 
     assert invoke(record(request())) == GIVEN_BACK
@@ -229,7 +229,7 @@ def test_after_the_commit_a_run_is_never_announced_as_failed(cloud, invoke, faul
 
 
 @pytest.mark.parametrize("readable", [True, False])
-def test_a_failure_to_announce_the_start_outlives_one_to_read(cloud, invoke, faults, readable):
+def test_an_error_of_the_started_event_takes_precedence_over_a_read_error(cloud, invoke, faults, readable):
     refuse(cloud, "started")
     if not readable:
         faults.before("GET", "datasets/fx/projections/A/*", denied, times=2)
@@ -242,7 +242,7 @@ def test_a_failure_to_announce_the_start_outlives_one_to_read(cloud, invoke, fau
     assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS" if readable else "FAILURE"]
 
 
-def test_a_failure_for_good_after_another_attempt_has_committed_announces_its_success(cloud, invoke, faults):
+def test_a_permanent_error_after_the_commit_of_another_attempt_publishes_success(cloud, invoke, faults):
     def another_attempt_commits():
         assert invoke(record(request())) == DONE
         denied()
@@ -258,7 +258,7 @@ def test_a_failure_for_good_after_another_attempt_has_committed_announces_its_su
     assert own["status"] == "SUCCESS"
 
 
-def test_a_success_whose_manifest_is_gone_is_not_announced(cloud, invoke, faults):
+def test_a_success_whose_manifest_has_disappeared_is_not_published(cloud, invoke, faults):
     faults.before("PUT", CURRENT, throttled, times=4)
     invoke(record(request()))
     faults.clear()

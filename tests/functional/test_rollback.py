@@ -1,4 +1,4 @@
-"""A rollback and the real handlers: which requests take `current` afterwards, and which leave it."""
+"""Runs after a rollback, through the real handlers: which requests move `current`, and which do not."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ def message(run, seconds, **more):
 
 @pytest.fixture
 def deliver(cloud, invoke):
-    """`deliver(run, seconds)`: compute a request that was made so many seconds after NOW; its version."""
+    """Return a function that runs a request made some seconds after NOW, and returns its version."""
     put_a_and_b(cloud.store)
 
     def one(run, seconds):
@@ -40,7 +40,7 @@ def current(cloud):
 
 @pytest.fixture
 def chosen(cloud, deliver):
-    """The older of two versions, rolled back to a minute after NOW."""
+    """Roll back to the older of two versions, a minute after NOW, and return that version."""
     older, newer = deliver("older", 0), deliver("newer", 10)
     assert current(cloud) == newer
     done = roll_back(cloud.bucket, KEYS, older, now=lambda: at(60))
@@ -54,28 +54,26 @@ def chosen(cloud, deliver):
 
 
 @pytest.mark.parametrize(("run", "seconds"), [("newer", 10), ("older", 0), ("late", 59), ("same", 60)])
-def test_a_request_up_to_the_rollback_gets_its_version_and_leaves_current(
-    cloud, deliver, chosen, run, seconds
-):
+def test_a_request_before_the_rollback_gets_its_version_but_not_current(cloud, deliver, chosen, run, seconds):
     deliver(run, seconds)
     assert cloud.sns.completed[-1]["status"] == "SUCCESS"
     assert current(cloud) == chosen
 
 
-def test_a_request_after_the_rollback_takes_current(cloud, deliver, chosen):
+def test_a_request_after_the_rollback_moves_current(cloud, deliver, chosen):
     newest = deliver("after", 60.001)
     assert newest != chosen
     assert current(cloud) == newest
     assert "rolled_back_at" not in cloud.read_json(KEYS.current)
 
 
-def test_a_dead_letter_of_before_the_rollback_leaves_current(cloud, bury, chosen):
+def test_a_dead_letter_from_before_the_rollback_does_not_move_current(cloud, bury, chosen):
     bury(message("newer", 10, receive_count=6))
     assert cloud.sns.completed[-1]["status"] == "SUCCESS"
     assert current(cloud) == chosen
 
 
-def test_a_rollback_by_a_clock_that_is_behind_is_not_undone_by_the_version_it_left(cloud, deliver):
+def test_a_rollback_with_a_slow_clock_is_not_undone_by_the_previous_version(cloud, deliver):
     older = deliver("older", 0)
     deliver("newer", 10)
     done = roll_back(cloud.bucket, KEYS, older, now=lambda: at(-3600))
@@ -95,7 +93,7 @@ def test_a_second_rollback_is_later_than_the_first(cloud, deliver):
     assert current(cloud) == newer
 
 
-def test_a_metric_whose_current_is_gone_or_garbage_is_rolled_back_all_the_same(cloud, deliver):
+def test_a_metric_without_a_valid_current_can_be_rolled_back(cloud, deliver):
     older = deliver("older", 0)
     for harm in (
         lambda: obstore.delete(cloud.store, KEYS.current),

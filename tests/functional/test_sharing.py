@@ -1,4 +1,4 @@
-"""What the runs of a batch share, through the real handler: each thing is read once; errors stay apart."""
+"""Data that the runs of a batch share, through the real handler: one read each, and separate errors."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
 
 
-# Each thing is read once
+# Each object is read once
 
 
 @pytest.mark.parametrize("pairs", [SAME, CHAIN], ids=["same", "chain"])
@@ -51,7 +51,7 @@ def test_ten_metrics_read_each_manifest_and_part_file_once(cloud, invoke, faults
 
 @pytest.mark.usefixtures("file_a_month")
 @pytest.mark.parametrize(("cap", "kept"), [(0, 0), (1_500, 1)])
-def test_files_of_several_series_that_are_too_much_to_keep_are_read_again(
+def test_files_of_several_series_that_are_too_large_to_keep_are_read_again(
     cloud, invoke, faults, monkeypatch, cap, kept
 ):
     monkeypatch.setattr("metrics_worker.dataset.reading.MAX_SHARED_BYTES", cap)
@@ -68,7 +68,7 @@ def test_files_of_several_series_that_are_too_much_to_keep_are_read_again(
 
 
 @pytest.mark.usefixtures("layout")
-def test_files_that_come_not_whole_are_right_too(cloud, invoke, faults, monkeypatch):
+def test_files_that_are_larger_than_one_request_give_the_same_values(cloud, invoke, faults, monkeypatch):
     monkeypatch.setattr("metrics_worker.s3.s3_bucket.WHOLE_BYTES", 64)
     let_all_start_before_any_reads(cloud, faults, 10)
 
@@ -79,26 +79,26 @@ def test_files_that_come_not_whole_are_right_too(cloud, invoke, faults, monkeypa
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_run_after_another_of_its_group_reads_nothing_again(cloud, invoke, faults):
+def test_a_later_run_of_a_group_reads_nothing_again(cloud, invoke, faults):
     assert invoke(*(run_of("m", *pair, number=n) for n, pair in enumerate(SAME))) == NOTHING_COMES_BACK
 
     assert set(reads(faults, "datasets/*").values()) == {1}
     assert len(outcomes(cloud)) == 10
 
 
-# What one run can't read
+# Series that cannot be read
 
 
 @pytest.mark.usefixtures("file_a_series")
 @pytest.mark.parametrize("fault", [None, denied, throttled], ids=["missing", "denied", "throttled"])
-def test_a_series_that_fails_fails_only_the_runs_that_name_it(cloud, invoke, faults, fault):
-    """The bad run claims A, which the good one needs too, together with B; and fails while that one waits."""
+def test_an_unreadable_series_fails_only_the_runs_that_use_it(cloud, invoke, faults, fault):
+    """The bad run begins to read A and B, and fails while the good run, which needs A too, waits."""
     if fault:
         faults.before("GET", PARTS.format("B/"), fault, times=MONTHS)
     else:
         obstore.delete(cloud.store, PARTS.format("B/month=03/data.parquet").removesuffix("*"))
     good_begins = faults.hold("metrics/m.good/runs/*")
-    faults.before("GET", PARTS.format("A/"), good_begins.open)  # once A is claimed
+    faults.before("GET", PARTS.format("A/"), good_begins.open)  # once the bad run reads A
     when(cloud, "started", "m.good-1", faults.hold(PARTS.format("B/")).open)
 
     response = invoke(run_of("m.bad", "A", "B"), run_of("m.good", "A", "C"), run_of("m.other", "D", "E"))
@@ -115,7 +115,7 @@ def test_a_series_that_fails_fails_only_the_runs_that_name_it(cloud, invoke, fau
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_series_that_all_need_and_nobody_can_read_fails_each_by_its_own_error(cloud, invoke, faults):
+def test_an_unreadable_series_gives_each_run_an_error_of_its_own(cloud, invoke, faults):
     obstore.delete(cloud.store, PARTS.format("B/month=03/data.parquet").removesuffix("*"))
     let_all_start_before_any_reads(cloud, faults, 10)
 
@@ -126,7 +126,7 @@ def test_a_series_that_all_need_and_nobody_can_read_fails_each_by_its_own_error(
 
 
 @pytest.mark.usefixtures("file_a_month")
-def test_a_file_of_all_series_that_fails_once_fails_one_run(cloud, invoke, faults):
+def test_a_shared_file_that_fails_once_fails_one_run(cloud, invoke, faults):
     faults.before("GET", PARTS.format("month=03/"), throttled)
     let_all_start_before_any_reads(cloud, faults, 10)
 
@@ -139,7 +139,9 @@ def test_a_file_of_all_series_that_fails_once_fails_one_run(cloud, invoke, fault
 
 
 @pytest.mark.usefixtures("file_a_month")
-def test_a_file_of_all_series_that_is_missing_fails_each_run_by_a_series_of_its_own(cloud, invoke, faults):
+def test_a_missing_shared_file_fails_each_run_with_an_error_that_names_a_series_of_the_run(
+    cloud, invoke, faults
+):
     obstore.delete(cloud.store, PARTS.format("month=03/data.parquet").removesuffix("*"))
     let_all_start_before_any_reads(cloud, faults, 10)
 
@@ -152,7 +154,7 @@ def test_a_file_of_all_series_that_is_missing_fails_each_run_by_a_series_of_its_
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_who_waits_for_what_another_run_reads_tells_how_far_that_is(cloud, invoke, faults):
+def test_a_run_that_waits_for_the_read_of_another_run_reports_progress(cloud, invoke, faults):
     progress: dict[str, float] = {}
     both_tell, waited = threading.Event(), list[bool]()
 

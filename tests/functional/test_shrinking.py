@@ -1,4 +1,4 @@
-"""An ingestor whose manifests list only the files that an update touched, and the metric over them."""
+"""Metrics over a dataset whose manifests list only the files that an update touched."""
 
 import pytest
 
@@ -16,7 +16,7 @@ CURRENT = "metrics/ratio.a_to_b/current/manifest.json"
 
 @pytest.fixture
 def update(cloud, invoke):
-    """`update(**settings)`: a run over the whole history, then one over what an update of one month lists."""
+    """Return a function that runs a metric over the whole history, and then over one month's manifest."""
 
     def run(expression=None, **settings):
         put_dataset(cloud.store, MONTHS)
@@ -41,7 +41,7 @@ def shrunk(blobs):
     return [value for blob in blobs for value in blob.get("metric_versions_shrunk_total", ())]
 
 
-def test_a_version_that_shrank_is_published_and_warned_of(cloud, update, lines):
+def test_a_version_that_shrank_is_published_with_a_warning(cloud, update, lines):
     completed = update()
     assert [completed[run]["status"] for run in RUNS] == ["SUCCESS", "SUCCESS"]
     assert cloud.read_json(CURRENT)["row_count"] == 30
@@ -57,7 +57,7 @@ def test_a_version_that_shrank_is_published_and_warned_of(cloud, update, lines):
     assert "WORKER_SERIES_FILES=listing" in warning["shrunk"]
 
 
-def test_the_closing_line_has_it_too(update, lines):
+def test_the_closing_log_line_has_the_warning(update, lines):
     update()
     closing = {line["run_id"]: line for line in lines() if line.get("event_type") == "metric_run_closed"}
     assert "30 rows, 120 in version" in closing["second"]["shrunk"]
@@ -83,7 +83,7 @@ def test_a_version_that_would_shrink_can_be_refused_before_anything_is_published
     assert [line["run_id"] for line in warnings(lines)] == ["second"]
 
 
-def test_nothing_is_compared_if_that_is_off(update, lines, blobs):
+def test_nothing_is_compared_if_the_setting_is_off(update, lines, blobs):
     update(WORKER_SHRINK="off")
     assert warnings(lines) == []
     assert shrunk(blobs()) == [0.0, 0.0]

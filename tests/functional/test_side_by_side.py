@@ -1,4 +1,4 @@
-"""A batch of several metrics through the real handler: groups side by side, and what operators see."""
+"""A batch of several metrics through the real handler: concurrent groups, log lines and metrics."""
 
 import json
 import threading
@@ -29,11 +29,11 @@ pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
 
 
-# Groups side by side
+# Concurrent groups
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_group_that_waits_for_sns_holds_up_no_other(cloud, invoke):
+def test_a_group_that_waits_for_sns_does_not_delay_other_groups(cloud, invoke):
     other_is_done, waited = threading.Event(), []
     when(cloud, "started", "m.slow-1", lambda: waited.append(other_is_done.wait(PATIENCE)))
     when(cloud, "completed", "m.fast-1", other_is_done.set)
@@ -45,7 +45,7 @@ def test_a_group_that_waits_for_sns_holds_up_no_other(cloud, invoke):
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_group_that_waits_to_write_holds_up_no_other(cloud, invoke, faults):
+def test_a_group_that_waits_for_a_write_does_not_delay_other_groups(cloud, invoke, faults):
     other_is_done, waited = threading.Event(), []
     faults.before("PUT", "metrics/m.slow/*/data/*", lambda: waited.append(other_is_done.wait(PATIENCE)))
     when(cloud, "completed", "m.fast-1", other_is_done.set)
@@ -57,7 +57,7 @@ def test_a_group_that_waits_to_write_holds_up_no_other(cloud, invoke, faults):
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_group_that_waits_for_its_part_files_holds_up_no_other(cloud, invoke, faults):
+def test_a_group_that_waits_for_part_files_does_not_delay_other_groups(cloud, invoke, faults):
     gate = faults.hold(PARTS.format("A/"))
     when(cloud, "completed", "m.fast-1", gate.open)
 
@@ -68,9 +68,11 @@ def test_a_group_that_waits_for_its_part_files_holds_up_no_other(cloud, invoke, 
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_groups_run_at_once_and_each_in_its_own_order(cloud, invoke, faults):
+def test_groups_run_concurrently_and_each_in_order(cloud, invoke, faults):
     met = threading.Barrier(3)
-    faults.before("PUT", DATA, lambda: met.wait(PATIENCE), times=9)  # no run of a group commits alone
+    faults.before(
+        "PUT", DATA, lambda: met.wait(PATIENCE), times=9
+    )  # runs of all groups commit at the same time
     records = [run_of(metric, number=n) for n in (1, 2, 3) for metric in ("m.x", "m.y", "m.z")]
 
     assert invoke(*records) == NOTHING_COMES_BACK
@@ -87,7 +89,7 @@ def test_groups_run_at_once_and_each_in_its_own_order(cloud, invoke, faults):
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_group_that_fails_ends_while_the_others_go_on(cloud, invoke, faults):
+def test_a_group_that_fails_ends_while_other_groups_continue(cloud, invoke, faults):
     faults.before("GET", "metrics/m.x/runs/m.x-1.ok", throttled)
     gate = faults.hold("metrics/m.x/runs/m.x-1.ok")
     when(cloud, "completed", "m.y-1", gate.open)
@@ -99,14 +101,14 @@ def test_a_group_that_fails_ends_while_the_others_go_on(cloud, invoke, faults):
     assert not any(event["runId"].startswith("m.x") for event in cloud.sns.events)
 
 
-def test_groups_that_need_sns_and_sqs_at_once_make_each_client_once(cloud, invoke, monkeypatch):
+def test_concurrent_groups_create_each_client_only_once(cloud, invoke, monkeypatch):
     made, another = [], threading.Event()
 
     def make(service, **_):
         if service in made:
             another.set()
         made.append(service)
-        another.wait(0.1)  # for a second one, which the first makes unnecessary
+        another.wait(0.1)  # for a second client, which should not be created
         client = {"sns": cloud.sns, "sqs": cloud.sqs}[service]
         events = SimpleNamespace(register=lambda *_: None)
         client.meta = SimpleNamespace(endpoint_url="https://aws.invalid", events=events)
@@ -121,18 +123,18 @@ def test_groups_that_need_sns_and_sqs_at_once_make_each_client_once(cloud, invok
     monkeypatch.setattr(cloud, "worker", worker)
     poison = [record("poison", message_id=f"poison {n}", group=f"bad {n}") for n in range(5)]
 
-    response = invoke(*(run_of(f"m.{n}") for n in range(5)), *poison)  # each without a dataset
+    response = invoke(*(run_of(f"m.{n}") for n in range(5)), *poison)  # no dataset exists
 
     assert len(given_back(response)) == len(cloud.sqs.calls) == 5
     assert outcomes(cloud) == {f"m.{n}-1": "FAILURE" for n in range(5)}
     assert sorted(made) == ["sns", "sqs"]
 
 
-# What operators see
+# Log lines and metrics
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_no_line_of_a_batch_of_ten_bears_a_word_of_another_run(cloud, invoke, faults, lines):
+def test_log_lines_of_a_run_contain_nothing_of_other_runs(cloud, invoke, faults, lines):
     let_all_start_before_any_reads(cloud, faults, 9)
     faults.before("GET", "metrics/m.8/*", throttled)
     pairs = [*CHAIN[:8], ("A", "B"), ("A", "ZZ")]
@@ -184,7 +186,7 @@ def test_the_counts_of_a_batch_of_ten_are_exact(cloud, invoke, faults, lines, bl
 
 
 @pytest.mark.usefixtures("file_a_series")
-def test_a_batch_leaves_no_thread_whatever_becomes_of_its_runs(cloud, invoke, faults):
+def test_a_batch_leaves_no_thread_after_any_outcome(cloud, invoke, faults):
     before = set(threading.enumerate())
     faults.before("GET", "metrics/m.returned/*", throttled)
     faults.before("PUT", "metrics/m.defect/*", raising(ZeroDivisionError("by 0")))

@@ -1,4 +1,4 @@
-"""A request whose run id can be used and whose metric code can't: it gets an answer, and touches no key."""
+"""Requests with a usable run id and an unusable metric code: FAILURE is published, and no key is touched."""
 
 import json
 
@@ -44,14 +44,14 @@ def test_the_run_fails_with_an_error_that_names_the_code_and_the_rule(cloud, ans
         assert repr(code)[:100] in text
 
 
-def test_the_topic_takes_the_message_attribute(cloud, answer):
+def test_the_message_attribute_is_valid_for_sns(cloud, answer):
     answer(record(request(metricCode=""), group="g"))
 
     (message,) = cloud.sns.messages
     assert message["MessageAttributes"]["metricCode"] == {"DataType": "String", "StringValue": "-"}
 
 
-def test_a_missing_code_is_answered_too(cloud, answer):
+def test_a_run_with_a_missing_code_has_an_outcome(cloud, answer):
     asked = request()
     del asked["metricCode"]
 
@@ -61,7 +61,7 @@ def test_a_missing_code_is_answered_too(cloud, answer):
 
 
 @pytest.mark.parametrize("code", [code for code, _ in CODES])
-def test_no_key_is_made_of_the_code(cloud, answer, faults, code):
+def test_no_key_contains_the_code(cloud, answer, faults, code):
     answer(record(request(metricCode=code), group="g"))
 
     assert [call for call in faults.calls if "_dead-letters/2026-10-30/message-1.json" not in call[1]] == []
@@ -75,7 +75,7 @@ def test_the_kept_dead_letter_names_the_run_and_the_code(cloud, bury):
     assert (letter["run_id"], letter["metric_code"], letter["outcome"]) == ("run-1", "cpi/us", "FAILURE")
 
 
-def test_the_next_message_of_the_group_goes_on(cloud, invoke):
+def test_the_next_message_of_the_group_is_handled(cloud, invoke):
     put_a_and_b(cloud.store)
 
     invoke(

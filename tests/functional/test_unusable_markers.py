@@ -1,4 +1,4 @@
-"""An object at a marker's key that is not the run's commit record: an outcome and no loop."""
+"""Objects at a marker's key that are not the run's commit record: the run fails and is not retried."""
 
 import json
 
@@ -32,7 +32,7 @@ OLD = {
     "row_count": 7,
     "outputs": {"data_prefix": f"{BASE}{VERSION}/data/", "files": ["metrics.parquet"]},
 }
-"""A manifest of the worker before this one."""
+"""A manifest of this worker's predecessor."""
 
 UNUSABLE = {
     "empty": b"",
@@ -89,7 +89,7 @@ def test_the_run_fails_for_good_and_the_error_names_the_marker_and_the_remedy(cl
 
 
 @pytest.mark.parametrize("marker", UNUSABLE.values(), ids=UNUSABLE)
-def test_every_delivery_of_the_message_says_the_same(cloud, invoke, bury, marker):
+def test_every_delivery_of_the_message_publishes_the_same_error(cloud, invoke, bury, marker):
     put(cloud, MARKER, marker)
 
     invoke(record(request()))
@@ -118,7 +118,7 @@ def test_another_fault_of_the_request_does_not_hide_the_marker(cloud, invoke):
         CURRENT,
     ],
 )
-def test_a_manifest_that_is_there_but_not_where_the_version_is_is_not_announced(cloud, answer, manifest):
+def test_a_marker_that_names_a_manifest_elsewhere_is_not_published(cloud, answer, manifest):
     put(cloud, MARKER, GOOD | {"manifest": manifest})
     put(cloud, manifest, OLD)
     before = cloud.keys(BASE)
@@ -131,7 +131,7 @@ def test_a_manifest_that_is_there_but_not_where_the_version_is_is_not_announced(
     assert cloud.keys(BASE) == before
 
 
-def test_a_manifest_of_another_run_is_not_announced(cloud, answer):
+def test_a_manifest_of_another_run_is_not_published(cloud, answer):
     put(cloud, MARKER, GOOD)
     put(cloud, MANIFEST, OLD | {"run_id": "run-2"})
 
@@ -143,7 +143,7 @@ def test_a_manifest_of_another_run_is_not_announced(cloud, answer):
     assert CURRENT not in cloud.keys(BASE)
 
 
-def test_a_marker_that_appears_while_the_run_is_computed_is_no_success_either(cloud, invoke, faults):
+def test_an_unusable_marker_that_appears_during_the_run_is_not_a_success(cloud, invoke, faults):
     faults.before("PUT", MARKER, lambda: put(cloud, MARKER, b"?"))
 
     assert invoke(record(request())) == NOTHING_COMES_BACK
@@ -163,7 +163,7 @@ def test_once_the_object_is_removed_the_run_is_computed(cloud, invoke):
 
 
 @pytest.mark.parametrize("fault", [throttled, denied])
-def test_a_marker_that_can_not_be_read_is_another_matter(cloud, answer, faults, fault):
+def test_a_marker_that_cannot_be_read_is_a_transient_error(cloud, answer, faults, fault):
     put(cloud, MARKER, b"?")
     faults.before("GET", MARKER, fault, times=4)
 
@@ -173,7 +173,7 @@ def test_a_marker_that_can_not_be_read_is_another_matter(cloud, answer, faults, 
 
 
 @pytest.mark.parametrize("fault", [throttled, denied])
-def test_a_version_that_can_not_be_read_is_another_matter(cloud, answer, faults, fault):
+def test_a_version_that_cannot_be_read_is_a_transient_error(cloud, answer, faults, fault):
     put(cloud, MARKER, GOOD)
     put(cloud, MANIFEST, OLD)
     faults.before("GET", MANIFEST, fault, times=4)
@@ -183,10 +183,10 @@ def test_a_version_that_can_not_be_read_is_another_matter(cloud, answer, faults,
     assert cloud.sns.events == []
 
 
-# The worker before this one wrote the run's id, and nothing else
+# This worker's predecessor wrote only the run id
 
 
-def test_a_run_of_the_predecessor_that_is_current_is_announced(cloud, answer):
+def test_a_run_of_the_predecessor_that_is_current_is_published(cloud, answer):
     put(cloud, MARKER, {"run_id": "run-1"})
     put(cloud, MANIFEST, OLD)
     put(cloud, CURRENT, OLD)
@@ -218,7 +218,7 @@ def unlike(**fields):
         unlike(created_at="whenever"),
     ],
 )
-def test_a_run_of_the_predecessor_that_is_not_current_fails_and_says_whose_it_is(cloud, answer, current):
+def test_a_run_of_the_predecessor_that_is_not_current_fails_and_names_the_predecessor(cloud, answer, current):
     put(cloud, MARKER, {"run_id": "run-1"})
     put(cloud, MANIFEST, OLD)
     if current is not None:
@@ -232,7 +232,7 @@ def test_a_run_of_the_predecessor_that_is_not_current_fails_and_says_whose_it_is
     assert CURRENT in event["error"]
 
 
-def test_a_run_of_the_predecessor_whose_version_is_gone_is_not_announced(cloud, answer):
+def test_a_run_of_the_predecessor_without_its_version_is_not_published(cloud, answer):
     put(cloud, MARKER, {"run_id": "run-1"})
     put(cloud, CURRENT, OLD)
 

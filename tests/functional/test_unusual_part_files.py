@@ -1,4 +1,4 @@
-"""Runs over part files that the child process decodes: whatever ends a read early, the next run succeeds."""
+"""Runs over part files that the child process decodes: a run succeeds after any early end of a read."""
 
 import numpy as np
 import obstore
@@ -17,7 +17,7 @@ KEY = "datasets/fx/projections/A/data.parquet"
 
 
 def large():
-    """Return an honest file of some 6 MiB: many row groups, and a bulky column that nobody reads."""
+    """Return a valid file of about 6 MiB with many row groups and a large column that is not read."""
     rng = np.random.default_rng(7)
     count = GROUPS * ROWS
     table = rows("A", pa.array(np.arange(count) * 86_400, pa.timestamp("s")), np.arange(count) + 0.5)
@@ -26,7 +26,7 @@ def large():
 
 
 def damaged(body):
-    """Return the file with zeros in place of a page header, as a torn upload leaves it."""
+    """Return the file with zeros in place of a page header, as after an incomplete upload."""
     chunk = pq.ParquetFile(pa.BufferReader(body)).metadata.row_group(GROUPS // 2).column(3)
     at = chunk.dictionary_page_offset or chunk.data_page_offset
     return body[:at] + bytes(16) + body[at + 16 :]

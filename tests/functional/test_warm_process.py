@@ -1,7 +1,8 @@
-"""What a warm process keeps of the invocations before: nothing.
+"""A warm process keeps nothing of earlier invocations in memory.
 
-The garbage collector is off in these tests, as it may be for long in a process whose objects are few and
-large: numpy's arrays do not bring about a collection. So whatever is reachable, or in a cycle, is seen here.
+The garbage collector is off in these tests, because a process with few and large objects, such as numpy
+arrays, may run for a long time without a collection. So the tests also find objects that only a reference
+cycle keeps.
 """
 
 import gc
@@ -50,24 +51,24 @@ def dataset(cloud):
 
 
 def denied():
-    """Refuse a request, by an error that nobody else keeps."""
+    """Refuse a request with a new error object, to which nothing else refers."""
     raise PermissionDeniedError("403 AccessDenied")
 
 
 def throttled():
-    """Fail a request, likewise."""
+    """Fail a request with a new error object, to which nothing else refers."""
     raise GenericError("503 SlowDown, after the client's own retries")
 
 
 def living():
-    """How many objects of an invocation there are, by class."""
+    """Return the number of objects of an invocation in memory, by class."""
     return Counter(type(found).__name__ for found in gc.get_objects() if isinstance(found, KEPT))
 
 
 @pytest.fixture
 def kept(invoke, cloud, monkeypatch):
-    """`kept(*records, context=…)`: what an invocation leaves behind, by class, before any collection."""
-    invoke(run_of("warm"))  # imports and caches of the libraries are not what is looked for
+    """Return a function that counts, by class, the objects that an invocation leaves in memory."""
+    invoke(run_of("warm"))  # imports and caches of the libraries do not count
     cloud.sns.messages.clear()
     gc.collect()
     gc.disable()
@@ -83,25 +84,25 @@ def kept(invoke, cloud, monkeypatch):
     gc.enable()
 
 
-def test_nothing_is_left_of_runs_that_succeed(cloud, kept):
+def test_nothing_stays_in_memory_after_runs_that_succeed(cloud, kept):
     assert kept(run_of("m", 1), run_of("m", 2), run_of("n")) == ({"batchItemFailures": []}, Counter())
     assert set(outcomes(cloud).values()) == {"SUCCESS"}
 
 
 @pytest.mark.parametrize("fault", [("GET", "*/A/*"), ("GET", "datasets/*/manifest.json"), ("PUT", DATA)])
-def test_nothing_is_left_of_a_run_that_fails_for_good(cloud, kept, faults, fault):
+def test_nothing_stays_in_memory_after_a_permanent_failure(cloud, kept, faults, fault):
     faults.before(*fault, denied)
     assert kept(run_of("m")) == ({"batchItemFailures": []}, Counter())
     assert outcomes(cloud) == {"m-1": "FAILURE"}
 
 
-def test_nothing_is_left_of_a_run_whose_expression_is_wrong(cloud, kept):
+def test_nothing_stays_in_memory_after_an_invalid_expression(cloud, kept):
     unknown = record(request(ratio(series("A"), series("NONE")), metric="m"), message_id="m-1")
     assert kept(unknown) == ({"batchItemFailures": []}, Counter())
     assert [event["status"] for event in cloud.sns.completed] == ["FAILURE"]
 
 
-def test_nothing_is_left_of_a_run_that_meets_a_defect(cloud, kept, monkeypatch):
+def test_nothing_stays_in_memory_after_a_defect(cloud, kept, monkeypatch):
     def broken(*_):
         raise RuntimeError("a defect")
 
@@ -111,25 +112,25 @@ def test_nothing_is_left_of_a_run_that_meets_a_defect(cloud, kept, monkeypatch):
 
 
 @pytest.mark.parametrize("fault", [("GET", "*/A/*"), ("PUT", DATA), ("PUT", MARKER)])
-def test_nothing_is_left_of_runs_that_are_given_back(kept, faults, fault):
+def test_nothing_stays_in_memory_after_runs_that_return(kept, faults, fault):
     faults.before(*fault, throttled, times=99)
     response, left = kept(run_of("m", 1), run_of("m", 2))
     assert (given_back(response), left) == (["m-1", "m-2"], Counter())
 
 
-def test_nothing_is_left_of_a_message_that_can_not_be_answered(kept):
+def test_nothing_stays_in_memory_after_an_unanswerable_message(kept):
     response, left = kept(record("?", message_id="x", group="g"), record("{", message_id="y", group="g"))
     assert (given_back(response), left) == (["x", "y"], Counter())
 
 
-def test_nothing_is_left_of_runs_that_are_out_of_time(kept, faults):
+def test_nothing_stays_in_memory_after_runs_that_run_out_of_time(kept, faults):
     faults.hold("datasets/*/data.parquet")
     context = FakeContext(remaining_ms=lambda: 20_200)
     response, left = kept(run_of("m"), run_of("n"), context=context)
     assert (sorted(given_back(response)), left) == (["m-1", "n-1"], Counter())
 
 
-def test_nothing_is_left_of_a_run_whose_events_are_not_taken(cloud, kept):
+def test_nothing_stays_in_memory_after_a_run_whose_events_are_refused(cloud, kept):
     def refuse(_):
         raise OSError("no network")
 
@@ -184,5 +185,5 @@ def test_resident_memory_does_not_grow_with_the_number_of_large_runs():
     )
     resident, status = json.loads(done.stdout.splitlines()[-1])
     assert status == "SUCCESS"
-    # Each series that stayed would add 16 MB.
+    # Each series that stays in memory would add 16 MB.
     assert max(resident[10:]) <= max(resident[:10]) + 32, resident

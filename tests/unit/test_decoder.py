@@ -1,4 +1,4 @@
-"""The child process that decodes unusual part files: what it may take, how it ends, and what follows."""
+"""The child process that decodes unusual part files: its limits, its end, and the reads after it."""
 
 import os
 import sys
@@ -54,7 +54,7 @@ def test_usual_files_start_no_process():
         ("sys.exit(3)", "exit status 3"),
     ],
 )
-def test_a_file_that_ends_the_child_is_an_error_that_names_it_and_how_the_child_ended(then, how):
+def test_a_file_that_ends_the_child_is_an_error_with_its_key_and_the_exit_status(then, how):
     with Decoder(command=child(then)) as decoder, pytest.raises(InputReadError) as raised:
         read(decoder)
     assert raised.value.subject == KEY
@@ -150,7 +150,7 @@ def ends_by_too_much_memory(decoder):
         ends_by_too_much_memory,
     ],
 )
-def test_after_a_read_that_ended_early_the_next_one_is_as_if_nothing_had_been(end):
+def test_a_read_succeeds_after_a_read_that_ended_early(end):
     with Decoder() as decoder:
         end(decoder)
         assert read(decoder)["value"].to_pylist() == [1.0]
@@ -158,7 +158,7 @@ def test_after_a_read_that_ended_early_the_next_one_is_as_if_nothing_had_been(en
         assert read(decoder)["value"].to_pylist() == [1.0]
 
 
-def test_the_ranges_of_a_file_are_read_from_the_object_that_was_found():
+def test_the_ranges_of_a_file_are_read_with_the_etag_of_its_tail():
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)
     body = parquet(rows("A", [day(1)], [1.0]), compression="zstd")

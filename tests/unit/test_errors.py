@@ -1,4 +1,4 @@
-"""The error tree: a class a remedy, a code on the wire, and a message that names the culprit."""
+"""The error tree: one class for each remedy, the codes on the wire, and messages that name the subject."""
 
 import re
 from typing import Any
@@ -40,13 +40,13 @@ def test_each_permanent_error_has_its_code():
     assert {kind.__name__: kind.code for kind in PermanentError.__subclasses__()} == CODES
 
 
-def test_the_tree_is_drawn_whole_in_the_docstring():
+def test_the_docstring_shows_the_whole_error_tree():
     drawn = re.findall(r"[A-Z]\w+", errors.__doc__.partition("The wire")[0])
     for kind in tree():
         assert kind.__name__ in drawn
 
 
-def test_every_error_says_what_it_means():
+def test_every_error_has_a_docstring():
     assert all(kind.__doc__ for kind in tree())
 
 
@@ -64,17 +64,17 @@ def test_a_message_is_a_subject_and_its_problem():
     assert str(error) == "INPUT_READ_ERROR: datasets/fx/m.json: there is no such object"
 
 
-def test_the_error_of_a_series_reads_as_the_control_plane_knows_it():
+def test_the_error_of_a_series_has_the_text_that_the_control_plane_expects():
     error = InputReadError.of_series("X", "no observation")
     assert str(error) == "INPUT_READ_ERROR: Failed to read input series: X: no observation"
 
 
-def test_an_error_of_ours_stays_what_it_is():
+def test_a_permanent_error_stays_unchanged():
     error = InputReadError("a", "b")
     assert as_permanent(error) is error
 
 
-def test_a_defect_becomes_an_internal_error_that_tells_no_secret():
+def test_a_defect_becomes_an_internal_error_without_the_text_of_the_exception():
     error = as_permanent(KeyError("password=hunter2"))
     assert isinstance(error, InternalError)
     assert str(error).startswith("INTERNAL_ERROR: KeyError: ")
@@ -93,18 +93,18 @@ def problem_of(value, path="root"):
     return first_problem(raised.value.errors(include_url=False), path)
 
 
-def test_a_problem_has_the_json_path_of_its_culprit():
+def test_a_problem_has_the_json_path_of_the_invalid_value():
     assert problem_of({"name": "a", "parts": [1, "x"]})[0] == "root.parts[1]"
     assert problem_of({"name": "a", "parts": [1, "x"]}, "")[0] == "parts[1]"
 
 
-def test_a_problem_shows_what_was_found():
+def test_a_problem_shows_the_invalid_value():
     assert problem_of({"name": 7})[1].endswith(", found 7")
     assert problem_of({"name": None})[1].endswith(", found None")
     assert problem_of({})[1] == "Field required"
 
 
-def test_what_was_found_is_cut_short():
+def test_a_long_invalid_value_is_truncated():
     assert len(problem_of({"name": "x" * 10_000})[1]) < 200
 
 

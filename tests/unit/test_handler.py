@@ -31,7 +31,7 @@ def import_handler(environment, folder):
         ({**ENVIRONMENT, "OUTPUT_COMPRESSION": "zip"}, "OUTPUT_COMPRESSION"),
     ],
 )
-def test_a_function_with_a_setting_missing_or_bad_does_not_start_and_says_which(
+def test_a_function_with_an_invalid_setting_does_not_start_and_names_the_setting(
     environment, culprit, tmp_path
 ):
     started = import_handler(environment, tmp_path)
@@ -41,12 +41,12 @@ def test_a_function_with_a_setting_missing_or_bad_does_not_start_and_says_which(
     assert f"CONFIG_ERROR: {culprit}: " in last
 
 
-def test_it_stays_under_a_hundred_lines():
+def test_the_handler_has_fewer_than_a_hundred_lines():
     assert len(inspect.getsource(handler).splitlines()) < 100
 
 
 @pytest.mark.parametrize("attributes", [{}, {"ApproximateReceiveCount": ""}, {"MessageGroupId": "m"}])
-def test_a_record_without_a_receive_count_is_in_its_first_attempt(cloud, invoke, monkeypatch, attributes):
+def test_a_record_without_a_receive_count_counts_as_a_first_attempt(cloud, invoke, monkeypatch, attributes):
     Faults.install(monkeypatch).before("GET", MARKER, throttled)
     sent = record(request()) | {"attributes": attributes}
 

@@ -8,7 +8,7 @@ from metrics_worker.limits import Memory
 MB = 1_000_000
 
 
-def test_what_is_claimed_is_there_again_when_the_claim_ends():
+def test_claimed_memory_is_released_at_the_end_of_the_claim():
     memory = Memory(10 * MB)
     for _ in range(3):
         with memory.claim() as claim:
@@ -16,7 +16,7 @@ def test_what_is_claimed_is_there_again_when_the_claim_ends():
             claim.take(4 * MB, "b", InputReadError)
 
 
-def test_what_fails_gives_back_too():
+def test_claimed_memory_is_released_after_an_exception():
     memory = Memory(10 * MB)
     with suppress(ValueError), memory.claim() as claim:
         claim.take(10 * MB, "a", InputReadError)
@@ -24,7 +24,7 @@ def test_what_fails_gives_back_too():
     assert memory.take(10 * MB)
 
 
-def test_what_would_never_fit_is_refused_for_good_and_says_what_to_set():
+def test_a_claim_above_the_whole_limit_fails_for_good_and_names_the_setting():
     with Memory(10 * MB).claim() as claim:
         claim.take(6 * MB, "a", InputReadError)
         with pytest.raises(InputReadError, match=r"b: .*would need 11 MB .*may take 10 MB"):
@@ -33,7 +33,7 @@ def test_what_would_never_fit_is_refused_for_good_and_says_what_to_set():
             claim.take(MB, "expressionJson", ExpressionError, beside=4 * MB)
 
 
-def test_what_others_hold_is_waited_for_elsewhere():
+def test_a_claim_fails_for_the_moment_if_others_hold_the_memory():
     memory = Memory(10 * MB)
     with memory.claim() as another:
         another.take(6 * MB, "a", InputReadError)
@@ -43,7 +43,7 @@ def test_what_others_hold_is_waited_for_elsewhere():
         claim.take(5 * MB, "b", InputReadError)
 
 
-def test_what_is_kept_stays_taken():
+def test_kept_memory_stays_claimed():
     memory = Memory(10 * MB)
     with memory.claim() as claim:
         claim.take(9 * MB, "a", InputReadError)
@@ -52,7 +52,7 @@ def test_what_is_kept_stays_taken():
     assert memory.take(8 * MB)
 
 
-def test_no_more_is_kept_than_was_taken():
+def test_a_claim_keeps_at_most_what_it_has_taken():
     memory = Memory(10 * MB)
     with memory.claim() as claim:
         claim.take(MB, "a", InputReadError)

@@ -1,4 +1,4 @@
-"""Part files of every kind that writers produce, read in this process and in the child process alike."""
+"""Part files of every kind that writers produce, read in this process and in the child process."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -58,13 +58,13 @@ def test_a_date_is_its_midnight_in_utc(read, kind):
     assert observations(read, rows("A", times, [1.0, 2.0])) == [(-86_400_000_000, 2.0), (FIRST, 1.0)]
 
 
-def test_times_in_the_old_96_bit_form_are_read(read):
+def test_int96_times_are_read(read):
     body = parquet(rows("A", [day(1)], [1.0]), use_deprecated_int96_timestamps=True)
     series = to_series([(KEY, read(body))], "A").series
     assert series.times.tolist() == [FIRST]
 
 
-def test_nanoseconds_are_floored_on_either_side_of_1970(read):
+def test_nanoseconds_are_rounded_down_before_and_after_1970(read):
     times = pa.array([-1, -1000, -1001, 0, 999, 1999], pa.timestamp("ns"))
     series = cleaned(read, rows("A", times, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])).series
     assert series.times.tolist() == [-2, -1, 0, 1]
@@ -79,7 +79,7 @@ def test_nanoseconds_are_floored_on_either_side_of_1970(read):
         *(pa.decimal32(5, 1), pa.decimal64(12, 3)),
     ],
 )
-def test_values_of_any_number_are_float64(read, kind):
+def test_values_of_any_numeric_type_become_float64(read, kind):
     values = (
         pa.array([Decimal(0), None, Decimal(100)]) if pa.types.is_decimal(kind) else pa.array([0, None, 100])
     )
@@ -104,7 +104,7 @@ def test_a_number_is_rounded_to_the_nearest_float64(read, values, expected):
     assert observations(read, rows("A", [day(1)], values)) == [(FIRST, expected)]
 
 
-def test_what_is_no_observation_is_counted_by_its_reason(read):
+def test_rows_without_an_observation_are_counted_by_reason(read):
     values = [1.0, None, float("nan"), float("inf"), float("-inf"), 2.0, 3.0]
     times = [day(1), day(2), day(3), day(4), day(5), day(6), day(6)]
     found = cleaned(read, rows("A", times, values))
@@ -117,13 +117,13 @@ def test_a_row_without_a_time_is_no_observation(read):
     assert (len(found.series), found.null) == (1, 1)
 
 
-def test_a_value_that_is_none_takes_no_place_from_one_before_it(read):
+def test_a_null_or_nan_does_not_replace_an_earlier_value_of_the_same_time(read):
     found = cleaned(read, rows("A", [day(1), day(1), day(1)], [1.0, None, float("nan")]))
     assert found.series.values.tolist() == [1.0]
     assert (found.null, found.nan, found.duplicate) == (1, 1, 0)
 
 
-def test_a_column_of_nothing_but_nulls_has_no_observation(read):
+def test_a_column_that_has_only_nulls_has_no_observation(read):
     found = cleaned(read, rows("A", [day(1), day(2)], pa.nulls(2)))
     assert (len(found.series), found.rows, found.null) == (0, 2, 2)
 
@@ -142,7 +142,7 @@ def test_a_file_without_rows_has_no_observation(read):
         pa.dictionary(pa.int8(), pa.large_string()),
     ],
 )
-def test_series_are_told_apart_however_their_code_is_encoded(read, kind):
+def test_series_are_distinguished_whatever_the_encoding_of_their_codes(read, kind):
     table = rows("A", [day(1), day(2), day(3)], [1.0, 2.0, 3.0])
     codes = pa.array(["A_B", "A", None]).cast(pa.string()).cast(kind)
     table = table.set_column(1, "internal_series_code", codes)
@@ -157,7 +157,7 @@ def test_a_file_without_the_code_column_is_read_whole(read):
     assert table.num_rows == 2
 
 
-def test_only_the_columns_that_count_are_read_in_the_files_order(read):
+def test_only_the_needed_columns_are_read_in_the_order_of_the_file(read):
     table = rows("A", [day(1)], [1.0]).append_column("unit", pa.array(["USD"])).select([3, 2, 1, 0])
     assert table_of(read, table).column_names == ["value", "internal_series_code", "obs_time"]
 

@@ -1,4 +1,4 @@
-"""Part files that are damaged, or that an old writer made."""
+"""Part files that are damaged, or that were written by an old writer."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ from tests.decoding import BOTH_WAYS, KEY, in_this_process
 
 
 @BOTH_WAYS
-def test_timestamps_of_twelve_bytes_are_read_beyond_2262(read):
+def test_int96_times_after_the_year_2262_are_read(read):
     last = datetime(9999, 12, 31, tzinfo=UTC).replace(tzinfo=None)
     table = rows("A", pa.array([day(1), last], pa.timestamp("us")), [1.0, 2.0])
     sink = pa.BufferOutputStream()
@@ -46,7 +46,7 @@ def test_a_column_that_is_present_twice_is_an_error(read, twice):
         read(parquet(table))
 
 
-def test_the_file_with_a_time_out_of_range_is_the_one_that_is_named():
+def test_the_error_names_the_file_with_a_time_out_of_range():
     fine = rows("A", pa.array([0], pa.timestamp("s")), [1.0])
     bad = rows("A", pa.array([2**62], pa.timestamp("s")), [1.0])
     tables = [("first", fine), ("second", bad), ("third", fine)]
@@ -56,7 +56,7 @@ def test_the_file_with_a_time_out_of_range_is_the_one_that_is_named():
 
 
 @BOTH_WAYS
-def test_no_damage_to_a_file_is_taken_for_a_defect_of_the_worker(read):
+def test_damage_to_a_file_is_never_reported_as_a_defect_of_the_worker(read):
     body = parquet(rows("A", [day(n) for n in range(1, 9)], range(8)))
     rng = np.random.default_rng(0)
     for _ in range(2000 if read is in_this_process else 200):

@@ -1,4 +1,4 @@
-"""Part files that cannot be read: the error names the file and what is wrong with it."""
+"""Part files that cannot be read: the error names the file and its defect."""
 
 import pyarrow as pa
 import pytest

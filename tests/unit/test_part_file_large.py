@@ -1,4 +1,4 @@
-"""Part files larger than one request brings: only the row groups and columns of the series are read."""
+"""Part files that are larger than one request: only the row groups and columns of the series are read."""
 
 import numpy as np
 import obstore
@@ -18,7 +18,10 @@ KEY = "datasets/fx/projections/A/data.parquet"
 
 
 def large_file(store, *, dictionary=False):
-    """Puts two series of ten row groups each, larger than one request brings; A's values, and the bytes."""
+    """Store a file that is larger than one request; return the values of series A, and the file's bytes.
+
+    The file contains two series with ten row groups each.
+    """
     count = 200_000
     noise = np.random.default_rng(7).normal(size=2 * count)
     times = (
@@ -40,7 +43,7 @@ def large_file(store, *, dictionary=False):
 
 
 def read_large(codes, *, dictionary=False):
-    """The large file, its A, and how many bytes and GETs came on top of its tail."""
+    """Return the table of the large file, and the share of its bytes and the GETs after the first request."""
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)
     values, body = large_file(store, dictionary=dictionary)
@@ -52,26 +55,26 @@ def read_large(codes, *, dictionary=False):
     return table, (bucket.traffic.bytes_read - WHOLE_BYTES) / len(body), bucket.traffic.gets - 1
 
 
-def test_of_a_large_file_only_the_row_groups_and_columns_of_the_series_are_read():
+def test_only_the_row_groups_and_columns_of_the_series_are_read_from_a_large_file():
     table, part, gets = read_large(["A"])
     assert table.num_rows == 200_000
     assert part < 0.5, "of its bytes: half are another series', and half of those another column's"
     assert gets <= 10 * 3, "a row group's columns by a request each, at most"
 
 
-def test_series_of_a_large_file_are_told_apart_however_their_code_is_encoded():
+def test_series_of_a_large_file_are_distinguished_whatever_the_encoding_of_their_codes():
     table, _, _ = read_large(["A", "Z"], dictionary=True)
     assert table.num_rows == 200_000
     assert table.schema.field("internal_series_code").type == pa.string()
 
 
-def test_of_a_large_file_of_one_series_every_row_group_is_read():
+def test_every_row_group_of_a_large_file_of_one_series_is_read():
     table, part, _ = read_large(None)
     assert table.num_rows == 400_000
     assert part < 1
 
 
-def test_a_large_file_that_is_not_parquet_is_said_to_be_unreadable():
+def test_a_large_file_that_is_not_parquet_is_an_error():
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)
     obstore.put(store, KEY, b"x" * (WHOLE_BYTES + 1), use_multipart=False)
@@ -81,7 +84,7 @@ def test_a_large_file_that_is_not_parquet_is_said_to_be_unreadable():
         read_part_file(found[0], bucket, DECODER, ["A"])
 
 
-def test_a_large_file_that_is_replaced_while_it_is_read_is_given_back_and_not_mixed():
+def test_a_large_file_that_is_replaced_during_a_read_is_a_transient_error():
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)
     _, body = large_file(store)

@@ -1,4 +1,4 @@
-"""Part files as other writers make them, read in this process and in the child process alike."""
+"""Part files of other writers than pyarrow, read in this process and in the child process."""
 
 import numpy as np
 import pyarrow as pa
@@ -69,18 +69,18 @@ def test_a_file_without_rows_adds_nothing_whatever_its_types(read):
     assert found.rows == 2
 
 
-def test_a_code_column_of_nothing_but_nulls_names_no_series(read):
+def test_a_code_column_that_has_only_nulls_names_no_series(read):
     table = rows("A", [day(1)], [1.0]).set_column(1, "internal_series_code", pa.nulls(1))
     assert values_of(read, parquet(table)) == []
 
 
-def test_codes_stored_by_their_differences_are_read(read):
+def test_delta_encoded_codes_are_read(read):
     table = rows("A", [day(n) for n in range(1, 9)], range(8))
     options = {"use_dictionary": False, "column_encoding": {"internal_series_code": "DELTA_BYTE_ARRAY"}}
     assert values_of(read, parquet(table, **options)) == list(range(8))
 
 
-def test_row_groups_of_other_series_are_left_out_and_no_row_is_lost(read):
+def test_row_groups_of_other_series_are_skipped_without_losing_a_row(read):
     count = 3_000
     codes = np.array(["A", "B", "C"]).repeat(count // 3)
     days = np.arange(count).astype("datetime64[D]").astype("datetime64[us]")

@@ -26,7 +26,7 @@ def draft_of(run=None, values=(1.0, 2.0)):
 
 
 def no_checkpoint():
-    """There is time."""
+    """Let the commit continue."""
 
 
 def publish(cloud, run=None, now=NOW):
@@ -39,7 +39,7 @@ def faults(monkeypatch):
     return Faults.install(monkeypatch)
 
 
-def test_what_is_committed_is_found(cloud):
+def test_a_committed_run_has_a_marker(cloud):
     assert find_marker(cloud.bucket, KEYS, run_of()) is None
 
     committed = commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
@@ -49,7 +49,7 @@ def test_what_is_committed_is_found(cloud):
     assert find_marker(cloud.bucket, KEYS, run_of("another")) is None
 
 
-def test_the_commit_record_is_written_after_all_that_it_names(cloud, faults):
+def test_the_marker_is_written_after_the_objects_that_it_names(cloud, faults):
     commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
 
     assert [key for operation, key in faults.calls if operation == "PUT"] == [
@@ -60,7 +60,7 @@ def test_the_commit_record_is_written_after_all_that_it_names(cloud, faults):
 
 
 @pytest.mark.parametrize("allowed", range(3))
-def test_time_is_checked_before_each_write(cloud, faults, allowed):
+def test_the_deadline_is_checked_before_each_write(cloud, faults, allowed):
     def checkpoint():
         if faults.count("PUT", "*") == allowed:
             raise OutOfTime("invocation", "0.1 s left")
@@ -72,7 +72,7 @@ def test_time_is_checked_before_each_write(cloud, faults, allowed):
     assert find_marker(cloud.bucket, KEYS, run_of()) is None
 
 
-def test_a_taken_second_costs_one_request(cloud, faults):
+def test_a_version_that_another_run_has_costs_one_request(cloud, faults):
     for second in range(3):
         version = f"2026-10-30T12-00-0{second}"
         obstore.put(cloud.store, KEYS.data(version), b"taken")
@@ -83,7 +83,7 @@ def test_a_taken_second_costs_one_request(cloud, faults):
     assert faults.count("PUT", DATA) == 4
 
 
-def test_versions_pass_over_the_end_of_a_day(cloud):
+def test_the_next_version_after_the_last_second_of_a_day_is_on_the_next_day(cloud):
     last = datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
     obstore.put(cloud.store, KEYS.data("2026-12-31T23-59-59"), b"taken")
 
@@ -92,7 +92,7 @@ def test_versions_pass_over_the_end_of_a_day(cloud):
     assert committed.marker.version_ts == "2027-01-01T00-00-00"
 
 
-def test_a_metric_whose_every_second_is_taken_is_given_back(cloud):
+def test_a_run_returns_if_all_versions_are_taken(cloud):
     for second in range(MAX_VERSION_TRIES):
         version = (NOW + timedelta(seconds=second)).strftime("%Y-%m-%dT%H-%M-%S")
         obstore.put(cloud.store, KEYS.data(version), b"taken")
@@ -101,24 +101,24 @@ def test_a_metric_whose_every_second_is_taken_is_given_back(cloud):
         commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
 
 
-def test_a_second_commit_of_a_run_yields_the_first_ones_marker(cloud):
+def test_a_second_commit_of_a_run_returns_the_first_marker(cloud):
     first = commit(cloud.bucket, draft_of(), lambda: NOW, no_checkpoint)
 
     second = commit(cloud.bucket, draft_of(values=(3.0,)), lambda: NOW + timedelta(hours=1), no_checkpoint)
 
-    assert second == Committed(first.marker)  # whose manifest this attempt has not written
+    assert second == Committed(first.marker)  # without the manifest, which this attempt has not written
     assert find_marker(cloud.bucket, KEYS, run_of()) == first.marker
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"?", b'{"run_id": "run-1"}'])
-def test_a_marker_that_can_not_be_understood_is_no_permission_to_compute(cloud, body):
+def test_a_marker_that_cannot_be_parsed_is_an_error(cloud, body):
     obstore.put(cloud.store, KEYS.marker("run-1"), body)
 
     with pytest.raises(UnusableMarker, match=r"runs/run-1\.ok"):
         find_marker(cloud.bucket, KEYS, run_of())
 
 
-def test_a_marker_that_may_not_be_read_is_the_outputs_error(cloud, faults):
+def test_a_marker_that_may_not_be_read_is_an_output_write_error(cloud, faults):
     faults.before("GET", MARKER, denied)
 
     with pytest.raises(OutputWriteError, match=r"runs/run-1\.ok"):
@@ -136,7 +136,7 @@ def test_a_marker_may_have_fields_that_this_worker_does_not_know(cloud):
     assert found.version_ts == committed.marker.version_ts
 
 
-def test_current_moves_to_newer_requests_alone(cloud):
+def test_current_moves_only_to_newer_requests(cloud):
     _, first = publish(cloud, run_of("1", NOW))
     _, older = publish(cloud, run_of("2", NOW - timedelta(milliseconds=1)))
     assert (first, older) == (True, False)
@@ -148,7 +148,7 @@ def test_current_moves_to_newer_requests_alone(cloud):
     assert cloud.read_json(KEYS.current)["run_id"] == "3"
 
 
-def test_moving_current_again_writes_nothing_and_says_that_it_is_there(cloud, faults):
+def test_moving_current_a_second_time_writes_nothing_and_returns_true(cloud, faults):
     committed, _ = publish(cloud)
     faults.calls.clear()
 
@@ -158,27 +158,27 @@ def test_moving_current_again_writes_nothing_and_says_that_it_is_there(cloud, fa
     assert faults.count("PUT", "*") == 0
 
 
-def test_how_things_stand_is_seen_in_one_step(cloud, faults):
+def test_the_marker_and_current_are_read_concurrently(cloud, faults):
     assert read_state(cloud.bucket, KEYS, run_of()) == RunState(None, None)
 
     committed, _ = publish(cloud)
     faults.calls.clear()
-    standing = read_state(cloud.bucket, KEYS, run_of())
+    state = read_state(cloud.bucket, KEYS, run_of())
 
-    assert standing.marker == committed.marker
-    assert standing.current is not None
-    assert bytes(standing.current.body) == committed.manifest
+    assert state.marker == committed.marker
+    assert state.current is not None
+    assert bytes(state.current.body) == committed.manifest
     assert set(faults.calls) == {("GET", KEYS.marker("run-1")), ("GET", KEYS.current)}
     assert len(faults.calls) == 2
 
 
-def test_a_current_that_has_not_moved_since_it_was_seen_costs_one_request(cloud, faults):
+def test_a_current_that_has_not_moved_since_it_was_read_costs_one_request(cloud, faults):
     publish(cloud, run_of("1", NOW))
     committed = commit(cloud.bucket, draft_of(run_of("2", NOW + timedelta(1))), lambda: NOW, no_checkpoint)
-    standing = read_state(cloud.bucket, KEYS, run_of("2"))
+    state = read_state(cloud.bucket, KEYS, run_of("2"))
     faults.calls.clear()
 
-    assert move_current(cloud.bucket, KEYS, committed, standing)
+    assert move_current(cloud.bucket, KEYS, committed, state)
 
     assert faults.calls == [("PUT", KEYS.current)]
     assert cloud.read_json(KEYS.current)["run_id"] == "2"
@@ -186,19 +186,19 @@ def test_a_current_that_has_not_moved_since_it_was_seen_costs_one_request(cloud,
 
 @pytest.mark.parametrize("before", [None, "0"])
 @pytest.mark.parametrize(("later", "moves"), [(-1, True), (1, False)])
-def test_a_current_that_has_moved_since_it_was_seen_is_looked_at_again(cloud, before, later, moves):
+def test_a_current_that_has_moved_since_it_was_read_is_read_again(cloud, before, later, moves):
     if before:
         publish(cloud, run_of(before, NOW - timedelta(hours=1)))
-    standing = read_state(cloud.bucket, KEYS, run_of("1"))
+    state = read_state(cloud.bucket, KEYS, run_of("1"))
     publish(cloud, run_of("another", NOW + timedelta(seconds=later)))
     committed = commit(cloud.bucket, draft_of(run_of("1")), lambda: NOW, no_checkpoint)
 
-    assert move_current(cloud.bucket, KEYS, committed, standing) is moves
+    assert move_current(cloud.bucket, KEYS, committed, state) is moves
 
     assert cloud.read_json(KEYS.current)["run_id"] == ("1" if moves else "another")
 
 
-def test_current_without_a_zone_is_taken_as_utc(cloud):
+def test_a_time_without_a_zone_in_current_is_utc(cloud):
     old = b'{"version_ts": "2026-10-30T12-00-00", "created_at": "2026-10-30T12:00:00"}'
     obstore.put(cloud.store, KEYS.current, old)
 
@@ -208,7 +208,7 @@ def test_current_without_a_zone_is_taken_as_utc(cloud):
     assert later
 
 
-def test_a_current_that_others_never_stop_moving_is_given_back(cloud, faults):
+def test_a_run_returns_if_others_keep_moving_current(cloud, faults):
     publish(cloud, run_of("0", NOW - timedelta(hours=2)))
 
     def another_moves():
@@ -222,7 +222,7 @@ def test_a_current_that_others_never_stop_moving_is_given_back(cloud, faults):
 
 
 @pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd"])
-def test_a_long_series_is_written_in_steps_between_which_time_is_checked(cloud, monkeypatch, compression):
+def test_the_deadline_is_checked_before_each_row_group_of_a_long_series(cloud, monkeypatch, compression):
     monkeypatch.setattr("metrics_worker.publication.commit.ROW_GROUP", 3)
     long = Series(np.arange(10), np.arange(10.0))
     draft = Draft(run_of(), KEYS, long, {"series_code": "A"}, [], compression)

@@ -45,7 +45,7 @@ def kinds(cloud):
 
 @pytest.fixture
 def attempt_of(cloud):
-    """`attempt_of(request, number=1, left=60.0)`: an attempt in an invocation of its own."""
+    """Return a function that begins an attempt with `left` seconds of time, in a new invocation."""
     with ExitStack() as invocations:
 
         def attempt(request, *, number=1, left=60.0):
@@ -76,10 +76,10 @@ def test_a_run_reports_what_it_did(cloud, attempt_of):
     assert [summary.series_code for summary in report.inputs] == ["A", "B"]
 
 
-def test_a_run_asks_s3_for_its_part_files_and_eight_things_at_most(cloud, faults, attempt_of):
+def test_a_run_makes_at_most_eight_requests_to_s3_besides_its_part_files(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
 
-    for number in (1, 2):  # of which one creates `current`, and one swaps it
+    for number in (1, 2):  # the first run creates `current`, and the second replaces it
         cloud.now = lambda hours=number: NOW + timedelta(hours=hours)
         request = asked(run_id=f"run-{number}")
         attempt = attempt_of(request)
@@ -105,15 +105,15 @@ def test_a_run_that_is_committed_rolls_forward(cloud, faults, attempt_of):
 
     assert (attempt.report.outcome, attempt.report.started) == ("SUCCESS", False)
     assert attempt.report.rolled_forward
-    *looked_at, manifest = faults.calls
-    assert sorted(looked_at) == [
+    *concurrent, manifest = faults.calls
+    assert sorted(concurrent) == [
         ("GET", "metrics/ratio.a_to_b/current/manifest.json"),
         ("GET", "metrics/ratio.a_to_b/runs/run-1.ok"),
     ]
     assert manifest == ("GET", "metrics/ratio.a_to_b/2026-10-30T12-00-00/manifest.json")
 
 
-def test_what_can_not_succeed_is_raised_and_not_announced(cloud, attempt_of):
+def test_run_metric_raises_a_permanent_error_and_publishes_no_outcome(cloud, attempt_of):
     request = asked()
     attempt = attempt_of(request)
 
@@ -124,7 +124,7 @@ def test_what_can_not_succeed_is_raised_and_not_announced(cloud, attempt_of):
     assert attempt.report.outcome == "RETURNED"
 
 
-def test_no_step_begins_within_the_reserve(faults, attempt_of):
+def test_no_step_begins_in_the_reserved_time(faults, attempt_of):
     request = asked()
 
     with pytest.raises(OutOfTime, match=r"19\.9 s left"):
@@ -133,7 +133,7 @@ def test_no_step_begins_within_the_reserve(faults, attempt_of):
     assert faults.calls == []
 
 
-def test_a_failure_is_announced_where_the_request_was_too_bad_to_say_its_place(cloud, faults, attempt_of):
+def test_a_failure_is_published_for_a_request_without_a_usable_output(cloud, faults, attempt_of):
     request = asked()
     attempt = attempt_of(request)
 
@@ -144,7 +144,7 @@ def test_a_failure_is_announced_where_the_request_was_too_bad_to_say_its_place(c
     assert faults.calls == [("GET", "metrics/ratio.a_to_b/runs/run-1.ok")]
 
 
-def test_a_failure_that_can_not_be_announced_is_no_outcome(cloud, attempt_of):
+def test_a_failure_that_cannot_be_published_is_not_an_outcome(cloud, attempt_of):
     def refuse(_):
         raise EndpointConnectionError(endpoint_url="https://sns")
 
@@ -159,7 +159,7 @@ def test_a_failure_that_can_not_be_announced_is_no_outcome(cloud, attempt_of):
 
 
 @pytest.mark.parametrize("fault", [throttled, denied])
-def test_a_failure_waits_until_it_is_known_that_no_attempt_before_has_committed(
+def test_a_failure_is_published_only_if_it_is_known_that_the_run_is_not_committed(
     cloud, faults, attempt_of, fault
 ):
     request = asked()
@@ -171,7 +171,7 @@ def test_a_failure_waits_until_it_is_known_that_no_attempt_before_has_committed(
     assert cloud.sns.messages == []
 
 
-def test_a_failure_of_a_committed_run_is_its_success(cloud, attempt_of):
+def test_a_failure_after_the_commit_of_another_attempt_publishes_success(cloud, attempt_of):
     put_a_and_b(cloud.store)
     request = asked()
     run_metric(request, attempt_of(request))
@@ -184,7 +184,7 @@ def test_a_failure_of_a_committed_run_is_its_success(cloud, attempt_of):
     assert (attempt.report.outcome, attempt.report.error_code) == ("SUCCESS", None)
 
 
-def test_what_fails_after_the_commit_is_never_permanent(cloud, faults, attempt_of):
+def test_an_error_after_the_commit_is_transient(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
     request = asked()
     faults.before("PUT", CURRENT, denied)
@@ -196,7 +196,7 @@ def test_what_fails_after_the_commit_is_never_permanent(cloud, faults, attempt_o
     assert attempt.report.outcome == "RETURNED"
 
 
-def test_a_current_that_may_not_be_read_fails_a_run_before_anything_is_done(cloud, faults, attempt_of):
+def test_a_run_fails_before_its_first_write_if_current_may_not_be_read(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
     request = asked()
     faults.before("GET", CURRENT, denied)
@@ -208,7 +208,9 @@ def test_a_current_that_may_not_be_read_fails_a_run_before_anything_is_done(clou
     assert faults.count("PUT", "*") == faults.count("GET", "datasets/*") == 0
 
 
-def test_a_start_is_out_before_anything_is_written_or_evaluated(cloud, faults, attempt_of, monkeypatch):
+def test_the_started_event_is_published_before_the_evaluation_and_the_first_write(
+    cloud, faults, attempt_of, monkeypatch
+):
     put_a_and_b(cloud.store)
     request = asked()
     seen = []
@@ -219,9 +221,11 @@ def test_a_start_is_out_before_anything_is_written_or_evaluated(cloud, faults, a
 
     monkeypatch.setattr(pipeline, "evaluate", watched)
     faults.before("PUT", "*", lambda: seen.append(kinds(cloud)), times=4)
-    all_is_read = Event()
-    faults.after("GET", "datasets/*/A/*", all_is_read.set)
-    cloud.sns.before = lambda _: all_is_read.wait(10)  # so the announcement is slower than the reading
+    a_is_read = Event()
+    faults.after("GET", "datasets/*/A/*", a_is_read.set)
+    cloud.sns.before = lambda _: a_is_read.wait(
+        10
+    )  # so that the started event is published after the reading
 
     run_metric(request, attempt_of(request))
 
@@ -229,7 +233,7 @@ def test_a_start_is_out_before_anything_is_written_or_evaluated(cloud, faults, a
     assert kinds(cloud) == ["metric_run_started", "metric_run_completed"]
 
 
-def test_a_failure_to_read_waits_for_the_start_to_be_announced(cloud, faults, attempt_of):
+def test_a_read_error_is_raised_only_after_the_started_event_is_published(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
     request = asked()
     refused = Event()
@@ -250,7 +254,7 @@ def test_a_failure_to_read_waits_for_the_start_to_be_announced(cloud, faults, at
 
 
 @pytest.mark.parametrize("readable", [True, False])
-def test_a_run_whose_start_can_not_be_announced_is_given_back_uncommitted(
+def test_a_run_whose_started_event_cannot_be_published_returns_uncommitted(
     cloud, faults, attempt_of, readable
 ):
     put_a_and_b(cloud.store)
@@ -268,8 +272,8 @@ def test_a_run_whose_start_can_not_be_announced_is_given_back_uncommitted(
     assert cloud.keys("metrics/") == []
 
 
-def test_a_worker_starts_without_a_word_to_aws():
-    worker = Worker.start(Settings(AWS_ENDPOINT_URL="http://127.0.0.1:1"))  # nobody listens there
+def test_a_worker_starts_without_a_request_to_aws():
+    worker = Worker.start(Settings(AWS_ENDPOINT_URL="http://127.0.0.1:1"))  # no server listens there
 
     assert worker.bucket.name == BUCKET
     assert worker.now().tzinfo is UTC

@@ -1,4 +1,4 @@
-"""The environment: each variable, its default, and what a missing or bad one says."""
+"""The environment variables: each default, and the error for a missing or invalid one."""
 
 import re
 
@@ -64,12 +64,12 @@ BAD = [
 
 @pytest.fixture(autouse=True)
 def _no_env_file(monkeypatch, tmp_path):
-    """A working folder without a `.env` of the developer's, and settings that look for one there."""
+    """Use a working folder without the developer's `.env`, in which settings look for one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(Settings.model_config, "env_file", ".env")
 
 
-def test_the_least_that_is_needed_is_bucket_topics_and_queue():
+def test_only_bucket_topics_and_queue_are_required():
     settings = load_settings()
     assert settings.bucket == BUCKET
     assert settings.request_queue_url == QUEUE_URL
@@ -92,7 +92,7 @@ def test_each_optional_variable_is_read(monkeypatch, variable, name, _default, t
 
 
 @pytest.mark.parametrize(("variable", "name", "default", "_text", "_value"), OPTIONAL)
-def test_an_empty_optional_variable_is_a_missing_one(monkeypatch, variable, name, default, _text, _value):
+def test_an_empty_optional_variable_counts_as_missing(monkeypatch, variable, name, default, _text, _value):
     monkeypatch.setenv(variable, "")
     assert getattr(load_settings(), name) == default
 
@@ -115,13 +115,13 @@ def test_a_missing_variable_is_named(monkeypatch, variable, empty):
 
 
 @pytest.mark.parametrize(("variable", "text"), BAD)
-def test_a_bad_variable_is_named_with_what_was_found(monkeypatch, variable, text):
+def test_an_invalid_variable_is_named_with_its_value(monkeypatch, variable, text):
     monkeypatch.setenv(variable, text)
     with pytest.raises(ConfigError, match=f"^CONFIG_ERROR: {variable}: .*found '?{re.escape(text)}"):
         load_settings()
 
 
-def test_one_topic_may_stand_for_all_three(monkeypatch):
+def test_one_topic_can_replace_the_three_topics(monkeypatch):
     for variable in TOPICS:
         monkeypatch.delenv(variable)
     monkeypatch.setenv(ALL_EVENTS, TOPIC.format("events"))
@@ -136,19 +136,19 @@ def test_two_topics_are_not_enough(monkeypatch):
         load_settings()
 
 
-def test_a_file_serves_local_runs(monkeypatch, tmp_path):
+def test_local_runs_read_an_env_file(monkeypatch, tmp_path):
     monkeypatch.delenv("AWS_S3_BUCKET")
     (tmp_path / ".env").write_text("AWS_S3_BUCKET=from-the-file\nOUTPUT_COMPRESSION=gzip\nUNKNOWN=1\n")
     settings = load_settings()
     assert (settings.bucket, settings.compression) == ("from-the-file", "gzip")
 
 
-def test_the_environment_goes_before_the_file(tmp_path):
+def test_the_environment_takes_precedence_over_the_file(tmp_path):
     (tmp_path / ".env").write_text("AWS_S3_BUCKET=from-the-file\n")
     assert load_settings().bucket == BUCKET
 
 
-def test_a_bad_line_of_the_file_is_named(tmp_path):
+def test_an_invalid_variable_in_the_file_is_named(tmp_path):
     (tmp_path / ".env").write_text("WORKER_SERIES_FILES=guess\n")
     with pytest.raises(ConfigError, match=r"^CONFIG_ERROR: WORKER_SERIES_FILES: "):
         load_settings()
@@ -159,7 +159,7 @@ def test_settings_are_frozen():
         load_settings().bucket = "another"  # type: ignore[misc]
 
 
-def test_a_metrics_prefix_is_no_longer_than_the_address_of_a_manifest_allows(monkeypatch):
+def test_the_longest_metrics_prefix_still_allows_a_manifest_uri_of_500_characters(monkeypatch):
     longest = "m" * 255 + "/"
     address = f"s3://{'b' * 63}/{metric_base(longest, 'c' * 128)}2025-01-15T10-30-00/manifest.json"
     assert len(address) <= MAX_MANIFEST_URI

@@ -1,4 +1,4 @@
-"""A run compared with the version that `current` names: what counts as a loss, and what it is said to be."""
+"""The comparison of a run with the version that `current` names: which losses count, and their texts."""
 
 import json
 from datetime import timedelta
@@ -43,7 +43,7 @@ def draft(rows, *inputs, expression=EXPRESSION):
 
 
 def current(rows, *inputs, **fields):
-    """The manifest that `current` is: of a run that was requested a day earlier."""
+    """Return `current` with the manifest of a run that was requested a day earlier."""
     body = {
         "version_ts": "2026-10-29T12-00-00",
         "created_at": (NOW - timedelta(days=1)).isoformat(),
@@ -73,7 +73,7 @@ def test_a_series_that_lost_most_of_its_part_files_is_named_with_the_counts_of_b
     assert found.text.endswith(f"{INCREMENTAL}: for such an ingestor set WORKER_SERIES_FILES=listing")
 
 
-def test_a_run_that_listed_its_files_is_not_told_to_list_them():
+def test_the_cause_for_a_run_that_listed_its_files_does_not_suggest_listing():
     found = shrunk(draft(6, summary("A", 6)), current(20, summary("A", 20)), by_listing=True)
     assert "WORKER_SERIES_FILES" not in found.text
     assert "below the series' prefix" in found.text
@@ -96,7 +96,7 @@ def test_a_run_that_listed_its_files_is_not_told_to_list_them():
         (0, 5, 0.1, False),
     ],
 )
-def test_a_loss_counts_from_the_share_on_that_is_set(before, now, ratio, is_lost):
+def test_a_loss_counts_if_it_reaches_the_ratio_of_the_settings(before, now, ratio, is_lost):
     assert (shrunk(draft(now), current(before), ratio) is not None) == is_lost
     by_input = shrunk(draft(7, summary("A", now)), current(7, summary("A", before)), ratio)
     assert (by_input is not None) == is_lost
@@ -166,15 +166,15 @@ def test_a_current_that_cannot_be_understood_is_not_compared(body):
 @pytest.mark.parametrize(
     "fields", [{"inputs": [{"series_code": "A"}]}, {"inputs": "A"}, {"row_count": None}, {"expression": 7}]
 )
-def test_a_manifest_with_odd_fields_is_no_error(fields):
+def test_a_manifest_with_fields_of_unexpected_types_is_not_compared(fields):
     assert shrunk(draft(2), current(40, **fields)) is None
 
 
-def test_odd_times_are_taken_for_the_oldest():
+def test_a_current_with_an_invalid_time_counts_as_the_oldest():
     assert shrunk(draft(2), current(40, requested_at="yesterday", created_at="before")) is not None
 
 
-# What the settings make of it
+# The settings
 
 
 def checked(**settings):
@@ -189,15 +189,15 @@ def test_a_loss_is_noted_in_the_report_by_default():
     assert checked().shrunk.startswith("6 rows, 5,720 in version")
 
 
-def test_a_loss_is_not_looked_for_if_that_is_off():
+def test_nothing_is_compared_if_the_setting_is_off():
     assert checked(WORKER_SHRINK="off").shrunk is None
 
 
-def test_a_loss_within_the_ratio_is_none():
+def test_a_loss_below_the_ratio_is_not_noted():
     assert checked(WORKER_SHRINK="refuse", WORKER_SHRINK_RATIO="1").shrunk is None
 
 
-def test_a_refusal_names_the_series_and_says_what_to_do():
+def test_a_refusal_names_the_series_and_the_remedy():
     with pytest.raises(InputReadError) as raised:
         checked(WORKER_SHRINK="refuse")
     said = str(raised.value)

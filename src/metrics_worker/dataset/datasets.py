@@ -23,7 +23,7 @@ from metrics_worker.s3.bucket import Bucket
 from metrics_worker.series import Cleaned
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputSeries:
     """A series that was read, with its dataset and the number of its part files."""
 
@@ -158,5 +158,10 @@ def _assemble(source: Source, tables: dict[str, pa.Table]) -> InputSeries:
             source.code,
             f"no observation in {len(source.keys)} part files ({cleaned.rows} rows) under {prefix}",
         )
-    dataset_id = source.manifest.dataset.dataset_id
-    return InputSeries(source.code, dataset_id, source.manifest.version_id, len(source.keys), cleaned)
+    return InputSeries(
+        code=source.code,
+        dataset_id=source.manifest.dataset.dataset_id,
+        dataset_version=source.manifest.version_id,
+        part_files=len(source.keys),
+        cleaned=cleaned,
+    )

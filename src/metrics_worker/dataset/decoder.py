@@ -30,8 +30,7 @@ import pyarrow as pa
 from metrics_worker.errors import DecoderUnavailable, InputReadError, OutOfTime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from metrics_worker.dataset.part_file import Admit
     from metrics_worker.deadline import Deadline
     from metrics_worker.s3.bucket import Bucket, StoredObject
 
@@ -98,7 +97,7 @@ class Decoder:
         file: "StoredObject",
         bucket: "Bucket",
         codes: Iterable[str] | None,
-        admit: "Callable[[str, int, int], None]",
+        admit: "Admit",
         *,
         with_codes: bool = True,
     ) -> pa.Table:
@@ -145,7 +144,7 @@ class Decoder:
         child: _Child,
         file: "StoredObject",
         bucket: "Bucket",
-        admit: "Callable[[str, int, int], None]",
+        admit: "Admit",
     ) -> pa.Table | str:
         """Serve the child's requests for one file. Return the table, or the text of the child's error."""
         batches: list[pa.RecordBatch] = []

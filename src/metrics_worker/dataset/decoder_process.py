@@ -48,7 +48,7 @@ type _Chunks = list[pq.ColumnChunkMetaData]
 class Conversation:
     """The child's side of the protocol: it reads requests from one pipe and writes answers to another."""
 
-    def __init__(self, requests: Connection, answers: Connection) -> None:
+    def __init__(self, *, requests: Connection, answers: Connection) -> None:
         self._requests = requests
         self._answers = answers
 
@@ -63,7 +63,7 @@ class Conversation:
         self.send(ranges=ranges)
         return [(start, memoryview(self._requests.recv_bytes())) for start, _ in ranges]
 
-    def claim(self, rows: int, size: int) -> None:
+    def claim(self, *, rows: int, size: int) -> None:
         """Wait until the worker has reserved memory. If it cannot, it ends this process.
 
         Args:
@@ -104,7 +104,8 @@ class Conversation:
             chunks = _column_chunks(parquet.metadata, groups, columns)
             ranges = {group: _ranges(chunks[group], wanted["size"]) for group in groups}
             working = max((_working_bytes(each) for each in chunks.values()), default=0)
-        self.claim(sum(parquet.metadata.row_group(group).num_rows for group in groups), working)
+        rows = sum(parquet.metadata.row_group(group).num_rows for group in groups)
+        self.claim(rows=rows, size=working)
         _limit_memory(ALLOWANCE_BYTES + COPIES * STEP_BYTES + working)
         convert = _Conversion(schema, columns, codes, with_codes=wanted["with_codes"])
         self.send_table(convert.empty)
@@ -238,7 +239,7 @@ def main() -> None:
     answers = Connection(os.dup(1), readable=False)
     os.dup2(2, 1)  # what a library prints must not become part of an answer
     requests = Connection(os.dup(0), writable=False)
-    conversation = Conversation(requests, answers)
+    conversation = Conversation(requests=requests, answers=answers)
     conversation.send(ready=True)
     while True:
         try:

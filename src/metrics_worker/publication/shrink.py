@@ -112,7 +112,7 @@ def find_shrink(
     lost = _lost_inputs(draft.inputs, before.inputs, ratio)
     rows = len(draft.series)
     same = before.expression is None or before.expression == draft.expression
-    if not lost and not (same and _is_lost(before.row_count, rows, ratio)):
+    if not lost and not (same and _is_lost(ratio, before=before.row_count, now=rows)):
         return None
     cause = (_LISTED if by_listing else _INCREMENTAL) if lost else _OVERLAP
     counts = f"{rows:,} rows, {before.row_count:,} in version {before.version_ts}"
@@ -145,10 +145,12 @@ def _lost_inputs(
     """Return the counts, now and before, of each series that lost observations, the largest loss first."""
     known = {found.series_code: found for found in before}
     pairs = [(now, known[now.series_code]) for now in inputs if now.series_code in known]
-    lost = [(now, then) for now, then in pairs if _is_lost(then.observations, now.observations, ratio)]
+    lost = [
+        (now, then) for now, then in pairs if _is_lost(ratio, before=then.observations, now=now.observations)
+    ]
     return sorted(lost, key=lambda pair: pair[0].observations - pair[1].observations)
 
 
-def _is_lost(before: int, now: int, ratio: float) -> bool:
+def _is_lost(ratio: float, *, before: int, now: int) -> bool:
     """Return whether the lost share of rows is at least the ratio, compared without rounding."""
     return now < before and before - now >= before * Fraction(str(ratio))
