@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import obstore
 import pytest
 
-from metrics_tools.published.rollback import roll_back
+from metrics_tools.command_line.commands.rollback import roll_back
 from metrics_worker.publication.records import Keys
 from tests.builders import envelope, put_a_and_b, record, request
 
@@ -43,12 +43,8 @@ def chosen(cloud, deliver):
     """The older of two versions, rolled back to a minute after NOW."""
     older, newer = deliver("older", 0), deliver("newer", 10)
     assert current(cloud) == newer
-    done = roll_back(cloud.bucket, KEYS, older, now=lambda: at(60))
-    assert (done.version_ts, done.rolled_back_from, done.rolled_back_at) == (
-        older,
-        newer,
-        "2026-10-30T12:01:00.000Z",
-    )
+    done = roll_back(cloud.bucket, KEYS, older, lambda: at(60))
+    assert (done.version_ts, done.before, done.at) == (older, newer, "2026-10-30T12:01:00.000Z")
     assert current(cloud) == older
     return older
 
@@ -78,8 +74,8 @@ def test_a_dead_letter_of_before_the_rollback_leaves_current(cloud, bury, chosen
 def test_a_rollback_by_a_clock_that_is_behind_is_not_undone_by_the_version_it_left(cloud, deliver):
     older = deliver("older", 0)
     deliver("newer", 10)
-    done = roll_back(cloud.bucket, KEYS, older, now=lambda: at(-3600))
-    assert done.rolled_back_at == "2026-10-30T12:00:10.001Z"
+    done = roll_back(cloud.bucket, KEYS, older, lambda: at(-3600))
+    assert done.at == "2026-10-30T12:00:10.001Z"
     deliver("newer", 10)
     assert current(cloud) == older
 
@@ -87,10 +83,7 @@ def test_a_rollback_by_a_clock_that_is_behind_is_not_undone_by_the_version_it_le
 @pytest.mark.usefixtures("chosen")
 def test_a_second_rollback_is_later_than_the_first(cloud, deliver):
     newer = cloud.read_json(KEYS.marker("newer"))["version_ts"]
-    assert (
-        roll_back(cloud.bucket, KEYS, newer, now=lambda: at(-3600)).rolled_back_at
-        == "2026-10-30T12:01:00.001Z"
-    )
+    assert roll_back(cloud.bucket, KEYS, newer, lambda: at(-3600)).at == "2026-10-30T12:01:00.001Z"
     deliver("late", 59)
     assert current(cloud) == newer
 
@@ -102,5 +95,5 @@ def test_a_metric_whose_current_is_gone_or_garbage_is_rolled_back_all_the_same(c
         lambda: obstore.put(cloud.store, KEYS.current, b"{"),
     ):
         harm()
-        assert roll_back(cloud.bucket, KEYS, older, now=lambda: at(60)).rolled_back_from is None
+        assert roll_back(cloud.bucket, KEYS, older, lambda: at(60)).before is None
         assert current(cloud) == older

@@ -1,104 +1,102 @@
 """A plain folder as a bucket: each object is a file at the path that is its key.
 
-obstore reads the files. It cannot replace a file by its ETag, so this module writes them. Threads and
-processes can publish into one folder at the same time: an object is created by a hard link, which the system
-makes only if the name is free, and replaced under a lock, which ends with its process. Readers see whole
-files only, because files are linked or renamed when they are complete. Programs that change files in another
-way do not take the lock.
+Threads and processes can publish into one folder at the same time. An object is created by a hard link, which
+the system makes only if the name is free. An object is replaced under a lock, by a writer that names its
+ETag; the lock ends with its process. A reader sees whole files only, because files are linked or renamed when
+they are complete. Each write makes a new file with its own modification time, so the ETag is unique and
+serves as the write id. Programs that change files without this class do not take the lock.
 """
 
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
-
-import obstore
-from obstore.store import LocalStore
 
 from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
 from metrics_worker.names import is_key
-from metrics_worker.observability.traffic import Traffic
-from metrics_worker.s3.bucket import ListedObject, OnObject, StoredObject
+from metrics_worker.observability.traffic import Timed, Traffic
+from metrics_worker.s3.bucket import WHOLE_BYTES, ListedObject, OnObject, StoredObject
 from metrics_worker.s3.event_loop import EventLoop
-from metrics_worker.s3.s3_bucket import S3Bucket
 
-PRIVATE = ".metrics/"
-"""The prefix of the lock, and of the files that are being written. They are not objects of the bucket."""
+PRIVATE = ".metrics"
+"""The subfolder with the lock and with the files that are being written. No key begins with this name."""
 _POLL_SECONDS = 0.01
 """The time between two attempts of a process to take the lock."""
 
 
+@dataclass(frozen=True, slots=True)
 class FolderBucket:
-    """A `Bucket` of the files in a folder. Only `create` and `swap` write into the folder.
+    """A `Bucket` of the files in a folder that exists. Only `create` and `swap` write into the folder.
 
-    Args:
-        root: the folder, which must exist.
+    Attributes:
+        root: the folder.
         name: the bucket's name.
+        traffic: the counts of the reads and writes.
     """
 
-    def __init__(self, root: Path, name: str) -> None:
-        self.root = root
-        self._files = S3Bucket(LocalStore(root), name)
+    root: Path
+    name: str
+    traffic: Traffic = field(default_factory=Traffic)
 
-    @property
-    def name(self) -> str:
-        """The bucket's name."""
-        return self._files.name
-
-    @property
-    def traffic(self) -> Traffic:
-        """The counts of the reads and writes."""
-        return self._files.traffic
-
-    def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "FolderBucket":
-        """Return the same bucket with other counts and, optionally, an event loop."""
-        bucket = FolderBucket(self.root, self.name)
-        bucket._files = self._files.metered(traffic, event_loop)
-        return bucket
+    def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "FolderBucket":  # noqa: ARG002 - files need no event loop
+        """Return the same bucket with other counts."""
+        return FolderBucket(self.root, self.name, traffic)
 
     def get(self, key: str) -> StoredObject:
-        """Read a whole object. Its write id is its ETag, since each write makes a file with a new ETag."""
-        with _file_errors():
-            found = self._files.get(self._checked(key))
-        return replace(found, write_id=found.etag)
+        """Read a whole object."""
+        return self._read(key)
 
     def find(self, key: str) -> StoredObject | None:
         """Read a whole object; return None if it does not exist."""
         try:
-            return self.get(key)
+            return self._read(key)
         except ObjectNotFound:
             return None
 
     def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
-        """Read the last `WHOLE_BYTES` of objects concurrently."""
-        with _file_errors():
-            self._files.get_many([self._checked(key) for key in keys], on_object)
+        """Read the last `WHOLE_BYTES` of objects, one after the other, and do the returned work at once."""
+        for key in keys:
+            work = on_object(self._read(key, last=WHOLE_BYTES))
+            if work is not None:
+                work()
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Read small objects; return None for each one that does not exist."""
+        """Read a few small objects; return None for each one that does not exist."""
         return {key: self.find(key) for key in keys}
 
     def list(self, prefix: str) -> Sequence[ListedObject]:
         """List the objects whose keys begin with a prefix, sorted by key."""
-        with _file_errors():
-            return [found for found in self._files.list(prefix) if not found.key.startswith(PRIVATE)]
+        self.traffic.lists += 1
+        with self.traffic.timed("LIST", prefix), _refusals(prefix, "LIST"):
+            paths = (
+                Path(folder, name)
+                for folder, _, names in os.walk(self.root / prefix, onerror=_raise)
+                for name in names
+            )
+            found = [self._listed(path) for path in paths]
+        return sorted(one for one in found if not one.key.startswith(f"{PRIVATE}/"))
 
     def list_many(self, prefixes: Sequence[str]) -> dict[str, Sequence[ListedObject]]:
-        """List several prefixes, and return the listings by prefix."""
+        """List several prefixes one after the other, and return the listings by prefix."""
         return {prefix: self.list(prefix) for prefix in prefixes}
 
     def list_folders(self, prefix: str) -> Sequence[str]:
-        """List the subfolders of a folder, sorted."""
-        with _file_errors():
-            return [folder for folder in self._files.list_folders(prefix) if folder != PRIVATE]
+        """List the subfolders of a folder that hold any file, sorted."""
+        self.traffic.lists += 1
+        with self.traffic.timed("LIST", prefix), _refusals(prefix, "LIST"):
+            _, folders, _ = next(os.walk(self.root / prefix, onerror=_raise), ("", [], []))
+            held = [
+                name for name in folders if any(names for _, _, names in os.walk(self.root / prefix / name))
+            ]
+        return sorted(f"{prefix}{name}/" for name in held if f"{prefix}{name}" != PRIVATE)
 
     def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        """Read parts of an object."""
-        with _file_errors():
-            return self._files.get_ranges(found, ranges)
+        """Read parts of an object, one after the other."""
+        return [self._range(found, part) for part in ranges]
 
     def create(self, key: str, body: bytes) -> str:
         """Write an object that must not exist yet, and return its ETag."""
@@ -112,29 +110,59 @@ class FolderBucket:
     def swap(self, key: str, body: bytes, etag: str) -> str:
         """Replace the object that has this ETag, and return the new ETag."""
         with self._written(key, body) as (partial, new), self._locked():
-            if not self._path(key).is_file() or self._etag(key) != etag:
+            path = self._path(key)
+            if not path.is_file() or _etag(path.stat()) != etag:
                 raise ObjectTaken(key, "the object was replaced by another writer, or does not exist")
-            partial.replace(self._path(key))
+            partial.replace(path)
         return new
 
-    def _checked(self, key: str) -> str:
-        if not is_key(key) or key.startswith(PRIVATE):
-            raise AccessDenied(key, "not a key of a file in the folder")
-        return key
-
     def _path(self, key: str) -> Path:
-        return self.root / self._checked(key)
+        if not is_key(key) or key.startswith(f"{PRIVATE}/"):
+            raise AccessDenied(key, "not a key of a file in the folder")
+        return self.root / key
 
-    def _etag(self, key: str) -> str:
-        return obstore.head(self._files.store, key)["e_tag"] or ""
+    def _listed(self, path: Path) -> ListedObject:
+        status = path.stat()
+        return ListedObject(path.relative_to(self.root).as_posix(), _etag(status), status.st_size)
+
+    def _range(self, found: StoredObject, part: tuple[int, int]) -> memoryview:
+        start, end = part
+        with self._open(found.key) as (file, request):
+            if _etag(os.fstat(file.fileno())) != found.etag:
+                raise StoreUnavailable(found.key, "GET: the object was replaced while it was read")
+            file.seek(start)
+            return self._counted(file.read(end - start), request)
+
+    def _read(self, key: str, last: int | None = None) -> StoredObject:
+        with self._open(key) as (file, request):
+            status = os.fstat(file.fileno())
+            size, etag = status.st_size, _etag(status)
+            file.seek(max(0, size - last) if last is not None else 0)
+            body = self._counted(file.read(), request)
+        return StoredObject(key, body, size, etag, write_id=etag)
+
+    @contextmanager
+    def _open(self, key: str) -> Iterator[tuple[BinaryIO, Timed | None]]:
+        self.traffic.gets += 1
+        with (
+            self.traffic.timed("GET", key) as request,
+            _refusals(key, "GET"),
+            self._path(key).open("rb") as file,
+        ):
+            yield file, request
+
+    def _counted(self, body: bytes, request: Timed | None) -> memoryview:
+        self.traffic.bytes_read += len(body)
+        if request is not None:
+            request.size = len(body)
+        return memoryview(body)
 
     @contextmanager
     def _written(self, key: str, body: bytes) -> Iterator[tuple[Path, str]]:
         """Write a temporary file, yield its path and ETag, and remove the file unless it was moved."""
-        path, name = self._path(key), f"{PRIVATE}partial/{uuid4().hex}"
-        partial = self.root / name
+        path, partial = self._path(key), self.root / PRIVATE / "partial" / uuid4().hex
         self.traffic.puts += 1
-        with self.traffic.timed("PUT", key) as request, _write_errors(key):
+        with self.traffic.timed("PUT", key) as request, _refusals(key, "PUT"):
             if request is not None:
                 request.size = len(body)
             partial.parent.mkdir(parents=True, exist_ok=True)
@@ -144,9 +172,9 @@ class FolderBucket:
                     file.write(body)
                     file.flush()
                     os.fsync(file.fileno())
-                now = time.time_ns()  # the system's own times are coarse: two files could get the same ETag
+                now = time.time_ns()  # the system's own times are coarse: two files may share one
                 os.utime(partial, ns=(now, now))
-                yield partial, self._etag(name)
+                yield partial, _etag(partial.stat())
             finally:
                 partial.unlink(missing_ok=True)
         self.traffic.bytes_written += len(body)
@@ -162,22 +190,25 @@ class FolderBucket:
             yield
 
 
-@contextmanager
-def _file_errors() -> Iterator[None]:
-    """Give the file system's reason instead of "S3 failed"."""
-    try:
-        yield
-    except StoreUnavailable as error:
-        reason = str(error.__cause__ or error.problem).partition("\n")[0]
-        raise StoreUnavailable(error.subject, reason) from error
+def _etag(found: os.stat_result) -> str:
+    return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 @contextmanager
-def _write_errors(key: str) -> Iterator[None]:
+def _refusals(key: str, operation: str) -> Iterator[None]:
     """Turn errors of the file system into the errors of a bucket."""
     try:
         yield
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        if operation == "PUT":
+            raise StoreUnavailable(key, f"{operation}: {error.strerror}") from error
+        raise ObjectNotFound(key, f"{operation}: there is no such object") from error
     except PermissionError as error:
-        raise AccessDenied(key, "PUT: access denied") from error
+        raise AccessDenied(key, f"{operation}: access denied") from error
     except OSError as error:
-        raise StoreUnavailable(key, f"PUT: {error.strerror or error}") from error
+        raise StoreUnavailable(key, f"{operation}: {error.strerror or error}") from error
