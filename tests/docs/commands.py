@@ -1,9 +1,9 @@
 """The commands in the `sh` blocks of the documentation: the test that runs each, or why no test does."""
 
-_LOCAL_RUN = "tests/functional/test_local_run.py::test_a_request_is_computed_and_shown"
+_LOCAL_RUN = "tests/functional/test_local_run.py::test_requests_are_computed_and_printed"
 _FIVE_MINUTES = "tests/docs/test_five_minutes.py"
 _REDRIVE = "tests/docs/test_reference.py::test_documented_options_of_redrive_exist"
-_SERVED = "tests/functional/test_local_serve.py::test_a_request_is_sent_and_followed_to_its_end"
+_SERVED = "tests/functional/test_local_serve.py::test_a_request_is_sent_and_followed_to_its_outcome"
 _CONTRACTS = "tests/docs/test_contracts_page.py"
 
 RUN_BY = {

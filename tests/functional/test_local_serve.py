@@ -18,7 +18,7 @@ TIMEOUT = 60
 
 @contextmanager
 def served(out, *words):
-    """The environment of a served local cloud. It ends with the context, as by Ctrl-C."""
+    """Serve the local cloud for the duration of the context, and yield its environment variables."""
     process = subprocess.Popen(
         [sys.executable, "-m", "metrics_tools.local_cloud", "--serve", *words, "--out", str(out)],
         cwd=ROOT,
@@ -50,7 +50,7 @@ def metrics(environment, *words):
     )
 
 
-def test_a_request_is_sent_and_followed_to_its_end(tmp_path):
+def test_a_request_is_sent_and_followed_to_its_outcome(tmp_path):
     with served(tmp_path, "--worker", "events/change.json") as environment:
         done = metrics(environment, "send", "events/change.json", "--wait", "--timeout", "50")
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
@@ -63,14 +63,14 @@ def test_a_request_is_sent_and_followed_to_its_end(tmp_path):
         assert (doctor.returncode, "Healthy" in doctor.stdout) == (0, True)
 
 
-def test_a_worker_alone_is_no_mode(capsys):
+def test_the_option_worker_requires_the_option_serve(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--worker"])
     assert ended.value.code == 2
-    assert "--worker goes with --serve" in capsys.readouterr().err
+    assert "--worker requires --serve" in capsys.readouterr().err
 
 
-def test_served_without_a_worker_it_takes_nothing(tmp_path):
+def test_without_a_worker_no_request_is_processed(tmp_path):
     with served(tmp_path, "events/change.json") as environment:
         done = metrics(environment, "send", "events/change.json", "--wait", "--timeout", "0")
         assert done.returncode == 2

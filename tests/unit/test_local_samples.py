@@ -147,7 +147,7 @@ def test_a_file_may_contain_a_request_without_an_event(tmp_path):
         ('{"Records": {}}', "its Records are empty"),
         ('{"Records": [{}]}', "one of its records has no body"),
         ('{"Records": [3]}', "one of its records has no body"),
-        ('{"Records": [{"body": "x"}]}', "the body of a record is not JSON"),
+        ('{"Records": [{"body": "x"}]}', "the body of a record is not a JSON object"),
         ('{"Records": [{"body": "[]"}]}', "the body of a record is not a JSON object"),
         ('{"Records": [{"body": "{\\"Message\\": \\"x\\"}"}]}', "its request is not JSON"),
         ('{"type": "metric_run_requested", "metricCode": "m"}', "its request has no runId"),

@@ -17,9 +17,9 @@ from typing import Any
 from uuid import uuid4
 
 from metrics_tools.local_cloud.errors import EventFileError
-from metrics_worker.errors import ExpressionError
+from metrics_worker.errors import ExpressionError, UnanswerableError
 from metrics_worker.expression.grammar import ROOT, Node, expression_type, parse, series_codes
-from metrics_worker.request import PLACEHOLDER_BUCKET, REQUESTED
+from metrics_worker.request import PLACEHOLDER_BUCKET, REQUESTED, unwrap_envelope
 
 FIRST = "run.json"
 FAILS = "fails-"
@@ -178,8 +178,10 @@ def _message(path: Path, record: Any) -> str:
     body = record.get("body") if isinstance(record, dict) else None
     if not isinstance(body, str):
         raise _not_an_event(path, "one of its records has no body")
-    message = _json_object(path, body, "the body of a record").get("Message")
-    return message if isinstance(message, str) else body
+    try:
+        return unwrap_envelope(body).message
+    except UnanswerableError as error:
+        raise _not_an_event(path, "the body of a record is not a JSON object") from error
 
 
 def _sample(path: Path, message: str) -> Sample:

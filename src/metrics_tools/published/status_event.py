@@ -1,12 +1,13 @@
 """A status event of a run, as the control plane receives it: read from a message, and summed up in words."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from metrics_tools.console import count
+from metrics_worker.errors import UnanswerableError
+from metrics_worker.request import unwrap_envelope
 
 STARTED, HEARTBEAT, COMPLETED = "metric_run_started", "metric_run_heartbeat", "metric_run_completed"
 
@@ -61,16 +62,8 @@ def parse_status_event(body: str) -> StatusEvent | None:
         body: the event itself (raw delivery) or an SNS notification that contains it.
     """
     try:
-        event, at = json.loads(body), datetime.now(UTC)
-        if isinstance(event.get("Message"), str):
-            event, at = json.loads(event["Message"]), _time(event.get("Timestamp")) or at
-        return StatusEvent(at, event) if event["runId"] else None
-    except (ValueError, TypeError, KeyError, AttributeError):
+        envelope = unwrap_envelope(body)
+        event = envelope.event()
+    except UnanswerableError:
         return None
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
+    return StatusEvent(envelope.published_at or datetime.now(UTC), event) if event.get("runId") else None
