@@ -6,10 +6,12 @@ store behind the real `S3Bucket`.
 
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import obstore
@@ -248,6 +250,17 @@ class FakeContext:
         return self.remaining_ms()
 
 
+@lru_cache(maxsize=64, typed=True)
+def _settings(environment: frozenset[tuple[str, str]], **settings: Any) -> Settings:  # noqa: ARG001 - the cache key
+    """Return the worker's settings; cached, because thousands of workers are created with equal ones.
+
+    Args:
+        environment: the environment variables, from which pydantic reads the other settings.
+        settings: replacements for environment variables, by name.
+    """
+    return Settings(**settings)
+
+
 @dataclass
 class Cloud:
     """A fake cloud: a memory store as the bucket, fake SNS and SQS clients, and the worker's clocks."""
@@ -270,7 +283,7 @@ class Cloud:
             settings: replacements for environment variables, by name. Unless they include
                 `WORKER_STATUS_GAP_SECONDS`, the worker does not wait between started and completed.
         """
-        configured = Settings(**{"WORKER_STATUS_GAP_SECONDS": 0, **settings})
+        configured = _settings(frozenset(os.environ.items()), **{"WORKER_STATUS_GAP_SECONDS": 0, **settings})
         return Worker(
             configured,
             self.bucket,

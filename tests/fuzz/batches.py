@@ -75,7 +75,7 @@ def case_of(seed: str) -> tuple[str, Case]:
     objects = {key: cloud.read(key) for key in cloud.keys()}  # noqa: SIM118 - Cloud is not a dict.
     settings = {"WORKER_SERIES_FILES": rng.choice(["manifest", "manifest", "listing"])}
     sent = [record(request(expression, kind="composite"))]
-    scanned = rng.random() < 0.2  # Few files, because each one starts a child process, which takes 0.3 s.
+    scanned = rng.random() < 0.2
     return kind, Case(sent, objects, settings, scanned=scanned, may_misstate_sizes=kind not in HONEST)
 
 

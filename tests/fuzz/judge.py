@@ -6,6 +6,7 @@ the later messages of its group. Any other result is a finding, which is raised 
 limits are small, so that inputs reach them.
 """
 
+import atexit
 import gc
 import io
 import json
@@ -17,12 +18,13 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import obstore
 import pyarrow as pa
 import pytest
 
+from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.observability.telemetry import logger
 from tests import conftest  # noqa: F401 - It sets the environment of the worker.
 from tests.builders import BUCKET, Cloud, FakeContext
@@ -30,6 +32,9 @@ from tests.faulty_store import Faults
 from tests.fuzz import published_events
 from tests.fuzz.case import Case
 from tests.invariants import no_thread_is_left
+
+if TYPE_CHECKING:
+    from metrics_worker.deadline import Deadline
 
 type Json = dict[str, Any]
 
@@ -139,6 +144,22 @@ def answerable_run(body: str) -> AnswerableRun | str | None:
     return AnswerableRun(run, metric, event.get("schema") == published_events.V1)
 
 
+class _SharedDecoder(Decoder):
+    """A decoder whose child process serves many invocations, because it takes 0.3 s to start."""
+
+    def begin(self, deadline: "Deadline | None" = None) -> Self:
+        """Return the decoder with the deadline of the next invocation."""
+        self._deadline = deadline
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Keep the child process for the next invocation."""
+
+
+_DECODER = _SharedDecoder()
+atexit.register(_DECODER.close)
+
+
 @contextmanager
 def _environment(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Any]:
     """Run the handler in a fake cloud; yield a function that returns the log.
@@ -156,6 +177,7 @@ def _environment(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Any]:
         patch.setattr("metrics_worker.s3.s3_bucket.obstore", calls)
         if case.scanned:
             patch.setattr("metrics_worker.s3.s3_bucket.WHOLE_BYTES", FEW_BYTES)
+        patch.setattr("metrics_worker.invocation.Decoder", _DECODER.begin)
         patch.setattr(handler, "worker", worker)
         patch.setattr(log_handler, "stream", stream)
         patch.setattr(log_handler, "handleError", unwritten.append)
