@@ -21,7 +21,7 @@ import numpy as np
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 
-from metrics_tools.local_cloud.ecb import read_rates, series_code
+from metrics_tools.ecb import read_rates, series_code
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import Node, parse, series_codes
 from metrics_worker.series import Series

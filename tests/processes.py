@@ -16,7 +16,8 @@ from pathlib import Path
 from threading import Condition
 from typing import Any
 
-from metrics_tools.local_cloud.cloud import BUCKET, Cloud, client
+from metrics_tools.ecb import BUCKET
+from metrics_tools.local_cloud.cloud import Cloud, client
 from metrics_tools.local_cloud.emulator import Emulator, emulator
 from metrics_tools.local_cloud.event_source import InvocationError, failures, record
 from tests import invariants

@@ -12,5 +12,10 @@
     operations/     tools for the operators of a deployment
     contracts/      the JSON Schemas in docs/contracts, generated from the worker's models
 
-These packages import `metrics_worker`, which imports none of them.
+    request_files   the requests in files, such as those of events/
+    ecb             the demo dataset: the exchange rates of the European Central Bank
+    console         the output and the exit codes of the commands
+    process_exit    the end of a process that used the bucket
+
+All of them may import `metrics_worker`, which imports none of them.
 """

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from metrics_tools.describe.nodes import counted
-from metrics_tools.local_cloud.ecb import currency_of, rate_series, read_rates
-from metrics_tools.local_cloud.samples import read_samples
+from metrics_tools.ecb import currency_of, rate_series, read_rates
 from metrics_tools.page import ShownEvent, ShownRun, Source, write
+from metrics_tools.request_files import read_samples
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import dump, series_codes
 from metrics_worker.observability.traffic import Timed, Trace

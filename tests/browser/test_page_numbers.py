@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from metrics_tools.local_cloud.ecb import read_rates
+from metrics_tools.ecb import read_rates
 
 ROOT = Path(__file__).parents[2]
 MINUS = "\N{MINUS SIGN}"

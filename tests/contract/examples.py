@@ -18,7 +18,7 @@ from typing import Any
 import obstore
 import pytest
 
-from metrics_tools.local_cloud import ecb
+from metrics_tools import ecb
 from tests.builders import ENVIRONMENT, Cloud, FakeContext, envelope, record
 from tests.contract.documents import CONTRACTS, EXAMPLES, schema_of_event
 from tests.faulty_store import DATA, Faults

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from metrics_tools.local_cloud.samples import read_samples
+from metrics_tools.request_files import read_samples
 from tests.docs.pages import ROOT, blocks, commands, section
 
 PAGE = "docs/five-minutes.md"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from metrics_tools.local_cloud.samples import all_samples, read_samples
+from metrics_tools.request_files import all_samples, read_samples
 from metrics_worker.expression.grammar import parse
 from tests.docs.pages import ROOT, blocks, commands, section, text_of
 

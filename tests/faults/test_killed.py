@@ -17,7 +17,8 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
-from metrics_tools.local_cloud.cloud import BUCKET, Cloud, client, local_cloud
+from metrics_tools.ecb import BUCKET
+from metrics_tools.local_cloud.cloud import Cloud, client, local_cloud
 from metrics_tools.local_cloud.emulator import function_environment
 from metrics_tools.local_cloud.template import Template
 from tests.builders import day, parquet, rows

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metrics_tools.command_line.commands.rollback import RollbackRefusedError, roll_back
+from metrics_tools.published.rollback import RollbackRefusedError, roll_back
 from metrics_worker.publication.records import Keys
 from tests.builders import FakeContext
 from tests.edge import Call, nothing
@@ -46,7 +46,7 @@ def test_in_every_order_of_a_run_and_a_rollback_the_later_decision_holds(seconds
         def back(world: World, version: str) -> None:
             with suppress(Killed):
                 try:
-                    roll_back(world.cloud.bucket, KEYS, version, world.time)
+                    roll_back(world.cloud.bucket, KEYS, version, now=world.time)
                 except RollbackRefusedError:
                     seen.add("refused")
 
@@ -99,7 +99,7 @@ def test_a_rollback_whose_answer_is_lost_is_settled_by_reading():
 
         world.edge.after = lose
         version = versions(world)["right"]
-        done = roll_back(world.cloud.bucket, KEYS, version, world.time)
+        done = roll_back(world.cloud.bucket, KEYS, version, now=world.time)
         assert lost
         assert (done.version_ts, done.changed) == (version, True)
         assert json.loads(world.cloud.read(CURRENT))["version_ts"] == version

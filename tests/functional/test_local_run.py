@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from metrics_tools.local_cloud.samples import read_samples
+from metrics_tools.request_files import read_samples
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 120

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import obstore
 import pytest
 
-from metrics_tools.command_line.commands.rollback import roll_back
+from metrics_tools.published.rollback import roll_back
 from metrics_worker.publication.records import Keys
 from tests.builders import envelope, put_a_and_b, record, request
 
@@ -43,8 +43,12 @@ def chosen(cloud, deliver):
     """Roll back to the older of two versions, a minute after NOW, and return that version."""
     older, newer = deliver("older", 0), deliver("newer", 10)
     assert current(cloud) == newer
-    done = roll_back(cloud.bucket, KEYS, older, lambda: at(60))
-    assert (done.version_ts, done.before, done.at) == (older, newer, "2026-10-30T12:01:00.000Z")
+    done = roll_back(cloud.bucket, KEYS, older, now=lambda: at(60))
+    assert (done.version_ts, done.rolled_back_from, done.rolled_back_at) == (
+        older,
+        newer,
+        "2026-10-30T12:01:00.000Z",
+    )
     assert current(cloud) == older
     return older
 
@@ -72,8 +76,8 @@ def test_a_dead_letter_from_before_the_rollback_does_not_move_current(cloud, bur
 def test_a_rollback_with_a_slow_clock_is_not_undone_by_the_previous_version(cloud, deliver):
     older = deliver("older", 0)
     deliver("newer", 10)
-    done = roll_back(cloud.bucket, KEYS, older, lambda: at(-3600))
-    assert done.at == "2026-10-30T12:00:10.001Z"
+    done = roll_back(cloud.bucket, KEYS, older, now=lambda: at(-3600))
+    assert done.rolled_back_at == "2026-10-30T12:00:10.001Z"
     deliver("newer", 10)
     assert current(cloud) == older
 
@@ -81,7 +85,10 @@ def test_a_rollback_with_a_slow_clock_is_not_undone_by_the_previous_version(clou
 @pytest.mark.usefixtures("chosen")
 def test_a_second_rollback_is_later_than_the_first(cloud, deliver):
     newer = cloud.read_json(KEYS.marker("newer"))["version_ts"]
-    assert roll_back(cloud.bucket, KEYS, newer, lambda: at(-3600)).at == "2026-10-30T12:01:00.001Z"
+    assert (
+        roll_back(cloud.bucket, KEYS, newer, now=lambda: at(-3600)).rolled_back_at
+        == "2026-10-30T12:01:00.001Z"
+    )
     deliver("late", 59)
     assert current(cloud) == newer
 
@@ -93,5 +100,5 @@ def test_a_metric_without_a_valid_current_can_be_rolled_back(cloud, deliver):
         lambda: obstore.put(cloud.store, KEYS.current, b"{"),
     ):
         harm()
-        assert roll_back(cloud.bucket, KEYS, older, lambda: at(60)).before is None
+        assert roll_back(cloud.bucket, KEYS, older, now=lambda: at(60)).rolled_back_from is None
         assert current(cloud) == older

@@ -28,17 +28,17 @@ class Imports(NamedTuple):
 IMPORTS = {
     "__main__": Imports("command_line"),
     "command_line": Imports(
-        "runs buckets local_cloud published cost validate describe console process_exit",
+        "runs buckets published cost validate describe console process_exit request_files ecb",
         "botocore rich typer",
     ),
     "runs": Imports(
-        "buckets local_cloud page published validate console",
+        "buckets page published validate console request_files ecb",
         "matplotlib numpy plotext pydantic rich typer",
     ),
-    "buckets": Imports("local_cloud console", "boto3 botocore filelock obstore typer"),
+    "buckets": Imports("console ecb", "boto3 botocore filelock obstore typer"),
     "local_cloud": Imports(
-        "page published console process_exit",
-        "boto3 currency_converter moto numpy obstore pyarrow rich samtranslator",
+        "page published console process_exit request_files ecb",
+        "boto3 moto numpy obstore pyarrow rich samtranslator",
     ),
     "page": Imports("published describe", "numpy"),
     "published": Imports("validate console", "numpy obstore pyarrow pydantic"),
@@ -47,6 +47,8 @@ IMPORTS = {
     "describe": Imports("", "numpy"),
     "console": Imports("", "rich typer"),
     "process_exit": Imports(""),
+    "request_files": Imports("ecb"),
+    "ecb": Imports("", "currency_converter numpy pyarrow"),
     "operations": Imports("", "boto3 botocore"),
     "contracts": Imports("", "pydantic"),
 }

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metrics_tools.local_cloud.cloud import BUCKET
+from metrics_tools.ecb import BUCKET
 from metrics_tools.local_cloud.outcome import check_run
 from metrics_tools.local_cloud.recompute import compare, recompute
-from metrics_tools.local_cloud.samples import Sample
 from metrics_tools.local_cloud.status_listener import RunEvents
 from metrics_tools.published.status_event import StatusEvent
+from metrics_tools.request_files import Sample
 
 AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 RATES = {

@@ -9,10 +9,10 @@ import pytest
 from metrics_tools.local_cloud.outcome import Outcome
 from metrics_tools.local_cloud.page import shown_run
 from metrics_tools.local_cloud.recompute import Comparison
-from metrics_tools.local_cloud.samples import Sample
 from metrics_tools.local_cloud.status_listener import RunEvents
 from metrics_tools.local_cloud.worker_log import traces
 from metrics_tools.published.status_event import StatusEvent
+from metrics_tools.request_files import Sample
 from metrics_worker.observability.traffic import Timed, Trace
 
 AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)

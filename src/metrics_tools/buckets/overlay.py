@@ -70,7 +70,7 @@ class Overlay:
         self.below.get_many([key for key in keys if key not in objects], on_object)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Read a few small objects; return None for each one that does not exist."""
+        """Read small objects; return None for each one that does not exist."""
         objects = self._memory.objects
         above = {key: self._counted(objects[key]) for key in keys if key in objects}
         return self.below.find_many([key for key in keys if key not in above]) | above

@@ -12,10 +12,9 @@ import obstore
 import typer
 from obstore.store import MemoryStore
 
+from metrics_tools import ecb
 from metrics_tools.buckets.folder import FolderBucket
 from metrics_tools.console import impossible
-from metrics_tools.local_cloud import ecb
-from metrics_tools.local_cloud.cloud import BUCKET
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.s3.credentials import Credentials
 from metrics_worker.s3.s3_bucket import S3Bucket
@@ -122,7 +121,7 @@ def folder_place(folder: Path) -> Place:
         raise impossible(
             f"{folder}: there is no such folder. `metrics demo {folder}` makes one with the demo data."
         )
-    return Place(FolderBucket(folder, BUCKET), str(folder))
+    return Place(FolderBucket(folder, ecb.BUCKET), str(folder))
 
 
 def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
@@ -141,7 +140,7 @@ def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:
     """The demo data in memory: currencies of the ECB's file, laid out as the production's."""
     store = MemoryStore()
     ecb.write_dataset(lambda key, body: obstore.put(store, key, body), currencies)
-    return Place(S3Bucket(store, BUCKET), "the demo data")
+    return Place(S3Bucket(store, ecb.BUCKET), "the demo data")
 
 
 def metrics_prefix() -> str:

@@ -1,5 +1,7 @@
-"""The metric that a command about published versions is asked for: its code, its bucket, and its absence."""
+"""The metric that a command about published versions works on: its code, its location and its keys."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
@@ -8,27 +10,34 @@ import typer
 
 from metrics_tools.buckets.places import Place, metrics_prefix, open_place
 from metrics_tools.console import impossible
-from metrics_worker.errors import StoreRefusal, StoreUnavailable
+from metrics_tools.published.metric import keys_of
+from metrics_worker.errors import MetricsWorkerError
+from metrics_worker.publication.records import Keys
 
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The metric's code.")]
 
 
-def published_place(bucket: str | None, folder: Path | None) -> Place:
-    """A bucket or folder; the demo data has no versions."""
+@contextmanager
+def published_metric(code: str, *, bucket: str | None, folder: Path | None) -> Iterator[tuple[Place, Keys]]:
+    """Yield the location and the keys of a metric. An error of the worker in the context ends the command."""
     place = open_place(bucket, folder, demo=False)
     if place is None:
-        raise impossible("Where is it published? Say --bucket NAME or --folder FOLDER.")
-    return place
+        raise impossible("Where is the metric published? Give --bucket NAME or --folder FOLDER.")
+    keys = keys_of(code, prefix=metrics_prefix())
+    try:
+        yield place, keys
+    except MetricsWorkerError as error:
+        raise impossible(f"{place.label}: {error}") from error
 
 
 def no_such_metric(code: str, place: Place) -> typer.Exit:
-    """Say that nothing is published, and what is that has a like name; to be raised."""
+    """Print that the metric has no version, with metrics of similar names; return the exit to raise."""
     prefix = metrics_prefix()
     try:
-        found = place.bucket.list_folders(prefix)
-    except (StoreRefusal, StoreUnavailable):
-        found = []
-    codes = [name.rstrip("/").rpartition("/")[2] for name in found]
+        folders = place.bucket.list_folders(prefix)
+    except MetricsWorkerError:
+        folders = []
+    codes = [name.rstrip("/").rpartition("/")[2] for name in folders]
     alike = get_close_matches(code, [name for name in codes if not name.startswith("_")], 3, 0.5)
     hint = f" Did you mean {' or '.join(alike)}?" if alike else ""
     return impossible(f"Nothing is published under {prefix}{code}/ at {place.label}.{hint}")

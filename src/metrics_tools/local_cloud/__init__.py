@@ -2,13 +2,13 @@
 
 `make run` is `python -m metrics_tools.local_cloud`.
 
+The requests come from `metrics_tools.request_files`, the exchange rates from `metrics_tools.ecb`.
+
     __main__.py           the command line
     run.py                the steps of a local run and of a served cloud
-    samples.py            the requests in files, such as those of events/
     template.py           the properties in template.yaml, so that the local resources equal the deployed ones
     cloud.py              the bucket, topics and queues on a moto server
     moto_server.py        the process of that server
-    ecb.py                the demo dataset: the European Central Bank's reference rates
     emulator.py           the worker in the Lambda Runtime Interface Emulator
     handler_server.py     the process of the worker if there is no emulator
     event_source.py       a substitute for Lambda's event source mapping
@@ -20,5 +20,5 @@
     output.py             the text that is printed
     sam_invoke.py         `make invoke`: the local cloud for Lambda's own image, which needs Docker
     subprocess_guard.py   a guard that ends child processes together with their parent
-    errors.py             the errors that end a local run with one line of explanation
+    errors.py             the error that ends a local run with one line of explanation
 """

@@ -5,9 +5,9 @@ import signal
 from pathlib import Path
 
 from metrics_tools.console import print_line
-from metrics_tools.local_cloud.errors import EventFileError, LocalError
-from metrics_tools.local_cloud.samples import Sample, all_samples, read_samples
+from metrics_tools.local_cloud.errors import LocalError
 from metrics_tools.process_exit import run_and_exit
+from metrics_tools.request_files import EventFileError, Sample, all_samples, read_samples
 
 _ROOT = Path(__file__).resolve().parents[3]
 _INTERRUPTED = 130
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         paths = options.events or ([] if options.serve else all_samples(_ROOT / "events"))
         return _run(options, read_samples(paths))
-    except LocalError as error:
+    except (EventFileError, LocalError) as error:
         print_line(str(error), "red")
         return 2 if isinstance(error, EventFileError) else 1
     except KeyboardInterrupt:

@@ -17,13 +17,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from metrics_tools.ecb import BUCKET
 from metrics_tools.local_cloud.errors import LocalError
 from metrics_tools.local_cloud.subprocess_guard import guarded
 from metrics_tools.local_cloud.template import REQUEST_QUEUE, Template
 
 LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
-BUCKET = "metrics-data-local"
 _PREFIX = "metrics-worker-local"
 
 

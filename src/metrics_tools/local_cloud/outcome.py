@@ -16,12 +16,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from metrics_tools.local_cloud.cloud import BUCKET, Cloud, client
-from metrics_tools.local_cloud.ecb import Rates
+from metrics_tools.ecb import BUCKET, Rates
+from metrics_tools.local_cloud.cloud import Cloud, client
 from metrics_tools.local_cloud.recompute import Comparison, compare, recompute
-from metrics_tools.local_cloud.samples import Sample
 from metrics_tools.local_cloud.status_listener import RunEvents
 from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
+from metrics_tools.request_files import Sample
 from metrics_worker.publication.records import Keys
 
 

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from metrics_tools.console import count, out, print_line
 from metrics_tools.local_cloud.outcome import Outcome
-from metrics_tools.local_cloud.samples import Sample
 from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
+from metrics_tools.request_files import Sample
 
 _INDENT = " " * 9
 _STARTED_AT = time.monotonic()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metrics_tools.local_cloud.ecb import SOURCE, SOURCE_NOTE, SOURCE_URL, Rates, currency_of, rate_series
+from metrics_tools.ecb import SOURCE, SOURCE_NOTE, SOURCE_URL, Rates, currency_of, rate_series
 from metrics_tools.local_cloud.outcome import Outcome
 from metrics_tools.local_cloud.status_listener import RunEvents
 from metrics_tools.page import ShownEvent, ShownRun, Source, write

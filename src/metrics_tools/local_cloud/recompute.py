@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from metrics_tools.local_cloud.ecb import Rates, currency_of
+from metrics_tools.ecb import Rates, currency_of
 
 type Days = Mapping[date, float]
 """The value of each day, in ascending order of days."""

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from metrics_tools import ecb
 from metrics_tools.console import count, out
-from metrics_tools.local_cloud import ecb
 from metrics_tools.local_cloud.cloud import Cloud, client, local_cloud, message_count, object_writer
 from metrics_tools.local_cloud.emulator import (
     HANDLER,
@@ -32,11 +32,11 @@ from metrics_tools.local_cloud.output import (
     relative,
 )
 from metrics_tools.local_cloud.page import shown_run, write_page
-from metrics_tools.local_cloud.samples import Sample
 from metrics_tools.local_cloud.status_listener import StatusListener
 from metrics_tools.local_cloud.template import FUNCTION, REQUEST_QUEUE, Template
 from metrics_tools.local_cloud.worker_log import returned_messages, traces
 from metrics_tools.published.status_event import COMPLETED
+from metrics_tools.request_files import Sample
 
 _POLL_SECONDS = 0.1
 LAST_EVENTS_SECONDS = 5.0

@@ -17,17 +17,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from metrics_tools import ecb
 from metrics_tools.console import complain
-from metrics_tools.local_cloud import ecb
 from metrics_tools.local_cloud.cloud import LOOPBACK, Cloud, isolate_this_process, local_cloud
 from metrics_tools.local_cloud.errors import LocalError
 from metrics_tools.local_cloud.output import print_detail, print_step
 from metrics_tools.local_cloud.run import LAST_EVENTS_SECONDS, load
-from metrics_tools.local_cloud.samples import Sample, read_samples
 from metrics_tools.local_cloud.status_listener import StatusListener
 from metrics_tools.local_cloud.template import FUNCTION, Template
 from metrics_tools.process_exit import run_and_exit
 from metrics_tools.published.status_event import COMPLETED
+from metrics_tools.request_files import EventFileError, Sample, read_samples
 
 _ROOT = Path(__file__).resolve().parents[3]
 _LAYER = "PyArrowLayer"
@@ -135,7 +135,7 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         event, sam = map(Path, arguments)
         return invoke(event, sam=sam)
-    except LocalError as error:
+    except (EventFileError, LocalError) as error:
         complain(str(error))
         return 1
 

@@ -1,66 +1,51 @@
-"""What became of requests that were sent: heard from a queue of status events, or seen in the bucket.
+"""The outcomes of requests that were sent: received from a queue of status events, or found in the bucket.
 
-A status queue tells everything. A bucket tells less: a marker is a SUCCESS, a dead letter is what it says,
-but a run that failed for good leaves nothing there. Each follower gives what it hears, and ends when every
-run has its outcome or the time is over; who asks decides what that means.
+A queue that is subscribed to the topics receives all status events. The bucket shows less: a marker means
+SUCCESS, and a dead letter contains its outcome, but a run that failed with a permanent error leaves nothing.
 """
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from metrics_tools.published.documents import json_object, parse_dead_letter
 from metrics_tools.published.status_event import COMPLETED, StatusEvent, parse_status_event
 from metrics_worker.errors import CommittedRunError
-from metrics_worker.publication.dead_letter import DeadLetter, dead_letters
+from metrics_worker.publication.dead_letter import dead_letters
 from metrics_worker.publication.records import Keys
 from metrics_worker.s3.bucket import Bucket
 
 _LONGEST_POLL = 20
 _HIDDEN_SECONDS = 60
-"""How long a message of another run is invisible to its own readers before it is given back."""
+"""The time for which a killed command hides messages about other runs from other consumers."""
 _LOOK_SECONDS = 2.0
+"""The time between two looks into the bucket."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Until when to wait. `clock` counts seconds; a test hands in its own."""
+def follow_queue(sqs: Any, queue: str, runs: set[str], *, seconds: float) -> Iterator[StatusEvent]:
+    """Yield the status events of some runs, until each run has its outcome or the time is over.
 
-    seconds: float
-    began: float
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    The events are deleted from the queue. Messages about other runs return to the queue at the end.
 
-    @classmethod
-    def of(cls, seconds: float) -> "Patience":
-        """So many seconds from now on."""
-        return cls(seconds, time.monotonic())
-
-    @property
-    def left(self) -> float:
-        """Seconds; none or less when the time is over."""
-        return self.began + self.seconds - self.clock()
-
-
-def hear(sqs: Any, queue: str, runs: set[str], patience: Patience) -> Iterator[StatusEvent]:
-    """The status events of these runs, from a queue that is subscribed to the topics.
-
-    Theirs are deleted from it. Any other is given back when this ends, untouched but for its receive count.
+    Args:
+        sqs: a boto3 client.
+        queue: the URL of a queue that is subscribed to the status topics.
+        runs: the run ids.
+        seconds: the longest time to wait.
 
     Raises:
         ClientError, BotoCoreError: SQS did not answer.
     """
-    waiting, others = set(runs), list[str]()
+    end, waiting, others = time.monotonic() + seconds, set(runs), list[str]()
     try:
-        while waiting and patience.left > 0:
+        while waiting and (left := end - time.monotonic()) > 0:
             answer = sqs.receive_message(
                 QueueUrl=queue,
                 MaxNumberOfMessages=10,
-                WaitTimeSeconds=min(_LONGEST_POLL, math.ceil(patience.left)),
+                WaitTimeSeconds=min(_LONGEST_POLL, math.ceil(left)),
                 VisibilityTimeout=_HIDDEN_SECONDS,
             )
             for message in answer.get("Messages", ()):
@@ -74,74 +59,75 @@ def hear(sqs: Any, queue: str, runs: set[str], patience: Patience) -> Iterator[S
                 yield found
     finally:
         for handle in others:
-            with suppress(Exception):  # its time was over: it is back already
+            with suppress(Exception):  # after the visibility timeout, the message has returned by itself
                 sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=handle, VisibilityTimeout=0)
 
 
-def watch(bucket: Bucket, bases: Mapping[str, str], prefix: str, patience: Patience) -> Iterator[StatusEvent]:
-    """The outcomes of these runs as the bucket shows them.
+def follow_bucket(
+    bucket: Bucket, bases: Mapping[str, str], *, prefix: str, seconds: float
+) -> Iterator[StatusEvent]:
+    """Yield a completed event for each run whose outcome is in the bucket, until all have one or time is up.
 
     Args:
-        bucket: where the runs publish.
-        bases: the metric's prefix of each run.
-        prefix: under which all metrics are, and the dead letters.
-        patience: until when to look.
+        bucket: the bucket that the runs publish to.
+        bases: the key prefix of the run's metric, by run id.
+        prefix: the key prefix of all metrics and of the dead letters.
+        seconds: the longest time to wait.
 
     Raises:
         AccessDenied, StoreUnavailable.
+        CommittedRunError: a marker is not a JSON object.
     """
+    end, since = time.monotonic() + seconds, datetime.now(UTC).date()
     waiting, read = dict(bases), set[str]()
-    since = datetime.now(UTC).date()
     while True:
         for run, base in list(waiting.items()):
             if (found := _marker(bucket, Keys(base), run)) is not None:
                 del waiting[run]
                 yield found
-        for found in _new_letters(bucket, prefix, {since, datetime.now(UTC).date()}, read, set(waiting)):
+        days = [dead_letters(prefix, day) for day in sorted({since, datetime.now(UTC).date()})]
+        for found in _new_dead_letters(bucket, days, read, set(waiting)):
             waiting.pop(found.run_id, None)
             yield found
-        if not waiting or patience.left <= 0:
+        left = end - time.monotonic()
+        if not waiting or left <= 0:
             return
-        patience.sleep(min(_LOOK_SECONDS, max(0.0, patience.left)))
+        time.sleep(min(_LOOK_SECONDS, left))
 
 
 def _marker(bucket: Bucket, keys: Keys, run: str) -> StatusEvent | None:
+    """Return the outcome of a run that has a marker."""
     found = bucket.find(keys.marker(run))
     if found is None:
         return None
-    try:
-        marker = json.loads(bytes(found.body))
-    except ValueError as error:
-        raise CommittedRunError(found.key, "the marker can't be understood") from error
-    event = {
-        "type": COMPLETED,
-        "runId": run,
-        "status": "SUCCESS",
-        "versionTs": marker.get("version_ts"),
-        "rowCount": marker.get("row_count"),
-    }
-    return StatusEvent(datetime.now(UTC), event)
+    if not (marker := json_object(found)):
+        raise CommittedRunError(found.key, "the marker cannot be parsed")
+    version, rows = marker.get("version_ts"), marker.get("row_count")
+    return _completed(runId=run, status="SUCCESS", versionTs=version, rowCount=rows)
 
 
-def _new_letters(
-    bucket: Bucket, prefix: str, days: set[Any], read: set[str], waiting: set[str]
+def _new_dead_letters(
+    bucket: Bucket, prefixes: list[str], read: set[str], waiting: set[str]
 ) -> Iterator[StatusEvent]:
-    """Outcomes in dead letters that were not read before."""
-    for day in sorted(days):
-        for key, _, _ in bucket.list(dead_letters(prefix, day)):
-            if key in read:
-                continue
-            read.add(key)
-            found = bucket.find(key)
-            if found is None:
-                continue
-            try:
-                letter = DeadLetter.parse(bytes(found.body))
-            except ValueError:  # the object is not a dead letter
-                continue
-            for run in waiting:
-                if letter.run_id == run or run in letter.body:
-                    status = "SUCCESS" if letter.outcome == "SUCCESS" else "FAILURE"
-                    error = f"a dead letter, {letter.outcome}: {letter.why} ({key})"
-                    event = {"type": COMPLETED, "runId": run, "status": status, "error": error}
-                    yield StatusEvent(datetime.now(UTC), event)
+    """Yield the outcomes of runs in dead letters that were not read before.
+
+    Args:
+        bucket: the bucket.
+        prefixes: the key prefixes of the dead letters of some days.
+        read: the keys of the dead letters that were read; new ones are added.
+        waiting: the runs without an outcome.
+    """
+    listed = {found.key for below in bucket.list_many(prefixes).values() for found in below}
+    for key, stored in bucket.find_many(sorted(listed - read)).items():
+        read.add(key)
+        if (letter := parse_dead_letter(stored)) is None:
+            continue
+        error = f"a dead letter, {letter.outcome}: {letter.why} ({key})"
+        for run in waiting:
+            if letter.run_id == run or run in letter.body:
+                status = "SUCCESS" if letter.outcome == "SUCCESS" else "FAILURE"
+                yield _completed(runId=run, status=status, error=error)
+
+
+def _completed(**fields: object) -> StatusEvent:
+    return StatusEvent(datetime.now(UTC), {"type": COMPLETED, **fields})

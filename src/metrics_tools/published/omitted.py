@@ -1,10 +1,9 @@
-"""For `metrics doctor`: whether the datasets of a metric list all part files of its series."""
+"""The check of `metrics doctor` whether the datasets of a metric list all part files of its series."""
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
-from metrics_tools.published.findings import Finding, Metric
+from metrics_tools.published.findings import Finding
+from metrics_tools.published.metric import Metric
 from metrics_tools.validate.completeness import NEEDS_LISTING, Completeness, incompleteness
 from metrics_tools.validate.discovery import newest
 from metrics_worker.errors import StoreUnavailable
@@ -12,12 +11,12 @@ from metrics_worker.s3.bucket import Bucket
 from metrics_worker.settings import Settings
 
 
-def omitted_files(bucket: Bucket, metric: Metric, settings: Settings) -> Iterator[Finding]:
-    """Compare the newest manifest of each dataset that `current` was computed from with the part files there.
+def check_part_files(bucket: Bucket, metric: Metric, settings: Settings) -> Iterator[Finding]:
+    """Compare the newest manifest of each dataset that `current` was computed from with the part files.
 
-    A manifest that omits part files is a finding if `current` was computed from as few of them: it lost its
-    history. Otherwise it is a note about the mode that the worker needs, as are a few files that were left
-    over by an ingestor, fewer than the share that `WORKER_SHRINK_RATIO` allows.
+    A manifest that omits part files is a finding if `current` was computed from as few of them: the metric
+    lost its history. Otherwise it is a note that the worker needs another mode. It is also a note if the
+    manifest omits a smaller share of the part files than `WORKER_SHRINK_RATIO`: an ingestor left them over.
 
     Raises:
         StoreUnavailable: S3 failed.
@@ -26,13 +25,13 @@ def omitted_files(bucket: Bucket, metric: Metric, settings: Settings) -> Iterato
     if not inputs:
         return
     try:
-        shelf = newest(bucket, settings.datasets_prefix, {dataset for dataset, _, _ in inputs})
+        found = newest(bucket, settings.datasets_prefix, {dataset for dataset, _, _ in inputs})
     except StoreUnavailable as error:
         what = f"part files were not compared with manifests: {error.problem}"
         yield Finding("note", settings.datasets_prefix, what, "Run doctor with the right to list datasets.")
         return
     for dataset_id, code, part_files in inputs:
-        manifest = shelf.manifests.get(dataset_id)
+        manifest = found.manifests.get(dataset_id)
         omitted = incompleteness(bucket, manifest, code) if manifest else None
         if manifest is not None and omitted is not None:
             key = manifest.dataset.manifest_key
@@ -47,12 +46,11 @@ def _finding(key: str, omitted: Completeness, part_files: int, *, allowed: float
 
 
 def _inputs(metric: Metric) -> list[tuple[str, str, int]]:
-    """Return dataset, series and number of part files of each input of `current`, as far as it says them."""
+    """Return the dataset, the series and the number of part files of each input of `current`."""
     try:
-        manifest: Any = json.loads(bytes(metric.current.body)) if metric.current else {}
         return [
             (str(found["dataset_id"]), str(found["series_code"]), int(found["part_files"]))
-            for found in manifest.get("inputs", ())
+            for found in (metric.current.manifest if metric.current else {}).get("inputs", ())
         ]
-    except (ValueError, TypeError, LookupError, AttributeError):
-        return []
+    except (ValueError, TypeError, LookupError):
+        return []  # a damaged manifest, which another check reports

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from metrics_tools.buckets.overlay import Overlay
 from metrics_tools.buckets.places import Place
 from metrics_tools.console import impossible
-from metrics_tools.local_cloud.samples import Sample
 from metrics_tools.published.versions import Version, read_version
+from metrics_tools.request_files import Sample
 from metrics_worker.dataset.datasets import Datasets, InputSeries
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.errors import (

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from metrics_tools.buckets.places import Place, metrics_prefix
 from metrics_tools.console import impossible
-from metrics_tools.local_cloud.samples import Sample
-from metrics_tools.published.versions import keys_of, parse_manifest, read_version, series_of, version_names
+from metrics_tools.published.documents import parse_manifest
+from metrics_tools.published.metric import keys_of, version_names
+from metrics_tools.published.versions import read_version, series_of
+from metrics_tools.request_files import Sample
 from metrics_tools.runs.computing import LocalWorker
 from metrics_tools.runs.requests import read_requests
 from metrics_worker.errors import MetricsWorkerError, ObjectNotFound
@@ -72,7 +74,7 @@ def _request(text: str, place: Place | None) -> Sample:
 
 def _published(text: str, place: Place) -> Operand:
     code, _, wanted = text.rpartition("@")
-    keys = keys_of(code, metrics_prefix())
+    keys = keys_of(code, prefix=metrics_prefix())
     version_ts = wanted
     try:
         if wanted == CURRENT:

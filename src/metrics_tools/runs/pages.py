@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from metrics_tools.local_cloud.ecb import DATASET_ID, SOURCE, SOURCE_NOTE, SOURCE_URL
-from metrics_tools.local_cloud.samples import Sample
+from metrics_tools.ecb import DATASET_ID, SOURCE, SOURCE_NOTE, SOURCE_URL
 from metrics_tools.page import ShownEvent, ShownRun, Source
 from metrics_tools.page.document import page
 from metrics_tools.page.shown import expression_view
+from metrics_tools.request_files import Sample
 from metrics_tools.runs.computing import Computed
 
 _SOURCE = Source(SOURCE, SOURCE_URL, SOURCE_NOTE)

@@ -15,11 +15,10 @@ from uuid import uuid4
 
 import typer
 
+from metrics_tools import ecb
 from metrics_tools.buckets.places import Place, currencies_in, demo_place
 from metrics_tools.console import impossible
-from metrics_tools.local_cloud import ecb
-from metrics_tools.local_cloud.errors import EventFileError
-from metrics_tools.local_cloud.samples import Sample, metric_code_of, samples_in
+from metrics_tools.request_files import EventFileError, Sample, metric_code_of, samples_in
 from metrics_tools.runs.computing import all_of, settings_for
 from metrics_tools.validate.discovery import Shelf, newest, of_manifests
 from metrics_tools.validate.json_text import load

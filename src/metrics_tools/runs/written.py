@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from metrics_tools.buckets.places import Place
 from metrics_tools.console import impossible, report_on_stderr
-from metrics_tools.local_cloud.samples import Sample
+from metrics_tools.request_files import Sample
 from metrics_tools.runs.computing import Computed
 from metrics_tools.runs.plots import iso_time
 from metrics_worker.series import Series

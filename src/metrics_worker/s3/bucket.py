@@ -91,7 +91,7 @@ class Bucket(Protocol):
         """
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Read a few small objects whole; return None for each one that does not exist.
+        """Read small objects whole; return None for each one that does not exist.
 
         Raises:
             AccessDenied, StoreUnavailable: the error of the first key that fails.

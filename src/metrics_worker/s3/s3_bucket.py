@@ -94,17 +94,16 @@ class S3Bucket:
         run_concurrently([read_on] * min(CONNECTIONS, len(keys)), self.event_loop)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Read a few small objects concurrently; return None for each one that does not exist."""
+        """Read small objects concurrently; return None for each one that does not exist."""
         found: dict[str, StoredObject | None] = dict.fromkeys(keys)
+        waiting = iter(keys)
 
-        def find(key: str) -> Reader:
-            async def read(_: asyncio.Semaphore) -> None:  # a few bytes do not wait for part files
+        async def read_on(_: asyncio.Semaphore) -> None:  # a few bytes do not wait for part files
+            for key in waiting:
                 with suppress(ObjectNotFound):
                     found[key] = await self._fetch(key)
 
-            return read
-
-        run_concurrently([find(key) for key in keys], self.event_loop)
+        run_concurrently([read_on] * min(CONNECTIONS, len(keys)), self.event_loop)
         return found
 
     def list(self, prefix: str) -> Sequence[ListedObject]:

@@ -89,7 +89,7 @@ def test_a_file_of_zoned_times_and_whole_numbers_is_taken(metrics, tmp_path):
         (("nothing@current", "ratio.a_to_b@current"), "It has no version at all"),
         (("ratio.a_to_b", "ratio.a_to_b@current"), "did you mean ratio.a_to_b@current?"),
         (("none.parquet", "ratio.a_to_b@current"), "none.parquet: No such file"),
-        (("../x@current", "ratio.a_to_b@current"), "no metric's code"),
+        (("../x@current", "ratio.a_to_b@current"), "not a metric's code"),
     ],
 )
 def test_a_side_that_is_none_says_so(metrics, folder, publish, sides, says):

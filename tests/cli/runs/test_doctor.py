@@ -144,13 +144,13 @@ class Broken(NamedTuple):
 
 def data_is_gone(at):
     (at.metric / at.newer / "data/metrics.parquet").unlink()
-    return f"{at.newer}/data/metrics.parquet", "the data is not there"
+    return f"{at.newer}/data/metrics.parquet", "the data does not exist"
 
 
 def data_is_cut_short(at):
     path = at.metric / at.older / "data/metrics.parquet"
     path.write_bytes(path.read_bytes()[:-10])
-    return f"{at.older}/data/metrics.parquet", "can't be read"
+    return f"{at.older}/data/metrics.parquet", "cannot be read"
 
 
 def data_is_anothers(at):
@@ -184,7 +184,7 @@ def manifest_names_data_elsewhere(at):
 
 def marker_is_garbage(at):
     marker_of(at.metric, at.older)[0].write_text("{")
-    return ".ok", "can't be understood"
+    return ".ok", "cannot be parsed"
 
 
 def marker_is_of_another_run(at):
@@ -201,12 +201,12 @@ def two_runs_have_one_version(at):
 
 def current_is_gone(at):
     (at.metric / "current/manifest.json").unlink()
-    return "current/manifest.json", f"there is none, though version {at.newer}"
+    return "current/manifest.json", f"current does not exist, although version {at.newer}"
 
 
 def current_is_that_of_an_older_request(at):
     shutil.copy(at.metric / at.older / "manifest.json", at.metric / "current/manifest.json")
-    return "current/manifest.json", f"names version {at.older}, but {at.newer} was asked for later"
+    return "current/manifest.json", f"names version {at.older}, but {at.newer} was requested later"
 
 
 def current_is_not_committed(at):
@@ -216,7 +216,7 @@ def current_is_not_committed(at):
 
 def current_is_no_copy(at):
     rewrite(at.metric / "current/manifest.json", row_count=7)
-    return "current/manifest.json", "is no copy"
+    return "current/manifest.json", "is not a copy"
 
 
 def current_is_garbage(at):

@@ -16,14 +16,15 @@ ROOT = Path(__file__).parents[3]
 RUNS = 50
 FORKED = """
 import os, sys
-from metrics_tools.published.following import Patience, watch
+from metrics_tools.published.following import follow_bucket
 from metrics_tools.process_exit import run_and_exit
 from metrics_worker.s3.s3_bucket import S3Bucket
 
 def follow():
     url = os.environ["AWS_ENDPOINT_URL"]
     bucket = S3Bucket.connect(sys.argv[1], region="us-east-1", endpoint_url=url)
-    (seen,) = watch(bucket, {"mine": "metrics/ratio.a_to_b/"}, "metrics/", Patience.of(10))
+    bases = {"mine": "metrics/ratio.a_to_b/"}
+    (seen,) = follow_bucket(bucket, bases, prefix="metrics/", seconds=10)
     print(seen.status)
 
 statuses = []

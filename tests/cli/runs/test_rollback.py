@@ -41,7 +41,7 @@ def current(metrics, place):
 def test_current_names_the_chosen_version_and_doctor_says_so(metrics, place, versions):
     done = metrics("rollback", CODE, versions[0], *place)
     assert done.exit_code == 0
-    assert f"current names version {versions[0]} now" in done.stdout
+    assert f"current now names version {versions[0]}" in done.stdout
     assert f"It named version {versions[1]} before" in done.stdout
     assert current(metrics, place) == [versions[0]]
 
@@ -119,13 +119,13 @@ def broken_manifest(metric, version):
 
 def no_data(metric, version):
     (metric / version / "data/metrics.parquet").unlink()
-    return "the data is not there"
+    return "the data does not exist"
 
 
 def cut_data(metric, version):
     path = metric / version / "data/metrics.parquet"
     path.write_bytes(path.read_bytes()[:-10])
-    return "the data can't be read"
+    return "the data cannot be read"
 
 
 def no_marker(metric, version):

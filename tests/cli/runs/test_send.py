@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from metrics_tools.published.following import Patience, hear
+from metrics_tools.published.following import follow_queue
 from metrics_tools.published.status_event import parse_status_event
 from metrics_worker.publication.dead_letter import DeadLetter
 from tests.cli.runs.conftest import files
@@ -211,7 +211,7 @@ def test_an_interrupted_listener_gives_back_what_is_not_its_own():
             calls.append((call["ReceiptHandle"], call["VisibilityTimeout"]))
 
     with pytest.raises(KeyboardInterrupt):
-        list(hear(Sqs(), "queue", {"mine"}, Patience.of(60)))
+        list(follow_queue(Sqs(), "queue", {"mine"}, seconds=60))
     assert calls == ["received", ("handle", 0)]
 
 

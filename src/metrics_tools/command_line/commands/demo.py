@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-from metrics_tools import console
+from metrics_tools import console, ecb
 from metrics_tools.buckets.folder import FolderBucket
 from metrics_tools.console import JsonOption, emit, impossible
-from metrics_tools.local_cloud import ecb
-from metrics_tools.local_cloud.cloud import BUCKET
 from metrics_worker.errors import MetricsWorkerError
 
 
@@ -34,7 +32,7 @@ def demo(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        place = FolderBucket(folder, BUCKET)
+        place = FolderBucket(folder, ecb.BUCKET)
         if place.find(ecb.manifest_key(ecb.version_of(ecb.read_rates()))) is not None:
             if not as_json:
                 console.print_line(f"{folder}: the demo data is there already")
@@ -50,7 +48,14 @@ def demo(
         raise impossible(f"{folder}: {error}") from error
     if as_json:
         version, files = loaded.version, loaded.files
-        emit({"folder": str(folder), "dataset": ecb.DATASET_ID, "version": version, "part_files": files})
+        emit(
+            {
+                "folder": str(folder),
+                "dataset": ecb.DATASET_ID,
+                "version": version,
+                "part_files": files,
+            }
+        )
         return
     console.print_line(
         f"{folder}: dataset {ecb.DATASET_ID}, version {loaded.version}: {loaded.observations:,} observations "

@@ -1,19 +1,18 @@
-"""`metrics history`: the versions of a metric, as their manifests and markers have them."""
+"""`metrics history`: the versions of a metric, from their manifests and markers."""
 
 from typing import Annotated, Any
 
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, FolderOption, metrics_prefix
-from metrics_tools.command_line.published_metric import CodeArgument, no_such_metric, published_place
-from metrics_tools.console import JsonOption, emit, impossible
-from metrics_tools.published.versions import Entry, entries, keys_of, version_names
-from metrics_worker.errors import MetricsWorkerError
-from metrics_worker.publication.records import Keys
+from metrics_tools.buckets.places import BucketOption, FolderOption
+from metrics_tools.command_line.published_metric import CodeArgument, no_such_metric, published_metric
+from metrics_tools.console import JsonOption, emit
+from metrics_tools.published.metric import Metric, read_versions, version_names
+from metrics_worker.request import iso
 
 _WIDE = 140
-"""Columns of a terminal that has room for a version in a line."""
+"""The width of a terminal, in characters, that shows a version in one line."""
 
 
 def history(
@@ -21,14 +20,15 @@ def history(
     *,
     bucket: BucketOption = None,
     folder: FolderOption = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest versions to show.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The number of versions to show.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List the versions of a metric, newest first: when asked for, from what, which is current.
+    """List the versions of a metric, newest first, with the request times, the datasets and the state.
 
-    A version is committed where its run's marker names it; any other is
-    left from a run that died, lost a race, or is still under way. Costs a
-    listing, and two small requests for each version that is shown.
+    A version is committed if the marker of its run names it. Any other
+    version is left from a run that was killed or lost a race, or its run is
+    in progress. The command makes one listing, and two small requests for
+    each version that it shows.
 
     Exit: 0 listed, 2 impossible, or there is no such metric.
 
@@ -38,89 +38,72 @@ def history(
 
       metrics history fx.usd_per_brl --folder data --limit 5 --json
     """
-    place = published_place(bucket, folder)
-    keys = keys_of(code, metrics_prefix())
-    try:
+    with published_metric(code, bucket=bucket, folder=folder) as (place, keys):
         names = version_names(place.bucket, keys)
         if not names:
             raise no_such_metric(code, place)
-        shown = entries(place.bucket, keys, names[:limit])
-    except MetricsWorkerError as error:
-        raise impossible(f"{place.label}: {error}") from error
+        shown = read_versions(place.bucket, keys, names[:limit])
     if as_json:
-        emit(
-            {
-                "place": place.label,
-                "metric_code": code,
-                "versions_in_all": len(names),
-                "versions": [_document(entry, keys) for entry in shown],
-            }
-        )
+        versions = [_document(shown, name) for name in shown.versions]
+        counts = {"versions_in_all": len(names), "versions": versions}
+        emit({"place": place.label, "metric_code": code, **counts})
         return
     console.print_line(f"{code} at {place.label}: {console.count(len(names), 'version')}", "bold")
-    _tell(shown)
-    if len(names) > len(shown):
-        console.print_line(f"… and {len(names) - len(shown):,} older (--limit)", "dim")
+    _print_versions(shown)
+    if len(names) > limit:
+        console.print_line(f"… and {len(names) - limit:,} older (--limit)", "dim")
 
 
-def _field(entry: Entry, name: str) -> str:
-    value = (entry.manifest or {}).get(name)
-    return "-" if value is None else str(value)
+def _print_versions(metric: Metric) -> None:
+    """Print one line for each version if the terminal is wide enough, otherwise two."""
+    is_wide = console.is_wide(_WIDE)
+    columns = ("version", "state", "requested", "created")
+    table = console.new_table(*columns, numbers=("rows",), more=("datasets", "run"))
+    for version in metric.versions:
+        names = ("requested_at", "created_at", "row_count", "run_id")
+        requested, created, rows, run = (_field(metric.manifest(version), name) for name in names)
+        state, datasets = _state(metric, version), _datasets(metric.manifest(version))
+        is_current, is_committed = metric.is_current(version), metric.is_committed(version)
+        style = "dim" if not is_committed else "bold" if is_current else ""
+        if is_wide:
+            console.add_row(table, version, state, requested, created, rows, datasets, run, style=style)
+            continue
+        console.print_line(f"{version}  {state}, {rows} rows, requested {requested}", style)
+        console.print_line(f"  run {run}, created {created}, from {datasets}", "dim")
+    if is_wide:
+        console.print_table(table)
 
 
-def _datasets(entry: Entry) -> str:
-    """The datasets that a version was read from, with their versions."""
-    inputs = (entry.manifest or {}).get("inputs")
+def _field(manifest: dict[str, Any], name: str) -> str:
+    value = manifest.get(name)
+    return f"{value:,}" if isinstance(value, int) else "-" if value is None else str(value)
+
+
+def _datasets(manifest: dict[str, Any]) -> str:
+    """Return the datasets that a version was computed from, with their versions."""
+    inputs = manifest.get("inputs")
     named = [item for item in inputs if isinstance(item, dict)] if isinstance(inputs, list) else []
     pairs = (f"{item.get('dataset_id', '?')} {item.get('dataset_version') or ''}".rstrip() for item in named)
     return ", ".join(dict.fromkeys(pairs)) or "-"
 
 
-def _state(entry: Entry) -> str:
-    if entry.is_current and entry.committed:
-        return "current (rolled back)" if entry.rolled_back_at else "current"
-    return entry.problem or ("committed" if entry.committed else "not committed")
+def _state(metric: Metric, version: str) -> str:
+    is_committed = metric.is_committed(version)
+    if is_committed and metric.is_current(version):
+        return "current (rolled back)" if metric.current and metric.current.rolled_back_at else "current"
+    return metric.problem(version) or ("committed" if is_committed else "not committed")
 
 
-def _rows(entry: Entry) -> str:
-    rows = (entry.manifest or {}).get("row_count")
-    return f"{rows:,}" if isinstance(rows, int) else _field(entry, "row_count")
-
-
-def _style(entry: Entry) -> str:
-    return "dim" if not entry.committed else "bold" if entry.is_current else ""
-
-
-def _tell(shown: list[Entry]) -> None:
-    """A line for each version where there is room for it, or else two."""
-    if not console.is_wide(_WIDE):
-        for entry in shown:
-            rows, asked = _rows(entry), _field(entry, "requested_at")
-            console.print_line(
-                f"{entry.version_ts}  {_state(entry)}, {rows} rows, asked for {asked}", _style(entry)
-            )
-            run, created = _field(entry, "run_id"), _field(entry, "created_at")
-            console.print_line(f"  run {run}, created {created}, from {_datasets(entry)}", "dim")
-        return
-    table = console.new_table(
-        "version", "is", "asked for", "created", numbers=("rows",), more=("datasets", "run")
-    )
-    for entry in shown:
-        fields = _field(entry, "requested_at"), _field(entry, "created_at"), _rows(entry)
-        cells = entry.version_ts, _state(entry), *fields, _datasets(entry), _field(entry, "run_id")
-        console.add_row(table, *cells, style=_style(entry))
-    console.print_table(table)
-
-
-def _document(entry: Entry, keys: Keys) -> dict[str, Any]:
-    manifest = entry.manifest or {}
+def _document(metric: Metric, version: str) -> dict[str, Any]:
+    manifest, is_current = metric.manifest(version), metric.is_current(version)
+    chosen_at = metric.current.rolled_back_at if metric.current and is_current else None
     return {
-        "version_ts": entry.version_ts,
-        "manifest": keys.manifest(entry.version_ts),
-        "committed": entry.committed,
-        "current": entry.is_current,
-        "rolled_back_at": entry.rolled_back_at,
-        "problem": entry.problem or None,
+        "version_ts": version,
+        "manifest": metric.keys.manifest(version),
+        "committed": metric.is_committed(version),
+        "current": is_current,
+        "rolled_back_at": iso(chosen_at, "milliseconds") if chosen_at else None,
+        "problem": metric.problem(version) or None,
         **{name: manifest.get(name) for name in ("run_id", "requested_at", "created_at", "row_count")},
-        "datasets": _datasets(entry),
+        "datasets": _datasets(manifest),
     }

@@ -19,7 +19,7 @@ from metrics_tools.buckets.places import (
 )
 from metrics_tools.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impossible
 from metrics_tools.describe.formula import formula
-from metrics_tools.local_cloud.samples import Sample
+from metrics_tools.request_files import Sample
 from metrics_tools.runs import plots, tables
 from metrics_tools.runs.computing import Computed, LocalWorker
 from metrics_tools.runs.requests import demo_for, read_requests

@@ -15,9 +15,9 @@ import typer
 from metrics_tools import console
 from metrics_tools.buckets.places import BucketOption, Place, aws_session, bucket_place, metrics_prefix
 from metrics_tools.console import WRONG, JsonOption, emit, impossible
-from metrics_tools.local_cloud.samples import Sample
-from metrics_tools.published.following import Patience, hear, watch
+from metrics_tools.published.following import follow_bucket, follow_queue
 from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
+from metrics_tools.request_files import Sample
 from metrics_tools.runs.requests import read_requests
 from metrics_worker.errors import ConfigError, MetricsWorkerError, UnanswerableError
 from metrics_worker.names import metric_base
@@ -106,7 +106,7 @@ def send(
             for one in sent:
                 console.print_line(f"Sent {one.metric_code}, run {one.run_id}")
         if wait:
-            for event in _follow(sent, ways, Patience.of(timeout)):
+            for event in _follow(sent, ways, timeout):
                 heard.append(event)
                 if not as_json:
                     _tell_event(event, sent)
@@ -166,15 +166,17 @@ def _send(sample: Sample, ways: Ways, *, keep_run_id: bool) -> Sent:
     return Sent(run.run_id, run.metric_code, base, str(answer["MessageId"]))
 
 
-def _follow(sent: list[Sent], ways: Ways, patience: Patience) -> Iterator[StatusEvent]:
+def _follow(sent: list[Sent], ways: Ways, seconds: float) -> Iterator[StatusEvent]:
     """What is heard or seen of the runs, until all have ended or the time is over."""
     try:
         if ways.status_queue is not None:
             sqs = _client("sqs", _region(ways.status_queue))
-            yield from hear(sqs, ways.status_queue, {one.run_id for one in sent}, patience)
+            runs = {one.run_id for one in sent}
+            yield from follow_queue(sqs, ways.status_queue, runs, seconds=seconds)
         elif ways.place is not None:
             bases = {one.run_id: one.base for one in sent}
-            yield from watch(ways.place.bucket, bases, metrics_prefix(), patience)
+            bucket, prefix = ways.place.bucket, metrics_prefix()
+            yield from follow_bucket(bucket, bases, prefix=prefix, seconds=seconds)
     except KeyboardInterrupt:
         console.print_line("Interrupted: nothing is heard any more, but the run goes on.", "yellow")
         raise typer.Exit(INTERRUPTED) from None

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metrics_tools.local_cloud import ecb
+from metrics_tools import ecb
 
 COLLECTED = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 RATES = {

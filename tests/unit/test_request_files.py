@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from metrics_tools.local_cloud import ecb
-from metrics_tools.local_cloud.errors import EventFileError
-from metrics_tools.local_cloud.samples import all_samples, read_samples
+from metrics_tools import ecb
+from metrics_tools.request_files import EventFileError, all_samples, read_samples
 from metrics_worker.expression.grammar import Composite, SeriesMath, WindowOp, children, series_codes
 from metrics_worker.request import Bounds, RunRequest, open_record
 

@@ -31,6 +31,8 @@ SOURCE = "European Central Bank, euro foreign exchange reference rates"
 SOURCE_URL = "https://www.ecb.europa.eu/stats/policy_and_exchange_rates/euro_reference_exchange_rates/"
 SOURCE_NOTE = "The metrics are computed from them and are not the ECB's."
 
+BUCKET = "metrics-data-local"
+"""The name of the bucket with the dataset, whether it is in memory, in a folder or in the local cloud."""
 DATASET_ID = "ecb_fx"
 PROJECTIONS = f"datasets/{DATASET_ID}/projections/"
 CURRENCIES = ("BRL", "CHF", "CNY", "GBP", "ISK", "JPY", "MXN", "SEK", "USD", "ZAR")

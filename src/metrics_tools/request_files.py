@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from metrics_tools.local_cloud.errors import EventFileError
 from metrics_worker.errors import ExpressionError, UnanswerableError
 from metrics_worker.expression.grammar import ROOT, Node, expression_type, parse, series_codes
 from metrics_worker.request import PLACEHOLDER_BUCKET, REQUESTED, unwrap_envelope
@@ -24,6 +23,10 @@ from metrics_worker.request import PLACEHOLDER_BUCKET, REQUESTED, unwrap_envelop
 FIRST = "run.json"
 FAILS = "fails-"
 _NODE_FIELDS = {"op", "series_code", "seriesCode"}
+
+
+class EventFileError(Exception):
+    """A file contains no request that can be sent; the text names the file and the expected content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Sample:
     @property
     def currencies(self) -> set[str]:
         """Return the currencies of all series codes in the request, even if its expression is not valid."""
-        from metrics_tools.local_cloud.ecb import currency_of  # noqa: PLC0415 - half a second, only for valid files
+        from metrics_tools.ecb import currency_of  # noqa: PLC0415 - half a second, only for valid files
 
         found: set[str] = set()
         rest = [self.request.get(ROOT), self.request.get("inputs")]
@@ -154,7 +157,7 @@ def _sample_of_expression(path: Path, expression: dict[str, Any]) -> Sample:
         raise EventFileError(
             f"{path}: the expression is not valid: {error}. `metrics validate {path}` says more."
         ) from error
-    from metrics_tools.local_cloud import ecb  # noqa: PLC0415 - half a second, only for valid files
+    from metrics_tools import ecb  # noqa: PLC0415 - half a second, only for valid files
 
     code = metric_code_of(path)
     manifest = ecb.manifest_key(ecb.version_of(ecb.read_rates()))
@@ -166,7 +169,12 @@ def _sample_of_expression(path: Path, expression: dict[str, Any]) -> Sample:
         ROOT: expression,
         "inputs": [{"datasetId": ecb.DATASET_ID, "seriesCode": series} for series in series_codes(node)],
         "catalog": {
-            "datasets": {ecb.DATASET_ID: {"manifestPath": manifest, "projectionsPath": ecb.PROJECTIONS}}
+            "datasets": {
+                ecb.DATASET_ID: {
+                    "manifestPath": manifest,
+                    "projectionsPath": ecb.PROJECTIONS,
+                }
+            }
         },
         "output": {"basePath": f"s3://{PLACEHOLDER_BUCKET}/metrics/{code}/"},
     }

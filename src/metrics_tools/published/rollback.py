@@ -1,0 +1,101 @@
+"""The rollback of a metric: `current` names a chosen version until a later request is published."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from metrics_tools.published.documents import Current, encode_rollback, parse_manifest
+from metrics_tools.published.findings import check_data
+from metrics_tools.published.metric import read_versions
+from metrics_worker.errors import InputReadError, ObjectTaken, StoreUnavailable
+from metrics_worker.publication.current import MAX_SWAPS, age
+from metrics_worker.publication.records import Keys
+from metrics_worker.request import iso
+from metrics_worker.s3.bucket import Bucket
+
+_TICK = timedelta(milliseconds=1)
+
+
+class RollbackRefusedError(Exception):
+    """A rollback that was refused; the text gives the reason. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A rollback that was done.
+
+    Attributes:
+        version_ts: the version that `current` names now.
+        rolled_back_from: the version that it named before; None if it named none.
+        rolled_back_at: the time of the decision in ISO 8601; requests up to this time do not move `current`.
+        changed: False if `current` named the version already.
+    """
+
+    version_ts: str
+    rolled_back_from: str | None
+    rolled_back_at: str
+    changed: bool
+
+
+def roll_back(bucket: Bucket, keys: Keys, version_ts: str, *, now: Callable[[], datetime]) -> Rollback:
+    """Let `current` name a version, by compare-and-swap.
+
+    Args:
+        bucket: the bucket of the metric.
+        keys: the keys of the metric.
+        version_ts: the version.
+        now: the clock, in UTC.
+
+    Raises:
+        RollbackRefusedError: the version is not complete, or the version of a later request became current.
+        AccessDenied, StoreUnavailable.
+    """
+    manifest = _complete_version(bucket, keys, version_ts)
+    decided: datetime | None = None
+    for _ in range(MAX_SWAPS):
+        found = bucket.find(keys.current)
+        current = Current.of(found) if found else None
+        if decided is None:
+            # Later than the current version, even if clocks differ: a redelivery must not undo the rollback.
+            decided = max(now(), age(found)[0] + _TICK) if found else now()
+        elif found and current and age(found)[0] > decided:
+            raise RollbackRefusedError(
+                f"version {current.version_ts} of a later request has become current meanwhile."
+            )
+        before = current.version_ts if current and current.manifest else None
+        at = iso(decided, "milliseconds")
+        if before == version_ts:
+            return Rollback(version_ts, before, at, changed=False)
+        body = encode_rollback(manifest, at=at, before=before)
+        try:
+            if found is None:
+                bucket.create(keys.current, body)
+            else:
+                bucket.swap(keys.current, body, found.etag)
+        except ObjectTaken:
+            continue  # a run moved it in the meantime: read it again
+        return Rollback(version_ts, before, at, changed=True)
+    raise StoreUnavailable(keys.current, "runs kept moving it")
+
+
+def _complete_version(bucket: Bucket, keys: Keys, version_ts: str) -> dict[str, Any]:
+    """Return the manifest of a version that is committed and readable.
+
+    Raises:
+        RollbackRefusedError: the version is not.
+        AccessDenied, StoreUnavailable.
+    """
+    metric = read_versions(bucket, keys, [version_ts])
+    found = metric.manifests[version_ts]
+    if found is None:
+        raise RollbackRefusedError(f"version {version_ts} has no manifest.")
+    try:
+        manifest = parse_manifest(found)
+    except InputReadError as error:
+        raise RollbackRefusedError(f"the manifest of version {version_ts} can't be used: {error}.") from error
+    if not metric.is_committed(version_ts) or manifest.get("version_ts") != version_ts:
+        raise RollbackRefusedError(f"version {version_ts} is not committed: no marker of its run names it.")
+    for problem in check_data(bucket, keys, found):
+        raise RollbackRefusedError(f"version {version_ts} is damaged: {problem.where}: {problem.what}.")
+    return manifest
