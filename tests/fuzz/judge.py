@@ -157,7 +157,7 @@ class _SharedDecoder(Decoder):
 
 
 _DECODER = _SharedDecoder()
-atexit.register(_DECODER.close)
+atexit.register(Decoder.__exit__, _DECODER, None, None, None)
 
 
 @contextmanager
