@@ -18,7 +18,8 @@ from uuid import uuid4
 
 from metrics_worker.errors import ExpressionError, UnanswerableError
 from metrics_worker.expression.grammar import ROOT, Node, expression_type, parse, series_codes
-from metrics_worker.request import PLACEHOLDER_BUCKET, REQUESTED, unwrap_envelope
+from metrics_worker.request import REQUESTED, unwrap_envelope
+from metrics_worker.request_check import PLACEHOLDER_BUCKET
 
 FIRST = "run.json"
 FAILS = "fails-"

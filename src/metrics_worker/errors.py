@@ -29,7 +29,7 @@
 The wire `code` is a class attribute. No code depends on the text of a message.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 
 class MetricsWorkerError(Exception):
@@ -225,24 +225,3 @@ def without_traceback[E: BaseException](error: E) -> E:
             waiting += [other for other in (each.__cause__, each.__context__) if other is not None]
             waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
     return error
-
-
-def first_problem(errors: list[Any], path: str) -> tuple[str, str]:
-    """Return the JSON path and the problem of the first of pydantic's errors.
-
-    Args:
-        errors: the result of `ValidationError.errors()`.
-        path: the JSON path of the validated value.
-    """
-    first = errors[0]
-    for part in first["loc"]:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif not part.startswith("<"):  # the tag of a union's branch is not part of the JSON path
-            path += f".{part}" if path else part
-    problem = first["msg"].removeprefix("Value error, ")
-    found = first.get("input")
-    if isinstance(found, str | int | float) or (found is None and first["type"] != "missing"):
-        problem += f", found {found!r:.80}"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return path, problem + more

@@ -10,9 +10,10 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from metrics_worker.errors import ConfigError, first_problem
+from metrics_worker.errors import ConfigError
 from metrics_worker.limits import Limits
-from metrics_worker.request import Bounds
+from metrics_worker.problem import first_problem
+from metrics_worker.request_check import Bounds
 
 MAX_PREFIX = 256
 
@@ -124,5 +125,5 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        variable, problem = first_problem(error.errors(include_url=False), "")
+        variable, problem = first_problem(error)
         raise ConfigError(variable or "environment", problem) from None

@@ -32,7 +32,7 @@ A, B = series("A"), series("B")
 @pytest.mark.parametrize(
     ("expression", "path", "said"),
     [
-        (window("smaa", A, 3), ".op", '"smaa" is no operation of a window_op (did you mean `sma`?)'),
+        (window("smaa", A, 3), ".op", '"smaa" is not an operation of a window_op (did you mean `sma`?)'),
         (window("mean", A, 3), ".op", "did you mean `sma`?"),
         (window("ratio", A, 3), ".op", "`ratio` needs left and right"),
         ({"op": "mean", "operands": [A, B]}, ".op", "did you mean `avg`?"),
@@ -45,7 +45,7 @@ A, B = series("A"), series("B")
         ({"op": "diff", "left": A, "right": B}, ".op", "did you mean `subtract`?"),
         ({"op": "mean", "left": A, "right": B}, ".op", "did you mean `avg`? It needs operands"),
         ({"op": "mad", "operands": [A, B]}, ".op", "there is no `mad`"),
-        ({"op": 3, "left": A, "right": B}, ".op", "3 is no operation of a series_math"),
+        ({"op": 3, "left": A, "right": B}, ".op", "3 is not an operation of a series_math"),
         ({"left": A, "right": B}, ".op", "a series_math needs `op`"),
         ({"op": "sma", "series": A, "windows": 3}, ".windows", "did you mean `window`?"),
         ({"op": "sma", "series": A, "period": 3}, ".period", "did you mean `window`?"),
@@ -59,7 +59,7 @@ A, B = series("A"), series("B")
         (window("sma", A, 3) | {"scale": 2}, ".scale", "only series_math has a scale"),
         (ratio(A, "B"), ".right", 'a series is written {"series_code": "B"}'),
         (ratio(A, 2), ".right", "there are no constants"),
-        (ratio(A, "\ud800"), ".right", "this is no node"),
+        (ratio(A, "\ud800"), ".right", "not a valid node"),
         ({"op": "\ud800", "left": A, "right": B}, ".op", "half a character"),
         (ratio(A, [A, B]), ".right", "several nodes are the operands of one"),
         (ratio(A, B, scale="x"), ".scale", "it should be a number"),
@@ -184,8 +184,8 @@ def test_operands_after_two_that_are_wrong_are_looked_at_as_well(tmp_path):
     ("change", "path", "said"),
     [
         ({"type": "metric_run_request"}, "type", "did you mean `metric_run_requested`?"),
-        ({"type": None}, "type", "this is no usable type"),
-        ({"runId": ""}, "runId", "this is no usable runId"),
+        ({"type": None}, "type", "not a valid type"),
+        ({"runId": ""}, "runId", "not a valid runId"),
         ({"metricCode": "a b"}, "metricCode", "`a-b` would do"),
         ({"schema": "metrics.run.v2"}, "schema", "did you mean `metrics.run.v1`?"),
         ({"expressionType": "window_op"}, "expressionType", "write `series_math`"),

@@ -153,7 +153,7 @@ def test_the_document_for_machines(tmp_path):
     assert of_request["metric"] == "ratio.a_to_b"
     assert of_request["problems"][0] == {
         "path": "expressionJson.op",
-        "text": '"smaa" is no operation of a window_op',
+        "text": '"smaa" is not an operation of a window_op',
         "found": '"smaa"',
         "allowed": "sma, ema, sum, max, min, lag",
         "suggestion": "did you mean `sma`?",
@@ -186,7 +186,7 @@ def test_what_would_turn_a_terminal_around_is_escaped(tmp_path):
     event = request(ratio(A, {"op": "\u202e\x1b[31m[red]", "left": A, "right": B}))
     found = metrics("validate", file_of(tmp_path, event))
     assert found.exit_code == 1
-    assert '"\\u202e\\u001b[31m[red]" is no operation' in found.stdout
+    assert '"\\u202e\\u001b[31m[red]" is not an operation' in found.stdout
 
 
 def test_many_problems_are_cut_for_people_and_whole_for_machines(tmp_path):

@@ -12,7 +12,8 @@ from metrics_worker.dataset.datasets import Datasets, InputSeries
 from metrics_worker.errors import InputReadError
 from metrics_worker.limits import Limits, Memory
 from metrics_worker.observability.traffic import Traffic
-from metrics_worker.request import Bounds, RunRequest, open_record
+from metrics_worker.request import RunRequest, open_record
+from metrics_worker.request_check import Bounds
 from metrics_worker.s3.bucket import Bucket
 from tests.builders import BUCKET, day, request, rows, series
 from tests.decoding import DECODER

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 
 from metrics_worker.dataset.manifest import Manifest
 from metrics_worker.errors import MetricsWorkerError
-from metrics_worker.request import Dataset
+from metrics_worker.request_check import Dataset
 from tests.contract.documents import is_valid, tree_of
 from tests.fuzz.budget import bounded
 from tests.fuzz.manifests import manifests

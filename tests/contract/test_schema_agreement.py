@@ -12,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from metrics_worker.errors import MetricsWorkerError
-from metrics_worker.request import Bounds, RunRequest, open_record
+from metrics_worker.request import RunRequest, open_record
+from metrics_worker.request_check import Bounds, check_dataset
 from tests.builders import BUCKET, ratio, request, series, window
 from tests.contract.documents import is_valid, tree_of
 from tests.fuzz.bodies import REQUESTS
@@ -26,8 +27,9 @@ GAPS = (
     "more than 512 nodes",
     "a series code has no",  # characters that cannot be printed and are not control characters
     "the scale is too large",  # written as an integer
-    "stands there twice",
+    "this series is listed twice",
     "(WORKER_MAX_",
+    "but it is not in the catalog",
     "expected a key under",  # the prefixes depend on the deployment
     "expected a prefix under",
     f"expected s3://{BUCKET}/",  # the bucket depends on the deployment
@@ -41,8 +43,9 @@ def rejection(event: Any) -> str | None:
     """Return the error with which the worker rejects a request or one of its datasets, or None."""
     try:
         found = RunRequest.parse(open_record(text(event), "0"), BOUNDS)
-        for dataset in found.catalog:
-            found.dataset(dataset)
+        for dataset_id, entry in found.run.event["catalog"]["datasets"].items():
+            for problem in check_dataset(dataset_id, entry, BOUNDS)[1]:
+                return problem.message
     except MetricsWorkerError as error:
         return str(error)
     return None

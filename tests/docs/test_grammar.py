@@ -22,7 +22,8 @@ from metrics_worker.expression.grammar import (
     children,
     parse,
 )
-from metrics_worker.request import Bounds, RunRequest, open_record
+from metrics_worker.request import RunRequest, open_record
+from metrics_worker.request_check import Bounds
 from metrics_worker.series import Series
 from tests.docs.pages import blocks, rows, section, text_of
 
@@ -52,7 +53,8 @@ def summary(result):
 def parsed(body):
     """Return the dataset of a request's inputs after all checks that need no S3."""
     request = RunRequest.parse(open_record(json.dumps(body), None), Bounds("data", "metrics/", "datasets/"))
-    return request.dataset(*set(request.declared.values()))
+    (dataset,) = request.datasets.values()
+    return dataset
 
 
 def operations(node):

@@ -15,7 +15,8 @@ from metrics_worker import errors
 from metrics_worker.errors import InputReadError
 from metrics_worker.messaging.status_events import RunCompleted, RunHeartbeat, RunStarted
 from metrics_worker.publication.records import Keys, OutputManifest
-from metrics_worker.request import Bounds, Run, RunRequest, _Body, open_record
+from metrics_worker.request import Run, RunRequest, open_record
+from metrics_worker.request_check import Bounds, _Body
 from metrics_worker.settings import Settings
 from tests.docs.pages import PAGES, ROOT, blocks, commands, rows, section, text_of
 

@@ -17,7 +17,8 @@ def _edge(kind: str) -> Callable[[bytes], None]:
     from metrics_worker.dataset.manifest import Manifest  # noqa: PLC0415
     from metrics_worker.errors import PermanentError, UnanswerableError  # noqa: PLC0415
     from metrics_worker.names import is_key  # noqa: PLC0415
-    from metrics_worker.request import Bounds, Dataset, RunRequest, open_record  # noqa: PLC0415
+    from metrics_worker.request import RunRequest, open_record  # noqa: PLC0415
+    from metrics_worker.request_check import Bounds, Dataset  # noqa: PLC0415
 
     bounds = Bounds("data-bucket", "metrics/", "datasets/")
     dataset = Dataset("fx", "datasets/fx/manifest.json", "datasets/fx/projections/")
@@ -25,8 +26,7 @@ def _edge(kind: str) -> Callable[[bytes], None]:
     def parse_request(data: bytes) -> None:
         try:
             asked = RunRequest.parse(open_record(data.decode("utf-8", "replace"), None), bounds)
-            for name in asked.catalog:
-                found = asked.dataset(name)
+            for found in asked.datasets.values():
                 assert is_key(found.manifest_key), found
                 assert found.manifest_key.startswith(("datasets/", "metrics/")), found
         except (PermanentError, UnanswerableError) as error:

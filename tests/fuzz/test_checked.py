@@ -12,7 +12,8 @@ from metrics_worker.dataset.datasets import Datasets
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.errors import PermanentError, UnanswerableError
 from metrics_worker.limits import Memory
-from metrics_worker.request import Bounds, RunRequest, open_record
+from metrics_worker.request import RunRequest, open_record
+from metrics_worker.request_check import Bounds
 from metrics_worker.settings import Settings
 from tests.builders import BUCKET, Cloud
 from tests.fuzz import bodies, manifests

@@ -67,7 +67,7 @@ IMPORTS = {
     ),
     "dataset.datasets": Imports(
         "dataset.reading dataset.choice dataset.manifest limits dataset.singleflight "
-        "dataset.part_file dataset.decoder request s3.bucket series errors",
+        "dataset.part_file dataset.decoder request request_check s3.bucket series errors",
         "pyarrow",
     ),
     "dataset.reading": Imports(
@@ -75,9 +75,10 @@ IMPORTS = {
         "pyarrow",
     ),
     "dataset.choice": Imports(
-        "dataset.manifest limits dataset.singleflight request s3.bucket expression.grammar errors"
+        "dataset.manifest limits dataset.singleflight request request_check s3.bucket expression.grammar "
+        "errors"
     ),
-    "dataset.manifest": Imports("dataset.part_file request names errors", "pydantic"),
+    "dataset.manifest": Imports("dataset.part_file request_check names problem errors", "pydantic"),
     "dataset.singleflight": Imports(""),
     "dataset.decoder_process": Imports("dataset.partial_file dataset.part_file errors", "pyarrow"),
     "dataset.partial_file": Imports(""),
@@ -93,10 +94,11 @@ IMPORTS = {
     "messaging.limited_http": Imports("messaging.call_limit", "botocore urllib3"),
     "messaging.call_limit": Imports(""),
     "messaging.status_events": Imports("publication.records request names errors", "pydantic"),
-    "publication.dead_letter": Imports("errors", "pydantic"),
+    "publication.dead_letter": Imports("problem", "pydantic"),
     "publication.records": Imports("", "pydantic"),
-    "settings": Imports("limits request errors", "pydantic pydantic_settings"),
-    "request": Imports("names expression.grammar errors", "pydantic"),
+    "settings": Imports("limits request_check problem errors", "pydantic pydantic_settings"),
+    "request": Imports("request_check names expression.grammar problem errors"),
+    "request_check": Imports("names expression.grammar problem errors", "pydantic"),
     "names": Imports("errors"),
     "s3.s3_bucket": Imports(
         "s3.connection s3.errors s3.listing s3.bucket observability.traffic s3.credentials s3.event_loop "
@@ -114,7 +116,8 @@ IMPORTS = {
     "limits": Imports("errors"),
     "expression.cost": Imports("expression.grammar"),
     "expression.evaluate": Imports("expression.grammar series kernels", "numpy"),
-    "expression.grammar": Imports("errors", "pydantic"),
+    "expression.grammar": Imports("problem errors", "pydantic"),
+    "problem": Imports("errors", "pydantic pydantic_core"),
     "series": Imports("", "numpy"),
     "kernels": Imports("", "numpy"),
     "errors": Imports(""),

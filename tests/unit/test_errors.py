@@ -16,8 +16,8 @@ from metrics_worker.errors import (
     TransientError,
     UnanswerableError,
     as_permanent,
-    first_problem,
 )
+from metrics_worker.problem import first_error, problems_of
 
 CODES = {
     "ConfigError": "CONFIG_ERROR",
@@ -90,7 +90,8 @@ class _Model(BaseModel):
 def problem_of(value, path="root"):
     with pytest.raises(ValidationError) as raised:
         _Model.model_validate(value, strict=True)
-    return first_problem(raised.value.errors(include_url=False), path)
+    error = first_error(problems_of(raised.value, (path,) if path else ()))
+    return error.subject, error.problem
 
 
 def test_a_problem_has_the_json_path_of_the_invalid_value():

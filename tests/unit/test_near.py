@@ -2,8 +2,8 @@
 
 import pytest
 
+from metrics_tools.validate.contract import OPERATIONS
 from metrics_tools.validate.near import did_you_mean, near
-from metrics_tools.validate.problems import OPERATIONS
 
 
 @pytest.mark.parametrize(

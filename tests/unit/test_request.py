@@ -7,7 +7,8 @@ import pytest
 
 from metrics_worker.errors import ConfigError, ExpressionError, UnanswerableError
 from metrics_worker.expression.grammar import dump
-from metrics_worker.request import Bounds, RunRequest, open_record, unwrap_envelope
+from metrics_worker.request import RunRequest, open_record, unwrap_envelope
+from metrics_worker.request_check import Bounds
 from tests.builders import BUCKET, envelope, ratio, request, series, window
 
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
@@ -216,7 +217,9 @@ def test_a_series_that_the_expression_does_not_name_is_not_declared():
 
 def test_a_series_stands_once_in_inputs():
     twice = [{"datasetId": "fx", "seriesCode": "A"}, {"datasetId": "gx", "seriesCode": "A"}]
-    with pytest.raises(ConfigError, match=r"^CONFIG_ERROR: inputs\[1\]\.seriesCode: 'A' stands there twice"):
+    with pytest.raises(
+        ConfigError, match=r"^CONFIG_ERROR: inputs\[1\]\.seriesCode: this series is listed twice, found 'A'"
+    ):
         parsed(request() | {"inputs": twice})
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from metrics_worker.errors import ConfigError
 from metrics_worker.names import is_key, metric_base
-from metrics_worker.request import Bounds, RunRequest, iso, open_record
+from metrics_worker.request import RunRequest, iso, open_record
+from metrics_worker.request_check import Bounds
 from tests.builders import BUCKET, request
 
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
@@ -26,14 +27,14 @@ def with_dataset(**paths):
 
 
 def test_the_paths_of_a_dataset_are_keys_in_the_data_bucket():
-    dataset = parsed(with_dataset()).dataset("fx")
+    dataset = parsed(with_dataset()).datasets["fx"]
     assert dataset.manifest_key == "datasets/fx/v1/manifest.json"
     assert dataset.projections_prefix == "datasets/fx/projections/"
 
 
 def test_a_leading_address_of_the_data_bucket_is_accepted():
     paths = {"manifestPath": f"s3://{BUCKET}/datasets/m.json", "projectionsPath": f"s3://{BUCKET}/datasets/p"}
-    dataset = parsed(with_dataset(**paths)).dataset("fx")
+    dataset = parsed(with_dataset(**paths)).datasets["fx"]
     assert (dataset.manifest_key, dataset.projections_prefix) == ("datasets/m.json", "datasets/p/")
 
 
@@ -64,25 +65,25 @@ def test_a_leading_address_of_the_data_bucket_is_accepted():
 )
 def test_a_path_outside_the_bounds_is_named(field, path):
     with pytest.raises(ConfigError, match=rf"^CONFIG_ERROR: catalog\.datasets\.fx\.{field}: expected a"):
-        parsed(with_dataset(**{field: path})).dataset("fx")
+        parsed(with_dataset(**{field: path})).datasets["fx"]
 
 
 @pytest.mark.parametrize("field", ["manifestPath", "projectionsPath"])
 @pytest.mark.parametrize("path", [None, 7, ["datasets/x"]])
 def test_a_path_that_is_no_string_is_named(field, path):
     with pytest.raises(ConfigError, match=rf"^CONFIG_ERROR: catalog\.datasets\.fx\.{field}: "):
-        parsed(with_dataset(**{field: path})).dataset("fx")
+        parsed(with_dataset(**{field: path})).datasets["fx"]
 
 
 def test_a_dataset_that_is_read_must_be_in_the_catalog():
     with pytest.raises(ConfigError, match=r"^CONFIG_ERROR: catalog\.datasets\.gx: .*not in the catalog"):
-        parsed(with_dataset()).dataset("gx")
+        parsed(with_dataset() | {"inputs": [{"datasetId": "gx", "seriesCode": "A"}]})
 
 
 def test_a_dataset_that_is_not_read_may_be_as_bad_as_it_likes():
     event = with_dataset()
     event["catalog"]["datasets"]["bad"] = {"manifestPath": "../x"}
-    assert parsed(event).dataset("fx").dataset_id == "fx"
+    assert parsed(event).datasets["fx"].dataset_id == "fx"
 
 
 # Where it may write

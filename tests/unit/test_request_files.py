@@ -9,7 +9,8 @@ import pytest
 from metrics_tools import ecb
 from metrics_tools.request_files import EventFileError, all_samples, read_samples
 from metrics_worker.expression.grammar import Composite, SeriesMath, WindowOp, children, series_codes
-from metrics_worker.request import Bounds, RunRequest, open_record
+from metrics_worker.request import RunRequest, open_record
+from metrics_worker.request_check import Bounds
 
 EVENTS = Path(__file__).parents[2] / "events"
 PATHS = all_samples(EVENTS)
@@ -75,7 +76,7 @@ def test_the_worker_understands_the_request(path):
     (record,) = records(path)
     run = open_record(record["body"], record["attributes"]["SentTimestamp"])
     parsed = RunRequest.parse(run, BOUNDS)
-    manifest = parsed.dataset("ecb_fx").manifest_key
+    manifest = parsed.datasets["ecb_fx"].manifest_key
     assert manifest == ecb.manifest_key(ecb.version_of(ecb.read_rates()))
 
 
@@ -173,7 +174,7 @@ def test_for_an_expression_alone_a_request_is_created_that_the_worker_accepts(tm
     (sample,) = read_samples([path])
     request = RunRequest.parse(open_record(sample.message, None), BOUNDS)
     assert (request.run.metric_code, request.declared) == ("my-dollar", {"ECB_USD_EUR_D": "ecb_fx"})
-    assert request.dataset("ecb_fx").manifest_key == "datasets/ecb_fx/versions/v20261030/manifest.json"
+    assert request.datasets["ecb_fx"].manifest_key == "datasets/ecb_fx/versions/v20261030/manifest.json"
 
 
 def test_an_invalid_expression_alone_is_an_error_with_a_remedy(tmp_path):

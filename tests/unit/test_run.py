@@ -19,7 +19,8 @@ from metrics_worker.errors import (
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.invocation import Attempt, Invocation
 from metrics_worker.observability.report import RunReport
-from metrics_worker.request import Bounds, RunRequest, open_record
+from metrics_worker.request import RunRequest, open_record
+from metrics_worker.request_check import Bounds
 from metrics_worker.run import fail_metric, run_metric
 from metrics_worker.settings import Settings
 from metrics_worker.worker import Worker

@@ -8,9 +8,10 @@ from metrics_tools.contracts import patterns
 from metrics_tools.contracts.expression import SHAPES, request_definitions
 from metrics_tools.contracts.patterns import ADDRESS, BUCKET, FOLDERS, ID, KEY, whole
 from metrics_tools.contracts.schema import Schema, described, document, fields, model
-from metrics_worker import request as contract
+from metrics_worker import request_check as contract
 from metrics_worker.names import ID_RULE, MAX_ID, MAX_KEY_BYTES
-from metrics_worker.request import REQUESTED, V1, Bounds
+from metrics_worker.request import REQUESTED, V1
+from metrics_worker.request_check import Bounds
 from metrics_worker.settings import MAX_PREFIX
 
 _DEFAULTS = Bounds("", "metrics/", "datasets/")
@@ -117,7 +118,7 @@ def requested() -> Schema:
     )
 
 
-def _part(kind: type[contract._Asked], meanings: dict[str, Schema], description: str) -> Schema:
+def _part(kind: type[contract._Part], meanings: dict[str, Schema], description: str) -> Schema:
     return {"description": description, **model(kind, meanings)}
 
 

@@ -78,8 +78,7 @@ def needs_of(request: RunRequest, inputs: Inputs | None = None) -> Needs:
     codes = series_codes(request.expression)
     if inputs is None or inputs.series.keys() != set(codes):
         bare = tuple(SeriesNeed(code, request.declared.get(code)) for code in codes)
-        declared = {need.dataset_id for need in bare}
-        return Needs(bare, len(request.catalog if None in declared else declared))
+        return Needs(bare, len(request.datasets))
     read = inputs.traffic
     series = tuple(_read(inputs.series[code]) for code in codes)
     requests = Requests(gets=_LOOKS + read.gets + _READ_BACK, puts=_WRITES, lists=read.lists)

@@ -29,7 +29,6 @@ from metrics_worker.errors import (
     PermanentError,
     TransientError,
     UnanswerableError,
-    first_problem,
 )
 from metrics_worker.invocation import Attempt, Invocation
 from metrics_worker.limits import Memory
@@ -37,6 +36,7 @@ from metrics_worker.messaging.request_queue import RequestQueue
 from metrics_worker.messaging.topics import StatusTopics
 from metrics_worker.observability.report import RunReport
 from metrics_worker.observability.traffic import Trace, Traffic
+from metrics_worker.problem import first_problem
 from metrics_worker.request import RunRequest, open_record
 from metrics_worker.run import complete_run
 from metrics_worker.s3.bucket import Bucket
@@ -200,7 +200,7 @@ def settings_for(bucket: str) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        variable, problem = first_problem(error.errors(include_url=False), "")
+        variable, problem = first_problem(error)
         raise impossible(f"The environment's {variable} can't be used: {problem}") from error
 
 

@@ -20,12 +20,14 @@ from metrics_tools.buckets.places import Place, currencies_in, demo_place
 from metrics_tools.console import impossible
 from metrics_tools.request_files import EventFileError, Sample, metric_code_of, samples_in
 from metrics_tools.runs.computing import all_of, settings_for
+from metrics_tools.validate.contract import NODE_FIELDS
 from metrics_tools.validate.discovery import Shelf, newest, of_manifests
 from metrics_tools.validate.json_text import load
-from metrics_tools.validate.problems import NODE_FIELDS, Problem, shown
+from metrics_tools.validate.problems import Problem, shown
 from metrics_worker.errors import ExpressionError, StoreUnavailable
 from metrics_worker.expression.grammar import ROOT, expression_type, parse, series_codes
-from metrics_worker.request import PLACEHOLDER_BUCKET, REQUESTED, Bounds
+from metrics_worker.request import REQUESTED
+from metrics_worker.request_check import PLACEHOLDER_BUCKET, Bounds
 from metrics_worker.settings import Settings
 
 STANDARD_INPUT = "-"
@@ -140,7 +142,7 @@ def _asked(file: str, raw: bytes) -> list[Asked]:
         case {"Records": records}:
             problem = Problem("Records", "an event holds a list of records, one or more", shown(records))
             return [Asked(file, problems=(problem,))]
-        case dict() as fields if not fields.keys() & _REQUEST_FIELDS and fields.keys() & NODE_FIELDS.keys():
+        case dict() as fields if not fields.keys() & _REQUEST_FIELDS and fields.keys() & set(NODE_FIELDS):
             return [Asked(file, text, is_expression=True)]
     return [Asked(file, text)]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from metrics_worker.dataset.manifest import Manifest
 from metrics_worker.errors import InputReadError, StoreRefusal, StoreUnavailable
-from metrics_worker.request import Dataset
+from metrics_worker.request_check import Dataset
 from metrics_worker.s3.bucket import Bucket
 
 _VERSIONS, _MANIFEST, _PROJECTIONS = "versions/", "manifest.json", "projections/"

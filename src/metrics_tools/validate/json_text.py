@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from metrics_tools.validate.problems import Path, Problem, path_text, shown
+from metrics_tools.validate.problems import Problem, path_text, shown
 from metrics_worker.request import whole_number
 
 _BOM = "\ufeff"
@@ -72,7 +72,7 @@ def _what_to_do(text: str, at: int) -> str | None:
 def _twice(text: str) -> Iterator[Problem]:
     """Names that stand twice in one object: of these the last counts, for the worker as well."""
     value = json.loads(text, parse_int=whole_number, object_pairs_hook=_Object)
-    rest: list[tuple[Path, Any]] = [((), value)]
+    rest: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while rest:
         path, found = rest.pop()
         if isinstance(found, _Object):

@@ -21,7 +21,7 @@ _SAME_TIMES = (
 )
 
 
-def doubts_about_counts(view: NodeView) -> Iterator[Problem]:
+def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
     """Return what is probably not meant about the observations of an expression's nodes.
 
     A node without one observation is told if its operands have some: what is above is empty as well.
@@ -36,7 +36,7 @@ def doubts_about_counts(view: NodeView) -> Iterator[Problem]:
         else:
             yield from _mostly_lost(view, counts)
     for below in view.operands:
-        yield from doubts_about_counts(below)
+        yield from warnings_about_counts(below)
 
 
 def _mostly_lost(view: NodeView, counts: Counts) -> Iterator[Problem]:

@@ -1,49 +1,47 @@
-"""A request's inputs, read as the worker reads them; and what is wrong with each of them, all at once."""
+"""The inputs of a request, read as the worker reads them, with every problem at once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from metrics_tools.describe.nodes import NodeView, counted
-from metrics_tools.validate.catalogued import input_path, named_codes
 from metrics_tools.validate.completeness import NEEDS_LISTING, incompleteness
+from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.near import did_you_mean
 from metrics_tools.validate.problems import Problem, quoted, shown
 from metrics_worker.dataset.datasets import Datasets, InputSeries
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.dataset.manifest import Manifest
 from metrics_worker.errors import (
-    ConfigError,
     ExpressionError,
     InputReadError,
-    MetricsWorkerError,
     ObjectNotFound,
     OutOfMemory,
     StoreRefusal,
 )
 from metrics_worker.expression.cost import peak_bytes
-from metrics_worker.expression.grammar import ROOT, Composite, Node, SeriesRef, series_codes
+from metrics_worker.expression.grammar import ROOT, Node
 from metrics_worker.limits import Memory
 from metrics_worker.observability.traffic import Traffic
-from metrics_worker.request import Dataset, RunRequest
+from metrics_worker.request_check import Dataset
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.settings import Settings
 
-_NAMED = 3
-"""How many missing part files are called by name."""
-_ALLOWED = 20
-"""How many of a dataset's series are."""
+_MAX_MISSING = 3
+"""The number of missing part files that a problem names at most."""
+_MAX_ALLOWED = 20
+"""The number of series of a dataset that a problem lists at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What was read.
+    """The inputs that were read.
 
     Attributes:
-        problems: what is wrong.
-        series: those that could be read, by code.
-        manifests: those that could be read, by dataset id.
-        traffic: of the reading, as the worker does it.
+        problems: the problems of the inputs.
+        series: the series that could be read, by code.
+        manifests: the dataset manifests that could be read, by dataset id.
+        traffic: the requests to S3 for the series, as the worker makes them.
         by_listing: whether the part files were found by listing.
     """
 
@@ -53,183 +51,187 @@ class Inputs:
     traffic: Traffic = field(default_factory=Traffic)
     by_listing: bool = False
 
+    def has_all(self, codes: Sequence[str]) -> bool:
+        """Return whether exactly these series were read, without an error."""
+        has_error = any(problem.severity == "error" for problem in self.problems)
+        return not has_error and self.series.keys() == set(codes)
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads as a worker with these settings would, for one request.
+    """A reader of inputs that reads as a worker with the given settings does.
 
     Attributes:
-        bucket: where.
-        settings: the worker's: limits, memory, and where a series' files are found.
-        on_progress: told the part that is read, 0-1.
+        bucket: the bucket of the datasets.
+        settings: the worker's settings: limits, memory, and the way in which part files are found.
+        on_progress: called with the part of the inputs that has been read, 0-1.
     """
 
     bucket: Bucket
     settings: Settings
     on_progress: Callable[[float], None] = lambda _: None
 
-    def read(self, request: RunRequest, datasets: dict[str, Dataset]) -> Inputs:
-        """Read every series of a request.
-
-        Args:
-            request: mended.
-            datasets: those that it reads and whose paths are good.
+    def read(self, draft: Draft) -> Inputs:
+        """Read every series of a request that can be read.
 
         Raises:
             StoreUnavailable: S3 failed or did not answer.
         """
-        found = Inputs(by_listing=self.settings.series_files == "listing")
-        for dataset in datasets.values():
-            self._manifest(dataset, found, is_searched=dataset.dataset_id not in request.declared.values())
-        codes = [code for code in named_codes(request) if self._can_be_read(code, request, found)]
-        memory = Memory(self.settings.memory_bytes)
         given = self.settings
+        memory = Memory(given.memory_bytes)
         with Decoder() as decoder:
-            datasets_read = Datasets(given.series_files, given.limits, memory, decoder)
-            try:
-                found.series.update(self._series(codes, request, datasets_read, found))
-            except (InputReadError, ConfigError) as error:
-                self._one_by_one(codes, request, datasets_read, found, error)
-        is_whole = not any(problem.severity == "error" for problem in found.problems)
-        found.problems.extend(self._omitted_files(codes, request, found))
-        if is_whole and found.series.keys() == set(series_codes(request.expression)):
-            found.problems.extend(_too_large(request, found.series, memory))
-        return found
+            datasets = Datasets(given.series_files, given.limits, memory, decoder)
+            return _Reading(self, draft, datasets, memory).run()
 
-    def _omitted_files(self, codes: list[str], request: RunRequest, found: Inputs) -> Iterator[Problem]:
-        """Warn of series of which the manifest omits part files, in the mode that reads what it lists."""
-        for code in codes if not found.by_listing else ():
-            home = found.series[code].dataset_id if code in found.series else request.declared.get(code, "")
-            manifest = found.manifests.get(home)
-            omitted = incompleteness(self.bucket, manifest, code) if manifest else None
-            if omitted is not None:
-                yield Problem(
-                    input_path(request, code),
-                    f"the manifest of {quoted(home)} {omitted.text}",
-                    shown(code),
-                    None,
-                    f"if {NEEDS_LISTING}",
-                    "warning",
-                )
 
-    def _manifest(self, dataset: Dataset, found: Inputs, *, is_searched: bool) -> None:
-        if found.by_listing and is_searched:  # the worker reads it only if the listing finds the series there
-            with suppress(StoreRefusal, InputReadError):
-                body = self.bucket.get(dataset.manifest_key).body
-                found.manifests[dataset.dataset_id] = Manifest.parse(dataset, body)
-            return
-        path = f"catalog.datasets.{dataset.dataset_id}.manifestPath"
+class _Reading:
+    """The reading of the inputs of one request."""
+
+    def __init__(self, reader: Reader, draft: Draft, datasets: Datasets, memory: Memory) -> None:
+        self._bucket = reader.bucket
+        self._on_progress = reader.on_progress
+        self._draft = draft
+        self._checked = draft.checked
+        self._datasets = datasets
+        self._memory = memory
+        self._inputs = Inputs(by_listing=reader.settings.series_files == "listing")
+
+    def run(self) -> Inputs:
+        """Return the inputs."""
+        inputs, declared = self._inputs, self._checked.named()
+        for dataset in self._checked.datasets.values():
+            self._read_manifest(dataset, is_searched=dataset.dataset_id not in declared.values())
+        codes = [code for code in self._checked.codes if self._can_be_read(code)]
         try:
-            body = self.bucket.get(dataset.manifest_key).body
-            found.manifests[dataset.dataset_id] = Manifest.parse(dataset, body)
-        except StoreRefusal as error:
-            hint = self._other_manifest(dataset)
-            found.problems.append(Problem(path, error.problem, shown(dataset.manifest_key), None, hint))
+            self._read_series(codes)
         except InputReadError as error:
-            found.problems.append(Problem(path, error.problem, shown(dataset.manifest_key)))
+            self._read_one_by_one(codes, error)
+        is_whole = inputs.has_all(self._checked.codes)
+        inputs.problems.extend(self._omitted_files(codes))
+        if is_whole and self._checked.expression is not None:
+            inputs.problems.extend(_too_large(self._checked.expression, inputs.series, self._memory))
+        return inputs
 
-    def _other_manifest(self, dataset: Dataset) -> str | None:
-        """The newest manifest that stands beside the one that is not there."""
-        beside = dataset.manifest_key.rpartition("/")[0].rpartition("/")[0]
+    def _read_manifest(self, dataset: Dataset, *, is_searched: bool) -> None:
+        path = f"catalog.datasets.{dataset.dataset_id}.manifestPath"
+        hint = None
         try:
-            keys = [key for key in self._listed(f"{beside}/") if key.endswith("/manifest.json")]
-        except StoreRefusal:
-            return None
-        return f"did you mean {quoted(keys[-1])}?" if keys else None
+            body = self._bucket.get(dataset.manifest_key).body
+            self._inputs.manifests[dataset.dataset_id] = Manifest.parse(dataset, body)
+        except (StoreRefusal, InputReadError) as error:
+            # By listing, the worker reads the manifest only if the listing finds the series in the dataset.
+            if not (self._inputs.by_listing and is_searched):
+                if isinstance(error, StoreRefusal):
+                    hint = self._newest_manifest(dataset)
+                found = shown(dataset.manifest_key)
+                self._inputs.problems.append(Problem(path, error.problem, found, None, hint))
 
-    def _can_be_read(self, code: str, request: RunRequest, found: Inputs) -> bool:
-        """Whether the manifests that a series is looked for in are there; else it has been told already."""
-        if code in request.declared:
-            return request.declared[code] in found.manifests
-        if found.by_listing:
-            return bool(request.catalog)
-        return bool(request.catalog) and found.manifests.keys() >= request.catalog.keys()
+    def _newest_manifest(self, dataset: Dataset) -> str | None:
+        """Return a suggestion of the newest manifest among the versions of a dataset."""
+        versions = dataset.manifest_key.rpartition("/")[0].rpartition("/")[0]
+        with suppress(StoreRefusal):
+            keys = [key for key in self._listed(f"{versions}/") if key.endswith("/manifest.json")]
+            return f"did you mean {quoted(keys[-1])}?" if keys else None
+        return None
 
-    def _series(
-        self, codes: list[str], request: RunRequest, shelf: Datasets, found: Inputs
-    ) -> dict[str, InputSeries]:
-        if not codes:
-            return {}
-        asked = replace(request, expression=_over(codes))
-        return shelf.read(asked, self.bucket.metered(found.traffic), self.on_progress)
+    def _can_be_read(self, code: str) -> bool:
+        """Return whether the manifests that a series needs were read; if not, there is a problem already."""
+        if code in self._checked.declared:
+            return self._checked.declared[code] in self._inputs.manifests
+        read = self._checked.datasets if self._inputs.by_listing else self._inputs.manifests
+        return bool(self._draft.catalog) and read.keys() >= self._draft.catalog.keys()
 
-    def _one_by_one(
-        self,
-        codes: Iterable[str],
-        request: RunRequest,
-        shelf: Datasets,
-        found: Inputs,
-        together: MetricsWorkerError,
-    ) -> None:
-        """Each series for itself, so that each problem is found."""
-        known = len(found.problems)
+    def _read_series(self, codes: Sequence[str]) -> None:
+        if codes:
+            bucket = self._bucket.metered(self._inputs.traffic)
+            read = self._datasets.read(self._draft.over(codes), bucket, self._on_progress)
+            self._inputs.series.update(read)
+
+    def _read_one_by_one(self, codes: Sequence[str], together: InputReadError) -> None:
+        """Read each series alone, so that each problem is found.
+
+        Args:
+            codes: the series.
+            together: the error of reading them together. It is the problem if each can be read alone.
+        """
+        problems = self._inputs.problems
+        known = len(problems)
         for code in codes:
             try:
-                found.series.update(self._series([code], request, shelf, found))
-            except (InputReadError, ConfigError) as error:
-                found.problems.append(self._unread(code, request, found, error))
+                self._read_series([code])
+            except InputReadError as error:
+                problems.append(self._unreadable(code, error))
             except OutOfMemory:
-                break  # those before it hold what it needs: so together they are too much
-        if len(found.problems) == known:  # each is well, and all of them are too much
-            found.problems.append(Problem(together.subject, together.problem))
+                break  # the series that were read before hold the memory
+        if len(problems) == known:
+            problems.append(Problem(together.subject, together.problem))
 
-    def _unread(self, code: str, request: RunRequest, found: Inputs, error: MetricsWorkerError) -> Problem:
-        path = input_path(request, code)
-        home = found.manifests.get(request.declared.get(code, ""))
-        homes = [home] if home else list(found.manifests.values())
-        if not found.by_listing and any(home.has(code) for home in homes):
+    def _unreadable(self, code: str, error: InputReadError) -> Problem:
+        """Return the problem of a series that cannot be read."""
+        path, declared = self._draft.input_path(code), self._checked.declared
+        home = self._inputs.manifests.get(declared.get(code, ""))
+        homes = [home] if home else list(self._inputs.manifests.values())
+        if not self._inputs.by_listing and any(home.has(code) for home in homes):
             missing, count = self._missing(code, homes)
             if missing:
                 text = f"{len(missing):,} of the {count:,} part files of {quoted(code)} are not there"
-                named = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
+                named = ", ".join(missing[:_MAX_MISSING]) + (", …" if len(missing) > _MAX_MISSING else "")
                 return Problem(path, f"{text}: {named}", shown(code))
-            hint = None if code in request.declared else "say in inputs which dataset it is in"
+            hint = None if code in declared else "say in inputs which dataset it is in"
             text = f"{quoted(code)} can't be read: {error.problem}"
             return Problem(path, text, shown(code), None, hint if len(homes) > 1 else None)
         known = sorted(set().union(*(home.series_codes or () for home in homes)))
-        allowed = ", ".join(known[:_ALLOWED]) + (", …" if len(known) > _ALLOWED else "") or None
-        return Problem(
-            path, f"{quoted(code)}: {error.problem}", shown(code), allowed, did_you_mean(code, known)
-        )
+        allowed = ", ".join(known[:_MAX_ALLOWED]) + (", …" if len(known) > _MAX_ALLOWED else "") or None
+        hint = did_you_mean(code, known)
+        return Problem(path, f"{quoted(code)}: {error.problem}", shown(code), allowed, hint)
 
-    def _missing(self, code: str, homes: Iterable[Manifest]) -> tuple[list[str], int]:
-        """The part files of a series that manifests list and the bucket has not; and how many they list."""
+    def _missing(self, code: str, homes: Sequence[Manifest]) -> tuple[list[str], int]:
+        """Return the part files of a series that the manifests list and the bucket does not have.
+
+        The second value is the number of part files that the manifests list.
+        """
         missing, count = list[str](), 0
         for home in homes:
             prefix, files = home.dataset.projections_prefix, home.files_of(code) or home.files
             folders = sorted({file.partition("/")[0] + "/" if "/" in file else "" for file in files})
             try:
-                there = {key for folder in folders for key in self._listed(prefix + folder)}
+                existing = {key for folder in folders for key in self._listed(prefix + folder)}
             except StoreRefusal:
                 return [], 0
-            missing += [prefix + file for file in files if prefix + file not in there]
+            missing += [prefix + file for file in files if prefix + file not in existing]
             count += len(files)
         return missing, count
 
     def _listed(self, folder: str) -> list[str]:
         try:
-            return [found.key for found in self.bucket.list(folder)]
-        except ObjectNotFound:  # of a plain folder that is not there; S3 has no folders
+            return [found.key for found in self._bucket.list(folder)]
+        except ObjectNotFound:  # a local folder that does not exist; S3 has no folders
             return []
 
+    def _omitted_files(self, codes: Sequence[str]) -> Iterator[Problem]:
+        """Yield a warning for each series of which a manifest omits part files that the bucket has."""
+        for code in () if self._inputs.by_listing else codes:
+            read = self._inputs.series.get(code)
+            home = read.dataset_id if read else self._checked.declared.get(code, "")
+            manifest = self._inputs.manifests.get(home)
+            omitted = incompleteness(self._bucket, manifest, code) if manifest else None
+            if omitted is not None:
+                text = f"the manifest of {quoted(home)} {omitted.text}"
+                path, hint = self._draft.input_path(code), f"if {NEEDS_LISTING}"
+                yield Problem(path, text, shown(code), None, hint, "warning")
 
-def counted_inputs(request: RunRequest, series: dict[str, InputSeries]) -> NodeView:
-    """The expression's tree with counts, once all of its series are read."""
-    return counted(request.expression, {code: found.cleaned.series for code, found in series.items()})
+
+def counted_inputs(expression: Node, series: Mapping[str, InputSeries]) -> NodeView:
+    """Return the expression as a tree with counts, from all of its series."""
+    return counted(expression, {code: found.cleaned.series for code, found in series.items()})
 
 
-def _over(codes: list[str]) -> Node:
-    """An expression that names these series."""
-    first, *more = (SeriesRef(series_code=code) for code in codes)
-    return Composite(op="sum", operands=(first, *more)) if more else first
-
-
-def _too_large(request: RunRequest, series: dict[str, InputSeries], memory: Memory) -> Iterator[Problem]:
-    """Whether the evaluation would take more memory than a run may."""
+def _too_large(expression: Node, series: Mapping[str, InputSeries], memory: Memory) -> Iterator[Problem]:
+    """Yield a problem if the evaluation would need more memory than a run may use."""
     counts = {code: len(found.cleaned.series) for code, found in series.items()}
     beside = sum(found.nbytes for found in series.values())
     try:
         with memory.claim() as claim:
-            claim.take(peak_bytes(request.expression, counts), ROOT, ExpressionError, beside=beside)
+            claim.take(peak_bytes(expression, counts), ROOT, ExpressionError, beside=beside)
     except ExpressionError as error:
         yield Problem(error.subject, error.problem)

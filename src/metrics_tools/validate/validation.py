@@ -1,28 +1,31 @@
-"""A request, validated: schema, then meaning, then inputs; every problem at once."""
+"""The validation of a request: its fields, its meaning and its inputs, with every problem at once."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from metrics_tools.describe.nodes import NodeView, outlined
-from metrics_tools.validate.catalogued import check_datasets
-from metrics_tools.validate.checking import check_request
-from metrics_tools.validate.losses import doubts_about_counts
-from metrics_tools.validate.meaning import doubts_about_request
-from metrics_tools.validate.problems import Problem
+from metrics_tools.validate.draft import Draft
+from metrics_tools.validate.json_text import load
+from metrics_tools.validate.losses import warnings_about_counts
+from metrics_tools.validate.meaning import warnings_about_request
+from metrics_tools.validate.problems import Problem, shown
 from metrics_tools.validate.reading import Inputs, Reader, counted_inputs
-from metrics_worker.expression.grammar import ROOT, series_codes
-from metrics_worker.request import Bounds, RunRequest
+from metrics_worker.errors import UnanswerableError
+from metrics_worker.expression.grammar import ROOT
+from metrics_worker.request import RunRequest, unwrap_envelope
+from metrics_worker.request_check import Bounds
 
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """What is known of a request.
+    """The result of a validation.
 
     Attributes:
-        problems: errors and warnings. There is an error where the worker would refuse the run, and else none.
-        metric_code: what it asks for; None where that can't be told.
-        request: what the worker makes of it; None where it refuses it.
-        view: its expression, with counts where all of its series were read; None where it is not valid.
-        inputs: what was read.
+        problems: errors and warnings. There is an error if and only if the worker would refuse the run.
+        metric_code: the code of the metric; None if the request does not have one.
+        request: the request; None if the worker would refuse it.
+        view: its expression, with counts if all of its series were read; None if it is not valid.
+        inputs: the inputs that were read.
     """
 
     problems: tuple[Problem, ...]
@@ -33,50 +36,62 @@ class Validated:
 
     @property
     def errors(self) -> int:
-        """How many of the problems are errors."""
+        """Return the number of errors."""
         return sum(problem.severity == "error" for problem in self.problems)
 
     @property
     def warnings(self) -> int:
-        """How many are warnings."""
+        """Return the number of warnings."""
         return len(self.problems) - self.errors
 
 
 def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: bool = True) -> Validated:
-    """Validate a request, or the notification that carries one.
+    """Validate a request, or the notification that holds one.
 
     Args:
-        body: of the message, as it would stand on the queue.
-        bounds: where a request may lead.
-        reader: reads its inputs; without one they are not looked at.
-        whole: without it only the expression is validated; the rest was put around it and says nothing.
+        body: the body of the message.
+        bounds: the limits of a request.
+        reader: the reader of its inputs; None to validate the request alone.
+        whole: whether the author wrote the whole request. If false, only the expression is the author's, and
+            problems of the rest are left out.
 
     Raises:
-        StoreUnavailable: its inputs could not be looked at.
+        StoreUnavailable: the inputs cannot be read, because S3 failed or did not answer.
     """
-    checked = check_request(body, bounds)
-    problems, mended = list(checked.problems), checked.mended
-    code = checked.event.get("metricCode")
-    if mended is None:
-        return Validated(tuple(problems), code if isinstance(code, str) else None)
-    is_valid = not any(found.path.startswith(ROOT) and found.severity == "error" for found in problems)
-    faults, datasets = check_datasets(mended)
+    try:
+        loaded = load(unwrap_envelope(body).message)
+    except UnanswerableError:
+        loaded = load(body)
+    event = loaded.value
+    if not loaded.is_json:
+        return Validated(loaded.problems)
+    if not isinstance(event, dict):
+        return Validated((Problem("", "a request is a JSON object", shown(event)),))
+    draft = Draft(event, len(body.encode(errors="replace")), bounds)
+    problems = [*loaded.problems, *_distinct(draft.problems())]
     if whole or reader is not None:
-        problems += faults
-    if is_valid:
-        problems += doubts_about_request(mended)
-    inputs = reader.read(mended, datasets) if reader is not None else Inputs()
+        problems += draft.dataset_problems()
+    is_valid = not any(found.path.startswith(ROOT) and found.severity == "error" for found in problems)
+    expression = draft.checked.expression if is_valid else None
+    view = outlined(expression) if expression else None
+    if view is not None:
+        problems += warnings_about_request(draft, view)
+    inputs = reader.read(draft) if reader is not None else Inputs()
     problems += inputs.problems
-    view = outlined(mended.expression) if is_valid else None
-    if (
-        view
-        and reader
-        and not any(problem.severity == "error" for problem in inputs.problems)
-        and inputs.series.keys() == set(series_codes(mended.expression))
-    ):
-        view = counted_inputs(mended, inputs.series)
-        problems += doubts_about_counts(view)
+    if expression and reader is not None and inputs.has_all(draft.checked.codes):
+        view = counted_inputs(expression, inputs.series)
+        problems += warnings_about_counts(view)
     if not whole:
         problems = [found for found in problems if found.path != "expressionType"]
-    refused = any(problem.severity == "error" for problem in problems)
-    return Validated(tuple(problems), mended.run.metric_code, None if refused else mended, view, inputs)
+    is_refused = any(problem.severity == "error" for problem in problems)
+    code = event.get("metricCode")
+    request = None if is_refused else draft.request()
+    return Validated(tuple(problems), code if isinstance(code, str) else None, request, view, inputs)
+
+
+def _distinct(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems without repetitions of the same text at the same path."""
+    found: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        found.setdefault((problem.path, problem.text), problem)
+    return list(found.values())

@@ -15,7 +15,8 @@ from metrics_worker.dataset.singleflight import Singleflight
 from metrics_worker.errors import InputReadError, StoreRefusal
 from metrics_worker.expression.grammar import series_codes
 from metrics_worker.limits import Limits, Memory
-from metrics_worker.request import Dataset, RunRequest
+from metrics_worker.request import RunRequest
+from metrics_worker.request_check import Dataset
 from metrics_worker.s3.bucket import Bucket, ListedObject, StoredObject
 
 type SeriesFiles = Literal["manifest", "listing"]
@@ -68,16 +69,13 @@ class Choice:
         """Return for each series of a request the manifest of the dataset that it is in.
 
         Raises:
-            ConfigError: a dataset that is needed is not in the catalog, or has no valid paths.
             InputReadError: a series is in no dataset, or in several; or a manifest cannot be read.
             StoreUnavailable: S3 failed.
         """
         codes = series_codes(request.expression)
-        declared = {
-            code: request.dataset(request.declared[code]) for code in codes if code in request.declared
-        }
+        declared = {code: request.datasets[dataset_id] for code, dataset_id in request.declared.items()}
         omitted = [code for code in codes if code not in declared]
-        candidates = [request.dataset(dataset_id) for dataset_id in request.catalog] if omitted else []
+        candidates = list(request.datasets.values()) if omitted else []
         if self._by_listing:
             declared |= self._search_folders(omitted, candidates, bucket)
             manifests = self._manifests_of(declared.values(), bucket)

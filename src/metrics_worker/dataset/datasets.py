@@ -18,7 +18,8 @@ from metrics_worker.dataset.reading import Reading, SharedFiles
 from metrics_worker.dataset.singleflight import Singleflight
 from metrics_worker.errors import InputReadError
 from metrics_worker.limits import Limits, Memory
-from metrics_worker.request import Dataset, RunRequest
+from metrics_worker.request import RunRequest
+from metrics_worker.request_check import Dataset
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.series import Cleaned
 
@@ -70,7 +71,6 @@ class Datasets:
                 while other runs read. An exception that it raises ends the reading.
 
         Raises:
-            ConfigError: a dataset is not in the catalog, or its paths are not valid.
             InputReadError: a manifest, file or series is missing, unreadable or of the wrong type.
             StoreUnavailable: S3 failed.
             OutOfMemory: other runs of the batch hold the memory.

@@ -11,9 +11,10 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metrics_worker.dataset.part_file import CODE
-from metrics_worker.errors import InputReadError, first_problem
+from metrics_worker.errors import InputReadError
 from metrics_worker.names import is_key
-from metrics_worker.request import Dataset
+from metrics_worker.problem import first_problem
+from metrics_worker.request_check import Dataset
 
 HIVE_NAMES = ("series=", f"{CODE}=")
 """The names before the series code in a segment of a Hive layout."""
@@ -63,7 +64,7 @@ class Manifest:
         try:
             parsed = _ManifestBody.model_validate_json(bytes(body))
         except ValidationError as error:
-            path, problem = first_problem(error.errors(include_url=False), "")
+            path, problem = first_problem(error)
             if path == "parquet_files" and _lists_json(body):
                 problem = "missing: this manifest lists JSON files (json_files), and the worker reads Parquet"
             raise InputReadError(f"manifest {dataset.manifest_key}", f"{path} {problem}".strip()) from None

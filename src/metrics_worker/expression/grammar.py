@@ -3,7 +3,7 @@
 The type of a node is recognised by its fields, not by `op`, because `sum`, `max` and `min` are both window
 operations and composites. `parse()` checks everything: depth, number of nodes, windows and scales are within
 bounds, so later code does not check them again. Otherwise it raises an ExpressionError with the JSON path of
-the invalid node.
+the first invalid node; `check()` returns every problem.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,8 @@ from pydantic import (
     model_validator,
 )
 
-from metrics_worker.errors import ExpressionError, first_problem
+from metrics_worker.errors import ExpressionError
+from metrics_worker.problem import Path, Problem, first_error, problems_of
 
 MAX_DEPTH = 32
 MAX_NODES = 512
@@ -172,14 +173,42 @@ def parse(value: Any) -> "Node":
     """Return the expression that a decoded JSON value describes.
 
     Raises:
-        ExpressionError: the value is not a valid expression; the subject is the JSON path of the error.
+        ExpressionError: the value is not a valid expression; the subject is the JSON path.
     """
-    _check_size(value)
+    node, problems = check(value)
+    if node is None:
+        raise first_error(problems)
+    return node
+
+
+def check(value: Any) -> "tuple[Node | None, list[Problem]]":
+    """Return the expression that a decoded JSON value describes, or None and every problem of the value.
+
+    Operands that are nested too deeply are not checked, and no nodes are checked if there are too many.
+    """
+    problems = [] if _has_valid_size(value) else list(_size_problems(value))
+    if any(problem.kind == "too_many_nodes" for problem in problems):
+        return None, problems
     try:
-        return _NODE.validate_python(value)
+        node = _NODE.validate_python(_pruned(value, MAX_DEPTH) if problems else value)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        raise ExpressionError(*first_problem(errors, ROOT)) from None
+        found = problems_of(error, (ROOT,), ExpressionError)
+        return None, problems + [problem for problem in found if not _follows(problem)]
+    return (None if problems else node), problems
+
+
+def raw_operands(value: Any) -> Iterator[tuple[Path, Any]]:
+    """Yield each operand of a node that is not parsed yet, with its JSON path below the node."""
+    if isinstance(value, dict):
+        yield from (((field,), value[field]) for field in ("left", "right", "series") if field in value)
+        if isinstance(operands := value.get("operands"), list):
+            yield from ((("operands", i), operand) for i, operand in enumerate(operands))
+
+
+def raw_type(value: Any) -> str | None:
+    """Return the type of a node that is not parsed yet, such as `series_math`; None without a known shape."""
+    tag = _shape(value)
+    return None if tag is None else tag.strip("<>")
 
 
 def dump(node: "Node") -> dict[str, Any]:
@@ -212,27 +241,60 @@ def series_codes(node: "Node") -> tuple[str, ...]:
     return tuple(dict.fromkeys(walk(node)))
 
 
-def _check_size(value: Any) -> None:
-    """Raise an ExpressionError if the value is nested too deeply or has too many nodes.
+def _has_valid_size(value: Any) -> bool:
+    """Return whether a value has no problem of `_size_problems()`: a check that is fast for a valid value."""
+    nodes, depth, level = 0, 0, [value]
+    while level:
+        nodes += len(level)
+        depth += 1
+        if nodes > MAX_NODES or depth > MAX_DEPTH:
+            return False
+        level = [operand for node in level if isinstance(node, dict) for operand in _operands(node)]
+    return True
+
+
+def _operands(node: dict[str, Any]) -> list[Any]:
+    operands = node.get("operands")
+    found = [node[field] for field in ("left", "right", "series") if field in node]
+    return found + operands if isinstance(operands, list) else found
+
+
+def _size_problems(value: Any) -> Iterator[Problem]:
+    """Yield a problem for each node whose operands are too deep, and one if there are too many nodes.
 
     It does not recurse, so it must run before any function that does. The root has depth 1.
     """
     nodes = 0
-    stack: list[tuple[Any, int, str]] = [(value, 1, ROOT)]
+    stack: list[tuple[Any, Path, int]] = [(value, (ROOT,), 1)]
     while stack:
-        node, depth, path = stack.pop()
+        node, path, depth = stack.pop()
         nodes += 1
-        if depth > MAX_DEPTH:
-            raise ExpressionError(path, f"nested more than {MAX_DEPTH} nodes deep")
         if nodes > MAX_NODES:
-            raise ExpressionError(ROOT, f"more than {MAX_NODES} nodes")
-        if not isinstance(node, dict):
-            continue
-        stack.extend(
-            (node[field], depth + 1, f"{path}.{field}")
-            for field in ("left", "right", "series")
-            if field in node
-        )
-        operands = node.get("operands")
-        if isinstance(operands, list):
-            stack.extend((child, depth + 1, f"{path}.operands[{i}]") for i, child in enumerate(operands))
+            yield Problem((ROOT,), "too_many_nodes", f"more than {MAX_NODES} nodes", error=ExpressionError)
+            return
+        operands = [(operand, path + below, depth + 1) for below, operand in raw_operands(node)]
+        if depth < MAX_DEPTH:
+            stack.extend(operands)
+        elif operands:
+            text = f"nested more than {MAX_DEPTH} nodes deep"
+            yield Problem(operands[-1][1], "too_deep", text, error=ExpressionError)
+
+
+def _pruned(value: Any, levels: int) -> Any:
+    """Return a copy of a node with so many levels, the root's included; a series replaces each lower node."""
+    if levels == 0:
+        return {"series_code": "pruned"}
+    if not isinstance(value, dict):
+        return value
+    copy = dict(value)
+    for path, operand in raw_operands(value):
+        if len(path) == 1:
+            copy[path[0]] = _pruned(operand, levels - 1)
+    if isinstance(operands := value.get("operands"), list):
+        copy["operands"] = [_pruned(operand, levels - 1) for operand in operands]
+    return copy
+
+
+def _follows(problem: Problem) -> bool:
+    """Return whether a composite has enough operands, and pydantic did not count those that are invalid."""
+    return problem.kind == "too_short" and isinstance(problem.found, list) and len(problem.found) > 1

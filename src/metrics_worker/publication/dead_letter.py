@@ -13,7 +13,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from metrics_worker.errors import first_problem
+from metrics_worker.problem import first_problem
 
 type Outcome = Literal["SUCCESS", "FAILURE", "UNANSWERABLE"]
 
@@ -72,7 +72,7 @@ class DeadLetter(BaseModel):
             letter = cls.model_validate(json.loads(document))
             _ = letter.group, letter.sent_at
         except ValidationError as error:
-            path, problem = first_problem(error.errors(include_url=False), "")
+            path, problem = first_problem(error)
             raise ValueError(f"{path}: {problem}" if path else problem) from None
         except KeyError as error:
             raise ValueError(f"attributes.{error.args[0]}: missing") from None

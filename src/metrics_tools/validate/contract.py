@@ -1,0 +1,71 @@
+"""The fields of a request and of its nodes, from the worker's models, and the values that each may have."""
+
+from collections.abc import Mapping
+from typing import get_args
+
+from pydantic import BaseModel
+
+from metrics_worker.expression.grammar import (
+    MAX_SERIES_CODE,
+    MAX_WINDOW,
+    ROOT,
+    Composite,
+    SeriesMath,
+    SeriesRef,
+    WindowOp,
+)
+from metrics_worker.names import ID_RULE
+from metrics_worker.request import REQUESTED, V1
+
+NODES: dict[str, type[BaseModel]] = {
+    "series": SeriesRef,
+    "series_math": SeriesMath,
+    "window_op": WindowOp,
+    "composite": Composite,
+}
+OPERATIONS: dict[str, tuple[str, ...]] = {
+    kind: get_args(model.model_fields["op"].annotation) for kind, model in NODES.items() if kind != "series"
+}
+FIELDS = {kind: tuple(model.model_fields) for kind, model in NODES.items()}
+REQUIRED = {
+    kind: tuple(name for name, field in model.model_fields.items() if field.is_required())
+    for kind, model in NODES.items()
+    if kind != "series"
+}
+"""The required fields of each node type whose shape can be known without one of them."""
+NODE_FIELDS = tuple(dict.fromkeys([*FIELDS["series"], "seriesCode", *sum(FIELDS.values(), ())]))
+
+REQUEST_FIELDS = ("type", "runId", "metricCode", "expressionType", ROOT, "catalog", "output")
+"""The required fields of a request."""
+OPTIONAL_FIELDS = ("schema", "inputs")
+PATHS = ("manifestPath", "projectionsPath")
+"""The required fields of a dataset in the catalog."""
+
+A_NODE = "a node: series_code; or op, left, right; or op, series, window; or op, operands"
+_CODE = f"1 to {MAX_SERIES_CODE} characters, without '/', control characters and blanks around it"
+_KEY = "a key in the data bucket: relative, no empty part, no '..'; under datasets/"
+ALLOWED: Mapping[str, str] = {
+    "schema": f"{V1}, or no schema at all",
+    "type": REQUESTED,
+    "runId": ID_RULE,
+    "metricCode": ID_RULE,
+    "expressionType": "series, series_math, window_op or composite, as the shape of expressionJson says",
+    ROOT: A_NODE,
+    "inputs": "a list of {datasetId, seriesCode}, each series once",
+    "datasetId": "the id of a dataset in catalog.datasets",
+    "seriesCode": _CODE,
+    "series_code": _CODE,
+    "catalog": "an object with datasets",
+    "datasets": "an object: each dataset's manifestPath and projectionsPath, by its id",
+    "manifestPath": _KEY,
+    "projectionsPath": _KEY,
+    "output": "an object with basePath",
+    "basePath": "s3://bucket/metrics/{metricCode}/; the word bucket stands for the data bucket",
+    "left": A_NODE,
+    "right": A_NODE,
+    "series": A_NODE,
+    "operands": "a list of two or more nodes",
+    "window": f"a whole number of observations, 1 to {MAX_WINDOW:,}",
+    "scale": "a finite number; 1 if the field is missing",
+}
+"""The values that a field may have, by its name."""

@@ -1,0 +1,125 @@
+"""A request that may be invalid: its valid parts, and every problem that can be found without its inputs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from metrics_tools.validate.near import did_you_mean
+from metrics_tools.validate.problems import Problem, path_text, quoted, shown
+from metrics_tools.validate.spelling import Spelling
+from metrics_tools.validate.wording import usable_id, value_at, worded
+from metrics_worker.expression.grammar import MAX_DEPTH, ROOT, Composite, SeriesRef, raw_operands
+from metrics_worker.names import is_id
+from metrics_worker.problem import Path
+from metrics_worker.request import V1, Run, RunRequest, identity_problems
+from metrics_worker.request_check import Bounds, Checked, check_dataset, check_request
+
+_MAX_ALLOWED = 20
+"""The number of datasets that a problem lists at most."""
+
+
+class Draft:
+    """A request that may be invalid.
+
+    Args:
+        event: the decoded request.
+        body_bytes: the size of the message's body in bytes.
+        bounds: the limits of a request.
+
+    Attributes:
+        event: the request, with the right names of its fields.
+        checked: its valid parts.
+    """
+
+    def __init__(self, event: Mapping[str, Any], body_bytes: int, bounds: Bounds) -> None:
+        is_small = body_bytes <= bounds.max_body_bytes
+        self._spelling = Spelling(event if is_small else {})
+        self._bounds = bounds
+        self.event = self._spelling.event
+        code = _code_for_path(self.event)
+        self.checked: Checked = check_request(self.event, code, body_bytes, bounds)
+        self._identity = list(identity_problems(self.event)) if is_small else []
+        self._run = Run(
+            run_id=str(self.event.get("runId")),
+            metric_code=code,
+            v1=self.event.get("schema") == V1,
+            requested_at=datetime.now(UTC),
+            event=self.event,
+            body_bytes=body_bytes,
+        )
+
+    @property
+    def catalog(self) -> dict[str, Any]:
+        """Return the datasets of the catalog, valid or not; empty if the catalog itself is not valid."""
+        catalog = value_at(self.event, ("catalog", "datasets"))
+        return catalog if isinstance(catalog, dict) else {}
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the problems for which the worker refuses the request, in the order of its checks."""
+        yield from self._spelling.problems
+        for problem in (*self._identity, *self.checked.problems):
+            if problem.kind == "no_dataset":
+                yield self._no_dataset(str(problem.path[-1]))
+            else:
+                yield worded(problem, self.event, self._spelling.as_written(problem.path))
+
+    def dataset_problems(self) -> Iterator[Problem]:
+        """Yield an error for each series that no dataset can have, and warnings about unused datasets."""
+        omitted = [code for code in self.checked.codes if code not in self.checked.declared]
+        for code in omitted if not self.catalog else ():
+            text = f"{quoted(code)} is not in inputs, and the catalog has no dataset that could contain it"
+            hint = "say in inputs which dataset it is in"
+            yield Problem(self.input_path(code), text, shown(code), None, hint)
+        for dataset_id in [id_ for id_ in self.catalog if id_ not in self.checked.needed]:
+            for problem in check_dataset(dataset_id, self.catalog[dataset_id], self._bounds)[1]:
+                found = worded(problem, self.event, problem.path)
+                text = f"{found.text}; the dataset is not read here, so the run is not affected"
+                yield replace(found, text=text, severity="warning")
+
+    def input_path(self, code: str, field: str = "seriesCode") -> str:
+        """Return the path of a series in `inputs`, or of the first node that names the series."""
+        position = self.checked.positions.get(code)
+        path = ("inputs", position, field) if position is not None else self._first_node(code)
+        return path_text(self._spelling.as_written(path))
+
+    def over(self, codes: Sequence[str]) -> RunRequest:
+        """Return a valid request for some of the series, with any expression that names them."""
+        first, *more = (SeriesRef(series_code=code) for code in codes)
+        expression = Composite(op="sum", operands=(first, *more)) if more else first
+        return RunRequest(self._run, expression, self.checked.named(), self.checked.datasets)
+
+    def request(self) -> RunRequest | None:
+        """Return the request if its expression is valid."""
+        expression = self.checked.expression
+        return None if expression is None else replace(self.over(self.checked.codes), expression=expression)
+
+    def _no_dataset(self, dataset_id: str) -> Problem:
+        code = next(code for code, home in self.checked.named().items() if home == dataset_id)
+        known = list(self.catalog)
+        return Problem(
+            self.input_path(code, "datasetId"),
+            f"{quoted(dataset_id)} is not in catalog.datasets",
+            shown(dataset_id),
+            ", ".join(map(quoted, known[:_MAX_ALLOWED])) or "no dataset: the catalog is empty",
+            did_you_mean(dataset_id, known),
+        )
+
+    def _first_node(self, code: str) -> Path:
+        stack: list[tuple[Any, Path]] = [(self.event.get(ROOT), (ROOT,))]
+        while stack:
+            node, path = stack.pop()
+            if isinstance(node, dict) and code in (node.get("series_code"), node.get("seriesCode")):
+                return path
+            if len(path) < 2 * MAX_DEPTH:
+                stack.extend(reversed([(operand, path + below) for below, operand in raw_operands(node)]))
+        return (ROOT,)
+
+
+def _code_for_path(event: Mapping[str, Any]) -> str:
+    """Return the metric code that `output.basePath` has to end in: a likely one if the code is unusable."""
+    code, base = event.get("metricCode"), value_at(event, ("output", "basePath"))
+    if is_id(code):
+        return code
+    end = base.removesuffix("/").rpartition("/")[2] if isinstance(base, str) else ""
+    return end if is_id(end) else usable_id(code) or "metric"

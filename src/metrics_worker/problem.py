@@ -1,0 +1,94 @@
+"""The problems that a check finds in a decoded JSON value: where each is, and what is wrong there.
+
+A check collects every problem. The worker reports the first one in an error; `metrics validate` shows all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from metrics_worker.errors import ConfigError, MetricsWorkerError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+type Path = tuple[str | int, ...]
+"""A JSON path: the names of fields and the positions in lists that lead to a value."""
+
+ABSENT: Any = object()
+"""The value of a problem whose text needs no value, or whose field is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a request.
+
+    Attributes:
+        path: the JSON path of the value at fault.
+        kind: pydantic's error type, such as `missing`, or the name of the check that failed.
+        text: what is wrong, without the value.
+        found: the value at fault; ABSENT if the message does not repeat it.
+        node: the type of the expression node that the value is in, such as `window_op`; None outside.
+        error: the class of the error that reports the problem.
+        max_shown: the number of characters of the value that the message repeats at most.
+    """
+
+    path: Path
+    kind: str
+    text: str
+    found: Any = ABSENT
+    node: str | None = None
+    error: type[MetricsWorkerError] = ConfigError
+    max_shown: int = 80
+
+    @property
+    def message(self) -> str:
+        """The text, followed by the value if the value is a scalar."""
+        if self.found is None or isinstance(self.found, str | int | float):
+            return f"{self.text}, found {self.found!r:.{self.max_shown}}"
+        return self.text
+
+
+def problems_of(
+    error: "ValidationError", root: Path = (), kind: type[MetricsWorkerError] = ConfigError
+) -> list[Problem]:
+    """Return the problems that pydantic found.
+
+    Args:
+        error: the error of any model; tags of node types in its locations are in angle brackets.
+        root: the JSON path of the validated value.
+        kind: the class of the error that reports the problems.
+    """
+    return [_problem(details, root, kind) for details in error.errors(include_url=False)]
+
+
+def _problem(details: "ErrorDetails", root: Path, kind: type[MetricsWorkerError]) -> Problem:
+    location = details["loc"]
+    end = len(location) - (details["type"] == "extra_forbidden")  # an unknown field may be named like a tag
+    tags = [part for part in location[:end] if isinstance(part, str) and part.startswith("<")]
+    return Problem(
+        path=(*root, *(part for part in location[:end] if part not in tags), *location[end:]),
+        kind=details["type"],
+        text=details["msg"].removeprefix("Value error, "),
+        found=ABSENT if details["type"] == "missing" else details["input"],
+        node=tags[-1].strip("<>") if tags else None,
+        error=kind,
+    )
+
+
+def path_text(path: Path) -> str:
+    """Return a JSON path as error messages show it: `expressionJson.operands[0].window`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def first_error(problems: Sequence[Problem]) -> MetricsWorkerError:
+    """Return the error that reports the first of some problems, and the number of the others."""
+    first, more = problems[0], len(problems) - 1
+    return first.error(path_text(first.path), first.message + (f" (and {more} more)" if more else ""))
+
+
+def first_problem(error: "ValidationError") -> tuple[str, str]:
+    """Return the first problem that pydantic found, as the subject and the problem of an error."""
+    first = first_error(problems_of(error))
+    return first.subject, first.problem
