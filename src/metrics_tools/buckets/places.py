@@ -1,4 +1,4 @@
-"""Where a command reads, and may publish: a deployed bucket, a plain folder, or the demo data in memory."""
+"""The location that a command reads from and may publish to: a bucket, a folder, or the demo data."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from metrics_worker.s3.s3_bucket import S3Bucket
 
 BucketOption = Annotated[
     str | None,
-    typer.Option("--bucket", help="A bucket, with your AWS credentials (AWS_ENDPOINT_URL counts)."),
+    typer.Option("--bucket", help="A bucket, with your AWS credentials; AWS_ENDPOINT_URL is honoured."),
 ]
 FolderOption = Annotated[
     Path | None, typer.Option("--folder", help="A folder with the bucket's keys: datasets/…, metrics/…")
@@ -36,12 +36,7 @@ METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a command reads, and may publish.
-
-    Attributes:
-        bucket: the worker's own view of it.
-        label: what people are told it is.
-    """
+    """The location that a command reads from and may publish to, and its name in the output."""
 
     bucket: Bucket
     label: str
@@ -50,13 +45,13 @@ class Place:
 def open_place(
     bucket: str | None, folder: Path | None, *, demo: bool, files: Sequence[str | Path] = ()
 ) -> Place | None:
-    """The place that the options name, or None where they name none. More than one is impossible.
+    """Return the location that the options name, or None without any of them. Two of them end the command.
 
     Args:
-        bucket: its name.
-        folder: its path.
-        demo: the demo data: of the currencies that the files name, where they name any.
-        files: those that are going to be read.
+        bucket: the name of a bucket.
+        folder: the path of a folder.
+        demo: whether the demo data is read.
+        files: the requests; the demo data has the currencies that these files name.
     """
     if sum((bucket is not None, folder is not None, demo)) > 1:
         raise impossible("Choose one of --bucket, --folder and --demo.")
@@ -68,13 +63,10 @@ def open_place(
 
 
 def bucket_place(name: str) -> Place:
-    """A bucket on S3, or on the server that AWS_ENDPOINT_URL names, with the caller's own credentials.
-
-    They are looked for where the AWS CLI looks: environment, profile, SSO, the instance's role.
-    """
+    """Return a bucket on S3, or on the server at AWS_ENDPOINT_URL, with the credentials of the AWS CLI."""
     name = name.removeprefix("s3://").removesuffix("/")
     if not _BUCKET.fullmatch(name):
-        raise impossible(f"{name!r} is no name of a bucket: 3 to 63 of a-z, 0-9, '.' and '-'.")
+        raise impossible(f"{name!r} is not the name of a bucket: 3 to 63 of a-z, 0-9, '.' and '-'.")
     region, credentials = _aws_session()
     connected = S3Bucket.connect(
         name,
@@ -86,8 +78,8 @@ def bucket_place(name: str) -> Place:
 
 
 def _aws_session() -> tuple[str | None, Credentials]:
-    """The region and the credentials of the AWS CLI's own session; without any, the command ends here."""
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - half a second, and for buckets alone
+    """Return the region and the credentials of the AWS CLI's session. Without any, the command ends."""
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - half a second, and only buckets need it
     from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415 - as above: it imports boto3
 
     session = aws_session()
@@ -100,49 +92,45 @@ def _aws_session() -> tuple[str | None, Credentials]:
             "AWS_SECRET_ACCESS_KEY. Without a cloud: --folder, or --demo."
         ) from None
     except BotoCoreError as error:
-        raise impossible(f"Your AWS credentials can't be used: {error}") from error
+        raise impossible(f"Your AWS credentials cannot be used: {error}") from error
     return os.environ.get("AWS_REGION") or session.region_name, credentials
 
 
 def aws_session() -> Any:
-    """The caller's boto3 session; a profile that is none ends the command."""
-    import boto3  # noqa: PLC0415 - half a second, and for AWS alone
+    """Return the boto3 session of the environment. An unknown profile ends the command."""
+    import boto3  # noqa: PLC0415 - half a second, and only AWS needs it
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - as above
 
     try:
         return boto3.Session()
     except BotoCoreError as error:
-        raise impossible(f"Your AWS set-up can't be used: {error}") from error
+        raise impossible(f"Your AWS configuration cannot be used: {error}") from error
 
 
 def folder_place(folder: Path) -> Place:
-    """A plain folder that is there."""
+    """Return a folder. If it does not exist, the command ends."""
     if not folder.is_dir():
-        raise impossible(
-            f"{folder}: there is no such folder. `metrics demo {folder}` makes one with the demo data."
-        )
+        hint = f"`metrics demo {folder}` creates one with the demo data."
+        raise impossible(f"{folder}: there is no such folder. {hint}")
     return Place(FolderBucket(folder, ecb.BUCKET), str(folder))
 
 
 def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
-    """The currencies of the ECB's series whose codes stand in these files, wherever; else the usual ones.
-
-    A file that can't be read, and standard input, which can be read but once, name none.
-    """
+    """Return the currencies of the ECB's series that these files name, or else the usual currencies."""
     found: set[str] = set()
     for file in files:
-        with suppress(OSError, ValueError):  # said by who reads it for good
+        with suppress(OSError, ValueError):  # whatever parses the request reports the error
             found |= set(_SERIES.findall(Path(file).read_text(encoding="utf-8")))
     return (found & set(ecb.read_rates())) or ecb.CURRENCIES
 
 
 def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:
-    """The demo data in memory: currencies of the ECB's file, laid out as the production's."""
+    """Return the demo data in memory: series of the ECB's file, with the same keys as a deployed dataset."""
     store = MemoryStore()
     ecb.write_dataset(lambda key, body: obstore.put(store, key, body), currencies)
     return Place(S3Bucket(store, ecb.BUCKET), "the demo data")
 
 
 def metrics_prefix() -> str:
-    """Under which key prefix the metrics of a place are: as the worker's own setting says."""
+    """Return the key prefix of all metrics, which the worker's own setting names."""
     return os.environ.get(METRICS_PREFIX) or "metrics/"

@@ -1,8 +1,8 @@
-"""The choice of part files: the dataset that each series of a request is in, and the part files it has there.
+"""The choice of part files: the dataset and the part files of each series of a request.
 
-In the mode `manifest`, the manifests decide, and a file that a manifest lists is read whatever its name. In
-the mode `listing`, the folders below the projections decide: `series_codes` and `parquet_files` name only
-what the last update touched. Manifests and listings are fetched once an invocation.
+In the mode `manifest`, the manifests decide, and every file that a manifest lists is read. In the mode
+`listing`, the folders below the projections decide, because `series_codes` and `parquet_files` name only the
+series and files of the last update. Manifests and listings are fetched once an invocation.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,20 +20,24 @@ from metrics_worker.request_check import Dataset
 from metrics_worker.s3.bucket import Bucket, ListedObject, StoredObject
 
 type SeriesFiles = Literal["manifest", "listing"]
-"""Where a series' part files are found: in the dataset's manifest, or by listing its folder."""
+"""The way to find a series' part files: in the dataset's manifest, or by listing the series' folder."""
 
 _PARSED_MANIFEST = 4
-"""What an invocation keeps of a manifest, as a multiple of its size: measured on names of 50 characters."""
+"""The memory of a parsed manifest as a multiple of its JSON, measured with file names of 50 characters."""
 _ESCAPED_BY_HIVE = "\"#%'*/:=?\\{[]^"
 """The printable characters that Hive and Spark encode in a folder's name; others encode more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The part files of one series, as keys.
+    """The part files of one series.
 
     Attributes:
-        by_path: whether the paths of the files name the series, so that all of their rows may belong to it.
+        code: the series code.
+        manifest: the manifest of the series' dataset.
+        keys: the keys of the part files, in the order in which their rows are joined.
+        by_path: whether the paths of the files name the series, so that all rows may belong to it. Otherwise
+            the files may contain other series too.
     """
 
     code: str
@@ -43,19 +47,24 @@ class Source:
 
 
 class SeriesFolder(NamedTuple):
-    """The place of a series' part files in the mode `listing`: a dataset's projections, and the series."""
+    """The place of a series' part files in the mode `listing`.
+
+    Attributes:
+        prefix: the key prefix of the dataset's projections.
+        code: the series code.
+    """
 
     prefix: str
     code: str
 
 
 class Choice:
-    """The manifests and listings of one invocation, and what follows from them.
+    """The manifests and listings of one invocation, each fetched once, and the choices that follow from them.
 
     Args:
-        series_files: where a series' part files are found.
-        limits: what a run may take.
-        memory: the memory that parsed manifests are claimed from.
+        series_files: the way to find a series' part files.
+        limits: the limits of a run.
+        memory: the memory of the invocation, for parsed manifests.
     """
 
     def __init__(self, series_files: SeriesFiles, limits: Limits, memory: Memory) -> None:
@@ -211,8 +220,8 @@ def list_part_files(
     """List the part files of several series concurrently, each sorted by key.
 
     The part files of a series are those in its folder `CODE/`, or if there are none, those in its Hive
-    folders. Files whose names, or whose folders' names below the series' own, begin with `_` or `.` are not
-    data, as for Hive, Spark and pyarrow: temporary files, transaction logs, checksums.
+    folders. A file is ignored if a segment of its path below that folder begins with `_` or `.`, as in Hive,
+    Spark and pyarrow: it is a temporary file, a transaction log or a checksum.
 
     Raises:
         InputReadError: S3 refuses to list the part files of a series, or the client cannot request one of the
@@ -253,7 +262,7 @@ def _is_data(file: str) -> bool:
 
 
 def _other_folders(code: str) -> list[str]:
-    """Return the folders that may name a series apart from `CODE/`: of Hive layouts, and percent-encoded."""
+    """Return the folder names other than `CODE/` that may name a series: Hive and percent-encoded names."""
     as_hive = "".join(f"%{ord(char):02X}" if char in _ESCAPED_BY_HIVE else char for char in code)
     values = dict.fromkeys((code, as_hive, quote(code, safe="")))
     folders = [f"{name}{value}/" for name in ("", *HIVE_NAMES) for value in values]

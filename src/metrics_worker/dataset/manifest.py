@@ -1,7 +1,7 @@
-"""The manifest of a dataset, as the ingestor writes it: the part files, and the series that each belongs to.
+"""The manifest of a dataset, which the ingestor writes: the part files, and the series of each part file.
 
-A part file belongs to a series if a whole segment of its path names the series; a part of a segment never
-does. Failure is an InputReadError that names the manifest.
+A part file belongs to a series if a whole segment of its path names the series; a part of a segment does not
+count. A manifest that cannot be read is an InputReadError that names it.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,16 @@ HIVE_NAMES = ("series=", f"{CODE}=")
 """The names before the series code in a segment of a Hive layout."""
 
 _BYTES_BY_MARK = {b",": 100, b"{": 700, b"[": 300}
-"""What parsing takes for each value, object and list: measured on manifests of 30 MB of nothing else."""
+"""The bytes of memory that parsing takes for each value, object and list: measured on manifests of 30 MB that
+consist of nothing else.
+"""
 
 
 def parsing_bytes(body: memoryview) -> int:
-    """The memory that parsing takes, or more: 33 MB of `{"":0}` take 2.6 GB, of file names 120 MB."""
+    """Return an upper bound of the bytes of memory that parsing a manifest takes.
+
+    The ratio varies: 33 MB of `{"":0}` take 2.6 GB, and 33 MB of file names take 120 MB.
+    """
     text = bytes(body)
     return 5 * len(text) + sum(size * text.count(mark) for mark, size in _BYTES_BY_MARK.items())
 
@@ -47,7 +52,14 @@ class _JsonManifest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A dataset's manifest: `files` are keys relative to its projections, in order."""
+    """A dataset's manifest.
+
+    Attributes:
+        dataset: the dataset.
+        version_id: the version of the dataset; None if the manifest does not state it.
+        series_codes: the series of the dataset; None if the manifest does not state them.
+        files: the keys of the part files relative to the dataset's projections, in manifest order.
+    """
 
     dataset: Dataset
     version_id: str | None
@@ -56,10 +68,11 @@ class Manifest:
 
     @classmethod
     def parse(cls, dataset: Dataset, body: memoryview) -> "Manifest":
-        """Read a manifest.
+        """Return the manifest that a JSON document contains.
 
         Raises:
-            InputReadError: not JSON, no `parquet_files`, or one of them is not a plain relative key.
+            InputReadError: the document is not JSON, has no `parquet_files`, or one of them is not a relative
+                key.
         """
         try:
             parsed = _ManifestBody.model_validate_json(bytes(body))
@@ -80,10 +93,10 @@ class Manifest:
         )
 
     def files_of(self, code: str) -> list[str]:
-        """Return the files whose path names the series in a whole segment; none if the layout is another.
+        """Return the files whose path names the series in a whole segment; none if paths do not name series.
 
-        Writers of Hive layouts percent-encode values: `internal_series_code=FX%3AUSD` names `FX:USD`. Only if
-        the code has a percent sign itself are the files that name it literally preferred.
+        Writers of Hive layouts percent-encode values: `internal_series_code=FX%3AUSD` names `FX:USD`. For a
+        code that contains a percent sign, files that name the code without decoding are preferred.
         """
         named = {code, *(name + code for name in HIVE_NAMES)}
         literal = [file for file in self.files if not named.isdisjoint(file.split("/")[:-1])]
@@ -109,7 +122,7 @@ class Manifest:
 
 
 def _decoded(file: str) -> list[str]:
-    """Return the folders of a path, percent-decoded as a reader of a Hive layout does."""
+    """Return the folder names of a path, percent-decoded as in a Hive layout."""
     return [unquote(segment) for segment in file.split("/")[:-1]]
 
 

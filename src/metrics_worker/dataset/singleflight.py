@@ -1,7 +1,7 @@
 """Values that are read once an invocation and shared by the runs of a batch, which are threads.
 
-Who asks first for a key reads it; others wait for that. A reader that fails keeps its error to itself: what
-it had claimed is free again, and the next one meets an error of its own or reads it.
+The first caller that asks for a key reads its value; later callers wait for that value. A failed read is not
+cached: its error goes to the caller that read, and the next caller reads again.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,15 +9,15 @@ from concurrent.futures import CancelledError, Future
 from threading import Lock
 
 WAIT_SECONDS = 0.2
-"""How often a reader that waits for another one says so."""
+"""The time between two calls of `on_wait` while a caller waits for a value."""
 
 
 class Singleflight[K, V]:
-    """A shelf of values by key, filled by `fetch` alone."""
+    """A cache of values by key. Several threads may call `fetch` at the same time."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._shelf: dict[K, Future[V]] = {}
+        self._cache: dict[K, Future[V]] = {}
 
     def fetch(
         self,
@@ -25,12 +25,13 @@ class Singleflight[K, V]:
         read: Callable[[list[K]], dict[K, V]],
         on_wait: Callable[[], None] = lambda: None,
     ) -> dict[K, V]:
-        """The values of the keys.
+        """Return the values of some keys.
 
         Args:
-            keys: what is wanted.
-            read: reads and returns those that nobody has read. What it raises goes to the caller.
-            on_wait: called now and then while others read. What it raises ends the waiting.
+            keys: the keys.
+            read: returns the values of the keys that no caller has read. The caller that called `fetch` gets
+                its exceptions.
+            on_wait: called at intervals while other callers read. An exception ends the waiting.
         """
         missing = list(dict.fromkeys(keys))
         values: dict[K, V] = {}
@@ -39,7 +40,7 @@ class Singleflight[K, V]:
             if mine:
                 values |= self._deliver(mine, read)
             for key, future in others.items():
-                while not future.cancelled():  # or its reader failed: it is free again
+                while not future.cancelled():  # cancelled: its read failed, and the key is free again
                     try:
                         values[key] = future.result(WAIT_SECONDS)
                         break
@@ -51,21 +52,22 @@ class Singleflight[K, V]:
         return values
 
     def _claim(self, keys: list[K]) -> tuple[dict[K, Future[V]], dict[K, Future[V]]]:
-        """Those that are ours to read from now on, and those that others read or have read."""
+        """Return the keys that this caller must read, and those that other callers read or have read."""
         with self._lock:
-            others = {key: self._shelf[key] for key in keys if key in self._shelf}
+            others = {key: self._cache[key] for key in keys if key in self._cache}
             mine: dict[K, Future[V]] = {key: Future() for key in keys if key not in others}
-            self._shelf |= mine
+            self._cache |= mine
         return mine, others
 
     def _deliver(self, mine: dict[K, Future[V]], read: Callable[[list[K]], dict[K, V]]) -> dict[K, V]:
+        """Read the values of the claimed keys and hand them to the callers that wait."""
         try:
             found = read(list(mine))
-            values = {key: found[key] for key in mine}  # one left out is a failure too, or its waiters hang
+            values = {key: found[key] for key in mine}  # a missing key is a failure, too
         except BaseException:
             with self._lock:
                 for key in mine:
-                    del self._shelf[key]
+                    del self._cache[key]
             for future in mine.values():
                 future.cancel()
             raise

@@ -1,8 +1,8 @@
-"""Credentials from the container endpoint, as Lambda gives them to a function under SnapStart.
+"""Credentials from the container endpoint, which Lambda provides to a function with SnapStart.
 
-Without SnapStart they are in the environment and the S3 client finds them there. A snapshot outlives such
-credentials, so there Lambda names an endpoint and a token for it; the client knows that endpoint only with a
-token in a file, which Lambda does not write.
+Without SnapStart, the credentials are environment variables, which the S3 client reads. A SnapStart snapshot
+would outlive such credentials. Therefore Lambda sets the URL of an endpoint and a token for it. The S3 client
+supports this endpoint only with a token in a file, which Lambda does not write.
 """
 
 import json
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 5
 
 type Credentials = Callable[[], S3Credential]
-"""What the S3 client asks for credentials, whenever those before have expired."""
+"""A function that returns credentials. The S3 client calls it whenever its credentials have expired."""
 
 
 def container_credentials() -> Credentials | None:
-    """What asks the endpoint; None where there is none."""
+    """Return a function that gets credentials from the endpoint; None if there is no such endpoint."""
     url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     token = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
     if "AWS_ACCESS_KEY_ID" in os.environ or not url or not token:
         return None
 
-    def ask() -> "S3Credential":
-        from urllib.request import Request, urlopen  # noqa: PLC0415 - under SnapStart alone
+    def request_credentials() -> "S3Credential":
+        from urllib.request import Request, urlopen  # noqa: PLC0415 - only with SnapStart
 
         request = Request(url, headers={"Authorization": token})  # noqa: S310 - Lambda's own, on this host
         with urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
@@ -41,4 +41,4 @@ def container_credentials() -> Credentials | None:
             "expires_at": datetime.fromisoformat(given["Expiration"]),
         }
 
-    return ask
+    return request_credentials

@@ -1,9 +1,9 @@
-"""The one place that reads obstore's errors, and turns each into an error that is classed by its remedy.
+"""The conversion of obstore's errors to the worker's errors, whose classes say what to do about them.
 
-obstore tells "not found" and "denied" by the exception's type, and everything else by its text alone, which
-quotes the HTTP status and S3's own XML. So this module reads the status and the error code from the text,
-and a test pins the text against a real HTTP server. The texts hold addresses: they stay in the cause, for the
-log.
+obstore has exception types for "not found" and "denied". For all other errors, only the text of the exception
+contains the HTTP status and S3's error code. Therefore this module parses the text, and a test compares the
+text with responses of a real HTTP server. The texts contain addresses, so they stay in the cause of the
+error, which is logged but not sent.
 """
 
 import re
@@ -32,7 +32,7 @@ _ANSWER = re.compile(
     r"returned non-2xx status code: (\d{3})"
     r"(?: [A-Za-z ]*: \s*(?:<\?xml[^>]*\?>)?\s*<Error[^>]*>\s*<Code>([A-Za-z0-9.]+)</Code>)?"
 )
-"""The status, and S3's error code if the answer had a body: the answer to a HEAD request never has one."""
+"""The HTTP status, and S3's error code if the response has a body; a response to a HEAD request has none."""
 _ANOTHER_REGION = "Received redirect without LOCATION"
 _NO_RANGE = "non-partial response"
 
@@ -54,7 +54,7 @@ _CREDENTIALS = _Kind(StoreUnavailable, "S3 refused the worker's credentials, whi
 _KMS_KEY = _Kind(AccessDenied, "the KMS key that encrypts the object can't be used")
 _REGION = _Kind(StoreUnavailable, "the bucket is in another region than AWS_REGION says")
 _BY_CODE: dict[str, _Kind] = {
-    # 403 or 400. A process that was frozen signs with its old clock for a moment, or with old credentials.
+    # 403 or 400. A process that was frozen may sign a request with an old clock or with old credentials.
     "RequestTimeTooSkewed": _CLOCK,
     "RequestExpired": _CLOCK,
     "ExpiredToken": _CREDENTIALS,
@@ -64,12 +64,12 @@ _BY_CODE: dict[str, _Kind] = {
     "InvalidAccessKeyId": _CREDENTIALS,
     # 403, although the role may read the object.
     "InvalidObjectState": _Kind(ObjectArchived, "the object is archived and must be restored first"),
-    # 400, and each of them stays.
+    # 400, and a later attempt fails in the same way.
     "KMS.DisabledException": _KMS_KEY,
     "KMS.NotFoundException": _KMS_KEY,
     "KMS.KMSInvalidStateException": _KMS_KEY,
     "KeyTooLongError": _NOT_FOUND,
-    # 404 too, but it does not say of any run that it is not committed.
+    # 404 too, but it does not mean that a run's marker does not exist.
     "NoSuchBucket": _Kind(StoreUnavailable, "there is no such bucket"),
     "AuthorizationHeaderMalformed": _REGION,
 }
@@ -79,10 +79,10 @@ _BY_CODE: dict[str, _Kind] = {
 def refusals(key: str, operation: str) -> Iterator[None]:
     """Turn obstore's errors about a key into the worker's.
 
-    A conditional PUT that S3 refused passes as it is: the caller has to find out whose object it met.
+    The refusal of a conditional PUT is not turned: the caller has to find out whose object has the key.
 
     Raises:
-        ObjectNotFound, AccessDenied, ObjectArchived, UnusableKey: S3 or the client refused for good.
+        ObjectNotFound, AccessDenied, ObjectArchived, UnusableKey: the request would fail again.
         StoreUnavailable: the request may succeed later.
     """
     try:
@@ -97,14 +97,9 @@ def refusals(key: str, operation: str) -> Iterator[None]:
 
 
 def lacks_range(error: BaseException | None) -> bool:
-    """Tell whether the object lacks the range: S3 answers 416 for an empty object, others send it whole."""
+    """Return whether the error means an empty object: S3 answers 416; other stores ignore the range."""
     text = str(error)
     return _answer(text)[0] == 416 or _NO_RANGE in text  # noqa: PLR2004 - an HTTP status
-
-
-def problem_of(error: Exception, operation: str) -> str:
-    """Return what is wrong, in words that hold no address."""
-    return _kind(error, operation).problem
 
 
 def _kind(error: Exception, operation: str) -> _Kind:
@@ -114,15 +109,15 @@ def _kind(error: Exception, operation: str) -> _Kind:
         return _BY_CODE[code]
     if isinstance(error, FileNotFoundError):  # a PUT needs no object to be there
         return _UNAVAILABLE if operation == "PUT" else _NOT_FOUND
-    # obstore tells the refusal of a listing by its text alone. A 401 is no refusal: S3 answers 403, so it is
-    # our own credentials' endpoint that failed. Nor is a HEAD's 403: it has no body that says why, and the
-    # GET that went before it was allowed.
+    # The 403 of a listing has no exception type of its own. A 401 does not mean denied: it comes from the
+    # endpoint of the credentials, since S3 answers 403. Nor does the 403 of a HEAD request: its response has
+    # no body with a reason, and the GET before it was allowed.
     if operation != "HEAD" and (isinstance(error, PermissionDeniedError) or status == 403):  # noqa: PLR2004
         return _DENIED
     return _REGION if _ANOTHER_REGION in text else _UNAVAILABLE
 
 
 def _answer(text: str) -> tuple[int, str]:
-    """Return the HTTP status and S3's error code that the text quotes; 0 and "" if it quotes none."""
+    """Return the HTTP status and S3's error code in the text of an error; 0 and "" if there is none."""
     found = _ANSWER.search(text)
     return (int(found[1]), found[2] or "") if found else (0, "")

@@ -21,7 +21,7 @@ SCANS = 2
 """The number of threads that decode objects while the event loop continues."""
 
 type Reader = Callable[[asyncio.Semaphore], Coroutine[Any, Any, None]]
-"""Reads, holding the semaphore for each request and for what is done with its answer."""
+"""A function that makes requests, and holds the semaphore during each request and the use of its answer."""
 
 
 class EventLoop:
@@ -53,27 +53,29 @@ class EventLoop:
         self._loop.close()
 
     def wait_for[T](self, work: Coroutine[Any, Any, T]) -> T:
-        """Let the loop do it, and wait for it.
+        """Run a coroutine in the event loop, and return its result.
 
         Raises:
-            OutOfTime: it was cut off. A write may have landed all the same.
-            Whatever the work raises.
+            OutOfTime: the deadline passed, and the coroutine was cancelled. A write may have taken effect.
+            Any exception of the coroutine.
         """
         answer: Future[T] = Future()
         self._loop.call_soon_threadsafe(self._begin, work, answer)
         try:
             return answer.result()
         finally:
-            del answer  # its error's traceback leads to this frame: a cycle otherwise
+            del answer  # the traceback of its error refers to this frame, which would be a cycle
 
     def _begin[T](self, work: Coroutine[Any, Any, T], answer: "Future[T]") -> None:
-        self._tasks.add(self._loop.create_task(self._answer(work, answer)))  # the loop alone would let it go
+        self._tasks.add(
+            self._loop.create_task(self._answer(work, answer))
+        )  # the loop keeps only a weak reference
 
     async def _answer[T](self, work: Coroutine[Any, Any, T], answer: "Future[T]") -> None:
-        """Do the work and hand over what comes of it: a task that holds an error is part of a cycle."""
+        """Hand the result or the error to the waiting thread. A task that keeps its error is in a cycle."""
         try:
             answer.set_result(await self._in_time(work))
-        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
             answer.set_exception(error)
         finally:
             self._tasks.discard(asyncio.current_task(self._loop))
@@ -105,16 +107,16 @@ async def in_thread(work: Callable[[], None]) -> None:
 
 
 def wait_for[T](work: Coroutine[Any, Any, T], event_loop: EventLoop | None) -> T:
-    """Wait for a request, made in the event_loop where there is one."""
+    """Run a coroutine in the event loop, or in a new one if there is none, and return its result."""
     return asyncio.run(work) if event_loop is None else event_loop.wait_for(work)
 
 
 def run_concurrently(readers: Sequence[Reader], event_loop: EventLoop | None) -> None:
-    """Run readers concurrently, in the event_loop where there is one.
+    """Run readers concurrently in the event loop, or in a new one if there is none.
 
     Raises:
-        OutOfTime: the event_loop cut them off.
-        Whatever the first of them raises that fails; it ends the others.
+        OutOfTime: the deadline of the event loop passed.
+        The exception of the first reader that fails; the others are cancelled.
     """
 
     async def run_all() -> None:
@@ -128,9 +130,9 @@ def run_concurrently(readers: Sequence[Reader], event_loop: EventLoop | None) ->
         wait_for(run_all(), event_loop)
     except BaseExceptionGroup as group:
         failed = group.exceptions[0]
-        clear_frames(group.__traceback__)  # the task group's own frame has the group: a cycle
+        clear_frames(group.__traceback__)  # a frame of the task group refers to the group, which is a cycle
     if failed is not None:
         try:
-            raise failed  # out here: within, its context would be the group, which has it
+            raise failed  # outside of `except`, where its context would be the group: a cycle
         finally:
             del failed

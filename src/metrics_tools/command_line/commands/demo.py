@@ -1,4 +1,4 @@
-"""`metrics demo`: the demo data as a folder, to publish into."""
+"""`metrics demo`: write the demo data into a folder, which versions can be published to."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,17 +12,17 @@ from metrics_worker.errors import MetricsWorkerError
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; it may exist.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder; it may exist.")],
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Write the demo data into a folder: the ECB's daily exchange rates, laid out as a deployed dataset.
 
-    Then every command takes it with --folder, and `metrics run --publish`
-    publishes there. Where that version of the dataset is there already,
+    Every command reads the folder with --folder, and `metrics run --publish`
+    publishes there. If the folder has that version of the dataset already,
     nothing is written.
 
-    Exit: 0 it is there, 2 impossible.
+    Exit: 0 the folder has the demo data, 2 impossible.
 
     [bold]Examples[/bold]
 
@@ -32,44 +32,36 @@ def demo(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        place = FolderBucket(folder, ecb.BUCKET)
-        if place.find(ecb.manifest_key(ecb.version_of(ecb.read_rates()))) is not None:
+        bucket = FolderBucket(folder, ecb.BUCKET)
+        loaded = None
+        if bucket.find(ecb.manifest_key(ecb.version_of(ecb.read_rates()))) is None:
             if not as_json:
-                console.print_line(f"{folder}: the demo data is there already")
-                return
-            emit({"folder": str(folder), "dataset": ecb.DATASET_ID, "written": False})
-            return
-        if not as_json:
-            console.print_line(f"Writing the demo data into {folder}: some seconds", "dim")
-        loaded = ecb.write_dataset(lambda key, body: _put(place, key, body))
+                console.print_line(f"Writing the demo data into {folder}: some seconds", "dim")
+            loaded = ecb.write_dataset(lambda key, body: _put(bucket, key, body))
     except OSError as error:
         raise impossible(f"{folder}: {error.strerror}") from error
     except MetricsWorkerError as error:
         raise impossible(f"{folder}: {error}") from error
+    written = {"version": loaded.version, "part_files": loaded.files} if loaded else {"written": False}
     if as_json:
-        version, files = loaded.version, loaded.files
-        emit(
-            {
-                "folder": str(folder),
-                "dataset": ecb.DATASET_ID,
-                "version": version,
-                "part_files": files,
-            }
+        emit({"folder": str(folder), "dataset": ecb.DATASET_ID, **written})
+    elif loaded is None:
+        console.print_line(f"{folder}: the folder has the demo data already")
+    else:
+        console.print_line(
+            f"{folder}: dataset {ecb.DATASET_ID}, version {loaded.version}: {loaded.observations:,} "
+            f"observations of {loaded.series} series, {loaded.first} to {loaded.last}, "
+            f"in {loaded.files:,} part files"
         )
-        return
-    console.print_line(
-        f"{folder}: dataset {ecb.DATASET_ID}, version {loaded.version}: {loaded.observations:,} observations "
-        f"of {loaded.series} series, {loaded.first} to {loaded.last}, in {loaded.files:,} part files"
-    )
-    console.print_line(f"Source: {ecb.SOURCE}, {ecb.SOURCE_URL}", "dim")
-    console.print_line(f"Try: metrics run events/run.json --folder {folder} --publish")
+        console.print_line(f"Source: {ecb.SOURCE}, {ecb.SOURCE_URL}", "dim")
+        console.print_line(f"Try: metrics run events/run.json --folder {folder} --publish")
 
 
-def _put(place: FolderBucket, key: str, body: bytes) -> None:
-    """Part files as plain files, since nobody reads them before the manifest is there; that one whole."""
+def _put(bucket: FolderBucket, key: str, body: bytes) -> None:
+    """Write an object. Part files need no commit protocol: readers find them only by the manifest."""
     if not key.startswith(ecb.PROJECTIONS):
-        place.create(key, body)
+        bucket.create(key, body)
         return
-    path = place.root / key
+    path = bucket.root / key
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(body)
