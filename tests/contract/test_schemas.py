@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter
 
 from metrics_tools.contracts import schemas
+from metrics_tools.contracts.expression import SHAPES
 from metrics_tools.contracts.schema import DIALECT, encode, model
+from metrics_worker.expression import grammar
 from metrics_worker.request import V1
 from tests.builders import ratio, record, series, window
 from tests.contract.documents import (
@@ -44,9 +47,19 @@ def test_a_field_without_a_description_stops_the_generation():
     from metrics_worker.publication.records import Outputs  # noqa: PLC0415 - only this test needs it
 
     with pytest.raises(ValueError, match=r"Outputs: \['files'\] without the other"):
-        model(Outputs, {"data_prefix": {}})
+        model(Outputs, {"data_prefix": {}}, "")
     with pytest.raises(ValueError, match=r"Outputs: \['name'\] without the other"):
-        model(Outputs, {"data_prefix": {}, "files": {}, "name": {}})
+        model(Outputs, {"data_prefix": {}, "files": {}, "name": {}}, "")
+
+
+def test_the_schemas_of_expressions_describe_every_model_of_the_grammar():
+    union = TypeAdapter(grammar.Node).json_schema()["$defs"]["Node"]["oneOf"]
+    assert {branch["$ref"].rpartition("/")[2] for branch in union} == {
+        kind.__name__ for kind in SHAPES.values()
+    }
+    shapes = SCHEMAS["metric_run_requested"]["$defs"]
+    assert shapes["window_op"]["properties"]["window"]["maximum"] == grammar.MAX_WINDOW
+    assert shapes["series"]["properties"]["series_code"]["maxLength"] == grammar.MAX_SERIES_CODE
 
 
 @EACH_SCHEMA

@@ -165,7 +165,7 @@ def test_an_attempt_whose_worker_is_killed_writes_no_metrics() -> None:
 
 
 class _Counted(WorkerMachine):
-    """The story of `test_state_machine`, with Lambda's errors of the worker and the batches of its kills."""
+    """The state machine with a record of Lambda's errors and of the batches of killed workers."""
 
     errors = Errors()
     killed: ClassVar[list[int]] = []
@@ -184,7 +184,7 @@ class _Counted(WorkerMachine):
         self.world.functions = self.errors.counting(observed), dead_letters
 
 
-def test_in_any_story_the_errors_are_exactly_the_killed_workers() -> None:
+def test_in_any_sequence_of_events_the_errors_are_exactly_the_killed_workers() -> None:
     with captured_output():
         run_state_machine_as_test(
             _Counted,

@@ -1,4 +1,4 @@
-"""The dead-letter queue through its own handler: an outcome for every run there."""
+"""The dead-letter function publishes an outcome for the run of every message in its queue."""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -18,7 +18,7 @@ GAVE_UP = (
 
 @pytest.fixture
 def committed(cloud, invoke, faults):
-    """A run that was committed, but could neither move `current` nor be announced."""
+    """Commit a run whose `current` cannot be moved and whose outcome is not published."""
     put_a_and_b(cloud.store)
     faults.before("PUT", CURRENT, throttled, times=4)
     assert given_back(invoke(record(request()))) == ["message-1"]
@@ -38,7 +38,7 @@ def sns_refuses(cloud):
     cloud.sns.before = before
 
 
-def test_a_run_without_a_marker_ends_in_failure_in_the_form_that_it_asked_for(cloud, bury):
+def test_a_run_without_a_marker_ends_in_failure_in_the_requested_form(cloud, bury):
     v1 = request(run_id="run-2", schema="metrics.run.v1")
 
     response = bury(record(request()), record(v1, message_id="message-2"))
@@ -64,7 +64,7 @@ def test_a_run_without_a_marker_ends_in_failure_in_the_form_that_it_asked_for(cl
     assert {message["TopicArn"] for message in cloud.sns.messages} == {TOPIC.format("completed")}
 
 
-def test_it_says_after_how_many_attempts_and_when_the_control_plane_asked(cloud, bury):
+def test_the_failure_names_the_number_of_attempts_and_the_time_of_the_request(cloud, bury):
     asked = envelope(request(), timestamp="2026-10-28T09:08:07.654Z")
 
     bury(record(asked), WORKER_MAX_RECEIVE_COUNT=7)
@@ -100,7 +100,7 @@ def test_a_committed_run_does_not_take_current_from_a_newer_request(cloud, bury,
 @pytest.mark.parametrize(
     "wrong", [{"output": {"basePath": "s3://elsewhere/"}}, {"output": None}, {"expressionJson": {"op": "?"}}]
 )
-def test_a_request_that_is_refused_ends_in_failure_too(cloud, bury, wrong):
+def test_an_invalid_request_ends_in_failure_too(cloud, bury, wrong):
     assert bury(record(request() | wrong)) == NOTHING_COMES_BACK
 
     (event,) = cloud.sns.completed
@@ -109,14 +109,14 @@ def test_a_request_that_is_refused_ends_in_failure_too(cloud, bury, wrong):
 
 @pytest.mark.parametrize("wrong", [{"output": None}, {"output": "s3:"}, {"output": []}, {"output": {}}])
 @pytest.mark.usefixtures("committed")
-def test_a_committed_run_whose_request_says_no_place_is_found_by_its_code_alone(cloud, bury, wrong):
+def test_a_committed_run_without_an_output_is_found_by_its_metric_code(cloud, bury, wrong):
     bury(record(request() | wrong))
 
     (event,) = cloud.sns.completed
     assert event["status"] == "SUCCESS"
 
 
-def test_a_committed_run_is_found_even_if_its_request_would_be_refused_by_now(cloud, bury, invoke):
+def test_a_committed_run_is_found_even_if_its_request_is_invalid_now(cloud, bury, invoke):
     put_a_and_b(cloud.store)
     asked = request()
     invoke(record(asked))
@@ -126,7 +126,7 @@ def test_a_committed_run_is_found_even_if_its_request_would_be_refused_by_now(cl
     assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS", "SUCCESS"]
 
 
-def test_the_worker_and_the_dead_letters_of_a_run_are_no_duplicates_to_the_topic(cloud, bury):
+def test_events_of_the_worker_and_of_dead_letters_have_different_deduplication_ids(cloud, bury):
     for receive_count in (1, 2):
         assert bury(record(request(), receive_count=receive_count)) == NOTHING_COMES_BACK
 
@@ -136,7 +136,7 @@ def test_the_worker_and_the_dead_letters_of_a_run_are_no_duplicates_to_the_topic
     ]
 
 
-def test_where_sns_is_down_the_message_comes_back_and_is_not_kept_yet(cloud, bury, lines):
+def test_if_sns_is_down_the_message_is_returned_and_not_stored(cloud, bury, lines):
     sns_refuses(cloud)
 
     assert given_back(bury(record(request(), receive_count=3))) == ["message-1"]
@@ -152,7 +152,7 @@ def test_where_sns_is_down_the_message_comes_back_and_is_not_kept_yet(cloud, bur
 
 
 @pytest.mark.parametrize("fault", [throttled, denied])
-def test_while_the_marker_can_not_be_read_nothing_is_announced(cloud, bury, faults, fault):
+def test_nothing_is_published_while_the_marker_cannot_be_read(cloud, bury, faults, fault):
     faults.before("GET", MARKER, fault)
 
     assert given_back(bury(record(request()))) == ["message-1"]
@@ -166,7 +166,7 @@ def test_while_the_marker_can_not_be_read_nothing_is_announced(cloud, bury, faul
 
 @pytest.mark.usefixtures("committed")
 @pytest.mark.parametrize("fault", [throttled, denied])
-def test_a_success_waits_until_current_has_moved(cloud, bury, faults, fault):
+def test_a_success_is_published_only_after_current_has_moved(cloud, bury, faults, fault):
     faults.before("PUT", CURRENT, fault, times=3)
 
     assert given_back(bury(record(request()))) == ["message-1"]
@@ -177,7 +177,7 @@ def test_a_success_waits_until_current_has_moved(cloud, bury, faults, fault):
     assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS"]
 
 
-def test_after_a_failure_the_rest_of_its_group_waits_and_other_groups_go_on(cloud, bury, faults):
+def test_after_an_error_the_rest_of_its_group_is_returned_and_other_groups_continue(cloud, bury, faults):
     faults.before("GET", "metrics/m.a/runs/a-1.ok", throttled)
     names = ["a-1", "b-1", "a-2", "b-2"]
 
@@ -189,7 +189,7 @@ def test_after_a_failure_the_rest_of_its_group_waits_and_other_groups_go_on(clou
     assert faults.count("GET", "metrics/m.a/runs/a-2.ok") == 0
 
 
-def test_a_defect_gives_the_message_back_with_its_traceback(cloud, bury, lines):
+def test_a_defect_returns_the_message_and_logs_its_traceback(cloud, bury, lines):
     lost = record(request())
     del lost["attributes"]["SentTimestamp"]
 

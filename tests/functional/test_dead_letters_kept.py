@@ -1,4 +1,4 @@
-"""What the dead-letter function keeps for a person, and what operators see of it."""
+"""The messages that the dead-letter function stores, and its log lines and metrics."""
 
 import json
 from datetime import timedelta
@@ -23,7 +23,7 @@ UNANSWERABLE = {
 
 
 @pytest.mark.parametrize(("body", "problem"), UNANSWERABLE.items(), ids=range(len(UNANSWERABLE)))
-def test_what_nobody_can_be_answered_for_is_kept_and_told(cloud, bury, lines, blobs, body, problem):
+def test_an_unanswerable_message_is_stored_and_logged(cloud, bury, lines, blobs, body, problem):
     assert bury(record(body)) == NOTHING_COMES_BACK
 
     assert cloud.sns.messages == []
@@ -36,7 +36,7 @@ def test_what_nobody_can_be_answered_for_is_kept_and_told(cloud, bury, lines, bl
     assert [blob["outcome"] for blob in blobs()] == ["UNANSWERABLE"]
 
 
-def test_each_is_counted_once_by_function_and_outcome_as_the_alarm_has_it(bury, lines, blobs):
+def test_each_dead_letter_is_counted_once_by_function_and_outcome_as_in_the_alarms(bury, lines, blobs):
     bury(record("?"), record(request(), message_id="message-2"))
 
     assert {line["run_id"]: line["kept"] for line in lines() if "run_id" in line} == {
@@ -55,8 +55,10 @@ def test_each_is_counted_once_by_function_and_outcome_as_the_alarm_has_it(bury, 
         assert blob["dead_letters_total"] == [1]
 
 
-def test_a_kept_message_has_its_body_to_the_last_character_and_all_that_is_known(cloud, bury):
-    strange = "\u00e9\u2028\x7f\U0001f480\ud800"  # the last is half a character, which UTF-8 can't hold
+def test_a_stored_message_has_its_unchanged_body_and_all_attributes(cloud, bury):
+    strange = (
+        "\u00e9\u2028\x7f\U0001f480\ud800"  # the last is half of a surrogate pair, which UTF-8 cannot encode
+    )
     body = f'{{"type" : "metric_run_requested",\r\n"runId":"run-1","metricCode":"m","x":"{strange}"}}'
 
     assert bury(record(body, group="g", receive_count=2)) == NOTHING_COMES_BACK
@@ -77,7 +79,7 @@ def test_a_kept_message_has_its_body_to_the_last_character_and_all_that_is_known
     }
 
 
-def test_a_message_that_comes_after_it_was_settled_is_announced_again_and_kept_once(cloud, bury):
+def test_the_outcome_of_a_redelivered_message_is_published_again_and_stored_once(cloud, bury):
     bury(record(request()))
     first = cloud.read(KEPT)
     cloud.now = lambda: NOW + timedelta(days=1)
@@ -90,7 +92,7 @@ def test_a_message_that_comes_after_it_was_settled_is_announced_again_and_kept_o
 
 
 @pytest.mark.parametrize("fault", [throttled, denied])
-def test_a_message_that_can_not_be_kept_comes_back(cloud, bury, faults, blobs, fault):
+def test_a_message_that_cannot_be_stored_is_returned(cloud, bury, faults, blobs, fault):
     faults.before("PUT", KEPT_PATTERN, fault, times=3)
 
     assert given_back(bury(record(request()))) == ["message-1"]
@@ -101,7 +103,7 @@ def test_a_message_that_can_not_be_kept_comes_back(cloud, bury, faults, blobs, f
     assert cloud.keys() == [KEPT]
 
 
-def test_an_unanswerable_message_that_can_not_be_kept_comes_back(cloud, bury, faults):
+def test_an_unanswerable_message_that_cannot_be_stored_is_returned(cloud, bury, faults):
     faults.before("PUT", KEPT_PATTERN, throttled, times=3)
 
     assert given_back(bury(record("?"))) == ["message-1"]

@@ -1,4 +1,4 @@
-"""Messages that go back to the queue: when they come again, and that time which runs out kills nobody."""
+"""Messages that are returned to the queue: their delays, and runs whose time is used up."""
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -9,14 +9,14 @@ from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_
 
 
 def waits(cloud) -> dict[str, int]:
-    """What each message's visibility time was set to."""
+    """Return the visibility timeout that was set for each message."""
     return {
         call["ReceiptHandle"].removeprefix("receipt-of-"): call["VisibilityTimeout"]
         for call in cloud.sqs.calls
     }
 
 
-def test_the_wait_of_a_message_grows_with_each_attempt_and_has_an_end(cloud, invoke, faults):
+def test_the_delay_of_a_message_grows_with_each_attempt_up_to_a_limit(cloud, invoke, faults):
     longest = []
     for attempt in range(1, 12):
         faults.before("GET", MARKER, throttled)
@@ -28,7 +28,7 @@ def test_the_wait_of_a_message_grows_with_each_attempt_and_has_an_end(cloud, inv
     assert longest[4] > longest[0]
 
 
-def test_later_messages_of_a_failed_group_wait_too_and_not_for_the_whole_visibility_time(
+def test_later_messages_of_a_failed_group_have_a_delay_shorter_than_the_visibility_timeout(
     cloud, invoke, faults
 ):
     faults.before("GET", MARKER, throttled)
@@ -46,7 +46,7 @@ def test_later_messages_of_a_failed_group_wait_too_and_not_for_the_whole_visibil
         EndpointConnectionError(endpoint_url="https://sqs"),
     ],
 )
-def test_a_queue_that_refuses_the_new_visibility_time_does_no_harm(cloud, invoke, refusal):
+def test_a_queue_that_refuses_the_visibility_timeout_does_no_harm(cloud, invoke, refusal):
     put_a_and_b(cloud.store)
     cloud.sqs.before = lambda _: raising(refusal)()
 
@@ -56,7 +56,7 @@ def test_a_queue_that_refuses_the_new_visibility_time_does_no_harm(cloud, invoke
     assert outcomes(cloud) == {"m-1": "SUCCESS"}
 
 
-def test_without_time_a_run_is_given_back_before_anything_is_done(cloud, invoke, faults):
+def test_without_time_left_a_message_is_returned_before_any_work(cloud, invoke, faults):
     put_a_and_b(cloud.store)
 
     response = invoke(run_of("m.x"), run_of("m.y"), context=FakeContext(lambda: 9_999))
@@ -66,7 +66,7 @@ def test_without_time_a_run_is_given_back_before_anything_is_done(cloud, invoke,
     assert cloud.sns.messages == []
 
 
-def test_a_run_whose_time_ends_while_it_reads_stops_reading_and_is_given_back(cloud, invoke, faults):
+def test_a_run_whose_time_ends_during_reading_stops_and_its_message_is_returned(cloud, invoke, faults):
     put_dataset(cloud.store, {f"A/{n}.parquet": rows("A", [day(n)], [float(n)]) for n in range(1, 301)})
     asked = request(window("sma", series("A"), 2), kind="window_op", inputs={"A": "fx"})
     left = [300_000]

@@ -1,4 +1,4 @@
-"""Heartbeats of slow runs, through the real handler. A run is slowed down by waiting for its heartbeats."""
+"""Heartbeats of slow runs through the real handler; a run is slow because it waits for heartbeats."""
 
 import threading
 
@@ -25,7 +25,7 @@ FAST = {"WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.001}
 
 
 class Beats:
-    """The heartbeats that reach SNS, to wait for: not those that come before the run's start is announced."""
+    """A recorder of the heartbeats that reach SNS, which are those after the started event."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._come = threading.Semaphore(0)
@@ -41,10 +41,10 @@ class Beats:
 
     def _extended(self, _):
         if self._goes_out:
-            self._come.release()  # the last deed of a heartbeat
+            self._come.release()  # the last call of a heartbeat
 
     def wait(self, more: int = 2) -> None:
-        """Until so many more heartbeats have come; of two, the second began after this call."""
+        """Wait for this many further heartbeats; the second one has begun after this call."""
         while self._come.acquire(blocking=False):
             pass
         for _ in range(more):
@@ -64,8 +64,8 @@ def threads():
     return [thread.name for thread in threading.enumerate() if thread.name == "heartbeat"]
 
 
-def test_a_slow_run_sends_several_whose_progress_never_falls(cloud, invoke, faults, beats):
-    count = CONNECTIONS + 2  # so that the last file is asked for only after another has been read
+def test_a_slow_run_sends_several_heartbeats_whose_progress_never_falls(cloud, invoke, faults, beats):
+    count = CONNECTIONS + 2  # the last file is requested only after another one was read
     put_dataset(cloud.store, {f"A/{n}.parquet": rows("A", [day(n)], [float(n)]) for n in range(count)})
     for read in ("datasets/*/manifest.json", f"*/A/{count - 1}.parquet"):
         faults.before("GET", read, beats.wait)
@@ -81,7 +81,7 @@ def test_a_slow_run_sends_several_whose_progress_never_falls(cloud, invoke, faul
     assert progress[-1] == 0.85
 
 
-def test_a_heartbeat_is_an_event_of_the_run_with_a_running_number(cloud, invoke, faults, beats):
+def test_a_heartbeat_is_a_numbered_event_of_the_run(cloud, invoke, faults, beats):
     put_a_and_b(cloud.store)
     faults.before("PUT", DATA, lambda: beats.wait(3))
 
@@ -101,7 +101,7 @@ def test_a_heartbeat_is_an_event_of_the_run_with_a_running_number(cloud, invoke,
     }
 
 
-def test_heartbeats_take_the_v1_form_where_it_is_asked_for(cloud, invoke, faults, beats):
+def test_heartbeats_have_the_requested_v1_form(cloud, invoke, faults, beats):
     put_a_and_b(cloud.store)
     faults.before("PUT", DATA, beats.wait)
 
@@ -116,7 +116,7 @@ def test_each_heartbeat_extends_the_visibility_of_the_message(cloud, invoke, fau
 
     invoke(record(request()), WORKER_VISIBILITY_TIMEOUT_SECONDS=77, **FAST)
 
-    # One that comes before the run's start has been announced extends the visibility, and is not published.
+    # A heartbeat before the started event extends the visibility timeout and is not published.
     assert len(cloud.sqs.calls) >= len(heartbeats(cloud)) >= 3
     assert {call["VisibilityTimeout"] for call in cloud.sqs.calls} == {77}
     assert cloud.sqs.calls[0] == {
@@ -126,7 +126,7 @@ def test_each_heartbeat_extends_the_visibility_of_the_message(cloud, invoke, fau
     }
 
 
-def test_none_is_sent_after_the_run_has_ended_and_no_thread_is_left(cloud, invoke, faults, beats):
+def test_after_the_end_of_the_run_there_is_no_heartbeat_and_no_thread(cloud, invoke, faults, beats):
     put_a_and_b(cloud.store)
     announced: list[str] = []
     faults.before("PUT", DATA, lambda: announced.extend(event["type"] for event in cloud.sns.events))
@@ -141,7 +141,7 @@ def test_none_is_sent_after_the_run_has_ended_and_no_thread_is_left(cloud, invok
     assert kinds[-1] == "metric_run_completed"
 
 
-def test_one_that_is_still_on_its_way_is_waited_for_before_the_end_is_announced(cloud, invoke, faults, beats):
+def test_the_outcome_is_published_after_a_heartbeat_that_is_in_flight(cloud, invoke, faults, beats):
     put_a_and_b(cloud.store)
     on_its_way = threading.Event()
     never = threading.Event()
@@ -160,7 +160,7 @@ def test_one_that_is_still_on_its_way_is_waited_for_before_the_end_is_announced(
     assert threads() == []
 
 
-def test_they_end_with_a_run_that_fails(cloud, invoke, faults, beats):
+def test_heartbeats_end_with_a_failed_run(cloud, invoke, faults, beats):
     put_a_and_b(cloud.store)
     faults.before("GET", "*/A/*", beats.wait)
     faults.before("GET", "*/A/*", denied)
@@ -171,7 +171,7 @@ def test_they_end_with_a_run_that_fails(cloud, invoke, faults, beats):
     assert cloud.sns.events[-1]["status"] == "FAILURE"
 
 
-def test_they_end_with_a_run_that_is_given_back(cloud, invoke, faults, beats):
+def test_heartbeats_end_with_a_returned_run(cloud, invoke, faults, beats):
     put_a_and_b(cloud.store)
     faults.before("GET", "*/A/*", beats.wait)
     faults.before("GET", "*/A/*", throttled)
@@ -191,7 +191,9 @@ def test_they_end_with_a_run_that_is_given_back(cloud, invoke, faults, beats):
         RuntimeError("anything at all"),
     ],
 )
-def test_a_topic_that_fails_harms_neither_the_run_nor_its_visibility(cloud, invoke, faults, beats, error):
+def test_an_error_of_the_topic_affects_neither_the_run_nor_the_visibility_timeout(
+    cloud, invoke, faults, beats, error
+):
     put_a_and_b(cloud.store)
     beats.sns_fault = raising(error)
     faults.before("PUT", DATA, lambda: beats.wait(3))
@@ -203,7 +205,7 @@ def test_a_topic_that_fails_harms_neither_the_run_nor_its_visibility(cloud, invo
     assert cloud.sns.completed[0]["status"] == "SUCCESS"
 
 
-def test_a_queue_that_fails_harms_neither_the_run_nor_its_heartbeats(cloud, invoke, faults, beats):
+def test_an_error_of_the_queue_affects_neither_the_run_nor_its_heartbeats(cloud, invoke, faults, beats):
     put_a_and_b(cloud.store)
     faults.before("PUT", DATA, lambda: beats.wait(3))
     extended = cloud.sqs.before
@@ -221,7 +223,7 @@ def test_a_queue_that_fails_harms_neither_the_run_nor_its_heartbeats(cloud, invo
     assert cloud.sns.completed[0]["status"] == "SUCCESS"
 
 
-def test_none_is_sent_and_no_thread_begins_where_they_are_disabled(cloud, invoke, faults):
+def test_if_heartbeats_are_disabled_there_is_no_heartbeat_and_no_thread(cloud, invoke, faults):
     put_a_and_b(cloud.store)
     seen = []
     faults.before("PUT", DATA, lambda: seen.extend([threads()]))
@@ -233,7 +235,7 @@ def test_none_is_sent_and_no_thread_begins_where_they_are_disabled(cloud, invoke
     assert cloud.sns.completed[0]["status"] == "SUCCESS"
 
 
-def test_a_run_that_was_committed_before_has_no_heartbeats(cloud, invoke, faults):
+def test_a_run_that_is_already_committed_has_no_heartbeats(cloud, invoke, faults):
     put_a_and_b(cloud.store)
     invoke(record(request()))
     cloud.sns.messages.clear()
@@ -246,7 +248,7 @@ def test_a_run_that_was_committed_before_has_no_heartbeats(cloud, invoke, faults
     assert [event["type"] for event in cloud.sns.events] == ["metric_run_completed"]
 
 
-def test_none_goes_out_before_the_start_of_its_run(cloud, invoke):
+def test_no_heartbeat_is_published_before_the_started_event(cloud, invoke):
     put_a_and_b(cloud.store)
     extended = threading.Event()
     cloud.sqs.before = lambda _: extended.set()

@@ -1,4 +1,4 @@
-"""Dead letters sent back: what the dead-letter function kept, over moto's S3, to the request queue."""
+"""`redrive` lists stored dead letters and sends them back to the request queue, on moto's S3 and SQS."""
 
 import json
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ def s3(aws):
 
 @dataclass
 class Queue:
-    """The request queue."""
+    """The request queue on moto."""
 
     sqs: Any
     url: str
 
     def messages(self) -> list[dict[str, Any]]:
-        """What can be received from it."""
+        """Receive up to ten messages."""
         answer = self.sqs.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
         )
@@ -59,7 +59,7 @@ def queue(aws):
 
 @pytest.fixture
 def mail(cloud, bury, s3, capsys):
-    """`mail(*records)`: what the dead-letter function makes of them, in moto's bucket; the keys."""
+    """Return a function that stores messages as dead letters in moto's bucket and returns the keys."""
 
     def put(*records):
         assert bury(*records) == {"batchItemFailures": []}
@@ -91,7 +91,7 @@ def test_dead_letters_are_listed_in_a_table_and_nothing_is_sent(mail, queue, cap
     assert queue.messages() == []
 
 
-def test_one_day_may_be_listed_alone(mail, capsys):
+def test_the_dead_letters_of_one_day_can_be_listed(mail, capsys):
     other = record(request(run_id="run-2"), message_id="message-2")
     other["attributes"]["SentTimestamp"] = str(1793361597000 + 86_400_000)
     mail(record(request()), other)
@@ -102,7 +102,7 @@ def test_one_day_may_be_listed_alone(mail, capsys):
     assert "run-2" in line
 
 
-def test_a_chosen_one_goes_back_as_it_came_with_its_group_and_a_fresh_deduplication_id(mail, queue, capsys):
+def test_a_chosen_message_is_sent_unchanged_with_its_group_and_a_new_deduplication_id(mail, queue, capsys):
     asked = json.dumps(envelope(request()))
     key, _ = mail(record(asked, group="g"), record(request(run_id="run-2"), message_id="message-2"))
 
@@ -118,7 +118,7 @@ def test_a_chosen_one_goes_back_as_it_came_with_its_group_and_a_fresh_deduplicat
     assert capsys.readouterr().out.splitlines() == [f"sent back  {key}  ratio.a_to_b  run-1"] * 2
 
 
-def test_a_bare_event_goes_back_in_a_notification_of_the_time_it_was_sent(mail, queue):
+def test_a_bare_event_is_sent_in_a_notification_with_the_time_of_its_message(mail, queue):
     (key,) = mail(record(request()))
 
     redrive("--queue-url", queue.url, key)
@@ -129,7 +129,7 @@ def test_a_bare_event_goes_back_in_a_notification_of_the_time_it_was_sent(mail, 
     assert run.event == request()
 
 
-def test_a_request_that_was_sent_back_is_computed_but_takes_no_current_from_a_newer_one(
+def test_a_request_that_was_sent_back_is_computed_but_does_not_replace_a_newer_current(
     cloud, invoke, mail, queue
 ):
     put_a_and_b(cloud.store)
@@ -148,7 +148,7 @@ def test_a_request_that_was_sent_back_is_computed_but_takes_no_current_from_a_ne
     assert cloud.read_json("metrics/ratio.a_to_b/current/manifest.json")["run_id"] == "newer"
 
 
-def test_what_nobody_can_be_answered_for_goes_back_as_it_came(mail, queue):
+def test_an_unanswerable_message_is_sent_back_unchanged(mail, queue):
     (key,) = mail(record("?\u00e9"))
 
     redrive("--queue-url", queue.url, key)
@@ -156,7 +156,7 @@ def test_what_nobody_can_be_answered_for_goes_back_as_it_came(mail, queue):
     assert [message["Body"] for message in queue.messages()] == ["?\u00e9"]
 
 
-def test_of_a_whole_day_the_failed_runs_go_back(mail, queue):
+def test_a_date_sends_back_the_failed_runs_of_that_day(mail, queue):
     names = [f"run-{n}" for n in range(3)]
     mail(*(record(request(run_id=name), message_id=name, group=name) for name in names), record("?"))
 
@@ -186,7 +186,7 @@ def test_nothing_is_deleted_or_changed(mail, s3, queue):
         ),
     ],
 )
-def test_where_there_is_none_it_says_so(capsys, words, told):
+def test_the_command_reports_that_there_are_no_dead_letters(capsys, words, told):
     assert redrive(*words) == 0
     assert told in capsys.readouterr().out
 
@@ -200,7 +200,7 @@ def test_where_there_is_none_it_says_so(capsys, words, told):
         (["--date", "yesterday", "--list"], "invalid fromisoformat value: 'yesterday'"),
     ],
 )
-def test_a_command_that_lacks_something_says_what(capsys, words, problem):
+def test_an_incomplete_command_names_the_missing_option(capsys, words, problem):
     with pytest.raises(SystemExit, match="2"):
         redrive(*words)
     assert problem in capsys.readouterr().err
@@ -219,7 +219,7 @@ def test_a_command_that_lacks_something_says_what(capsys, words, problem):
         ),
     ],
 )
-def test_what_aws_refuses_or_does_not_have_ends_in_one_line(s3, mail, queue, capsys, words, problem):
+def test_an_error_of_aws_or_a_wrong_key_ends_in_one_line(s3, mail, queue, capsys, words, problem):
     mail(record("?", message_id="1"))
     s3.put_object(Bucket=BUCKET, Key=f"{DAY}broken.json", Body=b'{"outcome": "FAILURE"}')
 
@@ -231,10 +231,10 @@ def test_what_aws_refuses_or_does_not_have_ends_in_one_line(s3, mail, queue, cap
     assert queue.messages() == []
 
 
-def test_without_credentials_it_says_so_in_one_line(monkeypatch, capsys):
+def test_missing_credentials_are_reported_in_one_line(monkeypatch, capsys):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials that it found first
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the default session keeps the first credentials
 
     assert redrive("--list") == 1
 
@@ -242,7 +242,7 @@ def test_without_credentials_it_says_so_in_one_line(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"outcome": "FAILURE", "attributes": 1}'])
-def test_an_object_that_is_no_dead_letter_is_left_out_of_a_list_and_named(s3, mail, capsys, body):
+def test_an_object_that_is_not_a_dead_letter_is_named_and_left_out_of_the_list(s3, mail, capsys, body):
     mail(record(request()))
     s3.put_object(Bucket=BUCKET, Key=f"{DAY}a.json", Body=body)
 
@@ -267,14 +267,14 @@ def stored(body, sent=SENT):
     )
 
 
-def test_the_time_of_sending_is_kept_to_the_millisecond():
+def test_the_time_of_sending_has_milliseconds():
     late = stored(request(), sent=SENT.replace(microsecond=123_000))
 
     assert json.loads(message(late)["MessageBody"])["Timestamp"] == "2026-10-30T11:59:57.123Z"
 
 
 @pytest.mark.parametrize("timestamp", [None, "yesterday", 1])
-def test_a_notification_without_a_usable_time_gets_that_of_its_sending(timestamp):
+def test_a_notification_without_a_valid_time_gets_the_time_of_sending(timestamp):
     body = envelope(request()) | {"Timestamp": timestamp}
 
     sent = json.loads(message(stored(body, sent=datetime(2026, 10, 30, tzinfo=UTC)))["MessageBody"])

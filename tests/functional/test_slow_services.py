@@ -1,7 +1,7 @@
-"""Services that answer, but too slowly: no call holds an invocation beyond its deadline.
+"""Services that answer too slowly do not delay an invocation beyond its deadline.
 
-A real server on loopback, behind a proxy that passes an answer on a byte at a time. A timeout for each read
-never ends such a call. The deadlines are one or two seconds off, and the seconds are real ones.
+A proxy on loopback passes the response of a real server on, one byte at a time, so a timeout for each read
+never ends the call. The deadlines are one or two real seconds away.
 """
 
 import json
@@ -26,9 +26,9 @@ from tests.faulty_proxy import LOST, PASS, SLOW, Call, FaultyProxy
 from tests.functional.runs import given_back, run_of
 
 LEFT = 1.5
-"""Seconds until the deadline."""
+"""The number of seconds until the deadline."""
 TOLERANCE = 1.5
-"""Seconds that a loaded machine may take for all that is not waiting."""
+"""The maximum number of seconds for everything except waiting, on a machine with load."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def proxy():
 
 @pytest.fixture
 def settings(proxy):
-    """Settings of the cloud behind the proxy, whose topics and queues are made."""
+    """Create topics and queues behind the proxy, and return settings for them."""
     import boto3  # noqa: PLC0415 - as above
 
     proxy.forget()
@@ -78,14 +78,14 @@ def settings(proxy):
 
 @pytest.fixture(params=["worker", "dead letters"])
 def either(request, settings, monkeypatch, proxy):
-    """`either(left)`: one of the two functions over that cloud, so many seconds before its deadline."""
+    """Return a function that invokes one of the functions with `left` seconds until its deadline."""
     module = handler if request.param == "worker" else dead_letters
     return _function(module, settings, monkeypatch, proxy)
 
 
 @pytest.fixture
 def worker(settings, monkeypatch, proxy):
-    """`worker(left)`: the worker's function over that cloud."""
+    """Return a function that invokes the worker with `left` seconds until its deadline."""
     return _function(handler, settings, monkeypatch, proxy)
 
 
@@ -101,13 +101,13 @@ def _function(module, settings, monkeypatch, proxy):
         response = module.lambda_handler({"Records": [run_of(metric)]}, context)
         return bool(given_back(response)), time.monotonic() - began
 
-    run(left=60, metric="warm")  # what is loaded and made at the first call is not what is timed
+    run(left=60, metric="warm")  # the imports and clients of the first call are not timed
     proxy.forget()
     return run
 
 
 def slow(*parts):
-    """Answer those calls slowly that have all these parts in their method, address or body."""
+    """Slow down the responses to calls whose method, address or body contain all these parts."""
 
     def decide(call):
         text = f"{call.method} {call.target} {call.headers.get('x-amz-target', '')} {call.body!r}"
@@ -125,7 +125,7 @@ def published(proxy, kind):
     [("Action=Publish", "run_completed"), ("GET", "/metrics/"), ("GET", "/runs/")],
     ids=["completed", "GET", "GET-marker"],
 )
-def test_a_slow_answer_to_what_both_functions_ask_is_cut_off_at_the_deadline(proxy, either, parts):
+def test_a_slow_response_to_a_call_of_both_functions_is_cut_off_at_the_deadline(proxy, either, parts):
     proxy.decide = slow(*parts)
 
     comes_back, seconds = either()
@@ -145,7 +145,7 @@ def test_a_slow_answer_to_what_both_functions_ask_is_cut_off_at_the_deadline(pro
     ],
     ids=["started", "GET-manifest", "GET-part-file", "PUT-data", "PUT-current"],
 )
-def test_a_slow_answer_to_what_a_run_asks_is_cut_off_at_the_deadline(proxy, worker, parts):
+def test_a_slow_response_to_a_call_of_a_run_is_cut_off_at_the_deadline(proxy, worker, parts):
     proxy.decide = slow(*parts)
 
     comes_back, seconds = worker()
@@ -167,7 +167,7 @@ def test_a_slow_listing_is_cut_off_at_the_deadline(proxy, settings, monkeypatch)
 
 
 @pytest.mark.parametrize("parts", [("Action=Publish", "run_heartbeat"), (".ChangeMessageVisibility ",)])
-def test_a_slow_heartbeat_is_cut_off_at_the_deadline_and_no_outcome_goes_out(proxy, worker, parts):
+def test_a_slow_heartbeat_is_cut_off_at_the_deadline_and_no_outcome_is_published(proxy, worker, parts):
     beaten = threading.Event()
     decide = slow(*parts)
 
@@ -184,11 +184,11 @@ def test_a_slow_heartbeat_is_cut_off_at_the_deadline_and_no_outcome_goes_out(pro
     comes_back, seconds = worker()
 
     assert comes_back
-    assert seconds <= LEFT + TOLERANCE  # the message itself is given back by the same queue, in the reserve
+    assert seconds <= LEFT + TOLERANCE  # the same queue returns the message in the reserved time
     assert published(proxy, "completed") == []
 
 
-def test_giving_back_is_cut_off_before_the_invocation_ends(proxy, worker):
+def test_returning_messages_is_cut_off_before_the_invocation_ends(proxy, worker):
     proxy.decide = slow("ChangeMessageVisibilityBatch")
 
     comes_back, seconds = worker(left=3 - RESERVED_SECONDS)
@@ -205,7 +205,7 @@ def timed():
     seconds.append(time.monotonic() - began)
 
 
-def test_without_a_deadline_a_call_has_an_end_of_its_own(proxy, settings, monkeypatch):
+def test_a_call_without_a_deadline_has_its_own_time_limit(proxy, settings, monkeypatch):
     monkeypatch.setattr("metrics_worker.messaging.clients.CALL_SECONDS", 1.0)
     proxy.decide = slow("Publish")
     topics = StatusTopics(settings, client("sns", settings))
@@ -226,7 +226,7 @@ def _event():
     return RunStarted.of(open_record(json.dumps(request()), None), NOW)
 
 
-def test_a_name_that_is_not_resolved_in_time_is_not_waited_for(settings, monkeypatch):
+def test_a_name_that_is_not_resolved_in_time_ends_the_call(settings, monkeypatch):
     released = threading.Event()
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: released.wait(20) and [])
     sns = client("sns", settings)
@@ -240,7 +240,7 @@ def test_a_name_that_is_not_resolved_in_time_is_not_waited_for(settings, monkeyp
     assert not raised.value.may_arrive, "nothing was sent"
 
 
-def test_an_address_that_does_not_answer_is_given_up_in_time_although_there_are_many(settings, monkeypatch):
+def test_a_host_with_many_addresses_that_do_not_answer_ends_the_call_in_time(settings, monkeypatch):
     import socket  # noqa: PLC0415 - here alone
 
     with socket.socket() as full:  # accepts no connection: its queue is full
@@ -263,8 +263,8 @@ def test_an_address_that_does_not_answer_is_given_up_in_time_although_there_are_
     assert seconds[0] <= 1.0 + TOLERANCE
 
 
-def test_a_heartbeat_that_was_not_answered_is_sent_again_before_the_outcome(proxy, worker):
-    """Its request hangs on the way, as in a slow network: it arrives when the run has long ended."""
+def test_an_unanswered_heartbeat_is_sent_again_before_the_outcome(proxy, worker):
+    """The request is delayed, as in a slow network, and arrives long after the end of the run."""
     sent = threading.Event()
     hung: list[Call] = []
 
@@ -290,7 +290,7 @@ def test_a_heartbeat_that_was_not_answered_is_sent_again_before_the_outcome(prox
     assert last < outcome
 
 
-def test_without_an_answer_to_a_heartbeat_the_outcome_is_left_to_the_next_attempt(proxy, worker):
+def test_after_an_unanswered_heartbeat_the_next_attempt_publishes_the_outcome(proxy, worker):
     sent = threading.Event()
 
     def decide(call):

@@ -1,4 +1,4 @@
-"""The least time between the publication of started and of completed, measured with a clock of the test's."""
+"""The minimum time between the publications of started and completed, on a simulated clock."""
 
 import threading
 
@@ -15,7 +15,7 @@ NO_SUCH_SERIES = ratio(series("A"), series("ZZ"))
 
 
 class Clock:
-    """Time that passes when a test says so, or when the worker pauses."""
+    """A clock that a test advances, and that the worker advances when it pauses."""
 
     def __init__(self):
         self.now = 1000.0
@@ -37,7 +37,7 @@ def clock(cloud):
 
 @pytest.fixture
 def published(cloud, clock):
-    """The kinds of the events that went out, each with its time."""
+    """Return a list that receives the type and the time of each published event."""
     found = []
     cloud.sns.before = lambda message: found.append(
         (message["MessageAttributes"]["type"]["StringValue"].removeprefix("metric_run_"), clock.now)
@@ -51,7 +51,7 @@ def dataset(cloud):
 
 
 @pytest.mark.parametrize("expression", [None, NO_SUCH_SERIES], ids=["success", "failure"])
-def test_an_outcome_that_comes_at_once_waits_for_the_gap(invoke, published, expression):
+def test_an_immediate_outcome_waits_for_the_gap(invoke, published, expression):
     assert invoke(record(request(expression)), **GAP) == NOTHING_COMES_BACK
 
     assert published == [("started", 1000.0), ("completed", 1000.5)]
@@ -62,7 +62,7 @@ def test_the_gap_is_half_a_second_by_default():
 
 
 @pytest.mark.parametrize(("took", "waited"), [(0.0, [0.5]), (0.25, [0.25]), (0.5, []), (7.0, [])])
-def test_only_what_is_left_of_the_gap_is_waited_for(invoke, clock, faults, took, waited):
+def test_the_wait_is_only_the_rest_of_the_gap(invoke, clock, faults, took, waited):
     def takes_time():
         clock.now += took
 
@@ -73,7 +73,7 @@ def test_only_what_is_left_of_the_gap_is_waited_for(invoke, clock, faults, took,
     assert clock.pauses == waited
 
 
-def test_the_gap_begins_when_the_topic_has_taken_the_start(cloud, invoke, clock):
+def test_the_gap_begins_when_the_started_event_is_published(cloud, invoke, clock):
     def slow(message):
         if "started" in message["TopicArn"]:
             clock.now += 3
@@ -85,20 +85,20 @@ def test_the_gap_begins_when_the_topic_has_taken_the_start(cloud, invoke, clock)
     assert clock.pauses == [0.5]
 
 
-def test_a_gap_of_nothing_waits_for_nothing(invoke, clock):
+def test_a_gap_of_zero_causes_no_wait(invoke, clock):
     invoke(record(request()), WORKER_STATUS_GAP_SECONDS=0)
 
     assert clock.pauses == []
 
 
-def test_a_failure_before_the_start_waits_for_nothing_and_announces_no_start(invoke, clock, published):
+def test_a_failure_before_the_start_causes_no_wait_and_no_started_event(invoke, clock, published):
     invoke(record(request({"op": "?"})), **GAP)
 
     assert [kind for kind, _ in published] == ["completed"]
     assert clock.pauses == []
 
 
-def test_a_roll_forward_waits_for_nothing_since_it_announces_no_start(invoke, clock):
+def test_a_roll_forward_causes_no_wait_because_it_publishes_no_started_event(invoke, clock):
     invoke(record(request()), **GAP)
     clock.pauses.clear()
 
@@ -107,7 +107,7 @@ def test_a_roll_forward_waits_for_nothing_since_it_announces_no_start(invoke, cl
     assert clock.pauses == []
 
 
-def test_a_later_attempt_that_fails_before_its_own_start_waits_for_nothing(cloud, invoke, clock):
+def test_a_later_attempt_that_fails_before_its_own_start_causes_no_wait(cloud, invoke, clock):
     def refuse(message):
         if "completed" in message["TopicArn"]:
             raise ClientError({"Error": {"Code": "Throttling"}}, "Publish")
@@ -122,7 +122,7 @@ def test_a_later_attempt_that_fails_before_its_own_start_waits_for_nothing(cloud
     assert clock.pauses == []
 
 
-def test_a_gap_that_would_end_after_the_deadline_gives_the_run_back(cloud, invoke, clock):
+def test_a_gap_that_would_end_after_the_deadline_returns_the_message(cloud, invoke, clock):
     context = FakeContext(remaining_ms=lambda: round(1000 * (RESERVED_SECONDS + 0.4)))
 
     assert given_back(invoke(record(request()), context=context, **GAP)) == ["message-1"]
@@ -133,7 +133,7 @@ def test_a_gap_that_would_end_after_the_deadline_gives_the_run_back(cloud, invok
     assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS"]
 
 
-def test_each_group_waits_in_a_thread_of_its_own(invoke, clock):
+def test_each_group_waits_in_its_own_thread(invoke, clock):
     runs = [record(request(run_id=m, metric=m), message_id=m) for m in ("m.a", "m.b")]
 
     assert invoke(*runs, **GAP) == NOTHING_COMES_BACK
@@ -150,7 +150,7 @@ def test_the_wait_is_a_stage_of_the_log_line(invoke, lines):
     assert "started_at" not in line
 
 
-def test_the_dead_letter_function_waits_for_nothing(bury, clock):
+def test_the_dead_letter_function_does_not_wait(bury, clock):
     assert bury(record(request()), **GAP) == NOTHING_COMES_BACK
 
     assert clock.pauses == []

@@ -1,4 +1,4 @@
-"""What operators see of a batch: log lines in JSON and EMF blobs, through the real handler."""
+"""The log lines and EMF documents that the real handler writes for a batch."""
 
 import json
 import threading
@@ -51,7 +51,7 @@ def closing(lines):
 
 
 def counts(blobs, name):
-    """All values of a metric, in order."""
+    """Return all values of a metric in order."""
     found = []
     for blob in blobs:
         value = blob.get(name, [])
@@ -59,7 +59,7 @@ def counts(blobs, name):
     return found
 
 
-def test_a_run_closes_with_one_line_that_says_all_of_it(invoke, lines):
+def test_the_closing_line_of_a_run_has_all_its_facts(invoke, lines):
     invoke(good())
 
     (line,) = [line for line in lines() if line.get("event_type") == "metric_run_closed"]
@@ -96,7 +96,7 @@ def test_a_run_closes_with_one_line_that_says_all_of_it(invoke, lines):
     ]
 
 
-def test_a_failed_run_closes_with_its_error(invoke, lines):
+def test_the_closing_line_of_a_failed_run_has_its_error(invoke, lines):
     invoke(bad())
 
     line = closing(lines)["bad"]
@@ -105,7 +105,7 @@ def test_a_failed_run_closes_with_its_error(invoke, lines):
     assert line["error"].startswith("Failed to read input series: ZZ")
 
 
-def test_a_run_that_is_given_back_closes_with_the_reason(invoke, lines, faults):
+def test_the_closing_line_of_a_returned_run_has_the_reason(invoke, lines, faults):
     faults.before("GET", MARKER, throttled)
 
     invoke(good())
@@ -116,7 +116,7 @@ def test_a_run_that_is_given_back_closes_with_the_reason(invoke, lines, faults):
     assert "runs/good.ok" in line["error"]
 
 
-def test_a_defect_leaves_its_traceback_in_the_log_and_there_alone(cloud, invoke, lines, monkeypatch):
+def test_the_traceback_of_a_defect_is_only_in_the_log(cloud, invoke, lines, monkeypatch):
     monkeypatch.setattr(pipeline, "evaluate", lambda *_: raising(ZeroDivisionError("by 0"))())
 
     invoke(good())
@@ -128,7 +128,7 @@ def test_a_defect_leaves_its_traceback_in_the_log_and_there_alone(cloud, invoke,
     assert not any("Traceback" in message["Message"] for message in cloud.sns.messages)
 
 
-def test_an_empty_version_is_warned_of(cloud, invoke, lines):
+def test_an_empty_version_causes_a_warning(cloud, invoke, lines):
     apart = {"A/x.parquet": rows("A", [day(1)], [1.0]), "B/x.parquet": rows("B", [day(2)], [1.0])}
     put_dataset(cloud.store, apart)
 
@@ -140,7 +140,7 @@ def test_an_empty_version_is_warned_of(cloud, invoke, lines):
     assert warning["version_ts"] == "2026-10-30T12-00-00"
 
 
-def test_no_line_bears_the_key_of_another_run(invoke, lines, faults):
+def test_no_line_has_a_field_of_another_run(invoke, lines, faults):
     faults.before("GET", "*/runs/second.ok", throttled)
 
     invoke(good("first", "m.1"), record("poison", message_id="poison"), good("second", "m.2"), bad("third"))
@@ -152,7 +152,7 @@ def test_no_line_bears_the_key_of_another_run(invoke, lines, faults):
     assert {line["metric_code"] for line in lines() if line.get("run_id") == "second"} == {"m.2"}
 
 
-def test_a_message_that_is_given_back_is_logged_with_its_reason(invoke, lines):
+def test_a_returned_message_is_logged_with_the_reason(invoke, lines):
     invoke(record("poison", message_id="poison"))
 
     (line,) = [line for line in lines() if line.get("message_id") == "poison"]
@@ -160,7 +160,7 @@ def test_a_message_that_is_given_back_is_logged_with_its_reason(invoke, lines):
     assert "not JSON" in line["reason"]
 
 
-def test_heartbeats_that_fail_are_counted_in_the_closing_line(cloud, invoke, lines, faults):
+def test_failed_heartbeats_are_counted_in_the_closing_line(cloud, invoke, lines, faults):
     failed = threading.Event()
 
     def refuse(message):
@@ -178,7 +178,7 @@ def test_heartbeats_that_fail_are_counted_in_the_closing_line(cloud, invoke, lin
     assert "AWS answered NotFound" in line["heartbeat_error"]
 
 
-def test_a_batch_writes_one_blob_with_these_names_and_units_for_service_and_function(cloud, invoke, blobs):
+def test_a_batch_writes_one_document_for_service_and_function(cloud, invoke, blobs):
     invoke(good())
 
     (blob,) = blobs()
@@ -197,7 +197,7 @@ def test_a_batch_writes_one_blob_with_these_names_and_units_for_service_and_func
     assert blob["metric_run_duration_seconds"][0] > 0
 
 
-def test_a_failed_run_is_counted_by_its_error_code_and_nothing_else_is(invoke, blobs):
+def test_only_failures_are_counted_by_error_code(invoke, blobs):
     invoke(bad("1"), good(), bad("2", "m.2"))
 
     *failed, batch = blobs()
@@ -219,13 +219,13 @@ def test_a_failed_run_is_counted_by_its_error_code_and_nothing_else_is(invoke, b
     assert len(batch["metric_run_duration_seconds"]) == 3
 
 
-def test_no_blob_bears_a_metric_code_or_a_run_id(invoke, blobs):
+def test_no_metric_has_a_metric_code_or_a_run_id(invoke, blobs):
     invoke(good("run-of-a-kind", "a.rare.metric"), bad("run-2", "another.metric"))
 
     assert not any(name in json.dumps(blobs()) for name in ("rare", "another.metric", "of-a-kind", "run-2"))
 
 
-def test_a_run_that_is_given_back_is_counted_neither_as_failed_nor_as_succeeded(invoke, blobs, faults):
+def test_a_returned_run_is_counted_neither_as_failed_nor_as_succeeded(invoke, blobs, faults):
     faults.before("GET", "datasets/fx/projections/A/*", throttled)
 
     invoke(good())
@@ -237,7 +237,7 @@ def test_a_run_that_is_given_back_is_counted_neither_as_failed_nor_as_succeeded(
     assert counts(written, "metric_runs_returned_total") == [1.0]
 
 
-def test_a_run_that_rolls_forward_is_not_counted_as_started_again(invoke, blobs):
+def test_a_rolled_forward_run_is_not_counted_as_started_again(invoke, blobs):
     invoke(good())
     blobs()
 
@@ -248,7 +248,7 @@ def test_a_run_that_rolls_forward_is_not_counted_as_started_again(invoke, blobs)
     assert counts(written, "metric_runs_succeeded_total") == [1.0]
 
 
-def test_a_failure_that_could_not_be_announced_is_not_counted_yet(cloud, invoke, blobs, lines):
+def test_an_unpublished_failure_is_not_counted(cloud, invoke, blobs, lines):
     def refuse(message):
         if "completed" in message["TopicArn"]:
             raise EndpointConnectionError(endpoint_url="https://sns")
@@ -268,7 +268,7 @@ def test_a_batch_without_a_run_writes_only_the_memory_of_the_process(invoke, blo
     assert blob.keys() == {"_aws", "service", "function_name", "process_peak_memory_mb"}
 
 
-def test_metrics_of_one_invocation_do_not_reach_the_next(cloud, invoke, blobs):
+def test_the_metrics_of_an_invocation_do_not_contain_those_of_the_previous_one(cloud, invoke, blobs):
     invoke(good("1"), good("2"))
     blobs()
     obstore.delete(cloud.store, cloud.keys("metrics/"))
@@ -278,7 +278,7 @@ def test_metrics_of_one_invocation_do_not_reach_the_next(cloud, invoke, blobs):
     assert counts(blobs(), "metric_runs_succeeded_total") == [1.0]
 
 
-def test_the_closing_line_says_in_plain_numbers_what_a_run_took_and_lost(cloud, invoke, lines):
+def test_the_closing_line_has_the_sums_of_files_rows_and_dropped_rows(cloud, invoke, lines):
     times = [day(1), day(1), day(2), day(3), day(4), day(5)]
     gaps = rows("A", times, [1.0, 2.0, None, float("nan"), float("inf"), 6.0])
     put_dataset(cloud.store, {"A/1.parquet": gaps, "B/1.parquet": rows("B", times[1:], [2.0] * 5)})
@@ -304,7 +304,7 @@ def test_the_closing_line_says_in_plain_numbers_what_a_run_took_and_lost(cloud, 
     assert line["function_version"] == "7"
 
 
-def test_a_run_that_read_nothing_says_so_in_the_same_numbers(invoke, lines):
+def test_the_sums_of_a_run_that_read_nothing_are_zero(invoke, lines):
     invoke(bad())
 
     line = closing(lines)["bad"]
@@ -328,7 +328,7 @@ def test_each_outcome_is_counted_once_and_the_failures_are_the_remaining_attempt
     assert len(batch["metric_run_duration_seconds"]) - ended == sum(by_code["metric_runs_failed_total"])
 
 
-def test_a_deployment_counts_what_its_runs_read_wrote_and_asked_for(invoke, blobs, lines):
+def test_the_metrics_contain_what_a_run_read_and_wrote_and_its_requests(invoke, blobs, lines):
     invoke(good())
 
     written, line = blobs(), closing(lines)["good"]
@@ -349,7 +349,7 @@ def test_a_deployment_counts_what_its_runs_read_wrote_and_asked_for(invoke, blob
     assert peak > 10, "KiB on Linux, and this process holds pyarrow"
 
 
-def test_freshness_and_rows_are_counted_once_a_run_however_often_it_is_delivered(invoke, blobs):
+def test_freshness_and_rows_are_counted_once_for_a_redelivered_run(invoke, blobs):
     invoke(good())
     first = blobs()
 
@@ -362,9 +362,7 @@ def test_freshness_and_rows_are_counted_once_a_run_however_often_it_is_delivered
     assert counts(again, "metric_runs_succeeded_total") == [1.0]
 
 
-def test_a_defect_is_counted_by_the_version_that_made_it_and_what_a_request_causes_is_not(
-    invoke, blobs, monkeypatch
-):
+def test_only_a_defect_is_counted_by_the_version_of_the_function(invoke, blobs, monkeypatch):
     invoke(bad())
     assert counts(blobs(), "metric_run_defects_total") == []
 

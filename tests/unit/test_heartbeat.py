@@ -6,7 +6,7 @@ from metrics_worker.messaging.heartbeat import Heartbeat
 
 
 class Beats:
-    """What was beaten, to wait for; `fault` is raised by each; of those before the start none goes out."""
+    """A recorder of heartbeats; each raises `fault`, and the first `before_start` are not published."""
 
     def __init__(self, fault: Exception | None = None, *, before_start: int = 0) -> None:
         self._before_start = before_start
@@ -22,14 +22,14 @@ class Beats:
         return len(self.beats) > self._before_start
 
     def wait(self, more: int = 1) -> None:
-        """Until so many more have come; of two, the second began after this call."""
+        """Wait for this many further heartbeats; the second one has begun after this call."""
         while self._come.acquire(blocking=False):
             pass
         for _ in range(more):
             assert self._come.acquire(timeout=10)
 
 
-def test_it_beats_with_a_running_number_from_1():
+def test_heartbeats_are_numbered_from_1():
     beats = Beats()
 
     with Heartbeat(beats, 0.001):
@@ -38,7 +38,7 @@ def test_it_beats_with_a_running_number_from_1():
     assert [number for number, _ in beats.beats] == list(range(1, len(beats.beats) + 1))
 
 
-def test_the_number_of_a_beat_that_did_not_go_out_is_given_again():
+def test_the_number_of_an_unpublished_heartbeat_is_used_again():
     beats = Beats(before_start=2)
 
     with Heartbeat(beats, 0.001) as heartbeat:
@@ -49,7 +49,7 @@ def test_the_number_of_a_beat_that_did_not_go_out_is_given_again():
     assert heartbeat.sent == len(numbers) - 2
 
 
-def test_the_first_beat_comes_after_an_interval():
+def test_the_first_heartbeat_comes_after_one_interval():
     beats = Beats()
 
     with Heartbeat(beats, 3600):
@@ -58,7 +58,7 @@ def test_the_first_beat_comes_after_an_interval():
     assert beats.beats == []
 
 
-def test_progress_is_told_as_it_was_last_and_never_falls():
+def test_a_heartbeat_has_the_latest_progress_which_never_falls():
     beats = Beats()
 
     with Heartbeat(beats, 0.001) as heartbeat:
@@ -81,7 +81,7 @@ def test_progress_is_at_most_1():
     assert beats.beats[-1][1] == 1.0
 
 
-def test_without_an_interval_it_does_nothing():
+def test_without_an_interval_there_are_no_heartbeats():
     beats = Beats()
     before = threading.active_count()
 
@@ -92,7 +92,7 @@ def test_without_an_interval_it_does_nothing():
     assert (beats.beats, heartbeat.sent, heartbeat.failed) == ([], 0, 0)
 
 
-def test_a_beat_that_fails_is_counted_and_the_next_comes():
+def test_a_failed_heartbeat_is_counted_and_the_next_one_follows():
     beats = Beats(ValueError("no topic"))
 
     with Heartbeat(beats, 0.001) as heartbeat:
@@ -103,7 +103,7 @@ def test_a_beat_that_fails_is_counted_and_the_next_comes():
     assert heartbeat.last_error == "ValueError: no topic"
 
 
-def test_after_the_end_nothing_beats_and_no_thread_is_left():
+def test_after_the_end_there_is_no_heartbeat_and_no_thread():
     beats = Beats()
     before = threading.active_count()
 
@@ -114,7 +114,7 @@ def test_after_the_end_nothing_beats_and_no_thread_is_left():
     assert heartbeat.sent == len(beats.beats)
 
 
-def test_the_end_waits_for_a_beat_that_is_under_way():
+def test_the_end_waits_for_a_running_heartbeat():
     under_way, may_end, ended = threading.Event(), threading.Event(), []
 
     def beat(_: int, __: float) -> bool:
@@ -129,7 +129,7 @@ def test_the_end_waits_for_a_beat_that_is_under_way():
     assert ended
 
 
-def test_what_fails_the_run_passes_through_and_ends_the_thread():
+def test_an_exception_of_the_run_passes_through_and_ends_the_thread():
     beats = Beats()
     before = threading.active_count()
 
@@ -144,7 +144,7 @@ def test_what_fails_the_run_passes_through_and_ends_the_thread():
     assert threading.active_count() == before
 
 
-def test_a_process_that_has_no_thread_to_spare_runs_without(monkeypatch):
+def test_a_process_without_a_free_thread_runs_without_heartbeats(monkeypatch):
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -1,4 +1,4 @@
-"""Limited connections over TLS, as in production: certificates are verified, connections kept, calls end."""
+"""Connections with a time limit over TLS: certificates, reuse of connections, and slow responses."""
 
 import ssl
 import time
@@ -21,7 +21,7 @@ ANSWER = b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResu
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A file with a key, and a certificate of `localhost` that it has signed itself."""
+    """Return a file with a key and a self-signed certificate for `localhost`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -45,7 +45,7 @@ def certificate(tmp_path_factory):
 
 
 class Answering(BaseHTTPRequestHandler):
-    """Answers each publication; a byte at a time if the server's `slow` is set."""
+    """A handler that answers each publication, one byte at a time if the server's `slow` is true."""
 
     protocol_version = "HTTP/1.1"
 
@@ -70,10 +70,10 @@ class Answering(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Answers at once, or slowly.
+    """A server that answers at once, or one byte at a time.
 
     Attributes:
-        ports: the client's port of each request.
+        ports: The port of the client in each request.
     """
 
     slow = False
@@ -101,7 +101,7 @@ def server(certificate):
 
 @pytest.fixture
 def publish(server, certificate, monkeypatch):
-    """`publish(within)`: one publication over TLS."""
+    """Return a function that publishes once over TLS within a number of seconds."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     sns = client("sns", Settings(AWS_ENDPOINT_URL=f"https://localhost:{server.server_port}"))
 
@@ -112,12 +112,12 @@ def publish(server, certificate, monkeypatch):
     return run
 
 
-def test_a_connection_is_kept_for_the_next_call(publish, server):
+def test_a_connection_is_reused_by_the_next_call(publish, server):
     assert [publish(), publish()] == ["1", "1"]
     assert len(set(server.ports)) == 1
 
 
-def test_a_slow_answer_over_tls_is_cut_off_and_the_next_call_takes_another_connection(publish, server):
+def test_a_slow_response_over_tls_is_cut_off_and_the_next_call_uses_another_connection(publish, server):
     publish()
     server.slow = True
     began = time.monotonic()
@@ -131,7 +131,7 @@ def test_a_slow_answer_over_tls_is_cut_off_and_the_next_call_takes_another_conne
     assert publish() == "1"
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(server):
+def test_a_certificate_without_a_known_issuer_is_refused(server):
     sns = client("sns", Settings(AWS_ENDPOINT_URL=f"https://localhost:{server.server_port}"))
 
     with pytest.raises(StatusUnavailable) as raised, service_call(StatusUnavailable, "topic", 5.0):

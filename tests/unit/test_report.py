@@ -1,4 +1,4 @@
-"""The report of an attempt: true whatever happens."""
+"""The report of an attempt: durations, outcome and freshness."""
 
 from datetime import UTC, datetime
 
@@ -7,34 +7,34 @@ import pytest
 from metrics_worker.observability.report import GroupReport, RunReport
 
 
-def test_an_attempt_gives_its_message_back_until_it_is_known_to_have_ended():
+def test_the_outcome_of_a_new_attempt_is_that_its_message_is_returned():
     report = RunReport(run_id="run-1", metric_code="m.x", attempt=1)
     assert report.outcome == "RETURNED"
     assert not report.started
 
 
-def test_a_stage_is_timed_to_its_end():
+def test_a_stage_has_its_duration():
     report = RunReport(run_id="run-1", metric_code="m.x", attempt=1)
     with report.stage("read"):
         pass
     assert report.stages["read"] >= 0
 
 
-def test_a_stage_is_timed_to_its_failure():
+def test_a_stage_that_raises_has_its_duration_too():
     report = RunReport(run_id="run-1", metric_code="m.x", attempt=1)
     with pytest.raises(KeyError), report.stage("read"):
         raise KeyError
     assert "read" in report.stages
 
 
-def test_a_stage_that_comes_twice_is_added_up():
+def test_the_durations_of_a_repeated_stage_are_added():
     report = RunReport(run_id="run-1", metric_code="m.x", attempt=1, stages={"read": 5.0})
     with report.stage("read"):
         pass
     assert report.stages["read"] >= 5.0
 
 
-def test_two_reports_share_nothing():
+def test_two_reports_share_no_mutable_state():
     first, second = (
         RunReport(run_id="run-1", metric_code="m.x", attempt=1),
         RunReport(run_id="run-2", metric_code="m.x", attempt=1),
@@ -44,7 +44,7 @@ def test_two_reports_share_nothing():
     assert (second.stages, second.traffic.gets, second.inputs) == ({}, 0, [])
 
 
-def test_closing_it_says_how_long_the_attempt_took():
+def test_a_closed_report_has_the_duration_of_the_attempt():
     report = RunReport(run_id="run-1", metric_code="m.x", attempt=1)
     report.began -= 2.0
     report.close()
@@ -58,23 +58,25 @@ NOON = datetime(2026, 10, 30, 12, tzinfo=UTC)
     ("requested_at", "committed_at", "seconds"),
     [
         (NOON, "2026-10-30T12:00:07Z", 7.0),
-        (NOON.replace(microsecond=500_000), "2026-10-30T12:00:00Z", 0.0),  # known to the second
+        (
+            NOON.replace(microsecond=500_000),
+            "2026-10-30T12:00:00Z",
+            0.0,
+        ),  # the time of a commit has no fraction
         (None, "2026-10-30T12:00:07Z", None),
         (NOON, None, None),
         (NOON, "2026-10-30T12:00:07", None),
         (NOON, "noon", None),
     ],
 )
-def test_freshness_is_the_time_from_request_to_commit_where_both_are_known(
-    requested_at, committed_at, seconds
-):
+def test_freshness_is_the_time_from_request_to_commit_if_both_are_known(requested_at, committed_at, seconds):
     report = RunReport(
         run_id="run-1", metric_code="m.x", attempt=1, requested_at=requested_at, committed_at=committed_at
     )
     assert report.freshness == seconds
 
 
-def test_the_longest_run_of_a_group_is_the_longest_that_is_closed():
+def test_the_longest_run_of_a_group_is_the_longest_closed_one():
     group = GroupReport()
     assert group.longest == 0.0
     group.runs += [

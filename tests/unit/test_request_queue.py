@@ -12,7 +12,7 @@ from tests.builders import QUEUE_URL, FakeSqs
 from tests.faulty_store import raising
 
 
-def test_an_extension_is_the_whole_visibility_time_of_the_settings():
+def test_an_extension_restarts_the_visibility_timeout_of_the_settings():
     sqs = FakeSqs()
 
     RequestQueue(Settings(WORKER_VISIBILITY_TIMEOUT_SECONDS=99), sqs).extend("receipt")
@@ -20,7 +20,7 @@ def test_an_extension_is_the_whole_visibility_time_of_the_settings():
     assert sqs.calls == [{"QueueUrl": QUEUE_URL, "ReceiptHandle": "receipt", "VisibilityTimeout": 99}]
 
 
-def test_messages_are_given_back_by_one_call_each_with_its_own_wait():
+def test_messages_are_returned_in_one_call_each_with_its_own_delay():
     asked: list[object] = []
     sqs = FakeSqs(before=asked.append)
 
@@ -38,7 +38,7 @@ def test_messages_are_given_back_by_one_call_each_with_its_own_wait():
     assert told == [f"in {first['VisibilityTimeout']} s", f"in {second['VisibilityTimeout']} s"]
 
 
-def test_what_can_not_be_answered_is_given_back_at_once():
+def test_unanswerable_messages_are_returned_without_delay():
     sqs = FakeSqs()
 
     assert RequestQueue(Settings(), sqs).give_back([("a", 4), ("b", 1)], at_once=True) == ["in 0 s"] * 2
@@ -46,13 +46,13 @@ def test_what_can_not_be_answered_is_given_back_at_once():
     assert [call["VisibilityTimeout"] for call in sqs.calls] == [0, 0]
 
 
-def test_nothing_to_give_back_asks_nothing():
+def test_returning_no_messages_makes_no_request():
     sqs = FakeSqs(before=lambda _: raising(AssertionError("asked"))())
 
     assert RequestQueue(Settings(), sqs).give_back([]) == []
 
 
-def test_a_message_that_sqs_refuses_alone_is_told_of_alone(monkeypatch):
+def test_a_refusal_of_one_message_is_reported_for_that_message_only(monkeypatch):
     sqs = FakeSqs()
     refused = {"Failed": [{"Id": "1", "Code": "ReceiptHandleIsInvalid", "SenderFault": True}]}
     monkeypatch.setattr(sqs, "change_message_visibility_batch", lambda **_: refused)
@@ -74,7 +74,7 @@ REFUSALS = pytest.mark.parametrize(
 
 
 @REFUSALS
-def test_a_refusal_names_the_queue_and_says_what_aws_said(error, problem):
+def test_a_refusal_names_the_queue_and_the_error_code_of_aws(error, problem):
     sqs = FakeSqs(before=lambda _: raising(error)())
 
     with pytest.raises(QueueUnavailable, match=problem) as raised:
@@ -85,7 +85,7 @@ def test_a_refusal_names_the_queue_and_says_what_aws_said(error, problem):
 
 
 @REFUSALS
-def test_messages_that_can_not_be_given_back_come_by_themselves(error, problem):
+def test_messages_that_cannot_be_returned_wait_for_the_timeout_of_the_queue(error, problem):
     sqs = FakeSqs(before=lambda _: raising(error)())
 
     for told in RequestQueue(Settings(), sqs).give_back([("a", 1), ("b", 1)]):
@@ -93,7 +93,7 @@ def test_messages_that_can_not_be_given_back_come_by_themselves(error, problem):
         assert problem in told
 
 
-def test_the_client_is_made_at_the_first_call_and_kept(monkeypatch):
+def test_the_client_is_created_at_the_first_call_and_kept(monkeypatch):
     made = []
     sqs: Any = FakeSqs()
 
@@ -116,7 +116,7 @@ def test_the_client_is_made_at_the_first_call_and_kept(monkeypatch):
 
 
 @pytest.mark.parametrize("receive_count", [-1, 0, 1, 2, 3, 5, 100, 10**6])
-def test_a_wait_grows_threefold_with_each_attempt_up_to_five_minutes_less_a_jitter_of_half(receive_count):
+def test_the_delay_triples_with_each_attempt_up_to_five_minutes_with_jitter(receive_count):
     longest = min(300, 10 * 3 ** min(max(0, receive_count - 1), 10))
 
     waits = {backoff_seconds(receive_count) for _ in range(200)}

@@ -1,4 +1,4 @@
-"""The status events: always parseable by the control plane, whatever they hold."""
+"""The status events: the control plane can parse them, whatever the worker puts into them."""
 
 import json
 import unicodedata
@@ -39,14 +39,14 @@ def test_an_error_has_no_lone_surrogates(run, surrogates):
 
 @pytest.mark.parametrize("run", [PLAIN, V1])
 @pytest.mark.parametrize("letter", ["x", "é", "😀"])
-def test_an_error_has_a_thousand_characters_at_most_however_they_are_counted(run, letter):
+def test_an_error_has_at_most_a_thousand_characters_in_any_unit(run, letter):
     text = failure_of(letter * 2000, run)
     assert len(text) <= MAX_ERROR
     assert MAX_ERROR - 1 <= len(text.encode("utf-16-le")) // 2 <= MAX_ERROR, "the JVM counts UTF-16 units"
     assert text.endswith(letter), "no half of a pair is left"
 
 
-def test_a_short_error_is_left_as_it_is():
+def test_a_short_error_is_unchanged():
     assert failure_of("naïve “quotes” \\ / 😀") == "INPUT_READ_ERROR: A: naïve “quotes” \\ / 😀"
 
 
@@ -55,7 +55,7 @@ def test_the_plain_error_has_its_code_before_its_message():
     assert event.error == "CONFIG_ERROR: output.basePath: no"
 
 
-def test_the_error_of_the_v1_form_has_code_and_message_apart():
+def test_the_error_of_the_v1_form_has_a_code_and_a_message():
     event = json.loads(RunCompleted.failure(V1, ConfigError("output.basePath", "no")).wire())
     assert event["error"] == {"code": "CONFIG_ERROR", "message": "output.basePath: no"}
 
@@ -88,16 +88,16 @@ def test_an_output_manifest_of_more_than_500_characters_is_not_sent():
 @pytest.mark.parametrize(
     ("progress", "said"), [(0, 0.0), (1, 1.0), (1 / 3, 0.3333), (1e-9, 0.0), (0.99999, 1.0)]
 )
-def test_progress_is_between_nought_and_one(progress, said):
+def test_progress_is_between_zero_and_one(progress, said):
     assert json.loads(RunHeartbeat.of(PLAIN, progress, NOW).wire())["progress"] == said
 
 
 @pytest.mark.parametrize("progress", [-0.1, 1.1, float("nan")])
-def test_no_other_progress_is_sent(progress):
+def test_a_progress_outside_zero_to_one_is_refused(progress):
     with pytest.raises(ValidationError):
         RunHeartbeat.of(PLAIN, progress, NOW)
 
 
-def test_a_time_is_whole_seconds_whatever_the_clock_says():
+def test_a_time_is_written_to_the_second():
     at = datetime(2026, 10, 30, 12, 0, 0, 999_999, tzinfo=UTC)
     assert RunHeartbeat.of(PLAIN, 0.5, at).ts == "2026-10-30T12:00:00Z"

@@ -16,7 +16,7 @@ RUN = Run("run-1", "m", v1=False, requested_at=datetime(2026, 10, 30, tzinfo=UTC
 
 @pytest.fixture
 def closed(monkeypatch, capsys):
-    """`closed(report)`: the log lines, and all EMF blobs."""
+    """Return a function that closes a report and returns its log lines and EMF documents."""
     stream = io.StringIO()
     (handler,) = logger.handlers
     monkeypatch.setattr(handler, "stream", stream)
@@ -41,7 +41,7 @@ def report_of(outcome, **more):
 @pytest.mark.parametrize(
     ("outcome", "level"), [("SUCCESS", "INFO"), ("FAILURE", "WARNING"), ("RETURNED", "WARNING")]
 )
-def test_an_attempt_is_closed_by_one_line_of_its_level(closed, outcome, level):
+def test_an_attempt_writes_one_closing_line_with_the_level_of_its_outcome(closed, outcome, level):
     lines, _ = closed(report_of(outcome))
 
     (line,) = lines
@@ -65,7 +65,7 @@ def test_a_defect_is_logged_with_its_traceback(closed):
     assert lines[0]["exception_name"] == "ZeroDivisionError"
 
 
-def test_only_a_version_without_rows_is_warned_of(closed):
+def test_only_a_version_without_rows_causes_a_warning(closed):
     lines, _ = closed(report_of("SUCCESS", row_count=1))
     assert len(lines) == 1
 
@@ -73,7 +73,7 @@ def test_only_a_version_without_rows_is_warned_of(closed):
     assert [line["level"] for line in lines[1:]] == ["WARNING", "INFO"]
 
 
-def test_megabytes_are_of_a_million_bytes(closed):
+def test_a_megabyte_is_a_million_bytes(closed):
     report = report_of("SUCCESS")
     report.traffic.bytes_read, report.traffic.bytes_written = 2_500_000, 1_000
 
@@ -83,7 +83,7 @@ def test_megabytes_are_of_a_million_bytes(closed):
     assert blob["s3_write_mb"] == [0.001]
 
 
-def test_a_flush_without_metrics_is_silent(capsys):
+def test_a_flush_without_metrics_writes_nothing(capsys):
     metrics.flush_metrics()
 
     assert capsys.readouterr().out == ""
@@ -111,7 +111,7 @@ def test_an_invocation_that_returns_writes_its_peak_memory_under_the_name_of_the
     assert blob["process_peak_memory_mb"][0] > 10
 
 
-def test_requests_are_told_with_their_times_at_debug_alone(closed, monkeypatch):
+def test_requests_are_logged_with_their_times_only_at_debug(closed, monkeypatch):
     assert open_run(RUN, 1, "message-1").traffic.trace is None
 
     monkeypatch.setattr(logger._logger, "level", logging.DEBUG)

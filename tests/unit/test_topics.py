@@ -1,4 +1,4 @@
-"""The topics: which one an event goes to, and what FIFO needs of it."""
+"""The topics: the topic of each event, and the message group and deduplication id on FIFO topics."""
 
 from typing import Any
 
@@ -46,14 +46,14 @@ def test_each_event_goes_to_its_topic(event, topic):
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_one_topic_takes_all_events(event):
+def test_a_single_topic_receives_all_events(event):
     arn = TOPIC.format("events")
     message = published(event, **ONE_TOPIC, AWS_SNS_EVENTS_TOPIC_ARN=arn)
     assert message["TopicArn"] == arn
     assert message["MessageGroupId"] == "run-1"
 
 
-def test_a_topic_of_its_own_goes_before_the_topic_of_all():
+def test_the_topic_of_an_event_type_takes_precedence_over_the_single_topic():
     settings = {**ONE_TOPIC, "AWS_SNS_METRIC_RUN_HEARTBEAT_TOPIC_ARN": "arn:beat"}
     assert published(HEARTBEAT, **settings, AWS_SNS_EVENTS_TOPIC_ARN="arn:all")["TopicArn"] == "arn:beat"
     assert published(STARTED, **settings, AWS_SNS_EVENTS_TOPIC_ARN="arn:all")["TopicArn"] == "arn:all"
@@ -65,7 +65,7 @@ def test_on_a_fifo_topic_the_run_is_the_message_group(event):
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_standard_topic_gets_neither_group_nor_deduplication_id(event):
+def test_a_standard_topic_receives_neither_group_nor_deduplication_id(event):
     arn = "arn:aws:sns:us-east-1:123456789012:events"
     message = published(event, **ONE_TOPIC, AWS_SNS_EVENTS_TOPIC_ARN=arn)
     assert set(message) == {"TopicArn", "Message", "MessageAttributes"}
@@ -79,17 +79,17 @@ def test_type_and_metric_code_are_message_attributes(event):
     }
 
 
-def test_the_deduplication_id_is_run_type_and_attempt():
+def test_the_deduplication_id_consists_of_run_type_and_attempt():
     assert published(STARTED)["MessageDeduplicationId"] == "run-1:metric_run_started:1"
     assert published(SUCCESS, attempt=3)["MessageDeduplicationId"] == "run-1:metric_run_completed:3"
 
 
-def test_a_heartbeat_has_a_running_number_too():
+def test_the_deduplication_id_of_a_heartbeat_also_has_its_number():
     beats = [published(HEARTBEAT, number=n)["MessageDeduplicationId"] for n in (1, 2)]
     assert beats == ["run-1:metric_run_heartbeat:1:1", "run-1:metric_run_heartbeat:1:2"]
 
 
-def test_a_success_after_a_failure_is_not_taken_for_the_same():
+def test_a_success_after_a_failure_has_a_different_deduplication_id():
     ids = [published(event, attempt=n)["MessageDeduplicationId"] for n, event in ((1, FAILURE), (2, SUCCESS))]
     assert ids[0] != ids[1]
 
@@ -105,7 +105,7 @@ def test_the_deduplication_id_of_the_longest_run_id_is_valid(kind, length):
         assert 1 <= len(dedup("r" * length, kind, 1000, number)) <= MAX_DEDUPLICATION_ID
 
 
-def test_hashed_ids_differ_as_plain_ones_do():
+def test_hashed_deduplication_ids_are_distinct():
     run_ids = ["r" * 128, "r" * 127 + "s"]
     kinds = ["metric_run_started", "metric_run_heartbeat"]
     ids = {
@@ -129,7 +129,7 @@ def test_the_same_event_of_the_same_attempt_has_the_same_id():
         (EndpointConnectionError(endpoint_url="https://secret"), "EndpointConnectionError"),
     ],
 )
-def test_a_topic_that_does_not_take_an_event_is_named_and_may_yet_take_it(failure, said):
+def test_a_topic_that_refuses_an_event_is_named_in_a_transient_error(failure, said):
     def refuse(_):
         raise failure
 
@@ -139,8 +139,8 @@ def test_a_topic_that_does_not_take_an_event_is_named_and_may_yet_take_it(failur
     assert "secret" not in str(raised.value)
 
 
-def test_an_answer_that_is_not_awss_own_may_pass():
-    """A proxy's page instead of XML: botocore's parser raises an exception that is none of its own."""
+def test_a_response_that_is_not_from_aws_is_a_transient_error():
+    """A proxy answers with a page instead of XML, and botocore's parser raises a foreign error."""
     sns = FakeSns(before=lambda _: raising(ResponseParserError("Unable to parse response"))())
     with pytest.raises(StatusUnavailable, match="what answered is not AWS"):
         StatusTopics(Settings(), sns).publish(STARTED, metric_code="m.x", attempt=1)

@@ -1,4 +1,4 @@
-"""What a run asks of S3: counted always, and each request timed where there is a trace."""
+"""The requests of a run to S3: their counts, and the trace with the time of each."""
 
 import json
 from contextlib import suppress
@@ -60,7 +60,7 @@ def test_a_request_that_fails_is_traced_with_its_error(traced, store):
     ]
 
 
-def test_requests_follow_the_clock(traced):
+def test_requests_are_timed_in_the_order_of_the_clock(traced):
     traced.create("a/1", b"1")
     traced.get("a/1")
     put, get = traced.traffic.trace.requests
@@ -69,7 +69,7 @@ def test_requests_follow_the_clock(traced):
     assert put.start + put.seconds <= get.start
 
 
-def test_without_a_trace_nothing_is_kept_but_the_counts():
+def test_without_a_trace_only_the_counts_are_kept():
     bucket = S3Bucket(MemoryStore(), BUCKET)
     bucket.create("a/1", b"1")
     assert bucket.traffic == Traffic(puts=1, bytes_written=1)
@@ -82,7 +82,7 @@ def test_without_a_trace_nothing_is_kept_but_the_counts():
     }
 
 
-def test_a_stage_is_traced_with_its_start_as_often_as_it_comes():
+def test_each_occurrence_of_a_stage_is_traced_with_its_start():
     report = RunReport(run_id="run-1", metric_code="m.x", attempt=1, traffic=Traffic(trace=Trace()))
     with report.stage("read"), suppress(KeyError), report.stage("marker"):
         raise KeyError
@@ -95,7 +95,7 @@ def test_a_stage_is_traced_with_its_start_as_often_as_it_comes():
     assert report.stages["read"] == pytest.approx(stages[1][2] + stages[2][2], abs=2e-4)
 
 
-def test_a_trace_is_bounded_and_says_what_it_left_out():
+def test_a_trace_is_limited_and_counts_the_requests_that_it_left_out():
     trace = Trace()
     for _ in range(MAX_REQUESTS + 3):
         with trace.timed("GET", key="k"):
@@ -103,7 +103,7 @@ def test_a_trace_is_bounded_and_says_what_it_left_out():
     assert (len(trace.requests), trace.left_out) == (MAX_REQUESTS, 3)
 
 
-def test_the_line_of_a_full_trace_fits_into_cloudwatch():
+def test_the_log_line_of_a_full_trace_fits_into_cloudwatch():
     trace = Trace()
     for _ in range(MAX_REQUESTS):
         with trace.timed("GET", key='"' * 1024), suppress(OSError):
@@ -112,7 +112,7 @@ def test_the_line_of_a_full_trace_fits_into_cloudwatch():
     assert len(json.dumps(trace.line()).encode()) < 1_000_000
 
 
-def test_a_trace_in_the_log_is_in_milliseconds(monkeypatch):
+def test_a_trace_in_the_log_has_times_in_milliseconds(monkeypatch):
     clock = iter([10.0, 10.5, 10.75])
     monkeypatch.setattr("metrics_worker.observability.traffic.time.perf_counter", lambda: next(clock))
     trace = Trace(began_at=1_700_000_000.123456, began=next(clock))

@@ -1,11 +1,9 @@
 """JSON Schemas of the messages and documents that the worker reads and writes, generated from its models.
 
 `python -m metrics_tools.contracts` writes the schemas to docs/contracts/schemas/.
-`make contracts` also writes the examples. Fields, types and bounds come from the models. For each field, the
-package adds a description and the rules that the worker checks outside the models. A field without a
-description, or a description without a field, raises an error. Rules that depend on the settings of a
-deployment (bucket, prefixes, sizes) appear only in descriptions, so the schemas are valid for every
-deployment.
+`make contracts` also writes the examples. Fields, types and bounds come from the models. The package adds the
+descriptions, and the rules that the worker checks outside the models. Rules that depend on the settings of a
+deployment (bucket, prefixes, sizes) appear only in descriptions, so the schemas are valid everywhere.
 """
 
 from metrics_tools.contracts import events, records, request

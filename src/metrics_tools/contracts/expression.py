@@ -10,25 +10,16 @@ import sys
 from pydantic import BaseModel
 
 from metrics_tools.contracts.patterns import LINE, whole
-from metrics_tools.contracts.schema import Schema, definitions, described, model
-from metrics_worker.expression.grammar import (
-    MAX_DEPTH,
-    MAX_NODES,
-    MAX_SERIES_CODE,
-    MAX_WINDOW,
-    Composite,
-    Node,
-    SeriesMath,
-    SeriesRef,
-    WindowOp,
-)
+from metrics_tools.contracts.schema import Meanings, Schema, described, model
+from metrics_worker.expression import grammar
+from metrics_worker.expression.grammar import MAX_DEPTH, MAX_NODES
 
 NODE = {"$ref": "#/$defs/node"}
 SHAPES: dict[str, type[BaseModel]] = {
-    "series": SeriesRef,
-    "series_math": SeriesMath,
-    "window_op": WindowOp,
-    "composite": Composite,
+    "series": grammar.SeriesRef,
+    "series_math": grammar.SeriesMath,
+    "window_op": grammar.WindowOp,
+    "composite": grammar.Composite,
 }
 """The model of each node type, by `expressionType`."""
 
@@ -46,7 +37,7 @@ _UNUSED_SCALE = described(
     "This node type has no scale: 1 and null are accepted and ignored, any other value is an error.",
     enum=[1, None],
 )
-_MEANINGS: dict[str, dict[str, Schema]] = {
+_MEANINGS: dict[str, Meanings] = {
     "series": {"series_code": SERIES_CODE},
     "series_math": {
         "op": described(
@@ -65,7 +56,7 @@ _MEANINGS: dict[str, dict[str, Schema]] = {
         ),
     },
     "window_op": {
-        "op": described(_OP),
+        "op": _OP,
         "series": described("The series over which the window moves.", **NODE),
         "window": described(
             "A number of observations, not of days: the length of the window, which includes the current"
@@ -74,8 +65,8 @@ _MEANINGS: dict[str, dict[str, Schema]] = {
         ),
     },
     "composite": {
-        "op": described(_OP),
-        "operands": described("Two or more nodes; at each time, those with an observation are used."),
+        "op": _OP,
+        "operands": "Two or more nodes; at each time, those with an observation are used.",
     },
 }
 _TEXT = {
@@ -97,9 +88,8 @@ def request_definitions() -> dict[str, Schema]:
     """Return the `$defs` of an expression in a request: `node`, and one for each node type."""
     shapes = _shapes()
     series, code = shapes["series"], shapes["series"]["properties"]["series_code"]
-    series["properties"]["seriesCode"] = described(
-        "The series code under the name that the control plane uses."
-    ) | {name: rule for name, rule in code.items() if name != "description"}
+    text = "The series code under the name that the control plane uses."
+    series["properties"]["seriesCode"] = code | described(text)
     del series["required"]
     series["oneOf"] = [{"required": ["series_code"]}, {"required": ["seriesCode"]}]
     for name in SHAPES.keys() - {"series_math"}:
@@ -108,10 +98,7 @@ def request_definitions() -> dict[str, Schema]:
 
 
 def manifest_definitions() -> dict[str, Schema]:
-    """Return the `$defs` of an expression in a manifest, in its canonical form.
-
-    A series always has the field `series_code`, and a series_math node always has a scale.
-    """
+    """Return the `$defs` of an expression in a manifest: with `series_code`, and with each scale."""
     shapes = _shapes()
     math = shapes["series_math"]
     math["properties"]["scale"] = described(
@@ -122,18 +109,10 @@ def manifest_definitions() -> dict[str, Schema]:
 
 
 def _shapes() -> dict[str, Schema]:
-    given = definitions(Node)
-    assert {branch["$ref"].rpartition("/")[2] for branch in given["Node"]["oneOf"]} == {
-        kind.__name__ for kind in SHAPES.values()
-    }
     shapes: dict[str, Schema] = {
         "node": {"description": _NODE_TEXT, "oneOf": [{"$ref": f"#/$defs/{name}"} for name in SHAPES]}
     }
     for name, kind in SHAPES.items():
-        shape = model(kind, _MEANINGS[name])
-        if name == "composite":
-            shape["properties"]["operands"]["items"] = NODE
-        shapes[name] = {"title": name, "description": _TEXT[name], **shape}
-    assert shapes["window_op"]["properties"]["window"]["maximum"] == MAX_WINDOW
-    assert shapes["series"]["properties"]["series_code"]["maxLength"] == MAX_SERIES_CODE
+        shapes[name] = {"title": name} | model(kind, _MEANINGS[name], _TEXT[name])
+    shapes["composite"]["properties"]["operands"]["items"] = NODE
     return shapes

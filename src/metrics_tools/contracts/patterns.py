@@ -10,15 +10,6 @@ import re
 from metrics_worker import names
 
 
-def _unprintable() -> str:
-    """Return the characters that the worker rejects in texts, as the inside of a character class.
-
-    Surrogates are left out, because no valid JSON text contains an unpaired one.
-    """
-    shared = names.UNPRINTABLE.pattern.strip("[]").replace(r"\ud800-\udfff", "")
-    return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), shared)
-
-
 def whole(pattern: str) -> str:
     """Return a pattern that must match the whole text."""
     return f"^{pattern}$"
@@ -27,7 +18,12 @@ def whole(pattern: str) -> str:
 BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 ADDRESS = f"s3://{BUCKET}/"
 ID = names.ID.pattern
-_HIDDEN = _unprintable()
+_HIDDEN = re.sub(
+    r"\\u([0-9a-f]{4})",
+    lambda found: chr(int(found[1], 16)),
+    names.UNPRINTABLE.pattern.strip("[]").replace(r"\ud800-\udfff", ""),  # no JSON text has a lone surrogate
+)
+"""The characters that the worker rejects in texts, as the inside of a character class."""
 LINE = f"[^{_HIDDEN}]*"
 _C = f"[^/{_HIDDEN}]"
 _NO_DOT = f"[^/.{_HIDDEN}]"

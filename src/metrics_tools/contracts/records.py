@@ -1,48 +1,41 @@
 """The schemas of the JSON documents in the bucket: manifests, the marker and stored dead letters."""
 
-from metrics_tools.contracts.expression import manifest_definitions
-from metrics_tools.contracts.patterns import KEY, TIME, TIME_MS, VERSION, whole
+from typing import get_args
+
+from metrics_tools.contracts.expression import NODE, manifest_definitions
+from metrics_tools.contracts.patterns import KEY, TIME_MS, VERSION, whole
 from metrics_tools.contracts.request import ANY_CODE, METRIC_CODE, RUN_ID
-from metrics_tools.contracts.schema import Schema, described, document, fields, model
+from metrics_tools.contracts.schema import NEXT, Meanings, Schema, described, document, fields, model, moment
 from metrics_worker.dataset import manifest
 from metrics_worker.names import MAX_KEY_BYTES
-from metrics_worker.publication.dead_letter import DeadLetter
+from metrics_worker.publication.dead_letter import DeadLetter, Outcome
 from metrics_worker.publication.records import InputSummary, Marker, OutputManifest, Outputs
 
-_NEXT = "Later versions may add fields: ignore fields that you do not know."
-_RUN = described("The run that wrote the version.", **{k: v for k, v in RUN_ID.items() if k != "description"})
+_RUN = RUN_ID | described("The run that wrote the version.")
 _VERSION = described(
     "The version: a time in UTC, unique for each metric. As texts, versions sort by time.",
     pattern=whole(VERSION),
 )
-_REQUESTED_AT = described(
-    "The time of the control plane's request, in UTC, to the millisecond. The version of the newest request"
-    " is current.",
-    format="date-time",
-    pattern=whole(TIME_MS),
+_REQUESTED_AT = moment(
+    "The time of the control plane's request",
+    " The version of the newest request is current.",
+    pattern=TIME_MS,
 )
 _ROWS = described("The number of observations, which are the rows of the data file.", minimum=0)
-
-
-def _moment(text: str) -> Schema:
-    return described(f"{text}, in UTC, to the second.", format="date-time", pattern=whole(TIME))
-
-
-def _count(text: str) -> Schema:
-    return described(text, minimum=0)
-
-
-_INPUT = {
-    "dataset_id": described("The id of the dataset in the catalog of the request."),
-    "dataset_version": described("The `version_id` of the dataset manifest; null if it has none."),
-    "series_code": described("The series code."),
-    "part_files": _count("The number of part files that were read."),
-    "rows": _count("The number of rows of the series in these part files."),
-    "observations": _count("The number of observations: all rows except those in the four counts below."),
-    "null": _count("The number of rows without a value."),
-    "nan": _count("The number of rows whose value is NaN."),
-    "infinite": _count("The number of rows whose value is infinite."),
-    "duplicate": _count("The number of rows that were replaced by a later row with the same time."),
+_COUNTS = {
+    "part_files": "The number of part files that were read.",
+    "rows": "The number of rows of the series in these part files.",
+    "observations": "The number of observations: all rows except those in the four counts below.",
+    "null": "The number of rows without a value.",
+    "nan": "The number of rows whose value is NaN.",
+    "infinite": "The number of rows whose value is infinite.",
+    "duplicate": "The number of rows that were replaced by a later row with the same time.",
+}
+_INPUT: Meanings = {
+    "dataset_id": "The id of the dataset in the catalog of the request.",
+    "dataset_version": "The `version_id` of the dataset manifest; null if it has none.",
+    "series_code": "The series code.",
+    **{name: described(text, minimum=0) for name, text in _COUNTS.items()},
 }
 _OUTPUTS = {
     "data_prefix": described(
@@ -53,28 +46,24 @@ _OUTPUTS = {
         "The names of the data files below the prefix. There is one, `metrics.parquet`.", minItems=1
     ),
 }
-_MANIFEST = {
+_MANIFEST: Meanings = {
     "run_id": _RUN,
     "metric_code": METRIC_CODE,
     "version_ts": _VERSION,
-    "created_at": _moment("The time at which the version was created"),
+    "created_at": moment("The time at which the version was created"),
     "requested_at": _REQUESTED_AT,
     "row_count": _ROWS,
     "outputs": described("The location of the data.", **{"$ref": "#/$defs/outputs"}),
-    "expression": described("The expression that was computed.", **{"$ref": "#/$defs/node"}),
-    "inputs": described("The input series, with the counts of their rows."),
+    "expression": described("The expression that was computed.", **NODE),
+    "inputs": "The input series, with the counts of their rows.",
 }
+_ROLLED_BACK = " Only in `current`, after a rollback."
 _ROLLBACK = {
-    "rolled_back_at": described(
-        "The time at which an operator chose the version, in UTC, to the millisecond. Only in `current`,"
-        " after a rollback.",
-        type="string",
-        format="date-time",
-        pattern=whole(TIME_MS),
+    "rolled_back_at": moment(
+        "The time at which an operator chose the version", _ROLLED_BACK, pattern=TIME_MS, type="string"
     ),
     "rolled_back_from": described(
-        "The version that was current before the rollback; null if there was none. Only in `current`, after a"
-        " rollback.",
+        f"The version that was current before the rollback; null if there was none.{_ROLLED_BACK}",
         type=["string", "null"],
         pattern=whole(VERSION),
     ),
@@ -86,28 +75,26 @@ _MARKER = {
     "manifest": described("The key of the version's manifest in the data bucket.", pattern=whole(KEY)),
     "row_count": _ROWS,
     "requested_at": _REQUESTED_AT,
-    "committed_at": _moment("The time at which the run was committed"),
+    "committed_at": moment("The time at which the run was committed"),
 }
-
-
-_DEAD_LETTER = {
-    "message_id": described("The SQS message id, from which the name of this document is made."),
+_DEAD_LETTER: Meanings = {
+    "message_id": "The SQS message id, from which the name of this document is made.",
     "outcome": described(
         "The outcome of the run: SUCCESS if it had been committed, FAILURE if it was given up, UNANSWERABLE"
         " if the message has no usable run to report on.",
-        enum=["SUCCESS", "FAILURE", "UNANSWERABLE"],
+        enum=list(get_args(Outcome.__value__)),
         type="string",
     ),
-    "why": described("The reason in words; for a FAILURE, the error in the published event."),
+    "why": "The reason in words; for a FAILURE, the error in the published event.",
     "run_id": described(
         "The run id. It is missing if the message has no usable run id.", pattern=RUN_ID["pattern"]
     ),
     "metric_code": ANY_CODE | described(f"{ANY_CODE['description']} It is missing if `run_id` is missing."),
-    "kept_at": _moment("The time at which the dead letter was stored"),
+    "kept_at": moment("The time at which the dead letter was stored"),
     "attributes": described(
         "The attributes of the message as SQS delivers them; times are texts in milliseconds since 1970."
     ),
-    "body": described("The body of the message, unchanged."),
+    "body": "The body of the message, unchanged.",
 }
 
 _IGNORED = "The worker ignores this field: it may be missing, null or of any type."
@@ -115,7 +102,7 @@ _DATASET = {
     "parquet_files": described(
         "The part files, as keys relative to `projectionsPath`. Their order matters: of two rows with the"
         " same time, the later one wins. The files of a series are those whose path has its code as a whole"
-        " folder name (`CODE/`, `series=CODE/`, `internal_series_code=CODE/`); if there is none, all files.",
+        " folder name (`CODE/`, `series=CODE/`, `internal_series_code=CODE/`); if there is none, all files."
     ),
     "series_codes": described(
         "The codes of the series in the dataset. If the field is present, it must contain every requested"
@@ -141,16 +128,15 @@ _DATASET_MORE = {
 def dataset_manifest() -> Schema:
     """Return the schema of a dataset manifest, with the rules that the worker checks."""
     body = fields(manifest._ManifestBody, _DATASET)  # noqa: SLF001 - the schema describes this model
-    files = body["properties"]["parquet_files"]
-    files["items"] |= {"pattern": whole(KEY), "maxLength": MAX_KEY_BYTES}
-    more = {name: described(f"{text} {_IGNORED}") for name, text in _DATASET_MORE.items()}
+    body["properties"]["parquet_files"]["items"] |= {"pattern": whole(KEY), "maxLength": MAX_KEY_BYTES}
+    body["properties"] |= {name: described(f"{text} {_IGNORED}") for name, text in _DATASET_MORE.items()}
     return document(
         "dataset_manifest",
-        "Dataset manifest",
-        "The list of the part files and the series of a dataset version, written by the ingestor. Only"
-        " `parquet_files` is required. The document may have at most WORKER_MAX_MANIFEST_BYTES bytes (32 MiB"
-        " by default).",
-        {"type": "object", "properties": body["properties"] | more, "required": body["required"]},
+        body,
+        title="Dataset manifest",
+        description="The list of the part files and the series of a dataset version, written by the ingestor."
+        " Only `parquet_files` is required. The document may have at most WORKER_MAX_MANIFEST_BYTES bytes"
+        " (32 MiB by default).",
     )
 
 
@@ -159,22 +145,19 @@ def output_manifest() -> Schema:
     body = fields(OutputManifest, _MANIFEST)
     body["properties"]["inputs"]["items"] = {"$ref": "#/$defs/input"}
     body["properties"] |= _ROLLBACK
-    defs = {
-        "outputs": {"description": "The location of the data files.", **model(Outputs, _OUTPUTS)},
-        "input": {
-            "description": "An input series with the counts of its rows.",
-            **model(InputSummary, _INPUT),
-        },
+    body["$defs"] = {
+        "outputs": model(Outputs, _OUTPUTS, "The location of the data files."),
+        "input": model(InputSummary, _INPUT, "An input series with the counts of its rows."),
         **manifest_definitions(),
     }
     return document(
         "output_manifest",
-        "Manifest of a version",
-        "The object {base}{version_ts}/manifest.json, which never changes. {base}current/manifest.json is a"
-        " copy of the manifest of the newest request's version or, after a rollback, of the version that an"
-        " operator chose, with two more fields. Manifests by older versions of the worker have no"
-        f" `requested_at`, `expression` and `inputs`. {_NEXT}",
-        {"type": "object", **body, "$defs": defs},
+        body,
+        title="Manifest of a version",
+        description="The object {base}{version_ts}/manifest.json, which never changes."
+        " {base}current/manifest.json is a copy of the manifest of the newest request's version or, after a"
+        " rollback, of the version that an operator chose, with two more fields. Manifests by older versions"
+        f" of the worker have no `requested_at`, `expression` and `inputs`. {NEXT}",
     )
 
 
@@ -182,10 +165,10 @@ def run_marker() -> Schema:
     """Return the schema of a run's marker, its commit record."""
     return document(
         "run_marker",
-        "Commit record of a run",
-        "The object {base}runs/{runId}.ok. If it exists, the run is committed, and this never changes. It"
-        f" holds everything that is needed to publish the SUCCESS of the run again. {_NEXT}",
-        {"type": "object", **fields(Marker, _MARKER)},
+        fields(Marker, _MARKER),
+        title="Commit record of a run",
+        description="The object {base}runs/{runId}.ok. If it exists, the run is committed, and this never"
+        f" changes. It holds everything that is needed to publish the SUCCESS of the run again. {NEXT}",
     )
 
 
@@ -193,12 +176,8 @@ def dead_letter() -> Schema:
     """Return the schema of a stored dead letter."""
     return document(
         "dead_letter",
-        "Dead letter",
-        "The object {metrics prefix}_dead-letters/{YYYY-MM-DD}/{messageId}.json: a message from the"
-        f" dead-letter queue, unchanged, and the outcome of its run. {_NEXT}",
-        {
-            "type": "object",
-            **fields(DeadLetter, _DEAD_LETTER),
-            "dependentRequired": {"run_id": ["metric_code"]},
-        },
+        fields(DeadLetter, _DEAD_LETTER) | {"dependentRequired": {"run_id": ["metric_code"]}},
+        title="Dead letter",
+        description="The object {metrics prefix}_dead-letters/{YYYY-MM-DD}/{messageId}.json: a message from"
+        f" the dead-letter queue, unchanged, and the outcome of its run. {NEXT}",
     )

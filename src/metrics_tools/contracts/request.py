@@ -5,7 +5,7 @@ checks that there are no others.
 """
 
 from metrics_tools.contracts import patterns
-from metrics_tools.contracts.expression import SHAPES, request_definitions
+from metrics_tools.contracts.expression import NODE, SHAPES, request_definitions
 from metrics_tools.contracts.patterns import ADDRESS, BUCKET, FOLDERS, ID, KEY, whole
 from metrics_tools.contracts.schema import Schema, described, document, fields, model
 from metrics_worker import request_check as contract
@@ -45,8 +45,8 @@ _PATHS = {
     ),
 }
 _INPUT = {
-    "datasetId": described("The id of a dataset in the catalog."),
-    "seriesCode": described("The code of a series in that dataset, as in the expression, 1-256 characters."),
+    "datasetId": "The id of a dataset in the catalog.",
+    "seriesCode": "The code of a series in that dataset, as in the expression, 1-256 characters.",
 }
 _FIELDS = {
     "schema": described(
@@ -57,14 +57,15 @@ _FIELDS = {
         "The type of the root node; it must agree with the fields of `expressionJson`.",
         enum=["series_math", "window_op", "composite", "series"],
     ),
-    "expressionJson": described("The expression to compute.", **{"$ref": "#/$defs/node"}),
+    "expressionJson": described("The expression to compute.", **NODE),
     "inputs": described(
         "The dataset of each series; each series is listed at most once. The worker looks for a series that"
         " is not listed in all datasets of the catalog, and does not read a series that the expression does"
-        f" not contain. At most WORKER_MAX_INPUTS entries ({_DEFAULTS.max_inputs} by default)."
+        f" not contain. At most WORKER_MAX_INPUTS entries ({_DEFAULTS.max_inputs} by default).",
+        anyOf=[{"type": "array", "items": {"$ref": "#/$defs/input"}}, {"type": "null"}],
     ),
-    "catalog": described("The locations of the datasets."),
-    "output": described("The location of the versions of the metric."),
+    "catalog": described("The locations of the datasets.", **{"$ref": "#/$defs/catalog"}),
+    "output": described("The location of the versions of the metric.", **{"$ref": "#/$defs/output"}),
 }
 _DATASETS = described(
     "The datasets by their id, at most WORKER_MAX_INPUTS. The schema applies the rules to every dataset; the"
@@ -83,43 +84,30 @@ _BASE_PATH = described(
 def requested() -> Schema:
     """Return the schema of a request, which is a message body or the `Message` of an SNS notification."""
     body = fields(contract._Body, _FIELDS)  # noqa: SLF001 - the schema describes this model
-    properties, required = body["properties"], body["required"]
-    properties["inputs"] = described(
-        properties["inputs"]["description"],
-        anyOf=[{"type": "array", "items": {"$ref": "#/$defs/input"}}, {"type": "null"}],
-    )
-    properties["catalog"] |= {"$ref": "#/$defs/catalog"}
-    properties["output"] |= {"$ref": "#/$defs/output"}
-    identity = {
-        "type": described("The type of the event.", const=REQUESTED),
-        "runId": RUN_ID,
-        "metricCode": METRIC_CODE,
+    properties = body["properties"]
+    kind = described("The type of the event.", const=REQUESTED)
+    identity = {"type": kind, "runId": RUN_ID, "metricCode": METRIC_CODE}
+    body = {
+        "properties": {"schema": properties.pop("schema"), **identity, **properties},
+        "required": [*identity, *body["required"]],
+        "allOf": [_agrees(name) for name in SHAPES],
+        "$defs": {
+            "input": model(contract._Input, _INPUT, "The dataset of one series."),  # noqa: SLF001 - as above
+            "catalog": model(contract._Catalog, {"datasets": _DATASETS}, "The catalog of datasets."),  # noqa: SLF001
+            "dataset": model(contract._DatasetPaths, _PATHS, "The location of a dataset."),  # noqa: SLF001
+            "output": model(contract._Output, {"basePath": _BASE_PATH}, "The output location."),  # noqa: SLF001
+            **request_definitions(),
+        },
     }
     return document(
         "metric_run_requested",
-        "Run requested",
-        "The control plane's request to compute a metric and to publish it as a new version. Unknown fields"
-        " are ignored, with one exception: with raw message delivery, an event with a string field `Message`"
-        " would be taken for an SNS notification. The message body may have at most WORKER_MAX_BODY_BYTES"
-        f" bytes ({_DEFAULTS.max_body_bytes:,} by default).",
-        {
-            "type": "object",
-            "properties": {"schema": properties.pop("schema"), **identity, **properties},
-            "required": [*identity, *required],
-            "allOf": [_agrees(name) for name in SHAPES],
-            "$defs": {
-                "input": _part(contract._Input, _INPUT, "The dataset of one series."),  # noqa: SLF001
-                "catalog": _part(contract._Catalog, {"datasets": _DATASETS}, "The catalog of datasets."),  # noqa: SLF001
-                "dataset": _part(contract._DatasetPaths, _PATHS, "The location of a dataset."),  # noqa: SLF001
-                "output": _part(contract._Output, {"basePath": _BASE_PATH}, "The output location."),  # noqa: SLF001
-                **request_definitions(),
-            },
-        },
+        body,
+        title="Run requested",
+        description="The control plane's request to compute a metric and to publish it as a new version."
+        " Unknown fields are ignored, with one exception: with raw message delivery, an event with a string"
+        " field `Message` would be taken for an SNS notification. The message body may have at most"
+        f" WORKER_MAX_BODY_BYTES bytes ({_DEFAULTS.max_body_bytes:,} by default).",
     )
-
-
-def _part(kind: type[contract._Part], meanings: dict[str, Schema], description: str) -> Schema:
-    return {"description": description, **model(kind, meanings)}
 
 
 def _agrees(shape: str) -> Schema:

@@ -4,15 +4,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
+
+from metrics_tools.contracts.patterns import TIME, TIME_MS, whole
 
 type Schema = dict[str, Any]
-type Meanings = Mapping[str, Schema]
-"""The description of each field, by its wire name, with keywords that take precedence over pydantic's."""
+type Meanings = Mapping[str, Schema | str]
+"""The description of each field by its wire name, or keywords that take precedence over pydantic's."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ID = "urn:metrics-worker:contracts:"
 """The prefix of schema ids. It is a URN and not an address, because nothing is ever fetched from it."""
+NEXT = "Later versions may add fields: ignore fields that you do not know."
 
 _RENAMED = {"ge": "minimum", "le": "maximum"}
 """JSON Schema names of bounds that pydantic leaves under its own names if a validator precedes them."""
@@ -20,17 +23,14 @@ _NOISE = ("title", "default")
 """Keywords that are dropped: titles only repeat field names, and defaults are never needed by a reader."""
 
 
-def document(name: str, title: str, description: str, body: Schema) -> Schema:
-    """Return a complete schema document with its id, title and description."""
+def document(name: str, body: Schema, *, title: str, description: str) -> Schema:
+    """Return a complete schema document of a JSON object, with its id, title and description."""
     head = {"$schema": DIALECT, "$id": ID + name, "title": title, "description": description}
-    return head | body
+    return head | {"type": "object"} | body
 
 
 def encode(schema: Schema) -> str:
-    """Return a schema as the text of its file.
-
-    Characters outside ASCII are escaped, because the patterns contain characters that no editor shows.
-    """
+    """Return a schema as the text of its file, in ASCII: the patterns contain characters without a glyph."""
     return json.dumps(schema, indent=2) + "\n"
 
 
@@ -39,23 +39,29 @@ def described(description: str, **keywords: Any) -> Schema:
     return {"description": description, **keywords}
 
 
-def model(kind: type[BaseModel], meanings: Meanings) -> Schema:
+def moment(text: str, more: str = "", *, pattern: str = TIME, **keywords: Any) -> Schema:
+    """Return the description of a time field, whose precision follows from its pattern."""
+    text += f", in UTC, to the {'millisecond' if pattern == TIME_MS else 'second'}.{more}"
+    return described(text, **keywords, format="date-time", pattern=whole(pattern))
+
+
+def model(kind: type[BaseModel], meanings: Meanings, description: str) -> Schema:
     """Return the schema of the JSON object that a model describes.
 
     Raises:
-        ValueError: a field has no description, or a description has no field.
+        ValueError: A field has no description, or a description has no field.
     """
-    given = definitions(kind)[kind.__name__]
-    return {**{k: v for k, v in given.items() if k != "description"}, **fields(kind, meanings)}
+    head = {"description": description}
+    return head | _given(kind) | head | fields(kind, meanings)
 
 
 def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
     """Return the `properties` of a model, each with its description, and the list of `required` ones.
 
     Raises:
-        ValueError: a field has no description, or a description has no field.
+        ValueError: A field has no description, or a description has no field.
     """
-    given = definitions(kind)[kind.__name__]
+    given = _given(kind)
     properties: Schema = given["properties"]
     if properties.keys() != meanings.keys():
         raise ValueError(f"{kind.__name__}: {sorted(properties.keys() ^ meanings.keys())} without the other")
@@ -63,13 +69,13 @@ def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
     return {"properties": merged, "required": given.get("required", [])}
 
 
-def definitions(kind: Any) -> dict[str, Schema]:
-    """Return pydantic's schemas of a type and of all models in it, by name, without titles and defaults."""
-    made = TypeAdapter(kind).json_schema(by_alias=True)
-    named: dict[str, Schema] = made.pop("$defs", {})
-    if "title" in made:
-        named[made["title"]] = made
-    return {name: _clean(schema) for name, schema in named.items()}
+def _given(kind: type[BaseModel]) -> Schema:
+    """Return pydantic's schema of a model, without titles, defaults and the schemas of other models."""
+    made = kind.model_json_schema()
+    if "$ref" in made:  # the model contains itself
+        made = made["$defs"][kind.__name__]
+    cleaned: Schema = _clean({name: value for name, value in made.items() if name != "$defs"})
+    return cleaned
 
 
 def without_null(schema: Schema) -> Schema:
@@ -80,12 +86,14 @@ def without_null(schema: Schema) -> Schema:
     return {**kept[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
 
 
-def _merged(given: Schema, meaning: Schema) -> Schema:
+def _merged(given: Schema, meaning: Schema | str) -> Schema:
     """Return the description and keywords of a field, followed by pydantic's keywords.
 
     If the description defines the type of the value itself (such as by `$ref` or `enum`), pydantic's keywords
     are left out.
     """
+    if isinstance(meaning, str):
+        meaning = described(meaning)
     if {"$ref", "anyOf", "oneOf", "const", "enum"} & meaning.keys():
         return dict(meaning)
     return meaning | {name: value for name, value in given.items() if name not in meaning}

@@ -24,10 +24,10 @@ from metrics_worker.errors import UnanswerableError
 from metrics_worker.publication.dead_letter import DeadLetter, dead_letters
 from metrics_worker.request import REDRIVEN, iso, unwrap_envelope
 
-type Stored = tuple[str, DeadLetter]
-"""The key of a dead letter, and the dead letter."""
+type Stored = tuple[str, DeadLetter]  # with its key in front
 
 COLUMNS = ("key", "metric", "run", "outcome", "why")
+_AGAIN = "  (not a run request: it will become a dead letter again)"
 REFUSALS = {
     "NoSuchBucket": "there is no such bucket",
     "NoSuchKey": "there is no such key (try --list)",
@@ -35,10 +35,6 @@ REFUSALS = {
     "AccessDenied": "your credentials do not permit this",
     "ExpiredToken": "your credentials have expired",
 }
-
-
-class RedriveError(Exception):
-    """An error that ends the command; its text is the message for the user."""
 
 
 def message(letter: DeadLetter) -> dict[str, Any]:
@@ -68,12 +64,12 @@ def read(s3: Any, *, bucket: str, key: str) -> Stored:
     """Read one dead letter.
 
     Raises:
-        RedriveError: The object is not a dead letter.
+        ValueError: The object is not a dead letter.
     """
     try:
         return key, DeadLetter.parse(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     except ValueError as error:
-        raise RedriveError(f"{key}: not a dead letter ({error})") from error
+        raise ValueError(f"{key}: not a dead letter ({error})") from error
 
 
 def read_all(s3: Any, *, bucket: str, prefix: str) -> Iterator[Stored]:
@@ -82,7 +78,7 @@ def read_all(s3: Any, *, bucket: str, prefix: str) -> Iterator[Stored]:
         for found in page.get("Contents", ()):
             try:
                 yield read(s3, bucket=bucket, key=found["Key"])
-            except RedriveError as error:
+            except ValueError as error:
                 print(error, file=sys.stderr)
 
 
@@ -99,24 +95,19 @@ def chosen(s3: Any, options: argparse.Namespace) -> list[Stored]:
     Without --list, only letters with the outcome FAILURE are chosen by day.
 
     Raises:
-        RedriveError: A key is not the key of a dead letter.
+        ValueError: A key is not the key of a dead letter.
     """
     folder = dead_letters(options.prefix)
-    for key in options.keys:
-        if not key.startswith(folder):
-            raise RedriveError(f"{key}: not under {folder} (is --prefix right?)")
+    if other := [key for key in options.keys if not key.startswith(folder)]:
+        raise ValueError(f"{other[0]}: not under {folder} (is --prefix right?)")
     if options.keys:
         return [read(s3, bucket=options.bucket, key=key) for key in options.keys]
     letters = read_all(s3, bucket=options.bucket, prefix=dead_letters(options.prefix, options.date))
-    return [(key, letter) for key, letter in letters if options.list or letter.outcome == "FAILURE"]
+    return [stored for stored in letters if options.list or stored[1].outcome == "FAILURE"]
 
 
 def redrive(options: argparse.Namespace) -> None:
-    """List the chosen dead letters, or send them back, and print a line for each of them.
-
-    Raises:
-        RedriveError: A key is not the key of a dead letter.
-    """
+    """List the chosen dead letters, or send them back, and print a line for each of them."""
     letters = chosen(boto3.client("s3"), options)
     if not letters:
         print("No dead letters" if options.list else "No dead letters of failed runs: nothing to send back")
@@ -126,8 +117,7 @@ def redrive(options: argparse.Namespace) -> None:
         sqs = boto3.client("sqs")
         for key, letter in letters:
             sqs.send_message(QueueUrl=options.queue_url, **message(letter))
-            unanswerable = letter.outcome == "UNANSWERABLE"
-            note = "  (not a run request: it will become a dead letter again)" if unanswerable else ""
+            note = _AGAIN if letter.outcome == "UNANSWERABLE" else ""
             print(f"sent back  {key}  {letter.metric_code or '-'}  {letter.run_id or '-'}{note}")
 
 
@@ -157,12 +147,10 @@ def main(words: Sequence[str]) -> int:
     options = arguments(words)
     try:
         redrive(options)
-    except RedriveError as error:
-        problem = str(error)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "an error")
         problem = f"AWS refused {error.operation_name}: {REFUSALS.get(code, error)}"
-    except (BotoCoreError, ValueError) as error:  # no credentials, no region, or an invalid URL
+    except (BotoCoreError, ValueError) as error:  # also without credentials or a region
         problem = str(error)
     else:
         return 0
