@@ -19,7 +19,7 @@ KEY = "datasets/fx/projections/A/data.parquet"
 
 DECODER = Decoder()
 """One child process for all tests of a pytest worker: starting a process takes a third of a second."""
-atexit.register(DECODER.__exit__)
+atexit.register(DECODER.close)
 
 
 def admit(key: str, rows: int, size: int) -> None:

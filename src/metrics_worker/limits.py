@@ -76,21 +76,23 @@ class Claim:
         self._memory = memory
         self._lock = Lock()
 
-    def take(self, amount: int, subject: str, refusal: type[PermanentError], *, beside: int = 0) -> None:
+    def take(
+        self, amount: int, subject: str, refusal: type[PermanentError], *, held_elsewhere: int = 0
+    ) -> None:
         """Reserve bytes before they are allocated.
 
         Args:
             amount: the number of bytes.
             subject: the key, or the path in the expression, that needs them.
             refusal: the class of the error if the run needs more than the whole limit.
-            beside: the bytes that the run holds outside this claim.
+            held_elsewhere: the bytes that the run holds outside this claim.
 
         Raises:
             refusal: the run would need more than the whole limit.
             OutOfMemory: other runs hold too much memory at the moment.
         """
         with self._lock:
-            needed = beside + self.taken + amount
+            needed = held_elsewhere + self.taken + amount
             if needed > self._memory.limit:
                 raise refusal(
                     subject,

@@ -117,7 +117,7 @@ def _compute(request: RunRequest, state: RunState, attempt: "Attempt") -> Commit
         inputs = _read(request, attempt, heartbeat)
         read_bytes = sum(found.nbytes for found in inputs.values())
         counts = {code: len(found.cleaned.series) for code, found in inputs.items()}
-        claim.take(peak_bytes(request.expression, counts), ROOT, ExpressionError, beside=read_bytes)
+        claim.take(peak_bytes(request.expression, counts), ROOT, ExpressionError, held_elsewhere=read_bytes)
         with attempt.report.stage("evaluate"):
             series = _evaluate(request, inputs, attempt)
         heartbeat.advance(_EVALUATED)

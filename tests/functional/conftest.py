@@ -60,8 +60,8 @@ def bury(cloud, monkeypatch):
 def fails(cloud, invoke):
     """Return a function that runs a request in both wire forms and returns its error code and message."""
 
-    def run(asked):
-        for form in (asked, {**asked, "schema": "metrics.run.v1"}):
+    def run(body):
+        for form in (body, {**body, "schema": "metrics.run.v1"}):
             assert invoke(record(form)) == {"batchItemFailures": []}
             left = cloud.keys("metrics/")
             assert not [key for key in left if "/runs/" in key or "/current/" in key]

@@ -52,9 +52,9 @@ def test_a_run_ends_in_a_version_that_its_completed_event_names(cloud, invoke):
 
 def test_an_sns_envelope_and_a_raw_body_request_the_same_run(cloud, invoke):
     put_a_and_b(cloud.store)
-    asked = request(run_id="enveloped", metric="m.enveloped")
+    body = request(run_id="enveloped", metric="m.enveloped")
 
-    invoke(run_of("m.raw"), record(envelope(asked), message_id="2", group="m.enveloped"))
+    invoke(run_of("m.raw"), record(envelope(body), message_id="2", group="m.enveloped"))
 
     assert outcomes(cloud) == {"m.raw-1": "SUCCESS", "enveloped": "SUCCESS"}
 

@@ -116,6 +116,6 @@ def test_an_evaluation_stops_before_the_next_node_after_the_deadline(cloud, invo
     monkeypatch.setattr("metrics_worker.expression.evaluate.common", slow)
     nested = ratio(ratio(series("A"), series("B")), series("B"))
 
-    asked = record(request(nested, metric="m"), message_id="m-1")
-    assert given_back(invoke(asked, context=clock.context)) == ["m-1"]
+    message = record(request(nested, metric="m"), message_id="m-1")
+    assert given_back(invoke(message, context=clock.context)) == ["m-1"]
     assert cloud.keys("metrics/") == []

@@ -17,9 +17,9 @@ FX_MANIFEST = "datasets/fx/versions/v1/manifest.json"
 
 def test_a_series_without_rows_is_named(cloud, fails):
     put_a_and_b(cloud.store)
-    asked = request(ratio(series("A"), series("ZZ")), inputs={"A": "fx", "ZZ": "fx"})
+    body = request(ratio(series("A"), series("ZZ")), inputs={"A": "fx", "ZZ": "fx"})
 
-    code, message = fails(asked)
+    code, message = fails(body)
 
     assert code == "INPUT_READ_ERROR"
     assert message.startswith("Failed to read input series: ZZ")
@@ -223,9 +223,9 @@ def test_a_run_that_runs_out_of_memory_has_an_outcome(cloud, fails, monkeypatch)
 def test_an_error_is_at_most_a_thousand_characters_without_control_characters(cloud, invoke):
     put_a_and_b(cloud.store)
     name = "A\x00\x1b[31m\n" + "é😀" * 2000
-    asked = request(ratio(series(name), series("B")))
+    body = request(ratio(series(name), series("B")))
 
-    invoke(record(asked), record({**asked, "schema": "metrics.run.v1"}, message_id="2"))
+    invoke(record(body), record({**body, "schema": "metrics.run.v1"}, message_id="2"))
 
     plain, v1 = cloud.sns.completed
     for text in (plain["error"], v1["error"]["message"]):

@@ -20,8 +20,8 @@ def dataset(cloud):
 def refused(cloud, invoke):
     """Return a function that checks that a request fails for good, and returns the code and the message."""
 
-    def run(asked, **settings):
-        assert invoke(record(asked), **settings) == {"batchItemFailures": []}
+    def run(body, **settings):
+        assert invoke(record(body), **settings) == {"batchItemFailures": []}
         (event,) = cloud.sns.completed
         assert event["status"] == "FAILURE"
         assert not [key for key in cloud.keys("metrics/") if "/runs/" in key]

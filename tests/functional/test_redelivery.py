@@ -187,12 +187,12 @@ def test_a_success_that_could_not_be_published_is_published_by_the_next_attempt(
 
 def test_a_failure_that_could_not_be_published_is_published_by_the_next_attempt(cloud, invoke):
     refuse(cloud, "completed")
-    asked = request(output={"basePath": "s3://another/"})
+    body = request(output={"basePath": "s3://another/"})
 
-    assert invoke(record(asked)) == GIVEN_BACK
+    assert invoke(record(body)) == GIVEN_BACK
     assert cloud.sns.events == []
 
-    assert invoke(record(asked, receive_count=2)) == DONE
+    assert invoke(record(body, receive_count=2)) == DONE
     assert [event["status"] for event in cloud.sns.completed] == ["FAILURE"]
 
 

@@ -20,15 +20,15 @@ def update(cloud, invoke):
 
     def run(expression=None, **settings):
         put_dataset(cloud.store, MONTHS)
-        invoke(asked("first"), **settings)
+        invoke(request_record("first"), **settings)
         put_dataset(cloud.store, MONTHS, parquet_files=LAST, series_codes=["A", "B"], version_id="v2")
-        invoke(asked("second", expression), **settings)
+        invoke(request_record("second", expression), **settings)
         return {event["runId"]: event for event in cloud.sns.completed}
 
     return run
 
 
-def asked(run, expression=None):
+def request_record(run, expression=None):
     event = request(expression, run_id=run)
     return record(event, message_id=run)
 
@@ -97,6 +97,6 @@ def test_listing_reads_the_whole_history_so_nothing_shrinks(cloud, update, lines
 
 def test_a_run_that_rolls_forward_is_not_compared_with_itself_or_others(cloud, update, invoke, lines):
     update()
-    invoke(asked("second"), WORKER_SHRINK="refuse")
+    invoke(request_record("second"), WORKER_SHRINK="refuse")
     assert len(warnings(lines)) == 1
     assert [event["status"] for event in cloud.sns.completed] == ["SUCCESS"] * 3

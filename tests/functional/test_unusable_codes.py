@@ -52,10 +52,10 @@ def test_the_message_attribute_is_valid_for_sns(cloud, answer):
 
 
 def test_a_run_with_a_missing_code_has_an_outcome(cloud, answer):
-    asked = request()
-    del asked["metricCode"]
+    body = request()
+    del body["metricCode"]
 
-    assert answer(record(asked, group="g")) == NOTHING_COMES_BACK
+    assert answer(record(body, group="g")) == NOTHING_COMES_BACK
 
     assert cloud.sns.completed[0]["error"] == f"CONFIG_ERROR: metricCode: {RULE}, no such field"
 

@@ -40,7 +40,7 @@ def dataset(cloud):
     put_dataset(cloud.store, {"A/data.parquet": LARGE, "B/data.parquet": rows("B", [day(1)], [1.0])})
 
 
-def asked(run_id, code="A"):
+def request_record(run_id, code="A"):
     one = request(series(code), kind="series", inputs={code: "fx"}, metric=f"m.{run_id}", run_id=run_id)
     return record(one, message_id=run_id)
 
@@ -60,7 +60,7 @@ def with_command(monkeypatch):
 
 
 def test_a_large_file_is_read(cloud, invoke):
-    invoke(asked("r"))
+    invoke(request_record("r"))
     assert outcomes(cloud) == {"r": "SUCCESS"}
     (event,) = cloud.sns.completed
     assert event["rowCount"] == GROUPS * ROWS
@@ -69,17 +69,17 @@ def test_a_large_file_is_read(cloud, invoke):
 def test_after_a_damaged_file_the_next_invocation_succeeds(cloud, invoke):
     for _ in range(3):
         obstore.put(cloud.store, KEY, damaged(LARGE), use_multipart=False)
-        assert invoke(asked("damaged")) == {"batchItemFailures": []}
+        assert invoke(request_record("damaged")) == {"batchItemFailures": []}
         assert cloud.sns.completed[-1]["status"] == "FAILURE"
         assert KEY in cloud.sns.completed[-1]["error"]
         obstore.put(cloud.store, KEY, LARGE, use_multipart=False)
-    invoke(asked("healthy"))
+    invoke(request_record("healthy"))
     assert outcomes(cloud)["healthy"] == "SUCCESS"
 
 
 def test_a_file_that_ends_the_process_does_not_take_the_batch_with_it(cloud, invoke, with_command):
     with_command(ABORTS)
-    assert invoke(asked("ends"), asked("other", "B")) == {"batchItemFailures": []}
+    assert invoke(request_record("ends"), request_record("other", "B")) == {"batchItemFailures": []}
     assert outcomes(cloud) == {"ends": "FAILURE", "other": "SUCCESS"}
     (failure,) = [event for event in cloud.sns.completed if event["status"] == "FAILURE"]
     assert "INPUT_READ_ERROR: Failed to read input series: A: " in failure["error"]
@@ -90,14 +90,14 @@ def test_after_a_deadline_the_next_invocation_succeeds(cloud, invoke, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(decoder.Decoder.__init__, "__defaults__", (None, SLEEPS))
         remaining = FakeContext(remaining_ms=lambda: round(1000 * RESERVED_SECONDS + 1_500))
-        assert given_back(invoke(asked("late"), context=remaining)) == ["late"]
-    invoke(asked("late"))
+        assert given_back(invoke(request_record("late"), context=remaining)) == ["late"]
+    invoke(request_record("late"))
     assert outcomes(cloud) == {"late": "SUCCESS"}
 
 
 def test_after_a_refusal_the_next_invocation_succeeds(cloud, invoke):
-    invoke(asked("refused"), WORKER_MAX_ROWS=100)
-    invoke(asked("healthy"))
+    invoke(request_record("refused"), WORKER_MAX_ROWS=100)
+    invoke(request_record("healthy"))
     assert outcomes(cloud) == {"refused": "FAILURE", "healthy": "SUCCESS"}
 
 
@@ -112,8 +112,8 @@ def test_after_failed_requests_the_next_invocation_succeeds(cloud, invoke, monke
     for _ in range(3):
         with monkeypatch.context() as patch:
             patch.setattr("metrics_worker.s3.s3_bucket.obstore.get_async", failing)
-            assert given_back(invoke(asked("r"))) == ["r"]
-    invoke(asked("r"))
+            assert given_back(invoke(request_record("r"))) == ["r"]
+    invoke(request_record("r"))
     assert outcomes(cloud) == {"r": "SUCCESS"}
 
 
@@ -122,7 +122,7 @@ def test_files_of_several_kinds_make_one_series(cloud, invoke):
     zstd = parquet(rows("A", [day(3)], [3.0]), compression="zstd")
     files = {"A/1.parquet": rows("A", [day(1)], [1.0]), "A/2.parquet": empty, "A/3.parquet": zstd}
     put_dataset(cloud.store, files | {"A/4.parquet": LARGE})
-    invoke(asked("r"))
+    invoke(request_record("r"))
     (event,) = cloud.sns.completed
     assert event["status"] == "SUCCESS"
     assert event["rowCount"] == GROUPS * ROWS + 2
@@ -134,6 +134,6 @@ def test_each_run_gets_its_own_series_of_a_file_with_several(cloud, invoke):
         for n, code in enumerate("AB")
     ]
     put_dataset(cloud.store, {"all.parquet": parquet(pa.concat_tables(parts))})
-    invoke(asked("a"), asked("b", "B"))
+    invoke(request_record("a"), request_record("b", "B"))
     assert outcomes(cloud) == {"a": "SUCCESS", "b": "SUCCESS"}
     assert {event["rowCount"] for event in cloud.sns.completed} == {90_000}

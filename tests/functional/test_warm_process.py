@@ -160,9 +160,9 @@ handler.worker = cloud.worker()
 few = {"op": "lag", "series": series("A"), "window": rows - 10}
 resident = []
 for number in range(int(sys.argv[1])):
-    asked = request(few, kind="window_op", inputs={"A": "fx"}, run_id=f"run-{number}")
+    body = request(few, kind="window_op", inputs={"A": "fx"}, run_id=f"run-{number}")
     with redirect_stdout(io.StringIO()):
-        answer = handler.lambda_handler({"Records": [record(asked)]}, FakeContext())
+        answer = handler.lambda_handler({"Records": [record(body)]}, FakeContext())
     assert answer == {"batchItemFailures": []}
     with open("/proc/self/statm") as statm:
         resident.append(int(statm.read().split()[1]) * 4096 // 1_000_000)

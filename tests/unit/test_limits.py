@@ -30,7 +30,7 @@ def test_a_claim_above_the_whole_limit_fails_for_good_and_names_the_setting():
         with pytest.raises(InputReadError, match=r"b: .*would need 11 MB .*may take 10 MB"):
             claim.take(5 * MB, "b", InputReadError)
         with pytest.raises(ExpressionError, match="WORKER_MAX_MEMORY_MB"):
-            claim.take(MB, "expressionJson", ExpressionError, beside=4 * MB)
+            claim.take(MB, "expressionJson", ExpressionError, held_elsewhere=4 * MB)
 
 
 def test_a_claim_fails_for_the_moment_if_others_hold_the_memory():

@@ -35,7 +35,7 @@ def faults(monkeypatch):
     return Faults.install(monkeypatch)
 
 
-def asked(**more):
+def run_request(**more):
     sent = record(request(**more))
     return RunRequest.parse(open_record(sent["body"], sent["attributes"]["SentTimestamp"]), BOUNDS)
 
@@ -65,7 +65,7 @@ def attempt_of(cloud):
 
 def test_a_run_reports_what_it_did(cloud, attempt_of):
     put_a_and_b(cloud.store)
-    request = asked()
+    request = run_request()
     attempt = attempt_of(request)
 
     run_metric(request, attempt)
@@ -82,7 +82,7 @@ def test_a_run_makes_at_most_eight_requests_to_s3_besides_its_part_files(cloud, 
 
     for number in (1, 2):  # the first run creates `current`, and the second replaces it
         cloud.now = lambda hours=number: NOW + timedelta(hours=hours)
-        request = asked(run_id=f"run-{number}")
+        request = run_request(run_id=f"run-{number}")
         attempt = attempt_of(request)
         run_metric(request, attempt)
 
@@ -97,7 +97,7 @@ def test_a_run_makes_at_most_eight_requests_to_s3_besides_its_part_files(cloud, 
 
 def test_a_run_that_is_committed_rolls_forward(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
-    request = asked()
+    request = run_request()
     run_metric(request, attempt_of(request))
     faults.calls.clear()
     attempt = attempt_of(request, number=2)
@@ -115,7 +115,7 @@ def test_a_run_that_is_committed_rolls_forward(cloud, faults, attempt_of):
 
 
 def test_run_metric_raises_a_permanent_error_and_publishes_no_outcome(cloud, attempt_of):
-    request = asked()
+    request = run_request()
     attempt = attempt_of(request)
 
     with pytest.raises(InputReadError):
@@ -126,7 +126,7 @@ def test_run_metric_raises_a_permanent_error_and_publishes_no_outcome(cloud, att
 
 
 def test_no_step_begins_in_the_reserved_time(faults, attempt_of):
-    request = asked()
+    request = run_request()
 
     with pytest.raises(OutOfTime, match=r"19\.9 s left"):
         run_metric(request, attempt_of(request, left=RESERVED_SECONDS - 0.1))
@@ -135,7 +135,7 @@ def test_no_step_begins_in_the_reserved_time(faults, attempt_of):
 
 
 def test_a_failure_is_published_for_a_request_without_a_usable_output(cloud, faults, attempt_of):
-    request = asked()
+    request = run_request()
     attempt = attempt_of(request)
 
     fail_metric(ConfigError("output", "Field required"), attempt)
@@ -150,7 +150,7 @@ def test_a_failure_that_cannot_be_published_is_not_an_outcome(cloud, attempt_of)
         raise EndpointConnectionError(endpoint_url="https://sns")
 
     cloud.sns.before = refuse
-    request = asked()
+    request = run_request()
     attempt = attempt_of(request)
 
     with pytest.raises(StatusUnavailable, match="metric-run-completed"):
@@ -163,7 +163,7 @@ def test_a_failure_that_cannot_be_published_is_not_an_outcome(cloud, attempt_of)
 def test_a_failure_is_published_only_if_it_is_known_that_the_run_is_not_committed(
     cloud, faults, attempt_of, fault
 ):
-    request = asked()
+    request = run_request()
     faults.before("GET", MARKER, fault)
 
     with pytest.raises(StoreUnavailable, match=r"runs/run-1\.ok"):
@@ -174,7 +174,7 @@ def test_a_failure_is_published_only_if_it_is_known_that_the_run_is_not_committe
 
 def test_a_failure_after_the_commit_of_another_attempt_publishes_success(cloud, attempt_of):
     put_a_and_b(cloud.store)
-    request = asked()
+    request = run_request()
     run_metric(request, attempt_of(request))
     attempt = attempt_of(request, number=2)
 
@@ -187,7 +187,7 @@ def test_a_failure_after_the_commit_of_another_attempt_publishes_success(cloud, 
 
 def test_an_error_after_the_commit_is_transient(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
-    request = asked()
+    request = run_request()
     faults.before("PUT", CURRENT, denied)
     attempt = attempt_of(request)
 
@@ -199,7 +199,7 @@ def test_an_error_after_the_commit_is_transient(cloud, faults, attempt_of):
 
 def test_a_run_fails_before_its_first_write_if_current_may_not_be_read(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
-    request = asked()
+    request = run_request()
     faults.before("GET", CURRENT, denied)
 
     with pytest.raises(OutputWriteError, match="current"):
@@ -213,7 +213,7 @@ def test_the_started_event_is_published_before_the_evaluation_and_the_first_writ
     cloud, faults, attempt_of, monkeypatch
 ):
     put_a_and_b(cloud.store)
-    request = asked()
+    request = run_request()
     seen = []
 
     def watched(*given):
@@ -236,7 +236,7 @@ def test_the_started_event_is_published_before_the_evaluation_and_the_first_writ
 
 def test_a_read_error_is_raised_only_after_the_started_event_is_published(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
-    request = asked()
+    request = run_request()
     refused = Event()
 
     def refuse():
@@ -259,7 +259,7 @@ def test_a_run_whose_started_event_cannot_be_published_returns_uncommitted(
     cloud, faults, attempt_of, readable
 ):
     put_a_and_b(cloud.store)
-    request = asked()
+    request = run_request()
     if not readable:
         faults.before("GET", "datasets/*/A/*", denied)
     cloud.sns.before = lambda _: raising(EndpointConnectionError(endpoint_url="https://sns"))()

@@ -232,6 +232,6 @@ def _too_large(expression: Node, series: Mapping[str, InputSeries], memory: Memo
     beside = sum(found.nbytes for found in series.values())
     try:
         with memory.claim() as claim:
-            claim.take(peak_bytes(expression, counts), ROOT, ExpressionError, beside=beside)
+            claim.take(peak_bytes(expression, counts), ROOT, ExpressionError, held_elsewhere=beside)
     except ExpressionError as error:
         yield Problem(error.subject, error.problem)

@@ -170,7 +170,7 @@ class Choice:
         def parse(dataset: Dataset) -> Manifest:
             body, subject = bodies[dataset.manifest_key], f"manifest {dataset.manifest_key}"
             with self._memory.claim() as passing:
-                passing.take(parsing_bytes(body), subject, InputReadError, beside=claim.taken)
+                passing.take(parsing_bytes(body), subject, InputReadError, held_elsewhere=claim.taken)
                 return Manifest.parse(dataset, body)
 
         with self._memory.claim() as claim:

@@ -89,6 +89,10 @@ class Decoder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process if it runs. The next read starts a new one."""
         with self._lock:
             self._end()
 

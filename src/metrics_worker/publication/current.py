@@ -107,7 +107,11 @@ def _is_predecessors(body: bytes, run: Run) -> bool:
 
 
 def _marker_of_current(bucket: Bucket, keys: Keys, run: Run) -> Marker:
-    """Return the commit record of a run that the worker before this one computed, if `current` names it."""
+    """Return the commit record of a run that this worker's predecessor computed.
+
+    Raises:
+        UnusableMarker: `current` does not name the version of the run.
+    """
     current = bucket.find(keys.current)
     try:
         manifest = Pointer.model_validate_json(bytes(current.body) if current else b"")
@@ -131,7 +135,16 @@ def _marker_of_current(bucket: Bucket, keys: Keys, run: Run) -> Marker:
 
 
 def _manifest(bucket: Bucket, marker: Marker, key: str) -> bytes:
-    """Return the manifest of a committed version, which this attempt did not write."""
+    """Return the manifest of a committed version that another attempt wrote.
+
+    Args:
+        bucket: the data bucket.
+        marker: the run's commit record.
+        key: the key of the marker, for the error.
+
+    Raises:
+        UnusableMarker: the manifest does not exist, or is another run's.
+    """
     try:
         body = bytes(bucket.get(marker.manifest).body)
         if Pointer.model_validate_json(body).run_id == marker.run_id:
@@ -189,8 +202,8 @@ def age(current: StoredObject) -> tuple[datetime, str]:
     """
     try:
         body = Pointer.model_validate_json(bytes(current.body))
-        asked = _time(body.requested_at or body.created_at), body.version_ts
-        return max(asked, (_time(body.rolled_back_at), _LAST)) if body.rolled_back_at else asked
+        requested = _time(body.requested_at or body.created_at), body.version_ts
+        return max(requested, (_time(body.rolled_back_at), _LAST)) if body.rolled_back_at else requested
     except ValueError:
         return datetime.min.replace(tzinfo=UTC), ""
 
