@@ -117,8 +117,3 @@ def print_table(made: Table) -> None:
 def is_wide(needed: int) -> bool:
     """Return whether the terminal has so many columns; a file always has."""
     return not out.is_terminal or out.width >= needed
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """Return a number with its noun: "1 row", "4,822 rows"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

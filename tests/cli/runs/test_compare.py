@@ -84,9 +84,9 @@ def test_a_file_of_zoned_times_and_whole_numbers_is_taken(metrics, tmp_path):
 @pytest.mark.parametrize(
     ("sides", "says"),
     [
-        (("ratio.a_to_b@2020-01-01T00-00-00", "ratio.a_to_b@current"), "The newest are 20"),
+        (("ratio.a_to_b@2020-01-01T00-00-00", "ratio.a_to_b@current"), "The newest versions are 20"),
         (("ratio.a_to_b@yesterday", "ratio.a_to_b@current"), "a version looks like"),
-        (("nothing@current", "ratio.a_to_b@current"), "It has no version at all"),
+        (("nothing@current", "ratio.a_to_b@current"), "The metric has no version."),
         (("ratio.a_to_b", "ratio.a_to_b@current"), "did you mean ratio.a_to_b@current?"),
         (("none.parquet", "ratio.a_to_b@current"), "none.parquet: No such file"),
         (("../x@current", "ratio.a_to_b@current"), "no metric's code"),

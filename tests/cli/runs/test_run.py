@@ -80,6 +80,20 @@ def test_a_run_id_that_is_kept_is_computed_once(metrics, folder, ask):
     assert "run mine is committed already" in metrics(*words[:-2], "--keep-run-id").stdout
 
 
+def test_a_version_with_far_fewer_rows_than_the_one_before_is_published_with_a_warning(metrics, folder, ask):
+    words = ("run", ask(), "--folder", folder)
+    before = metrics(*words, "--publish")
+    assert "warning" not in before.stdout
+    assert json.loads(metrics(*words, "--json").stdout)["runs"][0]["shrunk"] is None
+    part_file = "datasets/fx/projections/A/year=2026/month=01/data.parquet"
+    obstore.put(LocalStore(folder), part_file, parquet(rows("A", [day(1)], [1.0])))
+    assert "10 in version" in json.loads(metrics(*words, "--json").stdout)["runs"][0]["shrunk"]
+    done = metrics(*words, "--publish")
+    assert done.exit_code == 0
+    assert "warning: fewer rows than the version before: 1 rows, 10 in version " in done.stdout
+    assert "A has 1 observations in 1 part file, before 10 in 1 part file" in done.stdout
+
+
 def test_a_run_that_fails_says_what_to_do_and_leaves_nothing(metrics, folder, ask):
     before = files(folder)
     path = ask(ratio(series("A"), series("C")), inputs={"A": "fx", "C": "fx"})
@@ -87,7 +101,7 @@ def test_a_run_that_fails_says_what_to_do_and_leaves_nothing(metrics, folder, as
     assert done.exit_code == 1
     assert "FAILURE  INPUT_READ_ERROR" in done.stdout
     assert "Failed to read input series: C" in done.stdout
-    assert "Mend the dataset" in done.stdout
+    assert "Correct the dataset" in done.stdout
     assert files(folder) == before
     (run,) = json.loads(metrics("run", path, "--folder", folder, "--json").stdout)["runs"]
     assert (run["outcome"], run["error"]["code"], run["published"]) == ("FAILURE", "INPUT_READ_ERROR", False)
@@ -164,7 +178,7 @@ def test_standard_output_takes_one_thing(metrics, folder, ask):
     for words in (("--csv", "-", "--json"), ("--csv", "-", "--png", "-")):
         done = metrics("run", ask(), "--folder", folder, *words)
         assert (done.exit_code, done.stdout) == (2, "")
-        assert "Standard output takes one thing" in done.stderr
+        assert "can write to standard output" in done.stderr
 
 
 def test_a_request_is_read_from_standard_input(folder, ask):
@@ -361,7 +375,7 @@ def test_each_command_works_as_a_process(folder, ask, tmp_path):
     doctor = process("doctor", "ratio.a_to_b", "--folder", folder)
     assert (doctor.returncode, "Healthy" in doctor.stdout) == (0, True)
     sent = process("send", changed)
-    assert (sent.returncode, "Where to?" in sent.stderr) == (2, True)
+    assert (sent.returncode, "Give the destination" in sent.stderr) == (2, True)
     assert process("demo", tmp_path / "demo").returncode == 0
 
 

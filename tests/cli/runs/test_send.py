@@ -43,7 +43,11 @@ def arrived(client):
 
     def receive(url):
         answer = client("sqs").receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            AttributeNames=["All"],
+            MessageAttributeNames=["All"],
+            WaitTimeSeconds=0,
         )
         return answer.get("Messages", [])
 
@@ -96,6 +100,28 @@ def test_a_request_goes_to_the_queue(metrics, queue, arrived, ask):
     assert message["Attributes"]["MessageGroupId"] == "ratio.a_to_b"
 
 
+def test_a_request_that_keeps_its_run_id_is_marked_as_sent_again_and_is_no_duplicate(
+    metrics, queue, arrived, ask
+):
+    url, asked = queue(), ask(run_id="mine")
+    for _ in range(2):
+        assert metrics("send", asked, "--queue", url, "--keep-run-id").exit_code == 0
+    first, second = arrived(url), arrived(url)
+    received = [*first, *second]
+    if len(received) == 1:  # the message group is locked until its first message is deleted
+        pytest.fail("the second message was dropped as a duplicate of the first")
+    for message in received:
+        assert message["MessageAttributes"]["redriven"]["StringValue"] == "true"
+        assert message["Attributes"]["MessageDeduplicationId"].startswith("redrive-")
+
+
+def test_a_request_with_a_new_run_id_is_not_marked_as_sent_again(metrics, queue, arrived, ask):
+    url = queue()
+    assert metrics("send", ask(), "--queue", url).exit_code == 0
+    (message,) = arrived(url)
+    assert "MessageAttributes" not in message
+
+
 def test_the_topic_may_stand_in_the_environment(metrics, topic, arrived, ask, monkeypatch):
     monkeypatch.setenv("METRICS_REQUEST_TOPIC", topic[0])
     assert metrics("send", ask()).exit_code == 0
@@ -105,12 +131,12 @@ def test_the_topic_may_stand_in_the_environment(metrics, topic, arrived, ask, mo
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((), "Where to?"),
+        ((), "Give the destination"),
         (("--topic", "arn:aws:sns:us-east-1:123456789012:t.fifo", "--queue", "https://q/1/q"), "Choose one"),
-        (("--topic", "run-requests"), "no ARN of a topic"),
-        (("--queue", "run-requests"), "no URL of a queue"),
-        (("--queue", "https://q/1/q", "--wait"), "--wait needs a way to hear"),
-        (("--queue", "https://q/1/q", "--wait", "--status-queue", "q"), "no URL of a queue"),
+        (("--topic", "run-requests"), "expected the ARN of a topic"),
+        (("--queue", "run-requests"), "expected the URL of a queue"),
+        (("--queue", "https://q/1/q", "--wait"), "--wait needs a source"),
+        (("--queue", "https://q/1/q", "--wait", "--status-queue", "q"), "expected the URL of a queue"),
         (("--topic", "arn:aws:sns:us-east-1:123456789012:nothing.fifo"), "AWS refused (NotFound)"),
     ],
 )
@@ -271,7 +297,7 @@ def test_neither_is_no_outcome_and_why_is_said(watched):
     done = watched()
     assert done.exit_code == 2
     assert "neither a marker nor a dead letter" in done.stderr
-    assert "--status-queue hears it" in done.stderr
+    assert "use --status-queue to receive its FAILURE" in done.stderr
 
 
 def test_watching_writes_nothing(watched, folder, bucket, client):

@@ -8,6 +8,7 @@ from metrics_tools import console
 from metrics_tools.buckets.places import BucketOption, FolderOption, metrics_prefix
 from metrics_tools.command_line.published_metric import CodeArgument, no_such_metric, published_place
 from metrics_tools.console import WRONG, JsonOption, emit, impossible
+from metrics_tools.formatting import count
 from metrics_tools.published.findings import Finding, Metric, all_findings, graves, look_at
 from metrics_tools.published.omitted import omitted_files
 from metrics_tools.published.versions import keys_of
@@ -77,7 +78,7 @@ def doctor(
 def _tell(title: str, metric: Metric, findings: list[Finding], read: int) -> None:
     console.print_line(title, "bold")
     console.print_line(
-        f"{console.count(len(metric.versions), 'version')}, {len(metric.committed):,} committed, "
+        f"{count(len(metric.versions), 'version')}, {len(metric.committed):,} committed, "
         f"the data of {read:,} read"
     )
     for found in findings:
@@ -87,7 +88,7 @@ def _tell(title: str, metric: Metric, findings: list[Finding], read: int) -> Non
         console.print_line(f"  {found.do}", "dim")
     bad = len(graves(findings))
     if bad:
-        console.print_line(f"{console.count(bad, 'finding')}", "red")
+        console.print_line(f"{count(bad, 'finding')}", "red")
     else:
         notes = len(findings)
-        console.print_line(f"Healthy{f', {console.count(notes, "note")}' if notes else ''}", "green")
+        console.print_line(f"Healthy{f', {count(notes, "note")}' if notes else ''}", "green")

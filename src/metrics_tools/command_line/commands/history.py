@@ -8,6 +8,7 @@ from metrics_tools import console
 from metrics_tools.buckets.places import BucketOption, FolderOption, metrics_prefix
 from metrics_tools.command_line.published_metric import CodeArgument, no_such_metric, published_place
 from metrics_tools.console import JsonOption, emit, impossible
+from metrics_tools.formatting import count
 from metrics_tools.published.versions import Entry, entries, keys_of, version_names
 from metrics_worker.errors import MetricsWorkerError
 from metrics_worker.publication.records import Keys
@@ -57,7 +58,7 @@ def history(
             }
         )
         return
-    console.print_line(f"{code} at {place.label}: {console.count(len(names), 'version')}", "bold")
+    console.print_line(f"{code} at {place.label}: {count(len(names), 'version')}", "bold")
     _tell(shown)
     if len(names) > len(shown):
         console.print_line(f"… and {len(names) - len(shown):,} older (--limit)", "dim")
