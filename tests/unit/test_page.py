@@ -1,6 +1,6 @@
 """The page of runs: its texts, its data for the scripts, and the escaping of all text from requests."""
 
-# ruff: noqa: RUF001 - formulas as in print
+# ruff: noqa: RUF001 - formulas with typographic minus signs
 
 import base64
 import json

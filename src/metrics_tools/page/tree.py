@@ -50,7 +50,7 @@ def _name(node: Node) -> str:
         case SeriesRef(series_code=code):
             return code
         case SeriesMath(op=op, scale=scale):
-            return op if scale == 1 else f"{op} × {scale:g}"  # noqa: RUF001 - as in print
+            return op if scale == 1 else f"{op} × {scale:g}"  # noqa: RUF001 - a multiplication sign
         case WindowOp(op=op, window=window):
             return f"{op} {window:,}"
         case Composite(op=op, operands=operands):

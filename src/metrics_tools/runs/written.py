@@ -4,16 +4,16 @@ import csv
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from metrics_tools.buckets.places import Place
 from metrics_tools.console import impossible, report_on_stderr
 from metrics_tools.formatting import iso_time
 from metrics_tools.local_cloud.samples import Sample
 from metrics_tools.runs.computing import Computed
+from metrics_tools.runs.plots import png_of
 from metrics_worker.series import Series
 
 STANDARD_OUTPUT = Path("-")
@@ -59,33 +59,28 @@ class OutputFiles:
         """
         try:
             for sample, found in zip(samples, computed, strict=True):
-                self._write_one(sample, found)
+                for path, content in self._contents(sample, found):
+                    _write(path, content, sample.metric_code)
             if self.html is not None:
                 from metrics_tools.runs.pages import page_of  # noqa: PLC0415 - only --html needs it
 
                 lead = f"Computed from {place.label} by `metrics run`.{fate}"
-                with _opened(self.html) as file:
-                    file.write(page_of(samples, computed, lead).encode())
+                _write(self.html, page_of(samples, computed, lead).encode())
         except OSError as error:
             raise impossible(f"{error.filename or 'standard output'}: {error.strerror}") from error
 
-    def _write_one(self, sample: Sample, computed: Computed) -> None:
+    def _contents(self, sample: Sample, computed: Computed) -> Iterator[tuple[Path, bytes]]:
+        """Yield the files of one request, each as its path and its content; none if the run failed."""
         if (version := computed.version) is None:
             return
-        code = sample.metric_code
         if self.parquet is not None:
-            with _opened(self.parquet, code) as file:
-                file.write(version.body)
+            yield self.parquet, version.body
         if self.csv is not None:
-            with _opened(self.csv, code) as file:
-                _write_csv(file, version.series)
+            yield self.csv, _csv(version.series)
         if self.png is not None:
-            from metrics_tools.runs.plots import png_of  # noqa: PLC0415 - only --png and --plot need it
-
+            title = f"{sample.metric_code}  {title_of(sample)}".rstrip()
             inputs = {name: found.cleaned.series for name, found in computed.inputs.items()}
-            picture = png_of(f"{code}  {title_of(sample)}".rstrip(), sample.unit, version.series, inputs)
-            with _opened(self.png, code) as file:
-                file.write(picture)
+            yield self.png, png_of(title, sample.unit, version.series, inputs)
 
 
 def title_of(sample: Sample) -> str:
@@ -93,19 +88,17 @@ def title_of(sample: Sample) -> str:
     return "" if sample.title == sample.metric_code else sample.title
 
 
-@contextmanager
-def _opened(path: Path, code: str = "") -> Iterator[BinaryIO]:
+def _write(path: Path, content: bytes, metric_code: str = "") -> None:
     if path == STANDARD_OUTPUT:
-        yield sys.stdout.buffer
+        sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     else:
-        with Path(str(path).replace(_METRIC, code)).open("wb") as file:
-            yield file
+        Path(str(path).replace(_METRIC, metric_code)).write_bytes(content)
 
 
-def _write_csv(file: BinaryIO, series: Series) -> None:
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+def _csv(series: Series) -> bytes:
+    text = io.StringIO(newline="")
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(("obs_time", "value"))
     lines.writerows(zip(map(iso_time, series.times), series.values.tolist(), strict=True))
-    text.detach()
+    return text.getvalue().encode()
