@@ -33,7 +33,7 @@ class OutputFiles:
         """End the command if a file, or standard output, would get the content of more than one file."""
         for option in ("png", "csv", "parquet"):
             path = getattr(self, option)
-            if path is None or len(samples) == 1 or _METRIC in str(path):
+            if path is None or len(samples) <= 1 or _METRIC in str(path):
                 continue
             stem = "" if path == STANDARD_OUTPUT else f"{path.stem}-"
             example = path.with_name(f"{stem}{_METRIC}{path.suffix or f'.{option}'}")
