@@ -44,7 +44,7 @@ IMPORTS = {
     "published": Imports("validate console formatting", "numpy obstore pyarrow pydantic"),
     "cost": Imports("validate"),
     "validate": Imports("describe", "pydantic"),
-    "describe": Imports("", "numpy"),
+    "describe": Imports("formatting", "numpy"),
     "console": Imports("", "rich typer"),
     "formatting": Imports("", "numpy"),
     "process_exit": Imports(""),
