@@ -1,6 +1,6 @@
-"""The Chromium with which tests look at pages: one that the machine has; none is downloaded.
+"""The installed Chromium, in which the browser tests open pages. None is downloaded.
 
-`python -m tests.chromium` prints where it is, and fails where there is none.
+`python -m tests.chromium` prints its path, or fails if no Chromium is installed.
 """
 
 import os
@@ -25,14 +25,14 @@ FLAGS = (
 
 
 def find() -> str | None:
-    """Its program: `CHROME` of the environment, or what is on PATH."""
+    """Return the path of the browser: `CHROME` of the environment, or the first on PATH; None without one."""
     chosen = os.environ.get("CHROME")
     return shutil.which(chosen) if chosen else next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
 def browser(program: str) -> Iterator[Browser]:
-    """A browser with nothing of the user's: its profile is new, and gone at the end."""
+    """Start a browser with an empty temporary profile, and close it at the end of the context."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         try:
@@ -42,5 +42,5 @@ def browser(program: str) -> Iterator[Browser]:
 
 
 if __name__ == "__main__":
-    print(find() or "none")  # noqa: T201 - that is its job
+    print(find() or "none")  # noqa: T201 - the output of the command
     sys.exit(find() is None)

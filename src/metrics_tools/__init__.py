@@ -8,6 +8,8 @@
     published/      published versions of a metric, and faults in them
     buckets/        a folder, the demo data or an overlay in memory, used in place of the deployed bucket
     page/           the HTML page that shows runs
+    formatting.py   numbers, times, durations, sizes and status events as text
+    console.py      the output and the exit codes of the commands
     local_cloud/    `make run`: the worker in Lambda's runtime emulator, with S3, SNS and SQS on one machine
     operations/     tools for the operators of a deployment
     contracts/      the JSON Schemas in docs/contracts, generated from the worker's models

@@ -1,10 +1,11 @@
-"""How the commands print and end: text for people, JSON for machines, exit codes for scripts.
+"""The output of all commands: text for people, JSON for programs, and exit codes for scripts.
 
-Text is printed as it is: none of it is markup or an emoji code, whatever a series, a file or an error is
-called. Styles are given by `style=` or a `rich.text.Text`.
+Text is printed unchanged: nothing in the name of a series, a file or an error is read as markup or as an
+emoji code. Styles are given with `style=` or as a `rich.text.Text`.
 
-Exit codes: 0 success. 1: the command did its work, and something is wrong (a problem, a failed run, a
-difference). 2: the command could not do its work: a bad argument, or a file or location not found.
+The exit code is 0 for success. It is 1 if the command completed and found something wrong: a problem, a
+failed run or a difference. It is 2 if the command could not complete: a wrong argument, or a file or location
+that was not found.
 """
 
 import json
@@ -20,24 +21,21 @@ from rich.table import Table
 from rich.text import Text
 
 WRONG, IMPOSSIBLE = 1, 2
-_NO_TERMINAL = 400
-"""The greatest width of a table that is printed into a file or a pipe, in characters."""
-_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories of characters that steer a terminal or hide in a text."""
+_FILE_WIDTH = 400
+"""The width limit of a table that is printed to a file or a pipe, in characters."""
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""The Unicode categories of characters that control a terminal or are invisible in a text."""
 
 
 class PlainConsole(Console):
-    """A console that prints text as it is, with an escape in place of each control character.
-
-    All commands print through one of these.
-    """
+    """A rich console that prints text unchanged, except that it escapes control characters."""
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
         super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
     @override
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render to segments, as `rich` does; the text that would steer a terminal is escaped."""
+        """Yield the segments that rich renders, with the control characters of their text escaped."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
@@ -45,12 +43,12 @@ class PlainConsole(Console):
 out = PlainConsole()
 err = PlainConsole(stderr=True)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs, and nothing else.")]
 
 
 @contextmanager
 def report_on_stderr() -> Iterator[None]:
-    """Print on standard error what would go to standard output."""
+    """Print everything on standard error, so that standard output can hold a file."""
     out.stderr = True
     try:
         yield
@@ -59,12 +57,12 @@ def report_on_stderr() -> Iterator[None]:
 
 
 def emit(document: Any) -> None:
-    """Print a document as JSON, to standard output."""
+    """Print a document as JSON on standard output."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def impossible(text: str) -> typer.Exit:
-    """Print on standard error why the command can't do its work, and what to do; return the exit to raise."""
+    """Print on standard error why the command cannot complete, and return the exit with code 2 to raise."""
     complain(text)
     return typer.Exit(IMPOSSIBLE)
 
@@ -75,50 +73,39 @@ def complain(text: str) -> None:
 
 
 def visible(text: str) -> str:
-    """Return the text with an escape in place of each control or formatting character but line breaks."""
+    """Return the text with an escape sequence for each control or formatting character but line breaks."""
     if text.isprintable():
         return text
     return "".join(
-        json.dumps(char)[1:-1] if char != "\n" and unicodedata.category(char) in _UNSEEN else char
+        json.dumps(char)[1:-1] if char != "\n" and unicodedata.category(char) in _INVISIBLE else char
         for char in text
     )
 
 
 def print_line(text: str = "", style: str = "") -> None:
-    """Print a line. A terminal wraps it; a file gets it whole."""
+    """Print a line, which only a terminal wraps."""
     out.print(text, style=style or None, soft_wrap=True)
 
 
 def new_table(*text: str, numbers: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> Table:
-    """Return an empty table without lines: columns of text, then of numbers, then of text again.
-
-    Cells that are too wide are folded.
-    """
-    made = Table(box=None, pad_edge=False)
-    for name in text:
-        made.add_column(name, overflow="fold")
-    for name in numbers:
-        made.add_column(name, justify="right", no_wrap=True, overflow="fold")
-    for name in more:
-        made.add_column(name, overflow="fold")
-    return made
+    """Return an empty table without rules: columns of text, then of numbers, then of text again."""
+    table = Table(box=None, pad_edge=False)
+    for name in (*text, *numbers, *more):
+        is_number = name in numbers
+        table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
+    return table
 
 
-def add_row(made: Table, *cells: str, style: str = "") -> None:
-    """Add a row to a table."""
-    made.add_row(*(Text(cell) for cell in cells), style=style)
+def add_row(table: Table, *cells: str, style: str = "") -> None:
+    """Add a row of plain text to a table."""
+    table.add_row(*(Text(cell) for cell in cells), style=style)
 
 
-def print_table(made: Table) -> None:
-    """Print a table as wide as the terminal; into a file, as wide as the table needs."""
-    (out if out.is_terminal else PlainConsole(stderr=out.stderr, width=_NO_TERMINAL)).print(made)
+def print_table(table: Table) -> None:
+    """Print a table within the width of the terminal; to a file, as wide as the table needs."""
+    (out if out.is_terminal else PlainConsole(stderr=out.stderr, width=_FILE_WIDTH)).print(table)
 
 
 def is_wide(needed: int) -> bool:
-    """Return whether the terminal has so many columns; a file always has."""
+    """Return whether the output is a file, or a terminal with at least this number of columns."""
     return not out.is_terminal or out.width >= needed
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """Return a number with its noun: "1 row", "4,822 rows"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -18,8 +18,8 @@ VOLATILE = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<run>"),
     (r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "<version>"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
-    (r"\d+\.\d+ s\b", "<seconds>"),
-    (r"\d+\.\d\d MB", "<size>"),
+    (r"\d+(\.\d+)? m?s\b", "<duration>"),
+    (r"\d+(\.\d+)? [kM]?B\b", "<size>"),
 )
 
 

@@ -1,6 +1,6 @@
 """The page of runs: its texts, its data for the scripts, and the escaping of all text from requests."""
 
-# ruff: noqa: RUF001 - formulas as in print
+# ruff: noqa: RUF001 - formulas with typographic minus signs
 
 import base64
 import json
@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from metrics_tools.describe.nodes import counted, outlined
+from metrics_tools.formatting import duration, iso_time, shown_time, size
 from metrics_tools.page.document import page, write
 from metrics_tools.page.numbers import Numbers, thinned
 from metrics_tools.page.shown import ShownEvent, ShownRun, Source
 from metrics_tools.page.sparkline import COLUMNS, sparkline
-from metrics_tools.page.waterfall import MAX_ROWS, lanes, rows, summary
-from metrics_tools.page.words import breakable, day, size, took
+from metrics_tools.page.waterfall import MAX_ROWS, breakable, lanes, rows, summary
 from metrics_worker.expression.grammar import parse
 from metrics_worker.observability.traffic import Timed, Trace
 from metrics_worker.series import Series
@@ -399,7 +399,7 @@ def test_a_sparkline_of_monthly_observations_is_not_interrupted():
 
 
 def test_durations_sizes_and_days_are_formatted_for_readers():
-    assert [took(seconds) for seconds in (0, 0.0004, 0.0123, 1.234, 12.34)] == [
+    assert [duration(seconds) for seconds in (0, 0.0004, 0.0123, 1.234, 12.34)] == [
         "0 s",
         "0.4 ms",
         "12 ms",
@@ -407,7 +407,13 @@ def test_durations_sizes_and_days_are_formatted_for_readers():
         "12.3 s",
     ]
     assert [size(octets) for octets in (999, 1500, 2_000_000)] == ["999 B", "1.5 kB", "2.0 MB"]
-    assert [day(NOW), day(NOW.replace(hour=0, minute=0))] == ["2026-11-02 09:30", "2026-11-02"]
+    assert [shown_time(NOW), shown_time(NOW.replace(hour=0, minute=0))] == ["2026-11-02 09:30", "2026-11-02"]
+
+
+def test_times_beyond_the_years_of_a_datetime_are_formatted():
+    far = 253_402_300_800_000_000
+    assert (iso_time(far), shown_time(far)) == ("10000-01-01T00:00:00Z", "10000-01-01")
+    assert (iso_time(1), shown_time(1)) == ("1970-01-01T00:00:00.000001Z", "1970-01-01 00:00:00.000001")
 
 
 def test_a_line_can_break_after_the_separators_of_a_key():

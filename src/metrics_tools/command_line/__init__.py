@@ -1,5 +1,10 @@
-"""`metrics`, the command line of those who write metrics. Never deployed.
+"""`metrics`, the command line for authors of metrics, which is not deployed.
 
-`app` lists the commands, each of which has a room of its own name. What they print for machines (`--json`) is
-a contract: fields may be added.
+    app.py               the group of all commands, which imports each one when it is called
+    commands/            a module for each command
+    options.py           the arguments and options that several commands share
+    validation.py        the problems of a request, for `validate` and `explain`
+    published_metric.py  the location of published versions, for `history`, `doctor` and `rollback`
+
+Scripts depend on the JSON that the commands print with `--json`: fields may be added, but not removed.
 """

@@ -8,6 +8,7 @@ operands below.
 from collections.abc import Sequence
 from typing import assert_never
 
+from metrics_tools.formatting import count
 from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
 
 _OF_WINDOW = {"sma": "mean", "sum": "sum", "max": "highest", "min": "lowest"}
@@ -38,9 +39,9 @@ def step_in_words(node: Node) -> str:
         case SeriesMath(op=op, scale=scale):
             return _math(op, "left", "right") + _scaled(scale)
         case WindowOp(op="lag", window=window):
-            return f"the value {_span(window)} earlier"
+            return f"the value {count(window, 'observation')} earlier"
         case WindowOp(op="ema", window=window):
-            return f"the exponential mean over {_span(window)}"
+            return f"the exponential mean over {count(window, 'observation')}"
         case WindowOp(op=op, window=window):
             return f"the {_OF_WINDOW[op]} of the last {_last(window)}"
         case Composite(op=op, operands=operands):
@@ -68,19 +69,15 @@ def _scaled(scale: float) -> str:
 def _window(op: str, series: str, window: int) -> str:
     match op:
         case "lag":
-            return f"the value of {series} {_span(window)} earlier"
+            return f"the value of {series} {count(window, 'observation')} earlier"
         case "ema":
-            return f"the exponential mean of {series} over {_span(window)}"
+            return f"the exponential mean of {series} over {count(window, 'observation')}"
         case _:
             return f"the {_OF_WINDOW[op]} of the last {_last(window)} of {series}"
 
 
-def _span(window: int) -> str:
-    return "1 observation" if window == 1 else f"{window:,} observations"
-
-
 def _last(window: int) -> str:
-    return "observation" if window == 1 else _span(window)
+    return "observation" if window == 1 else count(window, "observation")
 
 
 def _operand(node: Node) -> str:

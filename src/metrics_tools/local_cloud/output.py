@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from metrics_tools.console import count, out, print_line
+from metrics_tools.console import out, print_line
+from metrics_tools.formatting import count
 from metrics_tools.local_cloud.outcome import Outcome
 from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
 from metrics_tools.request_files import Sample

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metrics_tools import ecb
-from metrics_tools.console import count, out
+from metrics_tools.console import out
+from metrics_tools.formatting import count
 from metrics_tools.local_cloud.cloud import Cloud, client, local_cloud, message_count, object_writer
 from metrics_tools.local_cloud.emulator import (
     HANDLER,

@@ -7,7 +7,6 @@
     waterfall.py   the timeline of a run's stages, requests and events
     numbers.py     the observations as exact and compact JSON, for the chart
     sparkline.py   a small line chart without axes
-    words.py       formatting of numbers, dates and sizes
     *.css, *.js    style, theme, charts and tables
 
 Python writes all text as HTML; the scripts only draw charts and tables from the embedded numbers, so that the

@@ -7,12 +7,12 @@ from hashlib import sha256
 from html import escape
 from pathlib import Path
 
+from metrics_tools.formatting import rounded, shown_time
 from metrics_tools.page.numbers import Numbers, embedded
 from metrics_tools.page.run import badge, card
 from metrics_tools.page.shown import ShownRun, Source
 from metrics_tools.page.sparkline import sparkline
-from metrics_tools.page.waterfall import rows
-from metrics_tools.page.words import breakable, day, number
+from metrics_tools.page.waterfall import breakable, rows
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("theme.js", "format.js", "scale.js", "chart.js", "gestures.js", "tables.js", "page.js")
@@ -99,7 +99,7 @@ def _overview(runs: Sequence[ShownRun]) -> str:
 def _line(run: ShownRun, place: int) -> str:
     metric = run.metric if run.metric is not None and len(run.metric) else None
     trend = sparkline(metric) if metric else ""
-    last = number(metric.values[-1]) if metric else "none"
+    last = rounded(metric.values[-1]) if metric else "none"
     count = f"{len(metric):,}" if metric else "none"
     return (
         f'<tr><th scope="row"><a href="#run-{place}">{escape(run.heading)}</a> '
@@ -121,4 +121,4 @@ def _newest(runs: Sequence[ShownRun]) -> str:
         for run in runs
         if run.metric is not None and run.expression and run.expression.counts and run.expression.counts.last
     ]
-    return f", data to {day(max(last))}" if last else ""
+    return f", data to {shown_time(max(last))}" if last else ""

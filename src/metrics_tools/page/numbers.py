@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from metrics_tools.page.shown import ShownRun
-from metrics_worker.series import Series, Times
+from metrics_worker.series import Series, Times, Values
 
 MAX_OBSERVATIONS = 200_000
 """The most observations of one series on a page. (Half a million make a page of 10 MB.)"""
@@ -61,21 +61,26 @@ class Numbers:
 
 
 def thinned(series: Series, most: int = MAX_OBSERVATIONS) -> Series:
-    """Return the series, reduced to about `most` observations if it has more.
-
-    The reduced series has the first and the last observation, and the least and the greatest of each of
-    most / 2 stretches.
-    """
+    """Return the series, reduced to its extremes if it has more than `most` observations."""
     if len(series) <= most:
         return series
-    stretch = -(-2 * len(series) // most)
-    starts = np.arange(0, len(series), stretch)
-    kept = {0, len(series) - 1}
-    for start in starts.tolist():
-        part = series.values[start : start + stretch]
-        kept |= {start + int(part.argmin()), start + int(part.argmax())}
-    places = np.array(sorted(kept))
+    places = extremes(series.values, most)
     return Series(series.times[places], series.values[places])
+
+
+def extremes(values: Values, most: int) -> list[int]:
+    """Return the indices of about `most` values with which a line looks like one through all values.
+
+    These are the first and the last value, and the least and the greatest of each of most / 2 stretches.
+    """
+    if values.size <= most:
+        return list(range(values.size))
+    stretch = -(-2 * values.size // most)
+    kept = {0, values.size - 1}
+    for start in range(0, values.size, stretch):
+        part = values[start : start + stretch]
+        kept |= {start + int(part.argmin()), start + int(part.argmax())}
+    return sorted(kept)
 
 
 def embedded(document: Any) -> str:

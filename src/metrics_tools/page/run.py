@@ -4,12 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from html import escape
 
-import numpy as np
-
+from metrics_tools.formatting import clock, count, duration, rounded, shown_time
 from metrics_tools.page.shown import ShownEvent, ShownRun
 from metrics_tools.page.tree import size, tree
 from metrics_tools.page.waterfall import summary, waterfall
-from metrics_tools.page.words import clock, count, day, number, took
 from metrics_worker.series import Series
 
 _FEW_NODES = 15
@@ -76,13 +74,16 @@ def _in_words(run: ShownRun) -> str:
     inputs = f"Below: {count(len(run.inputs), 'input')}: {', '.join(run.inputs)}." if run.inputs else ""
     if metric is None or not len(metric):
         return f"Line chart of the inputs of {run.heading}: {', '.join(run.inputs)}"
-    first, last = (_moment(metric, at) for at in (0, -1))
+    first, last = (shown_time(metric.times[at]) for at in (0, -1))
     return (
         f"Line chart of {run.heading}: {count(len(metric), 'observation')} from {first} to {last}, between "
-        f"{number(metric.values.min())} and {number(metric.values.max())}, last {number(metric.values[-1])} "
-        f"{run.unit}".rstrip()
+        f"{_range(metric)}, last {rounded(metric.values[-1])} {run.unit}".rstrip()
         + f". {inputs}"
     )
+
+
+def _range(series: Series) -> str:
+    return f"{rounded(series.values.min())} and {rounded(series.values.max())}"
 
 
 def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
@@ -90,8 +91,8 @@ def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
     metric = run.metric
     if metric is not None and len(metric):
         for name, at in ("Last", -1), ("First", 0):
-            yield name, f"{number(metric.values[at])} on <time>{_moment(metric, at)}</time>"
-        yield "Minimum and maximum", f"{number(metric.values.min())} and {number(metric.values.max())}"
+            yield name, f"{rounded(metric.values[at])} on <time>{shown_time(metric.times[at])}</time>"
+        yield "Minimum and maximum", _range(metric)
     if metric is not None:
         yield "Rows", f"{len(metric):,}"
     for name, text in run.facts:
@@ -129,7 +130,7 @@ def _events(events: Sequence[ShownEvent]) -> str:
     began = events[0].at
     rows = "".join(
         f'<tr><th scope="row"><time datetime="{event.at.isoformat()}">{clock(event.at)}</time></th>'
-        f'<td class="num start">+{took((event.at - began).total_seconds())}</td>'
+        f'<td class="num start">+{duration((event.at - began).total_seconds())}</td>'
         f"<td>{escape(event.type.removeprefix('metric_run_'))}</td><td>{escape(event.detail)}</td></tr>"
         for event in events
     )
@@ -138,10 +139,3 @@ def _events(events: Sequence[ShownEvent]) -> str:
         '<thead><tr><th scope="col">Time</th><th scope="col" class="num start">Since first</th>'
         f'<th scope="col">Event</th><th scope="col">Detail</th></tr></thead><tbody>{rows}</tbody></table>'
     )
-
-
-def _moment(series: Series, at: int) -> str:
-    """Return the time of an observation as text; a year beyond Python's datetime as numpy writes it."""
-    time = np.datetime64(int(series.times[at]), "us")
-    found = time.item()
-    return day(found) if hasattr(found, "strftime") else str(time)

@@ -1,4 +1,4 @@
-"""The values that the page shows of a run. The page leaves out whatever is not set."""
+"""The values that the page shows of a run. The page leaves out fields that are not set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

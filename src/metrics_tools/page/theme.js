@@ -1,4 +1,4 @@
-// The theme: that of the system, until the reader chooses light or dark with the button.
+// The theme follows the system until the reader chooses light or dark with the button.
 {
   const root = document.documentElement, button = document.getElementById("theme");
   const system = matchMedia("(prefers-color-scheme: dark)");

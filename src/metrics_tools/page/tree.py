@@ -5,7 +5,7 @@ from html import escape
 from typing import assert_never
 
 from metrics_tools.describe.nodes import Counts, Lost, NodeView
-from metrics_tools.page.words import count, day
+from metrics_tools.formatting import count, shown_time
 from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
 
 _REASONS = {
@@ -50,7 +50,7 @@ def _name(node: Node) -> str:
         case SeriesRef(series_code=code):
             return code
         case SeriesMath(op=op, scale=scale):
-            return op if scale == 1 else f"{op} × {scale:g}"  # noqa: RUF001 - as in print
+            return op if scale == 1 else f"{op} × {scale:g}"  # noqa: RUF001 - a multiplication sign
         case WindowOp(op=op, window=window):
             return f"{op} {window:,}"
         case Composite(op=op, operands=operands):
@@ -65,7 +65,7 @@ def _counts(counts: Counts | None, most: int) -> str:
     share = counts.observations / most if most else 0
     notes = []
     if counts.first and counts.last:
-        notes.append(f"{day(counts.first)} to {day(counts.last)}")
+        notes.append(f"{shown_time(counts.first)} to {shown_time(counts.last)}")
     if counts.of_some:
         notes.append(f"{counts.of_some:,} of them from only some operands")
     if lost := _lost(counts.lost):

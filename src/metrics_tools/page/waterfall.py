@@ -6,16 +6,16 @@ same time. `rows()` returns the details of every request as JSON, for the reques
 the table of all requests.
 """
 
-import heapq
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 from statistics import median
 from typing import Any
 
+from metrics_tools.formatting import count, duration, size
 from metrics_tools.page.shown import ShownEvent, ShownRun
-from metrics_tools.page.words import breakable, count, size, took
 from metrics_worker.observability.traffic import Timed, Trace
 
 MAX_ROWS = 30
@@ -26,14 +26,6 @@ _LANE, _LEAST, _MOST = 3, 12, 120
 """In pixels: the height of a lane, and the least and the greatest height of a row."""
 
 
-@dataclass(slots=True)
-class _Row:
-    """The requests of one row, in the order of their start."""
-
-    name: str
-    requests: list[Timed] = field(default_factory=list)
-
-
 def waterfall(run: ShownRun, trace: Trace, number: int) -> str:
     """Return the table of a run's stages, requests and events as HTML.
 
@@ -42,72 +34,60 @@ def waterfall(run: ShownRun, trace: Trace, number: int) -> str:
         trace: the requests and stages of the run.
         number: the index of the run on the page.
     """
-    total = _total(trace)
-    groups = _groups(run, trace)
-    body = "".join(
-        [
-            *(
-                _stage(name, start, seconds, total)
-                for name, start, seconds in sorted(trace.stages, key=lambda stage: stage[1])
-            ),
-            *(_group(row, run, total, f"{number}-{place}") for place, row in enumerate(groups)),
-            *_of_others(run, trace, groups),
-            _events(run.events, trace, total),
-        ]
-    )
+    total, groups = _total(trace), _groups(run, trace)
+    body = [
+        *(
+            _row("stage", escape(name), start, _bar(start, seconds, total), seconds)
+            for name, start, seconds in sorted(trace.stages, key=lambda stage: stage[1])
+        ),
+        *(
+            _group(name, requests, _svg(requests, total, f"{number}-{place}"), run.metric_code)
+            for place, (name, requests) in enumerate(groups.items())
+        ),
+        *_read_by_others(run, trace, groups),
+        _events(run.events, trace, total),
+    ]
     return (
         f'<p class="soft small">{escape(summary(trace))}</p><div class="waterfall"><table>'
         '<thead><tr><th scope="col">Stage or request</th><th scope="col" class="num start">Start</th>'
         f'<th scope="col" class="axis"><span class="sr">Timeline</span>{_axis(total)}</th>'
-        f'<th scope="col" class="num">Duration</th></tr></thead><tbody>{body}</tbody></table>'
+        f'<th scope="col" class="num">Duration</th></tr></thead><tbody>{"".join(body)}</tbody></table>'
         '<output class="hovered soft" aria-live="off">&nbsp;</output></div>'
         '<details class="lazy"><summary>Table of the '
         f'{count(len(trace.requests), "request")}</summary><div class="content"></div></details>'
     )
 
 
-def rows(run: ShownRun) -> list[list[Any]]:
+def rows(run: ShownRun) -> list[list[list[Any]]]:
     """Return the requests of each row, each as [operation, key, start, duration, bytes, problem, lane].
 
     Start and duration are in milliseconds; `problem` is empty if the request succeeded.
     """
-    if run.trace is None:
-        return []
+    groups = _groups(run, run.trace) if run.trace else {}
     return [
-        [
-            [
-                one.operation,
-                one.key,
-                round(one.start * 1000, 1),
-                round(one.seconds * 1000, 1),
-                one.size,
-                one.problem,
-                lane,
-            ]
-            for one, lane in zip(row.requests, lanes(row.requests), strict=True)
-        ]
-        for row in _groups(run, run.trace)
+        [[x.operation, x.key, _ms(x.start), _ms(x.seconds), x.size, x.problem, lane] for x, lane in placed]
+        for placed in (zip(requests, lanes(requests), strict=True) for requests in groups.values())
     ]
 
 
 def summary(trace: Trace) -> str:
     """Return a sentence with the number of requests, the bytes they transferred and their durations."""
     requests = trace.requests
-    kinds = {one.operation: sum(other.operation == one.operation for other in requests) for one in requests}
+    octets = {
+        kind: size(sum(one.size for one in requests if one.operation == kind)) for kind in ("GET", "PUT")
+    }
     parts = [
-        f"{took(_total(trace))} in total",
-        ", ".join(f"{times:,} {kind}" for kind, times in kinds.items()),
+        f"{duration(_total(trace))} in total",
+        ", ".join(f"{times:,} {kind}" for kind, times in Counter(one.operation for one in requests).items()),
+        f"{octets['GET']} read, {octets['PUT']} written",
     ]
-    read = sum(one.size for one in requests if one.operation == "GET")
-    written = sum(one.size for one in requests if one.operation == "PUT")
-    parts.append(f"{size(read)} read, {size(written)} written")
     if requests:
-        middle, most = median(one.seconds for one in requests), max(one.seconds for one in requests)
-        parts.append(f"median {took(middle)}, slowest {took(most)}")
-    empty = sum(one.problem == "ObjectNotFound" for one in requests)
-    if empty:
-        parts.append(f"{count(empty, 'request')} for objects that do not exist (normal in a first run)")
-    if failed := sum(bool(one.problem) for one in requests) - empty:
+        seconds = [one.seconds for one in requests]
+        parts.append(f"median {duration(median(seconds))}, slowest {duration(max(seconds))}")
+    absent = sum(one.problem == "ObjectNotFound" for one in requests)
+    if absent:
+        parts.append(f"{count(absent, 'request')} for objects that do not exist (normal in a first run)")
+    if failed := sum(bool(one.problem) for one in requests) - absent:
         parts.append(f"{count(failed, 'request')} failed")
     if trace.left_out:
         parts.append(f"{count(trace.left_out, 'more request')} not traced")
@@ -115,40 +95,41 @@ def summary(trace: Trace) -> str:
 
 
 def lanes(requests: Sequence[Timed]) -> list[int]:
-    """Return the lane of each request: the first one in which no earlier request is still under way.
+    """Return the lane of each request: the first one in which no earlier request is in progress.
 
     The requests must be in the order of their start.
     """
-    free: list[int] = []
-    busy: list[tuple[float, int]] = []
-    places, most = [], 0
+    ends: list[float] = []
+    """For each lane, the end of its last request."""
+    found = []
     for one in requests:
-        while busy and busy[0][0] <= one.start:
-            heapq.heappush(free, heapq.heappop(busy)[1])
-        if free:
-            lane = heapq.heappop(free)
-        else:
-            lane, most = most, most + 1
-        heapq.heappush(busy, (one.start + one.seconds, lane))
-        places.append(lane)
-    return places
+        lane = next((lane for lane, end in enumerate(ends) if end <= one.start), len(ends))
+        ends[lane : lane + 1] = [one.start + one.seconds]
+        found.append(lane)
+    return found
+
+
+def breakable(name: str) -> str:
+    """Return a key or a code as HTML in which a line may break after each slash, underscore and dot."""
+    return re.sub(r"[/_.]", r"\g<0><wbr>", escape(name))
 
 
 def _total(trace: Trace) -> float:
+    """Return the seconds from the start of the trace to the end of its last stage or request."""
     ends = [start + seconds for _, start, seconds in trace.stages]
     return max([*ends, *(one.start + one.seconds for one in trace.requests)], default=0.0) or 1e-3
 
 
-def _groups(run: ShownRun, trace: Trace) -> list[_Row]:
-    """Return the rows of the requests: one for the part files of each series, one for each other request."""
-    found: dict[str, _Row] = {}
+def _groups(run: ShownRun, trace: Trace) -> dict[str, list[Timed]]:
+    """Return the requests of each row by its name: one row for the part files of each series."""
     requests = sorted(trace.requests, key=lambda one: one.start)
     named = [_series_of(one, run) or f"{one.operation} {one.key}" for one in requests]
-    crowded = len(set(named)) > MAX_ROWS
+    is_crowded = len(set(named)) > MAX_ROWS
+    found: dict[str, list[Timed]] = {}
     for one, name in zip(requests, named, strict=True):
-        place = name if not crowded or name in run.inputs else f"{one.operation}, all others"
-        found.setdefault(place, _Row(place)).requests.append(one)
-    return list(found.values())
+        is_own = not is_crowded or name in run.inputs
+        found.setdefault(name if is_own else f"{one.operation}, all others", []).append(one)
+    return found
 
 
 def _series_of(request: Timed, run: ShownRun) -> str | None:
@@ -157,30 +138,35 @@ def _series_of(request: Timed, run: ShownRun) -> str | None:
     return next((code for code in run.inputs if code in folders), None)
 
 
-def _stage(name: str, start: float, seconds: float, total: float) -> str:
-    return _row("stage", escape(name), start, _bar(start, seconds, total), took(seconds))
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
 
 
-def _group(row: _Row, run: ShownRun, total: float, place: str) -> str:
-    first, end = row.requests[0].start, max(one.start + one.seconds for one in row.requests)
-    octets = sum(one.size for one in row.requests)
-    notes = [size(octets)] if octets else []
-    if problems := sorted({one.problem for one in row.requests if one.problem}):
-        notes.append(", ".join(problems))
-    if len(row.requests) > 1:
-        notes.insert(0, count(len(row.requests), "request"))
-    name = f'{breakable(_short(row.name, run))} <span class="soft">{escape(", ".join(notes))}</span>'
-    kind = "write" if row.name.startswith(("PUT", "PUBLISH")) else "read"
-    return _row(f"request {kind}", name, first, _lanes(row, total, place), took(end - first))
+def _group(name: str, requests: Sequence[Timed], bars: str, metric_code: str) -> str:
+    """Return the row of the requests that share a name."""
+    first, end = requests[0].start, max(one.start + one.seconds for one in requests)
+    octets, problems = sum(one.size for one in requests), sorted({one.problem for one in requests})
+    notes = [
+        count(len(requests), "request") if len(requests) > 1 else "",
+        size(octets) if octets else "",
+        *problems,
+    ]
+    # An ellipsis replaces the common beginning of all keys of the metric.
+    operation, _, key = name.partition(" ")
+    _, is_own, rest = key.partition(f"/{metric_code}/")
+    text = breakable(f"{operation} …/{rest}" if is_own else name)
+    kind = "write" if name.startswith(("PUT", "PUBLISH")) else "read"
+    note = f'<span class="soft">{escape(", ".join(filter(None, notes)))}</span>'
+    return _row(f"request {kind}", f"{text} {note}", first, bars, end - first)
 
 
-def _lanes(row: _Row, total: float, place: str) -> str:
+def _svg(requests: Sequence[Timed], total: float, place: str) -> str:
     """Return the bars of a row's requests as an SVG with one path."""
-    places = lanes(row.requests)
-    deep = max(places) + 1
+    placed = lanes(requests)
+    deep = max(placed) + 1
     path = "".join(
         f"M{one.start / total * _UNITS:.1f} {lane + 0.5}h{max(one.seconds / total * _UNITS, _SHORTEST):.1f}"
-        for one, lane in zip(row.requests, places, strict=True)
+        for one, lane in zip(requests, placed, strict=True)
     )
     height = min(max(deep * _LANE, _LEAST), _MOST)
     return (
@@ -189,14 +175,13 @@ def _lanes(row: _Row, total: float, place: str) -> str:
     )
 
 
-def _of_others(run: ShownRun, trace: Trace, groups: Sequence[_Row]) -> Iterator[str]:
+def _read_by_others(run: ShownRun, trace: Trace, groups: Iterable[str]) -> Iterator[str]:
     """Yield a row for each input series that another run of the batch read.
 
     Yield nothing if the trace is incomplete, because the reads of this run may be missing from it.
     """
-    own = {row.name for row in groups}
     if run.status == "SUCCESS" and not trace.left_out:
-        for code in (code for code in run.inputs if code not in own):
+        for code in (code for code in run.inputs if code not in groups):
             yield (
                 f'<tr class="other"><th scope="row">{breakable(code)}</th><td class="start"></td>'
                 '<td class="soft note" colspan="2">read by another run of the batch</td></tr>'
@@ -204,12 +189,10 @@ def _of_others(run: ShownRun, trace: Trace, groups: Sequence[_Row]) -> Iterator[
 
 
 def _events(events: Sequence[ShownEvent], trace: Trace, total: float) -> str:
+    """Return the row of the status events, with a mark for each that lies within the timeline."""
     began = datetime.fromtimestamp(trace.began_at, UTC)
-    marks = []
-    for event in events:
-        at = (event.at - began).total_seconds() / total
-        if 0 <= at <= 1:
-            marks.append(f'<i class="mark" style="left:{at:.2%}"></i>')
+    places = [(event.at - began).total_seconds() / total for event in events]
+    marks = [f'<i class="mark" style="left:{place:.2%}"></i>' for place in places if 0 <= place <= 1]
     if not marks:
         return ""
     name = f'status events <span class="soft">{len(marks)}, below with their times</span>'
@@ -219,10 +202,10 @@ def _events(events: Sequence[ShownEvent], trace: Trace, total: float) -> str:
     )
 
 
-def _row(kind: str, name: str, start: float, bars: str, length: str) -> str:
+def _row(kind: str, name: str, start: float, bars: str, seconds: float) -> str:
     return (
-        f'<tr class="{kind}"><th scope="row">{name}</th><td class="num start">{took(start)}</td>'
-        f'<td class="track"><div>{bars}</div></td><td class="num">{length}</td></tr>'
+        f'<tr class="{kind}"><th scope="row">{name}</th><td class="num start">{duration(start)}</td>'
+        f'<td class="track"><div>{bars}</div></td><td class="num">{duration(seconds)}</td></tr>'
     )
 
 
@@ -232,13 +215,6 @@ def _bar(start: float, seconds: float, total: float) -> str:
 
 def _axis(total: float) -> str:
     return "".join(
-        f'<span aria-hidden="true" class="at" style="left:{part:.0%}">{took(total * part)}</span>'
+        f'<span aria-hidden="true" class="at" style="left:{part:.0%}">{duration(total * part)}</span>'
         for part in (0, 0.5, 1)
     )
-
-
-def _short(name: str, run: ShownRun) -> str:
-    """Return the name of a row; an ellipsis replaces the common beginning of all keys of the metric."""
-    operation, _, key = name.partition(" ")
-    _, is_own, rest = key.partition(f"/{run.metric_code}/")
-    return f"{operation} …/{rest}" if is_own else name

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from metrics_tools.console import count
+from metrics_tools.formatting import count
 from metrics_worker.errors import UnanswerableError
 from metrics_worker.request import unwrap_envelope
 

@@ -1,1 +1,13 @@
-"""Runs that the command line computes: their requests, and their results as text, tables, plots and files."""
+"""Requests that the command line computes on this machine, and their results.
+
+    requests.py     the requests in a file, and a request around a bare expression
+    computing.py    the computation with the worker's own code
+    tables.py       the result as tables for people and as JSON
+    plots.py        the result as a plot in the terminal or as a PNG
+    pages.py        the result as an HTML page
+    written.py      the files that `metrics run` writes
+    operands.py     the two sides of `metrics compare`
+    differences.py  the differences between two series
+
+Only `metrics run --publish` writes to the bucket or folder of the datasets.
+"""

@@ -1,4 +1,4 @@
-"""What differs between two series: observations added, gone and changed."""
+"""The differences between two series: observations that were added, are gone or have another value."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from metrics_worker.series import Series, Times, Values, common
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Of two series, the first and the second.
+    """The differences between a first and a second series.
 
     Attributes:
-        gone: observations at times that only the first has.
-        added: observations at times that only the second has.
-        both: how many times both have.
-        times: of those, the ones whose values differ; shape (n,).
-        before: the first's values there.
-        after: the second's.
+        gone: the observations at times that only the first series has.
+        added: the observations at times that only the second series has.
+        both: the number of times that both series have.
+        times: the times at which both series have an observation and the values differ, shape (n,).
+        before: the values of the first series at these times, shape (n,).
+        after: the values of the second series at these times, shape (n,).
     """
 
     gone: Series
@@ -30,47 +30,38 @@ class Differences:
 
     @property
     def changed(self) -> Series:
-        """By how much the values differ: second less first, at the times where they do and it is finite."""
+        """Return second minus first value at the times at which they differ, if the result is finite."""
         with np.errstate(over="ignore"):
             return Series.where_finite(self.times, self.after - self.before)
 
     @property
     def relative(self) -> Values:
-        """The absolute difference, relative to the larger of both values: up to 2, of opposite ones."""
+        """Return the absolute differences divided by the larger absolute value: 0 to 2, shape (n,)."""
         larger = np.maximum(np.abs(self.before), np.abs(self.after))
         return np.abs(self.after / larger - self.before / larger)
 
     @property
     def any(self) -> bool:
-        """Whether anything differs."""
+        """Return whether the series differ."""
         return bool(len(self.gone) or len(self.added) or self.times.size)
 
     def largest(self, few: int) -> NDArray[np.intp]:
-        """Where in `times` the largest absolute differences are, the largest first."""
+        """Return the indices in `times` of the `few` largest absolute differences, the largest first."""
         with np.errstate(over="ignore"):
             return np.argsort(-np.abs(self.after - self.before), kind="stable")[:few]
 
 
 def differences(first: Series, second: Series, tolerance: float = 0.0) -> Differences:
-    """Compare two series.
+    """Return the differences between two series.
 
-    Args:
-        first: before.
-        second: after.
-        tolerance: values count as equal whose difference is at most so much of the larger of both (its size).
+    Two values count as equal if their difference is at most `tolerance` times the larger absolute value.
     """
     times, before, after = common(first, second)
     with np.errstate(over="ignore"):
         limit = tolerance * np.maximum(np.abs(before), np.abs(after))
         differ = np.abs(after - before) > limit
-    return Differences(
-        gone=_without(first, times),
-        added=_without(second, times),
-        both=times.size,
-        times=times[differ],
-        before=before[differ],
-        after=after[differ],
-    )
+    gone, added = _without(first, times), _without(second, times)
+    return Differences(gone, added, times.size, times[differ], before[differ], after[differ])
 
 
 def _without(series: Series, times: Times) -> Series:

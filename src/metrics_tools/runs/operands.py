@@ -1,4 +1,4 @@
-"""What the sides of a comparison may be: a published version, a request computed now, a Parquet file."""
+"""The two sides of a comparison: a published version, a request that is computed, or a Parquet file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,84 +16,84 @@ from metrics_worker.errors import MetricsWorkerError, ObjectNotFound
 from metrics_worker.publication.records import VERSION
 from metrics_worker.series import Series
 
-CURRENT = "current"
 _FEW = 5
+"""The number of newest versions that the error about a missing version names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """One side of a comparison: what it is, and what it says."""
+    """One side of a comparison: a series, and a label that says where it comes from."""
 
     label: str
     series: Series
 
 
 def is_version(text: str) -> bool:
-    """Whether a side is a published version, `CODE@VERSION`; a file goes before it."""
+    """Return whether the text names a published version, `CODE@VERSION`, and not an existing file."""
     return "@" in text and not Path(text).exists()
 
 
-def is_parquet(text: str) -> bool:
-    """Whether a side is a Parquet file on disk."""
-    return Path(text).suffix.lower() in {".parquet", ".pq"}
-
-
 def requests_in(texts: Sequence[str], place: Place | None) -> list[Sample]:
-    """The requests of those sides that are to be computed."""
-    return [_request(text, place) for text in texts if not is_version(text) and not is_parquet(text)]
+    """Return the requests in those of the named files that are not Parquet files."""
+    return [_request(text, place) for text in texts if not is_version(text) and not _is_parquet(text)]
 
 
 def read_operand(text: str, place: Place | None) -> Operand:
-    """A side of a comparison. What can't be read or computed ends the command."""
+    """Read or compute one side of a comparison. If that fails, end the command.
+
+    Args:
+        text: `CODE@VERSION`, `CODE@current`, or the path of a Parquet file or of a request.
+        place: the location of the version, or of the request's datasets; a Parquet file needs none.
+    """
     try:
-        if is_version(text):
-            if place is None:
-                raise impossible(f"Where is {text} published? Say --bucket NAME or --folder FOLDER.")
-            return _published(text, place)
-        if is_parquet(text):
+        if _is_parquet(text) and not is_version(text):
             return Operand(text, series_of(text, Path(text).read_bytes()))
-        assert place is not None
-        return _computed(_request(text, place), text, place)
+        if place is None:
+            raise impossible(f"Give the location of {text}: --bucket NAME or --folder FOLDER.")
+        return _published(text, place) if is_version(text) else _computed(text, place)
     except OSError as error:
         raise impossible(f"{text}: {error.strerror}") from error
     except MetricsWorkerError as error:
         raise impossible(f"{text}: {error}") from error
 
 
+def _is_parquet(text: str) -> bool:
+    return Path(text).suffix.lower() in {".parquet", ".pq"}
+
+
 def _request(text: str, place: Place | None) -> Sample:
+    """Return the only request of a file."""
     if not Path(text).exists():
         raise impossible(
-            f"{text}: neither a file nor a version. A version is CODE@VERSION or CODE@{CURRENT}, as "
-            f"`metrics history CODE` lists them; did you mean {text}@{CURRENT}?"
+            f"{text}: neither a file nor a version. A version is CODE@VERSION or CODE@current, as "
+            f"`metrics history CODE` lists them; did you mean {text}@current?"
         )
     samples = read_requests(Path(text), lambda: place)
     if len(samples) != 1:
-        raise impossible(f"{text}: holds {len(samples)} requests; one can be compared.")
+        raise impossible(f"{text}: the file contains {len(samples)} requests, and only one can be compared.")
     return samples[0]
 
 
 def _published(text: str, place: Place) -> Operand:
-    code, _, wanted = text.rpartition("@")
+    code, _, version_ts = text.rpartition("@")
     keys = keys_of(code, prefix=metrics_prefix())
-    version_ts = wanted
     try:
-        if wanted == CURRENT:
+        if version_ts == "current":
             version_ts = str(parse_manifest(place.bucket.get(keys.current)).get("version_ts"))
         if not VERSION.fullmatch(version_ts):
-            raise impossible(f"{text}: a version looks like 2026-10-30T12-00-00, or is '{CURRENT}'.")
-        series = read_version(place.bucket, keys, version_ts).series
+            raise impossible(f"{text}: a version looks like 2026-10-30T12-00-00, or is 'current'.")
+        return Operand(f"{code}@{version_ts}", read_version(place.bucket, keys, version_ts).series)
     except ObjectNotFound as error:
-        there_are = version_names(place.bucket, keys)
-        newest = (
-            f" The newest are {', '.join(there_are[:_FEW])}." if there_are else " It has no version at all."
-        )
-        raise impossible(f"{text}: not at {place.label}: {error.subject} is not there.{newest}") from error
-    return Operand(f"{code}@{version_ts}", series)
+        newest = ", ".join(version_names(place.bucket, keys)[:_FEW])
+        hint = f"The newest versions are {newest}." if newest else "The metric has no version."
+        raise impossible(f"{text}: not at {place.label}: {error.subject} does not exist. {hint}") from error
 
 
-def _computed(sample: Sample, text: str, place: Place) -> Operand:
+def _computed(text: str, place: Place) -> Operand:
+    sample = _request(text, place)
     with LocalWorker.at(place, publish=False) as worker:
         found = worker.compute(sample)
     if found.version is None:
-        raise impossible(f"{text}: it can't be computed: {found.code}: {found.error and found.error.message}")
+        reason = found.error and found.error.message
+        raise impossible(f"{text}: the request cannot be computed: {found.code}: {reason}")
     return Operand(f"{text} (computed now)", found.version.series)

@@ -1,49 +1,37 @@
-"""Series as a plot in the terminal, of braille dots."""
+"""Plots of series: in the terminal, of braille characters, and as a PNG."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+import io
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.text import Text
 
 from metrics_tools import console
-from metrics_tools.console import out, visible
+from metrics_tools.console import impossible, out, visible
+from metrics_tools.formatting import count
+from metrics_tools.page.numbers import thinned
 from metrics_worker.series import Series
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_INPUTS = 6
+"""The most inputs that a PNG shows below the metric."""
 _HEIGHT, _LEAST_WIDTH, _MOST_WIDTH = 16, 30, 120
 _LARGEST = 1e300
-"""The scale of a plot goes a little beyond what is drawn, and must not overflow."""
+"""The largest absolute value that is drawn; the range of an axis is a little wider and must not overflow."""
 _FIRST, _LAST = (int(np.datetime64(day, "us").astype(int)) for day in ("0001-01-02", "9999-12-30"))
 _POINTS = 4
-"""Observations for each column that are drawn: of more, the lowest and the highest of each stretch."""
-
-
-def moment(microseconds: int) -> datetime:
-    """An observation's time, UTC."""
-    return _EPOCH + timedelta(microseconds=int(microseconds))
-
-
-def shown_time(microseconds: int) -> str:
-    """An observation's time, for people: the day alone where it is midnight."""
-    text = iso_time(microseconds).removesuffix("Z").replace("T", " ")
-    return text.removesuffix(" 00:00:00")
-
-
-def iso_time(microseconds: int) -> str:
-    """An observation's time, for machines: ISO 8601 with `Z`."""
-    text = str(np.datetime_as_string(np.datetime64(int(microseconds), "us")))  # of any year
-    return f"{text.removesuffix('.000000')}Z"
+"""The most observations that the terminal draws for each of its columns."""
 
 
 def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
-    """Draw lines over one another. One that can't be drawn is left out, and says so."""
-    import plotext  # noqa: PLC0415 - for plots alone
+    """Print a plot of labelled series in one panel. For a series that cannot be drawn, print the reason."""
+    import plotext  # noqa: PLC0415 - only plots need it
 
-    drawn = [(label, series) for label, series in lines if not hindrance(series)]
+    drawn = []
     for label, series in lines:
-        if why := hindrance(series):
-            console.print_line(f"{label}: {why} for a plot", "dim")
+        if reason := undrawable(series):
+            console.print_line(f"{label}: {reason} for a plot", "dim")
+        else:
+            drawn.append((label, series))
     if not drawn:
         return
     width = max(_LEAST_WIDTH, min(out.width - 1, _MOST_WIDTH))
@@ -54,9 +42,8 @@ def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
     figure.theme("simple" if out.is_terminal else "colorless")
     figure.title(visible(title)[: width - 4])
     for label, series in drawn:
-        thin = thinned(series, _POINTS * width)
-        days = [moment(time).replace(tzinfo=None) for time in thin.times]
-        signal = figure.signal(days, thin.values.tolist(), marker="braille")
+        part = thinned(series, _POINTS * width)
+        signal = figure.signal(_datetimes(part).tolist(), part.values.tolist(), marker="braille")
         signal.lines()
         if len(drawn) > 1:
             signal.label(visible(label)[: width // 2])
@@ -64,23 +51,49 @@ def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
     out.print(Text.from_ansi(figure.build().string(colorless=not out.is_terminal)))
 
 
-def hindrance(series: Series) -> str:
-    """What keeps a series from being drawn; empty where nothing does."""
+def png_of(title: str, unit: str, metric: Series, inputs: Mapping[str, Series]) -> bytes:
+    """Return a PNG with a panel of the metric and, on the same time axis, a panel for each input."""
+    import matplotlib as mpl  # noqa: PLC0415 - takes a second to import, and only pictures need it
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
+
+    if (reason := undrawable(metric)) and len(metric) > 1:
+        raise impossible(f"The metric cannot be drawn: {reason}.")
+    shown = [(code, series) for code, series in inputs.items() if len(series) == 1 or not undrawable(series)]
+    panels = [(unit, metric), *shown[:MAX_INPUTS]]
+    figure, axes = plt.subplots(
+        len(panels),
+        sharex=True,
+        squeeze=False,
+        figsize=(11, 2.7 + 1.3 * len(panels)),
+        height_ratios=[3.0, *[1.0] * (len(panels) - 1)],
+        layout="constrained",
+    )
+    for axis, (label, series) in zip(axes[:, 0], panels, strict=True):
+        is_metric = series is metric
+        colour, rotation = ("#1f4e79", 90) if is_metric else ("#777777", 0)
+        axis.plot(_datetimes(series), series.values, linewidth=0.9, color=colour)
+        axis.set_ylabel(label, fontsize=8, rotation=rotation, ha="right")
+        axis.grid(alpha=0.3)
+        axis.margins(x=0.01)
+    axes[0, 0].set_title(title, loc="left", fontsize=11)
+    file = io.BytesIO()
+    try:
+        figure.savefig(file, dpi=120, format="png")
+    finally:
+        plt.close(figure)
+    return file.getvalue()
+
+
+def undrawable(series: Series) -> str:
+    """Return why a series cannot be drawn as a line; an empty text if it can."""
     if len(series) < 2:  # noqa: PLR2004 - a line has two ends
-        return f"{console.count(len(series), 'observation')}: too few"
+        return f"{count(len(series), 'observation')}: too few"
     if series.times[0] < _FIRST or series.times[-1] > _LAST:
         return "its times are outside of the years 1 to 9999"
     return "its values are too large" if abs(series.values).max() > _LARGEST else ""
 
 
-def thinned(series: Series, points: int) -> Series:
-    """So many observations at most that nothing which would be seen is lost: ends, lows and highs."""
-    if len(series) <= points:
-        return series
-    import numpy as np  # noqa: PLC0415 - loaded by then
-
-    kept = {0, len(series) - 1}
-    for stretch in np.array_split(np.arange(len(series)), points // 2):
-        kept |= {int(stretch[series.values[stretch].argmin()]), int(stretch[series.values[stretch].argmax()])}
-    at = sorted(kept)
-    return Series(series.times[at], series.values[at])
+def _datetimes(series: Series) -> np.ndarray:
+    return series.times.astype("datetime64[us]")

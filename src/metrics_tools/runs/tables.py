@@ -1,88 +1,82 @@
-"""What a run came to, as tables for people and as a document for machines."""
+"""The result of a run on this machine: as tables and lines for people, and as JSON for programs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.table import Table
 
 from metrics_tools import console
+from metrics_tools.formatting import duration, iso_time, shown_time, size
 from metrics_tools.runs.computing import Computed
-from metrics_tools.runs.plots import iso_time, shown_time
-from metrics_tools.runs.remedies import remedy
 from metrics_worker.publication.records import InputSummary
 from metrics_worker.request import iso
 from metrics_worker.series import Series
 
-LEFT_OUT = ("null", "nan", "infinite", "duplicate")
-_MEGABYTE = 1_000_000
-
-
-def left_out(summary: InputSummary) -> str:
-    """Rows of an input that became no observation, by reason; a dash where there are none."""
-    words = {"duplicate": "of a time that came again"}
-    found = [(getattr(summary, name), words.get(name, name)) for name in LEFT_OUT]
-    return ", ".join(f"{number:,} {name}" for number, name in found if number) or "-"
+_REMEDIES = {
+    "INPUT_READ_ERROR": "Correct the dataset, its manifest or the request's catalog, as the message says.",
+    "EXPRESSION_EVAL_ERROR": "Correct the expression at the path in the message: `metrics validate FILE`.",
+    "OUTPUT_WRITE_ERROR": "Check the permission to write there: yours, or that of the function's role.",
+    "MANIFEST_VALIDATION_ERROR": "Check the object in the message; nothing was committed.",
+    "CONFIG_ERROR": "Correct the field of the request, or the environment variable, in the message.",
+    "INTERNAL_ERROR": "This is a defect of the worker; the traceback shows where.",
+    "StoreUnavailable": "Try again. If the error stays, check bucket, region, AWS_ENDPOINT_URL and network.",
+    "CommittedRunError": "The run is committed, but not all of it is readable; see `metrics doctor`.",
+    "UnanswerableError": "Correct the request: its type, runId or metricCode is not valid.",
+}
+"""How to correct an error, by its wire code or, for an error without a wire code, by its class."""
+_LEFT_OUT = {"null": "null", "nan": "nan", "infinite": "infinite", "duplicate": "replaced by a later row"}
+"""For each count of an input's dropped rows, the reason as text."""
 
 
 def rows(series: Series, unit: str, few: int) -> Table:
-    """The first and the last rows of a series."""
+    """Return a table of the first and the last `few` rows of a series."""
     table = console.new_table("obs_time", numbers=(f"value ({unit})" if unit else "value",))
-    size = len(series)
-    shown = [*range(min(few, size)), None, *range(max(few, size - few), size)]
-    for at in shown if size > 2 * few else range(size):
-        if at is None:
-            console.add_row(table, "…", f"{size - 2 * few:,} more", style="dim")
-        else:
-            console.add_row(table, shown_time(series.times[at]), f"{series.values[at]:.10g}")
+    length = len(series)
+    for at in range(min(few, length)):
+        console.add_row(table, shown_time(series.times[at]), f"{series.values[at]:.10g}")
+    if length > 2 * few:
+        console.add_row(table, "…", f"{length - 2 * few:,} more", style="dim")
+    for at in range(max(few, length - few), length):
+        console.add_row(table, shown_time(series.times[at]), f"{series.values[at]:.10g}")
     return table
 
 
-def inputs(computed: Computed) -> Table:
-    """The series that were read, and what became of their rows."""
+def inputs(summaries: Iterable[InputSummary]) -> Table:
+    """Return a table of the input series: their datasets, and how many rows became observations."""
     table = console.new_table(
         "input", "dataset", numbers=("files", "rows", "observations"), more=("left out",)
     )
-    for summary in computed.report.inputs:
-        dataset = f"{summary.dataset_id} {summary.dataset_version or ''}".rstrip()
-        console.add_row(
-            table,
-            summary.series_code,
-            dataset,
-            f"{summary.part_files:,}",
-            f"{summary.rows:,}",
-            f"{summary.observations:,}",
-            left_out(summary),
-        )
+    for found in summaries:
+        dataset = f"{found.dataset_id} {found.dataset_version or ''}".rstrip()
+        numbers = (f"{number:,}" for number in (found.part_files, found.rows, found.observations))
+        dropped = (f"{n:,} {reason}" for name, reason in _LEFT_OUT.items() if (n := getattr(found, name)))
+        console.add_row(table, found.series_code, dataset, *numbers, ", ".join(dropped) or "-")
     return table
 
 
 def stages(computed: Computed) -> str:
-    """The stages of a run with their times, in a line."""
+    """Return a line with the duration of each stage of a run."""
     report = computed.report
-    times = " · ".join(f"{name} {seconds:.3f} s" for name, seconds in report.stages.items())
-    return f"{times} · in all {report.seconds:.2f} s"
+    times = [f"{name} {duration(seconds)}" for name, seconds in report.stages.items()]
+    return " · ".join([*times, f"in all {duration(report.seconds)}"])
 
 
 def requests(computed: Computed) -> str:
-    """What the run asked of S3, in a line."""
+    """Return a line with the number of a run's S3 requests, and the bytes that they transferred."""
     traffic = computed.report.traffic
     return (
         f"{traffic.gets:,} GET, {traffic.puts:,} PUT, {traffic.lists:,} LIST; "
-        f"{traffic.bytes_read / _MEGABYTE:.2f} MB read, {traffic.bytes_written / _MEGABYTE:.2f} MB written"
+        f"{size(traffic.bytes_read)} read, {size(traffic.bytes_written)} written"
     )
 
 
-def tell_error(computed: Computed) -> None:
-    """Say what a run failed with, and what to do."""
-    assert computed.error is not None
-    how = "FAILURE" if computed.outcome == "FAILURE" else "no outcome"
-    console.print_line(f"  {how}  {computed.code}", "red")
-    console.print_line(f"  {computed.error.message}")
-    console.print_line(f"  {remedy(computed.code)}", "dim")
+def remedy(code: str) -> str:
+    """Return how to correct an error with this wire code or of this class."""
+    return _REMEDIES.get(code, "The cause may be temporary: try again.")
 
 
 def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]:
-    """A run for machines."""
+    """Return a run as JSON values, with its first and its last `few` rows."""
     report, traffic = computed.report, computed.report.traffic
     found: dict[str, Any] = {
         "run_id": report.run_id,
@@ -93,6 +87,7 @@ def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]
         "version_ts": report.version_ts,
         "is_current": report.moved_current,
         "row_count": report.row_count,
+        "shrunk": report.shrunk,
         "inputs": [summary.model_dump() for summary in report.inputs],
         "seconds": report.seconds,
         "stages": report.stages,
@@ -110,7 +105,7 @@ def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]
     return found
 
 
-def observations(series: Series, at: range) -> Iterator[dict[str, Any]]:
-    """Some observations for machines."""
-    for n in at:
-        yield {"obs_time": iso_time(series.times[n]), "value": float(series.values[n])}
+def observations(series: Series, places: Iterable[int]) -> Iterator[dict[str, Any]]:
+    """Yield the observations at these indices as JSON values."""
+    for at in places:
+        yield {"obs_time": iso_time(series.times[at]), "value": float(series.values[at])}

@@ -1,4 +1,4 @@
-"""The command in this process, a folder with a dataset, and requests of it."""
+"""Fixtures: the command line in this process, a folder or bucket with a dataset, and files with requests."""
 
 import json
 import logging
@@ -15,7 +15,10 @@ from tests.builders import BUCKET, put_a_and_b, request
 
 @pytest.fixture
 def metrics():
-    """`metrics(*words)`: how the command ended, and what it printed. What it raises is the test's."""
+    """Return `metrics(*words)`, which runs a command and returns its exit code and output.
+
+    An exception of the command other than its exit is raised in the test.
+    """
 
     def run(*words):
         done = CliRunner().invoke(app, [str(word) for word in words])
@@ -28,7 +31,7 @@ def metrics():
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with the dataset fx: A is 1 to 10, B is 2, in the first ten days of January 2026."""
+    """Return a folder with the dataset fx: on the first ten days of January 2026, A is 1 to 10 and B is 2."""
     path = tmp_path / "data"
     put_a_and_b(LocalStore(path, mkdir=True))
     return path
@@ -36,7 +39,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def ask(tmp_path):
-    """`ask(expression, name=…, …)`: a file with a request of A and B."""
+    """Return `ask(expression, name=…, …)`, which writes a file with a request and returns its path."""
 
     def write(expression=None, *, name="request.json", **more):
         path = tmp_path / name
@@ -48,7 +51,7 @@ def ask(tmp_path):
 
 @pytest.fixture(scope="package")
 def aws():
-    """The address of an AWS on loopback."""
+    """Yield the URL of a moto server on loopback, which stands in for AWS."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -59,7 +62,7 @@ def aws():
 
 @pytest.fixture
 def client(aws, monkeypatch):
-    """`client(service)`: a boto3 client of that AWS, which the command talks to as well."""
+    """Yield `client(service)`, which makes a boto3 client of the moto server that the commands use."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws)
     made = []
 
@@ -74,7 +77,7 @@ def client(aws, monkeypatch):
 
 @pytest.fixture
 def bucket(client, folder, request):
-    """The name of a bucket that has the folder's dataset."""
+    """Return the name of a bucket with the same objects as the folder."""
     name = f"{BUCKET}-{abs(hash(request.node.nodeid))}"
     s3 = client("s3")
     s3.create_bucket(Bucket=name)
@@ -85,7 +88,7 @@ def bucket(client, folder, request):
 
 
 def files(folder):
-    """What is in a folder: bytes by key."""
+    """Return the content of all files in a folder by their key."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }

@@ -1,4 +1,4 @@
-"""`metrics compare`."""
+"""`metrics compare`, and the differences between two series."""
 
 import json
 
@@ -18,7 +18,7 @@ VALUES = st.dictionaries(st.integers(0, 9), st.sampled_from([-2.0, -1.0, 0.0, 1.
 
 @pytest.fixture
 def publish(metrics, folder, ask):
-    """`publish(expression, …)`: a version of the metric; its name."""
+    """Return `publish(expression, …)`, which publishes a version of the metric and returns its name."""
 
     def run(expression=None, **more):
         done = metrics("run", ask(expression, **more), "--folder", folder, "--publish", "--json")
@@ -28,14 +28,14 @@ def publish(metrics, folder, ask):
     return run
 
 
-def test_two_versions_alike_are_the_same(metrics, folder, publish):
+def test_two_equal_versions_have_no_difference(metrics, folder, publish):
     first, second = publish(), publish()
     done = metrics("compare", f"ratio.a_to_b@{first}", f"ratio.a_to_b@{second}", "--folder", folder)
     assert done.exit_code == 0
     assert "The same: 10 rows" in done.stdout
 
 
-def test_a_change_is_seen_before_it_is_made(metrics, folder, publish, ask):
+def test_a_changed_request_is_compared_with_the_current_version(metrics, folder, publish, ask):
     publish()
     changed = ask(ratio(series("A"), series("B"), scale=2), name="changed.json")
     done = metrics("compare", "ratio.a_to_b@current", changed, "--folder", folder, "--rows", 1)
@@ -45,7 +45,7 @@ def test_a_change_is_seen_before_it_is_made(metrics, folder, publish, ask):
     assert largest.split() == ["2026-01-10", "5", "10", "+5", "0.5"]
 
 
-def test_rows_that_are_added_and_gone_are_told(metrics, folder, publish, ask):
+def test_added_and_missing_rows_are_counted(metrics, folder, publish, ask):
     publish(window("sma", series("A"), 3), kind="window_op", inputs={"A": "fx"})
     changed = ask(window("lag", series("A"), 5), kind="window_op", inputs={"A": "fx"}, name="changed.json")
     done = metrics("compare", "ratio.a_to_b@current", changed, "--folder", folder, "--json")
@@ -56,7 +56,7 @@ def test_rows_that_are_added_and_gone_are_told(metrics, folder, publish, ask):
     assert json.loads(back.stdout)["added"] == 3
 
 
-def test_files_need_no_place(metrics, tmp_path):
+def test_parquet_files_need_no_location(metrics, tmp_path):
     for name, last in (("a", 3.0), ("b", 3.0000001)):
         (tmp_path / f"{name}.parquet").write_bytes(
             parquet(rows(None, [day(1), day(2), day(3)], [1.0, 2.0, last]))
@@ -75,7 +75,7 @@ def test_a_plot_shows_both_and_the_difference(metrics, folder, publish, ask):
     assert "B - A, where they differ" in done.stdout
 
 
-def test_a_file_of_zoned_times_and_whole_numbers_is_taken(metrics, tmp_path):
+def test_a_file_with_zoned_times_and_integers_is_accepted(metrics, tmp_path):
     times = pa.array([day(1)], pa.timestamp("us", "America/Argentina/Buenos_Aires"))
     pq.write_table(pa.table({"obs_time": times, "value": [1]}), tmp_path / "a.parquet")
     assert metrics("compare", tmp_path / "a.parquet", tmp_path / "a.parquet").exit_code == 0
@@ -84,28 +84,28 @@ def test_a_file_of_zoned_times_and_whole_numbers_is_taken(metrics, tmp_path):
 @pytest.mark.parametrize(
     ("sides", "says"),
     [
-        (("ratio.a_to_b@2020-01-01T00-00-00", "ratio.a_to_b@current"), "The newest are 20"),
+        (("ratio.a_to_b@2020-01-01T00-00-00", "ratio.a_to_b@current"), "The newest versions are 20"),
         (("ratio.a_to_b@yesterday", "ratio.a_to_b@current"), "a version looks like"),
-        (("nothing@current", "ratio.a_to_b@current"), "It has no version at all"),
+        (("nothing@current", "ratio.a_to_b@current"), "The metric has no version."),
         (("ratio.a_to_b", "ratio.a_to_b@current"), "did you mean ratio.a_to_b@current?"),
         (("none.parquet", "ratio.a_to_b@current"), "none.parquet: No such file"),
         (("../x@current", "ratio.a_to_b@current"), "not a metric's code"),
     ],
 )
-def test_a_side_that_is_none_says_so(metrics, folder, publish, sides, says):
+def test_an_invalid_side_ends_the_command_with_the_reason(metrics, folder, publish, sides, says):
     publish()
     done = metrics("compare", *sides, "--folder", folder)
     assert (done.exit_code, done.stdout) == (2, "")
     assert says in done.stderr
 
 
-def test_versions_need_a_place(metrics):
+def test_versions_need_a_location(metrics):
     done = metrics("compare", "a@current", "b@current")
     assert done.exit_code == 2
     assert "--bucket NAME or --folder FOLDER" in done.stderr
 
 
-def test_a_request_that_fails_can_not_be_compared(metrics, folder, publish, ask):
+def test_a_request_that_fails_cannot_be_compared(metrics, folder, publish, ask):
     publish()
     failing = ask(ratio(series("A"), series("C")), inputs={"A": "fx", "C": "fx"}, name="failing.json")
     done = metrics("compare", "ratio.a_to_b@current", failing, "--folder", folder)
@@ -113,18 +113,18 @@ def test_a_request_that_fails_can_not_be_compared(metrics, folder, publish, ask)
     assert "INPUT_READ_ERROR" in done.stderr
 
 
-def test_a_file_that_is_no_parquet_says_so(metrics, tmp_path):
+def test_a_file_that_is_not_parquet_ends_the_command_with_the_reason(metrics, tmp_path):
     (tmp_path / "a.parquet").write_text("no")
     done = metrics("compare", tmp_path / "a.parquet", tmp_path / "a.parquet")
     assert done.exit_code == 2
     assert "not readable as Parquet" in done.stderr
 
 
-# The differences themselves
+# The differences between two series
 
 
 @given(VALUES, VALUES, st.sampled_from([0.0, 1e-6, 0.5]))
-def test_differences_are_those_of_two_dictionaries(before, after, tolerance):
+def test_differences_equal_those_of_two_dictionaries(before, after, tolerance):
     found = differences(_series(before), _series(after), tolerance)
     assert _pairs(found.gone) == {time: before[time] for time in before.keys() - after.keys()}
     assert _pairs(found.added) == {time: after[time] for time in after.keys() - before.keys()}
@@ -145,7 +145,7 @@ def test_values_whose_difference_overflows_differ():
     assert len(huge.changed) == 0
 
 
-def test_huge_values_can_be_told_and_drawn(metrics, tmp_path):
+def test_very_large_values_are_compared_but_not_plotted(metrics, tmp_path):
     for name, sign in (("a", -1), ("b", 1)):
         table = rows(None, [day(1), day(2)], [1.7e308 * sign, 1.6e308 * sign])
         (tmp_path / f"{name}.parquet").write_bytes(parquet(table))

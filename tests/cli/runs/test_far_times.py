@@ -1,4 +1,4 @@
-"""Times beyond the years of a calendar, which the worker computes and publishes like any others."""
+"""Times after the year 9999, which the worker computes and publishes like all others."""
 
 import json
 
@@ -28,13 +28,13 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("more", [[], ["--json"], ["--plot"]])
-def test_a_metric_of_the_year_10000_is_shown_like_any_other(folder, more):
+def test_a_metric_of_the_year_10000_is_shown_like_all_others(folder, more):
     done = CliRunner().invoke(app, ["run", str(folder / "asked.json"), "--folder", str(folder), *more])
     assert done.exit_code == 0, done.output
     assert "10000-01-02" in done.output
 
 
-def test_a_picture_of_it_is_refused_with_the_reason(folder):
+def test_a_png_of_the_year_10000_is_refused_with_the_reason(folder):
     asked, png = str(folder / "asked.json"), str(folder / "far.png")
     done = CliRunner().invoke(app, ["run", asked, "--folder", str(folder), "--png", png])
     assert done.exit_code == 2

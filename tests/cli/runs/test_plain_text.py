@@ -1,4 +1,4 @@
-"""Values from outside are printed as they are: no markup, no emoji codes, no control characters."""
+"""Names from requests and datasets are printed unchanged: no markup, emoji codes or control characters."""
 
 import ast
 import json
@@ -18,7 +18,7 @@ ESCAPE = "E\x1b[31m\u202eE"
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder with two series whose names are emoji codes and markup; its own name has both."""
+    """Return a folder with two series, whose codes contain emoji codes and markup, as does its own name."""
     path = tmp_path / "[b]da:smile:ta[us]"
     days = [day(n) for n in range(1, 11)]
     codes = (COLONS, BRACKETS)
@@ -29,7 +29,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def file(tmp_path):
-    """A request for their ratio, in a file whose name has an emoji code and markup."""
+    """Return a file with a request for their ratio; its name contains an emoji code and markup."""
     path = tmp_path / ":smile:[us].json"
     both = {COLONS: "fx", BRACKETS: "fx"}
     asked = request(ratio(series(COLONS), series(BRACKETS)), inputs=both, description="[red]T[/red] :smile:")
@@ -37,26 +37,26 @@ def file(tmp_path):
     return path
 
 
-def test_codes_and_names_are_printed_whole_by_explain(metrics, place, file):
+def test_explain_prints_codes_unchanged(metrics, place, file):
     done = metrics("explain", file, "--folder", place)
     assert done.exit_code == 0
     assert f"{COLONS} ÷ {BRACKETS}" in done.stdout
 
 
-def test_codes_and_names_are_printed_whole_by_validate(metrics, place, file):
+def test_validate_prints_codes_and_names_unchanged(metrics, place, file):
     done = metrics("validate", file, "--folder", place)
     assert f"{file}  ratio.a_to_b = {COLONS} ÷ {BRACKETS}" in done.stdout
     assert f"its inputs in {place} too" in done.stdout
 
 
-def test_codes_titles_and_units_are_printed_whole_by_run(metrics, place, file):
+def test_run_prints_codes_titles_and_units_unchanged(metrics, place, file):
     done = metrics("run", file, "--folder", place, "--plot", "--publish")
     assert done.exit_code == 0
     for text in (COLONS, BRACKETS, "[red]T[/red] :smile:", "value ([b]%:smile:)", f"from {place}"):
         assert text in done.stdout
 
 
-def test_names_are_printed_whole_by_history_doctor_and_compare(metrics, place, file):
+def test_history_doctor_and_compare_print_names_unchanged(metrics, place, file):
     assert metrics("run", file, "--folder", place, "--publish").exit_code == 0
     assert f"at {place}" in metrics("history", "ratio.a_to_b", "--folder", place).stdout
     assert f"at {place}" in metrics("doctor", "ratio.a_to_b", "--folder", place).stdout
@@ -66,28 +66,28 @@ def test_names_are_printed_whole_by_history_doctor_and_compare(metrics, place, f
 
 @pytest.mark.parametrize("code", [COLONS, BRACKETS, "[/red]"])
 @pytest.mark.parametrize("command", ["history", "doctor"])
-def test_a_code_that_is_not_there_is_printed_whole(metrics, place, command, code):
+def test_the_code_of_a_missing_metric_is_printed_unchanged(metrics, place, command, code):
     assert f"metrics/{code}/ at {place}" in metrics(command, code, "--folder", place).stderr
 
 
 @pytest.mark.parametrize("command", ["run", "explain", "validate", "send"])
-def test_a_file_that_is_not_there_is_printed_whole(metrics, command):
+def test_the_name_of_a_missing_file_is_printed_unchanged(metrics, command):
     done = metrics(command, "no:smile:[us][/red].json", *(["--queue", "http://x/y"] * (command == "send")))
     assert "no:smile:[us][/red].json" in done.stderr
 
 
-def test_the_demo_s_folder_is_printed_whole(metrics, tmp_path):
+def test_the_folder_of_the_demo_data_is_printed_unchanged(metrics, tmp_path):
     taken = tmp_path / "a:smile:[us]"
     taken.write_text("")
     assert f"{taken}: " in metrics("demo", taken).stderr
 
 
 @pytest.mark.parametrize("word", [COLONS, "[red]x[/red]"])
-def test_a_command_that_does_not_exist_is_printed_whole(metrics, word):
+def test_the_name_of_an_unknown_command_is_printed_unchanged(metrics, word):
     assert word in metrics(word).stderr
 
 
-def test_wrong_values_of_a_request_are_printed_whole(metrics, tmp_path):
+def test_invalid_values_of_a_request_are_printed_unchanged(metrics, tmp_path):
     path = tmp_path / "wrong.json"
     wrong = request({"op": COLONS, "left": series("A"), "right": BRACKETS})
     path.write_text(json.dumps(wrong))
@@ -102,14 +102,14 @@ def test_control_characters_are_printed_as_escapes(metrics):
     assert not {"\x1b", "\u202e"} & set(printed)
 
 
-def test_a_terminal_gets_names_whole_as_well(place, file):
+def test_a_terminal_shows_names_unchanged(place, file):
     shown = on_terminal("run", file, "--folder", place, columns=250)
     for text in (COLONS, BRACKETS, "value ([b]%:smile:)"):
         assert text in shown
 
 
 def test_every_console_and_column_of_the_commands_prints_plain_text():
-    for path in sorted(TOOLS.glob("*.py")):
+    for path in sorted(TOOLS.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module == "rich.console":
                 assert path.name == "console.py", (

@@ -30,7 +30,7 @@ def test_a_request_is_computed_and_nothing_is_published(metrics, folder, ask):
     assert files(folder) == before
 
 
-def test_first_and_last_rows_are_shown_with_what_was_read_and_asked(metrics, folder, ask):
+def test_the_first_and_last_rows_and_the_number_of_requests_are_shown(metrics, folder, ask):
     done = metrics("run", ask(), "--folder", folder, "--rows", 1)
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith("2026-01")]
     assert rows == [["2026-01-01", "0.5"], ["2026-01-10", "5"]]
@@ -40,7 +40,7 @@ def test_first_and_last_rows_are_shown_with_what_was_read_and_asked(metrics, fol
     assert "6 GET, 4 PUT, 0 LIST" in done.stdout
 
 
-def test_json_says_the_same(metrics, folder, ask):
+def test_json_has_the_outcome_rows_inputs_requests_and_events(metrics, folder, ask):
     done = metrics("run", ask(), "--folder", folder, "--json", "--rows", 2)
     (run,) = json.loads(done.stdout)["runs"]
     assert (run["outcome"], run["row_count"], run["published"]) == ("SUCCESS", 10, False)
@@ -57,7 +57,7 @@ def test_json_says_the_same(metrics, folder, ask):
     ]
 
 
-def test_published_is_a_whole_version_that_is_current(metrics, folder, ask):
+def test_a_published_version_is_complete_and_current(metrics, folder, ask):
     done = metrics("run", ask(run_id="of-the-file"), "--folder", folder, "--publish")
     assert done.exit_code == 0
     assert "no status events were sent" in done.stdout
@@ -71,7 +71,7 @@ def test_published_is_a_whole_version_that_is_current(metrics, folder, ask):
     assert pq.read_table(folder / outputs["data_prefix"] / outputs["files"][0]).num_rows == 10
 
 
-def test_a_run_id_that_is_kept_is_computed_once(metrics, folder, ask):
+def test_a_run_with_the_run_id_of_the_file_is_computed_once(metrics, folder, ask):
     words = ("run", ask(run_id="mine"), "--folder", folder, "--publish", "--keep-run-id")
     assert "published: version" in metrics(*words).stdout
     published = files(folder)
@@ -80,32 +80,46 @@ def test_a_run_id_that_is_kept_is_computed_once(metrics, folder, ask):
     assert "run mine is committed already" in metrics(*words[:-2], "--keep-run-id").stdout
 
 
-def test_a_run_that_fails_says_what_to_do_and_leaves_nothing(metrics, folder, ask):
+def test_a_version_with_far_fewer_rows_than_the_one_before_is_published_with_a_warning(metrics, folder, ask):
+    words = ("run", ask(), "--folder", folder)
+    before = metrics(*words, "--publish")
+    assert "warning" not in before.stdout
+    assert json.loads(metrics(*words, "--json").stdout)["runs"][0]["shrunk"] is None
+    part_file = "datasets/fx/projections/A/year=2026/month=01/data.parquet"
+    obstore.put(LocalStore(folder), part_file, parquet(rows("A", [day(1)], [1.0])))
+    assert "10 in version" in json.loads(metrics(*words, "--json").stdout)["runs"][0]["shrunk"]
+    done = metrics(*words, "--publish")
+    assert done.exit_code == 0
+    assert "warning: fewer rows than the version before: 1 rows, 10 in version " in done.stdout
+    assert "A has 1 observations in 1 part file, before 10 in 1 part file" in done.stdout
+
+
+def test_a_failed_run_shows_a_remedy_and_writes_nothing(metrics, folder, ask):
     before = files(folder)
     path = ask(ratio(series("A"), series("C")), inputs={"A": "fx", "C": "fx"})
     done = metrics("run", path, "--folder", folder, "--publish")
     assert done.exit_code == 1
     assert "FAILURE  INPUT_READ_ERROR" in done.stdout
     assert "Failed to read input series: C" in done.stdout
-    assert "Mend the dataset" in done.stdout
+    assert "Correct the dataset" in done.stdout
     assert files(folder) == before
     (run,) = json.loads(metrics("run", path, "--folder", folder, "--json").stdout)["runs"]
     assert (run["outcome"], run["error"]["code"], run["published"]) == ("FAILURE", "INPUT_READ_ERROR", False)
 
 
-def test_an_expression_that_is_none_fails_as_with_the_worker(metrics, folder, ask):
+def test_an_invalid_expression_fails_with_the_code_of_the_worker(metrics, folder, ask):
     done = metrics("run", ask(window("smaa", series("A"), 3), kind="window_op"), "--folder", folder)
     assert done.exit_code == 1
     assert "EXPRESSION_EVAL_ERROR" in done.stdout
 
 
-def test_a_request_that_can_not_be_answered_fails(metrics, folder, ask):
+def test_an_unanswerable_request_fails(metrics, folder, ask):
     done = metrics("run", ask(metric="a/b"), "--folder", folder)
     assert done.exit_code == 1
     assert "metricCode" in done.stdout
 
 
-def test_an_expression_that_is_defined_nowhere_has_no_rows(metrics, folder, ask):
+def test_an_expression_that_is_defined_nowhere_gives_an_empty_version(metrics, folder, ask):
     done = metrics("run", ask(NOTHING), "--folder", folder, "--plot")
     assert done.exit_code == 0
     assert "SUCCESS  0 rows" in done.stdout
@@ -113,7 +127,7 @@ def test_an_expression_that_is_defined_nowhere_has_no_rows(metrics, folder, ask)
     assert "too few for a plot" in done.stdout
 
 
-def test_rows_left_out_are_told_by_reason(metrics, folder, ask):
+def test_dropped_rows_are_counted_by_reason(metrics, folder, ask):
     table = rows("A", [day(1), day(2), day(2), day(3)], [1.0, float("nan"), 2.0, float("inf")])
     obstore.put(
         LocalStore(folder), "datasets/fx/projections/A/year=2026/month=01/data.parquet", parquet(table)
@@ -122,7 +136,7 @@ def test_rows_left_out_are_told_by_reason(metrics, folder, ask):
     assert "1 nan, 1 infinite" in done.stdout
 
 
-def test_values_go_into_files(metrics, folder, ask, tmp_path):
+def test_the_rows_are_written_to_files(metrics, folder, ask, tmp_path):
     names = [tmp_path / f"out.{kind}" for kind in ("csv", "parquet", "png")]
     options = [word for name in names for word in (f"--{name.suffix[1:]}", name)]
     assert metrics("run", ask(), "--folder", folder, *options).exit_code == 0
@@ -144,7 +158,7 @@ def test_values_go_into_files(metrics, folder, ask, tmp_path):
         ("--html", b"<!doctype html>"),
     ],
 )
-def test_a_file_called_minus_is_standard_output_and_the_report_is_on_the_other(
+def test_a_file_named_minus_is_standard_output_and_the_report_goes_to_standard_error(
     folder, ask, tmp_path, option, begins
 ):
     done = subprocess.run(
@@ -160,11 +174,11 @@ def test_a_file_called_minus_is_standard_output_and_the_report_is_on_the_other(
     assert not (tmp_path / "-").exists()
 
 
-def test_standard_output_takes_one_thing(metrics, folder, ask):
+def test_only_one_output_can_go_to_standard_output(metrics, folder, ask):
     for words in (("--csv", "-", "--json"), ("--csv", "-", "--png", "-")):
         done = metrics("run", ask(), "--folder", folder, *words)
         assert (done.exit_code, done.stdout) == (2, "")
-        assert "Standard output takes one thing" in done.stderr
+        assert "can write to standard output" in done.stderr
 
 
 def test_a_request_is_read_from_standard_input(folder, ask):
@@ -172,12 +186,12 @@ def test_a_request_is_read_from_standard_input(folder, ask):
     assert json.loads(done.stdout)["runs"][0]["row_count"] == 10
 
 
-def test_the_version_is_that_of_the_package(metrics):
+def test_the_version_of_the_package_is_printed(metrics):
     done = metrics("--version")
     assert (done.exit_code, done.stdout) == (0, f"metrics {__version__}\n")
 
 
-def test_several_requests_need_a_name_for_each_file(metrics, folder, tmp_path):
+def test_several_requests_need_one_file_each(metrics, folder, tmp_path):
     asked = (request(run_id=f"run-of-{code}", metric=code) for code in ("m.one", "m.two"))
     bodies = [{"body": json.dumps(one)} for one in asked]
     path = tmp_path / "both.json"
@@ -191,7 +205,7 @@ def test_several_requests_need_a_name_for_each_file(metrics, folder, tmp_path):
     assert (tmp_path / "x-m.one.csv").read_text() == (tmp_path / "x-m.two.csv").read_text()
 
 
-def test_a_plot_is_of_plain_letters_where_nobody_looks(metrics, folder, ask):
+def test_a_plot_in_a_file_has_no_escape_sequences(metrics, folder, ask):
     done = metrics("run", ask(), "--folder", folder, "--plot")
     assert "┌" in done.stdout
     assert "\x1b" not in done.stdout
@@ -210,34 +224,34 @@ def test_a_plot_is_of_plain_letters_where_nobody_looks(metrics, folder, ask):
         (("--bucket", "abc", "--folder", "."), "Choose one"),
     ],
 )
-def test_what_can_not_be_says_so(metrics, ask, words, says):
+def test_invalid_options_end_the_command_with_the_reason(metrics, ask, words, says):
     done = metrics("run", ask(), *words)
     assert done.exit_code == 2
     assert says in done.stderr
     assert done.stdout == ""
 
 
-def test_a_file_that_is_none_says_so(metrics, tmp_path):
+def test_a_missing_file_ends_the_command_with_the_reason(metrics, tmp_path):
     done = metrics("run", tmp_path / "nothing.json", "--demo")
     assert (done.exit_code, done.stdout) == (2, "")
     assert "nothing.json: No such file" in done.stderr
 
 
-def test_a_file_that_can_not_be_written_says_so(metrics, folder, ask, tmp_path):
+def test_an_output_file_that_cannot_be_written_is_an_error_after_the_report(metrics, folder, ask, tmp_path):
     done = metrics("run", ask(), "--folder", folder, "--publish", "--csv", tmp_path / "no" / "x.csv")
     assert done.exit_code == 2
-    assert "published: version" in done.stdout, "what has been done is told all the same"
+    assert "published: version" in done.stdout, "the published version is reported all the same"
     assert "x.csv: No such file or directory" in done.stderr
 
 
-def test_a_setting_of_the_environment_that_is_none_is_named(metrics, folder, ask, monkeypatch):
+def test_an_invalid_environment_variable_is_named(metrics, folder, ask, monkeypatch):
     monkeypatch.setenv("OUTPUT_COMPRESSION", "zip")
     done = metrics("run", ask(), "--folder", folder)
     assert done.exit_code == 2
     assert "OUTPUT_COMPRESSION" in done.stderr
 
 
-def test_a_committed_version_that_is_gone_is_no_success(metrics, folder, ask):
+def test_a_committed_version_whose_data_is_missing_is_not_a_success(metrics, folder, ask):
     words = ("run", ask(run_id="mine"), "--folder", folder, "--publish", "--keep-run-id")
     assert metrics(*words).exit_code == 0
     (data,) = folder.glob("metrics/*/2*/data/metrics.parquet")
@@ -251,21 +265,21 @@ def test_a_committed_version_that_is_gone_is_no_success(metrics, folder, ask):
 # The demo data
 
 
-def test_without_a_place_the_ecb_s_rates_are_those_of_the_demo(metrics):
+def test_without_a_location_the_demo_data_is_used(metrics):
     done = metrics("run", ROOT / "events/change.json", "--json")
     found = json.loads(done.stdout)
     assert found["place"] == "the demo data"
     assert found["runs"][0]["row_count"] == 4792
 
 
-def test_the_demo_has_every_currency_that_is_asked_for(metrics, tmp_path):
+def test_the_demo_data_has_every_currency_that_the_request_names(metrics, tmp_path):
     event = json.loads((ROOT / "events/run.json").read_text().replace("ECB_BRL_EUR_D", "ECB_NOK_EUR_D"))
     path = tmp_path / "nok.json"
     path.write_text(json.dumps(event))
     assert metrics("run", path).exit_code == 0
 
 
-def test_the_demo_data_as_a_folder_is_published_into(metrics, tmp_path):
+def test_a_version_is_published_to_a_folder_with_the_demo_data(metrics, tmp_path):
     folder = tmp_path / "demo"
     done = metrics("demo", folder)
     assert done.exit_code == 0
@@ -276,7 +290,7 @@ def test_the_demo_data_as_a_folder_is_published_into(metrics, tmp_path):
     assert files(folder) == published
 
 
-def test_the_demo_does_not_go_where_a_file_is(metrics, tmp_path):
+def test_the_demo_data_is_not_written_over_a_file(metrics, tmp_path):
     (tmp_path / "file").write_text("")
     done = metrics("demo", tmp_path / "file")
     assert done.exit_code == 2
@@ -286,7 +300,7 @@ def test_the_demo_does_not_go_where_a_file_is(metrics, tmp_path):
 # A bucket
 
 
-def test_a_bucket_is_published_into(metrics, bucket, client, ask):
+def test_a_version_is_published_to_a_bucket(metrics, bucket, client, ask):
     done = metrics("run", ask(), "--bucket", bucket, "--publish", "--json")
     assert done.exit_code == 0
     (run,) = json.loads(done.stdout)["runs"]
@@ -295,7 +309,7 @@ def test_a_bucket_is_published_into(metrics, bucket, client, ask):
     assert json.load(current["Body"])["version_ts"] == run["version_ts"]
 
 
-def test_a_bucket_that_is_only_read_stays_as_it_is(metrics, bucket, client, ask):
+def test_a_run_without_publish_changes_no_object_of_a_bucket(metrics, bucket, client, ask):
     def keys():
         return [found["Key"] for found in client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
 
@@ -304,14 +318,14 @@ def test_a_bucket_that_is_only_read_stays_as_it_is(metrics, bucket, client, ask)
     assert keys() == before
 
 
-def test_a_bucket_that_is_none_gives_no_outcome(metrics, client, ask):
+def test_a_missing_bucket_gives_no_outcome(metrics, client, ask):
     client("s3")
     done = metrics("run", ask(), "--bucket", "there-is-no-such-bucket")
     assert done.exit_code == 2
     assert "there is no such bucket" in done.stdout
 
 
-def test_without_credentials_the_aws_cli_s_ways_are_named(metrics, ask, monkeypatch, tmp_path):
+def test_without_credentials_the_ways_to_set_them_are_named(metrics, ask, monkeypatch, tmp_path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
@@ -322,7 +336,7 @@ def test_without_credentials_the_aws_cli_s_ways_are_named(metrics, ask, monkeypa
     assert "No AWS credentials" in done.stderr
 
 
-def test_a_profile_s_credentials_are_used(metrics, bucket, ask, monkeypatch, tmp_path):
+def test_the_credentials_of_a_profile_are_used(metrics, bucket, ask, monkeypatch, tmp_path):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     kept = tmp_path / "credentials"
@@ -336,10 +350,10 @@ def test_a_profile_s_credentials_are_used(metrics, bucket, ask, monkeypatch, tmp
     assert "another" in done.stderr
 
 
-# A process of its own
+# As a separate process
 
 
-def test_each_command_works_as_a_process(folder, ask, tmp_path):
+def test_each_command_works_as_a_separate_process(folder, ask, tmp_path):
     def process(*words):
         return subprocess.run(
             [sys.executable, "-m", "metrics_tools", *map(str, words)],
@@ -361,7 +375,7 @@ def test_each_command_works_as_a_process(folder, ask, tmp_path):
     doctor = process("doctor", "ratio.a_to_b", "--folder", folder)
     assert (doctor.returncode, "Healthy" in doctor.stdout) == (0, True)
     sent = process("send", changed)
-    assert (sent.returncode, "Where to?" in sent.stderr) == (2, True)
+    assert (sent.returncode, "Give the destination" in sent.stderr) == (2, True)
     assert process("demo", tmp_path / "demo").returncode == 0
 
 

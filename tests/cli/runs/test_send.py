@@ -1,4 +1,4 @@
-"""`metrics send`: what arrives, and how a run is followed. The AWS is moto's, over HTTP."""
+"""`metrics send`: the messages that arrive, and the wait for an outcome. Moto over HTTP stands in for AWS."""
 
 import json
 import uuid
@@ -16,7 +16,7 @@ ATTRIBUTES = {"FifoQueue": "true", "ContentBasedDeduplication": "false"}
 
 @pytest.fixture
 def queue(client):
-    """`queue()`: the URL of a new FIFO queue."""
+    """Return `queue()`, which makes a FIFO queue and returns its URL."""
 
     def make():
         name = f"{uuid.uuid4().hex}.fifo"
@@ -27,7 +27,7 @@ def queue(client):
 
 @pytest.fixture
 def topic(client, queue):
-    """A FIFO topic, and the queue that is subscribed to it."""
+    """Return the ARN of a FIFO topic, and the URL of a queue that is subscribed to it."""
     subscriber = queue()
     arn = client("sns").create_topic(Name=f"{uuid.uuid4().hex}.fifo", Attributes={"FifoTopic": "true"})
     names = client("sqs").get_queue_attributes(QueueUrl=subscriber, AttributeNames=["QueueArn"])
@@ -39,11 +39,15 @@ def topic(client, queue):
 
 @pytest.fixture
 def arrived(client):
-    """`arrived(queue)`: the messages in a queue."""
+    """Return `arrived(queue)`, which receives the messages of a queue."""
 
     def receive(url):
         answer = client("sqs").receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            AttributeNames=["All"],
+            MessageAttributeNames=["All"],
+            WaitTimeSeconds=0,
         )
         return answer.get("Messages", [])
 
@@ -52,7 +56,7 @@ def arrived(client):
 
 @pytest.fixture
 def say(client):
-    """`say(queue, run, type, …)`: a status event into a queue, in SNS's envelope."""
+    """Return `say(queue, run, type, …)`, which sends a status event in an SNS envelope to a queue."""
 
     def send(url, run_id, kind="metric_run_completed", **fields):
         event = {"type": kind, "runId": run_id, **fields}
@@ -71,10 +75,10 @@ SUCCESS = {"metricCode": "m", "status": "SUCCESS", "versionTs": "2026-10-30T12-0
 FAILURE = {"metricCode": "m", "status": "FAILURE", "error": "CONFIG_ERROR: output.basePath: no"}
 
 
-# What is sent
+# The message
 
 
-def test_a_request_goes_to_the_topic_with_a_fresh_run_id(metrics, topic, arrived, ask):
+def test_a_request_goes_to_the_topic_with_a_new_run_id(metrics, topic, arrived, ask):
     arn, subscriber = topic
     done = metrics("send", ask(run_id="of-the-file"), "--topic", arn)
     assert done.exit_code == 0
@@ -96,7 +100,29 @@ def test_a_request_goes_to_the_queue(metrics, queue, arrived, ask):
     assert message["Attributes"]["MessageGroupId"] == "ratio.a_to_b"
 
 
-def test_the_topic_may_stand_in_the_environment(metrics, topic, arrived, ask, monkeypatch):
+def test_a_request_that_keeps_its_run_id_is_marked_as_sent_again_and_is_no_duplicate(
+    metrics, queue, arrived, ask
+):
+    url, asked = queue(), ask(run_id="mine")
+    for _ in range(2):
+        assert metrics("send", asked, "--queue", url, "--keep-run-id").exit_code == 0
+    first, second = arrived(url), arrived(url)
+    received = [*first, *second]
+    if len(received) == 1:  # the message group is locked until its first message is deleted
+        pytest.fail("the second message was dropped as a duplicate of the first")
+    for message in received:
+        assert message["MessageAttributes"]["redriven"]["StringValue"] == "true"
+        assert message["Attributes"]["MessageDeduplicationId"].startswith("redrive-")
+
+
+def test_a_request_with_a_new_run_id_is_not_marked_as_sent_again(metrics, queue, arrived, ask):
+    url = queue()
+    assert metrics("send", ask(), "--queue", url).exit_code == 0
+    (message,) = arrived(url)
+    assert "MessageAttributes" not in message
+
+
+def test_the_topic_can_come_from_the_environment(metrics, topic, arrived, ask, monkeypatch):
     monkeypatch.setenv("METRICS_REQUEST_TOPIC", topic[0])
     assert metrics("send", ask()).exit_code == 0
     assert len(arrived(topic[1])) == 1
@@ -105,23 +131,23 @@ def test_the_topic_may_stand_in_the_environment(metrics, topic, arrived, ask, mo
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((), "Where to?"),
+        ((), "Give the destination"),
         (("--topic", "arn:aws:sns:us-east-1:123456789012:t.fifo", "--queue", "https://q/1/q"), "Choose one"),
-        (("--topic", "run-requests"), "no ARN of a topic"),
-        (("--queue", "run-requests"), "no URL of a queue"),
-        (("--queue", "https://q/1/q", "--wait"), "--wait needs a way to hear"),
-        (("--queue", "https://q/1/q", "--wait", "--status-queue", "q"), "no URL of a queue"),
+        (("--topic", "run-requests"), "expected the ARN of a topic"),
+        (("--queue", "run-requests"), "expected the URL of a queue"),
+        (("--queue", "https://q/1/q", "--wait"), "--wait needs a source"),
+        (("--queue", "https://q/1/q", "--wait", "--status-queue", "q"), "expected the URL of a queue"),
         (("--topic", "arn:aws:sns:us-east-1:123456789012:nothing.fifo"), "AWS refused (NotFound)"),
     ],
 )
 @pytest.mark.usefixtures("client")
-def test_what_can_not_be_says_so(metrics, ask, words, says):
+def test_invalid_options_end_the_command_with_the_reason(metrics, ask, words, says):
     done = metrics("send", ask(), *words)
     assert (done.exit_code, done.stdout) == (2, "")
     assert says in done.stderr
 
 
-def test_what_can_not_be_answered_is_not_sent(metrics, queue, arrived, ask):
+def test_an_unanswerable_request_is_not_sent(metrics, queue, arrived, ask):
     url = queue()
     done = metrics("send", ask(metric="a/b"), "--queue", url)
     assert done.exit_code == 2
@@ -129,12 +155,12 @@ def test_what_can_not_be_answered_is_not_sent(metrics, queue, arrived, ask):
     assert arrived(url) == []
 
 
-# Followed by its status events
+# The outcome from a status queue
 
 
 @pytest.fixture
 def send(metrics, queue, ask):
-    """`send(status queue, …)`: a request with the run id `mine`, followed."""
+    """Return `send(status queue, …)`, which sends the run `mine` and waits for its outcome."""
 
     def run(status, *words):
         asked = ask(run_id="mine")
@@ -144,20 +170,20 @@ def send(metrics, queue, ask):
     return run
 
 
-def test_a_run_is_followed_to_its_success(send, queue, say):
+def test_the_events_of_a_run_are_printed_until_its_success(send, queue, say):
     status = queue()
     say(status, "mine", "metric_run_started", startedAt="2026-10-30T12:00:00Z")
     say(status, "mine", "metric_run_heartbeat", progress=0.5, ts="2026-10-30T12:00:01Z")
     say(status, "mine", **SUCCESS)
     done = send(status, "--timeout", "30")
     assert done.exit_code == 0
-    told = [line.split()[:2] for line in done.stdout.splitlines()[1:]]
-    assert told == [["12:00:00", "started"], ["12:00:00", "heartbeat"], ["12:00:00", "completed"]]
+    printed = [line.split()[:2] for line in done.stdout.splitlines()[1:]]
+    assert printed == [["12:00:00", "started"], ["12:00:00", "heartbeat"], ["12:00:00", "completed"]]
     assert "50%" in done.stdout
     assert "SUCCESS  10 rows, version 2026-10-30T12-00-00" in done.stdout
 
 
-def test_a_failure_is_told_with_its_error(send, queue, say):
+def test_a_failure_is_printed_with_its_error(send, queue, say):
     status = queue()
     say(status, "mine", **FAILURE)
     done = send(status, "--timeout", "30")
@@ -165,7 +191,7 @@ def test_a_failure_is_told_with_its_error(send, queue, say):
     assert "FAILURE  CONFIG_ERROR: output.basePath: no" in done.stdout
 
 
-def test_an_error_of_the_v1_form_is_told_alike(send, queue, say):
+def test_an_error_in_the_v1_form_is_printed_in_the_same_way(send, queue, say):
     status = queue()
     say(status, "mine", **FAILURE | {"error": {"code": "CONFIG_ERROR", "message": "output.basePath: no"}})
     done = send(status, "--timeout", "30")
@@ -180,7 +206,7 @@ def test_json_has_every_event(send, queue, say):
     assert [event["event"]["rowCount"] for event in run["events"]] == [10]
 
 
-def test_events_of_other_runs_are_given_back(send, queue, say, arrived):
+def test_events_of_other_runs_are_returned_to_the_queue(send, queue, say, arrived):
     status = queue()
     say(status, "another", **SUCCESS)
     say(status, "mine", **SUCCESS)
@@ -189,7 +215,7 @@ def test_events_of_other_runs_are_given_back(send, queue, say, arrived):
     assert json.loads(json.loads(left["Body"])["Message"])["runId"] == "another"
 
 
-def test_no_outcome_in_time_is_none(send, queue, say):
+def test_without_an_outcome_in_time_the_command_fails(send, queue, say):
     status = queue()
     say(status, "mine", "metric_run_started", startedAt="2026-10-30T12:00:00Z")
     done = send(status, "--timeout", "0.1")
@@ -197,7 +223,7 @@ def test_no_outcome_in_time_is_none(send, queue, say):
     assert "No outcome within 0.1 s: no completed event of ratio.a_to_b mine" in done.stderr
 
 
-def test_an_interrupted_listener_gives_back_what_is_not_its_own():
+def test_an_interrupted_listener_returns_events_of_other_runs_to_the_queue():
     calls: list[object] = []
 
     class Sqs:
@@ -216,22 +242,22 @@ def test_an_interrupted_listener_gives_back_what_is_not_its_own():
 
 
 @pytest.mark.parametrize("body", ["", "[]", "3", "{}", '{"Message": "no"}', '{"Message": "{}"}', "null"])
-def test_what_is_no_event_is_passed_over(body):
+def test_a_message_that_is_not_an_event_is_ignored(body):
     assert parse_status_event(body) is None
 
 
-def test_an_event_that_is_delivered_raw_is_heard():
+def test_an_event_with_raw_delivery_is_read():
     heard = parse_status_event(json.dumps({"type": "metric_run_completed", "runId": "mine", **SUCCESS}))
     assert heard is not None
     assert (heard.run_id, heard.status) == ("mine", "SUCCESS")
 
 
-# Seen in the bucket
+# The outcome from a bucket
 
 
 @pytest.fixture
 def watched(metrics, queue, bucket, ask):
-    """`watched(…)`: a request with the run id `mine`, looked for in the bucket."""
+    """Return `watched(…)`, which sends the run `mine` and looks for its outcome in the bucket."""
 
     def run(*words, **more):
         asked = ask(run_id="mine", **more)
@@ -241,7 +267,7 @@ def watched(metrics, queue, bucket, ask):
     return run
 
 
-def test_a_marker_is_a_success(metrics, watched, bucket, ask):
+def test_a_marker_counts_as_a_success(metrics, watched, bucket, ask):
     asked = ask(run_id="mine")
     assert metrics("run", asked, "--bucket", bucket, "--publish", "--keep-run-id").exit_code == 0
     done = watched()
@@ -258,7 +284,7 @@ def test_a_marker_is_a_success(metrics, watched, bucket, ask):
         ({"run_id": "another", "outcome": "FAILURE"}, 2),
     ],
 )
-def test_a_dead_letter_is_what_it_says(watched, bucket, client, letter, code):
+def test_a_dead_letter_gives_the_outcome_of_its_run(watched, bucket, client, letter, code):
     key = f"metrics/_dead-letters/{datetime.now(UTC):%Y-%m-%d}/message.json"
     sent = {"MessageGroupId": "m", "SentTimestamp": "1793361597000"}
     more = {"message_id": "message", "why": "gave up", "kept_at": "2026-10-30T12:00:00Z", "attributes": sent}
@@ -267,14 +293,14 @@ def test_a_dead_letter_is_what_it_says(watched, bucket, client, letter, code):
     assert watched().exit_code == code
 
 
-def test_neither_is_no_outcome_and_why_is_said(watched):
+def test_without_marker_or_dead_letter_the_command_fails_with_a_hint(watched):
     done = watched()
     assert done.exit_code == 2
     assert "neither a marker nor a dead letter" in done.stderr
-    assert "--status-queue hears it" in done.stderr
+    assert "use --status-queue to receive its FAILURE" in done.stderr
 
 
-def test_watching_writes_nothing(watched, folder, bucket, client):
+def test_watching_a_bucket_writes_nothing(watched, folder, bucket, client):
     assert watched().exit_code == 2
     keys = {found["Key"] for found in client("s3").list_objects_v2(Bucket=bucket)["Contents"]}
     assert keys == set(files(folder))

@@ -8,7 +8,8 @@ import typer
 from metrics_tools import console
 from metrics_tools.buckets.places import BucketOption, FolderOption, metrics_prefix
 from metrics_tools.command_line.published_metric import CodeArgument, no_such_metric, published_metric
-from metrics_tools.console import WRONG, JsonOption, count, emit
+from metrics_tools.console import WRONG, JsonOption, emit
+from metrics_tools.formatting import count
 from metrics_tools.published.findings import Finding, check_metric
 from metrics_tools.published.metric import read_metric
 from metrics_tools.published.omitted import check_part_files

@@ -13,6 +13,7 @@ from metrics_tools.console import WRONG, JsonOption, emit, impossible, out
 from metrics_tools.cost.needs import Needs, SeriesNeed, needs_of
 from metrics_tools.cost.prices import AS_OF, LATENCY, REGION, Requests
 from metrics_tools.describe.nodes import Counts, NodeView
+from metrics_tools.formatting import count
 from metrics_tools.runs.requests import FileArgument, FileUnreadableError, ManifestOption, read_file
 from metrics_worker.expression.grammar import SeriesRef
 
@@ -136,7 +137,7 @@ def _label(view: NodeView) -> Text:
 
 
 def _has(counts: Counts) -> Text:
-    text = Text(_many(counts.observations, "observation"), "green" if counts.observations else "bold red")
+    text = Text(count(counts.observations, "observation"), "green" if counts.observations else "bold red")
     losses = list(counts.losses)
     if counts.of_some:
         losses.append(f"{counts.of_some:,} without some of its operands")
@@ -152,7 +153,7 @@ def _tell_needs(needs: Needs, view: NodeView | None) -> None:
     counts = view and view.counts
     if counts and counts.first and counts.last:
         print_text(Text("Result", "bold"))
-        rows = _many(counts.observations, "row")
+        rows = count(counts.observations, "row")
         print_text(Text(f"{rows}, {counts.first:%Y-%m-%d} to {counts.last:%Y-%m-%d}"), 2)
     if needs.requests is not None:
         _tell_run(needs, needs.requests)
@@ -163,10 +164,10 @@ def _tell_run(needs: Needs, asked: Requests) -> None:
     print_text(Text("A run", "bold"))
     files, of_files = needs.part_files or 0, asked.gets - _OWN_GETS - needs.manifests
     reading = (
-        _many(files, "part file") if files == of_files else f"{of_files:,} for {_many(files, 'part file')}"
+        count(files, "part file") if files == of_files else f"{of_files:,} for {count(files, 'part file')}"
     )
-    lists = f", {_many(asked.lists, 'LIST')}" if asked.lists else ""
-    manifests = _many(needs.manifests, "manifest")
+    lists = f", {count(asked.lists, 'LIST')}" if asked.lists else ""
+    manifests = count(needs.manifests, "manifest")
     print_text(Text(f"{asked.gets:,} GETs: {manifests}, {reading}, {_OWN_GETS} of its own{lists}"), 2)
     rest = f"{asked.puts} PUTs, {asked.publishes} status events, {asked.queue_calls} queue calls"
     print_text(Text(f"{rest}, {(needs.bytes_read or 0) / 1e6:,.1f} MB to read"), 2)
@@ -185,12 +186,8 @@ def _series(need: SeriesNeed) -> Text:
     if need.dataset_version:
         text.append(f" {need.dataset_version}", "default")
     if need.part_files is not None and need.rows is not None:
-        text.append(f"  {_many(need.part_files, 'part file')}, ", "default")
-        text.append(f"{_many(need.observations or 0, 'observation')} of {_many(need.rows, 'row')}", "default")
-    for reason, count in (need.left_out or {}).items():
-        text.append(f", {count:,} {reason}", "yellow")
+        text.append(f"  {count(need.part_files, 'part file')}, ", "default")
+        text.append(f"{count(need.observations or 0, 'observation')} of {count(need.rows, 'row')}", "default")
+    for reason, number in (need.left_out or {}).items():
+        text.append(f", {number:,} {reason}", "yellow")
     return text
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

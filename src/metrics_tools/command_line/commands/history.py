@@ -8,6 +8,7 @@ from metrics_tools import console
 from metrics_tools.buckets.places import BucketOption, FolderOption
 from metrics_tools.command_line.published_metric import CodeArgument, no_such_metric, published_metric
 from metrics_tools.console import JsonOption, emit
+from metrics_tools.formatting import count
 from metrics_tools.published.metric import Metric, read_versions, version_names
 from metrics_worker.request import iso
 
@@ -48,7 +49,7 @@ def history(
         counts = {"versions_in_all": len(names), "versions": versions}
         emit({"place": place.label, "metric_code": code, **counts})
         return
-    console.print_line(f"{code} at {place.label}: {console.count(len(names), 'version')}", "bold")
+    console.print_line(f"{code} at {place.label}: {count(len(names), 'version')}", "bold")
     _print_versions(shown)
     if len(names) > limit:
         console.print_line(f"… and {len(names) - limit:,} older (--limit)", "dim")

@@ -1,8 +1,7 @@
-"""`metrics run`: compute a metric here and now, and show it. Nothing is published without --publish."""
+"""`metrics run`: compute a metric on this machine, and publish it only with --publish."""
 
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,29 +9,21 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from metrics_tools import console
-from metrics_tools.buckets.places import (
-    BucketOption,
-    DemoOption,
-    FolderOption,
-    Place,
-    open_place,
-)
+from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, Place, open_place
+from metrics_tools.command_line.options import KeepRunIdOption, PlotOption, RequestFileArgument
 from metrics_tools.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impossible
 from metrics_tools.describe.formula import formula
+from metrics_tools.formatting import count
 from metrics_tools.request_files import Sample
 from metrics_tools.runs import plots, tables
 from metrics_tools.runs.computing import Computed, LocalWorker
 from metrics_tools.runs.requests import demo_for, read_requests
-from metrics_tools.runs.written import Wanted, title_of
+from metrics_tools.runs.written import OutputFiles, title_of
 from metrics_worker.errors import MetricsWorkerError
-
-FileArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A request: as in events/, or the bare JSON of one.")
-]
 
 
 def run(
-    file: FileArgument,
+    file: RequestFileArgument,
     *,
     bucket: BucketOption = None,
     folder: FolderOption = None,
@@ -40,37 +31,34 @@ def run(
     publish: Annotated[
         bool, typer.Option("--publish", help="Commit the version to the bucket or folder, and move current.")
     ] = False,
-    keep_run_id: Annotated[
-        bool, typer.Option("--keep-run-id", help="Run under the file's own run id, not a fresh one.")
-    ] = False,
-    rows: Annotated[int, typer.Option("--rows", min=0, help="First and last rows to show.")] = 3,
-    plot: Annotated[bool, typer.Option("--plot", help="Plot the metric in the terminal.")] = False,
+    keep_run_id: KeepRunIdOption = False,
+    rows: Annotated[int, typer.Option("--rows", min=0, help="Number of first and last rows to show.")] = 3,
+    plot: PlotOption = False,
     png: Annotated[
-        Path | None, typer.Option("--png", help="Draw metric and inputs into a PNG; - is standard output.")
+        Path | None,
+        typer.Option("--png", help="Draw the metric and its inputs as a PNG; - is standard output."),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", help="Write a page of all runs: chart, tree, requests, events; - as above."),
+        typer.Option("--html", help="Write an HTML page with chart, tree, requests and events; or -."),
     ] = None,
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write the values as CSV; - as above.")
-    ] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the rows as CSV; or -.")] = None,
     parquet: Annotated[
         Path | None,
-        typer.Option("--parquet", help="Write metrics.parquet, as it would be published; - as above."),
+        typer.Option("--parquet", help="Write metrics.parquet as it would be published; or -."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compute a metric here and now, with the worker's own code, and look at it.
+    """Compute a metric on this machine with the worker's own code, and show it.
 
-    Nothing is published unless you say --publish: what the run writes stays
-    in memory. With --publish, the version is committed as the worker does
-    it, but no status event goes out: the control plane doesn't know the
-    run. Without a place, a request over the dataset ecb_fx is computed on
+    Without --publish, nothing is published: the run writes to memory. With
+    --publish, the version is committed as the worker does it, but no status
+    events are sent: the control plane does not know the run. Without a
+    location, a request that reads only the dataset ecb_fx is computed from
     the demo data.
 
-    Exit: 0 computed, 1 the run failed, 2 impossible, or the place did not
-    answer.
+    Exit: 0 computed, 1 the run failed, 2 the command could not complete, or
+    the location did not answer.
 
     [bold]Examples[/bold]
 
@@ -82,110 +70,103 @@ def run(
     """
     if publish and (demo or (bucket is None and folder is None)):
         raise impossible(
-            "There is nowhere to publish the demo data's metrics: it is in memory. `metrics demo FOLDER` "
-            "writes it into a folder; then: metrics run FILE --folder FOLDER --publish"
+            "The demo data is in memory, so nothing can be published there. `metrics demo FOLDER` writes it "
+            "to a folder; then: metrics run FILE --folder FOLDER --publish"
         )
-    place, wanted = open_place(bucket, folder, demo=demo, files=[file]), Wanted(png, csv_file, parquet, html)
+    place, files = (
+        open_place(bucket, folder, demo=demo, files=[file]),
+        OutputFiles(png, csv_file, parquet, html),
+    )
     samples = read_requests(file, lambda: place)
-    wanted.check(samples, as_json=as_json)
+    files = OutputFiles(png, csv_file, parquet, html)
+    files.check(samples, as_json=as_json)
     place = place or demo_for(samples, [file])
     computed = _compute(samples, place, publish=publish, keep_run_id=keep_run_id)
     if as_json:
         runs = [tables.document(found, published=publish, few=rows) for found in computed]
         emit({"place": place.label, "published": publish, "runs": runs})
     else:
-        with wanted.reporting():
+        with files.reporting():
             for sample, found in zip(samples, computed, strict=True):
-                _tell(sample, found, place, publish=publish, few=rows, plot=plot)
-    # Last: a file that can't be written must not hide that a version was published.
-    wanted.write(samples, computed, place, "" if publish else " Nothing was published.")
+                console.print_line(f"{sample.metric_code}  {title_of(sample)}".rstrip(), "bold")
+                if sample.expression is not None:
+                    console.print_line(f"  {formula(sample.expression)}")
+                if found.error is None:
+                    _print_fate(found, place, publish=publish)
+                    _print_result(sample, found, few=rows, plot=plot)
+                else:
+                    _print_error(found, found.error)
+    # Last: a file that cannot be written must not hide that a version was published.
+    files.write(samples, computed, place, "" if publish else " Nothing was published.")
     outcomes = {found.outcome for found in computed}
     if outcomes != {"SUCCESS"}:
         raise typer.Exit(IMPOSSIBLE if "RETURNED" in outcomes else WRONG)
 
 
 def _compute(samples: Sequence[Sample], place: Place, *, publish: bool, keep_run_id: bool) -> list[Computed]:
+    """Compute the requests one after the other. A terminal shows how much of the input is read."""
+    name, share = (
+        TextColumn(x, markup=False) for x in ("{task.description}", "{task.percentage:>3.0f} % read")
+    )
+    columns = name, BarColumn(), share, TimeElapsedColumn()
+    bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+    task, computed = bar.add_task("", total=1.0), []
+
+    def advance(_: str, part: float) -> None:
+        bar.update(task, completed=part)
+
     try:
-        with _bars(samples) as bars, LocalWorker.at(place, publish=publish, on_progress=bars.tell) as worker:
-            return [
-                worker.compute(sample, run_id=sample.run_id if keep_run_id else None)
-                for sample in bars.each(samples)
-            ]
+        with bar, LocalWorker.at(place, publish=publish, on_progress=advance) as worker:
+            for sample in samples:
+                bar.reset(task, description=sample.metric_code)
+                computed.append(worker.compute(sample, run_id=sample.run_id if keep_run_id else None))
     except MetricsWorkerError as error:
         raise impossible(f"{place.label}: {error}") from error
+    return computed
 
 
-class _Bars:
-    """A bar for the request that is being computed; on standard error, and on a terminal alone."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=1.0)
-
-    def each(self, samples: Sequence[Sample]) -> Iterator[Sample]:
-        """The requests, each with a bar of its own."""
-        for sample in samples:
-            self._progress.reset(self._task, description=sample.metric_code, total=1.0)
-            yield sample
-
-    def tell(self, _: str, part: float) -> None:
-        """So much is read."""
-        self._progress.update(self._task, completed=part)
+def _print_error(computed: Computed, error: MetricsWorkerError) -> None:
+    outcome = "FAILURE" if computed.outcome == "FAILURE" else "no outcome"
+    console.print_line(f"  {outcome}  {computed.code}", "red")
+    console.print_line(f"  {error.message}")
+    console.print_line(f"  {tables.remedy(computed.code)}", "dim")
+    if (defect := computed.report.defect) is not None:
+        err.print("".join(traceback.format_exception(defect)))
 
 
-def _text(template: str) -> TextColumn:
-    return TextColumn(template, markup=False)
-
-
-@contextmanager
-def _bars(samples: Sequence[Sample]) -> Iterator[_Bars]:
-    columns = _text("{task.description}"), BarColumn(), _text("{task.percentage:>3.0f} % read")
-    hidden = not err.is_terminal or not samples
-    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=hidden) as progress:
-        yield _Bars(progress)
-
-
-def _tell(sample: Sample, computed: Computed, place: Place, *, publish: bool, few: int, plot: bool) -> None:
-    """A run, for people."""
+def _print_fate(computed: Computed, place: Place, *, publish: bool) -> None:
+    """Print whether the version is published, and whether `current` names it."""
     report = computed.report
-    console.print_line(f"{sample.metric_code}  {title_of(sample)}".rstrip(), "bold")
-    if sample.expression is not None:
-        console.print_line(f"  {formula(sample.expression)}")
-    if computed.error is not None:
-        tables.tell_error(computed)
-        if report.defect is not None:
-            err.print("".join(traceback.format_exception(report.defect)))
-        return
+    console.print_line(f"  SUCCESS  {count(report.row_count or 0, 'row')} from {place.label}", "green")
+    if publish:
+        how = "was committed before, nothing was computed" if report.rolled_forward else "published"
+        console.print_line(f"  {how}: version {report.version_ts}, run {report.run_id}, at {place.label}")
+        current = "it is current" if report.moved_current else "current still names a newer request's version"
+        console.print_line(
+            f"  {current}; no status events were sent: the control plane does not know this run"
+        )
+    elif report.rolled_forward:
+        console.print_line(f"  run {report.run_id} is committed already, as version {report.version_ts}")
+    else:
+        console.print_line("  nothing is published (--publish does that)")
+    if report.shrunk is not None:
+        console.print_line(f"  warning: fewer rows than the version before: {report.shrunk}", "yellow")
+    console.print_line()
+
+
+def _print_result(sample: Sample, computed: Computed, *, few: int, plot: bool) -> None:
+    """Print the inputs of a run, its first and last rows, its duration and its requests."""
     assert computed.version is not None
     series = computed.version.series
-    console.print_line(f"  SUCCESS  {console.count(len(series), 'row')} from {place.label}", "green")
-    for text in _fate(computed, place, publish=publish):
-        console.print_line(f"  {text}")
-    console.print_line()
     if computed.report.inputs:
-        console.print_table(tables.inputs(computed))
+        console.print_table(tables.inputs(computed.report.inputs))
         console.print_line()
-    if len(series) and few:
+    if not len(series):
+        console.print_line("The expression is defined nowhere: the version is empty.", "yellow")
+    elif few:
         console.print_table(tables.rows(series, sample.unit, few))
         console.print_line()
-    elif not len(series):
-        console.print_line("The expression is defined nowhere: the version is empty.", "yellow")
     if plot:
         plots.plot([(sample.metric_code, series)], f"{sample.metric_code}  {sample.unit}".rstrip())
     console.print_line(f"time      {tables.stages(computed)}", "dim")
     console.print_line(f"requests  {tables.requests(computed)}", "dim")
-
-
-def _fate(computed: Computed, place: Place, *, publish: bool) -> Iterator[str]:
-    """What became of the version."""
-    report = computed.report
-    if not publish:
-        if report.rolled_forward:
-            yield f"run {report.run_id} is committed already, as version {report.version_ts}: this is it"
-        else:
-            yield "nothing is published (--publish does that)"
-        return
-    how = "was committed before, nothing was computed" if report.rolled_forward else "published"
-    yield f"{how}: version {report.version_ts}, run {report.run_id}, at {place.label}"
-    current = "it is current" if report.moved_current else "current stays: it names a newer request's version"
-    yield f"{current}; no status events were sent: the control plane doesn't know this run"

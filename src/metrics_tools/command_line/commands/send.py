@@ -1,12 +1,11 @@
-"""`metrics send`: ask a deployment for a run, as the control plane does, and follow it to its end."""
+"""`metrics send`: request a run from a deployment, as the control plane does, and wait for its outcome."""
 
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -14,6 +13,7 @@ import typer
 
 from metrics_tools import console
 from metrics_tools.buckets.places import BucketOption, Place, aws_session, bucket_place, metrics_prefix
+from metrics_tools.command_line.options import KeepRunIdOption, RequestFileArgument
 from metrics_tools.console import WRONG, JsonOption, emit, impossible
 from metrics_tools.published.following import follow_bucket, follow_queue
 from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
@@ -21,34 +21,34 @@ from metrics_tools.request_files import Sample
 from metrics_tools.runs.requests import read_requests
 from metrics_worker.errors import ConfigError, MetricsWorkerError, UnanswerableError
 from metrics_worker.names import metric_base
-from metrics_worker.request import check_code, iso, open_record
+from metrics_worker.request import REDRIVEN, check_code, iso, open_record
 
 TOPIC, STATUS_QUEUE = "METRICS_REQUEST_TOPIC", "METRICS_STATUS_QUEUE"
 INTERRUPTED = 130
-_SUCCESS = "SUCCESS"
-_TOPIC = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9._-]+")
+_TOPIC_ARN = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9._-]+")
 _QUEUE_URL = re.compile(r"https?://\S+/\S+")
 _QUEUE_REGION = re.compile(r"//sqs\.([a-z0-9-]+)\.amazonaws")
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request that was sent.
-
-    Attributes:
-        base: the prefix of its metric.
-        message_id: of SNS or SQS.
-    """
+    """A request that was sent: its run, and the id that SNS or SQS gave to its message."""
 
     run_id: str
     metric_code: str
-    base: str
     message_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
-    """Where requests go, and how their runs are followed."""
+class Route:
+    """Where requests are sent, and where the outcome of their runs is looked for.
+
+    Attributes:
+        topic: the ARN of the request topic; None if requests are sent to the queue.
+        queue: the URL of the request queue; None if requests are sent to the topic.
+        status_queue: the URL of a queue that receives the status events, if there is one.
+        place: the bucket with the markers and dead letters, if it is watched.
+    """
 
     topic: str | None
     queue: str | None
@@ -57,35 +57,41 @@ class Ways:
 
 
 def send(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A request: as in events/, or bare JSON.")],
+    file: RequestFileArgument,
     *,
     topic: Annotated[
-        str | None, typer.Option("--topic", help=f"The request topic's ARN. Default: ${TOPIC}.")
+        str | None, typer.Option("--topic", help=f"The ARN of the request topic. Default: ${TOPIC}.")
     ] = None,
-    queue: Annotated[str | None, typer.Option("--queue", help="Or the request queue's URL.")] = None,
-    keep_run_id: Annotated[
-        bool, typer.Option("--keep-run-id", help="Send the file's own run id: a redelivery, not a new run.")
-    ] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+    queue: Annotated[
+        str | None, typer.Option("--queue", help="The URL of the request queue, instead of a topic.")
+    ] = None,
+    keep_run_id: KeepRunIdOption = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the outcome of the run.")] = False,
     status_queue: Annotated[
         str | None,
         typer.Option(
             "--status-queue",
-            help=f"With --wait: a queue of yours (URL) that hears the topics. Default: ${STATUS_QUEUE}.",
+            help="With --wait: the URL of a queue of your own that is subscribed to the status topics. "
+            f"Default: ${STATUS_QUEUE}.",
         ),
     ] = None,
     bucket: BucketOption = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait at most.")] = 900.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Longest wait, in seconds.")] = 900.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a deployment for a run, as the control plane does, with a fresh run id; --wait follows it.
+    """Request a run from a deployment, as the control plane does.
 
-    A status queue tells everything. Without one, --wait --bucket NAME looks
-    for the run's marker and for dead letters in the bucket; a run that
-    fails for good leaves nothing there, so that ends in a time-out.
+    The request gets a new run id. With --keep-run-id it is sent as a
+    redelivery of the run in the file: a SUCCESS then also clears an earlier
+    FAILURE, if the request is sent to --queue.
 
-    Exit: 0 sent, and SUCCESS where you wait for it; 1 FAILURE; 2
-    impossible, or no outcome in time.
+    With --wait, a status queue shows all events of the run. Without one,
+    --bucket NAME is watched for the run's marker and for dead letters. A
+    run that fails with a permanent error leaves neither, so that the
+    command ends without an outcome.
+
+    Exit: 0 sent and, with --wait, SUCCESS; 1 FAILURE; 2 the command could
+    not complete, or no outcome in time.
 
     [bold]Examples[/bold]
 
@@ -95,56 +101,62 @@ def send(
 
       source out/env && metrics send events/run.json --wait
 
-    (The last with `make serve WORKER=1` in another shell.)
+    (The last one needs `make serve WORKER=1` in another shell.)
     """
     samples = read_requests(file)
-    ways = _ways(topic, queue, status_queue, bucket, wait=wait)
+    route = _route(topic=topic, queue=queue, status_queue=status_queue, bucket=bucket, wait=wait)
     heard: list[StatusEvent] = []
     with _aws_errors():
-        sent = [_send(sample, ways, keep_run_id=keep_run_id) for sample in samples]
+        sent = [_send(sample, route, keep_run_id=keep_run_id) for sample in samples]
         if not as_json:
             for one in sent:
                 console.print_line(f"Sent {one.metric_code}, run {one.run_id}")
-        if wait:
-            for event in _follow(sent, ways, timeout):
-                heard.append(event)
-                if not as_json:
-                    _tell_event(event, sent)
+        for event in _follow(sent, route, timeout) if wait else ():
+            heard.append(event)
+            if not as_json:
+                _print_event(event, sent)
     status = {event.run_id: event.status for event in heard if event.status is not None}
     if as_json:
-        emit(_document(sent, heard, status, ways))
-    if wait:
-        _end(sent, status, ways, timeout)
+        emit(_document(sent, heard, status, route.topic or route.queue))
+    if wait and (missing := [one for one in sent if one.run_id not in status]):
+        raise _no_outcome(missing, route, timeout)
+    if wait and set(status.values()) != {"SUCCESS"}:
+        raise typer.Exit(WRONG)
 
 
-def _ways(
-    topic: str | None, queue: str | None, status_queue: str | None, bucket: str | None, *, wait: bool
-) -> Ways:
-    """Where to, and how to follow; what can't be ends the command."""
+def _route(
+    *, topic: str | None, queue: str | None, status_queue: str | None, bucket: str | None, wait: bool
+) -> Route:
+    """Return the route that the options and the environment name; end the command if one is not valid."""
     if topic is not None and queue is not None:
         raise impossible("Choose one of --topic and --queue.")
-    if topic is None and queue is None:
-        topic = os.environ.get(TOPIC)
-    if topic is None and queue is None:
-        raise impossible(f"Where to? Say --topic ARN or --queue URL, or set {TOPIC}.")
-    if topic is not None and not _TOPIC.fullmatch(topic):
-        raise impossible(f"{topic}: no ARN of a topic (arn:aws:sns:REGION:ACCOUNT:NAME.fifo).")
+    if queue is None:
+        topic = topic or os.environ.get(TOPIC)
+        if topic is None:
+            raise impossible(f"Give the destination: --topic ARN or --queue URL, or set {TOPIC}.")
     status_queue = status_queue or (None if bucket else os.environ.get(STATUS_QUEUE))
-    for option, url in (("--queue", queue), ("--status-queue", status_queue)):
-        if url is not None and not _QUEUE_URL.fullmatch(url):
-            raise impossible(
-                f"{option} {url}: no URL of a queue (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME)."
-            )
+    for option, value, form, example in (
+        ("--topic", topic, _TOPIC_ARN, "the ARN of a topic (arn:aws:sns:REGION:ACCOUNT:NAME.fifo)"),
+        ("--queue", queue, _QUEUE_URL, "the URL of a queue (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME)"),
+        ("--status-queue", status_queue, _QUEUE_URL, "the URL of a queue, as for --queue"),
+    ):
+        if value is not None and not form.fullmatch(value):
+            raise impossible(f"{option} {value}: expected {example}.")
     if wait and status_queue is None and bucket is None:
         raise impossible(
-            "--wait needs a way to hear of the run: --status-queue URL, a queue of yours that hears the "
-            f"status topics (or {STATUS_QUEUE}), or --bucket NAME to watch for its marker."
+            "--wait needs a source for the outcome: --status-queue URL, a queue of your own that is "
+            f"subscribed to the status topics (or {STATUS_QUEUE}), or --bucket NAME, to watch for the marker."
         )
-    return Ways(topic, queue, status_queue, bucket_place(bucket) if wait and bucket else None)
+    return Route(topic, queue, status_queue, bucket_place(bucket) if wait and bucket else None)
 
 
-def _send(sample: Sample, ways: Ways, *, keep_run_id: bool) -> Sent:
-    """Publish a request as the control plane does: the metric is its group, the run its deduplication id."""
+def _send(sample: Sample, route: Route, *, keep_run_id: bool) -> Sent:
+    """Publish a request as the control plane does: the metric code is its message group.
+
+    The deduplication id is the run id, but a new one for a request that keeps its run id, as for a redrive:
+    within five minutes, SNS and SQS would drop it as a duplicate. The message attribute `redriven` makes the
+    worker add `"error": null` to a SUCCESS, which clears the error of an earlier FAILURE.
+    """
     request = sample.request if keep_run_id else sample.request | {"runId": str(uuid4())}
     body = json.dumps(request)
     try:
@@ -152,106 +164,103 @@ def _send(sample: Sample, ways: Ways, *, keep_run_id: bool) -> Sent:
         check_code(run)
     except (ConfigError, UnanswerableError) as error:
         raise impossible(
-            f"{sample.path}: the worker could not answer it: {error}. Nothing was sent."
+            f"{sample.path}: the worker could not answer this request: {error}. Nothing was sent."
         ) from error
-    address = ways.topic or ways.queue or ""
-    fifo = {"MessageGroupId": run.metric_code, "MessageDeduplicationId": run.run_id}
-    order = fifo if address.endswith(".fifo") else {}
-    if ways.topic is not None:
-        sns = _client("sns", ways.topic.split(":")[3])
-        answer = sns.publish(TopicArn=ways.topic, Message=body, **order)
+    options: dict[str, Any] = {}
+    if (route.topic or route.queue or "").endswith(".fifo"):
+        unique = f"redrive-{uuid4().hex}" if keep_run_id else run.run_id
+        options = {"MessageGroupId": run.metric_code, "MessageDeduplicationId": unique}
+    if keep_run_id:
+        options["MessageAttributes"] = {REDRIVEN: {"DataType": "String", "StringValue": "true"}}
+    if route.topic is not None:
+        sns = _client("sns", route.topic.split(":")[3])
+        answer = sns.publish(TopicArn=route.topic, Message=body, **options)
     else:
-        answer = _client("sqs", _region(address)).send_message(QueueUrl=address, MessageBody=body, **order)
-    base = metric_base(metrics_prefix(), run.metric_code)
-    return Sent(run.run_id, run.metric_code, base, str(answer["MessageId"]))
+        answer = _sqs(route.queue).send_message(QueueUrl=route.queue, MessageBody=body, **options)
+    return Sent(run.run_id, run.metric_code, str(answer["MessageId"]))
 
 
-def _follow(sent: list[Sent], ways: Ways, seconds: float) -> Iterator[StatusEvent]:
-    """What is heard or seen of the runs, until all have ended or the time is over."""
+def _follow(sent: Sequence[Sent], route: Route, seconds: float) -> Iterator[StatusEvent]:
+    """Yield the status events of the runs, until all have an outcome or the time is over."""
     try:
-        if ways.status_queue is not None:
-            sqs = _client("sqs", _region(ways.status_queue))
+        if route.status_queue is not None:
             runs = {one.run_id for one in sent}
-            yield from follow_queue(sqs, ways.status_queue, runs, seconds=seconds)
-        elif ways.place is not None:
-            bases = {one.run_id: one.base for one in sent}
-            bucket, prefix = ways.place.bucket, metrics_prefix()
+            yield from follow_queue(_sqs(route.status_queue), route.status_queue, runs, seconds=seconds)
+        elif route.place is not None:
+            bases = {one.run_id: metric_base(metrics_prefix(), one.metric_code) for one in sent}
+            bucket, prefix = route.place.bucket, metrics_prefix()
             yield from follow_bucket(bucket, bases, prefix=prefix, seconds=seconds)
     except KeyboardInterrupt:
-        console.print_line("Interrupted: nothing is heard any more, but the run goes on.", "yellow")
+        console.print_line("Interrupted: the command no longer waits, but the run continues.", "yellow")
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _end(sent: list[Sent], status: dict[str, str], ways: Ways, timeout: float) -> None:
-    """Turn the outcomes into an exit code."""
-    if missing := [one for one in sent if one.run_id not in status]:
-        where = "no completed event" if ways.status_queue else "neither a marker nor a dead letter"
-        hint = (
-            ""
-            if ways.status_queue
-            else " A run that failed for good leaves neither: --status-queue hears it."
-        )
-        runs = ", ".join(f"{one.metric_code} {one.run_id}" for one in missing)
-        raise impossible(f"No outcome within {timeout:g} s: {where} of {runs}.{hint}")
-    if any(found != _SUCCESS for found in status.values()):
-        raise typer.Exit(WRONG)
+def _no_outcome(missing: Sequence[Sent], route: Route, timeout: float) -> typer.Exit:
+    """Print which runs had no outcome in time, and return the exit to raise."""
+    runs = ", ".join(f"{one.metric_code} {one.run_id}" for one in missing)
+    if route.status_queue:
+        return impossible(f"No outcome within {timeout:g} s: no completed event of {runs}.")
+    return impossible(
+        f"No outcome within {timeout:g} s: neither a marker nor a dead letter of {runs}. A run that fails "
+        "with a permanent error leaves neither: use --status-queue to receive its FAILURE."
+    )
 
 
-def _tell_event(heard: StatusEvent, sent: list[Sent]) -> None:
-    """A line for an event: time, what, which run, and how far or how it ended."""
-    metric = next((one.metric_code for one in sent if one.run_id == heard.run_id), "")
-    parts = [f"{heard.at:%H:%M:%S}", f"{heard.type.removeprefix('metric_run_'):9}"]
-    parts += [f"{metric} {heard.run_id[:8]}", heard.status or "", heard.detail]
-    styles = {STARTED: "cyan", HEARTBEAT: "dim", COMPLETED: "green" if heard.status == _SUCCESS else "red"}
-    console.print_line("  ".join(filter(None, parts)), styles.get(heard.type, ""))
+def _print_event(event: StatusEvent, sent: Sequence[Sent]) -> None:
+    """Print a status event in a line: its time, its type, its run, and its progress or outcome."""
+    metric = next((one.metric_code for one in sent if one.run_id == event.run_id), "")
+    parts = [f"{event.at:%H:%M:%S}", f"{event.type.removeprefix('metric_run_'):9}"]
+    parts += [f"{metric} {event.run_id[:8]}", event.status or "", event.detail]
+    outcome = "green" if event.status == "SUCCESS" else "red"
+    styles = {STARTED: "cyan", HEARTBEAT: "dim", COMPLETED: outcome}
+    console.print_line("  ".join(filter(None, parts)), styles.get(event.type, ""))
 
 
 def _document(
-    sent: list[Sent], heard: list[StatusEvent], status: dict[str, str], ways: Ways
+    sent: Sequence[Sent], heard: Sequence[StatusEvent], status: dict[str, str], to: str | None
 ) -> dict[str, Any]:
-    return {
-        "to": ways.topic or ways.queue,
-        "runs": [
-            {
-                "run_id": one.run_id,
-                "metric_code": one.metric_code,
-                "message_id": one.message_id,
-                "status": status.get(one.run_id),
-                "events": [
-                    {"at": iso(event.at, "milliseconds"), "event": event.event}
-                    for event in heard
-                    if event.run_id == one.run_id
-                ],
-            }
-            for one in sent
-        ],
-    }
+    """Return what was sent and heard as JSON values."""
+    runs = [
+        {
+            "run_id": one.run_id,
+            "metric_code": one.metric_code,
+            "message_id": one.message_id,
+            "status": status.get(one.run_id),
+            "events": [
+                {"at": iso(event.at, "milliseconds"), "event": event.event}
+                for event in heard
+                if event.run_id == one.run_id
+            ],
+        }
+        for one in sent
+    ]
+    return {"to": to, "runs": runs}
 
 
-def _region(queue: str) -> str | None:
-    found = _QUEUE_REGION.search(queue)
-    return found[1] if found else None
+def _sqs(queue: str | None) -> Any:
+    """Return an SQS client for the region in a queue's URL."""
+    found = _QUEUE_REGION.search(queue or "")
+    return _client("sqs", found[1] if found else None)
 
 
 def _client(service: str, region: str | None) -> Any:
     session = aws_session()
-    return session.client(
-        service, region_name=region or os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
-    )
+    region = region or os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
+    return session.client(service, region_name=region)
 
 
 @contextmanager
 def _aws_errors() -> Iterator[None]:
-    """What AWS refuses or does not answer ends the command, with what to look at."""
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # noqa: PLC0415 - for AWS alone
+    """Turn an error of AWS, or of the connection to it, into a message that ends the command."""
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # noqa: PLC0415 - slow to import
 
     try:
         yield
     except NoCredentialsError as error:
         raise impossible("No AWS credentials: set AWS_PROFILE, or run `aws sso login`.") from error
     except ClientError as error:
-        said = error.response.get("Error", {})
-        raise impossible(f"AWS refused ({said.get('Code')}): {said.get('Message')}") from error
+        answer = error.response.get("Error", {})
+        raise impossible(f"AWS refused ({answer.get('Code')}): {answer.get('Message')}") from error
     except BotoCoreError as error:
         raise impossible(f"AWS did not answer: {error}") from error
     except MetricsWorkerError as error:

@@ -1,0 +1,62 @@
+"""Formatting of numbers, times, durations and sizes as text."""
+
+from datetime import datetime
+
+import numpy as np
+
+_KILO = 1000
+_LONG_SECONDS, _SHORT_MS = 10, 10
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun in the singular or plural: "1 row", "4,822 rows"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def rounded(value: float) -> str:
+    """Return a value with six significant digits and a typographic minus sign."""
+    return f"{value:,.6g}".replace("-", "\N{MINUS SIGN}")
+
+
+def size(octets: int) -> str:
+    """Return a number of bytes in B, kB or MB (powers of 1,000)."""
+    if octets < _KILO:
+        return f"{octets} B"
+    if octets < _KILO**2:
+        return f"{octets / _KILO:.1f} kB"
+    return f"{octets / _KILO**2:.1f} MB"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in seconds or milliseconds with two or three significant digits."""
+    if seconds == 0:
+        return "0 s"
+    if seconds >= 1:
+        return f"{seconds:.1f} s" if seconds >= _LONG_SECONDS else f"{seconds:.2f} s"
+    ms = seconds * 1000
+    return f"{ms:.0f} ms" if ms >= _SHORT_MS else f"{ms:.1f} ms"
+
+
+def clock(time: datetime) -> str:
+    """Return the time of day with milliseconds, such as "09:30:01.500"."""
+    return f"{time:%H:%M:%S}.{time.microsecond // 1000:03d}"
+
+
+def iso_time(time: datetime | int) -> str:
+    """Return a UTC time in ISO 8601 with `Z`, exact to the microsecond.
+
+    Args:
+        time: a datetime in UTC, or microseconds since 1970, of any year.
+    """
+    stamp = time.replace(tzinfo=None) if isinstance(time, datetime) else int(time)
+    return f"{np.datetime64(stamp, 'us')}".removesuffix(".000000") + "Z"
+
+
+def shown_time(time: datetime | int) -> str:
+    """Return a UTC time for people: the date, followed by the time of day unless it is midnight.
+
+    Args:
+        time: a datetime in UTC, or microseconds since 1970, of any year.
+    """
+    date, _, clock = iso_time(time).removesuffix("Z").partition("T")
+    return date if clock == "00:00:00" else f"{date} {clock.removesuffix(':00')}"
