@@ -42,7 +42,7 @@ DATA, MANIFEST, MARKER, CURRENT = (
 
 
 def raising(error: Exception) -> Callable[[], None]:
-    """A deed that raises."""
+    """Return a function that raises an error."""
 
     def deed() -> None:
         raise error
@@ -67,14 +67,14 @@ class _Rule:
     lock: Lock = field(default_factory=Lock)
 
     def taken(self) -> bool:
-        """Whether it is due once more; of several threads each takes another time."""
+        """Use the rule once, and return whether it was still in force. Threads may call this concurrently."""
         with self.lock:
             self.times -= 1
             return self.times >= 0
 
 
 class Gate:
-    """What reads of many loops wait at. Who waits too long meets an error, so that no test hangs."""
+    """A gate that reads in several event loops wait for, at most 20 seconds, so that no test hangs."""
 
     def __init__(self) -> None:
         self.reached = Event()
@@ -101,7 +101,7 @@ class Gate:
 
 @dataclass
 class Faults:
-    """What was asked of S3, and what is to go wrong.
+    """The recorded calls to S3, and the faults of later calls.
 
     Attributes:
         calls: (operation, key) of each call, in order; the operations are GET, HEAD, LIST and PUT.
@@ -113,21 +113,21 @@ class Faults:
 
     @classmethod
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
-        """Stand between the worker's bucket and obstore, for one test."""
+        """Replace obstore in the worker's bucket for one test."""
         faults = cls()
         monkeypatch.setattr("metrics_worker.s3.s3_bucket.obstore", faults)
         return faults
 
     def before(self, operation: str, pattern: str, deed: Deed, *, times: int = 1) -> None:
-        """Do that before the next calls that match have their effect; what it raises is their answer."""
+        """Call a function before the next matching calls take effect; its exception is their answer."""
         self.rules.append(_Rule(operation, pattern, deed, effect_first=False, times=times))
 
     def after(self, operation: str, pattern: str, deed: Deed, *, times: int = 1) -> None:
-        """Do that after their effect; what it raises is their answer, and the true one is lost."""
+        """Call a function after the next matching calls took effect; its exception replaces their answer."""
         self.rules.append(_Rule(operation, pattern, deed, effect_first=True, times=times))
 
     def hold(self, pattern: str, operation: str = "GET") -> "Gate":
-        """Let no call that matches begin before the gate is opened; others go on."""
+        """Return a gate that matching calls wait for before they begin."""
         gate = Gate()
         self.gates.append((operation, pattern, gate))
         return gate
@@ -138,11 +138,11 @@ class Faults:
         self.gates.clear()
 
     def count(self, operation: str, pattern: str) -> int:
-        """How many calls there were."""
+        """Return the number of matching calls."""
         return sum(made == operation and fnmatchcase(key, pattern) for made, key in self.calls)
 
     def __getattr__(self, name: str) -> Any:
-        """The obstore function of that name, with the faults."""
+        """Return the obstore function of that name, with the faults."""
         function = getattr(obstore, name)
         call = self._call_async if name.endswith("_async") else self._call
         return partial(call, _OPERATIONS[name], function)
@@ -175,7 +175,7 @@ class Faults:
             deed()
 
     async def _apply_aside(self, operation: str, key: str, *, effect_first: bool) -> None:
-        """In a thread: a deed may wait for other runs, and they need the loop."""
+        """Apply the rules in a thread: a function may wait for other runs, which need the event loop."""
         for deed in self._due(operation, key, effect_first=effect_first):
             with ThreadPoolExecutor(1) as thread:
                 await asyncio.get_running_loop().run_in_executor(thread, deed)

@@ -90,7 +90,7 @@ def test_a_range_is_read_by_its_start_and_end(bucket, place):
 def test_a_range_of_an_object_that_was_replaced_meanwhile_is_an_error(bucket, place):
     bucket.create(place + "x", b"0123456789")
     found = bucket.get(place + "x")
-    bucket.swap(place + "x", b"abcdefghij", found.etag)
+    bucket.swap(place + "x", b"abcdefghij", etag=found.etag)
     with pytest.raises(StoreUnavailable):
         bucket.get_ranges(found, [(2, 5)])
 
@@ -197,7 +197,7 @@ def test_a_listing_has_the_etag_and_the_size_of_each_object(listed, place):
 
 
 def test_a_listing_has_the_new_etag_of_an_object_that_was_swapped(bucket, place):
-    etag = bucket.swap(place + "x", b"second", bucket.create(place + "x", b"first"))
+    etag = bucket.swap(place + "x", b"second", etag=bucket.create(place + "x", b"first"))
     assert bucket.list(place) == [ListedObject(place + "x", etag, 6)]
 
 
@@ -222,7 +222,7 @@ def test_a_metered_bucket_counts_its_own_requests(bucket, place):
     mine, before = Traffic(), replace(bucket.traffic)
     metered = bucket.metered(mine)
     etag = metered.create(place + "x", b"12345")
-    metered.swap(place + "x", b"123", etag)
+    metered.swap(place + "x", b"123", etag=etag)
     metered.get_ranges(metered.get(place + "x"), [(0, 2)])
     metered.find_many([place + "x"])
     metered.get_many([place + "x"], lambda _: None)
@@ -253,7 +253,7 @@ def test_creating_an_object_again_with_the_same_content_is_an_error(bucket, plac
 def test_every_write_has_its_own_id(bucket, place):
     etag = bucket.create(place + "x", b"1")
     first = bucket.get(place + "x").write_id
-    bucket.swap(place + "x", b"2", etag)
+    bucket.swap(place + "x", b"2", etag=etag)
     second = bucket.get(place + "x").write_id
     assert first
     assert second
@@ -261,21 +261,21 @@ def test_every_write_has_its_own_id(bucket, place):
 
 
 def test_a_swap_replaces_the_object_with_the_given_etag(bucket, place):
-    etag = bucket.swap(place + "x", b"second", bucket.create(place + "x", b"first"))
+    etag = bucket.swap(place + "x", b"second", etag=bucket.create(place + "x", b"first"))
     found = bucket.get(place + "x")
     assert (bytes(found.body), found.etag) == (b"second", etag)
 
 
 def test_a_swap_with_an_outdated_etag_is_an_error(bucket, place):
     old = bucket.create(place + "x", b"first")
-    bucket.swap(place + "x", b"second", old)
+    bucket.swap(place + "x", b"second", etag=old)
     with pytest.raises(ObjectTaken, match=place + "x"):
-        bucket.swap(place + "x", b"third", old)
+        bucket.swap(place + "x", b"third", etag=old)
     assert bytes(bucket.get(place + "x").body) == b"second"
 
 
 def test_a_swap_of_an_object_that_does_not_exist_is_an_error(bucket, place):
     etag = bucket.create(place + "x", b"first")
     with pytest.raises(ObjectTaken, match=place + "y"):
-        bucket.swap(place + "y", b"second", etag)
+        bucket.swap(place + "y", b"second", etag=etag)
     assert bucket.find(place + "y") is None

@@ -52,7 +52,7 @@ def test_a_create_succeeds_despite_one_fault(proxy, faulty, place, fault):
 def test_a_swap_succeeds_despite_one_fault(proxy, faulty, place, fault):
     old = faulty.create(place + "x", b"old")
     proxy.decide = in_turn(fault)
-    etag = faulty.swap(place + "x", b"mine", old)
+    etag = faulty.swap(place + "x", b"mine", etag=old)
     proxy.forget()
     found = faulty.get(place + "x")
     assert (bytes(found.body), found.etag) == (b"mine", etag)
@@ -70,10 +70,10 @@ def test_a_create_with_a_fault_never_replaces_the_object_of_another_writer(proxy
 @each_fault_once
 def test_a_swap_with_a_fault_never_replaces_the_object_of_another_writer(proxy, faulty, place, fault):
     old = faulty.create(place + "x", b"old")
-    faulty.swap(place + "x", b"another's", old)
+    faulty.swap(place + "x", b"another's", etag=old)
     proxy.decide = in_turn(fault)
     with pytest.raises(ObjectTaken, match=place + "x"):
-        faulty.swap(place + "x", b"mine", old)
+        faulty.swap(place + "x", b"mine", etag=old)
     assert bytes(faulty.get(place + "x").body) == b"another's"
 
 
@@ -87,7 +87,7 @@ def test_a_lost_response_is_settled_by_reading_the_object(proxy, faulty, place):
 
 def test_a_conditional_write_sends_its_condition_in_a_header(proxy, faulty, place):
     etag = faulty.create(place + "x", b"1")
-    faulty.swap(place + "x", b"2", etag)
+    faulty.swap(place + "x", b"2", etag=etag)
     create, swap = proxy.calls
     assert create.headers["if-none-match"] == "*"
     assert "if-match" not in create.headers
@@ -145,12 +145,12 @@ def test_a_write_that_another_writer_replaced_meanwhile_counts_as_lost(proxy, fa
         sent.append(call)
         if len(sent) == 1:
             return LOST
-        on_s3.swap(place + "x", b"another's", on_s3.get(place + "x").etag)
+        on_s3.swap(place + "x", b"another's", etag=on_s3.get(place + "x").etag)
         return PASS
 
     proxy.decide = decide
     with pytest.raises(ObjectTaken, match=place + "x"):
-        faulty.swap(place + "x", b"mine", old)
+        faulty.swap(place + "x", b"mine", etag=old)
 
 
 @pytest.mark.parametrize("write", ["create", "swap"])

@@ -82,7 +82,7 @@ CALLS = {
     "GET-few": lambda bucket: bucket.find_many([KEY]),
     "LIST": lambda bucket: bucket.list("metrics/m/"),
     "PUT-create": lambda bucket: bucket.create(KEY, b"body"),
-    "PUT-swap": lambda bucket: bucket.swap(KEY, b"body", '"e"'),
+    "PUT-swap": lambda bucket: bucket.swap(KEY, b"body", etag='"e"'),
 }
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 GETS = [call for name, call in CALLS.items() if name.startswith("GET")]

@@ -1,4 +1,4 @@
-"""A rollback and a run at once, in every order of their steps. Readers look after each step."""
+"""A rollback and a concurrent run, in every order of their steps. Readers check after each step."""
 
 import json
 from contextlib import ExitStack, suppress
@@ -31,13 +31,13 @@ def versions(world: World) -> dict[str, str]:
     [
         (1.0, {"rolled back"}),
         (0.0, {"rolled back"}),
-        # The run takes current after the rollback; or the rollback leaves the run's version, which is current
-        # by then; or it finds that the run has taken current meanwhile.
+        # Either the run moves current after the rollback, or the rollback replaces the run's version if that
+        # is current before, or the rollback is refused because the run has moved current.
         (-1.0, {"run", "rolled back", "refused"}),
     ],
     ids=["before", "same", "after"],
 )
-def test_in_every_order_of_a_run_and_a_rollback_the_later_decision_holds(seconds_ago, outcomes):
+def test_the_later_of_a_run_and_a_rollback_wins_in_every_order_of_their_steps(seconds_ago, outcomes):
     seen: set[str] = set()
     exploration = Exploration()
     with ExitStack() as stack:
@@ -85,7 +85,7 @@ def test_in_every_order_of_a_run_and_a_rollback_the_later_decision_holds(seconds
     assert seen == outcomes
 
 
-def test_a_rollback_whose_answer_is_lost_is_settled_by_reading():
+def test_a_rollback_whose_response_is_lost_is_settled_by_reading():
     with World.started(WORKER_HEARTBEAT_ENABLED="false") as world:
         for run, ago in (("right", 99), ("wrong", 50)):
             request_run(world, run, seconds_ago=ago)

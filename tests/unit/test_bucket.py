@@ -1,4 +1,4 @@
-"""The bucket over a memory store: what it counts, and files that are read by ranges."""
+"""The S3 bucket over a store in memory: its counts, reads of large objects, and its address on S3."""
 
 import os
 
@@ -39,13 +39,13 @@ def tail(bucket):
     return found[0]
 
 
-def test_an_object_that_is_larger_than_one_request_brings_comes_with_its_end(bucket, content):
+def test_only_the_end_of_a_large_object_is_read(bucket, content):
     found = tail(bucket)
     assert (found.size, len(found.body)) == (len(content), WHOLE_BYTES)
     assert found.body == content[-WHOLE_BYTES:]
 
 
-def test_an_object_of_just_that_size_comes_whole(bucket, store):
+def test_an_object_of_exactly_that_size_is_read_whole(bucket, store):
     obstore.put(store, KEY, bytes(WHOLE_BYTES), use_multipart=False)
     found = tail(bucket)
     assert found.size == len(found.body) == WHOLE_BYTES
@@ -53,7 +53,7 @@ def test_an_object_of_just_that_size_comes_whole(bucket, store):
 
 def test_requests_and_bytes_are_counted(bucket):
     etag = bucket.create("a/1", b"12345")
-    bucket.swap("a/1", b"123", etag)
+    bucket.swap("a/1", b"123", etag=etag)
     found = bucket.get("a/1")
     bucket.find("a/2")
     bucket.get_ranges(found, [(0, 2)])
@@ -62,14 +62,14 @@ def test_requests_and_bytes_are_counted(bucket):
     assert bucket.traffic == Traffic(gets=5, puts=2, lists=1, bytes_read=3 + 2 + 6, bytes_written=8)
 
 
-def test_a_metered_bucket_counts_for_itself(bucket):
+def test_a_metered_bucket_has_its_own_counts(bucket):
     mine = Traffic()
     bucket.metered(mine).create("a/1", b"1")
     assert (mine.puts, bucket.traffic.puts) == (1, 0)
     assert bucket.get("a/1").body == b"1"
 
 
-def test_a_listing_of_more_than_a_thousand_keys_is_whole_and_counted_by_the_page(bucket, store):
+def test_a_long_listing_is_complete_and_counts_each_page_of_a_thousand_keys(bucket, store):
     keys = [f"a/{n:05d}" for n in range(2500)]
     for key in keys:
         obstore.put(store, key, b"")
@@ -77,7 +77,7 @@ def test_a_listing_of_more_than_a_thousand_keys_is_whole_and_counted_by_the_page
     assert bucket.traffic.lists == 3
 
 
-def test_many_more_objects_than_connections_are_all_read(bucket, store):
+def test_more_objects_than_connections_are_all_read(bucket, store):
     keys = [f"a/{n}" for n in range(3 * CONNECTIONS + 1)]
     for key in keys:
         obstore.put(store, key, key.encode())
@@ -86,7 +86,7 @@ def test_many_more_objects_than_connections_are_all_read(bucket, store):
     assert found == {key: key.encode() for key in keys}
 
 
-# How it connects
+# Address
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_many_more_objects_than_connections_are_all_read(bucket, store):
         ("data-bucket", "http://127.0.0.1:5000", None),
     ],
 )
-def test_a_bucket_is_addressed_by_host_where_its_certificate_covers_that(name, endpoint, hosted):
+def test_the_bucket_is_in_the_host_name_if_the_certificate_covers_that(name, endpoint, hosted):
     assert S3Bucket.connect(name, region="sa-east-1", endpoint_url=endpoint).name == name
     store = connect(name, region="sa-east-1", endpoint_url=endpoint)
     assert store.config.get("virtual_hosted_style_request") in (

@@ -1,4 +1,4 @@
-"""Credentials under SnapStart, from an endpoint as Lambda has it."""
+"""Credentials from the container endpoint that Lambda provides with SnapStart."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ TOKEN = "the-endpoint's-token"
 
 
 class Endpoint(ThreadingHTTPServer):
-    """Gives credentials to who has the token, and is an S3 without objects besides."""
+    """A server that returns credentials for the token, and answers S3 requests with 404."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
@@ -47,7 +47,7 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Suppress the log of requests."""
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def endpoint(monkeypatch) -> Iterator[Endpoint]:
         server.shutdown()
 
 
-def test_they_come_from_the_endpoint_and_sign_the_requests_to_s3(endpoint):
+def test_credentials_come_from_the_endpoint_and_sign_the_requests_to_s3(endpoint):
     bucket = S3Bucket.connect("data", region="us-east-1", endpoint_url=endpoint.url)
 
     assert bucket.find("a") is None
@@ -76,13 +76,13 @@ def test_they_come_from_the_endpoint_and_sign_the_requests_to_s3(endpoint):
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_they_say_when_they_expire():
+def test_credentials_have_an_expiry_time():
     ask = container_credentials()
     assert ask is not None
     assert ask()["expires_at"] == datetime(2099, 1, 1, tzinfo=UTC)
 
 
-def test_an_endpoint_that_refuses_is_a_store_that_is_unavailable(endpoint, monkeypatch):
+def test_a_rejection_by_the_endpoint_is_a_transient_error(endpoint, monkeypatch):
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "another")
     with pytest.raises(StoreUnavailable):
         S3Bucket.connect("data", region="us-east-1", endpoint_url=endpoint.url).find("a")
@@ -90,12 +90,12 @@ def test_an_endpoint_that_refuses_is_a_store_that_is_unavailable(endpoint, monke
 
 @pytest.mark.usefixtures("endpoint")
 @pytest.mark.parametrize("name", ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"])
-def test_without_an_endpoint_the_client_looks_for_itself(monkeypatch, name):
+def test_without_an_endpoint_the_s3_client_finds_the_credentials(monkeypatch, name):
     monkeypatch.delenv(name)
     assert container_credentials() is None
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_the_environments_own_go_before_the_endpoint(monkeypatch):
+def test_credentials_in_the_environment_take_precedence_over_the_endpoint(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
     assert container_credentials() is None

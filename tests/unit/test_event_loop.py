@@ -14,28 +14,28 @@ PATIENCE = 10
 
 
 async def until(condition):
-    """Yields to the loop until it holds: what other threads do sets no event of this one's loop."""
+    """Yield to the event loop until a condition holds that other threads change."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - see above
+        while not condition():  # noqa: ASYNC110 - other threads set no event of this loop
             await asyncio.sleep(0)
 
 
 class Crowd:
-    """Readers that go on only when all of them have come, and as many as may be are in at once."""
+    """Readers that finish only after all have started and as many as the limit run concurrently."""
 
     def __init__(self, size):
         self.size = size
-        self.come = self.inside = self.most = self.read = 0
+        self.started = self.inside = self.most = self.read = 0
         self._go_on = asyncio.Event()
 
     async def reader(self, limit):
-        self.come += 1
+        self.started += 1
         async with asyncio.timeout(PATIENCE), limit:
             self.inside += 1
             self.most = max(self.most, self.inside)
             if self.inside == CONNECTIONS:
-                await until(lambda: self.come == self.size)
-                for _ in range(100):  # turns in which one too many would come in
+                await until(lambda: self.started == self.size)
+                for _ in range(100):  # turns in which a reader above the limit would enter
                     await asyncio.sleep(0)
                 self._go_on.set()
             await self._go_on.wait()
@@ -49,11 +49,11 @@ def threads():
         yield threads
 
 
-def lanes():
+def event_loop_threads():
     return [thread for thread in threading.enumerate() if thread.name == "event_loop"]
 
 
-def test_threads_of_a_lane_hold_to_one_limit(threads):
+def test_threads_share_the_limit_of_an_event_loop(threads):
     crowd = Crowd(size=4 * 40)
     with EventLoop() as event_loop:
         list(threads.map(lambda _: run_concurrently([crowd.reader] * 40, event_loop), range(4)))
@@ -62,17 +62,17 @@ def test_threads_of_a_lane_hold_to_one_limit(threads):
     assert crowd.read == crowd.size
 
 
-def test_without_a_lane_the_limit_is_the_calls_own():
+def test_without_an_event_loop_each_call_has_its_own_limit():
     crowd = Crowd(size=CONNECTIONS + 20)
 
     run_concurrently([crowd.reader] * crowd.size, None)
 
     assert crowd.most == CONNECTIONS
     assert crowd.read == crowd.size
-    assert lanes() == []
+    assert event_loop_threads() == []
 
 
-def test_all_readers_of_a_lane_run_in_its_one_thread_and_the_caller_waits(threads):
+def test_all_readers_run_in_the_thread_of_the_event_loop_and_the_caller_waits(threads):
     seen = []
 
     async def reader(_):
@@ -85,12 +85,12 @@ def test_all_readers_of_a_lane_run_in_its_one_thread_and_the_caller_waits(thread
 
 
 @pytest.mark.parametrize("context", [EventLoop, nullcontext])
-def test_nothing_to_read_is_read_at_once(context):
+def test_running_no_readers_returns_at_once(context):
     with context() as event_loop:
         run_concurrently([], event_loop)
 
 
-def test_an_error_ends_the_readers_of_its_own_call_and_no_others(threads):
+def test_an_error_cancels_only_the_readers_of_its_own_call(threads):
     ended, read = [], []
     others_are_in, failed = threading.Event(), asyncio.Event()
 
@@ -126,7 +126,7 @@ def test_an_error_ends_the_readers_of_its_own_call_and_no_others(threads):
     assert read == ["another"] * 2
 
 
-def test_without_a_lane_an_error_comes_plain_and_ends_its_siblings():
+def test_without_an_event_loop_an_error_is_not_wrapped_and_cancels_the_other_readers():
     ended = []
 
     async def never(_):
@@ -145,7 +145,7 @@ def test_without_a_lane_an_error_comes_plain_and_ends_its_siblings():
     assert ended == ["sibling"]
 
 
-def test_the_error_is_the_first_ones():
+def test_the_first_error_is_raised():
     async def fail(_):
         raise ValueError("first")
 
@@ -159,7 +159,7 @@ def test_the_error_is_the_first_ones():
         run_concurrently([fail_too, fail], event_loop)
 
 
-def test_what_an_error_ends_gives_its_place_back():
+def test_cancelled_readers_release_the_semaphore():
     inside = []
 
     async def hold(limit):
@@ -169,34 +169,34 @@ def test_what_an_error_ends_gives_its_place_back():
 
     async def fail(_):
         await until(lambda: len(inside) == CONNECTIONS)
-        raise ValueError("while all places are taken")
+        raise ValueError("while the limit is reached")
 
     crowd = Crowd(size=CONNECTIONS)
     with EventLoop() as event_loop:
-        with pytest.raises(ValueError, match="all places"):
+        with pytest.raises(ValueError, match="the limit is reached"):
             run_concurrently([*[hold] * (CONNECTIONS + 10), fail], event_loop)
         run_concurrently([crowd.reader] * crowd.size, event_loop)
 
     assert crowd.read == CONNECTIONS
 
 
-def test_its_thread_ends_with_the_context():
+def test_the_thread_of_the_event_loop_ends_with_the_context():
     with EventLoop():
-        assert len(lanes()) == 1
-    assert lanes() == []
+        assert len(event_loop_threads()) == 1
+    assert event_loop_threads() == []
 
 
-def test_its_thread_ends_with_an_error_too():
+def test_the_thread_of_the_event_loop_ends_after_an_error_too():
     async def fail(_):
         raise ValueError("ends the context")
 
     with pytest.raises(ValueError, match="ends the context"), EventLoop() as event_loop:
         run_concurrently([fail], event_loop)
 
-    assert lanes() == []
+    assert event_loop_threads() == []
 
 
-def test_what_is_under_way_when_the_time_is_used_up_is_cut_off():
+def test_requests_in_flight_are_cancelled_at_the_deadline():
     ended = []
 
     async def never(_):
@@ -211,7 +211,7 @@ def test_what_is_under_way_when_the_time_is_used_up_is_cut_off():
         assert ended == ["reader"] * 2
 
 
-def test_a_time_out_of_the_works_own_is_its_own():
+def test_a_timeout_within_the_work_is_raised_as_it_is():
     async def late():
         raise TimeoutError("the client's")
 
@@ -222,7 +222,7 @@ def test_a_time_out_of_the_works_own_is_its_own():
         event_loop.wait_for(late())
 
 
-def test_what_runs_in_a_thread_of_the_lane_holds_up_no_other_and_ends_with_it(threads):
+def test_work_in_a_thread_does_not_block_the_event_loop_and_ends_with_it(threads):
     go_on, read = threading.Event(), []
 
     async def scan(limit):
@@ -242,7 +242,7 @@ def test_what_runs_in_a_thread_of_the_lane_holds_up_no_other_and_ends_with_it(th
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("scan")]
 
 
-def test_who_is_cut_off_waits_for_the_end_of_what_runs_in_a_thread(threads):
+def test_a_cancelled_reader_waits_for_its_work_in_a_thread(threads):
     begun, go_on, ended = threading.Event(), threading.Event(), []
 
     def scan(name):
@@ -267,7 +267,7 @@ def test_who_is_cut_off_waits_for_the_end_of_what_runs_in_a_thread(threads):
     assert ended == ["large"]
 
 
-def test_what_is_cut_off_before_it_began_does_not_begin():
+def test_work_that_is_cancelled_before_it_starts_does_not_start():
     go_on, begun, tasks = threading.Event(), [], []
 
     def scan(name):

@@ -12,7 +12,7 @@ Cache = Singleflight[str, Any]
 
 
 class Readings:
-    """Readers of keys, whose value is the key doubled, and the count of what they were asked for."""
+    """Readers of keys, which count the reads by key. The value of a key is the key twice."""
 
     def __init__(self):
         self.asked = Counter[str]()
@@ -24,7 +24,7 @@ class Readings:
         return {key: key * 2 for key in keys}
 
     def held(self, until, *, begun=None):
-        """A reader that says when it has begun, and is done no sooner than it may be."""
+        """Return a reader that sets `begun` when it starts, and ends after `until` is set."""
 
         def read(keys):
             if begun:
@@ -36,7 +36,7 @@ class Readings:
 
 
 class WatchedOnce(Cache):
-    """`waits` is set once a thread has found keys to be another's: it waits for that one to read them."""
+    """A cache whose event `waits` is set when a caller waits for keys that another caller reads."""
 
     def __init__(self):
         super().__init__()
@@ -60,7 +60,7 @@ def readings():
     return Readings()
 
 
-def test_each_value_is_read_once_and_later_taken_from_the_shelf(readings):
+def test_each_value_is_read_once_and_then_cached(readings):
     once = Cache()
 
     assert once.fetch(["a", "b", "a"], readings.read) == {"a": "aa", "b": "bb"}
@@ -70,7 +70,7 @@ def test_each_value_is_read_once_and_later_taken_from_the_shelf(readings):
     assert readings.asked == {"a": 1, "b": 1, "c": 1}
 
 
-def test_a_reader_is_asked_once_for_all_that_nobody_has(readings):
+def test_one_read_gets_all_keys_that_are_not_cached(readings):
     once = Cache()
     asked: list[list[str]] = []
 
@@ -84,7 +84,7 @@ def test_a_reader_is_asked_once_for_all_that_nobody_has(readings):
     assert asked == [["a", "b"], ["c", "d"]]
 
 
-def test_of_many_threads_at_once_one_reads_each_key(threads, readings):
+def test_of_many_concurrent_threads_one_reads_each_key(threads, readings):
     once, at_once = Cache(), Barrier(16)
     keys = [f"{n}" for n in range(50)]
 
@@ -98,7 +98,7 @@ def test_of_many_threads_at_once_one_reads_each_key(threads, readings):
     assert readings.asked == dict.fromkeys(keys, 1)
 
 
-def test_who_comes_while_another_reads_waits_and_gets_the_value(threads, readings):
+def test_a_caller_waits_for_a_value_that_another_caller_reads(threads, readings):
     once, begun, until = WatchedOnce(), Event(), Event()
     first = threads.submit(once.fetch, ["a"], readings.held(until, begun=begun))
     assert begun.wait(PATIENCE)
@@ -113,7 +113,7 @@ def test_who_comes_while_another_reads_waits_and_gets_the_value(threads, reading
     assert readings.asked == {"a": 1}
 
 
-def test_who_needs_keys_of_others_too_reads_its_own_meanwhile(threads, readings):
+def test_a_caller_reads_its_own_keys_before_it_waits_for_others(threads, readings):
     once, begun, until, own_read = WatchedOnce(), Event(), Event(), Event()
     first = threads.submit(once.fetch, ["a", "b"], readings.held(until, begun=begun))
     assert begun.wait(PATIENCE)
@@ -131,7 +131,7 @@ def test_who_needs_keys_of_others_too_reads_its_own_meanwhile(threads, readings)
     assert readings.asked == {"a": 1, "b": 1, "c": 1, "d": 1}
 
 
-def test_readers_that_fetch_from_another_shelf_do_not_lock_each_other_out(threads, readings):
+def test_reads_that_fetch_from_another_cache_do_not_deadlock(threads, readings):
     series, files, both_read = Cache(), Cache(), Barrier(2)
 
     def read(keys):
@@ -147,7 +147,7 @@ def test_readers_that_fetch_from_another_shelf_do_not_lock_each_other_out(thread
 
 
 @pytest.mark.parametrize("error", [OSError("no answer"), KeyboardInterrupt(), CancelledError()])
-def test_a_reader_that_fails_has_its_error_and_leaves_the_keys_to_the_next(readings, error):
+def test_a_failed_read_raises_its_error_and_the_next_caller_reads_again(readings, error):
     once = Cache()
 
     def fail(_):
@@ -159,7 +159,7 @@ def test_a_reader_that_fails_has_its_error_and_leaves_the_keys_to_the_next(readi
     assert once.fetch(["b", "a"], readings.read) == {"a": "aa", "b": "bb"}
 
 
-def test_who_waits_for_one_that_fails_reads_for_itself(threads, readings):
+def test_a_caller_that_waits_for_a_failed_read_reads_itself(threads, readings):
     once, begun, until = WatchedOnce(), Event(), Event()
 
     def fail(keys):
@@ -179,7 +179,7 @@ def test_who_waits_for_one_that_fails_reads_for_itself(threads, readings):
     assert readings.asked == {"a": 1, "b": 2, "c": 1}
 
 
-def test_each_of_many_that_wait_meets_an_error_of_its_own(threads):
+def test_each_waiting_caller_gets_its_own_error(threads):
     once, at_once = Cache(), Barrier(16)
     asked = Counter[str]()
 
@@ -197,7 +197,7 @@ def test_each_of_many_that_wait_meets_an_error_of_its_own(threads):
     assert asked == {"a": 16}
 
 
-def test_of_many_that_wait_for_one_that_fails_one_reads(threads, readings):
+def test_one_of_many_callers_that_wait_for_a_failed_read_reads_again(threads, readings):
     once, begun, until = Cache(), Event(), Event()
 
     def fail(_):
@@ -215,7 +215,7 @@ def test_of_many_that_wait_for_one_that_fails_one_reads(threads, readings):
     assert readings.asked == {"a": 1}
 
 
-def test_a_reader_that_leaves_a_key_out_holds_up_nobody(threads, readings):
+def test_a_read_that_omits_a_key_does_not_block_other_callers(threads, readings):
     once, begun, until = WatchedOnce(), Event(), Event()
 
     def forget(keys):

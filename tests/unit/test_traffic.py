@@ -30,7 +30,7 @@ def asked(bucket):
 
 def test_every_request_is_traced_with_its_size(traced):
     etag = traced.create("a/1", b"12345")
-    traced.swap("a/1", b"123", etag)
+    traced.swap("a/1", b"123", etag=etag)
     found = traced.get("a/1")
     traced.get_ranges(found, [(0, 2)])
     traced.get_many(["a/1"], lambda _: None)

@@ -109,7 +109,7 @@ class FolderBucket:
                 raise ObjectTaken(key, "the object of another writer has this key") from None
         return etag
 
-    def swap(self, key: str, body: bytes, etag: str) -> str:
+    def swap(self, key: str, body: bytes, *, etag: str) -> str:
         """Replace the object that has this ETag, and return the new ETag."""
         with self._written(key, body) as (partial, new), self._locked():
             if not self._path(key).is_file() or self._etag(key) != etag:

@@ -106,7 +106,7 @@ class Overlay:
                 raise ObjectTaken(key, "the object of another writer has this key")
             return self._write(key, body)
 
-    def swap(self, key: str, body: bytes, etag: str) -> str:
+    def swap(self, key: str, body: bytes, *, etag: str) -> str:
         """Replace the object that has this ETag, in memory only, and return the new ETag."""
         with self._memory.lock:
             found = self._uncounted(key)

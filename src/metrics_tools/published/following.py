@@ -86,7 +86,7 @@ def follow_bucket(
                 del waiting[run]
                 yield found
         days = [dead_letters(prefix, day) for day in sorted({since, datetime.now(UTC).date()})]
-        for found in _new_dead_letters(bucket, days, read, set(waiting)):
+        for found in _new_dead_letters(bucket, days, read=read, waiting=set(waiting)):
             waiting.pop(found.run_id, None)
             yield found
         left = end - time.monotonic()
@@ -107,7 +107,7 @@ def _marker(bucket: Bucket, keys: Keys, run: str) -> StatusEvent | None:
 
 
 def _new_dead_letters(
-    bucket: Bucket, prefixes: list[str], read: set[str], waiting: set[str]
+    bucket: Bucket, prefixes: list[str], *, read: set[str], waiting: set[str]
 ) -> Iterator[StatusEvent]:
     """Yield the outcomes of runs in dead letters that were not read before.
 

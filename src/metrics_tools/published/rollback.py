@@ -72,7 +72,7 @@ def roll_back(bucket: Bucket, keys: Keys, version_ts: str, *, now: Callable[[], 
             if found is None:
                 bucket.create(keys.current, body)
             else:
-                bucket.swap(keys.current, body, found.etag)
+                bucket.swap(keys.current, body, etag=found.etag)
         except ObjectTaken:
             continue  # a run moved it in the meantime: read it again
         return Rollback(version_ts, before, at, changed=True)

@@ -142,9 +142,9 @@ class Choice:
         for code in codes:
             holders = [dataset for dataset in candidates if listed[folders[code, dataset]]]
             if len(holders) > 1:
-                raise _not_found(code, "more than one dataset has part files of it", holders)
+                raise _not_found(code, holders, why="more than one dataset has part files of it")
             if not holders:
-                raise _not_found(code, "no dataset of the catalog has part files of it", candidates)
+                raise _not_found(code, candidates, why="no dataset of the catalog has part files of it")
             found[code] = holders[0]
         return found
 
@@ -197,11 +197,11 @@ def _search_manifests(code: str, manifests: list[Manifest]) -> Manifest:
         return holders[0]
     searched = [manifest.dataset for manifest in holders or manifests]
     if holders:
-        raise _not_found(code, "more than one dataset may have it", searched)
-    raise _not_found(code, "no dataset of the catalog has it", searched)
+        raise _not_found(code, searched, why="more than one dataset may have it")
+    raise _not_found(code, searched, why="no dataset of the catalog has it")
 
 
-def _not_found(code: str, why: str, searched: list[Dataset]) -> InputReadError:
+def _not_found(code: str, searched: list[Dataset], *, why: str) -> InputReadError:
     named = ", ".join(dataset.dataset_id for dataset in searched) or "none"
     return InputReadError.of_series(code, f"it is not in inputs, and {why} ({named})")
 

@@ -143,7 +143,7 @@ def _assemble(source: Source, tables: dict[str, pa.Table]) -> InputSeries:
     for key in source.keys:
         table = tables[key]
         if CODE not in table.column_names and not source.by_path:
-            if not source.manifest.names_another(key.removeprefix(prefix), source.code):
+            if not source.manifest.names_another(key.removeprefix(prefix), code=source.code):
                 raise InputReadError.of_series(
                     source.code, f"{key} has no column {CODE!r} and its path names no series"
                 )

@@ -112,7 +112,7 @@ class Manifest:
             return code in self.series_codes
         return True if self.files_of(code) else None
 
-    def names_another(self, file: str, code: str) -> bool:
+    def names_another(self, file: str, *, code: str) -> bool:
         """Return whether a file's path names a series other than this one."""
         known = (self.series_codes or frozenset()) - {code}
         return any(

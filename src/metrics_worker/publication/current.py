@@ -185,7 +185,7 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, state: RunSta
                 if current is None:
                     bucket.create(keys.current, body)
                 elif age(current) < (_time(marker.requested_at), marker.version_ts):
-                    bucket.swap(keys.current, body, current.etag)
+                    bucket.swap(keys.current, body, etag=current.etag)
                 else:
                     return bytes(current.body) == body or _rolled_back_to(current) == marker.version_ts
             except ObjectTaken:

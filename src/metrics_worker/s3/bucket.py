@@ -143,7 +143,7 @@ class Bucket(Protocol):
             StoreUnavailable: S3 failed, or it is unknown whether the write took effect.
         """
 
-    def swap(self, key: str, body: bytes, etag: str) -> str:
+    def swap(self, key: str, body: bytes, *, etag: str) -> str:
         """Replace the object that has this ETag, and return the new ETag.
 
         Raises:

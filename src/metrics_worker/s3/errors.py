@@ -76,7 +76,7 @@ _BY_CODE: dict[str, _Kind] = {
 
 
 @contextmanager
-def refusals(key: str, operation: str) -> Iterator[None]:
+def refusals(key: str, *, operation: str) -> Iterator[None]:
     """Turn obstore's errors about a key into the worker's.
 
     The refusal of a conditional PUT is not turned: the caller has to find out whose object has the key.

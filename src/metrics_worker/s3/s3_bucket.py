@@ -128,7 +128,7 @@ class S3Bucket:
         """List the folders one level below a prefix, sorted."""
 
         async def read() -> "Sequence[str]":
-            with self.traffic.timed("LIST", key=prefix), refusals(prefix, "LIST"):
+            with self.traffic.timed("LIST", key=prefix), refusals(prefix, operation="LIST"):
                 found = await obstore.list_with_delimiter_async(self.store, prefix)
             folders = found["common_prefixes"]
             self.traffic.lists += 1 + (len(folders) + len(found["objects"])) // _KEYS_PER_PAGE
@@ -155,7 +155,7 @@ class S3Bucket:
         """Write an object that must not exist yet (`If-None-Match: *`), and return its ETag."""
         return self._put(key, body, "create")
 
-    def swap(self, key: str, body: bytes, etag: str) -> str:
+    def swap(self, key: str, body: bytes, *, etag: str) -> str:
         """Replace the object that has this ETag (`If-Match`), and return the new ETag."""
         return self._put(key, body, {"e_tag": etag})
 
@@ -188,7 +188,7 @@ class S3Bucket:
     async def _send(self, key: str, body: bytes, *, mode: "PutMode", write_id: str) -> str:
         """Send one conditional PUT, and return the object's ETag."""
         self.traffic.puts += 1
-        with self.traffic.timed("PUT", key=key) as request, refusals(key, "PUT"):
+        with self.traffic.timed("PUT", key=key) as request, refusals(key, operation="PUT"):
             written = await obstore.put_async(
                 self.store, key, body, mode=mode, attributes={_WRITE_ID: write_id}, use_multipart=False
             )
@@ -205,7 +205,7 @@ class S3Bucket:
         """
         for is_last in (False, True):
             self.traffic.gets += 1
-            with self.traffic.timed("GET", key=key) as request, refusals(key, "GET"):
+            with self.traffic.timed("GET", key=key) as request, refusals(key, operation="GET"):
                 result = await obstore.get_async(self.store, key, options=options)
                 try:
                     body = memoryview(await result.bytes_async())
@@ -227,7 +227,7 @@ class S3Bucket:
         except StoreUnavailable as error:
             if not lacks_range(error.__cause__):
                 raise
-            with self.traffic.timed("HEAD", key=key), refusals(key, "HEAD"):
+            with self.traffic.timed("HEAD", key=key), refusals(key, operation="HEAD"):
                 head = await obstore.head_async(self.store, key)
             if head["size"] > 0:
                 raise
@@ -235,7 +235,7 @@ class S3Bucket:
 
     async def _list(self, prefix: str) -> Sequence["ObjectMeta"]:
         """List the objects below a prefix, as the client returns them."""
-        with self.traffic.timed("LIST", key=prefix), refusals(prefix, "LIST"):
+        with self.traffic.timed("LIST", key=prefix), refusals(prefix, operation="LIST"):
             found = await obstore.list(self.store, prefix).collect_async()
         self.traffic.lists += 1 + len(found) // _KEYS_PER_PAGE
         return found

@@ -1,4 +1,4 @@
-"""`metrics history` and `metrics doctor`."""
+"""The commands `metrics history` and `metrics doctor`."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ CODE = "ratio.a_to_b"
 
 @pytest.fixture
 def versions(metrics, folder, ask):
-    """Two versions of the metric, the older one first."""
+    """Return two versions of the metric, the older one first."""
     for _ in range(2):
         assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
     return sorted(path.name for path in (folder / "metrics" / CODE).iterdir() if path.name.startswith("2"))
@@ -28,19 +28,19 @@ def metric(folder, versions):
 
 @pytest.fixture
 def truncated(metrics, folder, ask):
-    """A version computed by a manifest that lists one of two part files of A and one of B."""
+    """Publish a version with a manifest that lists one of the two part files of A, and one of B."""
     incremental(folder)
     assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
 
 
 def incremental(folder):
-    """Let the manifest list one of A's part files, of which there are two by now."""
+    """Add a part file of A that the manifest does not list."""
     (a,) = (folder / "datasets/fx/projections/A").rglob("*.parquet")
     shutil.copy(a, a.with_name("more.parquet"))
 
 
 def marker_of(metric, version):
-    """The path of a version's marker, and what it says."""
+    """Return the path and the content of the marker that names a version."""
     for path in (metric / "runs").iterdir():
         said = json.loads(path.read_text())
         if said["version_ts"] == version:
@@ -62,7 +62,7 @@ def test_versions_are_listed_newest_first(metrics, folder, versions):
     assert "fx v1" in done.stdout
 
 
-def test_what_the_manifests_say_is_there_for_machines(metrics, folder, versions):
+def test_json_output_has_the_fields_of_the_manifests(metrics, folder, versions):
     found = json.loads(metrics("history", CODE, "--folder", folder, "--json").stdout)
     newest = found["versions"][0]
     manifest = json.loads((folder / newest["manifest"]).read_text())
@@ -79,20 +79,20 @@ def test_a_version_without_its_marker_is_not_committed(metrics, folder, metric, 
     assert [one["committed"] for one in found["versions"]] == [True, False]
 
 
-def test_a_marker_that_names_another_version_commits_only_that(metrics, folder, metric, versions):
+def test_a_version_that_its_runs_marker_does_not_name_is_not_committed(metrics, folder, metric, versions):
     shutil.copytree(metric / versions[0], metric / "2020-01-01T00-00-00")  # as of one that lost the race
     found = json.loads(metrics("history", CODE, "--folder", folder, "--json").stdout)
     assert [one["committed"] for one in found["versions"]] == [True, True, False]
 
 
-def test_data_without_a_manifest_is_listed_as_such(metrics, folder, metric, versions):
+def test_a_version_without_a_manifest_is_listed_with_that_problem(metrics, folder, metric, versions):
     (metric / versions[0] / "manifest.json").unlink()
     (_, older) = json.loads(metrics("history", CODE, "--folder", folder, "--json").stdout)["versions"]
     assert (older["problem"], older["committed"], older["run_id"]) == ("no manifest", False, None)
 
 
 @pytest.mark.usefixtures("versions")
-def test_a_limit_leaves_out_the_older(metrics, folder):
+def test_a_limit_leaves_out_older_versions(metrics, folder):
     done = metrics("history", CODE, "--folder", folder, "--limit", "1")
     assert "and 1 older" in done.stdout
     assert "committed" not in done.stdout
@@ -100,7 +100,7 @@ def test_a_limit_leaves_out_the_older(metrics, folder):
 
 @pytest.mark.usefixtures("versions")
 @pytest.mark.parametrize("command", ["history", "doctor"])
-def test_a_metric_that_is_not_there_says_so_and_what_is_like_it(metrics, folder, command):
+def test_the_error_for_an_unknown_metric_suggests_a_similar_one(metrics, folder, command):
     done = metrics(command, "ratio.a_to_bb", "--folder", folder)
     assert (done.exit_code, done.stdout) == (2, "")
     assert "Nothing is published under metrics/ratio.a_to_bb/" in done.stderr
@@ -108,14 +108,14 @@ def test_a_metric_that_is_not_there_says_so_and_what_is_like_it(metrics, folder,
 
 
 @pytest.mark.parametrize("command", ["history", "doctor"])
-def test_a_place_is_needed(metrics, command):
+def test_a_location_is_required(metrics, command):
     done = metrics(command, CODE)
     assert done.exit_code == 2
     assert "--bucket NAME or --folder FOLDER" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["history", "doctor"])
-def test_a_bucket_is_looked_at(metrics, bucket, ask, command):
+def test_a_bucket_can_be_the_location(metrics, bucket, ask, command):
     assert metrics("run", ask(), "--bucket", bucket, "--publish").exit_code == 0
     assert metrics(command, CODE, "--bucket", bucket).exit_code == 0
     done = metrics(command, CODE, "--bucket", "there-is-no-such-bucket")
@@ -127,7 +127,7 @@ def test_a_bucket_is_looked_at(metrics, bucket, ask, command):
 
 
 @pytest.mark.usefixtures("versions")
-def test_what_is_as_promised_is_healthy(metrics, folder):
+def test_a_metric_without_problems_is_healthy(metrics, folder):
     done = metrics("doctor", CODE, "--folder", folder)
     assert done.exit_code == 0
     assert "2 versions, 2 committed, the data of 2 read" in done.stdout
@@ -135,7 +135,7 @@ def test_what_is_as_promised_is_healthy(metrics, folder):
 
 
 class Broken(NamedTuple):
-    """A metric to do harm to, and its two versions."""
+    """A metric to damage: its folder and its two versions."""
 
     metric: Path
     older: str
@@ -153,18 +153,18 @@ def data_is_cut_short(at):
     return f"{at.older}/data/metrics.parquet", "cannot be read"
 
 
-def data_is_anothers(at):
+def data_is_of_another_version(at):
     shutil.copy(at.metric / at.older / "data/metrics.parquet", at.metric / at.newer / "data/metrics.parquet")
     return f"{at.newer}/data/metrics.parquet", "the data is of version_ts"
 
 
-def rows_are_not_those_of_the_manifest(at):
+def rows_differ_from_the_manifest(at):
     rewrite(at.metric / at.older / "manifest.json", row_count=11)
     rewrite(marker_of(at.metric, at.older)[0], row_count=11)
     return f"{at.older}/manifest.json", "the data has 10 rows, the manifest says 11"
 
 
-def manifest_is_not_what_the_marker_says(at):
+def manifest_differs_from_the_marker(at):
     rewrite(marker_of(at.metric, at.older)[0], row_count=11)
     return f"{at.older}/manifest.json", "row_count"
 
@@ -204,7 +204,7 @@ def current_is_gone(at):
     return "current/manifest.json", f"current does not exist, although version {at.newer}"
 
 
-def current_is_that_of_an_older_request(at):
+def current_is_of_an_older_request(at):
     shutil.copy(at.metric / at.older / "manifest.json", at.metric / "current/manifest.json")
     return "current/manifest.json", f"names version {at.older}, but {at.newer} was requested later"
 
@@ -214,7 +214,7 @@ def current_is_not_committed(at):
     return "current/manifest.json", "which is not committed"
 
 
-def current_is_no_copy(at):
+def current_is_not_a_copy(at):
     rewrite(at.metric / "current/manifest.json", row_count=7)
     return "current/manifest.json", "is not a copy"
 
@@ -225,27 +225,27 @@ def current_is_garbage(at):
 
 
 @pytest.mark.parametrize(
-    "harm",
+    "damage",
     [
         data_is_gone,
         data_is_cut_short,
-        data_is_anothers,
-        rows_are_not_those_of_the_manifest,
-        manifest_is_not_what_the_marker_says,
+        data_is_of_another_version,
+        rows_differ_from_the_manifest,
+        manifest_differs_from_the_marker,
         manifest_is_gone,
         manifest_names_data_elsewhere,
         marker_is_garbage,
         marker_is_of_another_run,
         two_runs_have_one_version,
         current_is_gone,
-        current_is_that_of_an_older_request,
+        current_is_of_an_older_request,
         current_is_not_committed,
-        current_is_no_copy,
+        current_is_not_a_copy,
         current_is_garbage,
     ],
 )
-def test_what_is_not_as_promised_is_found_with_what_to_do(metrics, folder, metric, versions, harm):
-    where, what = harm(Broken(metric, *versions))
+def test_each_kind_of_damage_is_a_finding_with_an_action(metrics, folder, metric, versions, damage):
+    where, what = damage(Broken(metric, *versions))
     done = metrics("doctor", CODE, "--folder", folder, "--json")
     assert done.exit_code == 1
     findings = [one for one in json.loads(done.stdout)["findings"] if one["grade"] == "finding"]
@@ -255,7 +255,7 @@ def test_what_is_not_as_promised_is_found_with_what_to_do(metrics, folder, metri
     assert metrics("doctor", CODE, "--folder", folder).exit_code == 1
 
 
-def test_what_no_marker_names_is_a_note_and_stays(metrics, folder, metric, versions):
+def test_an_unreferenced_version_is_a_note_and_is_not_deleted(metrics, folder, metric, versions):
     shutil.copytree(metric / versions[0], metric / "2020-01-01T00-00-00")
     done = metrics("doctor", CODE, "--folder", folder)
     assert done.exit_code == 0
@@ -264,7 +264,7 @@ def test_what_no_marker_names_is_a_note_and_stays(metrics, folder, metric, versi
     assert (metric / "2020-01-01T00-00-00").is_dir()
 
 
-def test_a_limit_leaves_the_data_of_the_older_unread(metrics, folder, metric, versions):
+def test_a_limit_skips_the_data_of_older_versions(metrics, folder, metric, versions):
     data_is_cut_short(Broken(metric, *versions))
     assert metrics("doctor", CODE, "--folder", folder, "--limit", "1").exit_code == 0
     assert metrics("doctor", CODE, "--folder", folder, "--limit", "0").exit_code == 1
@@ -290,7 +290,7 @@ LATER = 32503680000000  # in the year 3000
 
 
 @pytest.mark.usefixtures("versions")
-def test_a_dead_letter_that_nothing_came_after_is_found(metrics, folder):
+def test_a_dead_letter_without_a_later_request_is_a_finding(metrics, folder):
     letter(folder, sent=LATER)
     done = metrics("doctor", CODE, "--folder", folder)
     assert done.exit_code == 1
@@ -299,7 +299,7 @@ def test_a_dead_letter_that_nothing_came_after_is_found(metrics, folder):
 
 
 @pytest.mark.usefixtures("versions")
-def test_a_dead_letter_that_a_later_request_made_up_for_is_a_note(metrics, folder):
+def test_a_dead_letter_before_a_later_request_is_a_note(metrics, folder):
     letter(folder, sent=0)
     assert metrics("doctor", CODE, "--folder", folder).exit_code == 0
 
@@ -310,12 +310,12 @@ def test_a_dead_letter_whose_run_is_committed_is_a_note(metrics, folder, metric,
 
 
 @pytest.mark.usefixtures("versions")
-def test_a_dead_letter_of_another_metric_is_not_this_one_s(metrics, folder):
+def test_a_dead_letter_of_another_metric_is_ignored(metrics, folder):
     letter(folder, sent=LATER, code="another")
     assert "dead letter" not in metrics("doctor", CODE, "--folder", folder).stdout
 
 
-def test_a_metric_that_has_only_dead_letters_is_not_unknown(metrics, folder):
+def test_a_metric_with_only_dead_letters_is_known(metrics, folder):
     letter(folder, sent=LATER)
     assert metrics("doctor", CODE, "--folder", folder).exit_code == 1
 
@@ -324,7 +324,7 @@ def test_a_metric_that_has_only_dead_letters_is_not_unknown(metrics, folder):
 
 
 @pytest.mark.usefixtures("truncated")
-def test_a_version_that_was_computed_from_what_an_incremental_manifest_lists_is_found(metrics, folder):
+def test_a_version_computed_from_an_incremental_manifest_is_a_finding(metrics, folder):
     done = metrics("doctor", CODE, "--folder", folder, "--json")
     (found,) = json.loads(done.stdout)["findings"]
     assert done.exit_code == 1
@@ -336,7 +336,7 @@ def test_a_version_that_was_computed_from_what_an_incremental_manifest_lists_is_
     assert "request the metric again" in found["do"]
 
 
-def test_an_incremental_manifest_is_a_note_where_current_was_computed_from_all_part_files(
+def test_an_incremental_manifest_is_a_note_if_current_was_computed_from_all_part_files(
     metrics, folder, ask, monkeypatch
 ):
     incremental(folder)
@@ -349,7 +349,7 @@ def test_an_incremental_manifest_is_a_note_where_current_was_computed_from_all_p
 
 
 @pytest.mark.usefixtures("truncated")
-def test_a_few_part_files_that_were_left_over_are_a_note(metrics, folder, monkeypatch):
+def test_a_few_left_over_part_files_are_a_note(metrics, folder, monkeypatch):
     monkeypatch.setenv("WORKER_SHRINK_RATIO", "0.5")
     done = metrics("doctor", CODE, "--folder", folder, "--json")
     assert done.exit_code == 0
@@ -357,7 +357,7 @@ def test_a_few_part_files_that_were_left_over_are_a_note(metrics, folder, monkey
 
 
 @pytest.mark.usefixtures("truncated")
-def test_a_metric_whose_dataset_is_not_there_is_not_compared(metrics, folder):
+def test_a_metric_without_its_dataset_is_not_compared(metrics, folder):
     shutil.rmtree(folder / "datasets")
     done = metrics("doctor", CODE, "--folder", folder, "--json")
     assert (done.exit_code, json.loads(done.stdout)["findings"]) == (0, [])

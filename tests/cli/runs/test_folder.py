@@ -1,4 +1,4 @@
-"""A plain folder as a bucket: side by side with other processes, and with readers."""
+"""A plain folder as a bucket, used by several processes, threads and readers at the same time."""
 
 import json
 import os
@@ -39,7 +39,7 @@ done = 0
 while done < 100:
     found = bucket.get("count")
     try:
-        bucket.swap("count", str(int(bytes(found.body)) + 1).encode(), found.etag)
+        bucket.swap("count", str(int(bytes(found.body)) + 1).encode(), etag=found.etag)
     except ObjectTaken:
         continue
     done += 1
@@ -47,7 +47,7 @@ while done < 100:
 
 
 def at_once(script, *words):
-    """What several processes print that begin the same script at once."""
+    """Start a script in several processes at the same time, and return the output of each."""
     running = [
         subprocess.Popen(
             [sys.executable, "-c", script, *map(str, words)],
@@ -72,7 +72,7 @@ def at_once(script, *words):
     return said
 
 
-def test_processes_that_publish_at_once_each_get_versions_of_their_own(folder, ask, metrics):
+def test_processes_that_publish_concurrently_get_different_versions(folder, ask, metrics):
     said = at_once(PUBLISH, folder, ask())
     lines = [line.split() for text in said for line in text.splitlines()]
     assert len(lines) == 4 * PROCESSES
@@ -83,14 +83,14 @@ def test_processes_that_publish_at_once_each_get_versions_of_their_own(folder, a
     assert (found["healthy"], found["committed"], found["findings"]) == (True, 4 * PROCESSES, [])
 
 
-def test_processes_that_swap_at_once_lose_nothing(folder):
+def test_no_swap_of_concurrent_processes_is_lost(folder):
     bucket = FolderBucket(folder, BUCKET)
     bucket.create("count", b"0")
     at_once(COUNT, folder)
     assert bytes(bucket.get("count").body) == str(100 * PROCESSES).encode()
 
 
-def test_threads_that_create_at_once_have_one_winner(folder):
+def test_one_of_many_concurrent_creates_succeeds(folder):
     bucket = FolderBucket(folder, BUCKET)
 
     def create(n):
@@ -104,7 +104,7 @@ def test_threads_that_create_at_once_have_one_winner(folder):
     assert etags == [bucket.get("x").etag]
 
 
-def test_a_reader_never_sees_half_of_what_is_replaced(folder):
+def test_a_reader_never_sees_a_part_of_an_object_that_is_being_replaced(folder):
     bucket = FolderBucket(folder, BUCKET)
     etag = bucket.create("x", b"a" * 1_000_000)
     with ThreadPoolExecutor(1) as threads:
@@ -112,7 +112,7 @@ def test_a_reader_never_sees_half_of_what_is_replaced(folder):
         def replace():
             found = etag
             for letter in (b"b", b"c", b"d") * 10:
-                found = bucket.swap("x", letter * 1_000_000, found)
+                found = bucket.swap("x", letter * 1_000_000, etag=found)
 
         writing = threads.submit(replace)
         while not writing.done():
@@ -122,15 +122,15 @@ def test_a_reader_never_sees_half_of_what_is_replaced(folder):
         writing.result()
 
 
-def test_what_is_replaced_at_the_same_size_has_another_etag(folder):
+def test_a_replacement_of_the_same_size_has_another_etag(folder):
     bucket = FolderBucket(folder, BUCKET)
     etags = [bucket.create("x", b"1")]
     for _ in range(50):
-        etags.append(bucket.swap("x", b"1", etags[-1]))
+        etags.append(bucket.swap("x", b"1", etag=etags[-1]))
     assert len(set(etags)) == len(etags)
 
 
-def test_nothing_that_is_being_written_is_listed_or_left(folder):
+def test_files_that_are_being_written_are_neither_listed_nor_left(folder):
     bucket = FolderBucket(folder, BUCKET)
     bucket.create("metrics/x", b"1")
     with pytest.raises(ObjectTaken):
@@ -142,7 +142,7 @@ def test_nothing_that_is_being_written_is_listed_or_left(folder):
 @pytest.mark.parametrize(
     "key", ["../outside", "a/../../outside", "/etc/passwd", "", "a//b", f"{PRIVATE}lock"]
 )
-def test_no_key_leads_out_of_the_folder(folder, key):
+def test_no_key_addresses_a_file_outside_the_folder(folder, key):
     bucket = FolderBucket(folder, BUCKET)
     with pytest.raises(AccessDenied):
         bucket.get(key)
@@ -151,13 +151,13 @@ def test_no_key_leads_out_of_the_folder(folder, key):
     assert not (folder.parent / "outside").exists()
 
 
-def test_a_folder_where_an_object_should_be_is_no_object(folder):
+def test_a_subfolder_is_not_an_object(folder):
     bucket = FolderBucket(folder, BUCKET)
     assert bucket.find("datasets/fx") is None
     with pytest.raises(StoreUnavailable):
         bucket.create("datasets/fx/versions/v1/manifest.json/below", b"1")
 
 
-def test_a_folder_that_is_read_is_not_written_to(folder, metrics, ask):
+def test_reading_does_not_write_into_the_folder(folder, metrics, ask):
     metrics("run", ask(), "--folder", folder)
     assert not (folder / PRIVATE).exists()

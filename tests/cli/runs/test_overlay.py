@@ -16,7 +16,7 @@ def below():
     return bucket
 
 
-def test_what_is_below_is_read_and_listed(below):
+def test_objects_below_are_read_and_listed(below):
     over = Overlay(below)
     over.create("a/2", b"over")
     assert bytes(over.get("a/1").body) == b"below"
@@ -26,25 +26,25 @@ def test_what_is_below_is_read_and_listed(below):
     assert sorted(read) == [b"below", b"over"]
 
 
-def test_what_is_written_stays_above(below):
+def test_writes_do_not_change_the_bucket_below(below):
     over = Overlay(below)
     over.create("a/2", b"over")
-    over.swap("a/1", b"over", below.get("a/1").etag)
+    over.swap("a/1", b"over", etag=below.get("a/1").etag)
     assert bytes(over.get("a/1").body) == b"over"
     assert [found.key for found in below.list("")] == ["a/1"]
     assert bytes(below.get("a/1").body) == b"below"
 
 
-def test_what_is_taken_below_is_taken(below):
+def test_a_key_that_exists_below_cannot_be_created(below):
     over = Overlay(below)
     with pytest.raises(ObjectTaken):
         over.create("a/1", b"over")
     with pytest.raises(ObjectTaken):
-        over.swap("a/1", b"over", "another etag")
+        over.swap("a/1", b"over", etag="another etag")
 
 
-def test_what_was_swapped_above_is_no_longer_what_is_below(below):
+def test_an_etag_below_is_outdated_after_a_swap(below):
     over, etag = Overlay(below), below.get("a/1").etag
-    over.swap("a/1", b"over", etag)
+    over.swap("a/1", b"over", etag=etag)
     with pytest.raises(ObjectTaken):
-        over.swap("a/1", b"over again", etag)
+        over.swap("a/1", b"over again", etag=etag)

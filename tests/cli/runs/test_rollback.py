@@ -1,4 +1,4 @@
-"""`metrics rollback`: over a folder and a bucket, and what doctor, history and later runs make of it."""
+"""The command `metrics rollback`, and its effect on doctor, history and later runs."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ CURRENT = f"metrics/{CODE}/current/manifest.json"
 
 @pytest.fixture(params=["folder", "bucket"])
 def place(request, folder):
-    """The options that name a place with the dataset."""
+    """Return the options that name a location with the dataset."""
     if request.param == "folder":
         return ("--folder", folder)
     return ("--bucket", request.getfixturevalue("bucket"))
@@ -20,7 +20,7 @@ def place(request, folder):
 
 @pytest.fixture
 def versions(metrics, place, ask):
-    """Two versions of the metric, the older one first."""
+    """Return two versions of the metric, the older one first."""
     for _ in range(2):
         assert metrics("run", ask(), *place, "--publish").exit_code == 0
     return listed(metrics, place)[::-1]
@@ -38,7 +38,7 @@ def current(metrics, place):
     return [one["version_ts"] for one in history(metrics, place) if one["current"]]
 
 
-def test_current_names_the_chosen_version_and_doctor_says_so(metrics, place, versions):
+def test_current_names_the_chosen_version_and_doctor_reports_it(metrics, place, versions):
     done = metrics("rollback", CODE, versions[0], *place)
     assert done.exit_code == 0
     assert f"current now names version {versions[0]}" in done.stdout
@@ -52,9 +52,7 @@ def test_current_names_the_chosen_version_and_doctor_says_so(metrics, place, ver
     assert "current (rolled back)" in metrics("history", CODE, *place).stdout
 
 
-def test_a_redelivery_of_the_wrong_run_does_not_undo_it_and_a_new_request_moves_on(
-    metrics, place, versions, ask
-):
+def test_a_redelivery_does_not_undo_a_rollback_but_a_new_request_moves_current(metrics, place, versions, ask):
     assert metrics("rollback", CODE, versions[0], *place).exit_code == 0
     newest = history(metrics, place)[0]
     wrong = ask(run_id=newest["run_id"], name="wrong.json")
@@ -68,7 +66,7 @@ def test_a_redelivery_of_the_wrong_run_does_not_undo_it_and_a_new_request_moves_
     assert "Healthy\n" in metrics("doctor", CODE, *place).stdout
 
 
-def test_a_redelivery_of_the_chosen_run_says_that_it_is_current(metrics, place, versions, ask):
+def test_a_redelivery_of_the_chosen_run_is_reported_as_current(metrics, place, versions, ask):
     assert metrics("rollback", CODE, versions[0], *place).exit_code == 0
     chosen = ask(run_id=history(metrics, place)[1]["run_id"], name="chosen.json")
     again = metrics("run", chosen, *place, "--publish", "--keep-run-id", "--json")
@@ -83,7 +81,7 @@ def test_the_same_command_goes_forward_again(metrics, place, versions):
         assert metrics("doctor", CODE, *place).exit_code == 0
 
 
-def test_a_version_that_is_current_already_is_left_as_it_is(metrics, place, versions):
+def test_a_rollback_to_the_current_version_changes_nothing(metrics, place, versions):
     for _ in range(2):
         done = metrics("rollback", CODE, versions[1], *place)
         assert (done.exit_code, "already" in done.stdout) == (0, True)
@@ -104,7 +102,7 @@ def test_readers_find_the_manifest_with_two_more_fields(metrics, folder, ask):
     assert (compared.exit_code, f"A  {CODE}@{older}" in compared.stdout) == (0, True)
 
 
-# Refusals
+# Refused versions
 
 
 def no_manifest(metric, version):
@@ -140,12 +138,14 @@ def another_folder(metric, version):
     return "has no version"
 
 
-@pytest.mark.parametrize("harm", [no_manifest, broken_manifest, no_data, cut_data, no_marker, another_folder])
-def test_a_version_that_is_not_whole_is_refused_and_nothing_is_changed(metrics, folder, ask, harm):
+@pytest.mark.parametrize(
+    "damage", [no_manifest, broken_manifest, no_data, cut_data, no_marker, another_folder]
+)
+def test_a_damaged_version_is_refused_and_nothing_is_changed(metrics, folder, ask, damage):
     for _ in range(2):
         metrics("run", ask(), "--folder", folder, "--publish")
     older, before = listed(metrics, ("--folder", folder))[1], (folder / CURRENT).read_bytes()
-    why = harm(folder / "metrics" / CODE, older)
+    why = damage(folder / "metrics" / CODE, older)
     done = metrics("rollback", CODE, older, "--folder", folder)
     assert (done.exit_code, done.stdout) == (2, "")
     assert why in done.stderr
