@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -166,8 +166,7 @@ def bounds_of(settings: Settings, body: str, place: Place | None) -> Bounds:
     fields = ("basePath", "manifestPath", "projectionsPath") if place is None else ()
     named = [name for field in fields for name in re.findall(_NAMED_BUCKET.format(field), body)]
     bucket = next((name for name in named if name != PLACEHOLDER_BUCKET), settings.bucket)
-    prefixes = settings.metrics_prefix, settings.datasets_prefix
-    return Bounds(bucket, *prefixes, settings.max_body_bytes, settings.max_inputs)
+    return replace(settings.bounds, bucket=bucket)
 
 
 def datasets_there(place: Place, settings: Settings, manifests: Sequence[str] = ()) -> Shelf:
