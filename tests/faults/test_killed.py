@@ -1,222 +1,33 @@
-"""The worker's process is killed before and after each call of a run, and the next delivery ends the run.
+"""The worker's process is killed in a run or in a batch, and the next delivery ends every run (see
+`killing`).
 
-The processes are real: the handler runs in Lambda's Runtime Interface Emulator, and a proxy is between it
-and a local AWS over HTTP. At one call, the emulator and the runtime get SIGKILL: before the call is
-forwarded, or after it has had its effect and before its response is back. The message is then delivered to a
-new process, and the state of the bucket and the topics is checked against every invariant of
-`tests/invariants.py`. The tests cover all calls of a run, including the read of each part file and a
-heartbeat; a separate test checks the list of calls.
+`test_killed_before_calls` and `test_killed_after_calls` kill it at each call of a run. The list of these
+calls is tested here.
 """
 
 import json
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from threading import Condition
-from urllib.parse import parse_qs, unquote
 
 import pytest
 
-from metrics_tools.ecb import BUCKET
-from metrics_tools.local_cloud.cloud import Cloud, client, local_cloud
-from metrics_tools.local_cloud.emulator import function_environment
-from metrics_tools.local_cloud.template import Template
-from tests.builders import day, parquet, rows
-from tests.faulty_proxy import REFUSED, Call, Fault
-from tests.picture import Picture
-from tests.processes import ROOT, Lambda, LandingProxy, World
-
-HOLD_SECONDS = 8
-"""The longest time that a call is held: less than the S3 client's timeout, after which it would retry."""
-
-MARKER = "metrics/{metric}/runs/{run}.ok"
-CURRENT = "metrics/{metric}/current/manifest.json"
-MANIFEST = "metrics/{metric}/{version}/manifest.json"
-DATA = "metrics/{metric}/{version}/data/metrics.parquet"
-PARTS = [f"{code}/month={month}/data.parquet" for code in "AB" for month in (1, 2)]
-FIRST_READ = f"GET datasets/fx/projections/{PARTS[0]}"
-HEARTBEAT = ["PUBLISH metric_run_heartbeat {run}", "ChangeMessageVisibility"]
-COMPLETED = "PUBLISH metric_run_completed {run}"
-CALLS = [
-    f"GET {MARKER}",
-    f"GET {CURRENT}",
-    "PUBLISH metric_run_started {run}",
-    "GET datasets/fx/versions/v1/manifest.json",
-    *(f"GET datasets/fx/projections/{part}" for part in PARTS),
-    *HEARTBEAT,
-    f"PUT {DATA}",
-    f"GET {DATA}",
-    f"PUT {MANIFEST}",
-    f"PUT {MARKER}",
-    f"PUT {CURRENT}",
+from tests.faults.killing import (
+    CALLS,
+    CALLS_ONCE_COMMITTED,
     COMPLETED,
-]
-"""The calls of a run, with its first heartbeat. Some calls are concurrent, so this is not an order."""
-CALLS_ONCE_COMMITTED = [f"GET {MANIFEST}", f"PUT {CURRENT}", COMPLETED]
-"""The calls of a redelivery of a committed run, without its reads of the marker and of `current`."""
-NEVER = "no call has this name"
-
-
-def name_of(call: Call) -> str:
-    """Return the name of a call as in `CALLS`, with run id and metric code filled in."""
-    if action := call.headers.get("x-amz-target"):
-        return action.removeprefix("AmazonSQS.")
-    if call.method == "POST":
-        return name_of_event(parse_qs(call.body.decode())["Message"][0])
-    return f"{call.method} {without_version(unquote(call.target).removeprefix(f'/{BUCKET}/'))}"
-
-
-def name_of_event(message: str) -> str:
-    event = json.loads(message)
-    return f"PUBLISH {event['type']} {event['runId']}"
-
-
-def without_version(key: str) -> str:
-    return re.sub(r"/\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d/", "/{version}/", key)
-
-
-def of_run(name: str, run: str) -> str:
-    """Return the name of a call with run id and metric code filled in; a run id here is `metric-number`."""
-    return name.replace("{run}", run).replace("{metric}", metric_of(run))
-
-
-def metric_of(run: str) -> str:
-    return run.rpartition("-")[0]
-
-
-class Death:
-    """A decision function of the proxy: calls pass until the fatal one, at which the function is killed.
-
-    Args:
-        world: the world whose function is killed.
-        at: the name of the fatal call; with `NEVER`, all calls pass.
-        after: whether the fatal call has its effect.
-        holds: the calls that wait, each with the names of the calls that must arrive first.
-    """
-
-    def __init__(self, world: World, at: str, *, after: bool, holds: Mapping[str, set[str]]) -> None:
-        self._world = world
-        self._at = at
-        self._after = after
-        self._holds = holds
-        self._changed = Condition()
-        self._has_come = False
-        self.arrived: Counter[str] = Counter()
-
-    @property
-    def has_come(self) -> bool:
-        """Return whether the function was killed; wait while the kill is in progress."""
-        with self._changed:
-            return self._has_come
-
-    def __call__(self, call: Call) -> Fault:
-        name = name_of(call)
-        with self._changed:
-            self.arrived[name] += 1
-            self._changed.notify_all()
-            needed = self._holds.get(name, set())
-            self._changed.wait_for(lambda: self._has_come or needed <= self.arrived.keys(), HOLD_SECONDS)
-            if self._has_come:
-                return REFUSED
-            if name != self._at:
-                return self._world.proxy.let_through(call)
-            if self._after:
-                self._world.proxy.forward(call)
-            self._world.function.kill()
-            self._has_come = True
-            self._changed.notify_all()
-            return REFUSED
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory) -> Iterator[tuple[Cloud, LandingProxy, Lambda]]:
-    folder = tmp_path_factory.mktemp("killed")
-    template = Template.read(ROOT / "template.yaml").with_values({"DeliveryDelay": "0", "StatusGap": "0"})
-    with local_cloud(template, folder / "aws.log") as cloud, LandingProxy(cloud.endpoint) as proxy:
-        put_a_and_b(cloud)
-        environment = {
-            **function_environment(cloud, template, ROOT),
-            "AWS_ENDPOINT_URL": proxy.url,
-            "WORKER_HEARTBEAT_INTERVAL_SECONDS": "0.05",
-        }
-        function = Lambda(environment, folder / "worker.log")
-        yield cloud, proxy, function
-        function.close()
-        assert function.processes() == []
-
-
-def put_a_and_b(cloud: Cloud) -> None:
-    """Write a dataset of two series with two part files each, with five daily observations a file."""
-    s3 = client("s3", cloud.endpoint)
-    for number, part in enumerate(PARTS):
-        table = rows(part[0], [day(5 * (number % 2) + n) for n in range(1, 6)], [3.0] * 5)
-        s3.put_object(Bucket=BUCKET, Key=f"datasets/fx/projections/{part}", Body=parquet(table))
-    listed = json.dumps({"parquet_files": PARTS, "version_id": "v1"}).encode()
-    s3.put_object(Bucket=BUCKET, Key="datasets/fx/versions/v1/manifest.json", Body=listed)
-
-
-@pytest.fixture
-def world(processes) -> Iterator[World]:
-    world = World(*processes)
-    yield world
-    world.forget()
-
-
-def request_run(world: World, *runs: str) -> None:
-    for run in runs:
-        world.request_run(metric_of(run), run)
-
-
-def deliver_to(death: Death, world: World) -> bool:
-    """Deliver with a decision function; return whether the function survived and no message failed."""
-    world.proxy.decide = death
-    done = world.deliver()
-    assert death.has_come != done
-    world.proxy.forget()
-    return done
-
-
-def with_a_heartbeat(run: str) -> dict[str, set[str]]:
-    """Return holds that make the first read wait for a heartbeat, so that there is one."""
-    return {FIRST_READ: {of_run(name, run) for name in HEARTBEAT}}
-
-
-def kill(world: World, run: str, call: str, when: str) -> Picture:
-    """Deliver, kill the function before or after a call, and return the visible state after that."""
-    before, fatal = world.picture, of_run(call, run)
-    assert not deliver_to(Death(world, fatal, after=when == "after", holds=with_a_heartbeat(run)), world)
-    dead = world.observe()
-    landed = {key for key, body in dead.objects.items() if before.objects.get(key) != body}
-    effects = {f"PUT {without_version(key)}" for key in landed}
-    effects |= {name_of_event(message["Message"]) for message in dead.messages[len(before.messages) :]}
-    if call.startswith(("PUT", "PUBLISH")):
-        assert (fatal in effects) == (when == "after")
-    return dead
-
-
-def assert_the_next_delivery_ends_the_run(world: World, run: str, dead: Picture) -> None:
-    """Assert that the next delivery ends the run with SUCCESS, and that a further one only repeats the event.
-
-    No unreferenced version is added by these deliveries.
-    """
-    assert world.deliver(delete=False)
-    ended = world.observe()
-    assert {event["status"] for event in ended.completed(run)} == {"SUCCESS"}
-    assert unreferenced(ended) == unreferenced(dead)
-    assert len(unreferenced(dead)) <= 1
-
-    assert world.deliver(), "a message whose response Lambda did not get is redelivered"
-    world.check_all_succeeded()
-    assert world.picture.objects == ended.objects
-    assert len(world.picture.completed(run)) == len(ended.completed(run)) + 1
-
-
-def unreferenced(picture: Picture) -> set[str]:
-    """Return `metric/version` of each version that has objects but that no marker names."""
-    found = {tuple(key.split("/")[1:3]) for key in picture.objects}
-    markers = [marker for run in picture.requested if (marker := picture.marker(run))]
-    named = {(marker["metric_code"], marker["version_ts"]) for marker in markers}
-    return {"/".join(version) for version in found - named if version[1] not in {"current", "runs"}}
+    CURRENT,
+    DATA,
+    HEARTBEAT,
+    MARKER,
+    NEVER,
+    Death,
+    assert_the_next_delivery_ends_the_run,
+    deliver_to,
+    kill,
+    metric_of,
+    of_run,
+    request_run,
+    unreferenced,
+    with_a_heartbeat,
+)
 
 
 def test_the_list_of_the_calls_of_a_run_is_complete(world):
@@ -227,15 +38,6 @@ def test_the_list_of_the_calls_of_a_run_is_complete(world):
     assert life.arrived.keys() == {of_run(name, "m.alive-1") for name in CALLS}
     once = life.arrived.keys() - {of_run(name, "m.alive-1") for name in HEARTBEAT}
     assert {life.arrived[name] for name in once} == {1}
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("call", CALLS)
-def test_the_next_delivery_ends_a_run_whose_worker_was_killed_at_a_call(call, when, world):
-    run = f"m.{CALLS.index(call)}.{when}-1"
-    request_run(world, run)
-    dead = kill(world, run, call, when)
-    assert_the_next_delivery_ends_the_run(world, run, dead)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -12,7 +12,7 @@ from metrics_tools.published.rollback import RollbackRefusedError, roll_back
 from metrics_worker.publication.records import Keys
 from tests.builders import FakeContext
 from tests.edge import Call, nothing
-from tests.faults.test_interleavings import CURRENT, METRIC, first_steps, request_run
+from tests.faults.interleavings import CURRENT, METRIC, first_steps, request_run
 from tests.fifo_queue import Killed, hand_over
 from tests.turns import Exploration, Turns
 from tests.world import World

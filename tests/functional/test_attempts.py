@@ -17,7 +17,7 @@ from obstore.exceptions import GenericError
 
 from tests.builders import FakeContext, record, series
 from tests.edge import Call, nothing
-from tests.faults.test_state_machine import WorkerMachine
+from tests.faults.state_machine import WorkerMachine
 from tests.fifo_queue import Handler, Killed
 from tests.story import captured_output
 from tests.world import World

@@ -1,0 +1,158 @@
+"""Two concurrent workers in every order of their steps: one run delivered twice, and two runs of one metric.
+
+A step is a worker's next call that the other worker could notice, from the PUT of the data to the completed
+event; everything before the PUT, including the reads of the marker and of `current`, is the first step.
+After each step, the visible state is checked against every invariant of `tests/invariants.py`. Of orders
+that differ only in which of two independent steps comes first, one is executed (`turns.Exploration`). The
+test report has the number of executed orders (`interleavings`).
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+
+from tests.builders import FakeContext, series
+from tests.edge import nothing
+from tests.fifo_queue import Killed, Record, hand_over
+from tests.turns import Exploration, Step, Turns
+from tests.world import World
+
+METRIC = "m.a"
+LONG = "METRICS_TEST_EXAMPLES" in os.environ
+"""Whether to try three times as many orders, for a nightly run."""
+CURRENT = f"metrics/{METRIC}/current/manifest.json"
+
+
+def request_run(world: World, run: str, *, seconds_ago: float = 1.0, group: str | None = None) -> None:
+    """Request a run that reads a single series, because these tests are about what follows the reading."""
+    small = {"expression": series("A"), "kind": "series", "inputs": {"A": "fx"}}
+    world.request_run(METRIC, run, seconds_ago=seconds_ago, group=group, **small)
+
+
+def twice(world: World) -> list[list[Record]]:
+    """Return a batch for each of two workers with the same message, whose visibility timeout has expired."""
+    first = world.queue.receive()
+    world.clock.advance(world.queue.visibility_timeout)
+    return [first, world.queue.receive()]
+
+
+def at_once(world: World) -> list[list[Record]]:
+    """Return a batch of one message for each worker."""
+    return [[record] for record in world.queue.receive()]
+
+
+def a_run_twice(world: World) -> list[list[Record]]:
+    request_run(world, "a-1")
+    return twice(world)
+
+
+def a_run_twice_after_another_run(world: World) -> list[list[Record]]:
+    request_run(world, "before", seconds_ago=9)
+    world.deliver_all()
+    return a_run_twice(world)
+
+
+def a_committed_run_twice(world: World) -> list[list[Record]]:
+    committed(world, "a-1")
+    return twice(world)
+
+
+def two_runs(world: World) -> list[list[Record]]:
+    request_run(world, "older", seconds_ago=9, group="1")
+    request_run(world, "newer", seconds_ago=5, group="2")
+    return at_once(world)
+
+
+def two_runs_after_another_run(world: World) -> list[list[Record]]:
+    request_run(world, "before", seconds_ago=99)
+    world.deliver_all()
+    return two_runs(world)
+
+
+def two_runs_with_the_same_request_time(world: World) -> list[list[Record]]:
+    for n in "12":
+        request_run(world, n, group=n)
+    return at_once(world)
+
+
+def a_committed_run_and_an_older_one(world: World) -> list[list[Record]]:
+    committed(world, "newer")
+    request_run(world, "older", seconds_ago=99999, group="2")
+    return at_once(world)
+
+
+def committed(world: World, run: str) -> None:
+    """Let a worker die right after it has committed a run, so that the message is redelivered."""
+
+    def die(call):
+        if call.key.endswith(".ok") and call.writes:
+            raise Killed
+
+    request_run(world, run)
+    world.edge.after = die
+    world.deliver()
+    world.edge.after = nothing
+    world.clock.advance(world.queue.visibility_timeout)
+
+
+SCENARIOS = [
+    a_run_twice,
+    a_run_twice_after_another_run,
+    a_committed_run_twice,
+    two_runs,
+    two_runs_after_another_run,
+    two_runs_with_the_same_request_time,
+    a_committed_run_and_an_older_one,
+]
+
+
+def explore(
+    scenario: Callable[[World], list[list[Record]]],
+    exploration: Exploration,
+    calls_before_kill: dict[str, int] | None = None,
+) -> bool:
+    """Execute every order of a scenario; return whether a worker was killed in one of them."""
+    killed = False
+    with ExitStack() as stack:
+        here: list[tuple[World, Turns]] = []
+
+        def start() -> Turns:
+            stack.close()
+            world = stack.enter_context(World.started(WORKER_HEARTBEAT_ENABLED="false"))
+            batches = scenario(world)
+            world.observe()
+            workers = {
+                name: partial(hand_over, batch, world.queue, world.functions[0], FakeContext())
+                for name, batch in zip(("one", "other"), batches, strict=True)
+            }
+            turns = Turns(world.edge, workers, dict.fromkeys(workers, first_steps(world)), calls_before_kill)
+            here[:] = [(world, turns)]
+            return turns
+
+        def ended(complete: bool) -> None:  # noqa: FBT001 - Exploration.run calls it with a positional argument.
+            nonlocal killed
+            ((world, turns),) = here
+            killed |= bool(turns.killed)
+            world.edge.before = nothing
+            try:
+                world.check_invariants()
+                if complete:
+                    world.deliver_all()
+                    world.check_all_succeeded()
+            except AssertionError as violation:
+                killed_after = (
+                    f"killed after: {calls_before_kill}" if calls_before_kill else "no worker killed"
+                )
+                violation.add_note(f"in this order: {exploration.order}, {killed_after}")
+                raise
+
+        exploration.run(start, ended)
+    return killed
+
+
+def first_steps(world: World) -> Step:
+    """Return the keys that a worker's first step reads: the markers and `current`."""
+    return frozenset((False, f"metrics/{METRIC}/runs/{run}.ok") for run in world.requested) | {
+        (False, CURRENT)
+    }

@@ -1,0 +1,14 @@
+"""The worker's process is killed after each call of a run has had its effect; the next delivery ends the
+run."""
+
+import pytest
+
+from tests.faults.killing import CALLS, assert_the_next_delivery_ends_the_run, kill, request_run
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_next_delivery_ends_a_run_whose_worker_was_killed_after_a_call(call, world):
+    run = f"m.{CALLS.index(call)}.after-1"
+    request_run(world, run)
+    dead = kill(world, run, call, "after")
+    assert_the_next_delivery_ends_the_run(world, run, dead)

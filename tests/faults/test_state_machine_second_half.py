@@ -1,0 +1,11 @@
+"""The second half of the random sequences of events (see `state_machine`)."""
+
+from tests.faults.state_machine import EXAMPLES, WorkerMachine, run_sequences
+
+
+def test_readers_see_whole_versions_and_every_run_ends_after_any_sequence_of_events(
+    record_testsuite_property,
+):
+    run_sequences(EXAMPLES - EXAMPLES // 2)
+    record_testsuite_property("state_machine_steps", WorkerMachine.steps_done)
+    record_testsuite_property("state_machine_calls", WorkerMachine.calls)
