@@ -177,7 +177,7 @@ def test_nothing_is_deleted_or_changed(mail, s3, queue):
 
 @pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "printed"),
     [
         (["--list"], "No dead letters\n"),
         (
@@ -186,9 +186,9 @@ def test_nothing_is_deleted_or_changed(mail, s3, queue):
         ),
     ],
 )
-def test_the_command_reports_that_there_are_no_dead_letters(capsys, words, told):
+def test_the_command_reports_that_there_are_no_dead_letters(capsys, words, printed):
     assert redrive(*words) == 0
-    assert told in capsys.readouterr().out
+    assert printed in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

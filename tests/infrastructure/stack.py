@@ -46,7 +46,7 @@ def overrides(config: str) -> dict[str, str]:
 def translated(template: Properties, **given: str) -> Properties:
     """Return a template as SAM translates it; its code must be in S3."""
     with patch.dict(os.environ, AWS_DEFAULT_REGION=PSEUDO["AWS::Region"]):
-        # The empty dict stands for AWS's managed policies; the template uses none.
+        # The empty dict takes the place of AWS's managed policies; the template uses none.
         document: Properties = Translator({}, Parser()).translate(template, dict(given))
     return document
 

@@ -24,7 +24,7 @@ def test_messages_are_returned_in_one_call_each_with_its_own_delay():
     asked: list[object] = []
     sqs = FakeSqs(before=asked.append)
 
-    told = RequestQueue(Settings(), sqs).give_back([("first", 1), ("second", 5)])
+    returns = RequestQueue(Settings(), sqs).give_back([("first", 1), ("second", 5)])
 
     assert len(asked) == 1
     first, second = sqs.calls
@@ -35,7 +35,7 @@ def test_messages_are_returned_in_one_call_each_with_its_own_delay():
     )
     assert 5 <= first["VisibilityTimeout"] <= 10
     assert 150 <= second["VisibilityTimeout"] <= 300
-    assert told == [f"in {first['VisibilityTimeout']} s", f"in {second['VisibilityTimeout']} s"]
+    assert returns == [f"in {first['VisibilityTimeout']} s", f"in {second['VisibilityTimeout']} s"]
 
 
 def test_unanswerable_messages_are_returned_without_delay():
@@ -88,9 +88,9 @@ def test_a_refusal_names_the_queue_and_the_error_code_of_aws(error, problem):
 def test_messages_that_cannot_be_returned_wait_for_the_timeout_of_the_queue(error, problem):
     sqs = FakeSqs(before=lambda _: raising(error)())
 
-    for told in RequestQueue(Settings(), sqs).give_back([("a", 1), ("b", 1)]):
-        assert told.startswith("when the queue's own timeout ends (")
-        assert problem in told
+    for returns in RequestQueue(Settings(), sqs).give_back([("a", 1), ("b", 1)]):
+        assert returns.startswith("when the queue's own timeout ends (")
+        assert problem in returns
 
 
 def test_the_client_is_created_at_the_first_call_and_kept(monkeypatch):

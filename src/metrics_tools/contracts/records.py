@@ -18,7 +18,7 @@ _VERSION = described(
 )
 _REQUESTED_AT = moment(
     "The time of the control plane's request",
-    " The version of the newest request is current.",
+    more=" The version of the newest request is current.",
     pattern=TIME_MS,
 )
 _ROWS = described("The number of observations, which are the rows of the data file.", minimum=0)
@@ -60,7 +60,7 @@ _MANIFEST: Meanings = {
 _ROLLED_BACK = " Only in `current`, after a rollback."
 _ROLLBACK = {
     "rolled_back_at": moment(
-        "The time at which an operator chose the version", _ROLLED_BACK, pattern=TIME_MS, type="string"
+        "The time at which an operator chose the version", more=_ROLLED_BACK, pattern=TIME_MS, type="string"
     ),
     "rolled_back_from": described(
         f"The version that was current before the rollback; null if there was none.{_ROLLED_BACK}",

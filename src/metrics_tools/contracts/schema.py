@@ -39,7 +39,7 @@ def described(description: str, **keywords: Any) -> Schema:
     return {"description": description, **keywords}
 
 
-def moment(text: str, more: str = "", *, pattern: str = TIME, **keywords: Any) -> Schema:
+def moment(text: str, *, more: str = "", pattern: str = TIME, **keywords: Any) -> Schema:
     """Return the description of a time field, whose precision follows from its pattern."""
     text += f", in UTC, to the {'millisecond' if pattern == TIME_MS else 'second'}.{more}"
     return described(text, **keywords, format="date-time", pattern=whole(pattern))

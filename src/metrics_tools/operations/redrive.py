@@ -90,9 +90,7 @@ def table(letters: Sequence[Stored]) -> str:
 
 
 def chosen(s3: Any, options: argparse.Namespace) -> list[Stored]:
-    """Return the dead letters with the given keys, or those of the given day or of all days.
-
-    Without --list, only letters with the outcome FAILURE are chosen by day.
+    """Return the dead letters with the given keys, or of a day or all days (without --list: only FAILURE).
 
     Raises:
         ValueError: A key is not the key of a dead letter.

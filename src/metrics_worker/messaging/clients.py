@@ -83,7 +83,7 @@ def _problem(error: Exception) -> str:
     if isinstance(error, BotoCoreError):
         return f"AWS did not answer ({type(error).__name__})"
     # For example, a proxy answered with a page of its own. botocore's parsers raise errors of any class.
-    return f"what answered is not AWS ({type(error).__name__})"
+    return f"the response is not from AWS ({type(error).__name__})"
 
 
 def _noting(translated: "TransientError", error: Exception, limit: CallLimit) -> "TransientError":
