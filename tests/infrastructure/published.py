@@ -18,7 +18,7 @@ OF_QUEUES = (
     "NumberOfMessagesReceived",
 )
 OF_FUNCTIONS = ("ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles")
-# According to AWS's documentation of each service's metrics on 2026-11-25.
+# According to AWS's documentation of each service's metrics on 2026-11-28.
 BY_AWS: set[Series] = {
     *((SQS, name, frozenset({"QueueName"})) for name in OF_QUEUES),
     (SNS, "NumberOfNotificationsFailed", frozenset({"TopicName"})),
