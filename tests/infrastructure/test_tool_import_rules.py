@@ -44,7 +44,7 @@ IMPORTS = {
     "published": Imports("validate console", "numpy obstore pyarrow pydantic"),
     "cost": Imports("validate"),
     "validate": Imports("describe", "pydantic"),
-    "describe": Imports("", "numpy"),
+    "describe": Imports("console", "numpy"),
     "console": Imports("", "rich typer"),
     "process_exit": Imports(""),
     "request_files": Imports("ecb"),

@@ -1,13 +1,13 @@
 """An expression in plain words: `the mean of the last 14 observations of ECB_USD_EUR_D`.
 
-`in_words()` says the whole, operands included; an operand that is no series stands in brackets, as nobody
-could tell otherwise what belongs to what. `step_in_words()` says what one node does, for trees that show its
-operands below.
+`in_words()` describes a node with its operands; an operand that is not a series is in brackets.
+`step_in_words()` describes a node without its operands, for a tree that shows them below the node.
 """
 
 from collections.abc import Sequence
 from typing import assert_never
 
+from metrics_tools.console import count
 from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
 
 _OF_WINDOW = {"sma": "mean", "sum": "sum", "max": "highest", "min": "lowest"}
@@ -15,7 +15,7 @@ _OF_COMPOSITE = {"sum": "sum", "avg": "mean", "max": "highest", "min": "lowest"}
 
 
 def in_words(node: Node) -> str:
-    """What the node is, operands included, as a noun."""
+    """Return a noun phrase for a node and its operands."""
     match node:
         case SeriesRef(series_code=code):
             return code
@@ -25,26 +25,26 @@ def in_words(node: Node) -> str:
             return _window(op, _operand(series), window)
         case Composite(op=op, operands=operands):
             listed = _listed([_operand(operand) for operand in operands])
-            return f"the {_OF_COMPOSITE[op]} of those of {listed} that there are"
+            return f"the {_OF_COMPOSITE[op]} of whichever of {listed} have a value"
         case _:
             assert_never(node)
 
 
 def step_in_words(node: Node) -> str:
-    """What the node alone does to its operands, which are called by their place."""
+    """Return what a node does to its operands, which are called left, right or by their number."""
     match node:
         case SeriesRef():
             return "series"
         case SeriesMath(op=op, scale=scale):
             return _math(op, "left", "right") + _scaled(scale)
         case WindowOp(op="lag", window=window):
-            return f"the value {_span(window)} earlier"
+            return f"the value {count(window, 'observation')} earlier"
         case WindowOp(op="ema", window=window):
-            return f"the exponential mean over {_span(window)}"
+            return f"the exponential mean over {count(window, 'observation')}"
         case WindowOp(op=op, window=window):
             return f"the {_OF_WINDOW[op]} of the last {_last(window)}"
         case Composite(op=op, operands=operands):
-            return f"the {_OF_COMPOSITE[op]} of those of the {len(operands)} that there are"
+            return f"the {_OF_COMPOSITE[op]} of whichever of the {len(operands)} operands have a value"
         case _:
             assert_never(node)
 
@@ -68,19 +68,15 @@ def _scaled(scale: float) -> str:
 def _window(op: str, series: str, window: int) -> str:
     match op:
         case "lag":
-            return f"the value of {series} {_span(window)} earlier"
+            return f"the value of {series} {count(window, 'observation')} earlier"
         case "ema":
-            return f"the exponential mean of {series} over {_span(window)}"
+            return f"the exponential mean of {series} over {count(window, 'observation')}"
         case _:
             return f"the {_OF_WINDOW[op]} of the last {_last(window)} of {series}"
 
 
-def _span(window: int) -> str:
-    return "1 observation" if window == 1 else f"{window:,} observations"
-
-
 def _last(window: int) -> str:
-    return "observation" if window == 1 else _span(window)
+    return "observation" if window == 1 else count(window, "observation")
 
 
 def _operand(node: Node) -> str:

@@ -1,4 +1,4 @@
-"""`metrics explain`: an expression in words and as a tree; what it has at each node, needs and costs."""
+"""`metrics explain`: an expression in words and as a tree, its observations, and the cost of a run."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from rich.tree import Tree
 
 from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, Place, open_place
 from metrics_tools.command_line.validation import Finding, Validation, print_problem, print_text
-from metrics_tools.console import WRONG, JsonOption, emit, impossible, out
+from metrics_tools.console import WRONG, JsonOption, count, emit, impossible, out
 from metrics_tools.cost.needs import Needs, SeriesNeed, needs_of
 from metrics_tools.cost.prices import AS_OF, LATENCY, REGION, Requests
 from metrics_tools.describe.nodes import Counts, NodeView
@@ -17,9 +17,9 @@ from metrics_tools.runs.requests import FileArgument, FileUnreadableError, Manif
 from metrics_worker.expression.grammar import SeriesRef
 
 _LONGEST_WORDS = 300
-"""Of a whole expression in words; one that is longer is told by its tree alone."""
+"""The characters of an expression in words; a longer one is shown only as a tree."""
 _OWN_GETS = 3
-"""Of a run, whatever it reads: marker, current, and the data read back."""
+"""The GETs of a run apart from its inputs: marker, current, and the data that it reads back."""
 
 
 def explain(
@@ -31,10 +31,10 @@ def explain(
     manifest: ManifestOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what an expression means, needs and costs, and what each of its nodes has and loses.
+    """Explain an expression: its meaning, its inputs, its cost, and the observations of each node.
 
-    Without a place: the formula, the tree in plain words, the series and
-    datasets. With a bucket, a folder or the demo data the series are read as
+    Without a location: the formula, the tree in plain words, the series and
+    datasets. With a bucket, a folder or the demo data, the series are read as
     the worker reads them: observations and losses of each node, part files,
     requests by kind, and an estimate of seconds and dollars. Nothing is
     published.
@@ -59,7 +59,7 @@ def explain(
         emit({"place": place and place.label, "requests": [_document(found, place) for found in findings]})
     else:
         for finding in findings:
-            _tell(finding, place)
+            _print(finding, place)
     if any(finding.found.errors for finding in findings):
         raise typer.Exit(WRONG)
 
@@ -83,26 +83,29 @@ def _document(finding: Finding, place: Place | None) -> dict[str, Any]:
     }
 
 
-def _tell(finding: Finding, place: Place | None) -> None:
+def _print(finding: Finding, place: Place | None) -> None:
     found = finding.found
     print_text(Text(found.metric_code or finding.asked.file, "bold"))
     if found.view is not None:
         print_text(Text(found.view.formula, "cyan"), 2)
         if len(found.view.words) <= _LONGEST_WORDS:
             print_text(Text(found.view.words), 2)
-        _tell_tree(found.view)
+        _print_tree(found.view)
     if (needs := _needs(finding, place)) is not None:
-        _tell_needs(needs, found.view)
+        _print_needs(needs, found.view)
     for problem in found.problems:
         print_problem(problem)
     if needs is not None and place is None:
         print_text(
-            Text("With --bucket, --folder or --demo: what each node has and loses, and the cost.", "dim")
+            Text(
+                "With --bucket, --folder or --demo: the observations and losses of each node, and the cost.",
+                "dim",
+            )
         )
 
 
-def _tell_tree(view: NodeView) -> None:
-    """On a terminal with lines, elsewhere by indentation alone."""
+def _print_tree(view: NodeView) -> None:
+    """Print the tree: on a terminal with lines, elsewhere by indentation."""
     if not out.is_terminal:
         for line, depth in _lines(view):
             print_text(line, 2 + 2 * depth)
@@ -122,7 +125,7 @@ def _lines(view: NodeView, depth: int = 0) -> Iterator[tuple[Text, int]]:
 
 
 def _label(view: NodeView) -> Text:
-    """A node in one line: its place, what it does, what it has."""
+    """Return a node in one line: its position, its step and its counts."""
     place = view.path.rpartition(".")[2]
     text = Text()
     if place in {"left", "right"}:
@@ -136,7 +139,7 @@ def _label(view: NodeView) -> Text:
 
 
 def _has(counts: Counts) -> Text:
-    text = Text(_many(counts.observations, "observation"), "green" if counts.observations else "bold red")
+    text = Text(count(counts.observations, "observation"), "green" if counts.observations else "bold red")
     losses = list(counts.losses)
     if counts.of_some:
         losses.append(f"{counts.of_some:,} without some of its operands")
@@ -145,28 +148,28 @@ def _has(counts: Counts) -> Text:
     return text
 
 
-def _tell_needs(needs: Needs, view: NodeView | None) -> None:
+def _print_needs(needs: Needs, view: NodeView | None) -> None:
     print_text(Text("Series", "bold"))
     for need in needs.series:
         print_text(_series(need), 2)
     counts = view and view.counts
     if counts and counts.first and counts.last:
         print_text(Text("Result", "bold"))
-        rows = _many(counts.observations, "row")
+        rows = count(counts.observations, "row")
         print_text(Text(f"{rows}, {counts.first:%Y-%m-%d} to {counts.last:%Y-%m-%d}"), 2)
     if needs.requests is not None:
-        _tell_run(needs, needs.requests)
+        _print_run(needs, needs.requests)
 
 
-def _tell_run(needs: Needs, asked: Requests) -> None:
-    """What a run asks of AWS, and what that costs."""
+def _print_run(needs: Needs, asked: Requests) -> None:
+    """Print the requests of a run to AWS, and their cost."""
     print_text(Text("A run", "bold"))
     files, of_files = needs.part_files or 0, asked.gets - _OWN_GETS - needs.manifests
     reading = (
-        _many(files, "part file") if files == of_files else f"{of_files:,} for {_many(files, 'part file')}"
+        count(files, "part file") if files == of_files else f"{of_files:,} for {count(files, 'part file')}"
     )
-    lists = f", {_many(asked.lists, 'LIST')}" if asked.lists else ""
-    manifests = _many(needs.manifests, "manifest")
+    lists = f", {count(asked.lists, 'LIST')}" if asked.lists else ""
+    manifests = count(needs.manifests, "manifest")
     print_text(Text(f"{asked.gets:,} GETs: {manifests}, {reading}, {_OWN_GETS} of its own{lists}"), 2)
     rest = f"{asked.puts} PUTs, {asked.publishes} status events, {asked.queue_calls} queue calls"
     print_text(Text(f"{rest}, {(needs.bytes_read or 0) / 1e6:,.1f} MB to read"), 2)
@@ -185,12 +188,8 @@ def _series(need: SeriesNeed) -> Text:
     if need.dataset_version:
         text.append(f" {need.dataset_version}", "default")
     if need.part_files is not None and need.rows is not None:
-        text.append(f"  {_many(need.part_files, 'part file')}, ", "default")
-        text.append(f"{_many(need.observations or 0, 'observation')} of {_many(need.rows, 'row')}", "default")
-    for reason, count in (need.left_out or {}).items():
-        text.append(f", {count:,} {reason}", "yellow")
+        text.append(f"  {count(need.part_files, 'part file')}, ", "default")
+        text.append(f"{count(need.observations or 0, 'observation')} of {count(need.rows, 'row')}", "default")
+    for reason, rows in (need.left_out or {}).items():
+        text.append(f", {rows:,} {reason}", "yellow")
     return text
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
