@@ -33,7 +33,7 @@ def test_without_a_place_the_formula_the_words_and_the_tree(tmp_path):
         "Series",
         "  A  fx",
         "  B  fx",
-        "With --bucket, --folder or --demo: what each node has and loses, and the cost.",
+        "With --bucket, --folder or --demo: the observations and losses of each node, and the cost.",
     ]
 
 
@@ -64,7 +64,8 @@ def test_a_composite_tells_where_it_had_only_some(cloud, tmp_path):
     file = file_of(tmp_path, {"op": "avg", "operands": [A, B]})
     shown = metrics("explain", file, "--folder", folder_of(cloud, tmp_path / "data")).stdout
     assert (
-        "the mean of those of the 2 that there are  2 observations; 1 without some of its operands" in shown
+        "the mean of whichever of the 2 operands have a value  2 observations; 1 without some of its operands"
+        in shown
     )
     assert "    2: B  1 observation\n" in shown
     assert "  B  fx v1  1 part file, 1 observation of 3 rows, 1 null, 1 duplicate" in shown

@@ -192,7 +192,7 @@ def test_what_would_turn_a_terminal_around_is_escaped(tmp_path):
 def test_many_problems_are_cut_for_people_and_whole_for_machines(tmp_path):
     event = request(inputs={})
     event["inputs"] = [3] * 400
-    assert "and 350 more: --json has them all" in metrics("validate", file_of(tmp_path, event)).stdout
+    assert "and 350 more: --json shows all" in metrics("validate", file_of(tmp_path, event)).stdout
     assert len(problems_of(tmp_path, event)) == 400
 
 

@@ -157,8 +157,8 @@ def test_a_tree_is_json_with_and_without_counts():
         ({"op": "add", "left": A, "right": B}, "A plus B", "left plus right"),
         (
             {"op": "min", "operands": [A, B, window("lag", C, 2)]},
-            "the lowest of those of A, B and (the value of C 2 observations earlier) that there are",
-            "the lowest of those of the 3 that there are",
+            "the lowest of whichever of A, B and (the value of C 2 observations earlier) have a value",
+            "the lowest of whichever of the 3 operands have a value",
         ),
     ],
 )

@@ -8,18 +8,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from metrics_tools.buckets.places import Place
-from metrics_tools.console import (
-    err,
-    impossible,
-    out,
-)
-from metrics_tools.runs.requests import (
-    Asked,
-    body_around,
-    bounds_of,
-    datasets_there,
-    settings_of,
-)
+from metrics_tools.console import err, impossible, out
+from metrics_tools.runs.requests import Asked, body_around, bounds_of, datasets_there, settings_of
 from metrics_tools.validate.problems import Problem
 from metrics_tools.validate.reading import Reader
 from metrics_tools.validate.validation import Validated
@@ -29,18 +19,18 @@ from metrics_worker.errors import StoreUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a file asks for, and what is known of it."""
+    """A request in a file, and the result of its validation."""
 
     asked: Asked
     found: Validated
 
 
 class Validation:
-    """Validates what files ask for; with a place, reads what they need there.
+    """The validation of requests with the settings of the environment.
 
     Args:
-        place: where; None where nothing is to be read.
-        manifests: the keys of the manifests in which an expression's series are looked for.
+        place: the location of their inputs; None to validate the requests alone.
+        manifests: the keys of the dataset manifests in which the series of a bare expression are looked up.
     """
 
     def __init__(self, place: Place | None, manifests: Sequence[str] = ()) -> None:
@@ -50,7 +40,7 @@ class Validation:
         self._reader = Reader(place.bucket, self._settings) if place else None
 
     def of(self, asked: Asked) -> Finding:
-        """Validate a request, or the expression of one."""
+        """Return the finding of a request or of a bare expression."""
         if asked.problems:
             return Finding(asked, Validated(asked.problems))
         body = self.body(asked)
@@ -63,13 +53,13 @@ class Validation:
         return Finding(asked, found)
 
     def _reading(self) -> AbstractContextManager[object]:
-        """While a place is read, a terminal says so."""
+        """Return a context that shows on a terminal that the inputs are being read."""
         if self._place is None or not err.is_terminal:
             return nullcontext()
         return err.status(Text(f"Reading {self._place.label} …"))
 
     def body(self, asked: Asked) -> str:
-        """The body of the request; around an expression one is made."""
+        """Return the body of a request; for a bare expression, of a request made for it."""
         if not asked.is_expression:
             return asked.body
         there = datasets_there(self._place, self._settings, self._manifests) if self._place else None
@@ -77,12 +67,10 @@ class Validation:
 
 
 def print_problem(problem: Problem) -> None:
-    """Print a problem: where and what; what stands there and what may; what was perhaps meant."""
+    """Print a problem: its path and text, the value, the allowed values and the suggestion."""
     colour = "red" if problem.severity == "error" else "yellow"
     print_text(
-        Text.assemble(
-            (problem.severity, f"bold {colour}"), "  ", (problem.path or "the whole of it", "cyan")
-        ),
+        Text.assemble((problem.severity, f"bold {colour}"), "  ", (problem.path or "the whole file", "cyan")),
         2,
     )
     print_text(Text(problem.text), 4)
@@ -94,7 +82,7 @@ def print_problem(problem: Problem) -> None:
 
 
 def print_text(text: Text, indent: int = 0) -> None:
-    """Print a text: on a terminal wrapped within its width, in a pipe or a file a line for itself."""
+    """Print a text: wrapped on a terminal, as one line in a pipe or a file."""
     if out.is_terminal:
         out.print(Padding(text, (0, 0, 0, indent), expand=False))
     else:

@@ -1,9 +1,9 @@
-"""What a run will take, before it runs: part files, requests by kind, bytes, seconds, dollars.
+"""The estimate of what a run needs: part files, requests by kind, bytes, seconds and dollars.
 
-The requests follow from how the worker works, and a test holds them against those of real runs. Reading is
-what it was when the series were read for it: a GET for each manifest and each part file, more for a part file
-beyond 4 MiB. Beside it the worker looks for the marker and for `current`, reads the data back, and writes
-data, manifest, marker and `current`.
+The requests for the inputs are those that were made to read the inputs for the estimate: a GET for each
+manifest and part file, more for a part file of more than 4 MiB. In addition, the worker gets the marker and
+`current`, reads the data back, and writes data, manifest, marker and `current`. A test compares the estimate
+with real runs.
 """
 
 from collections.abc import Mapping
@@ -24,11 +24,13 @@ class SeriesNeed:
     """A series that a run reads.
 
     Attributes:
-        dataset_id: where it is; None where that is not known.
-        part_files: of it; None without a look into the manifest.
-        rows: in them; None where they were not read.
-        observations: of these rows; None where they were not read.
-        left_out: rows that are no observation, by reason.
+        code: the series code.
+        dataset_id: the dataset that contains it; None if that is not known.
+        dataset_version: the version of the dataset, from its manifest.
+        part_files: the number of its part files; None if the manifest was not read.
+        rows: the number of rows in the part files; None if they were not read.
+        observations: the number of observations in these rows; None if they were not read.
+        left_out: the number of rows that are not observations, by reason.
     """
 
     code: str
@@ -42,16 +44,16 @@ class SeriesNeed:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a run takes.
+    """What a run needs.
 
     Attributes:
-        series: that it reads, in order of appearance.
-        manifests: of datasets that it reads: one GET each.
-        part_files: that it reads, each once; None where the manifests were not looked at.
-        requests: by kind; None where the series were not read.
-        bytes_read: of manifests and part files; None where they were not read.
-        seconds: estimated; None as well.
-        dollars: the same.
+        series: the series that it reads, in order of appearance.
+        manifests: the number of dataset manifests that it reads.
+        part_files: the number of part files that it reads; None if the manifests were not read.
+        requests: the requests by kind; None if the series were not read.
+        bytes_read: the bytes of manifests and part files; None if they were not read.
+        seconds: the estimated duration; None if the series were not read.
+        dollars: the estimated cost; None if the series were not read.
     """
 
     series: tuple[SeriesNeed, ...]
@@ -63,17 +65,17 @@ class Needs:
     dollars: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the needs as JSON values."""
         prices = {"prices_of": AS_OF, "region": REGION, "latency_seconds": LATENCY}
         return asdict(self) | {"estimated_with": prices}
 
 
 def needs_of(request: RunRequest, inputs: Inputs | None = None) -> Needs:
-    """What a request will take.
+    """Return what a request needs.
 
     Args:
-        request: valid.
-        inputs: what was read for it; None where nothing was.
+        request: the request.
+        inputs: the inputs that were read for it; None if they were not read.
     """
     codes = series_codes(request.expression)
     if inputs is None or inputs.series.keys() != set(codes):
@@ -120,7 +122,7 @@ def _read(found: InputSeries) -> SeriesNeed:
 
 
 def _part_files(inputs: Inputs) -> int:
-    """How many there are to be read: a file with several series is read once."""
+    """Return the number of part files to read; a file with several series is read once."""
     own, shared = 0, dict[str, set[str]]()
     for code, found in inputs.series.items():
         manifest = inputs.manifests[found.dataset_id]

@@ -1,17 +1,16 @@
-"""What a run costs: list prices, and how long runs took where they were measured.
+"""The cost of a run: list prices, and measured durations.
 
-The only place with prices. Both are explained in docs/performance.md, and its table of a million runs is what
-a test holds these numbers against.
+docs/performance.md explains both; a test compares these numbers with its table of a million runs.
 """
 
 from dataclasses import dataclass
 
 REGION = "us-east-1"
 AS_OF = "2026-11-24"
-"""When they were written down: AWS's list, without discounts, to be checked before they are relied on."""
+"""The date of the prices: AWS's list prices without discounts. Check them before you rely on them."""
 
 MEMORY_MIB = 1769
-"""The template's default: one processor."""
+"""The default memory of the function in the template, at which it has one processor."""
 
 _GB_SECOND = 0.0000166667
 _INVOCATION = 0.20 / 1e6
@@ -21,19 +20,21 @@ _PUBLISH = 0.30 / 1e6
 _QUEUE_CALL = 0.50 / 1e6
 
 LATENCY = 0.020
-"""Seconds of a request to S3 for which these were measured, one run in an invocation that is warm:"""
+"""The seconds of a request to S3 with which the durations were measured, in a warm invocation of one run."""
 _RUN, _PART_FILE, _ROW = 0.225, 0.00043, 0.17e-6
-"""Seconds: of any run, for a part file more, for a row more in a large file."""
+"""The seconds of a run, and in addition of each part file and of each row in a large file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What a run asks of AWS.
+    """The requests of a run to AWS.
 
     Attributes:
-        gets, puts, lists: of S3.
-        publishes: of status events.
-        queue_calls: send, receive, delete.
+        gets: GET requests to S3.
+        puts: PUT requests to S3.
+        lists: LIST requests to S3.
+        publishes: published status events.
+        queue_calls: the calls of SQS: send, receive, delete.
     """
 
     gets: int
@@ -44,12 +45,12 @@ class Requests:
 
 
 def seconds_of(part_files: int, rows: int) -> float:
-    """How long a run takes that is alone in a warm invocation: an estimate, by what was measured."""
+    """Return the estimated seconds of a run that is alone in a warm invocation."""
     return _RUN + _PART_FILE * part_files + _ROW * rows
 
 
 def dollars_of(requests: Requests, seconds: float) -> float:
-    """What a run costs that is alone in its invocation. In a batch part files are shared, and it is less."""
+    """Return the dollars of a run that is alone in its invocation; in a batch, runs share part files."""
     gigabytes = MEMORY_MIB / 1024
     return (
         seconds * gigabytes * _GB_SECOND

@@ -1,8 +1,8 @@
-"""An expression as a tree for people: each node with its path, formula and words, and what it has and loses.
+"""An expression as a tree for people: each node with its JSON path, formula, words and counts.
 
-A node stands at some times (those of its operands, each once). At each it has an observation, or it lost it
-for one reason: so observations and losses add up to the times. The observations are those of the worker's own
-`evaluate()`, which gets one node at a time and the results of its operands: each subtree is evaluated once.
+The times of a node are the times of its operands, each once. At each time the node has an observation or has
+lost it for one reason, so observations and losses add up to the times. The worker's `evaluate()` computes the
+observations of one node at a time from the results of its operands: each subtree is evaluated once.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from metrics_worker.expression.grammar import (
     expression_type,
 )
 from metrics_worker.request import iso
-from metrics_worker.series import Series, Times, common, union
+from metrics_worker.series import Series, common, union
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,22 +52,23 @@ class Lost:
 
     @property
     def total(self) -> int:
-        """For whatever reason."""
+        """Return the number of all times without an observation."""
         return self.warm_up + self.left_only + self.right_only + self.zero_divisor + self.not_finite
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a node has and loses. Always: `times == observations + lost.total`.
+    """The observations and losses of a node. Always, `times == observations + lost.total`.
 
     Attributes:
-        times: at which at least one operand has an observation; of a series its own.
-        observations: how many the node has.
+        times: the number of times at which at least one operand has an observation; for a series, its own.
+        observations: the number of the node's observations.
+        lost: the times without an observation.
         of_all: composite: times at which all operands have an observation; None for other nodes.
         of_some: composite: times at which some have one and some have none; None for other nodes.
-        first: time of the first observation, UTC; None where there is none.
-        last: time of the last one.
-        overlap: series_math: how far its sides are at the same times; None for other nodes.
+        first: the time of the first observation, UTC; None without observations.
+        last: the time of the last observation.
+        overlap: series_math: the overlap of its sides; None for other nodes.
     """
 
     times: int
@@ -81,7 +82,7 @@ class Counts:
 
     @property
     def losses(self) -> list[str]:
-        """What is lost, in words: `29 to warm up`."""
+        """Return each loss in words, such as `29 to warm up`."""
         words = {
             "warm_up": "to warm up",
             "left_only": "on the left only",
@@ -92,7 +93,7 @@ class Counts:
         return [f"{count:,} {words[why]}" for why, count in asdict(self.lost).items() if count]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the counts as JSON values."""
         return {
             "times": self.times,
             "observations": self.observations,
@@ -110,14 +111,14 @@ class NodeView:
     """A node of an expression, for people.
 
     Attributes:
-        path: its JSON path, as error messages have it: `expressionJson.left.operands[0]`.
+        path: its JSON path, as error messages show it: `expressionJson.left.operands[0]`.
         node: the node.
         kind: series, series_math, window_op or composite.
-        formula: the node with all below it, in one line.
-        words: the same in plain words.
-        step: what the node alone does, in words.
-        counts: what it has and loses; None where its series were not read.
-        operands: the nodes directly below, in order.
+        formula: the node and its operands in one line.
+        words: the node and its operands in plain words.
+        step: what the node does to its operands, in words.
+        counts: its observations and losses; None if its series were not read.
+        operands: the views of its operands, in order.
     """
 
     path: str
@@ -130,7 +131,7 @@ class NodeView:
     operands: tuple["NodeView", ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values, operands included."""
+        """Return the node and its operands as JSON values."""
         return {
             "path": self.path,
             "kind": self.kind,
@@ -143,24 +144,24 @@ class NodeView:
 
 
 def outlined(node: Node, path: str = ROOT) -> NodeView:
-    """The tree without counts: nothing needs to be read for it."""
+    """Return the tree without counts, for which no series is needed."""
     below = zip(children(node), _paths(node, path), strict=True)
     return _view(node, path, None, tuple(outlined(child, at) for child, at in below))
 
 
 def counted(node: Node, inputs: Mapping[str, Series], path: str = ROOT) -> NodeView:
-    """The tree with counts.
+    """Return the tree with counts.
 
     Args:
         node: the expression.
-        inputs: each series that it names, by series code.
-        path: the JSON path of the node itself.
+        inputs: the series of the expression, by series code.
+        path: the JSON path of the node.
     """
     return _counted(node, inputs, path)[0]
 
 
 def _counted(node: Node, inputs: Mapping[str, Series], path: str) -> tuple[NodeView, Series]:
-    """The node, and the series that it means."""
+    """Return the view of a node, and its result."""
     if isinstance(node, SeriesRef):
         series = inputs[node.series_code]
         return _view(node, path, _counts(node, [], series), ()), series
@@ -175,7 +176,7 @@ def _counted(node: Node, inputs: Mapping[str, Series], path: str) -> tuple[NodeV
 
 
 def _over(node: Node, operands: list[SeriesRef]) -> Node:
-    """The same node over other operands."""
+    """Return a copy of a node with other operands."""
     match node:
         case SeriesRef():
             return node
@@ -210,7 +211,7 @@ def _counts(node: Node, operands: list[Series], result: Series) -> Counts:
             of_some, lost = times - of_all, Lost(not_finite=times - len(result))
         case _:
             assert_never(node)
-    first, last = (_moment(result.times, at) for at in (0, -1))
+    first, last = (_moment(result.times[at]) if len(result) else None for at in (0, -1))
     return Counts(times, len(result), lost, of_all, of_some, first, last, overlap)
 
 
@@ -246,25 +247,16 @@ def _view(node: Node, path: str, counts: Counts | None, operands: tuple[NodeView
 
 
 def _paths(node: Node, path: str) -> list[str]:
-    """The JSON paths of the nodes directly below."""
-    match node:
-        case SeriesRef():
-            return []
-        case SeriesMath():
-            return [f"{path}.left", f"{path}.right"]
-        case WindowOp():
-            return [f"{path}.series"]
-        case Composite(operands=operands):
-            return [f"{path}.operands[{i}]" for i in range(len(operands))]
-        case _:
-            assert_never(node)
+    """Return the JSON paths of the operands of a node."""
+    if isinstance(node, Composite):
+        return [f"{path}.operands[{i}]" for i in range(len(node.operands))]
+    names = {SeriesRef: (), SeriesMath: ("left", "right"), WindowOp: ("series",)}[type(node)]
+    return [f"{path}.{name}" for name in names]
 
 
-def _moment(times: Times, at: int) -> datetime | None:
-    """A time as a datetime. One beyond the year 9999 can't be told, and is none."""
-    if not times.size:
-        return None
+def _moment(microseconds: int) -> datetime | None:
+    """Return the datetime of a time in microseconds since 1970, UTC; None after the year 9999."""
     try:
-        return _EPOCH + timedelta(microseconds=int(times[at]))
+        return _EPOCH + timedelta(microseconds=int(microseconds))
     except OverflowError:
         return None

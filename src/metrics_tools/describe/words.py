@@ -1,8 +1,7 @@
 """An expression in plain words: `the mean of the last 14 observations of ECB_USD_EUR_D`.
 
-`in_words()` says the whole, operands included; an operand that is no series stands in brackets, as nobody
-could tell otherwise what belongs to what. `step_in_words()` says what one node does, for trees that show its
-operands below.
+`in_words()` describes a node with its operands; an operand that is not a series is in brackets.
+`step_in_words()` describes a node without its operands, for a tree that shows them below the node.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ _OF_COMPOSITE = {"sum": "sum", "avg": "mean", "max": "highest", "min": "lowest"}
 
 
 def in_words(node: Node) -> str:
-    """What the node is, operands included, as a noun."""
+    """Return a noun phrase for a node and its operands."""
     match node:
         case SeriesRef(series_code=code):
             return code
@@ -26,13 +25,13 @@ def in_words(node: Node) -> str:
             return _window(op, _operand(series), window)
         case Composite(op=op, operands=operands):
             listed = _listed([_operand(operand) for operand in operands])
-            return f"the {_OF_COMPOSITE[op]} of those of {listed} that there are"
+            return f"the {_OF_COMPOSITE[op]} of whichever of {listed} have a value"
         case _:
             assert_never(node)
 
 
 def step_in_words(node: Node) -> str:
-    """What the node alone does to its operands, which are called by their place."""
+    """Return what a node does to its operands, which are called left, right or by their number."""
     match node:
         case SeriesRef():
             return "series"
@@ -45,7 +44,7 @@ def step_in_words(node: Node) -> str:
         case WindowOp(op=op, window=window):
             return f"the {_OF_WINDOW[op]} of the last {_last(window)}"
         case Composite(op=op, operands=operands):
-            return f"the {_OF_COMPOSITE[op]} of those of the {len(operands)} that there are"
+            return f"the {_OF_COMPOSITE[op]} of whichever of the {len(operands)} operands have a value"
         case _:
             assert_never(node)
 

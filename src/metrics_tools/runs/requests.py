@@ -1,7 +1,6 @@
 """The requests of a file: an event as in events/, a request as the control plane writes it, or an expression.
 
-An author may have no more than an expression: `full_request` makes a request out of it and a place, whose
-datasets are looked through for its series. Commands that need requests take files by `read_requests`.
+For a bare expression, `full_request` makes a request: the series are looked up in the datasets of a bucket.
 """
 
 import json
@@ -20,8 +19,8 @@ from metrics_tools.buckets.places import Place, currencies_in, demo_place
 from metrics_tools.console import impossible
 from metrics_tools.request_files import EventFileError, Sample, metric_code_of, samples_in
 from metrics_tools.runs.computing import all_of, settings_for
-from metrics_tools.validate.contract import NODE_FIELDS
-from metrics_tools.validate.discovery import Shelf, newest, of_manifests
+from metrics_tools.validate.contract import NODE_FIELDS, REQUEST_FIELDS
+from metrics_tools.validate.discovery import Discovered, newest, of_manifests
 from metrics_tools.validate.json_text import load
 from metrics_tools.validate.problems import Problem, shown
 from metrics_worker.errors import ExpressionError, StoreUnavailable
@@ -32,18 +31,9 @@ from metrics_worker.settings import Settings
 
 STANDARD_INPUT = "-"
 _NAMED_BUCKET = r'{}\\*"\s*:\s*\\*"s3://([^/\s"\\]+)/'
-"""After a field, in the text of a request, which may stand as a text in another."""
-_REQUEST_FIELDS = {
-    "type",
-    "runId",
-    "metricCode",
-    "expressionType",
-    ROOT,
-    "inputs",
-    "catalog",
-    "output",
-    "Message",
-}
+"""The bucket in a field of a request; the request may be JSON within a string, with escaped quotes."""
+_KNOWN_FIELDS = {*REQUEST_FIELDS, "inputs", "Message"}
+"""Fields of which a request or a notification has at least one, and an expression has none."""
 
 FileArgument = Annotated[
     str,
@@ -69,14 +59,14 @@ ManifestOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a file asks for.
+    """A request or a bare expression in a file.
 
     Attributes:
-        file: its path, as it was given.
-        body: the request, or the notification that carries it; of an expression that alone.
-        is_expression: whether it is an expression, without a request around it.
-        record: its place among the records of an event; None where it stands alone.
-        problems: what keeps it from being looked at.
+        file: the path of the file, as it was given.
+        body: the text of the request, of its notification, or of the bare expression.
+        is_expression: whether the file contains an expression without a request.
+        record: the position among the records of an event; None for a file that is not an event.
+        problems: the reasons why there is no body.
     """
 
     file: str
@@ -87,19 +77,18 @@ class Asked:
 
 
 class FileUnreadableError(Exception):
-    """There is no such file, or it can't be read; the text says which and why."""
+    """A file that does not exist or can't be read; the text names it and the reason."""
 
 
 def read_requests(
     path: Path, place: Callable[[], Place | None] = lambda: None, manifests: Sequence[str] = ()
 ) -> list[Sample]:
-    """The requests of a file; where it holds none, the command ends there.
+    """Return the requests of a file; without a request in it, the command ends.
 
     Args:
-        path: of the file.
-        place: asked where the series of an expression are, where the file holds one without a request around
-            it. Without a place it is no request.
-        manifests: the keys of the manifests to look in; without any, every dataset's newest.
+        path: the path of the file.
+        place: returns the location of the series of a bare expression; None if the command needs a request.
+        manifests: the keys of the manifests to search for the series; if empty, the newest of each dataset.
     """
     try:
         raw = _read(str(path))
@@ -112,10 +101,10 @@ def read_requests(
 
 
 def read_file(file: str) -> list[Asked]:
-    """Return the requests of a file: of an event with several records, all.
+    """Return the requests of a file: one for each record of an event.
 
     Raises:
-        FileUnreadableError: there is no such file, or it can't be read.
+        FileUnreadableError: the file does not exist or can't be read.
     """
     return _asked(file, _read(file))
 
@@ -142,7 +131,7 @@ def _asked(file: str, raw: bytes) -> list[Asked]:
         case {"Records": records}:
             problem = Problem("Records", "an event holds a list of records, one or more", shown(records))
             return [Asked(file, problems=(problem,))]
-        case dict() as fields if not fields.keys() & _REQUEST_FIELDS and fields.keys() & set(NODE_FIELDS):
+        case dict() as fields if not fields.keys() & _KNOWN_FIELDS and fields.keys() & set(NODE_FIELDS):
             return [Asked(file, text, is_expression=True)]
     return [Asked(file, text)]
 
@@ -157,55 +146,55 @@ def _of_record(file: str, number: int, record: Any) -> Asked:
 
 
 def settings_of(place: Place | None) -> Settings:
-    """The worker's settings for reading there."""
+    """Return the worker's settings for a location."""
     return settings_for(place.bucket.name if place else PLACEHOLDER_BUCKET)
 
 
 def bounds_of(settings: Settings, body: str, place: Place | None) -> Bounds:
-    """Where a request may lead. Without a place, the bucket is the one that the request itself names."""
+    """Return the limits of a request. Without a location, the request itself names the data bucket."""
     fields = ("basePath", "manifestPath", "projectionsPath") if place is None else ()
     named = [name for field in fields for name in re.findall(_NAMED_BUCKET.format(field), body)]
     bucket = next((name for name in named if name != PLACEHOLDER_BUCKET), settings.bucket)
     return replace(settings.bounds, bucket=bucket)
 
 
-def datasets_there(place: Place, settings: Settings, manifests: Sequence[str] = ()) -> Shelf:
-    """The datasets that an expression's series are looked for in; where there are none, the command ends."""
+def datasets_there(place: Place, settings: Settings, manifests: Sequence[str] = ()) -> Discovered:
+    """Return the datasets to search for the series of an expression; without any, the command ends."""
     try:
         if manifests:
             return of_manifests(place.bucket, manifests)
-        shelf = newest(place.bucket, settings.datasets_prefix)
+        discovered = newest(place.bucket, settings.datasets_prefix)
     except ValueError as error:
         raise impossible(f"--manifest: {error}.") from error
     except StoreUnavailable as error:
         raise impossible(f"{place.label}: {error}.") from error
-    if not shelf.datasets:
+    if not discovered.datasets:
         raise impossible(
             f"{place.label}: there is no {settings.datasets_prefix}*/versions/*/manifest.json. An expression "
             "needs a dataset: name one by --manifest, or write a whole request."
         )
-    return shelf
+    return discovered
 
 
 def full_request(
-    expression: Any, metric_code: str, settings: Settings, shelf: Shelf | None
+    expression: Any, metric_code: str, settings: Settings, discovered: Discovered | None
 ) -> dict[str, Any]:
-    """The request that asks for an expression, which may be wrong: then so is the request.
+    """Return a request for an expression; if the expression is not valid, neither is the request.
 
     Args:
-        expression: parsed JSON.
-        metric_code: what the metric is to be called.
-        settings: the worker's.
-        shelf: the datasets that may have its series. A series that exactly one has is said to be in that; any
-            other is left to the worker, which looks through the catalog.
+        expression: the decoded expression.
+        metric_code: the code of the metric.
+        settings: the worker's settings.
+        discovered: the datasets that may contain the series. If exactly one contains a series, `inputs` names
+            it; the worker looks up any other series in the catalog.
     """
     try:
         node = parse(expression)
         kind, codes = expression_type(node), series_codes(node)
     except ExpressionError:
         kind, codes = "series", ()
-    homes = shelf.homes(codes) if shelf else {}
-    datasets = shelf.datasets if shelf else {}
+    homes = discovered.homes(codes) if discovered else {}
+    datasets = discovered.datasets if discovered else {}
     needed = set(homes.values()) if codes and len(homes) == len(codes) else set(datasets)
     return {
         "type": REQUESTED,
@@ -225,9 +214,9 @@ def full_request(
     }
 
 
-def body_around(asked: Asked, settings: Settings, shelf: Shelf | None) -> str:
-    """The body of a request for a file's expression, whose text stands in it as it is."""
-    request = full_request(load(asked.body).value, metric_code_of(Path(asked.file)), settings, shelf)
+def body_around(asked: Asked, settings: Settings, discovered: Discovered | None) -> str:
+    """Return the body of a request for a bare expression, with the unchanged text of the expression."""
+    request = full_request(load(asked.body).value, metric_code_of(Path(asked.file)), settings, discovered)
     del request[ROOT]
     return f'{json.dumps(request)[:-1]}, "{ROOT}": {asked.body}}}'
 
@@ -244,7 +233,7 @@ def _made(path: Path, asked: Asked, place: Place | None, manifests: Sequence[str
 
 
 def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
-    """The demo data, where nobody has chosen a place: for requests that read its dataset, and no others."""
+    """Return the demo data as the default location of requests that read only its dataset."""
     if not all_of(samples, ecb.DATASET_ID):
         raise impossible(
             "Where is the data? Say --bucket NAME, --folder FOLDER, or --demo for the ECB's exchange rates "

@@ -1,4 +1,4 @@
-"""The datasets that a bucket holds, and which of them has a series: for an expression that doesn't say."""
+"""The datasets of a bucket, and the dataset of each series: for an expression without a request."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,28 +10,28 @@ from metrics_worker.s3.bucket import Bucket
 
 _VERSIONS, _MANIFEST, _PROJECTIONS = "versions/", "manifest.json", "projections/"
 _LOOKS = 5
-"""How many of a dataset's newest versions are looked at for one with a manifest."""
+"""The number of newest versions of a dataset that are searched for one with a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class Discovered:
     """Datasets of a bucket.
 
     Attributes:
-        datasets: the newest version of each, by id, or those that were asked for.
-        manifests: theirs, of those that can be read.
+        datasets: by id, the newest version of each dataset, or the given version.
+        manifests: by dataset id, the manifests that can be read.
     """
 
     datasets: dict[str, Dataset]
     manifests: dict[str, Manifest]
 
     def homes(self, codes: Iterable[str]) -> dict[str, str]:
-        """The dataset of each series that exactly one has."""
+        """Return the dataset of each series that exactly one dataset contains."""
         holders = {code: [id_ for id_, found in self.manifests.items() if found.has(code)] for code in codes}
         return {code: found[0] for code, found in holders.items() if len(found) == 1}
 
 
-def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = None) -> Shelf:
+def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = None) -> Discovered:
     """Return every dataset's newest version, by its name: `datasets/*/versions/*/manifest.json`.
 
     Args:
@@ -51,22 +51,22 @@ def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = 
         if (key := next((key for key in keys if bucket.find(key) is not None), None)) is not None:
             dataset = of_manifest(key)
             found[dataset.dataset_id] = dataset
-    return _shelf(bucket, found)
+    return _discovered(bucket, found)
 
 
-def of_manifests(bucket: Bucket, keys: Iterable[str]) -> Shelf:
-    """The datasets of these manifests, by their keys.
+def of_manifests(bucket: Bucket, keys: Iterable[str]) -> Discovered:
+    """Return the datasets of these manifests.
 
     Raises:
         ValueError: a key is not that of a manifest.
         StoreUnavailable: S3 failed.
     """
     datasets = [of_manifest(key) for key in keys]
-    return _shelf(bucket, {dataset.dataset_id: dataset for dataset in datasets})
+    return _discovered(bucket, {dataset.dataset_id: dataset for dataset in datasets})
 
 
 def of_manifest(key: str) -> Dataset:
-    """The dataset of a manifest: `datasets/fx/versions/v1/manifest.json` is of `fx`.
+    """Return the dataset of a manifest: `datasets/fx/versions/v1/manifest.json` is of `fx`.
 
     Raises:
         ValueError: the key is not that of a manifest.
@@ -77,18 +77,18 @@ def of_manifest(key: str) -> Dataset:
     return Dataset(home.rpartition("/")[2], key, f"{home}/{_PROJECTIONS}")
 
 
-def _shelf(bucket: Bucket, datasets: dict[str, Dataset]) -> Shelf:
+def _discovered(bucket: Bucket, datasets: dict[str, Dataset]) -> Discovered:
     manifests = {}
     for dataset_id, dataset in datasets.items():
         try:
             manifests[dataset_id] = Manifest.parse(dataset, bucket.get(dataset.manifest_key).body)
         except (InputReadError, StoreRefusal):
-            continue  # whoever reads from it is told why
-    return Shelf(datasets, manifests)
+            continue  # reading the dataset reports the reason
+    return Discovered(datasets, manifests)
 
 
 def _folders(bucket: Bucket, prefix: str) -> Sequence[str]:
-    """The prefixes directly below one, each with its slash."""
+    """Return the prefixes directly below a prefix, each with its slash."""
     try:
         return bucket.list_folders(prefix)
     except (StoreRefusal, StoreUnavailable) as error:

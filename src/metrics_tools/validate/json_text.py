@@ -1,4 +1,4 @@
-"""The text of a file, as JSON: where it is none, the line and what to do; and names that stand twice."""
+"""The text of a file as JSON: why a text is not valid JSON, and the names that an object contains twice."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from metrics_tools.validate.problems import Problem, path_text, shown
+from metrics_tools.validate.problems import Problem, path_text, shown, warning
 from metrics_worker.request import whole_number
 
 _BOM = "\ufeff"
@@ -14,19 +14,19 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a text holds: a value where it is JSON, and what is wrong with it."""
+    """The decoded value of a text, None if it is not JSON, and the problems of the text."""
 
     value: Any
     problems: tuple[Problem, ...]
 
     @property
     def is_json(self) -> bool:
-        """Whether there is a value; it may still hold a name twice."""
+        """Return whether the text is valid JSON; an object in it may still contain a name twice."""
         return all(problem.severity == "warning" for problem in self.problems)
 
 
 class _Object(dict[str, Any]):
-    """An object that knows which of its names stand in it twice."""
+    """A decoded object, and the names that its text contains twice."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -35,26 +35,26 @@ class _Object(dict[str, Any]):
 
 
 def load(text: str) -> Loaded:
-    """The value of a text, read as the worker reads it; never raises."""
+    """Return the value of a text, decoded as the worker decodes it, or the problem; never raise."""
     try:
         value = json.loads(text, parse_int=whole_number)
     except json.JSONDecodeError as error:
-        return Loaded(None, (_no_json(text, error),))
+        return Loaded(None, (_not_json(text, error),))
     except RecursionError:
         return Loaded(None, (Problem("", "not JSON: nested too deep to be read"),))
     return Loaded(value, tuple(_twice(text)))
 
 
-def _no_json(text: str, error: json.JSONDecodeError) -> Problem:
+def _not_json(text: str, error: json.JSONDecodeError) -> Problem:
     line = text.split("\n")[error.lineno - 1].strip()
     where = f"not JSON: {error.msg}, line {error.lineno}, column {error.colno}"
     return Problem("", where, shown(line) if line else None, "JSON", _what_to_do(text, error.pos))
 
 
 def _what_to_do(text: str, at: int) -> str | None:
-    """The usual slips, the first that it is."""
+    """Return a suggestion for the first usual mistake that the text contains at a position."""
     rest, before = text[at:], text[:at].rstrip()
-    slips = {
+    mistakes = {
         "the file is empty": not text.strip(),
         "the file begins with a byte order mark: save it as UTF-8 without one": text.startswith(_BOM),
         "there is a comma too many before the bracket": (
@@ -66,21 +66,19 @@ def _what_to_do(text: str, at: int) -> str | None:
         "the end is missing: a bracket or a quote is not closed": not rest.strip(),
         "it doesn't look like JSON at all: is it the right file?": text.lstrip()[:1] not in {"{", "["},
     }
-    return next((hint for hint, it_is in slips.items() if it_is), None)
+    return next((hint for hint, it_is in mistakes.items() if it_is), None)
 
 
 def _twice(text: str) -> Iterator[Problem]:
-    """Names that stand twice in one object: of these the last counts, for the worker as well."""
+    """Yield a warning for each name that an object contains twice; the worker uses the last one."""
     value = json.loads(text, parse_int=whole_number, object_pairs_hook=_Object)
     rest: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while rest:
         path, found = rest.pop()
         if isinstance(found, _Object):
             for name in found.twice:
-                told = f"`{name}` stands here twice, and the last one counts"
-                yield Problem(
-                    path_text((*path, name)), told, severity="warning", suggestion="keep one of them"
-                )
+                text = f"the object has `{name}` twice, and the last one counts"
+                yield warning(path_text((*path, name)), text, hint="keep one of them")
             rest.extend(((*path, name), below) for name, below in found.items())
         elif isinstance(found, list):
             rest.extend(((*path, i), below) for i, below in enumerate(found))

@@ -11,7 +11,7 @@ LEAST_KEPT = 0.5
 """The share of its operand's observations that a node keeps without a warning.
 
 Of a series_math, each side counts by itself, and only between the later beginning and the earlier end of the
-two: a side that began earlier loses what lies before, and everyone expects that. Half tells a series of
+two: it is expected that a side that began earlier loses the observations before. Half tells a series of
 another frequency (a month of working days keeps one of twenty) from a series with a gap.
 """
 
@@ -22,9 +22,9 @@ _SAME_TIMES = (
 
 
 def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
-    """Return what is probably not meant about the observations of an expression's nodes.
+    """Yield warnings about the observations of an expression's nodes.
 
-    A node without one observation is told if its operands have some: what is above is empty as well.
+    Of nodes without observations, only the lowest is reported: the nodes above it are empty as well.
     """
     counts = view.counts
     if counts is not None and all(_has_some(below) for below in view.operands):
@@ -40,7 +40,7 @@ def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
 
 
 def _mostly_lost(view: NodeView, counts: Counts) -> Iterator[Problem]:
-    """Return a warning for each reason for which a node loses most observations of a side."""
+    """Yield a warning for each reason for which a node loses most observations of a side."""
     overlap, lost = counts.overlap, counts.lost
     if overlap is not None and overlap.both < LEAST_KEPT * max(overlap.left, overlap.right):
         text = (

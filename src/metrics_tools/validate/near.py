@@ -6,11 +6,11 @@ from difflib import get_close_matches
 from metrics_tools.validate.vocabulary import instead_of_field, plain, same_operation
 
 _NEAR_ENOUGH = 0.6
-"""difflib's ratio of two long words: one wrong letter in three is near, two are not."""
+"""The smallest ratio of difflib at which two long words are near: one wrong letter in three."""
 _SHORT = 4
-"""Letters of a word that a single other letter makes into another word: `log` and `lag`, `XAU` and `ZAU`."""
+"""A word of at most so many letters with one letter replaced is another word: `log` and `lag`."""
 _LONGEST = 300
-"""A longer word is meant for no name: a file may be full of it."""
+"""The characters of the longest word that is compared: comparing takes time, and names are short."""
 
 _MEANT: dict[str, tuple[str, ...]] = {
     "length": ("window",),
@@ -39,7 +39,7 @@ _MEANT: dict[str, tuple[str, ...]] = {
     "projections": ("projectionsPath",),
     "dataset": ("datasetId",),
 }
-"""Other names of our fields, by their letters and digits alone; the first that is allowed is meant."""
+"""The fields that other tools call by a name, in lower case; the first allowed field is meant."""
 
 
 def near(word: str, allowed: Iterable[str]) -> str | None:
@@ -63,16 +63,17 @@ def near(word: str, allowed: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str | None:
-    """Return the question, or None if no name is near."""
+    """Return the question whether the nearest name was meant, or None if no name is near."""
     found = near(word, allowed)
     return None if found is None else f"did you mean `{found}`?"
 
 
 def _may_be_a_slip(word: str, name: str) -> bool:
-    """Return whether a slip of the hand may have made the word of the name.
+    """Return whether the word may be a misspelled name.
 
-    In a short word a letter too many, one too few or two letters swapped is a slip; another letter is another
-    word. The parts of a code count as words: `ECB_XAU_EUR_D` is not `ECB_ZAR_EUR_D`.
+    In a short word, a missing letter, an additional letter or two swapped letters are a typing error; with
+    a replaced letter, it is another word. The parts of a code are words: `ECB_XAU_EUR_D` is not
+    `ECB_ZAR_EUR_D`.
     """
     ours, its = word.casefold().split("_"), name.casefold().split("_")
     if len(ours) == len(its) > 1:

@@ -1,4 +1,4 @@
-"""`metrics explain`: an expression in words and as a tree; what it has at each node, needs and costs."""
+"""`metrics explain`: an expression in words and as a tree, its observations, and the cost of a run."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,9 +18,9 @@ from metrics_tools.runs.requests import FileArgument, FileUnreadableError, Manif
 from metrics_worker.expression.grammar import SeriesRef
 
 _LONGEST_WORDS = 300
-"""Of a whole expression in words; one that is longer is told by its tree alone."""
+"""The characters of an expression in words; a longer one is shown only as a tree."""
 _OWN_GETS = 3
-"""Of a run, whatever it reads: marker, current, and the data read back."""
+"""The GETs of a run apart from its inputs: marker, current, and the data that it reads back."""
 
 
 def explain(
@@ -32,10 +32,10 @@ def explain(
     manifest: ManifestOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what an expression means, needs and costs, and what each of its nodes has and loses.
+    """Explain an expression: its meaning, its inputs, its cost, and the observations of each node.
 
-    Without a place: the formula, the tree in plain words, the series and
-    datasets. With a bucket, a folder or the demo data the series are read as
+    Without a location: the formula, the tree in plain words, the series and
+    datasets. With a bucket, a folder or the demo data, the series are read as
     the worker reads them: observations and losses of each node, part files,
     requests by kind, and an estimate of seconds and dollars. Nothing is
     published.
@@ -60,7 +60,7 @@ def explain(
         emit({"place": place and place.label, "requests": [_document(found, place) for found in findings]})
     else:
         for finding in findings:
-            _tell(finding, place)
+            _print(finding, place)
     if any(finding.found.errors for finding in findings):
         raise typer.Exit(WRONG)
 
@@ -84,26 +84,29 @@ def _document(finding: Finding, place: Place | None) -> dict[str, Any]:
     }
 
 
-def _tell(finding: Finding, place: Place | None) -> None:
+def _print(finding: Finding, place: Place | None) -> None:
     found = finding.found
     print_text(Text(found.metric_code or finding.asked.file, "bold"))
     if found.view is not None:
         print_text(Text(found.view.formula, "cyan"), 2)
         if len(found.view.words) <= _LONGEST_WORDS:
             print_text(Text(found.view.words), 2)
-        _tell_tree(found.view)
+        _print_tree(found.view)
     if (needs := _needs(finding, place)) is not None:
-        _tell_needs(needs, found.view)
+        _print_needs(needs, found.view)
     for problem in found.problems:
         print_problem(problem)
     if needs is not None and place is None:
         print_text(
-            Text("With --bucket, --folder or --demo: what each node has and loses, and the cost.", "dim")
+            Text(
+                "With --bucket, --folder or --demo: the observations and losses of each node, and the cost.",
+                "dim",
+            )
         )
 
 
-def _tell_tree(view: NodeView) -> None:
-    """On a terminal with lines, elsewhere by indentation alone."""
+def _print_tree(view: NodeView) -> None:
+    """Print the tree: on a terminal with lines, elsewhere by indentation."""
     if not out.is_terminal:
         for line, depth in _lines(view):
             print_text(line, 2 + 2 * depth)
@@ -123,7 +126,7 @@ def _lines(view: NodeView, depth: int = 0) -> Iterator[tuple[Text, int]]:
 
 
 def _label(view: NodeView) -> Text:
-    """A node in one line: its place, what it does, what it has."""
+    """Return a node in one line: its position, its step and its counts."""
     place = view.path.rpartition(".")[2]
     text = Text()
     if place in {"left", "right"}:
@@ -146,7 +149,7 @@ def _has(counts: Counts) -> Text:
     return text
 
 
-def _tell_needs(needs: Needs, view: NodeView | None) -> None:
+def _print_needs(needs: Needs, view: NodeView | None) -> None:
     print_text(Text("Series", "bold"))
     for need in needs.series:
         print_text(_series(need), 2)
@@ -156,11 +159,11 @@ def _tell_needs(needs: Needs, view: NodeView | None) -> None:
         rows = count(counts.observations, "row")
         print_text(Text(f"{rows}, {counts.first:%Y-%m-%d} to {counts.last:%Y-%m-%d}"), 2)
     if needs.requests is not None:
-        _tell_run(needs, needs.requests)
+        _print_run(needs, needs.requests)
 
 
-def _tell_run(needs: Needs, asked: Requests) -> None:
-    """What a run asks of AWS, and what that costs."""
+def _print_run(needs: Needs, asked: Requests) -> None:
+    """Print the requests of a run to AWS, and their cost."""
     print_text(Text("A run", "bold"))
     files, of_files = needs.part_files or 0, asked.gets - _OWN_GETS - needs.manifests
     reading = (

@@ -1,4 +1,4 @@
-"""`metrics validate`: what is wrong with requests and expressions, all at once, before anything runs."""
+"""`metrics validate`: every problem of requests and expressions, before they run."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,23 +9,13 @@ from rich.text import Text
 
 from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, Place, open_place
 from metrics_tools.command_line.validation import Finding, Validation, print_problem, print_text
-from metrics_tools.console import (
-    IMPOSSIBLE,
-    WRONG,
-    JsonOption,
-    complain,
-    emit,
-)
-from metrics_tools.runs.requests import (
-    FilesArgument,
-    FileUnreadableError,
-    ManifestOption,
-    read_file,
-)
-from metrics_tools.validate.problems import Problem
+from metrics_tools.console import IMPOSSIBLE, WRONG, JsonOption, complain, emit
+from metrics_tools.formatting import count
+from metrics_tools.runs.requests import FilesArgument, FileUnreadableError, ManifestOption, read_file
+from metrics_tools.validate.problems import warning
 
 MOST_SHOWN = 50
-"""Problems of one request that are printed; the JSON has them all."""
+"""The number of problems of a request that are printed at most; the JSON has all."""
 
 
 def validate(
@@ -35,16 +25,16 @@ def validate(
     folder: FolderOption = None,
     demo: DemoOption = False,
     manifest: ManifestOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Count warnings as errors.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find everything that is wrong with requests and expressions, before anything runs.
+    """Find every problem of requests and expressions, before they run.
 
-    First the schema, then the meaning; and with a bucket, a folder or the
-    demo data the inputs too: they are read as the worker reads them. There is
-    an error where the worker would refuse the run, and nowhere else.
+    First the schema, then the meaning; with a bucket, a folder or the demo
+    data also the inputs, which are read as the worker reads them. There is
+    an error if and only if the worker would refuse the run.
 
-    Exit: 0 valid, 1 problems, 2 impossible (a file or place that is none).
+    Exit: 0 valid, 1 problems, 2 impossible (file or location not found).
 
     [bold]Examples[/bold]
 
@@ -60,8 +50,8 @@ def validate(
         emit(_document(findings, unreadable, strict=strict))
     else:
         for finding in findings:
-            _tell(finding, place)
-        _tell_sum(findings)
+            _print(finding, place)
+        _print_sum(findings)
     for text in unreadable:
         complain(text)
     if unreadable:
@@ -71,7 +61,7 @@ def validate(
 
 
 def _all_of(files: Sequence[str], validation: Validation) -> tuple[list[Finding], list[str]]:
-    """What is known of all that the files ask for; and which files can't be read, and why."""
+    """Return a finding for each request in the files, and the reason for each file that can't be read."""
     findings, unreadable = list[Finding](), list[str]()
     for file in files:
         try:
@@ -82,18 +72,16 @@ def _all_of(files: Sequence[str], validation: Validation) -> tuple[list[Finding]
 
 
 def _with_repeats(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """With a warning where a run id has been asked for before."""
+    """Yield the findings, with a warning for each repeated run id."""
     seen: dict[str, str] = {}
     for finding in findings:
         asked, found = finding.asked, finding.found
         run_id = found.request.run.run_id if found.request and not asked.is_expression else None
         if run_id in seen:
-            text = (
-                f"{seen[run_id]} asks for this run too: the queue takes the second for a repeat of the first"
-            )
+            text = f"{seen[run_id]} asks for this run too: the queue drops the second request as a duplicate"
             hint = "give each request a run id of its own"
-            doubt = Problem("runId", text, f'"{run_id}"', None, hint, "warning")
-            found = replace(found, problems=(*found.problems, doubt))
+            repeated = warning("runId", text, run_id, hint)
+            found = replace(found, problems=(*found.problems, repeated))
         elif run_id is not None:
             seen[run_id] = asked.file
         yield Finding(asked, found)
@@ -124,27 +112,28 @@ def _document(findings: Sequence[Finding], unreadable: Sequence[str], *, strict:
     }
 
 
-def _tell(finding: Finding, place: Place | None) -> None:
+def _print(finding: Finding, place: Place | None) -> None:
     asked, found = finding.asked, finding.found
     head = Text(asked.file, "bold")
     if asked.record:
         head.append(f" Records[{asked.record}]")
     if found.view is not None:
-        head.append(f"  {found.metric_code} = " if not asked.is_expression else "  ", "default")
+        named = found.metric_code and not asked.is_expression
+        head.append(f"  {found.metric_code} = " if named else "  ", "default")
         head.append(found.view.formula, "not bold")
     print_text(head)
     for problem in found.problems[:MOST_SHOWN]:
         print_problem(problem)
     if (more := len(found.problems) - MOST_SHOWN) > 0:
-        print_text(Text(f"and {more:,} more: --json has them all", "dim"), 2)
+        print_text(Text(f"and {more:,} more: --json shows all", "dim"), 2)
     if not found.errors:
         where = f"valid, its inputs in {place.label} too" if place else "valid; its inputs were not looked at"
         print_text(Text(where, "green"), 2)
 
 
-def _tell_sum(findings: Sequence[Finding]) -> None:
+def _print_sum(findings: Sequence[Finding]) -> None:
     errors = sum(finding.found.errors for finding in findings)
     warnings = sum(finding.found.warnings for finding in findings)
     if errors or warnings:
-        text = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+        text = f"{count(errors, 'error')}, {count(warnings, 'warning')}"
         print_text(Text(text, "bold red" if errors else "bold yellow"))
