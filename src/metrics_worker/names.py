@@ -1,4 +1,4 @@
-"""Rules for text that comes from outside: what may become an id, a key in S3, or a line for people."""
+"""Rules for text from requests and manifests: ids, keys in S3, and printable text."""
 
 import re
 from typing import Any, TypeIs
@@ -14,12 +14,12 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uf
 
 
 def is_id(value: Any) -> TypeIs[str]:
-    """Return whether a value is a run id or metric code that may become a part of keys."""
+    """Return whether a value is a run id or metric code that can be a part of keys."""
     return isinstance(value, str) and ID.fullmatch(value) is not None
 
 
 def is_key(path: str) -> bool:
-    """Return whether a path is a plain key: relative, no empty part, no `.` or `..`, nothing unprintable."""
+    """Return whether a path is a plain key: relative, printable, without empty parts, `.` and `..`."""
     return (
         bool(path)
         and len(path.encode(errors="replace")) <= MAX_KEY_BYTES
@@ -32,7 +32,7 @@ def metric_base(metrics_prefix: str, metric_code: str) -> str:
     """Return the key prefix of a metric's objects.
 
     Raises:
-        ConfigError: the code may not become a part of keys.
+        ConfigError: the code cannot be a part of keys.
     """
     if not is_id(metric_code):
         raise ConfigError("metricCode", f"expected {ID_RULE}, found {metric_code!r:.200}")
@@ -40,6 +40,6 @@ def metric_base(metrics_prefix: str, metric_code: str) -> str:
 
 
 def printable(text: str, units: int) -> str:
-    """Return the text without control characters and what XML can't hold, at most so many UTF-16 units."""
+    """Return at most so many UTF-16 code units of a text, with blanks for unprintable characters."""
     clean = UNPRINTABLE.sub(" ", text)
     return clean.encode("utf-16-le")[: 2 * units].decode("utf-16-le", errors="ignore")

@@ -14,7 +14,6 @@ from metrics_worker.errors import ExpressionError
 from metrics_worker.expression.grammar import (
     MAX_DEPTH,
     MAX_SERIES_CODE,
-    ROOT,
     Node,
     check,
     raw_operands,
@@ -181,25 +180,27 @@ def _check_expression(body: dict[str, Any], found: Checked) -> None:
     value = body["expressionJson"]
     found.expression, problems = check(value)
     found.problems += problems
-    found.codes = series_codes(found.expression) if found.expression else _valid_codes(value, problems)
+    if found.expression is not None:
+        found.codes = series_codes(found.expression)
+    elif all(problem.kind != "too_many_nodes" for problem in problems):
+        found.codes = _valid_codes(value)
     says, shape = body.get("expressionType"), raw_type(value)
     if says != shape and says is not None and shape is not None:
         text = f"says {says!r:.80}, but expressionJson is a {shape}"
         found.problems.append(Problem(("expressionType",), "expression_type", text, error=ExpressionError))
 
 
-def _valid_codes(value: Any, problems: list[Problem]) -> tuple[str, ...]:
+def _valid_codes(value: Any) -> tuple[str, ...]:
     """Return the codes of the valid series nodes in an invalid expression, in order of appearance."""
-    invalid = {problem.path for problem in problems}
     codes: list[str] = []
-    stack: list[tuple[Any, Path]] = [(value, (ROOT,))]
+    stack: list[tuple[Any, int]] = [(value, 1)]
     while stack:
-        node, path = stack.pop()
-        name = "series_code" if isinstance(node, dict) and "series_code" in node else "seriesCode"
-        if raw_type(node) == "series" and not {path, (*path, name)} & invalid:
-            codes.append(node[name])
-        if len(path) <= 2 * MAX_DEPTH:
-            stack.extend(reversed([(operand, path + below) for below, operand in raw_operands(node)]))
+        value, depth = stack.pop()
+        if raw_type(value) == "series":
+            node, _ = check(value)
+            codes += series_codes(node) if node else ()
+        if depth < MAX_DEPTH:
+            stack.extend(reversed([(operand, depth + 1) for _, operand in raw_operands(value)]))
     return tuple(dict.fromkeys(codes))
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the command line start from: files, a folder with datasets; and how a command is run."""
+"""Functions for the tests of the command line: files, folders with datasets, and calls of commands."""
 
 import json
 import os
@@ -17,17 +17,17 @@ BOXES = "│─╭╮╰╯├└┌┐┘┤━┃"
 
 
 def metrics(*arguments, stdin=None):
-    """`metrics …`, within this process."""
+    """Run `metrics …` within this process."""
     return CliRunner().invoke(app, list(map(str, arguments)), input=stdin)
 
 
 def document(*arguments, stdin=None):
-    """What a command prints with --json."""
+    """Return the document that a command prints with --json."""
     return json.loads(metrics(*arguments, "--json", stdin=stdin).stdout)
 
 
 def as_process(*arguments, stdin=None, **environment):
-    """Run `metrics …` as a process of its own, with pipes."""
+    """Run `metrics …` as a subprocess with pipes."""
     return subprocess.run(
         [sys.executable, "-m", "metrics_tools", *map(str, arguments)],
         cwd=ROOT,
@@ -40,7 +40,7 @@ def as_process(*arguments, stdin=None, **environment):
 
 
 def on_terminal(*arguments, columns):
-    """What `metrics …` writes to a terminal so many columns wide."""
+    """Return the text that `metrics …` writes to a terminal of the given width in characters."""
     ours, its = pty.openpty()
     environment = os.environ | {"PYTHONPATH": "src:.", "COLUMNS": str(columns), "TERM": "xterm-256color"}
     command = [sys.executable, "-m", "metrics_tools", *map(str, arguments)]
@@ -62,14 +62,14 @@ def _read(descriptor):
 
 
 def file_of(folder, value, name="my.json"):
-    """A file with a value as JSON, or with a text as it is."""
+    """Write a value as JSON, or a text unchanged, to a file, and return its path."""
     path = folder / name
     path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
     return path
 
 
 def folder_of(cloud: Cloud, folder: Path) -> Path:
-    """The objects of a cloud as files."""
+    """Write the objects of a fake cloud to a folder, and return the folder."""
     for key in cloud.keys():  # noqa: SIM118 - of a cloud
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         (folder / key).write_bytes(cloud.read(key))
@@ -81,6 +81,6 @@ def problems_of(tmp_path, value, *arguments):
     return found["problems"]
 
 
-def told(problems):
-    """Each problem by its path: the text and the suggestion."""
+def described(problems):
+    """Return the text and the suggestion of each problem, by its path."""
     return {problem["path"]: f"{problem['text']} ({problem['suggestion']})" for problem in problems}

@@ -1,4 +1,4 @@
-"""`metrics explain`: what an expression means, has, loses, needs and costs; for people and for machines."""
+"""`metrics explain`: the meaning, counts, needs and cost of an expression, as text and as JSON."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def test_without_a_place_the_formula_the_words_and_the_tree(tmp_path):
     ]
 
 
-def test_with_a_place_what_each_node_has_and_loses_and_what_a_run_takes(tmp_path, data):
+def test_with_a_location_the_counts_of_each_node_and_the_needs_of_a_run(tmp_path, data):
     found = metrics("explain", file_of(tmp_path, request(ratio(window("sma", A, 3), B))), "--folder", data)
     assert found.exit_code == 0
     lines = found.stdout.splitlines()
@@ -53,7 +53,7 @@ def test_with_a_place_what_each_node_has_and_loses_and_what_a_run_takes(tmp_path
     assert "  4 PUTs, 2 status events, 3 queue calls, 0.0 MB to read" in lines
 
 
-def test_a_composite_tells_where_it_had_only_some(cloud, tmp_path):
+def test_a_composite_counts_the_times_at_which_only_some_operands_have_an_observation(cloud, tmp_path):
     put_dataset(
         cloud.store,
         {
@@ -116,7 +116,7 @@ def test_an_expression_alone_is_explained(tmp_path, data):
     assert found["expression"]["counts"]["observations"] == 6
 
 
-def test_a_request_that_is_not_valid_is_explained_as_far_as_it_goes(tmp_path):
+def test_the_valid_parts_of_an_invalid_request_are_explained(tmp_path):
     found = metrics("explain", file_of(tmp_path, request(output={"basePath": "x"})))
     assert found.exit_code == 1
     assert "  A ÷ B\n" in found.stdout
@@ -125,14 +125,14 @@ def test_a_request_that_is_not_valid_is_explained_as_far_as_it_goes(tmp_path):
     assert (found.exit_code, "did you mean `sma`?" in found.stdout) == (1, True)
 
 
-def test_a_series_that_is_not_there_is_told(tmp_path, data):
+def test_a_missing_series_is_reported(tmp_path, data):
     found = metrics("explain", file_of(tmp_path, ratio(A, series("C"))), "--folder", data)
     assert found.exit_code == 1
     assert "  A ÷ C\n" in found.stdout
     assert "error  expressionJson.right" in found.stdout
 
 
-def test_a_result_without_one_row_is_no_error(tmp_path, data):
+def test_an_empty_result_is_not_an_error(tmp_path, data):
     found = metrics("explain", file_of(tmp_path, window("sma", A, 11)), "--folder", data)
     assert found.exit_code == 0
     assert "the mean of the last 11 observations  0 observations; 10 to warm up" in found.stdout
@@ -140,7 +140,7 @@ def test_a_result_without_one_row_is_no_error(tmp_path, data):
     assert "Result" not in found.stdout
 
 
-def test_an_expression_too_long_for_words_is_told_by_its_tree(tmp_path):
+def test_an_expression_too_long_for_words_is_shown_as_a_tree(tmp_path):
     expression = {"op": "sum", "operands": [series(f"SERIES_{n}") for n in range(60)]}
     shown = metrics("explain", file_of(tmp_path, expression)).stdout
     assert "    60: SERIES_59" in shown
@@ -153,7 +153,7 @@ def test_of_an_event_every_request_is_explained(tmp_path):
     assert [of["metric"] for of in document("explain", file_of(tmp_path, both))["requests"]] == ["m.a", "m.b"]
 
 
-def test_what_is_no_file_is_impossible(tmp_path):
+def test_a_file_that_cannot_be_read_exits_with_2(tmp_path):
     found = metrics("explain", tmp_path / "none.json")
     assert (found.exit_code, "none.json" in found.stderr) == (2, True)
 

@@ -57,26 +57,26 @@ def test_a_ratio_of_a_daily_to_a_monthly_series_says_what_it_loses_why_and_what_
     assert "Have one of them produced at the times of the other" in hint
 
 
-def test_it_is_so_where_every_month_meets_a_day(tmp_path, data):
+def test_a_monthly_series_whose_times_are_all_daily_times_is_a_warning_too(tmp_path, data):
     expression = ratio(series("DAILY"), series("WEEKDAY_MONTHLY"))
     ((_, text, _),) = warnings(tmp_path, data, expression, "DAILY", "WEEKDAY_MONTHLY")
     assert " and 0 of " in text
 
 
-def test_a_window_of_the_daily_series_does_not_help_and_the_node_in_question_is_named(tmp_path, data):
+def test_the_warning_names_the_node_that_loses_observations(tmp_path, data):
     inner = ratio(window("sma", series("DAILY"), 21), series("MONTHLY"))
     found = warnings(tmp_path, data, window("lag", inner, 1), "DAILY", "MONTHLY", kind="window_op")
     assert [path for path, _, _ in found] == ["expressionJson.series"]
     assert "a window or a lag keeps the times of its series" in found[0][2]
 
 
-def test_the_same_days_at_other_times_of_day_are_told_as_such(tmp_path, data):
+def test_the_same_days_at_other_times_of_day_are_reported_as_such(tmp_path, data):
     ((_, text, hint),) = warnings(tmp_path, data, ratio(series("DAILY"), series("LOCAL")), "DAILY", "LOCAL")
     assert "no observation" in text
     assert f"they have {len(WORKDAYS) - 2:,} days (UTC) in common, but at other times of day" in hint
 
 
-def test_series_that_cover_no_time_together_are_told_as_such(tmp_path, data):
+def test_series_without_a_common_period_are_reported_as_such(tmp_path, data):
     ((_, text, hint),) = warnings(tmp_path, data, ratio(series("EARLY"), series("LATE")), "EARLY", "LATE")
     assert "no observation" in text
     assert hint == "the two cover no time together: one ends before the other begins"
@@ -88,7 +88,7 @@ def test_a_side_that_is_longer_or_has_a_gap_is_no_reason_to_warn(tmp_path, data,
         assert warnings(tmp_path, data, ratio(*map(series, sides)), *sides) == []
 
 
-def test_a_window_that_is_longer_than_half_of_the_series_is_told(tmp_path, data):
+def test_a_window_that_is_longer_than_half_of_the_series_is_a_warning(tmp_path, data):
     half, more = (window("sma", series("LATE"), size) for size in (51, 52))
     assert warnings(tmp_path, data, half, "LATE", kind="window_op") == []
     ((_, text, hint),) = warnings(tmp_path, data, more, "LATE", kind="window_op")
@@ -96,7 +96,7 @@ def test_a_window_that_is_longer_than_half_of_the_series_is_told(tmp_path, data)
     assert hint == "a window of 52 may be too long"
 
 
-def test_a_divisor_that_is_mostly_zero_and_values_that_are_too_large_are_told(tmp_path, data):
+def test_a_divisor_that_is_mostly_zero_and_values_that_are_too_large_are_reported(tmp_path, data):
     ((_, text, _),) = warnings(tmp_path, data, ratio(series("DAILY"), series("ZERO")), "DAILY", "ZERO")
     assert "since the right side is 0 there" in text
     square = {"op": "multiply", "left": series("LARGE"), "right": series("LARGE")}
@@ -104,7 +104,7 @@ def test_a_divisor_that_is_mostly_zero_and_values_that_are_too_large_are_told(tm
     assert "too large" in text
 
 
-def test_explain_tells_it_too_and_gives_the_counts_to_machines(tmp_path, data):
+def test_explain_reports_the_warning_too_and_its_json_contains_the_counts(tmp_path, data):
     asked = request(ratio(series("DAILY"), series("MONTHLY")), inputs={"DAILY": "fx", "MONTHLY": "fx"})
     file = file_of(tmp_path, asked)
     assert SAME_TIMES in metrics("explain", file, "--folder", data).stdout.replace("\n", " ")
@@ -115,6 +115,6 @@ def test_explain_tells_it_too_and_gives_the_counts_to_machines(tmp_path, data):
     assert metrics("validate", file, "--folder", data, "--strict").exit_code == 1
 
 
-def test_without_a_place_nothing_is_known_of_it(tmp_path):
+def test_without_a_location_there_are_no_warnings_about_losses(tmp_path):
     asked = request(ratio(series("DAILY"), series("MONTHLY")), inputs={"DAILY": "fx", "MONTHLY": "fx"})
     assert problems_of(tmp_path, asked) == []

@@ -1,4 +1,4 @@
-"""The requests of a file, for the commands that need requests: a bare expression becomes one."""
+"""The requests of a file; a bare expression becomes a request."""
 
 import json
 
@@ -24,7 +24,7 @@ def place(cloud):
     return Place(cloud.bucket, "here")
 
 
-def test_a_request_is_read_as_it_is_and_no_place_is_asked_for(tmp_path):
+def test_a_request_is_read_unchanged_and_needs_no_location(tmp_path):
     def nowhere():
         raise AssertionError("asked for")
 
@@ -32,7 +32,7 @@ def test_a_request_is_read_as_it_is_and_no_place_is_asked_for(tmp_path):
     assert sample.request == request()
 
 
-def test_an_expression_becomes_a_request_that_the_worker_takes_and_reads(tmp_path, place, cloud):
+def test_a_bare_expression_becomes_a_request_that_the_worker_accepts(tmp_path, place, cloud):
     (sample,) = read_requests(file_of(tmp_path, EXPRESSION, "A to B.json"), lambda: place)
     assert (sample.metric_code, sample.request["expressionType"]) == ("A-to-B", "series_math")
     taken = RunRequest.parse(open_record(sample.message, None), cloud.worker().settings.bounds)
@@ -44,7 +44,7 @@ def test_an_expression_becomes_a_request_that_the_worker_takes_and_reads(tmp_pat
         assert set(datasets.read(taken, cloud.bucket, lambda _: None)) == {"A", "B"}
 
 
-def test_each_request_made_is_a_run_of_its_own(tmp_path, place):
+def test_each_request_for_an_expression_has_a_new_run_id(tmp_path, place):
     file = file_of(tmp_path, EXPRESSION)
     assert len({read_requests(file, lambda: place)[0].run_id for _ in range(2)}) == 2
 
@@ -55,26 +55,26 @@ def test_a_series_that_no_dataset_has_is_left_to_the_worker(tmp_path, place):
     assert set(sample.request["catalog"]["datasets"]) == {"fx"}
 
 
-def test_datasets_that_are_not_needed_stay_out_of_the_catalog(tmp_path, place, cloud):
+def test_datasets_that_are_not_needed_are_not_in_the_catalog(tmp_path, place, cloud):
     body = json.dumps({"parquet_files": [], "series_codes": ["Z"]}).encode()
     obstore.put(cloud.store, "datasets/more/versions/v1/manifest.json", body)
     (sample,) = read_requests(file_of(tmp_path, EXPRESSION), lambda: place)
     assert set(sample.request["catalog"]["datasets"]) == {"fx"}
 
 
-def test_an_expression_that_is_none_becomes_a_request_that_says_so(tmp_path, place):
+def test_an_invalid_expression_becomes_an_invalid_request(tmp_path, place):
     (sample,) = read_requests(file_of(tmp_path, window("smaa", series("A"), 3)), lambda: place)
     assert sample.expression is None
 
 
-def test_without_a_place_an_expression_is_no_request(tmp_path, capsys):
+def test_without_a_location_an_expression_is_not_a_request(tmp_path, capsys):
     with pytest.raises(typer.Exit) as ended:
         read_requests(file_of(tmp_path, EXPRESSION))
     assert ended.value.exit_code == 2
     assert "finds its series" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_file_that_is_not_there_ends_the_command(tmp_path, capsys):
+def test_a_missing_file_ends_the_command(tmp_path, capsys):
     with pytest.raises(typer.Exit):
         read_requests(tmp_path / "none.json")
     assert "none.json" in capsys.readouterr().err.replace("\n", "")

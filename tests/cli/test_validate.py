@@ -1,4 +1,4 @@
-"""`metrics validate`: what is wrong in a request or an expression, where, what is allowed, what was meant."""
+"""`metrics validate`: the problems of requests and expressions, each with a path and a suggestion."""
 
 import json
 import re
@@ -16,11 +16,11 @@ from tests.builders import (
     window,
 )
 from tests.cli.given import (
+    described,
     document,
     file_of,
     metrics,
     problems_of,
-    told,
 )
 
 A, B = series("A"), series("B")
@@ -77,21 +77,21 @@ A, B = series("A"), series("B")
         ({"op": "sum", "operands": [A] * 600}, "", "more than 512 nodes"),
     ],
 )
-def test_each_mistake_in_an_expression_is_told_at_its_place(tmp_path, expression, path, said):
+def test_each_problem_in_an_expression_has_its_path(tmp_path, expression, path, said):
     kind = "composite" if isinstance(expression, dict) and "operands" in expression else "window_op"
     kind = "series_math" if isinstance(expression, dict) and "left" in expression else kind
     kind = (
         "series" if isinstance(expression, dict) and {"series_code", "serie_code"} & set(expression) else kind
     )
     problems = problems_of(tmp_path, request(expression, kind=kind))
-    errors = told(problem for problem in problems if problem["severity"] == "error")
+    errors = described(problem for problem in problems if problem["severity"] == "error")
     assert list(errors) == [f"expressionJson{path}"], "that alone"
     assert said in errors[f"expressionJson{path}"]
 
 
 @pytest.mark.parametrize("op", ["log", "exp", "sqrt", "std", "median", "zscore", "mad", "round", "foo"])
 @pytest.mark.parametrize("node", [window("", A, 3), ratio(A, B), {"operands": [A, B]}])
-def test_an_operation_that_the_grammar_lacks_is_not_taken_for_one_spelled_alike(tmp_path, op, node):
+def test_for_an_operation_that_the_grammar_lacks_no_similar_name_is_suggested(tmp_path, op, node):
     kind = "composite" if "operands" in node else "window_op" if "series" in node else "series_math"
     (problem,) = problems_of(tmp_path, request(node | {"op": op}, kind=kind))
     assert problem["suggestion"] == (
@@ -124,18 +124,18 @@ def test_the_expression_that_is_suggested_in_place_of_an_operation_computes_it(t
     np.testing.assert_array_equal(values, meant)
 
 
-def test_what_is_too_deep_is_told_and_so_is_the_rest(tmp_path):
+def test_nodes_that_are_too_deep_are_reported_and_so_is_the_rest(tmp_path):
     expression = A
     for _ in range(40):
         expression = window("sma", expression, 2)
-    problems = told(
+    problems = described(
         problems_of(tmp_path, request({"op": "lag", "series": expression, "window": 2.5}, kind="window_op"))
     )
     assert "nested more than 32 nodes deep" in problems["expressionJson" + 32 * ".series"]
     assert "whole observations" in problems["expressionJson.window"]
 
 
-def test_all_mistakes_are_told_at_once_and_under_the_names_that_the_author_wrote(tmp_path):
+def test_all_problems_are_reported_at_once_under_the_names_that_the_author_wrote(tmp_path):
     event = request(
         {
             "op": "averege",
@@ -148,7 +148,7 @@ def test_all_mistakes_are_told_at_once_and_under_the_names_that_the_author_wrote
     )
     event["inputs"].append({"dataset_id": "fx", "seriesCode": "A"})
     event["catalog"]["datasets"]["fx"]["manifestPath"] = "../secrets"
-    assert set(told(problems_of(tmp_path, event))) == {
+    assert set(described(problems_of(tmp_path, event))) == {
         "metricCode",
         "inputs[2].dataset_id",
         "expressionJson.op",
@@ -164,12 +164,12 @@ def test_all_mistakes_are_told_at_once_and_under_the_names_that_the_author_wrote
     }
 
 
-def test_operands_after_two_that_are_wrong_are_looked_at_as_well(tmp_path):
+def test_operands_after_two_invalid_ones_are_checked_too(tmp_path):
     expression = {
         "op": "avg",
         "operands": [1, 2, {"op": "sma", "serie": {"op": "avg", "operands": [A]}, "window": 3}],
     }
-    assert set(told(problems_of(tmp_path, expression))) == {
+    assert set(described(problems_of(tmp_path, expression))) == {
         "expressionJson.operands[0]",
         "expressionJson.operands[1]",
         "expressionJson.operands[2].serie",
@@ -206,8 +206,8 @@ def test_operands_after_two_that_are_wrong_are_looked_at_as_well(tmp_path):
         ({"output": {"basePath": "metrics/ratio.a_to_b/"}}, "output.basePath", "write s3://bucket/metrics/"),
     ],
 )
-def test_each_mistake_around_an_expression_is_told_at_its_place(tmp_path, change, path, said):
-    problems = told(p for p in problems_of(tmp_path, request() | change) if p["severity"] == "error")
+def test_each_problem_outside_the_expression_has_its_path(tmp_path, change, path, said):
+    problems = described(p for p in problems_of(tmp_path, request() | change) if p["severity"] == "error")
     assert said in problems[path]
 
 
@@ -220,22 +220,22 @@ def test_each_mistake_around_an_expression_is_told_at_its_place(tmp_path, change
         ("output", "outputs"),
     ],
 )
-def test_a_field_that_is_missing_is_found_under_a_name_that_is_nearly_right(tmp_path, missing, instead):
+def test_a_missing_field_is_found_under_a_misspelled_name(tmp_path, missing, instead):
     event = request()
     event[instead] = event.pop(missing)
     (problem,) = problems_of(tmp_path, event)
     assert f"did you mean `{missing}`?" in problem["suggestion"]
 
 
-def test_a_series_that_stands_in_inputs_twice_is_told(tmp_path):
+def test_a_series_that_inputs_lists_twice_is_reported(tmp_path):
     event = request()
     event["inputs"] *= 2
-    problems = told(problems_of(tmp_path, event))
+    problems = described(problems_of(tmp_path, event))
     assert set(problems) == {"inputs[2].seriesCode", "inputs[3].seriesCode"}
     assert "keep one of them" in problems["inputs[3].seriesCode"]
 
 
-def test_a_dataset_that_is_not_in_the_catalog_is_told_with_its_nearest(tmp_path):
+def test_a_dataset_that_is_not_in_the_catalog_is_reported_with_the_nearest_name(tmp_path):
     (problem,) = problems_of(tmp_path, request(inputs={"A": "fxx", "B": "fx"}))
     assert (problem["path"], problem["found"]) == ("inputs[0].datasetId", '"fxx"')
     assert problem["suggestion"] == "did you mean `fx`?"
@@ -244,16 +244,16 @@ def test_a_dataset_that_is_not_in_the_catalog_is_told_with_its_nearest(tmp_path)
 @pytest.mark.parametrize(
     "path", ["/datasets/x", "datasets/../x", "datasets//x", "secrets/x", "s3://other/datasets/x", 7]
 )
-def test_a_path_that_is_no_key_is_told(tmp_path, path):
+def test_a_path_that_is_not_a_key_is_reported(tmp_path, path):
     event = request(output={"basePath": "s3://my-bucket/metrics/ratio.a_to_b/"})
     event["catalog"]["datasets"]["fx"] = {"manifestPath": path, "projectionsPath": path}
-    assert set(told(problems_of(tmp_path, event))) == {
+    assert set(described(problems_of(tmp_path, event))) == {
         "catalog.datasets.fx.manifestPath",
         "catalog.datasets.fx.projectionsPath",
     }
 
 
-def test_a_dataset_that_is_not_read_is_only_doubted(tmp_path):
+def test_an_invalid_dataset_that_is_not_read_is_only_a_warning(tmp_path):
     event = request(datasets=("fx", "other"))
     event["catalog"]["datasets"]["other"] = {"manifest_path": "datasets/x", "projectionsPath": "datasets/x"}
     (problem,) = problems_of(tmp_path, event)
@@ -261,7 +261,7 @@ def test_a_dataset_that_is_not_read_is_only_doubted(tmp_path):
     assert "did you mean `manifestPath`?" in problem["suggestion"]
 
 
-def test_a_request_that_is_too_large_is_told_and_no_more_of_it(tmp_path):
+def test_of_a_request_that_is_too_large_only_the_size_is_reported(tmp_path):
     (problem,) = problems_of(tmp_path, request(description="x" * 2_000_000, output=3))
     assert "at most 1,048,576 is allowed" in problem["text"]
 
@@ -287,7 +287,7 @@ def test_a_request_that_is_too_large_is_told_and_no_more_of_it(tmp_path):
         (request(shema="metrics.run.v1"), "shema", "did you mean `schema`?"),
     ],
 )
-def test_what_is_allowed_and_probably_not_meant_is_a_warning(tmp_path, event, path, said):
+def test_a_value_that_is_allowed_but_probably_not_intended_is_a_warning(tmp_path, event, path, said):
     (problem,) = problems_of(tmp_path, event)
     assert (problem["severity"], problem["path"]) == ("warning", path)
     assert said in f"{problem['text']} {problem['suggestion']}"
@@ -296,20 +296,20 @@ def test_what_is_allowed_and_probably_not_meant_is_a_warning(tmp_path, event, pa
     assert metrics("validate", file, "--strict").exit_code == 1
 
 
-def test_a_name_that_stands_twice_in_an_object_is_a_warning(tmp_path):
+def test_a_name_that_an_object_contains_twice_is_a_warning(tmp_path):
     text = json.dumps(request())[:-1] + ', "runId": "run-2"}'
     (problem,) = problems_of(tmp_path, text)
     assert (problem["severity"], problem["path"]) == ("warning", "runId")
 
 
-def test_two_requests_of_one_run_id_are_a_warning(tmp_path):
+def test_two_requests_with_the_same_run_id_are_a_warning(tmp_path):
     one, two = (file_of(tmp_path, request(metric=name), f"{name}.json") for name in ("m.a", "m.b"))
     found = document("validate", one, two)["requests"]
     assert [len(of["problems"]) for of in found] == [0, 1]
     assert "asks for this run too" in found[1]["problems"][0]["text"]
 
 
-def test_a_type_that_is_missing_is_one_problem_and_nothing_is_said_of_a_type_of_our_own(tmp_path):
+def test_a_missing_expression_type_is_one_problem(tmp_path):
     asked = request(ratio(A, B))
     del asked["expressionType"]
 

@@ -1,4 +1,4 @@
-"""`metrics validate`: files of every kind, exit codes, and what is printed for people and for machines."""
+"""`metrics validate`: the kinds of files, exit codes, and the output as text and as JSON."""
 
 import json
 import os
@@ -19,13 +19,13 @@ from tests.cli.given import (
     BOXES,
     ROOT,
     as_process,
+    described,
     document,
     file_of,
     folder_of,
     metrics,
     on_terminal,
     problems_of,
-    told,
 )
 
 A, B = series("A"), series("B")
@@ -54,30 +54,30 @@ def data(cloud, tmp_path):
         ("\ufeff{}", "byte order mark"),
     ],
 )
-def test_what_is_no_json_is_told_with_its_line_and_what_to_do(tmp_path, text, hint):
+def test_invalid_json_is_reported_with_its_line_and_a_suggestion(tmp_path, text, hint):
     (problem,) = problems_of(tmp_path, text)
     assert problem["text"].startswith("not JSON: ")
     assert hint in problem["suggestion"]
 
 
-def test_the_line_that_is_no_json_is_shown(tmp_path):
+def test_the_line_with_the_json_error_is_shown(tmp_path):
     (problem,) = problems_of(tmp_path, '{\n  "a": 1,\n  b: 2\n}')
     assert "line 3, column 3" in problem["text"]
     assert problem["found"] == '"b: 2"'
 
 
 @pytest.mark.parametrize("value", [[], 3, "x", None, [{"op": "sma"}]])
-def test_json_that_is_no_object_is_told(tmp_path, value):
+def test_json_that_is_not_an_object_is_reported(tmp_path, value):
     (problem,) = problems_of(tmp_path, json.dumps(value))
     assert problem["text"] == "a request is a JSON object"
 
 
-def test_brackets_without_end_are_told(tmp_path):
+def test_brackets_without_end_are_reported(tmp_path):
     (problem,) = problems_of(tmp_path, "[" * 200_000)
     assert "nested too deep" in problem["text"]
 
 
-def test_a_file_that_is_no_text_is_told(tmp_path):
+def test_a_file_that_is_not_text_is_reported(tmp_path):
     file = tmp_path / "my.json"
     file.write_bytes(b"PAR1\xff\x00")
     (found,) = document("validate", file)["requests"]
@@ -97,7 +97,7 @@ def test_of_an_event_every_record_is_validated(tmp_path):
 
 
 @pytest.mark.parametrize("records", [[], {}, None])
-def test_an_event_without_records_is_told(tmp_path, records):
+def test_an_event_without_records_is_reported(tmp_path, records):
     (problem,) = problems_of(tmp_path, {"Records": records})
     assert problem["path"] == "Records"
 
@@ -107,25 +107,25 @@ def test_standard_input_is_a_file_too():
     assert (found.exit_code, "ratio.a_to_b = A ÷ B" in found.stdout) == (0, True)
 
 
-def test_every_sample_request_is_valid_but_that_which_must_fail():
+def test_every_sample_request_is_valid_except_the_one_that_must_fail():
     files = sorted((ROOT / "events").glob("*.json"))
     found = document("validate", *files, "--demo")["requests"]
     assert {of["file"].rpartition("/")[2] for of in found if not of["valid"]} == {"fails-no-such-series.json"}
     assert {len(of["problems"]) for of in found if of["valid"]} == {0}
 
 
-def test_a_file_that_is_not_there_is_impossible_and_the_others_are_validated_all_the_same(tmp_path):
+def test_a_missing_file_exits_with_2_and_the_other_files_are_validated(tmp_path):
     found = metrics("validate", tmp_path / "none.json", file_of(tmp_path, request()))
     assert found.exit_code == 2
     assert "none.json: No such file or directory." in found.stderr
     assert "valid; its inputs were not looked at" in found.stdout
 
 
-def test_two_places_are_impossible(tmp_path, data):
+def test_two_locations_exit_with_2(tmp_path, data):
     assert metrics("validate", file_of(tmp_path, request()), "--folder", data, "--demo").exit_code == 2
 
 
-def test_a_setting_that_can_not_be_used_is_impossible(tmp_path, monkeypatch):
+def test_an_invalid_setting_exits_with_2(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKER_MAX_ROWS", "many")
     found = metrics("validate", file_of(tmp_path, request()))
     assert (found.exit_code, "WORKER_MAX_ROWS" in found.stderr) == (2, True)
@@ -137,7 +137,7 @@ def test_without_a_place_the_bucket_is_the_one_that_the_request_names(tmp_path, 
         "s3://production/datasets/fx/versions/v1/manifest.json"
     )
     assert problems_of(tmp_path, event) == []
-    assert set(told(problems_of(tmp_path, event, "--folder", data))) == {
+    assert set(described(problems_of(tmp_path, event, "--folder", data))) == {
         "output.basePath",
         "catalog.datasets.fx.manifestPath",
     }
@@ -182,14 +182,14 @@ def test_on_a_narrow_terminal_no_line_is_longer_than_it(tmp_path):
     assert max(map(len, plain.splitlines())) <= 60
 
 
-def test_what_would_turn_a_terminal_around_is_escaped(tmp_path):
+def test_control_characters_are_escaped_on_a_terminal(tmp_path):
     event = request(ratio(A, {"op": "\u202e\x1b[31m[red]", "left": A, "right": B}))
     found = metrics("validate", file_of(tmp_path, event))
     assert found.exit_code == 1
     assert '"\\u202e\\u001b[31m[red]" is not an operation' in found.stdout
 
 
-def test_many_problems_are_cut_for_people_and_whole_for_machines(tmp_path):
+def test_of_many_problems_the_text_shows_50_and_the_json_all(tmp_path):
     event = request(inputs={})
     event["inputs"] = [3] * 400
     assert "and 350 more: --json shows all" in metrics("validate", file_of(tmp_path, event)).stdout

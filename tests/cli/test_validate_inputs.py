@@ -1,4 +1,4 @@
-"""`metrics validate` with a place: what is wrong with datasets, series and part files."""
+"""`metrics validate` with a location: the problems of datasets, series and part files."""
 
 import pytest
 
@@ -13,12 +13,12 @@ from tests.builders import (
     window,
 )
 from tests.cli.given import (
+    described,
     document,
     file_of,
     folder_of,
     metrics,
     problems_of,
-    told,
 )
 
 A, B = series("A"), series("B")
@@ -41,7 +41,7 @@ def test_with_a_place_the_inputs_are_read(tmp_path, data):
     assert "valid, its inputs in" in found.stdout
 
 
-def test_a_manifest_that_is_not_there_is_told_once_and_the_newest_one_beside_it(tmp_path, data):
+def test_a_missing_manifest_is_reported_once_and_the_newest_one_is_suggested(tmp_path, data):
     event = request()
     event["catalog"]["datasets"]["fx"]["manifestPath"] = "datasets/fx/versions/v2/manifest.json"
     (problem,) = problems_of(tmp_path, event, "--folder", data)
@@ -49,25 +49,25 @@ def test_a_manifest_that_is_not_there_is_told_once_and_the_newest_one_beside_it(
     assert problem["suggestion"] == "did you mean `datasets/fx/versions/v1/manifest.json`?"
 
 
-def test_a_manifest_that_is_none_is_told(tmp_path, data):
+def test_an_invalid_manifest_is_reported(tmp_path, data):
     (data / "datasets/fx/versions/v1/manifest.json").write_text('{"files": []}')
     (problem,) = problems_of(tmp_path, request(), "--folder", data)
     assert problem["path"] == "catalog.datasets.fx.manifestPath"
     assert "parquet_files" in problem["text"]
 
 
-def test_series_that_a_dataset_does_not_have_are_told_each_with_its_nearest(cloud, tmp_path):
+def test_each_series_that_its_dataset_lacks_is_reported_with_the_nearest_name(cloud, tmp_path):
     days = [day(1), day(2)]
     put_dataset(cloud.store, {"all.parquet": rows("USD_D", days, [1, 2])}, series_codes=["USD_D", "GBP_D"])
     folder = folder_of(cloud, tmp_path / "data")
     event = request(ratio(series("USDD"), series("XAU_D")), inputs={"USDD": "fx"})
-    problems = told(problems_of(tmp_path, event, "--folder", folder))
+    problems = described(problems_of(tmp_path, event, "--folder", folder))
     assert "not in series_codes" in problems["inputs[0].seriesCode"]
     assert "did you mean `USD_D`?" in problems["inputs[0].seriesCode"]
     assert "no dataset of the catalog has it" in problems["expressionJson.right"]
 
 
-def test_a_series_that_two_datasets_have_is_told_with_what_to_do(cloud, tmp_path):
+def test_a_series_that_two_datasets_contain_is_reported_with_a_suggestion(cloud, tmp_path):
     for dataset in ("fx", "more"):
         put_dataset(cloud.store, {"A/x.parquet": rows("A", [day(1)], [1.0])}, dataset=dataset)
     (problem,) = problems_of(tmp_path, A, "--folder", folder_of(cloud, tmp_path / "data"))
@@ -75,7 +75,7 @@ def test_a_series_that_two_datasets_have_is_told_with_what_to_do(cloud, tmp_path
     assert problem["suggestion"] == "say in inputs which dataset it is in"
 
 
-def test_part_files_that_are_not_there_are_counted_and_named(tmp_path, data):
+def test_missing_part_files_are_counted_and_named(tmp_path, data):
     (data / "datasets/fx/projections/A/year=2026/month=01/data.parquet").unlink()
     (problem,) = problems_of(tmp_path, request(), "--folder", data)
     assert problem["path"] == "inputs[0].seriesCode"
@@ -85,7 +85,7 @@ def test_part_files_that_are_not_there_are_counted_and_named(tmp_path, data):
 
 
 def incremental(cloud, tmp_path, **manifest):
-    """A folder with three months of A, of which the manifest lists the last."""
+    """Return a folder with three months of A, of which the manifest lists only the last."""
     months = {f"A/month={n}/data.parquet": rows("A", [day(31 * n + 1)], [1.0]) for n in range(3)}
     put_dataset(cloud.store, months, parquet_files=["A/month=2/data.parquet"], **manifest)
     return folder_of(cloud, tmp_path / "data")
@@ -94,7 +94,7 @@ def incremental(cloud, tmp_path, **manifest):
 ONE = request(A, kind="series", inputs={"A": "fx"})
 
 
-def test_a_manifest_that_omits_part_files_of_a_series_is_warned_of(cloud, tmp_path):
+def test_a_manifest_that_omits_part_files_of_a_series_is_a_warning(cloud, tmp_path):
     (problem,) = problems_of(tmp_path, ONE, "--folder", incremental(cloud, tmp_path))
     assert problem["severity"] == "warning"
     assert problem["path"] == "inputs[0].seriesCode"
@@ -104,14 +104,16 @@ def test_a_manifest_that_omits_part_files_of_a_series_is_warned_of(cloud, tmp_pa
     assert "WORKER_SERIES_FILES=listing" in problem["suggestion"]
 
 
-def test_a_series_that_a_manifest_does_not_name_is_said_to_have_part_files(cloud, tmp_path):
+def test_part_files_of_a_series_that_the_manifest_does_not_name_are_a_warning(cloud, tmp_path):
     data = incremental(cloud, tmp_path, series_codes=["B"])
     refused, warned = problems_of(tmp_path, ONE, "--folder", data)
     assert "not in series_codes" in refused["text"]
     assert "lists 1 of the 3 part files of A" in warned["text"]
 
 
-def test_a_worker_that_lists_the_part_files_is_not_warned_of_the_manifest(cloud, tmp_path, monkeypatch):
+def test_for_a_worker_that_lists_part_files_an_incomplete_manifest_is_not_a_warning(
+    cloud, tmp_path, monkeypatch
+):
     monkeypatch.setenv("WORKER_SERIES_FILES", "listing")
     assert problems_of(tmp_path, ONE, "--folder", incremental(cloud, tmp_path, series_codes=["B"])) == []
 
@@ -122,17 +124,17 @@ def test_a_layout_without_folders_of_series_is_not_compared(cloud, tmp_path):
     assert problems_of(tmp_path, ONE, "--folder", folder_of(cloud, tmp_path / "data")) == []
 
 
-def test_a_manifest_that_the_worker_would_not_read_does_no_harm(cloud, tmp_path, monkeypatch):
+def test_a_missing_manifest_that_the_worker_does_not_read_is_not_a_problem(cloud, tmp_path, monkeypatch):
     monkeypatch.setenv("WORKER_SERIES_FILES", "listing")
     put_dataset(cloud.store, {"A/1.parquet": rows("A", [day(1)], [1.0])})
     event = request(A, kind="series", inputs={}, datasets=("gone", "fx"))
     assert problems_of(tmp_path, event, "--folder", folder_of(cloud, tmp_path / "data")) == []
 
 
-def test_part_files_without_the_right_columns_are_told(cloud, tmp_path):
+def test_part_files_without_the_required_columns_are_reported(cloud, tmp_path):
     bad = rows("A", [day(1)], [1.0]).rename_columns(["time", "internal_series_code", "value"])
     put_dataset(cloud.store, {"A/x.parquet": bad, "B/x.parquet": b"no Parquet"})
-    problems = told(problems_of(tmp_path, request(), "--folder", folder_of(cloud, tmp_path / "data")))
+    problems = described(problems_of(tmp_path, request(), "--folder", folder_of(cloud, tmp_path / "data")))
     assert "no column 'obs_time'; the file has time" in problems["inputs[0].seriesCode"]
     assert "not readable as Parquet" in problems["inputs[1].seriesCode"]
 
@@ -144,7 +146,7 @@ def test_a_window_longer_than_its_series_leaves_an_empty_result_which_is_a_warni
     assert problem["text"] == "it has no observation: of 10 times 10 to warm up"
 
 
-def test_what_all_series_together_are_too_much_for_is_told(tmp_path, data, monkeypatch):
+def test_a_limit_that_only_all_series_together_exceed_is_reported(tmp_path, data, monkeypatch):
     monkeypatch.setenv("WORKER_MAX_PART_FILES", "1")
     (problem,) = problems_of(tmp_path, request(), "--folder", data)
     assert (problem["path"], "WORKER_MAX_PART_FILES" in problem["text"]) == ("inputs", True)
@@ -152,14 +154,14 @@ def test_what_all_series_together_are_too_much_for_is_told(tmp_path, data, monke
 
 @pytest.fixture
 def long(cloud, tmp_path, monkeypatch):
-    """A folder with three series of 8,000 days, and one megabyte to read with: for any, not for all."""
+    """A folder with three series of 8,000 days; the memory limit is enough for one, not for all."""
     monkeypatch.setenv("WORKER_MAX_MEMORY_MB", "1")
     days = [day(n) for n in range(1, 8_001)]
     put_dataset(cloud.store, {f"{code}/x.parquet": rows(code, days, range(8_000)) for code in "ABC"})
     return folder_of(cloud, tmp_path / "long")
 
 
-def test_what_takes_more_memory_than_a_run_may_is_told(tmp_path, long):
+def test_an_expression_that_needs_too_much_memory_is_reported(tmp_path, long):
     assert problems_of(tmp_path, window("sma", A, 3), "--folder", long) == []
     (problem,) = problems_of(tmp_path, {"op": "sum", "operands": [A, B, series("C")]}, "--folder", long)
     assert "WORKER_MAX_MEMORY_MB" in problem["text"]
@@ -173,13 +175,13 @@ def test_what_takes_more_memory_than_a_run_may_is_told(tmp_path, long):
 def test_an_expression_alone_is_validated(tmp_path):
     (found,) = document("validate", file_of(tmp_path, window("sma", A, 3)))["requests"]
     assert (found["is_expression"], found["valid"], found["formula"]) == (True, True, "sma(A, 3)")
-    assert told(problems_of(tmp_path, {"op": "smaa", "serie": A, "windows": 3})).keys() == {
+    assert described(problems_of(tmp_path, {"op": "smaa", "serie": A, "windows": 3})).keys() == {
         "expressionJson",
         "expressionJson.op",
     }
 
 
-def test_an_expressions_series_are_looked_for_in_the_newest_version_of_every_dataset(cloud, tmp_path):
+def test_the_series_of_an_expression_are_looked_up_in_the_newest_version_of_each_dataset(cloud, tmp_path):
     put_a_and_b(cloud.store)
     put_dataset(cloud.store, {"C/x.parquet": rows("C", [day(1)], [1.0])}, dataset="more")
     folder = folder_of(cloud, tmp_path / "data")
@@ -194,13 +196,18 @@ def test_an_expressions_series_are_looked_for_in_the_newest_version_of_every_dat
     assert problems_of(tmp_path, A, "--folder", folder, "--manifest", old)[0]["severity"] == "error"
 
 
-def test_a_place_without_datasets_is_impossible_for_an_expression(tmp_path):
+def test_for_an_expression_a_location_without_datasets_exits_with_2(tmp_path):
     (tmp_path / "empty").mkdir()
     found = metrics("validate", file_of(tmp_path, A), "--folder", tmp_path / "empty")
     assert found.exit_code == 2
     assert "name one by --manifest" in " ".join(found.stderr.split())
 
 
-def test_a_key_that_is_no_manifests_is_impossible(tmp_path, data):
+def test_a_key_that_is_not_of_a_manifest_exits_with_2(tmp_path, data):
     found = metrics("validate", file_of(tmp_path, A), "--folder", data, "--manifest", "datasets/fx")
     assert (found.exit_code, "--manifest" in found.stderr) == (2, True)
+
+
+def test_a_series_of_an_unknown_dataset_does_not_keep_the_others_from_being_read(tmp_path, data):
+    (problem,) = problems_of(tmp_path, request(inputs={"A": "unknown", "B": "fx"}), "--folder", data)
+    assert problem["path"] == "inputs[0].datasetId"

@@ -1,9 +1,9 @@
-"""The edges that are pure Python, for a fuzzer that is led by the coverage of their branches (atheris).
+"""The parsers in pure Python, for a fuzzer that is guided by branch coverage (atheris).
 
     python -m tests.fuzz.edges request|manifest SECONDS FOLDER
 
-What it measures must not have been imported before, so this module imports nothing of the project. libFuzzer
-ends the process itself: at the end of its time with 0, at a finding with an input kept in the folder.
+The measured modules must be imported under instrumentation, so this module imports nothing of the project.
+libFuzzer ends the process: with exit code 0 at the end of its time, or at a finding, whose input it stores.
 """
 
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def _edge(kind: str) -> Callable[[bytes], None]:
-    """What takes the bytes, and raises nothing but what says whose fault it is."""
+    """Return a function that parses bytes and raises only errors of the worker's error tree."""
     # Imported here, under the instrumentation.
     from metrics_worker.dataset.manifest import Manifest  # noqa: PLC0415
     from metrics_worker.errors import PermanentError, UnanswerableError  # noqa: PLC0415
@@ -50,7 +50,7 @@ def _is_plain(error: Exception) -> None:
 
 
 def main(kind: str, seconds: int, folder: Path) -> None:
-    """Fuzz; does not return."""
+    """Run the fuzzer; it ends the process."""
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415 - only here is it needed
 
     corpus = folder / f"corpus-{kind}"

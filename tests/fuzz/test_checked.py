@@ -1,4 +1,4 @@
-"""What the command line finds in bodies that are anything at all, against what the worker says of them."""
+"""The problems that the command line finds in arbitrary bodies, compared with the worker's decision."""
 
 import json
 
@@ -21,12 +21,12 @@ from tests.fuzz.budget import bounded
 from tests.fuzz.json_trees import mutated
 
 LONGEST = 4_000
-"""Characters of a problem: what is found and named is shortened."""
+"""The number of characters of a problem at most: values and names are shortened."""
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 
 
 def refused(body, bucket=None, **settings):
-    """Whether the worker refuses a body, or with a bucket: can't read what the body asks for."""
+    """Return whether the worker refuses a body or, with a bucket, cannot read its inputs."""
     try:
         request = RunRequest.parse(open_record(body, None), BOUNDS)
         if bucket is not None:
@@ -59,7 +59,9 @@ def test_without_a_place_there_are_errors_where_the_worker_refuses_a_body(body):
     if refused(body):
         assert found.errors
     elif found.errors:
-        assert refused(body, filled(bodies.objects())), "what can be told without reading is true of reading"
+        assert refused(body, filled(bodies.objects())), (
+            "an error that is found without the inputs is an error with them"
+        )
     for problem in found.problems:
         assert problem.text
         assert said(problem).isprintable()
@@ -85,8 +87,8 @@ def test_of_any_manifest_there_are_errors_exactly_where_the_worker_refuses_a_run
 
 @bounded(100)
 @given(st.sampled_from(bodies.REQUESTS).flatmap(lambda asked: mutated(asked["expressionJson"])))
-def test_all_that_is_told_of_an_expression_is_gone_once_the_expression_is_right(expression):
-    """Beside an expression that is anything at all, the rest of a good request stays good."""
+def test_no_problem_of_an_expression_is_reported_in_the_rest_of_the_request(expression):
+    """In a valid request with an arbitrary expression, the other fields have no errors."""
     good = bodies.REQUESTS[0]
     try:
         body = json.dumps(good | {"expressionJson": expression})

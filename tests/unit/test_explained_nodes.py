@@ -1,4 +1,4 @@
-"""An expression as a tree for people: paths, words, counts, and what they are in JSON."""
+"""An expression as a tree for people: paths, words, counts, and their JSON."""
 
 import json
 
@@ -18,7 +18,7 @@ A, B, C = (series(code) for code in "ABC")
 
 
 def values(**by_time):
-    """`values(t1=2.0, t3=4.0)`: a series."""
+    """Return a series: `values(t1=2.0, t3=4.0)` has observations at the times 1 and 3."""
     times = np.array([int(name[1:]) for name in by_time], np.int64)
     return Series(times, np.array(list(by_time.values()), np.float64))
 
@@ -41,17 +41,17 @@ def test_a_window_loses_what_it_needs_to_warm_up():
     assert lost(window("sum", A, 300), A=four) == Lost(warm_up=4)
 
 
-def test_what_only_one_side_has_is_told_apart():
+def test_observations_of_the_left_and_the_right_side_are_counted_separately():
     left, right = values(t1=1, t2=2, t3=3), values(t3=1, t4=1)
     assert lost(ratio(A, B), A=left, B=right) == Lost(left_only=2, right_only=1)
 
 
-def test_a_zero_divisor_is_no_overflow_whatever_stands_above_it():
+def test_a_zero_divisor_is_not_an_overflow_whatever_the_dividend_is():
     left, right = values(t1=1, t2=0, t3=1e308, t4=1), values(t1=0, t2=0, t3=1e-308, t4=1)
     assert lost(ratio(A, B), A=left, B=right) == Lost(zero_divisor=2, not_finite=1)
 
 
-def test_a_composite_tells_how_often_it_had_all_operands():
+def test_a_composite_counts_the_times_at_which_all_operands_have_an_observation():
     counts = counts_of({"op": "avg", "operands": [A, B]}, A=values(t1=1, t2=2), B=values(t2=3, t3=4))
     assert (counts.times, counts.observations, counts.of_all, counts.of_some) == (3, 3, 1, 2)
 
@@ -77,12 +77,12 @@ def test_first_and_last_are_times_in_utc():
     assert (found["first"], found["last"]) == ("1970-01-01T00:00:00Z", "1970-01-02T00:00:00Z")
 
 
-def test_a_time_beyond_the_calendar_is_not_told():
+def test_a_time_after_the_year_9999_is_omitted():
     assert counts_of(A, A=values(t9000000000000000000=1)).first is None
 
 
 def test_each_subtree_is_evaluated_once(monkeypatch):
-    """The number of operations, counted where each of them passes: at the worker's own evaluation."""
+    """The number of operations that the worker's `evaluate()` computes."""
     expression, depth = A, 30
     for _ in range(depth):
         expression = window("sma", expression, 1)

@@ -1,4 +1,4 @@
-"""What somebody probably meant."""
+"""The name that an author probably meant."""
 
 import pytest
 
@@ -17,16 +17,16 @@ from metrics_tools.validate.near import did_you_mean, near
         ("xyz", None),
     ],
 )
-def test_of_window_operations(word, meant):
+def test_window_operations_lose_their_first_observations(word, meant):
     assert near(word, OPERATIONS["window_op"]) == meant
 
 
-def test_what_is_written_in_another_way_is_the_same_word():
+def test_a_name_with_other_case_or_separators_is_the_same_name():
     assert near("series-code", ["seriesCode", "series"]) == "seriesCode"
     assert near("SERIES_CODE", ["series_code"]) == "series_code"
 
 
-def test_another_peoples_word_is_meant_only_where_ours_is_allowed():
+def test_the_name_of_another_tool_is_meant_only_if_the_field_is_allowed():
     assert near("mean", OPERATIONS["window_op"]) == "sma"
     assert near("mean", OPERATIONS["composite"]) == "avg"
     assert near("mean", OPERATIONS["series_math"]) is None
@@ -37,7 +37,7 @@ def test_signs_have_no_letters():
     assert near("?", ["ratio"]) is None
 
 
-def test_nothing_is_near_where_nothing_is_allowed():
+def test_without_allowed_names_no_name_is_near():
     assert near("sma", []) is None
     assert did_you_mean("sma", []) is None
 
@@ -69,5 +69,5 @@ def test_another_letter_in_a_short_word_is_another_word(word, name):
         ("BCRA_RESERVSA_USD", "BCRA_RESERVAS_USD"),
     ],
 )
-def test_a_slip_of_the_hand_is_found(word, name):
+def test_a_typing_error_is_found(word, name):
     assert near(word, [name]) == name

@@ -1,4 +1,4 @@
-"""What a run is said to take, against a real run; and what it costs, against docs/performance.md."""
+"""The estimated needs of a run, compared with a real run, and its cost, compared with docs/performance.md."""
 
 import json
 import re
@@ -22,7 +22,7 @@ A, B, C = (series(code) for code in "ABC")
 
 
 def put_everything(store):
-    """fx: a file a series; more: two files with C, each with a time twice; and unused."""
+    """Put three datasets: `fx` with one file per series, `more` with two files of C, and `unused`."""
     put_a_and_b(store)
     mixed = {f"{n}.parquet": rows("C", [day(n), day(n)], [1.0, 2.0]) for n in (1, 2)}
     put_dataset(store, mixed, dataset="more", series_codes=["C"])
@@ -30,7 +30,7 @@ def put_everything(store):
 
 
 def ran(cloud, event, **settings):
-    """The traffic of a real run, from its marker to current."""
+    """Return the traffic of a real run."""
     worker = cloud.worker(**settings)
     run = open_record(json.dumps(event), "0")
     report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)
@@ -42,7 +42,7 @@ def ran(cloud, event, **settings):
 
 
 def said(cloud, event, **settings):
-    """What it was said to take."""
+    """Return the estimated needs of a run."""
     worker = cloud.worker(**settings)
     found = validate(json.dumps(event), worker.settings.bounds, Reader(cloud.bucket, worker.settings))
     assert found.request is not None
@@ -69,7 +69,7 @@ def test_a_run_that_lists_reads_the_manifests_of_datasets_that_have_its_series(c
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
-def test_the_requests_of_a_run_are_those_that_were_said(cloud, event):
+def test_the_requests_of_a_run_are_those_of_the_estimate(cloud, event):
     put_everything(cloud.store)
     needs = said(cloud, event)
     report = ran(cloud, event)
@@ -83,7 +83,7 @@ def test_the_requests_of_a_run_are_those_that_were_said(cloud, event):
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
-def test_what_is_read_is_what_was_said(cloud, event):
+def test_the_bytes_read_are_those_of_the_estimate(cloud, event):
     put_everything(cloud.store)
     needs = said(cloud, event)
     report = ran(cloud, event)
@@ -99,7 +99,7 @@ def data_of(marker):
     return marker["manifest"].replace("manifest.json", "data/metrics.parquet")
 
 
-def test_by_listing_each_series_is_a_list(cloud):
+def test_by_listing_each_series_needs_one_list_request(cloud):
     put_everything(cloud.store)
     needs = said(cloud, request(), WORKER_SERIES_FILES="listing")
     found = ran(cloud, request(), WORKER_SERIES_FILES="listing").traffic
@@ -115,7 +115,7 @@ def test_a_part_file_beyond_one_request_takes_as_many_as_the_run(cloud, monkeypa
     assert needs.part_files == 2
 
 
-def test_rows_that_are_no_observation_are_told(cloud):
+def test_rows_that_are_not_observations_are_counted(cloud):
     put_everything(cloud.store)
     (need,) = said(cloud, request(C, kind="series", inputs={"C": "more"}, datasets=("more",))).series
     assert (need.rows, need.observations, need.left_out) == (4, 2, {"duplicate": 2})
@@ -140,7 +140,7 @@ def test_a_million_single_runs_cost_what_the_table_says():
 
 
 def measured():
-    """part files and seconds, from the table of how wall time grows"""
+    """Return the part files and seconds in the table of wall times."""
     table = PERFORMANCE.partition("### part files")[2].partition("###")[0]
     found = re.findall(r"^\| ([\d,]+) +\| ([\d.]+) \(", table, re.MULTILINE)
     return [(int(files.replace(",", "")), float(seconds)) for files, seconds in found]
@@ -151,6 +151,6 @@ def test_seconds_are_near_those_measured(files, seconds):
     assert seconds_of(files, 0) == pytest.approx(seconds, rel=0.12)
 
 
-def test_the_single_run_and_the_large_file_are_near_theirs():
+def test_the_estimates_of_a_single_run_and_a_large_file_are_near_the_measured_seconds():
     assert seconds_of(275, 5_800) == pytest.approx(0.343, rel=0.02)
     assert seconds_of(1, 10_000_000) == pytest.approx(1.93, rel=0.05)

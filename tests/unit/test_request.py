@@ -1,4 +1,4 @@
-"""The request: who asks, and what is asked. Where it may read and write is in `test_request_bounds`."""
+"""The opening and parsing of requests. `test_request_bounds` tests the keys that a request may name."""
 
 import json
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ def without(event, *fields):
     return {name: value for name, value in event.items() if name not in fields}
 
 
-# Who asks
+# The identity of a run
 
 
 def test_a_raw_body_is_the_event_itself():
@@ -44,7 +44,7 @@ def test_a_notification_needs_no_type():
     assert opened(without(envelope(request(run_id="r-1")), "Type")).run_id == "r-1"
 
 
-def test_a_message_that_is_no_string_makes_no_envelope():
+def test_a_message_that_is_not_a_string_is_not_an_envelope():
     assert opened(request(run_id="r-1", Message={"runId": "r-2"})).run_id == "r-1"
 
 
@@ -66,17 +66,17 @@ def test_an_envelope_of_other_text_is_opened_and_only_its_event_is_refused():
         opened.event()
 
 
-def test_the_time_of_the_notification_is_when_the_run_was_asked_for():
+def test_the_time_of_the_notification_is_the_time_of_the_request():
     run = opened(envelope(request(), timestamp="2026-10-30T11:59:58.123Z"))
     assert run.requested_at == datetime(2026, 10, 30, 11, 59, 58, 123000, tzinfo=UTC)
 
 
-def test_a_raw_body_was_asked_for_when_its_message_was_sent():
+def test_the_time_of_a_raw_body_is_that_of_its_message():
     assert opened(request()).requested_at == SENT_AT
 
 
 @pytest.mark.parametrize("timestamp", [None, "", "yesterday", 17, {}])
-def test_a_notification_whose_time_is_unreadable_was_asked_for_when_its_message_was_sent(timestamp):
+def test_without_a_readable_time_of_the_notification_the_request_has_the_time_of_its_message(timestamp):
     assert opened({**envelope(request()), "Timestamp": timestamp}).requested_at == SENT_AT
 
 
@@ -87,7 +87,7 @@ def test_a_time_with_an_offset_becomes_utc():
 
 
 @pytest.mark.parametrize("sent", [None, "", "soon", "9" * 30])
-def test_where_nothing_tells_the_time_the_run_was_asked_for_now(sent):
+def test_without_any_time_the_request_has_the_current_time(sent):
     before = datetime.now(UTC)
     assert before <= opened(request(), sent).requested_at <= datetime.now(UTC)
 
@@ -115,7 +115,7 @@ def test_the_schema_asks_for_the_form_of_the_answers(schema, v1):
         (json.dumps(request(type=["metric_run_requested"])), "type: expected"),
     ],
 )
-def test_a_body_that_is_no_request_is_unanswerable(body, culprit):
+def test_a_body_that_is_not_a_request_is_unanswerable(body, culprit):
     with pytest.raises(UnanswerableError, match=culprit):
         open_record(body, SENT)
 
@@ -191,7 +191,7 @@ def test_unknown_fields_of_the_event_are_ignored():
     assert parsed(event).declared == {"A": "fx"}
 
 
-def test_unknown_fields_of_the_expression_are_not():
+def test_unknown_fields_of_the_expression_are_errors():
     with pytest.raises(ExpressionError, match=r"^EXPRESSION_EVAL_ERROR: expressionJson\.colour: "):
         parsed(request(ratio(series("A"), series("B"), colour="red")))
 
@@ -215,7 +215,7 @@ def test_a_series_that_the_expression_does_not_name_is_not_declared():
     assert parsed(request(inputs={"A": "fx", "Z": "nowhere", "B": "fx"})).declared == {"A": "fx", "B": "fx"}
 
 
-def test_a_series_stands_once_in_inputs():
+def test_a_series_may_be_listed_only_once_in_inputs():
     twice = [{"datasetId": "fx", "seriesCode": "A"}, {"datasetId": "gx", "seriesCode": "A"}]
     with pytest.raises(
         ConfigError, match=r"^CONFIG_ERROR: inputs\[1\]\.seriesCode: this series is listed twice, found 'A'"
@@ -306,6 +306,6 @@ def test_inputs_of_the_wrong_shape_are_named(inputs, culprit):
         parsed(request() | {"inputs": inputs})
 
 
-def test_a_number_of_any_length_in_a_field_that_is_ignored_does_not_silence_the_run():
+def test_a_number_of_any_length_in_an_ignored_field_does_not_make_the_message_unanswerable():
     body = json.dumps(request())[:-1] + ', "note": ' + "9" * 5000 + "}"
     assert open_record(body, None).run_id == "run-1"

@@ -1,4 +1,4 @@
-"""Where a request may read and write: keys under the prefixes of the one bucket, and nothing else."""
+"""The keys that a request may name: under the prefixes of the data bucket."""
 
 import json
 from datetime import datetime
@@ -70,7 +70,7 @@ def test_a_path_outside_the_bounds_is_named(field, path):
 
 @pytest.mark.parametrize("field", ["manifestPath", "projectionsPath"])
 @pytest.mark.parametrize("path", [None, 7, ["datasets/x"]])
-def test_a_path_that_is_no_string_is_named(field, path):
+def test_a_path_that_is_not_a_string_is_named(field, path):
     with pytest.raises(ConfigError, match=rf"^CONFIG_ERROR: catalog\.datasets\.fx\.{field}: "):
         parsed(with_dataset(**{field: path})).datasets["fx"]
 
@@ -80,7 +80,7 @@ def test_a_dataset_that_is_read_must_be_in_the_catalog():
         parsed(with_dataset() | {"inputs": [{"datasetId": "gx", "seriesCode": "A"}]})
 
 
-def test_a_dataset_that_is_not_read_may_be_as_bad_as_it_likes():
+def test_a_dataset_that_is_not_read_may_be_invalid():
     event = with_dataset()
     event["catalog"]["datasets"]["bad"] = {"manifestPath": "../x"}
     assert parsed(event).datasets["fx"].dataset_id == "fx"
@@ -120,7 +120,7 @@ def test_a_metric_writes_in_no_folder_but_its_own(metric, path):
 
 
 @pytest.mark.parametrize("code", ["_dead-letters", "_snapshots", ".", "..", "", "a/b", "a" * 129])
-def test_no_prefix_is_made_of_a_code_that_is_no_part_of_a_key(code):
+def test_a_code_that_cannot_be_part_of_a_key_has_no_prefix(code):
     with pytest.raises(ConfigError, match="metricCode"):
         metric_base("metrics/", code)
 
@@ -166,7 +166,7 @@ def test_a_key_is_relative_and_plain(path):
 @pytest.mark.parametrize(
     "path", ["", "/a", "a/", "a//b", ".", "..", "a/../b", "\x00", "a\u2028", "\udfff", "é" * 513]
 )
-def test_what_is_no_key_is_refused(path):
+def test_a_path_that_is_not_plain_is_not_a_key(path):
     assert not is_key(path)
 
 

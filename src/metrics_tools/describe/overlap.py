@@ -1,4 +1,4 @@
-"""How far the observations of two series are at the same times, within the time that both cover."""
+"""The overlap of two series: their observations, and common times, in the period that both cover."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,20 @@ import numpy as np
 from metrics_worker.series import Series, Times, common
 
 _DAY = 86_400_000_000
-"""In microseconds."""
+"""A day in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """The observations of two series between the later beginning and the earlier end.
+    """The numbers of observations of two series between the later beginning and the earlier end.
 
-    What lies outside is lost because one series is longer. What lies inside and is lost is a surprise.
+    Observations outside this period are lost because one series is longer; losses within it are unexpected.
 
     Attributes:
-        left: observations of the left one there.
-        right: observations of the right one there.
-        both: times that both have.
-        days: UTC days on which both have an observation, at whatever time.
+        left: observations of the left series.
+        right: observations of the right series.
+        both: times at which both have an observation.
+        days: UTC days on which both have an observation, at any time of day.
     """
 
     left: int

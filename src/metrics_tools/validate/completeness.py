@@ -1,4 +1,4 @@
-"""Whether a manifest lists every part file of a series: an incremental one lists only those of its update."""
+"""The part files of a series that a manifest omits: an incremental one lists only those of its update."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ NEEDS_LISTING = (
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """The part files below the folder of a series, and how many of them its manifest lists."""
+    """The number of part files in the folder of a series, and how many of them the manifest lists."""
 
     series_code: str
     folder: str
@@ -24,13 +24,13 @@ class Completeness:
 
     @property
     def text(self) -> str:
-        """Both counts, as the end of a sentence whose subject is the manifest."""
+        """Return both numbers as a predicate for the manifest: "lists 1 of the 3 part files …"."""
         counts = f"{self.listed:,} of the {self.there:,} part files"
         return f"lists {counts} of {self.series_code} below {self.folder}"
 
 
 def incompleteness(bucket: Bucket, manifest: Manifest, code: str) -> Completeness | None:
-    """Return what a manifest omits of a series; None if it omits nothing, or if its folder cannot be listed.
+    """Return the numbers if a manifest omits part files of a series; None if not, or if they can't be listed.
 
     Part files that lie in no folder of the series, as in a layout with one file a month, are not compared.
 

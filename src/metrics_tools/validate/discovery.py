@@ -15,7 +15,7 @@ _LOOKS = 5
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """Datasets of a bucket.
+    """The datasets that were found in a bucket.
 
     Attributes:
         datasets: by id, the newest version of each dataset, or the given version.
@@ -32,7 +32,7 @@ class Discovered:
 
 
 def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = None) -> Discovered:
-    """Return every dataset's newest version, by its name: `datasets/*/versions/*/manifest.json`.
+    """Return the newest version of every dataset: the last `datasets/*/versions/*/manifest.json` by name.
 
     Args:
         bucket: where the datasets are.

@@ -87,7 +87,8 @@ class Draft:
         """Return a valid request for some of the series, with any expression that names them."""
         first, *more = (SeriesRef(series_code=code) for code in codes)
         expression = Composite(op="sum", operands=(first, *more)) if more else first
-        return RunRequest(self._run, expression, self.checked.named(), self.checked.datasets)
+        declared = {code: id_ for code, id_ in self.checked.named().items() if code in codes}
+        return RunRequest(self._run, expression, declared, self.checked.datasets)
 
     def request(self) -> RunRequest | None:
         """Return the request if its expression is valid."""

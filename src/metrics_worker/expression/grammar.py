@@ -130,6 +130,7 @@ _TAGS: dict[type[_Node], str] = {
 }
 """The tag of each node type. The angle brackets distinguish a tag from a field name in an error's path."""
 
+_OPERANDS = ("left", "right", "series")
 _SHAPES = {
     "series_code": "<series>",
     "seriesCode": "<series>",
@@ -200,7 +201,7 @@ def check(value: Any) -> "tuple[Node | None, list[Problem]]":
 def raw_operands(value: Any) -> Iterator[tuple[Path, Any]]:
     """Yield each operand of a node that is not parsed yet, with its JSON path below the node."""
     if isinstance(value, dict):
-        yield from (((field,), value[field]) for field in ("left", "right", "series") if field in value)
+        yield from (((field,), value[field]) for field in _OPERANDS if field in value)
         if isinstance(operands := value.get("operands"), list):
             yield from ((("operands", i), operand) for i, operand in enumerate(operands))
 
@@ -249,14 +250,11 @@ def _has_valid_size(value: Any) -> bool:
         depth += 1
         if nodes > MAX_NODES or depth > MAX_DEPTH:
             return False
-        level = [operand for node in level if isinstance(node, dict) for operand in _operands(node)]
+        nodes_of_level = [node for node in level if isinstance(node, dict)]
+        level = [node[field] for node in nodes_of_level for field in _OPERANDS if field in node]
+        lists = [node["operands"] for node in nodes_of_level if isinstance(node.get("operands"), list)]
+        level.extend(operand for operands in lists for operand in operands)
     return True
-
-
-def _operands(node: dict[str, Any]) -> list[Any]:
-    operands = node.get("operands")
-    found = [node[field] for field in ("left", "right", "series") if field in node]
-    return found + operands if isinstance(operands, list) else found
 
 
 def _size_problems(value: Any) -> Iterator[Problem]:
