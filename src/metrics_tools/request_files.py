@@ -78,6 +78,14 @@ class Sample:
             return None
 
     @property
+    def dataset_ids(self) -> set[str]:
+        """Return the ids of the datasets in the catalog, even if the catalog is not valid."""
+        match self.request.get("catalog"):
+            case {"datasets": dict(datasets)}:
+                return set(datasets)
+        return set()
+
+    @property
     def currencies(self) -> set[str]:
         """Return the currencies of all series codes in the request, even if its expression is not valid."""
         from metrics_tools.ecb import currency_of  # noqa: PLC0415 - half a second, only for valid files

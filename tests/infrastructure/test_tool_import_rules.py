@@ -40,7 +40,7 @@ IMPORTS = {
         "page published console formatting process_exit request_files ecb",
         "boto3 moto numpy obstore pyarrow rich samtranslator",
     ),
-    "page": Imports("published describe formatting", "numpy"),
+    "page": Imports("published describe formatting", "jinja2 numpy"),
     "published": Imports("validate console formatting", "numpy obstore pyarrow pydantic"),
     "cost": Imports("validate"),
     "validate": Imports("describe", "pydantic"),

@@ -5,8 +5,7 @@ import operator
 
 from hypothesis import given, settings
 
-from metrics_tools.describe.nodes import counted, outlined
-from metrics_tools.describe.overlap import Overlap
+from metrics_tools.describe.nodes import Overlap, counted, outlined
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import Composite, SeriesMath, SeriesRef, WindowOp, children, parse
 from tests.property.strategies import expressions, inputs, wild

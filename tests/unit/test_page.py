@@ -149,7 +149,7 @@ def test_the_page_shows_the_facts_events_and_objects_of_a_run(tmp_path):
         "metrics/m.x/runs/r-1.ok",
         '<a href="https://ecb.example/">The ECB</a>',
         "data to 2020-01-03",
-        "&quot;row_count&quot;: 3",
+        "&#34;row_count&#34;: 3",
         "09:30:01.500",
         "+1.50 s",
         "Status events: 2",

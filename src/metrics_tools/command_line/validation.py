@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from rich.padding import Padding
 from rich.text import Text
@@ -23,6 +24,21 @@ class Finding:
 
     asked: Asked
     found: Validated
+
+    def is_wrong(self, *, strict: bool = False) -> bool:
+        """Return whether there is an error or, with `strict`, an error or a warning."""
+        return bool(self.found.errors or (strict and self.found.warnings))
+
+    def to_json(self, *, strict: bool = False) -> dict[str, Any]:
+        """Return the finding as JSON values."""
+        return {
+            "file": self.asked.file,
+            "record": self.asked.record,
+            "is_expression": self.asked.is_expression,
+            "metric": self.found.metric_code,
+            "valid": not self.is_wrong(strict=strict),
+            "problems": [problem.to_json() for problem in self.found.problems],
+        }
 
 
 class Validation:

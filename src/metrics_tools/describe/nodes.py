@@ -5,7 +5,7 @@ lost it for one reason, so observations and losses add up to the times. The work
 observations of one node at a time from the results of its operands: each subtree is evaluated once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
@@ -13,7 +13,6 @@ from typing import Any, assert_never
 import numpy as np
 
 from metrics_tools.describe.formula import formula
-from metrics_tools.describe.overlap import Overlap
 from metrics_tools.describe.words import in_words, step_in_words
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import (
@@ -30,6 +29,8 @@ from metrics_worker.request import iso
 from metrics_worker.series import Series, common, union
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = 86_400_000_000
+"""In microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,36 @@ class Lost:
     @property
     def total(self) -> int:
         """Return the number of all times without an observation."""
-        return self.warm_up + self.left_only + self.right_only + self.zero_divisor + self.not_finite
+        return sum(asdict(self).values())
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """The numbers of observations of two series between the later beginning and the earlier end.
+
+    Observations outside this period are lost because one series is longer; losses within it are unexpected.
+
+    Attributes:
+        left: observations of the left series.
+        right: observations of the right series.
+        both: times at which both have an observation.
+        days: UTC days on which both have an observation, at any time of day.
+    """
+
+    left: int
+    right: int
+    both: int
+    days: int
+
+    @classmethod
+    def of(cls, left: Series, right: Series) -> "Overlap":
+        """Return the overlap of two series."""
+        if not (len(left) and len(right)):
+            return cls(0, 0, 0, 0)
+        begin, end = max(left.times[0], right.times[0]), min(left.times[-1], right.times[-1])
+        ours, its = (one.times[(one.times >= begin) & (one.times <= end)] for one in (left, right))
+        days = np.intersect1d(ours // _DAY, its // _DAY)
+        return cls(ours.size, its.size, common(left, right)[0].size, days.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +124,8 @@ class Counts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
-        return {
-            "times": self.times,
-            "observations": self.observations,
-            "lost": asdict(self.lost),
-            "of_all": self.of_all,
-            "of_some": self.of_some,
-            "first": self.first and iso(self.first),
-            "last": self.last and iso(self.last),
-            "overlap": self.overlap and asdict(self.overlap),
-        }
+        times = {"first": self.first and iso(self.first), "last": self.last and iso(self.last)}
+        return asdict(self) | times
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +154,8 @@ class NodeView:
 
     def to_json(self) -> dict[str, Any]:
         """Return the node and its operands as JSON values."""
-        return {
-            "path": self.path,
-            "kind": self.kind,
-            "formula": self.formula,
-            "words": self.words,
-            "step": self.step,
+        names = ("path", "kind", "formula", "words", "step")
+        return {name: getattr(self, name) for name in names} | {
             "counts": self.counts and self.counts.to_json(),
             "operands": [operand.to_json() for operand in self.operands],
         }
@@ -145,34 +163,29 @@ class NodeView:
 
 def outlined(node: Node, path: str = ROOT) -> NodeView:
     """Return the tree without counts, for which no series is needed."""
-    below = zip(children(node), _paths(node, path), strict=True)
-    return _view(node, path, None, tuple(outlined(child, at) for child, at in below))
+    return _view(node, path, None, [outlined(operand, at) for at, operand in _operands(node, path)])
 
 
-def counted(node: Node, inputs: Mapping[str, Series], path: str = ROOT) -> NodeView:
+def counted(node: Node, inputs: Mapping[str, Series]) -> NodeView:
     """Return the tree with counts.
 
     Args:
         node: the expression.
         inputs: the series of the expression, by series code.
-        path: the JSON path of the node.
     """
-    return _counted(node, inputs, path)[0]
+    return _counted(node, inputs, ROOT)[0]
 
 
 def _counted(node: Node, inputs: Mapping[str, Series], path: str) -> tuple[NodeView, Series]:
     """Return the view of a node, and its result."""
-    if isinstance(node, SeriesRef):
-        series = inputs[node.series_code]
-        return _view(node, path, _counts(node, [], series), ()), series
-    below = [
-        _counted(child, inputs, at) for child, at in zip(children(node), _paths(node, path), strict=True)
-    ]
+    below = [_counted(operand, inputs, at) for at, operand in _operands(node, path)]
     operands = [series for _, series in below]
-    named = {str(i): operand for i, operand in enumerate(operands)}
-    result = evaluate(_over(node, [SeriesRef(series_code=name) for name in named]), named)
-    view = _view(node, path, _counts(node, operands, result), tuple(view for view, _ in below))
-    return view, result
+    if isinstance(node, SeriesRef):
+        result = inputs[node.series_code]
+    else:
+        named = {str(i): operand for i, operand in enumerate(operands)}
+        result = evaluate(_over(node, [SeriesRef(series_code=name) for name in named]), named)
+    return _view(node, path, _counts(node, operands, result), [view for view, _ in below]), result
 
 
 def _over(node: Node, operands: list[SeriesRef]) -> Node:
@@ -181,15 +194,14 @@ def _over(node: Node, operands: list[SeriesRef]) -> Node:
         case SeriesRef():
             return node
         case SeriesMath():
-            left, right = operands
-            return node.model_copy(update={"left": left, "right": right})
+            fields: dict[str, Any] = dict(zip(("left", "right"), operands, strict=True))
         case WindowOp():
-            (series,) = operands
-            return node.model_copy(update={"series": series})
+            fields = {"series": operands[0]}
         case Composite():
-            return node.model_copy(update={"operands": tuple(operands)})
+            fields = {"operands": tuple(operands)}
         case _:
             assert_never(node)
+    return node.model_copy(update=fields)
 
 
 def _counts(node: Node, operands: list[Series], result: Series) -> Counts:
@@ -233,25 +245,16 @@ def _window(node: WindowOp, series: Series, kept: int) -> tuple[int, Lost]:
     return len(series), Lost(warm_up=warm_up, not_finite=len(series) - warm_up - kept)
 
 
-def _view(node: Node, path: str, counts: Counts | None, operands: tuple[NodeView, ...]) -> NodeView:
-    return NodeView(
-        path,
-        node,
-        expression_type(node),
-        formula(node),
-        in_words(node),
-        step_in_words(node),
-        counts,
-        operands,
-    )
+def _view(node: Node, path: str, counts: Counts | None, operands: Sequence[NodeView]) -> NodeView:
+    texts = formula(node), in_words(node), step_in_words(node)
+    return NodeView(path, node, expression_type(node), *texts, counts, tuple(operands))
 
 
-def _paths(node: Node, path: str) -> list[str]:
-    """Return the JSON paths of the operands of a node."""
-    if isinstance(node, Composite):
-        return [f"{path}.operands[{i}]" for i in range(len(node.operands))]
-    names = {SeriesRef: (), SeriesMath: ("left", "right"), WindowOp: ("series",)}[type(node)]
-    return [f"{path}.{name}" for name in names]
+def _operands(node: Node, path: str) -> Iterator[tuple[str, Node]]:
+    """Yield the operands of a node, each with its JSON path."""
+    names = {SeriesMath: ("left", "right"), WindowOp: ("series",)}.get(type(node), ())
+    for number, operand in enumerate(children(node)):
+        yield f"{path}.{names[number] if names else f'operands[{number}]'}", operand
 
 
 def _moment(microseconds: int) -> datetime | None:

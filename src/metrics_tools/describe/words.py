@@ -4,7 +4,6 @@
 `step_in_words()` describes a node without its operands, for a tree that shows them below the node.
 """
 
-from collections.abc import Sequence
 from typing import assert_never
 
 from metrics_tools.formatting import count
@@ -14,18 +13,26 @@ _OF_WINDOW = {"sma": "mean", "sum": "sum", "max": "highest", "min": "lowest"}
 _OF_COMPOSITE = {"sum": "sum", "avg": "mean", "max": "highest", "min": "lowest"}
 
 
+_OF_MATH = {
+    "add": "{} plus {}",
+    "subtract": "{} minus {}",
+    "multiply": "{} times {}",
+    "ratio": "the ratio of {} to {}",
+}
+
+
 def in_words(node: Node) -> str:
     """Return a noun phrase for a node and its operands."""
     match node:
         case SeriesRef(series_code=code):
             return code
-        case SeriesMath(op=op, left=left, right=right, scale=scale):
-            return _math(op, _operand(left), _operand(right)) + _scaled(scale)
-        case WindowOp(op=op, series=series, window=window):
-            return _window(op, _operand(series), window)
+        case SeriesMath(left=left, right=right):
+            return _math(node, _operand(left), _operand(right))
+        case WindowOp(series=series):
+            return _window(node, f" of {_operand(series)}")
         case Composite(op=op, operands=operands):
-            listed = _listed([_operand(operand) for operand in operands])
-            return f"the {_OF_COMPOSITE[op]} of whichever of {listed} have a value"
+            *others, last = map(_operand, operands)
+            return f"the {_OF_COMPOSITE[op]} of whichever of {', '.join(others)} and {last} have a value"
         case _:
             assert_never(node)
 
@@ -35,53 +42,33 @@ def step_in_words(node: Node) -> str:
     match node:
         case SeriesRef():
             return "series"
-        case SeriesMath(op=op, scale=scale):
-            return _math(op, "left", "right") + _scaled(scale)
-        case WindowOp(op="lag", window=window):
-            return f"the value {count(window, 'observation')} earlier"
-        case WindowOp(op="ema", window=window):
-            return f"the exponential mean over {count(window, 'observation')}"
-        case WindowOp(op=op, window=window):
-            return f"the {_OF_WINDOW[op]} of the last {_last(window)}"
+        case SeriesMath():
+            return _math(node, "left", "right")
+        case WindowOp():
+            return _window(node)
         case Composite(op=op, operands=operands):
             return f"the {_OF_COMPOSITE[op]} of whichever of the {len(operands)} operands have a value"
         case _:
             assert_never(node)
 
 
-def _math(op: str, left: str, right: str) -> str:
-    match op:
-        case "add":
-            return f"{left} plus {right}"
-        case "subtract":
-            return f"{left} minus {right}"
-        case "multiply":
-            return f"{left} times {right}"
-        case _:
-            return f"the ratio of {left} to {right}"
+def _math(node: SeriesMath, left: str, right: str) -> str:
+    scaled = "" if node.scale == 1 else f", times {node.scale:g}"
+    return _OF_MATH[node.op].format(left, right) + scaled
 
 
-def _scaled(scale: float) -> str:
-    return "" if scale == 1 else f", times {scale:g}"
-
-
-def _window(op: str, series: str, window: int) -> str:
-    match op:
+def _window(node: WindowOp, of_series: str = "") -> str:
+    """Return a window operation in words; `of_series` is " of" and the operand, or empty."""
+    length = count(node.window, "observation")
+    match node.op:
         case "lag":
-            return f"the value of {series} {count(window, 'observation')} earlier"
+            return f"the value{of_series} {length} earlier"
         case "ema":
-            return f"the exponential mean of {series} over {count(window, 'observation')}"
-        case _:
-            return f"the {_OF_WINDOW[op]} of the last {_last(window)} of {series}"
-
-
-def _last(window: int) -> str:
-    return "observation" if window == 1 else count(window, "observation")
+            return f"the exponential mean{of_series} over {length}"
+        case op:
+            last = "observation" if node.window == 1 else length
+            return f"the {_OF_WINDOW[op]} of the last {last}{of_series}"
 
 
 def _operand(node: Node) -> str:
     return in_words(node) if isinstance(node, SeriesRef) else f"({in_words(node)})"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"

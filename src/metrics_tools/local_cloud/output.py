@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.text import Text
 
 from metrics_tools.console import out, print_line
-from metrics_tools.formatting import count
+from metrics_tools.formatting import clock, count
 from metrics_tools.local_cloud.outcome import Outcome
-from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
+from metrics_tools.published.status_event import StatusEvent, print_event
 from metrics_tools.request_files import Sample
 
 _INDENT = " " * 9
@@ -31,19 +31,10 @@ def print_detail(text: str, style: str = "") -> None:
     print_line(_INDENT + text, style)
 
 
-def print_event(event: StatusEvent, samples: Sequence[Sample]) -> None:
-    """Print a status event in one line: time, type, run, and the progress or the outcome."""
-    metric = next((sample.metric_code for sample in samples if sample.run_id == event.run_id), "?")
-    styles = {
-        STARTED: "cyan",
-        HEARTBEAT: "dim",
-        COMPLETED: "green" if event.status == "SUCCESS" else "yellow",
-    }
-    at = f"{event.at:%H:%M:%S}.{event.at.microsecond // 1000:03d}"
-    kind = Text(f"{event.type.removeprefix('metric_run_'):9}", styles.get(event.type, ""))
-    words = [f"{metric} {event.run_id[:8]}", event.status or "", event.detail]
-    line = Text("  ").join([Text(at, "dim"), kind, *map(Text, filter(None, words))])
-    out.print(Text(_INDENT).append(line), soft_wrap=True)
+def print_event_of(samples: Sequence[Sample], event: StatusEvent) -> None:
+    """Print a status event of one of the samples below the heading of a step."""
+    codes = {sample.run_id: sample.metric_code for sample in samples}
+    print_event(event, time=_INDENT + clock(event.at), metric_code=codes.get(event.run_id, "?"))
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from metrics_tools.ecb import SOURCE, SOURCE_NOTE, SOURCE_URL, Rates, currency_of, rate_series
+from metrics_tools.formatting import duration
 from metrics_tools.local_cloud.outcome import Outcome
 from metrics_tools.local_cloud.status_listener import RunEvents
 from metrics_tools.page import ShownEvent, ShownRun, Source, write
@@ -70,7 +71,7 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     if outcome.status == "SUCCESS":
         facts.append(("Version", outcome.version))
     if outcome.seconds is not None:
-        facts.append(("Time taken", f"{outcome.seconds:.2f} s"))
+        facts.append(("Time taken", duration(outcome.seconds)))
     if outcome.check and not outcome.check.problem:
         facts.append(("Checked", "every row equals a recomputation from the source"))
     return facts

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from metrics_tools import ecb
@@ -26,7 +27,7 @@ from metrics_tools.local_cloud.outcome import Outcome, check_run, copy_published
 from metrics_tools.local_cloud.output import (
     print_detail,
     print_environment,
-    print_event,
+    print_event_of,
     print_outcomes,
     print_step,
     print_summary,
@@ -92,7 +93,7 @@ def run(options: Options) -> int:
         source = _start_worker(stack, options, (cloud, template), environment)
         if chosen:
             print_detail(f"From your environment: {', '.join(map('='.join, chosen.items()))}")
-        listener = stack.enter_context(StatusListener(cloud, lambda event: print_event(event, samples)))
+        listener = stack.enter_context(StatusListener(cloud, partial(print_event_of, samples)))
         _publish(samples, cloud)
         delay = template.property(REQUEST_QUEUE, "DelaySeconds")
         print_step(

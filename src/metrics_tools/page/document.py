@@ -1,18 +1,20 @@
 """The whole page: its head, an overview of all runs, and one card for each run."""
 
 import base64
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
-from html import escape
 from pathlib import Path
 
-from metrics_tools.formatting import rounded, shown_time
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from metrics_tools.formatting import clock, count, duration, rounded, shown_time
+from metrics_tools.page import tree, waterfall
 from metrics_tools.page.numbers import Numbers, embedded
-from metrics_tools.page.run import badge, card
 from metrics_tools.page.shown import ShownRun, Source
 from metrics_tools.page.sparkline import sparkline
-from metrics_tools.page.waterfall import breakable, rows
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("theme.js", "format.js", "scale.js", "chart.js", "gestures.js", "tables.js", "page.js")
@@ -43,39 +45,49 @@ def write(
 
 def page(runs: Sequence[ShownRun], *, title: str, lead: str, source: Source | None, now: datetime) -> str:
     """Return the page of the given runs as HTML; `write()` describes the arguments."""
-    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
     script = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    right = sum(run.is_right for run in runs)
     numbers = Numbers.of(runs)
     for shown, run in zip(numbers["runs"], runs, strict=True):
-        shown["requests"] = rows(run)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_policy(script)}">
-<title>{escape(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<header class="top">
-<h1>{escape(title)}</h1>
-<button type="button" id="theme" hidden>Dark</button>
-<p class="soft">{now:%Y-%m-%d %H:%M} UTC{_newest(runs)}: {right} of {len(runs)} runs ended as they should.
-{escape(lead)}</p>
-</header>
-<main>
-{_overview(runs) if len(runs) > 1 else ""}
-{"".join(card(run, place) for place, run in enumerate(runs))}
-</main>
-{_footer(source) if source else ""}
-<script type="application/json" id="numbers">{embedded(numbers)}</script>
-<script>{script}</script>
-</body>
-</html>
-"""
+        shown["requests"] = waterfall.rows(run)
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(
+            runs=runs,
+            title=title,
+            lead=lead,
+            source=source,
+            now=now,
+            newest=_newest(runs),
+            policy=_policy(script),
+            style=(_FOLDER / "page.css").read_text(encoding="utf-8"),
+            numbers=embedded(numbers),
+            script=script,
+        )
+    )
+
+
+def _templates() -> Environment:
+    """Return the HTML templates of this folder, which escape all text that is not marked as safe."""
+    templates = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    filters = (clock, count, duration, rounded, shown_time)
+    templates.filters |= {function.__name__: function for function in filters}
+    templates.filters["indented_json"] = partial(json.dumps, indent=2, ensure_ascii=False)
+    functions = (
+        in_words,
+        sparkline,
+        *(tree.lost_in_words, tree.most_observations, tree.name_of, tree.nodes_below),
+        *(waterfall.breakable, waterfall.summary, waterfall.total_seconds),
+        *(waterfall.event_places, waterfall.read_by_others, waterfall.request_rows),
+    )
+    templates.globals |= {function.__name__: function for function in functions}
+    return templates
 
 
 def _policy(script: str) -> str:
@@ -87,38 +99,22 @@ def _policy(script: str) -> str:
     )
 
 
-def _overview(runs: Sequence[ShownRun]) -> str:
-    body = "".join(_line(run, place) for place, run in enumerate(runs))
-    return f"""<section aria-labelledby="all"><h2 id="all">All {len(runs)} runs</h2>
-<table class="overview"><thead><tr><th scope="col">Metric</th>
-<th scope="col" class="wide">Trend</th><th scope="col" class="num">Last</th>
-<th scope="col" class="wide num">Rows</th><th scope="col">Outcome</th></tr></thead>
-<tbody>{body}</tbody></table></section>"""
+def _newest(runs: Sequence[ShownRun]) -> datetime | None:
+    """Return the time of the newest observation of all metrics; None if there is none."""
+    counts = (run.expression.counts for run in runs if run.metric is not None and run.expression)
+    return max((found.last for found in counts if found and found.last), default=None)
 
 
-def _line(run: ShownRun, place: int) -> str:
-    metric = run.metric if run.metric is not None and len(run.metric) else None
-    trend = sparkline(metric) if metric else ""
-    last = rounded(metric.values[-1]) if metric else "none"
-    count = f"{len(metric):,}" if metric else "none"
+def in_words(run: ShownRun) -> str:
+    """Return a description of the chart for screen readers."""
+    metric = run.metric
+    inputs = f"Below: {count(len(run.inputs), 'input')}: {', '.join(run.inputs)}." if run.inputs else ""
+    if not metric:
+        return f"Line chart of the inputs of {run.heading}: {', '.join(run.inputs)}"
+    first, last = (shown_time(metric.times[at]) for at in (0, -1))
+    low, high = rounded(metric.values.min()), rounded(metric.values.max())
     return (
-        f'<tr><th scope="row"><a href="#run-{place}">{escape(run.heading)}</a> '
-        f'<code class="soft">{breakable(run.metric_code)}</code></th><td class="wide">{trend}</td>'
-        f'<td class="num">{last}</td><td class="wide num">{count}</td>'
-        f"<td>{badge(run, is_short=True)}</td></tr>"
+        f"Line chart of {run.heading}: {count(len(metric), 'observation')} from {first} to {last}, between "
+        f"{low} and {high}, last {rounded(metric.values[-1])} {run.unit}".rstrip()
+        + f". {inputs}"
     )
-
-
-def _footer(source: Source) -> str:
-    link = f'<a href="{escape(source.url)}">{escape(source.name)}</a>'
-    return f'<footer class="soft"><p>Source of the data: {link}. {escape(source.note)}</p></footer>'
-
-
-def _newest(runs: Sequence[ShownRun]) -> str:
-    """Return a phrase with the time of the newest observation of all metrics; empty if there is none."""
-    last = [
-        run.expression.counts.last
-        for run in runs
-        if run.metric is not None and run.expression and run.expression.counts and run.expression.counts.last
-    ]
-    return f", data to {shown_time(max(last))}" if last else ""

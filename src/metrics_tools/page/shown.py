@@ -88,6 +88,11 @@ class ShownRun:
         return self.title or self.metric_code
 
     @property
+    def has_own_error(self) -> bool:
+        """Return whether the run has an error that no complaint repeats."""
+        return bool(self.error) and not any(self.error in text for text in self.complaints)
+
+    @property
     def has_chart(self) -> bool:
         """Return whether the metric or any of its inputs has an observation that a chart can show."""
         return any(series is not None and len(series) for series in (self.metric, *self.inputs.values()))

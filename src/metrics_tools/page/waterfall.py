@@ -1,4 +1,4 @@
-"""The timeline of a run: a table with a row for each stage, each request and the status events.
+"""The timeline of a run, whose table has a row for each stage, each request and the status events.
 
 Requests for part files of one series share a row. Start and duration are text; the bars only illustrate them.
 Requests of one row that overlap are drawn below each other, in lanes: as many as there were requests at the
@@ -8,11 +8,12 @@ the table of all requests.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 from metrics_tools.formatting import count, duration, size
 from metrics_tools.page.shown import ShownEvent, ShownRun
@@ -20,42 +21,41 @@ from metrics_worker.observability.traffic import Timed, Trace
 
 MAX_ROWS = 30
 """The most rows for single requests; if there are more, requests with the same operation share a row."""
-_UNITS, _SHORTEST = 1000, 4
-"""The width of the SVG's coordinate system, and the width of the shortest bar in it."""
+_SHORTEST = 4
+"""The width of the shortest bar, in the units of `RequestRow.width`."""
 _LANE, _LEAST, _MOST = 3, 12, 120
 """In pixels: the height of a lane, and the least and the greatest height of a row."""
 
 
-def waterfall(run: ShownRun, trace: Trace, number: int) -> str:
-    """Return the table of a run's stages, requests and events as HTML.
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """The row of the requests that share a name.
 
-    Args:
-        run: the run.
-        trace: the requests and stages of the run.
-        number: the index of the run on the page.
+    Attributes:
+        width: the width of the coordinate system of the bars.
+        kind: "read" or "write".
+        name: the name, in which the common beginning of the metric's keys is replaced.
+        notes: the number of requests, the bytes that they transferred, and their problems.
+        start: the start of the first request, in seconds since the start of the trace.
+        seconds: the time from the start of the first request to the end of the last one.
+        lanes: the number of lanes of the bars.
+        path: the bars as an SVG path; a lane has the height 1.
     """
-    total, groups = _total(trace), _groups(run, trace)
-    body = [
-        *(
-            _row("stage", escape(name), start, _bar(start, seconds, total), seconds)
-            for name, start, seconds in sorted(trace.stages, key=lambda stage: stage[1])
-        ),
-        *(
-            _group(name, requests, _svg(requests, total, f"{number}-{place}"), run.metric_code)
-            for place, (name, requests) in enumerate(groups.items())
-        ),
-        *_read_by_others(run, trace, groups),
-        _events(run.events, trace, total),
-    ]
-    return (
-        f'<p class="soft small">{escape(summary(trace))}</p><div class="waterfall"><table>'
-        '<thead><tr><th scope="col">Stage or request</th><th scope="col" class="num start">Start</th>'
-        f'<th scope="col" class="axis"><span class="sr">Timeline</span>{_axis(total)}</th>'
-        f'<th scope="col" class="num">Duration</th></tr></thead><tbody>{"".join(body)}</tbody></table>'
-        '<output class="hovered soft" aria-live="off">&nbsp;</output></div>'
-        '<details class="lazy"><summary>Table of the '
-        f'{count(len(trace.requests), "request")}</summary><div class="content"></div></details>'
-    )
+
+    width: ClassVar = 1000
+
+    kind: str
+    name: str
+    notes: str
+    start: float
+    seconds: float
+    lanes: int
+    path: str
+
+    @property
+    def height(self) -> int:
+        """Return the height of the row in pixels."""
+        return min(max(self.lanes * _LANE, _LEAST), _MOST)
 
 
 def rows(run: ShownRun) -> list[list[list[Any]]]:
@@ -77,7 +77,7 @@ def summary(trace: Trace) -> str:
         kind: size(sum(one.size for one in requests if one.operation == kind)) for kind in ("GET", "PUT")
     }
     parts = [
-        f"{duration(_total(trace))} in total",
+        f"{duration(total_seconds(trace))} in total",
         ", ".join(f"{times:,} {kind}" for kind, times in Counter(one.operation for one in requests).items()),
         f"{octets['GET']} read, {octets['PUT']} written",
     ]
@@ -114,7 +114,7 @@ def breakable(name: str) -> str:
     return re.sub(r"[/_.]", r"\g<0><wbr>", escape(name))
 
 
-def _total(trace: Trace) -> float:
+def total_seconds(trace: Trace) -> float:
     """Return the seconds from the start of the trace to the end of its last stage or request."""
     ends = [start + seconds for _, start, seconds in trace.stages]
     return max([*ends, *(one.start + one.seconds for one in trace.requests)], default=0.0) or 1e-3
@@ -142,79 +142,50 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 
-def _group(name: str, requests: Sequence[Timed], bars: str, metric_code: str) -> str:
-    """Return the row of the requests that share a name."""
-    first, end = requests[0].start, max(one.start + one.seconds for one in requests)
-    octets, problems = sum(one.size for one in requests), sorted({one.problem for one in requests})
-    notes = [
-        count(len(requests), "request") if len(requests) > 1 else "",
-        size(octets) if octets else "",
-        *problems,
-    ]
-    # An ellipsis replaces the common beginning of all keys of the metric.
-    operation, _, key = name.partition(" ")
-    _, is_own, rest = key.partition(f"/{metric_code}/")
-    text = breakable(f"{operation} …/{rest}" if is_own else name)
-    kind = "write" if name.startswith(("PUT", "PUBLISH")) else "read"
-    note = f'<span class="soft">{escape(", ".join(filter(None, notes)))}</span>'
-    return _row(f"request {kind}", f"{text} {note}", first, bars, end - first)
+def request_rows(run: ShownRun) -> Iterator[RequestRow]:
+    """Yield the rows of the requests of a run that has a trace."""
+    assert run.trace is not None
+    total = total_seconds(run.trace)
+    for name, requests in _groups(run, run.trace).items():
+        first, octets = requests[0].start, sum(one.size for one in requests)
+        notes = [
+            count(len(requests), "request") if len(requests) > 1 else "",
+            size(octets) if octets else "",
+            *sorted({one.problem for one in requests}),
+        ]
+        # An ellipsis replaces the common beginning of all keys of the metric.
+        operation, _, key = name.partition(" ")
+        _, is_own, rest = key.partition(f"/{run.metric_code}/")
+        placed = lanes(requests)
+        yield RequestRow(
+            kind="write" if name.startswith(("PUT", "PUBLISH")) else "read",
+            name=f"{operation} …/{rest}" if is_own else name,
+            notes=", ".join(filter(None, notes)),
+            start=first,
+            seconds=max(one.start + one.seconds for one in requests) - first,
+            lanes=max(placed) + 1,
+            path="".join(_bar(one, lane, total) for one, lane in zip(requests, placed, strict=True)),
+        )
 
 
-def _svg(requests: Sequence[Timed], total: float, place: str) -> str:
-    """Return the bars of a row's requests as an SVG with one path."""
-    placed = lanes(requests)
-    deep = max(placed) + 1
-    path = "".join(
-        f"M{one.start / total * _UNITS:.1f} {lane + 0.5}h{max(one.seconds / total * _UNITS, _SHORTEST):.1f}"
-        for one, lane in zip(requests, placed, strict=True)
-    )
-    height = min(max(deep * _LANE, _LEAST), _MOST)
-    return (
-        f'<svg class="lanes" data-row="{place}" viewBox="0 0 {_UNITS} {deep}" preserveAspectRatio="none" '
-        f'data-total="{total * 1000:.1f}" height="{height}" aria-hidden="true"><path d="{path}"/></svg>'
-    )
+def _bar(request: Timed, lane: int, total: float) -> str:
+    """Return the bar of a request as a part of an SVG path."""
+    length = max(request.seconds / total * RequestRow.width, _SHORTEST)
+    return f"M{request.start / total * RequestRow.width:.1f} {lane + 0.5}h{length:.1f}"
 
 
-def _read_by_others(run: ShownRun, trace: Trace, groups: Iterable[str]) -> Iterator[str]:
-    """Yield a row for each input series that another run of the batch read.
+def read_by_others(run: ShownRun) -> list[str]:
+    """Return the codes of the input series that another run of the batch read.
 
-    Yield nothing if the trace is incomplete, because the reads of this run may be missing from it.
+    The list is empty if the trace is incomplete, because the reads of this run may be missing from it.
     """
-    if run.status == "SUCCESS" and not trace.left_out:
-        for code in (code for code in run.inputs if code not in groups):
-            yield (
-                f'<tr class="other"><th scope="row">{breakable(code)}</th><td class="start"></td>'
-                '<td class="soft note" colspan="2">read by another run of the batch</td></tr>'
-            )
+    if run.status != "SUCCESS" or run.trace is None or run.trace.left_out:
+        return []
+    return [code for code in run.inputs if code not in _groups(run, run.trace)]
 
 
-def _events(events: Sequence[ShownEvent], trace: Trace, total: float) -> str:
-    """Return the row of the status events, with a mark for each that lies within the timeline."""
-    began = datetime.fromtimestamp(trace.began_at, UTC)
-    places = [(event.at - began).total_seconds() / total for event in events]
-    marks = [f'<i class="mark" style="left:{place:.2%}"></i>' for place in places if 0 <= place <= 1]
-    if not marks:
-        return ""
-    name = f'status events <span class="soft">{len(marks)}, below with their times</span>'
-    return (
-        f'<tr class="event"><th scope="row">{name}</th><td class="start"></td>'
-        f'<td class="track"><div>{"".join(marks)}</div></td><td></td></tr>'
-    )
-
-
-def _row(kind: str, name: str, start: float, bars: str, seconds: float) -> str:
-    return (
-        f'<tr class="{kind}"><th scope="row">{name}</th><td class="num start">{duration(start)}</td>'
-        f'<td class="track"><div>{bars}</div></td><td class="num">{duration(seconds)}</td></tr>'
-    )
-
-
-def _bar(start: float, seconds: float, total: float) -> str:
-    return f'<i class="bar" style="left:{start / total:.2%};width:{max(seconds / total, 0.001):.2%}"></i>'
-
-
-def _axis(total: float) -> str:
-    return "".join(
-        f'<span aria-hidden="true" class="at" style="left:{part:.0%}">{duration(total * part)}</span>'
-        for part in (0, 0.5, 1)
-    )
+def event_places(events: Sequence[ShownEvent], trace: Trace) -> list[float]:
+    """Return the position on the timeline, 0 to 1, of each status event that lies within it."""
+    began, total = datetime.fromtimestamp(trace.began_at, UTC), total_seconds(trace)
+    places = ((event.at - began).total_seconds() / total for event in events)
+    return [place for place in places if 0 <= place <= 1]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from metrics_tools.console import print_line
 from metrics_tools.formatting import count
 from metrics_worker.errors import UnanswerableError
 from metrics_worker.request import unwrap_envelope
@@ -67,3 +68,12 @@ def parse_status_event(body: str) -> StatusEvent | None:
     except UnanswerableError:
         return None
     return StatusEvent(envelope.published_at or datetime.now(UTC), event) if event.get("runId") else None
+
+
+def print_event(event: StatusEvent, *, time: str, metric_code: str) -> None:
+    """Print a status event in one line: the formatted time, type, run, and the progress or the outcome."""
+    kind, run = event.type.removeprefix("metric_run_"), f"{metric_code} {event.run_id[:8]}"
+    completed = "green" if event.status == "SUCCESS" else "red"
+    styles = {STARTED: "cyan", HEARTBEAT: "dim", COMPLETED: completed}
+    parts = filter(None, (time, f"{kind:9}", run, event.status, event.detail))
+    print_line("  ".join(parts), styles.get(event.type, ""))

@@ -7,7 +7,7 @@ does not know the run.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -162,10 +162,8 @@ class LocalWorker:
             run_id: the run id to use; by default, a new one.
         """
         request = sample.request | {"runId": run_id or str(uuid4())}
-        report, first_event = (
-            RunReport(run_id=request["runId"], metric_code=sample.metric_code, attempt=1),
-            len(self.client.events),
-        )
+        report = RunReport(run_id=request["runId"], metric_code=sample.metric_code, attempt=1)
+        first_event = len(self.client.events)
         report.traffic.trace = Trace()
         error: MetricsWorkerError | None = None
         try:
@@ -202,14 +200,3 @@ def settings_for(bucket: str) -> Settings:
     except ValidationError as error:
         variable, problem = first_problem(error)
         raise impossible(f"The environment's {variable} can't be used: {problem}") from error
-
-
-def all_of(samples: Sequence[Sample], dataset_id: str) -> bool:
-    """Return whether this dataset is the only one in the catalog of every request."""
-    return all(_datasets(sample) == {dataset_id} for sample in samples)
-
-
-def _datasets(sample: Sample) -> set[str]:
-    catalog = sample.request.get("catalog")
-    datasets = catalog.get("datasets") if isinstance(catalog, dict) else None
-    return set(datasets) if isinstance(datasets, dict) else set()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from metrics_tools.ecb import DATASET_ID, SOURCE, SOURCE_NOTE, SOURCE_URL
+from metrics_tools.formatting import duration
 from metrics_tools.page import ShownEvent, ShownRun, Source
 from metrics_tools.page.document import page
 from metrics_tools.page.shown import expression_view
@@ -41,7 +42,7 @@ def _shown(sample: Sample, computed: Computed) -> ShownRun:
         expression=expression_view(sample.expression, inputs),
         inputs=inputs,
         metric=version.series if version else None,
-        facts=[("Version", report.version_ts or "-"), ("Time taken", f"{report.seconds:.2f} s")],
+        facts=[("Version", report.version_ts or "-"), ("Time taken", duration(report.seconds))],
         trace=report.traffic.trace,
         events=[ShownEvent.of(at, event) for at, event in computed.events],
         manifest=version.manifest if version else None,

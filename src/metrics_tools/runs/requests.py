@@ -18,7 +18,7 @@ from metrics_tools import ecb
 from metrics_tools.buckets.places import Place, currencies_in, demo_place
 from metrics_tools.console import impossible
 from metrics_tools.request_files import EventFileError, Sample, metric_code_of, samples_in
-from metrics_tools.runs.computing import all_of, settings_for
+from metrics_tools.runs.computing import settings_for
 from metrics_tools.validate.contract import NODE_FIELDS, REQUEST_FIELDS
 from metrics_tools.validate.discovery import Discovered, newest, of_manifests
 from metrics_tools.validate.json_text import load
@@ -234,7 +234,7 @@ def _made(path: Path, asked: Asked, place: Place | None, manifests: Sequence[str
 
 def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
     """Return the demo data as the default location of requests that read only its dataset."""
-    if not all_of(samples, ecb.DATASET_ID):
+    if any(sample.dataset_ids != {ecb.DATASET_ID} for sample in samples):
         raise impossible(
             "Where is the data? Say --bucket NAME, --folder FOLDER, or --demo for the ECB's exchange rates "
             f"(dataset {ecb.DATASET_ID}, which this request does not read alone)."

@@ -1,6 +1,6 @@
 """The result of a run on this machine: as tables and lines for people, and as JSON for programs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from rich.table import Table
@@ -32,11 +32,9 @@ def rows(series: Series, unit: str, few: int) -> Table:
     """Return a table of the first and the last `few` rows of a series."""
     table = console.new_table("obs_time", numbers=(f"value ({unit})" if unit else "value",))
     length = len(series)
-    for at in range(min(few, length)):
-        console.add_row(table, shown_time(series.times[at]), f"{series.values[at]:.10g}")
-    if length > 2 * few:
-        console.add_row(table, "…", f"{length - 2 * few:,} more", style="dim")
-    for at in range(max(few, length - few), length):
+    for at in (*range(min(few, length)), *range(max(few, length - few), length)):
+        if at == length - few > few:
+            console.add_row(table, "…", f"{length - 2 * few:,} more", style="dim")
         console.add_row(table, shown_time(series.times[at]), f"{series.values[at]:.10g}")
     return table
 
@@ -100,12 +98,12 @@ def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]
         found["error"] = {"code": computed.code, "message": message, "remedy": remedy(computed.code)}
     if computed.version is not None:
         series = computed.version.series
-        found["first"] = list(observations(series, range(min(few, len(series)))))
-        found["last"] = list(observations(series, range(max(0, len(series) - few), len(series))))
+        found["first"] = observations(series, slice(few))
+        found["last"] = observations(series, slice(max(0, len(series) - few), None))
     return found
 
 
-def observations(series: Series, places: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """Yield the observations at these indices as JSON values."""
-    for at in places:
-        yield {"obs_time": iso_time(series.times[at]), "value": float(series.values[at])}
+def observations(series: Series, part: slice) -> list[dict[str, Any]]:
+    """Return a part of the observations as JSON values."""
+    pairs = zip(series.times[part], series.values[part].tolist(), strict=True)
+    return [{"obs_time": iso_time(time), "value": value} for time, value in pairs]

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from metrics_tools.describe.nodes import Counts, NodeView
-from metrics_tools.describe.overlap import Overlap
+from metrics_tools.describe.nodes import Counts, NodeView, Overlap
 from metrics_tools.validate.problems import Problem
 from metrics_worker.expression.grammar import WindowOp
 

@@ -116,8 +116,8 @@ def _document(before: Operand, after: Operand, found: Differences, few: int) -> 
         "added": len(found.added),
         "gone": len(found.gone),
         "changed": int(found.times.size),
-        "first_added": list(tables.observations(found.added, range(min(few, len(found.added))))),
-        "first_gone": list(tables.observations(found.gone, range(min(few, len(found.gone))))),
+        "first_added": tables.observations(found.added, slice(few)),
+        "first_gone": tables.observations(found.gone, slice(few)),
         "largest": [
             {
                 "obs_time": iso_time(found.times[at]),

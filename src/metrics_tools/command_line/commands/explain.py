@@ -13,7 +13,7 @@ from metrics_tools.console import WRONG, JsonOption, emit, impossible, out
 from metrics_tools.cost.needs import Needs, SeriesNeed, needs_of
 from metrics_tools.cost.prices import AS_OF, LATENCY, REGION, Requests
 from metrics_tools.describe.nodes import Counts, NodeView
-from metrics_tools.formatting import count
+from metrics_tools.formatting import count, duration, size
 from metrics_tools.runs.requests import FileArgument, FileUnreadableError, ManifestOption, read_file
 from metrics_worker.expression.grammar import SeriesRef
 
@@ -61,7 +61,7 @@ def explain(
     else:
         for finding in findings:
             _print(finding, place)
-    if any(finding.found.errors for finding in findings):
+    if any(finding.is_wrong() for finding in findings):
         raise typer.Exit(WRONG)
 
 
@@ -71,16 +71,10 @@ def _needs(finding: Finding, place: Place | None) -> Needs | None:
 
 
 def _document(finding: Finding, place: Place | None) -> dict[str, Any]:
-    asked, found, needs = finding.asked, finding.found, _needs(finding, place)
-    return {
-        "file": asked.file,
-        "record": asked.record,
-        "is_expression": asked.is_expression,
-        "metric": found.metric_code,
-        "valid": not found.errors,
-        "expression": found.view and found.view.to_json(),
+    view, needs = finding.found.view, _needs(finding, place)
+    return finding.to_json() | {
+        "expression": view and view.to_json(),
         "needs": needs and needs.to_json(),
-        "problems": [problem.to_json() for problem in found.problems],
     }
 
 
@@ -173,11 +167,11 @@ def _print_run(needs: Needs, asked: Requests) -> None:
     manifests = count(needs.manifests, "manifest")
     print_text(Text(f"{asked.gets:,} GETs: {manifests}, {reading}, {_OWN_GETS} of its own{lists}"), 2)
     rest = f"{asked.puts} PUTs, {asked.publishes} status events, {asked.queue_calls} queue calls"
-    print_text(Text(f"{rest}, {(needs.bytes_read or 0) / 1e6:,.1f} MB to read"), 2)
-    dollars = needs.dollars or 0
-    print_text(Text(f"about {needs.seconds:.2f} s and ${dollars:.6f}: ${dollars * 1e6:,.0f} a million"), 2)
+    print_text(Text(f"{rest}, {size(needs.bytes_read or 0)} to read"), 2)
+    seconds, dollars = duration(needs.seconds or 0), needs.dollars or 0
+    print_text(Text(f"about {seconds} and ${dollars:.6f}: ${dollars * 1e6:,.0f} a million"), 2)
     basis = (
-        f"estimated for a run alone, at {LATENCY * 1000:.0f} ms a request, with list prices of {REGION} on "
+        f"estimated for a run alone, at {duration(LATENCY)} a request, with list prices of {REGION} on "
         f"{AS_OF}; in a batch over the same series the part files are read once for all"
     )
     print_text(Text(basis, "dim"), 2)

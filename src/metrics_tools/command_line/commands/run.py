@@ -73,10 +73,7 @@ def run(
             "The demo data is in memory, so nothing can be published there. `metrics demo FOLDER` writes it "
             "to a folder; then: metrics run FILE --folder FOLDER --publish"
         )
-    place, files = (
-        open_place(bucket, folder, demo=demo, files=[file]),
-        OutputFiles(png, csv_file, parquet, html),
-    )
+    place = open_place(bucket, folder, demo=demo, files=[file])
     samples = read_requests(file, lambda: place)
     files = OutputFiles(png, csv_file, parquet, html)
     files.check(samples, as_json=as_json)

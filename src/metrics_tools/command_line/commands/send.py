@@ -16,7 +16,7 @@ from metrics_tools.buckets.places import BucketOption, Place, aws_session, bucke
 from metrics_tools.command_line.options import KeepRunIdOption, RequestFileArgument
 from metrics_tools.console import WRONG, JsonOption, emit, impossible
 from metrics_tools.published.following import follow_bucket, follow_queue
-from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
+from metrics_tools.published.status_event import StatusEvent, print_event
 from metrics_tools.request_files import Sample
 from metrics_tools.runs.requests import read_requests
 from metrics_worker.errors import ConfigError, MetricsWorkerError, UnanswerableError
@@ -108,13 +108,15 @@ def send(
     heard: list[StatusEvent] = []
     with _aws_errors():
         sent = [_send(sample, route, keep_run_id=keep_run_id) for sample in samples]
+        codes = {one.run_id: one.metric_code for one in sent}
         if not as_json:
             for one in sent:
                 console.print_line(f"Sent {one.metric_code}, run {one.run_id}")
         for event in _follow(sent, route, timeout) if wait else ():
             heard.append(event)
             if not as_json:
-                _print_event(event, sent)
+                time, metric_code = f"{event.at:%H:%M:%S}", codes.get(event.run_id, "?")
+                print_event(event, time=time, metric_code=metric_code)
     status = {event.run_id: event.status for event in heard if event.status is not None}
     if as_json:
         emit(_document(sent, heard, status, route.topic or route.queue))
@@ -204,16 +206,6 @@ def _no_outcome(missing: Sequence[Sent], route: Route, timeout: float) -> typer.
         f"No outcome within {timeout:g} s: neither a marker nor a dead letter of {runs}. A run that fails "
         "with a permanent error leaves neither: use --status-queue to receive its FAILURE."
     )
-
-
-def _print_event(event: StatusEvent, sent: Sequence[Sent]) -> None:
-    """Print a status event in a line: its time, its type, its run, and its progress or outcome."""
-    metric = next((one.metric_code for one in sent if one.run_id == event.run_id), "")
-    parts = [f"{event.at:%H:%M:%S}", f"{event.type.removeprefix('metric_run_'):9}"]
-    parts += [f"{metric} {event.run_id[:8]}", event.status or "", event.detail]
-    outcome = "green" if event.status == "SUCCESS" else "red"
-    styles = {STARTED: "cyan", HEARTBEAT: "dim", COMPLETED: outcome}
-    console.print_line("  ".join(filter(None, parts)), styles.get(event.type, ""))
 
 
 def _document(

@@ -56,7 +56,7 @@ def validate(
         complain(text)
     if unreadable:
         raise typer.Exit(IMPOSSIBLE)
-    if any(_is_wrong(finding, strict=strict) for finding in findings):
+    if any(finding.is_wrong(strict=strict) for finding in findings):
         raise typer.Exit(WRONG)
 
 
@@ -87,26 +87,14 @@ def _with_repeats(findings: Sequence[Finding]) -> Iterator[Finding]:
         yield Finding(asked, found)
 
 
-def _is_wrong(finding: Finding, *, strict: bool) -> bool:
-    return bool(finding.found.errors or (strict and finding.found.warnings))
-
-
 def _document(findings: Sequence[Finding], unreadable: Sequence[str], *, strict: bool) -> dict[str, Any]:
     return {
-        "valid": not unreadable and not any(_is_wrong(finding, strict=strict) for finding in findings),
+        "valid": not unreadable and not any(finding.is_wrong(strict=strict) for finding in findings),
         "errors": sum(finding.found.errors for finding in findings),
         "warnings": sum(finding.found.warnings for finding in findings),
         "unreadable": list(unreadable),
         "requests": [
-            {
-                "file": finding.asked.file,
-                "record": finding.asked.record,
-                "is_expression": finding.asked.is_expression,
-                "metric": finding.found.metric_code,
-                "valid": not _is_wrong(finding, strict=strict),
-                "formula": finding.found.view and finding.found.view.formula,
-                "problems": [problem.to_json() for problem in finding.found.problems],
-            }
+            finding.to_json(strict=strict) | {"formula": finding.found.view and finding.found.view.formula}
             for finding in findings
         ],
     }
