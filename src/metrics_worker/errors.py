@@ -55,7 +55,7 @@ class MetricsWorkerError(Exception):
 
 
 class PermanentError(MetricsWorkerError):
-    """An error that the same input would cause again. FAILURE is published and the message is deleted."""
+    """An error that the same request would cause again. FAILURE is published and the message is deleted."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
 
@@ -158,7 +158,7 @@ class TransientError(MetricsWorkerError):
 
 
 class StoreUnavailable(TransientError):
-    """S3 throttled, failed or did not answer, despite retries. Action is needed only if this error persists."""
+    """S3 throttled, failed or did not answer, despite retries. Act only if this error persists."""
 
 
 class StatusUnavailable(TransientError):
@@ -178,7 +178,7 @@ class OutOfMemory(TransientError):
 
 
 class DecoderUnavailable(TransientError):
-    """The process that decodes part files cannot be started. If this error recurs, configure more memory."""
+    """The process that decodes part files cannot be started. If this error recurs, add memory."""
 
 
 class CommittedRunError(TransientError):

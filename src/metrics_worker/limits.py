@@ -47,7 +47,7 @@ class Memory:
 
     @contextmanager
     def claim(self) -> Iterator["Claim"]:
-        """Yield a new claim, and release its bytes at the end of the context, except bytes that `keep` keeps."""
+        """Yield a new claim. At the end of the context, release the bytes that the claim still holds."""
         claim = Claim(self)
         try:
             yield claim
@@ -55,7 +55,7 @@ class Memory:
             self.release(claim.taken)
 
     def take(self, amount: int) -> bool:
-        """Reserve this number of bytes and return True; if too few are free, reserve none and return False."""
+        """Reserve bytes and return True; if too few bytes are free, reserve none and return False."""
         with self._lock:
             available = self._taken + amount <= self.limit
             self._taken += amount if available else 0

@@ -98,7 +98,7 @@ class Settings(BaseSettings):
 
     @property
     def memory_bytes(self) -> int:
-        """The bytes of memory for decoded rows: `max_memory_mb`, or by default 60 % of the function's memory."""
+        """The memory for decoded rows in bytes: `max_memory_mb`, or else 60 % of the function's memory."""
         if self.max_memory_mb is not None:
             return self.max_memory_mb * 1_000_000
         return self.function_memory_mib * 1024 * 1024 * 6 // 10
