@@ -170,7 +170,7 @@ class QueueUnavailable(TransientError):
 
 
 class OutOfTime(TransientError):
-    """The invocation's time is used up. If this error recurs, increase the timeout or use fewer part files."""
+    """The invocation's time is used up. If this recurs, increase the timeout or use fewer part files."""
 
 
 class OutOfMemory(TransientError):

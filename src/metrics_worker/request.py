@@ -158,8 +158,8 @@ def open_record(body: str, sent_timestamp: str | None) -> Run:
 def identity_problems(event: dict[str, Any]) -> Iterator[Problem]:
     """Yield the problems of an event's `type`, `runId` and `metricCode`.
 
-    The error class of a problem is UnanswerableError for `type` and `runId`, which are necessary for reporting
-    an outcome, and ConfigError for `metricCode`.
+    The error class of a problem is UnanswerableError for `type` and `runId`, which are needed to report an
+    outcome, and ConfigError for `metricCode`.
     """
     if event.get("type") != REQUESTED:
         text = f"expected {REQUESTED!r}, found {event.get('type')!r:.80}"

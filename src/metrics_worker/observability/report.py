@@ -71,7 +71,7 @@ class RunReport:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the duration of the context to the stage with this name, even if the context raises an error."""
+        """Add the duration of the context to the stage with this name, even if the context raises."""
         began = time.perf_counter()
         try:
             yield
@@ -127,5 +127,5 @@ class GroupReport:
 
     @property
     def longest(self) -> float:
-        """The longest duration of the closed attempts in seconds, an estimate for the next attempt; 0 if none."""
+        """The longest duration of a closed attempt in seconds; 0 if there is no closed attempt."""
         return max((run.seconds for run in self.runs), default=0.0)

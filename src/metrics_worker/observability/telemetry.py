@@ -73,8 +73,8 @@ _CLOSING = {"SUCCESS": "run succeeded", "FAILURE": "run failed", "RETURNED": "ru
 def measured(handler: Handler) -> Handler:
     """Return a handler that adds the function's name to metrics and the function's version to log lines.
 
-    After an invocation that returns, the new handler also writes the peak memory of the process. Lambda itself
-    counts an invocation that is killed or raises an exception as an error of the function.
+    After an invocation that returns, the new handler also writes the peak memory of the process. Lambda
+    itself counts an invocation that is killed or raises an exception as an error of the function.
     """
 
     @wraps(handler)

@@ -86,7 +86,7 @@ class Trace:
         self.stages.append((name, began - self.began, seconds))
 
     def line(self) -> dict[str, object]:
-        """Return the trace as JSON values for the log line; requests and stages are lists, times milliseconds."""
+        """Return the trace as JSON values for the log line, with times in milliseconds."""
         return {
             "began_at": round(self.began_at, 4),
             "stages": [[name, _ms(start), _ms(seconds)] for name, start, seconds in self.stages],
@@ -109,7 +109,7 @@ class Traffic:
     Only the bytes of bodies are counted. A PUT that the client repeats counts once.
 
     Attributes:
-        gets: The number of GET and HEAD requests.
+        gets: The number of requests that read an object.
         puts: The number of PUT requests.
         lists: The number of LIST requests.
         bytes_read: The number of bytes in the bodies of responses.
