@@ -109,9 +109,9 @@ class Traffic:
     Only the bytes of bodies are counted. A PUT that the client repeats counts once.
 
     Attributes:
-        gets: The number of requests that read an object.
+        gets: The number of GET requests.
         puts: The number of PUT requests.
-        lists: The number of LIST requests.
+        lists: The number of LIST requests, one for each page.
         bytes_read: The number of bytes in the bodies of responses.
         bytes_written: The number of bytes in the bodies of PUT requests.
         trace: The record of each request; None if requests are not recorded.

@@ -66,8 +66,7 @@ class Bucket(Protocol):
 
         Args:
             traffic: the object in which requests are counted.
-            event_loop: the event loop that makes the requests; None for a default event loop without a
-                deadline.
+            event_loop: the event loop that makes the requests; None for requests without a deadline.
         """
 
     def get(self, key: str) -> StoredObject:
@@ -124,7 +123,7 @@ class Bucket(Protocol):
         """
 
     def list_folders(self, prefix: str) -> Sequence[str]:
-        """Return the folders one level below a prefix, sorted: each as a whole key prefix that ends in a slash.
+        """Return the folders one level below a prefix, sorted, as whole key prefixes that end in a slash.
 
         Raises:
             UnusableKey, AccessDenied, StoreUnavailable.

@@ -1,9 +1,9 @@
 """Credentials from the container endpoint, which Lambda provides to a function with SnapStart.
 
 Without SnapStart, the credentials are environment variables, which the S3 client reads. A SnapStart snapshot
-can be used after such credentials have expired. Therefore Lambda sets two other environment variables: the URL
-of an endpoint that returns credentials, and the token for requests to the endpoint. This module is needed
-because the S3 client can read that token only from a file, and Lambda writes no such file.
+can be used after such credentials have expired. Therefore Lambda sets two other environment variables: the
+URL of an endpoint that returns credentials, and the token for requests to the endpoint. This module is
+needed because the S3 client can read that token only from a file, and Lambda writes no such file.
 """
 
 import json

@@ -117,15 +117,15 @@ def _kind(error: Exception, operation: str) -> _Kind:
         return _BY_CODE[code]
     if isinstance(error, FileNotFoundError):  # a PUT cannot fail because an object is missing
         return _UNAVAILABLE if operation == "PUT" else _NOT_FOUND
-    # The 403 of a listing has no exception type of its own. A 401 does not mean "denied", because the endpoint
-    # of the credentials sends it and S3 never does. The 403 of a HEAD request does not mean "denied" either,
-    # because its response has no body with a reason, and the GET before the HEAD was allowed.
+    # The 403 of a listing has no exception type of its own. A 401 does not mean "denied", because only the
+    # endpoint of the credentials sends it. The 403 of a HEAD request does not mean "denied" either, because
+    # its response has no body with a reason, and the GET before the HEAD was allowed.
     if operation != "HEAD" and (isinstance(error, PermissionDeniedError) or status == 403):  # noqa: PLR2004
         return _DENIED
     return _REGION if _ANOTHER_REGION in text else _UNAVAILABLE
 
 
 def _answer(text: str) -> tuple[int, str]:
-    """Return the HTTP status and S3's error code from the text of an error; 0 and "" if they are missing."""
+    """Return the HTTP status and S3's error code from an error's text; 0 and "" if they are missing."""
     found = _ANSWER.search(text)
     return (int(found[1]), found[2] or "") if found else (0, "")

@@ -1,7 +1,7 @@
 """The correction of listings by the S3 client, obstore, which normalises keys as if they were paths.
 
-The client removes the slash at the end of a folder marker's key. If one key in a listing has an empty segment,
-a segment `.` or `..`, or a control character, the client raises an error for the whole listing.
+The client removes the slash at the end of a folder marker's key. If one key in a listing has an empty
+segment, a segment `.` or `..`, or a control character, the client raises an error for the whole listing.
 """
 
 import re
