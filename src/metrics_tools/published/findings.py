@@ -107,8 +107,8 @@ def _check_markers(metric: Metric) -> Iterator[Finding]:
 def check_data(bucket: Bucket, keys: Keys, stored: StoredObject) -> Iterator[Finding]:
     """Yield a finding for each fault in the data of a version.
 
-    The data files must be readable, have the worker's columns and valid values, and belong to the version; and
-    the number of rows must equal `row_count` in the manifest.
+    The data files must be readable, have the worker's columns and valid values, and belong to the version.
+    The number of rows must equal `row_count` in the manifest.
 
     Args:
         bucket: the bucket of the metric.
@@ -140,7 +140,7 @@ def check_data(bucket: Bucket, keys: Keys, stored: StoredObject) -> Iterator[Fin
 
 
 def _table_problems(table: pa.Table, manifest: dict[str, Any]) -> Iterator[str]:
-    """Yield a text for each fault in a data file: wrong columns, invalid values, or metadata of another version.
+    """Yield a text for each fault in a data file: wrong columns, invalid values, or wrong metadata.
 
     Each text continues a sentence that begins with "the data". Invalid values are nulls, values that are not
     finite, and times that do not ascend; only the first of these faults is yielded.
@@ -204,8 +204,8 @@ def _rollback(current: Current, where: str) -> Finding:
 def _check_dead_letters(bucket: Bucket, metric: Metric, prefix: str) -> Iterator[Finding]:
     """Yield a note or a finding for each dead letter of the metric.
 
-    It is a note if the run of the dead letter is committed, or if a version was committed whose request is
-    later than the dead letter. Otherwise it is a finding. Objects that are not valid dead letters are skipped.
+    The result is a note if the run of the dead letter is committed, or if the request of a committed version
+    is later than the dead letter, and otherwise a finding. Invalid dead letters are skipped.
 
     Args:
         bucket: the bucket of the metric.

@@ -14,9 +14,9 @@ from metrics_worker.settings import Settings
 def check_part_files(bucket: Bucket, metric: Metric, settings: Settings) -> Iterator[Finding]:
     """Yield a finding or a note for each manifest that omits part files of an input series of `current`.
 
-    The newest manifest of each input dataset is compared with the part files in S3. The result is a finding if
-    `current` was computed from no more part files than the manifest lists, and the omitted share is more than
-    `WORKER_SHRINK_RATIO`: the metric has lost a part of its history. Otherwise the result is a note.
+    The newest manifest of each input dataset is compared with the part files in S3. The result is a finding
+    if `current` was computed from no more part files than the manifest lists, and the omitted share is more
+    than `WORKER_SHRINK_RATIO`: the metric has lost a part of its history. Otherwise the result is a note.
 
     Raises:
         StoreUnavailable: S3 failed while part files were listed.

@@ -28,7 +28,7 @@ class Rollback:
     Attributes:
         version_ts: the version to which `current` refers after the rollback.
         rolled_back_from: the version to which `current` referred before; None if there was none.
-        rolled_back_at: the time of the decision in ISO 8601. Requests up to this time do not change `current`.
+        rolled_back_at: the time of the rollback in ISO 8601. Earlier requests do not change `current`.
         changed: False if `current` already referred to the version.
     """
 
