@@ -1,8 +1,9 @@
 """Powertools' batch processing of a FIFO queue, without a memory leak between invocations.
 
 Powertools' processor is part of a reference cycle, and it refers to the handler, the messages and the
-exceptions of an invocation. Through them, the invocation's series would stay in memory until a full garbage
-collection, which a few large arrays do not trigger. So `process` clears the processor's references.
+exceptions of an invocation. These references would keep the invocation's series in memory until a full
+garbage collection, and a few large arrays do not trigger a collection. Therefore `process` clears the
+processor's references.
 """
 
 from collections.abc import Callable
@@ -12,19 +13,20 @@ from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 type Failed = tuple[SQSRecord, BaseException]
-"""A message that must come back, and the exception that its handler raised."""
+"""A message to return to the queue, and the exception that was raised for the message."""
 
 
 def process(
     records: list[dict[str, Any]], handle: Callable[[SQSRecord], None], *, skip_group_on_error: bool = False
 ) -> list[Failed]:
-    """Handle messages in order, and return those that must come back.
+    """Handle messages in order, and return the messages that must be returned to the queue.
 
     Args:
         records: the messages of one queue, as Lambda delivers them.
-        handle: handles one message. If it raises an exception, the message must come back.
-        skip_group_on_error: whether, after a failure, messages of other groups are still handled. If false,
-            all later messages come back unhandled.
+        handle: a function that handles one message. If the function raises an exception, the message must be
+            returned to the queue.
+        skip_group_on_error: whether messages of other groups are still handled after a failure. If false, all
+            later messages must be returned to the queue unhandled.
     """
     processor = SqsFifoPartialProcessor(skip_group_on_error=skip_group_on_error)
     processor.raise_on_entire_batch_failure = False
@@ -40,7 +42,7 @@ def process(
 
 
 def failures(failed: list[Failed]) -> list[dict[str, str]]:
-    """Return the entries of `batchItemFailures` in the response to Lambda."""
+    """Return the list `batchItemFailures` of the response to Lambda: an entry with each message's id."""
     return [{"itemIdentifier": record.message_id} for record, _ in failed]
 
 

@@ -1,10 +1,11 @@
-"""The Lambda entry point for the dead-letter queue: it publishes an outcome for the run of every message.
+"""The Lambda entry point for the dead-letter queue: it publishes the outcome of each message's run.
 
-The queue contains messages that were returned to the request queue too often. For a committed run, the
-function publishes SUCCESS, and for any other run FAILURE. It then stores the unchanged message in S3, from
-where an operator can send it back (`make redrive`). The outcome is published first, because nobody would
-notice a stored message whose run has no outcome. If a step fails, the message is redelivered and all steps
-are repeated, which does no harm. If the marker cannot be read, no FAILURE is published.
+The dead-letter queue contains messages that were returned to the request queue too often. For a committed
+run, the function publishes SUCCESS, and for any other run FAILURE. The function then stores the unchanged
+message in S3, and an operator can send the stored message back to the request queue (`make redrive`). The
+outcome is published first, because nobody would notice a stored message whose run has no outcome. If a step
+fails, the message is redelivered and all steps are repeated, which does no harm. If the marker cannot be
+read, no FAILURE is published.
 
 This module must not import pyarrow, because the function has no layer. docs/decisions/0008-dead-letters.md
 explains the design.
@@ -48,7 +49,13 @@ worker = Worker.start(load_settings())
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """The resources of one invocation. Calls to the bucket end at the deadline."""
+    """The resources of one invocation.
+
+    Attributes:
+        bucket: the data bucket, whose requests are cancelled at the deadline.
+        deadline: the time at which work must stop.
+        function_name: the name of the Lambda function, for metrics.
+    """
 
     bucket: Bucket
     deadline: Deadline
@@ -57,7 +64,7 @@ class Invocation:
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Settle the messages of a batch, and return those that must come back as `batchItemFailures`."""
+    """Handle the messages of a batch, and return the messages to return to the queue: `batchItemFailures`."""
     deadline = Deadline(context.get_remaining_time_in_millis)
     with EventLoop(deadline) as event_loop:
         invocation = Invocation(worker.bucket.metered(Traffic(), event_loop), deadline, context.function_name)
@@ -71,13 +78,24 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
 
 
 def settle(record: SQSRecord, invocation: Invocation) -> None:
-    """Publish the outcome of a message's run, and store the message. Every exception returns the message."""
+    """Publish the outcome of the run that a message requests, and store the message in S3.
+
+    A message that identifies no run is only stored. If an exception is raised, the message is returned to the
+    dead-letter queue.
+
+    Raises:
+        OutOfTime: the deadline has passed.
+        PermanentError: S3 refused to read the marker, so the outcome is unknown.
+        StoreRefusal: S3 refused to store the message.
+        TransientError: S3 or SNS failed.
+    """
     invocation.deadline.check()
     run = None
     try:
         run = open_record(record.body, record.attributes.sent_timestamp)
         received = receive_count(record.attributes)
-        attempt = worker.settings.max_receive_count + received  # higher than that of any published event
+        # This number is higher than the attempt of any event that the worker has published for the run.
+        attempt = worker.settings.max_receive_count + received
         since = sent_at(record.attributes.raw_event)
         outcome, why = announce(run, attempt, since, invocation)
     except UnanswerableError as error:
@@ -103,13 +121,13 @@ def announce(run: Run, attempt: int, since: datetime, invocation: Invocation) ->
     """Publish the outcome of a run, and return the outcome and its reason.
 
     Args:
-        run: The run.
-        attempt: The number of the attempt in the deduplication id, higher than any number of the worker.
-        since: The time at which the message moved to this queue, which SQS records as the time of sending.
+        run: The identity of the run.
+        attempt: The number of the attempt in the deduplication id, higher than that of any earlier event.
+        since: The time at which the message became a dead letter.
         invocation: The resources of the invocation.
 
     Raises:
-        PermanentError: S3 refuses to read the marker, so the outcome is unknown.
+        PermanentError: S3 refused to read the marker, so the outcome is unknown.
         TransientError: S3 or SNS failed, or the time of the invocation is used up.
     """
     event, why = _outcome(run, since, invocation.bucket)
@@ -120,9 +138,10 @@ def announce(run: Run, attempt: int, since: datetime, invocation: Invocation) ->
 
 
 def _outcome(run: Run, since: datetime, bucket: Bucket) -> tuple[RunCompleted, str]:
-    """Return the completed event of a run, and the reason. If the run is committed, move `current` first.
+    """Return the completed event of a run, and the reason. If the run is committed, also update `current`.
 
-    The request is not parsed: a run whose request is invalid now may have been committed under other limits.
+    The rest of the request is not checked, because a run whose request is not valid under the present
+    settings may have been committed under earlier settings.
     """
     try:
         check_code(run)
@@ -147,10 +166,10 @@ def _outcome(run: Run, since: datetime, bucket: Bucket) -> tuple[RunCompleted, s
 
 
 def keep(letter: DeadLetter, invocation: Invocation) -> str:
-    """Store a dead letter in S3, and return its key. At a redelivery of the message, the first letter stays.
+    """Store a dead letter in S3, and return its key. An existing object with this key is not replaced.
 
     Raises:
-        AccessDenied, StoreUnavailable, OutOfTime: The letter could not be stored.
+        AccessDenied, StoreUnavailable, OutOfTime: The dead letter could not be stored.
     """
     key = dead_letter_key(worker.settings.metrics_prefix, letter)
     with suppress(ObjectTaken):

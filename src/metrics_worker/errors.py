@@ -1,16 +1,16 @@
 """Every error of the worker, classified by its remedy.
 
     MetricsWorkerError
-    ├── PermanentError               the same input would fail again: publish FAILURE, the message is done
+    ├── PermanentError               the same input would fail again: publish FAILURE, delete the message
     │   ├── ConfigError              CONFIG_ERROR               correct the settings, or the request
     │   ├── ExpressionError          EXPRESSION_EVAL_ERROR      correct the metric's expression
     │   ├── InputReadError           INPUT_READ_ERROR           correct the dataset, its manifest or the role
     │   ├── OutputWriteError         OUTPUT_WRITE_ERROR         correct the permissions on the metrics prefix
-    │   │   └── UnusableMarker       OUTPUT_WRITE_ERROR         examine the marker that the error names
+    │   │   └── UnusableMarker       OUTPUT_WRITE_ERROR         examine the marker whose key is in the error
     │   ├── ManifestValidationError  MANIFEST_VALIDATION_ERROR  examine the version, which is not published
     │   ├── GaveUp                   INTERNAL_ERROR             no attempt succeeded: read the log, redrive
     │   └── InternalError            INTERNAL_ERROR             a defect of the worker: read its log
-    ├── TransientError               it may pass: publish nothing, return the message to the queue
+    ├── TransientError               a retry may succeed: publish nothing, return the message to the queue
     │   ├── StoreUnavailable         S3 throttles, fails, or does not answer
     │   ├── StatusUnavailable        SNS does not accept a status event
     │   ├── QueueUnavailable         SQS does not change a visibility timeout
@@ -18,22 +18,27 @@
     │   ├── OutOfMemory              other runs of the batch hold the memory
     │   ├── DecoderUnavailable       the process that decodes unusual part files cannot be started
     │   └── CommittedRunError        the run is committed; a later step failed
-    ├── UnanswerableError            no run to report on: to the dead-letter queue
+    ├── UnanswerableError            the message identifies no run: it goes to the dead-letter queue
     └── StoreRefusal                 S3 refused; the calling module raises its own error
         ├── ObjectNotFound           404
         ├── AccessDenied             403
         ├── UnusableKey              a listed key has an empty segment, `.`, `..` or a control character
         ├── ObjectArchived           403, and S3 says that the object is archived
-        └── ObjectTaken              412 or 409, and the object is another writer's
+        └── ObjectTaken              412 or 409, and another writer has written the object
 
-The wire `code` is a class attribute. No code depends on the text of a message.
+The wire `code` is a class attribute. No module depends on the text of an error.
 """
 
 from typing import ClassVar
 
 
 class MetricsWorkerError(Exception):
-    """An error of the worker: a subject (a series, a key, a path in the request) and its problem."""
+    """An error of the worker.
+
+    Attributes:
+        subject: the object at fault: a series, a key, or a JSON path in the request.
+        problem: the description of the fault, without the subject.
+    """
 
     def __init__(self, subject: str, problem: str) -> None:
         super().__init__(subject, problem)
@@ -42,7 +47,7 @@ class MetricsWorkerError(Exception):
 
     @property
     def message(self) -> str:
-        """The text for the control plane: the subject and its problem."""
+        """The text for the control plane: the subject, a colon and the problem."""
         return f"{self.subject}: {self.problem}"
 
     def __str__(self) -> str:
@@ -50,7 +55,7 @@ class MetricsWorkerError(Exception):
 
 
 class PermanentError(MetricsWorkerError):
-    """An error that the same input would cause again. FAILURE is published and the message is deleted."""
+    """An error that the same request would cause again. FAILURE is published and the message is deleted."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
 
@@ -59,13 +64,19 @@ class PermanentError(MetricsWorkerError):
 
 
 class ConfigError(PermanentError):
-    """A setting, or a field of the request outside the expression, is not valid. The subject is the field."""
+    """A setting, or a field of the request outside the expression, is not valid.
+
+    The subject is the environment variable or the JSON path of the field.
+    """
 
     code = "CONFIG_ERROR"
 
 
 class ExpressionError(PermanentError):
-    """The expression is not valid or cannot be evaluated. The subject is a JSON path in the request."""
+    """The expression is not valid, disagrees with `expressionType`, or needs too much memory.
+
+    The subject is the JSON path of the invalid field, such as `expressionJson.operands[0].window`.
+    """
 
     code = "EXPRESSION_EVAL_ERROR"
 
@@ -77,7 +88,7 @@ class InputReadError(PermanentError):
 
     @classmethod
     def of_series(cls, series_code: str, problem: str) -> "InputReadError":
-        """Return the error of one input series, with the text that the control plane shows."""
+        """Return an error whose subject is "Failed to read input series: " followed by the series code."""
         return cls(f"Failed to read input series: {series_code}", problem)
 
 
@@ -88,30 +99,30 @@ class OutputWriteError(PermanentError):
 
 
 class UnusableMarker(OutputWriteError):
-    """The object at a marker's key is not a commit record of the run, or does not name its version."""
+    """The object at the key of a run's marker is not a commit record of the run and an existing version."""
 
     @classmethod
     def at(cls, key: str, problem: str) -> "UnusableMarker":
-        """Return the error of the marker at a key, with the remedy."""
+        """Return the error of the marker at this key: its text is the problem, followed by the remedy."""
         remedy = "request a new run, or remove this object and send the request of this run again"
         return cls(key, f"{problem}; {remedy}")
 
 
 class ManifestValidationError(PermanentError):
-    """The written output differs from the computed one. Nothing was committed. The subject is a key."""
+    """The data in S3 differs from the computed data. Nothing was committed. The subject is the data's key."""
 
     code = "MANIFEST_VALIDATION_ERROR"
 
 
 class GaveUp(PermanentError):
-    """No attempt reached an outcome. The log shows the reason; after a correction, run `make redrive`."""
+    """No attempt at the run reached an outcome. After correcting the logged cause, run `make redrive`."""
 
     @classmethod
     def after(cls, attempts: int, *, requested_at: str, since: str) -> "GaveUp":
         """Return the error of a run whose message became a dead letter.
 
-        Both times are attributes of the message, so that each delivery of the dead letter results in the same
-        text.
+        The text contains no other time than the two arguments, so it is the same at every delivery of the
+        dead letter.
 
         Args:
             attempts: the number of times that the worker received the message.
@@ -123,36 +134,39 @@ class GaveUp(PermanentError):
 
 
 class InternalError(PermanentError):
-    """A defect of the worker. The log line of the run has the traceback."""
+    """A defect of the worker. The closing log line of the run contains the traceback."""
 
 
 def as_permanent(error: Exception) -> PermanentError:
-    """Return a permanent error as it is, and any other exception as an InternalError with its type."""
+    """Return a PermanentError unchanged, and an InternalError for an exception of any other class.
+
+    The subject of the InternalError is the name of the exception's class.
+    """
     if isinstance(error, PermanentError):
         return error
     return InternalError(type(error).__name__, "a defect of the worker; its log has the traceback")
 
 
 class TransientError(MetricsWorkerError):
-    """An error that may pass. Nothing is published and the message returns to the queue.
+    """An error that may not recur. No outcome is published, and the message is returned to the queue.
 
     Attributes:
-        may_arrive: whether a request was sent and not answered, so that it may still take effect.
+        may_arrive: whether a request was sent but not answered; such a request may still take effect.
     """
 
     may_arrive: bool = False
 
 
 class StoreUnavailable(TransientError):
-    """S3 throttled, failed or did not answer, despite retries. No action is needed unless this persists."""
+    """S3 throttled, failed or did not answer, despite retries. Act only if this error persists."""
 
 
 class StatusUnavailable(TransientError):
-    """SNS did not accept a status event. If this persists, check the topic's ARN and policy."""
+    """SNS did not accept a status event. If this error persists, check the topic's ARN and policy."""
 
 
 class QueueUnavailable(TransientError):
-    """SQS did not change a visibility timeout. If this persists, check sqs:ChangeMessageVisibility."""
+    """SQS did not change a visibility timeout. If this error persists, check sqs:ChangeMessageVisibility."""
 
 
 class OutOfTime(TransientError):
@@ -160,11 +174,11 @@ class OutOfTime(TransientError):
 
 
 class OutOfMemory(TransientError):
-    """Other runs of the batch hold the memory. If this recurs, configure more memory or smaller batches."""
+    """Other runs of the batch hold the memory. If this error recurs, add memory or use smaller batches."""
 
 
 class DecoderUnavailable(TransientError):
-    """The process that decodes part files cannot be started. If this recurs, configure more memory."""
+    """The process that decodes part files cannot be started. If this error recurs, add memory."""
 
 
 class CommittedRunError(TransientError):
@@ -172,11 +186,14 @@ class CommittedRunError(TransientError):
 
 
 class UnanswerableError(MetricsWorkerError):
-    """A message without a run to report on: not JSON, no usable runId, or another type of event."""
+    """The message identifies no run: it is not JSON, has no usable runId, or is another type of event."""
 
 
 class StoreRefusal(MetricsWorkerError):
-    """S3 refused a request for a key, and would refuse it again. The calling module raises its own error."""
+    """S3 refused a request for a key, and would refuse a repetition of the request.
+
+    Calling modules translate a refusal to an error with a wire code, such as InputReadError.
+    """
 
 
 class ObjectNotFound(StoreRefusal):
@@ -200,20 +217,20 @@ class ObjectTaken(StoreRefusal):
 
 
 def cause[E: BaseException](error: E) -> E:
-    """Remove the traceback of an error that is to be the cause of another error, and return the error.
+    """Remove the traceback of an error that becomes the cause of another error, and return the first error.
 
-    A context manager that translates an error keeps a reference to it, and the S3 client keeps its last error
-    until its next request. With the traceback, the variables of all callers would stay in memory as well. The
-    traceback of the new error contains the same frames.
+    A context manager that translates an error keeps a reference to the error, and the S3 client keeps its
+    last error until its next request. The traceback would keep the variables of all callers in memory. No
+    information is lost, because the traceback of the new error contains the same frames.
     """
     return error.with_traceback(None)
 
 
 def without_traceback[E: BaseException](error: E) -> E:
-    """Remove the tracebacks of an error and of its causes, and return the error.
+    """Remove the tracebacks of an error and of all its causes and contexts, and return the error.
 
-    A traceback refers to the frames of all callers. If one of these frames refers to the error, the two form
-    a reference cycle, which keeps all variables of the frames in memory until a garbage collection.
+    A traceback refers to the frames of all callers. If one of these frames refers to the error, frame and
+    error form a reference cycle, which keeps the frames' variables in memory until a garbage collection.
     """
     waiting: list[BaseException] = [error]
     seen = set[int]()

@@ -1,12 +1,13 @@
-"""The Lambda entry point: it receives a batch of an SQS FIFO queue and returns the messages to retry.
+"""The Lambda entry point: it handles a batch of messages of an SQS FIFO queue.
 
-Message groups run concurrently, and the messages of a group in order. After a message that must come back,
-the later messages of its group come back untouched. Invalid settings stop the import with a CONFIG_ERROR.
+Message groups are handled concurrently, and the messages of a group in order. If a message must be returned
+to the queue, the later messages of the same group are returned too, without being handled. If a setting is
+not valid, the import of this module raises a ConfigError.
 """
 
 import gc
 
-gc.disable()  # Imports leave nothing to collect, and the search took 20 ms of a cold start. Enabled below.
+gc.disable()  # Imports leave no garbage, and the collections took 20 ms of a cold start. Enabled below.
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ gc.enable()
 @metrics.log_metrics(capture_cold_start_metric=True)
 @measured
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Run every message of a batch, and return those that must come back as `batchItemFailures`."""
+    """Handle the messages of a batch, and return the messages to return to the queue: `batchItemFailures`."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in event["Records"]:
         groups.setdefault(record["attributes"].get("MessageGroupId", record["messageId"]), []).append(record)
@@ -50,7 +51,12 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
 
 
 def run_group(records: list[dict[str, Any]], invocation: Invocation) -> GroupReport:
-    """Handle the messages of one group in order, up to the first that must come back."""
+    """Handle the messages of one group in order, and return the group's report.
+
+    If a message causes an exception, this message and the later messages of the group are returned to the
+    queue: their visibility timeouts are set, and the report contains the messages with their errors. The
+    exceptions are not raised.
+    """
     report = GroupReport()
     failed = process(records, partial(handle_record, invocation=invocation, report=report))
     at_once = any(isinstance(error, UnanswerableError) for _, error in failed)
@@ -64,10 +70,10 @@ def run_group(records: list[dict[str, Any]], invocation: Invocation) -> GroupRep
 
 
 def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport) -> None:
-    """Bring the run of one message to its outcome. Every exception returns the message to the queue.
+    """Complete the run that one message requests. If an exception is raised, the message must be redelivered.
 
     Raises:
-        UnanswerableError: the message has no run to report on. It goes to the dead-letter queue.
+        UnanswerableError: the message identifies no run. After some redeliveries it becomes a dead letter.
         TransientError: the run has no outcome yet.
     """
     run = open_record(record.body, record.attributes.get("SentTimestamp"))
@@ -80,5 +86,5 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
         redriven=REDRIVEN in (record.get("messageAttributes") or {}),
     )
     report.runs.append(attempt.report)
-    # A run of the same metric usually takes as long as the earlier ones of the batch.
+    # A run usually takes as long as the earlier runs of the same metric in the batch.
     complete_run(attempt, expected_seconds=report.longest)

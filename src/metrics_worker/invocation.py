@@ -102,10 +102,13 @@ class Attempt:
 
     @contextmanager
     def publishing_start(self) -> Iterator[None]:
-        """Publish the started event in another thread. At the end of the context, the event is published.
+        """Publish the started event in another thread, and wait for that thread at the end of the context.
+
+        If the context ends without an error, the event is published.
 
         Raises:
-            StatusUnavailable, OutOfTime: the event was not published.
+            StatusUnavailable: SNS refused the event or failed.
+            OutOfTime: the deadline has passed, or passed before SNS answered.
         """
         event = RunStarted.of(self.run, self.worker.now())
 
@@ -166,11 +169,15 @@ class Attempt:
         self.worker.queue.extend(self.receipt_handle, within=self.deadline.seconds_left())
 
     def _publish(self, event: "StatusEvent", *, number: int | None = None) -> None:
-        """Publish an event, unless the deadline has passed.
+        """Publish an event to the topic of its type.
 
         Args:
             event: the event.
-            number: the number of a heartbeat within the attempt.
+            number: the number of a heartbeat within the attempt; None for other events.
+
+        Raises:
+            OutOfTime: the deadline has passed, or passed before SNS answered.
+            StatusUnavailable: SNS refused the event or failed.
         """
         self.deadline.check()
         with self.report.traffic.timed("PUBLISH", key=event.type):

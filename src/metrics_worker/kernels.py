@@ -1,16 +1,16 @@
-"""The window kernels: functions `(values, window) -> values` that know nothing of times, JSON or errors.
+"""The window kernels: functions `(values, window) -> values` that do not depend on times, JSON or errors.
 
-Each takes n finite float64 values and a window of at least 1 observation, leaves its input unchanged, raises
-nothing, gives no warnings and returns a new float64 array. It has these properties:
+A kernel takes n finite float64 values and a window of 1 observation or more. It leaves the input unchanged,
+raises no exception, gives no warning and returns a new float64 array. A kernel has these properties:
 
 - **Prefix.** `kernel(values[:m])` equals the first results of `kernel(values)`, bit for bit, including the
   sign of a zero: later observations never change earlier results. Therefore the order of the additions
-  depends only on the window, and a matrix product has the same shape whatever the length of the series.
+  depends only on the window, and the shape of a matrix product does not depend on the series' length.
 - **Rounding.** A sum is a tree of additions over its own window, never a difference of cumulative sums, which
-  drifts. With d = ceil(log2(window)), it is within (d / 2 + 1) * eps * sum(abs(x)) of the exact sum; for
+  drifts. With d = ceil(log2(window)), the sum is within (d / 2 + 1) * eps * sum(abs(x)) of the exact sum; for
   pairwise summation, the bound is d / 2 * eps * sum(abs(x)).
 - **Range.** No intermediate result overflows if a float64 can hold the final result. A sum beyond the range
-  of float64 is infinite, and the caller decides what that means.
+  of float64 is infinite, and the caller decides how to treat the infinite value.
 
 Each kernel works in a few whole-array steps, for any window, on blocks that fit into the processor's cache.
 """
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 type Values = NDArray[np.float64]
 type Steps = tuple[_Step, ...]
 
-# Results in a block. The four or five arrays of 256 KiB that are in use at once fit into the level 2 cache.
+# Results per block. The four or five arrays of 256 KiB that are in use at once fit into the level 2 cache.
 _BLOCK = 32_768
 # The layout of the matrix products of `ema`: a row has 32 values, a tile 32 rows, a block 32 tiles.
 _ROW = 32
@@ -36,7 +36,7 @@ _kept = threading.local()
 
 
 def rolling_sum(values: Values, window: int) -> Values:
-    """Return the sums of `values[i : i + window]`: max(0, n - window + 1) values, infinite on overflow."""
+    """Return max(0, n - window + 1) sums: sum i is of `values[i : i + window]`, and infinite on overflow."""
     try:
         return _sums(values, window)
     except FloatingPointError:
@@ -44,7 +44,7 @@ def rolling_sum(values: Values, window: int) -> Values:
 
 
 def rolling_mean(values: Values, window: int) -> Values:
-    """Return the means of `values[i : i + window]`: max(0, n - window + 1) values, all finite."""
+    """Return max(0, n - window + 1) finite means: mean i is of `values[i : i + window]`."""
     try:
         return _sums(values, window, mean=True)
     except FloatingPointError:
@@ -53,17 +53,17 @@ def rolling_mean(values: Values, window: int) -> Values:
 
 
 def rolling_max(values: Values, window: int) -> Values:
-    """Return the largest value of each `values[i : i + window]`: max(0, n - window + 1) values."""
+    """Return max(0, n - window + 1) maxima: maximum i is the largest of `values[i : i + window]`."""
     return _folded(values, window, np.maximum, _extreme_steps(window))
 
 
 def rolling_min(values: Values, window: int) -> Values:
-    """Return the smallest value of each `values[i : i + window]`: max(0, n - window + 1) values."""
+    """Return max(0, n - window + 1) minima: minimum i is the smallest of `values[i : i + window]`."""
     return _folded(values, window, np.minimum, _extreme_steps(window))
 
 
 def lag(values: Values, window: int) -> Values:
-    """Return a copy of the first max(0, n - window) values: result i belongs to observation i + window."""
+    """Return a copy of the first max(0, n - window) values; result i belongs to observation i + window."""
     return values[: max(0, len(values) - window)].copy()
 
 
@@ -72,8 +72,8 @@ def ema(values: Values, window: int) -> Values:
 
     For every window, the error is a few eps times the average of abs(x) with the same weights; computed step
     by step, it could be thousands of eps. So the recurrence is unrolled over rows of 32 values: the results
-    of a row are the product of a constant matrix with its values and the state before it (the last average).
-    States follow a similar recurrence, unrolled over tiles of 32 rows; only tiles are computed one by one.
+    of a row are the product of a constant matrix with the row's values and the last average before the row
+    (the state). States follow a similar recurrence, unrolled over tiles of 32 rows; tiles run one by one.
     """
     if window == 1 or len(values) == 0:
         return values.copy()
@@ -87,9 +87,10 @@ def ema(values: Values, window: int) -> Values:
 
 
 class _Step(NamedTuple):
-    """One step: target[i] = combine(left[i], right[i + shift]), which covers `span` values of the series.
+    """An array operation on a block of the series: target[i] = combine(left[i], right[i + shift]).
 
-    Arrays are numbered: 0 is a block of the series, the highest its results, the others are scratch arrays.
+    `left`, `right` and `target` are numbers of arrays: 0 is the block, the largest number is the array of
+    results, the others are scratch arrays. target[i] combines the `span` values from position i of the block.
     """
 
     left: int
@@ -102,7 +103,7 @@ class _Step(NamedTuple):
 def _doublings(window: int) -> list[tuple[int, int]]:
     """Return the additions that build a sum of `window` values from sums of 1, 2, 4, 8, … values.
 
-    An addition (a, b) adds the sum of a values and the sum of the b values after them. Smaller sums come
+    An addition (a, b) adds the sum of a values and the sum of the next b values. Smaller sums come
     first, so no value passes through more than ceil(log2(window)) additions, as in pairwise summation.
     """
     additions = []
@@ -117,11 +118,11 @@ def _doublings(window: int) -> list[tuple[int, int]]:
 
 
 def _additions(window: int) -> list[tuple[int, int]]:
-    """Return a short list of additions for a sum of `window` values: `_doublings(window)` or a shorter one.
+    """Return the additions (a, b), as in `_doublings(window)` or fewer, that build a sum of `window` values.
 
-    The shorter one uses window = factor * quotient + rest: it builds sums of `factor` values, adds `quotient`
-    of those, and adds a sum of `rest` values, a power of two that it has computed before. 4,095 then takes 16
-    additions instead of 22; the tree is at most two additions deeper.
+    With window = factor * quotient + rest, the list builds sums of `factor` values, then sums of `quotient`
+    such sums, and adds an earlier sum of `rest` values; `rest` is 0 or a power of two. A window of 4,095 then
+    takes 16 additions instead of 22, and no value passes through more than two additions more.
     """
 
     def length(factor: int) -> int:
@@ -137,15 +138,15 @@ def _additions(window: int) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=256)
 def _sum_steps(window: int) -> Steps:
-    """Return the steps that compute the sum of every `window` consecutive values."""
+    """Return the steps (`_Step`) with which `_folded` computes the sums of `window` consecutive values."""
     return _steps([(left, right, left + right) for left, right in _additions(window)])
 
 
 @lru_cache(maxsize=256)
 def _extreme_steps(window: int) -> Steps:
-    """Return the steps that compute the maximum or minimum of every `window` consecutive values.
+    """Return the steps (`_Step`) with which `_folded` computes the extremes of `window` consecutive values.
 
-    The last step merges two spans that overlap, unless the window is a power of two.
+    The last step combines two overlapping spans of values, unless the window is a power of two.
     """
     largest = 1 << (window.bit_length() - 1)
     merges = [(1 << k, 1 << k, 2 << k) for k in range(window.bit_length() - 1)]
@@ -153,7 +154,7 @@ def _extreme_steps(window: int) -> Steps:
 
 
 def _steps(merges: list[tuple[int, int, int]]) -> Steps:
-    """Return a step for each merge (spans of left, right and result), with few scratch arrays in all."""
+    """Return one step for each merge. A merge is the spans of left operand, right operand and result."""
     last_use = {span: index for index, (left, right, _) in enumerate(merges) for span in (left, right)}
     place = {1: 0}
     free: list[int] = []
@@ -166,7 +167,7 @@ def _steps(merges: list[tuple[int, int, int]]) -> Steps:
 
 
 def _folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mean: bool = False) -> Values:
-    """Return every `window` consecutive values combined by the steps; for a mean, divided by the window."""
+    """Return the combinations of every `window` consecutive values; for a mean, divided by the window."""
     total = max(0, len(values) - window + 1)
     if window == 1 or total == 0:
         return values[:total].copy()
@@ -188,15 +189,15 @@ def _folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mea
 
 @np.errstate(all="ignore", over="raise")
 def _sums(values: Values, window: int, *, mean: bool = False) -> Values:
-    """Return rolling sums or means, or raise a FloatingPointError if an addition overflows."""
+    """Return rolling sums or means. Raise FloatingPointError if an addition overflows."""
     return _folded(values, window, np.add, _sum_steps(window), mean=mean)
 
 
 @np.errstate(all="ignore")
 def _sums_near_the_limit(values: Values, window: int, *, mean: bool = False) -> Values:
-    """Return rolling sums or means; results that overflow are computed again from scaled values.
+    """Return rolling sums or means, and compute results that overflow again from scaled values.
 
-    The scale is a power of two, so only values that are negligible next to the largest ones lose digits.
+    The scale is a power of two, so only values that are negligible next to the largest values lose digits.
     """
     scale = window.bit_length()
     plain = _folded(values, window, np.add, _sum_steps(window), mean=mean)
@@ -222,15 +223,15 @@ def _scratch(number: int, size: int) -> Values:
 class _Decay(NamedTuple):
     """The constants of the exponential average of one window, each rounded to float64 only once."""
 
-    within_row: Values  # (33, 32), from 32 values and the state before them to their averages
-    within_tile: Values  # (33, 32), from what 32 rows contribute and the state before to the state after each
-    kept: float  # the weight of a state after one more tile: (1 - a) ** 1024
+    within_row: Values  # (33, 32): 32 values and the state before the values -> 32 averages
+    within_tile: Values  # (33, 32): contributions of 32 rows and the state before the tile -> 32 states
+    kept: float  # the weight of a state after one tile of 1,024 values: (1 - a) ** 1024
     lost: float  # 1 - kept
 
 
 @lru_cache(maxsize=64)
 def _decay(window: int) -> _Decay:
-    """Return the constants for a window, from powers of 1 - a that are computed with 40 decimal digits."""
+    """Return the constants for a window. Powers of 1 - a are computed with 40 decimal digits."""
     with localcontext(prec=40):
         gain, decay = Decimal(2) / (window + 1), Decimal(window - 1) / (window + 1)
         by_value = [decay**k for k in range(_ROW + 1)]
@@ -243,7 +244,7 @@ def _decay(window: int) -> _Decay:
 def _unrolled(decay: Values, weights: Values) -> Values:
     """Return the (33, 32) matrix of a recurrence: after k steps, a value has weights[k], the state decay[k].
 
-    The state is the last term: with a long window it is by far the largest, and it is rounded only once.
+    The state is the last term, because it is by far the largest term of a long window: it is rounded once.
     """
     matrix = np.zeros((_ROW + 1, _ROW))
     matrix[-1] = decay[1:]
@@ -253,7 +254,7 @@ def _unrolled(decay: Values, weights: Values) -> Values:
 
 
 def _averages(values: Values, window: int, limit: float | None) -> Values:
-    """Return the exponential averages of one value or more, clipped to [-limit, limit] if limit is given."""
+    """Return the exponential averages of one value or more, clipped to [-limit, limit] unless it is None."""
     decay = _decay(window)
     result = np.empty(len(values))
     tiles = min(_ROW, -(-len(values) // _TILE))
@@ -273,7 +274,7 @@ def _averages(values: Values, window: int, limit: float | None) -> Values:
 def _average_block(
     part: Values, decay: _Decay, state: float, rows: Values, averages: Values, *, limit: float | None
 ) -> float:
-    """Write the averages of up to 32 tiles into `averages`, with `rows` as scratch; return the last state."""
+    """Write the averages of up to 32 tiles into `averages`, overwrite `rows`, and return the last state."""
     tiles = -(-len(part) // _TILE)
     if len(part) < tiles * _TILE:
         part = np.concatenate([part, np.zeros(tiles * _TILE - len(part))])

@@ -1,9 +1,9 @@
 """The limits of a run's input, and the memory that the runs of an invocation share.
 
-A run that needs too much fails alone; Lambda would otherwise kill the function, and with it the whole batch.
-Before memory is allocated, its size is computed from a Parquet footer or an expression and reserved in
-`Memory`. If a run needs more than the whole limit, it fails for good. If other runs hold the memory, its
-message returns to the queue.
+Without limits, a run that needs too much memory would make Lambda kill the function and fail the whole batch.
+Before memory is allocated, the worker computes the required size from a Parquet footer or an expression and
+reserves that size in `Memory`. A run that needs more than the whole limit fails with a permanent error. If
+other runs hold the memory, the message of the run is returned to the queue.
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ class Limits:
     """The limits of one run's input.
 
     Attributes:
-        part_files: the most part files, over all series of the run.
-        rows: the most rows, over all series of the run.
-        manifest_bytes: the most bytes of a dataset manifest.
+        part_files: the maximum number of part files of all series of the run together.
+        rows: the maximum number of rows of all series of the run together.
+        manifest_bytes: the maximum size of one dataset manifest in bytes.
     """
 
     part_files: int
@@ -32,11 +32,11 @@ class Limits:
 
 
 class Memory:
-    """The memory that the threads of an invocation share.
+    """The memory that the threads of an invocation share, as a number of reserved bytes and its limit.
 
     Attributes:
-        limit: the most bytes that may be reserved at one time.
-        most: the most bytes that were reserved at one time.
+        limit: the maximum number of bytes that can be reserved at one time.
+        most: the largest number of bytes that has been reserved at one time so far.
     """
 
     def __init__(self, limit: int) -> None:
@@ -47,7 +47,7 @@ class Memory:
 
     @contextmanager
     def claim(self) -> Iterator["Claim"]:
-        """Yield a new claim. At the end of the context, its bytes are released, except those to keep."""
+        """Yield a new claim. At the end of the context, release the bytes that the claim still holds."""
         claim = Claim(self)
         try:
             yield claim
@@ -55,7 +55,7 @@ class Memory:
             self.release(claim.taken)
 
     def take(self, amount: int) -> bool:
-        """Reserve bytes, and return whether they were available."""
+        """Reserve bytes and return True; if too few bytes are free, reserve none and return False."""
         with self._lock:
             available = self._taken + amount <= self.limit
             self._taken += amount if available else 0
@@ -63,13 +63,13 @@ class Memory:
             return available
 
     def release(self, amount: int) -> None:
-        """Release reserved bytes."""
+        """Release this number of reserved bytes."""
         with self._lock:
             self._taken -= amount
 
 
 class Claim:
-    """The bytes that one read or evaluation has reserved. Several threads may use a claim."""
+    """The bytes that one read or evaluation has reserved in a `Memory`. Several threads can use a claim."""
 
     def __init__(self, memory: Memory) -> None:
         self.taken = 0
@@ -83,13 +83,13 @@ class Claim:
 
         Args:
             amount: the number of bytes.
-            subject: the key, or the path in the expression, that needs them.
+            subject: the key, or the path in the expression, that needs the bytes.
             refusal: the class of the error if the run needs more than the whole limit.
-            held_elsewhere: the bytes that the run holds outside this claim.
+            held_elsewhere: the number of bytes that the run has reserved in other claims.
 
         Raises:
-            refusal: the run would need more than the whole limit.
-            OutOfMemory: other runs hold too much memory at the moment.
+            refusal: the run would need more than the whole limit of the memory.
+            OutOfMemory: other runs hold too much of the memory at the moment.
         """
         with self._lock:
             needed = held_elsewhere + self.taken + amount
@@ -104,6 +104,9 @@ class Claim:
             self.taken += amount
 
     def keep(self, amount: int) -> None:
-        """Keep bytes reserved after the claim's end, for series that the invocation keeps."""
+        """Keep this number of bytes reserved after the claim ends, for values that outlive the claim.
+
+        `Memory.claim()` then does not release these bytes.
+        """
         with self._lock:
             self.taken -= min(amount, self.taken)

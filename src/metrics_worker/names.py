@@ -1,4 +1,4 @@
-"""Rules for text from requests and manifests: ids, keys in S3, and printable text."""
+"""The rules for text in requests: the definitions of a valid id, a valid S3 key and printable text."""
 
 import re
 from typing import Any, TypeIs
@@ -14,12 +14,16 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uf
 
 
 def is_id(value: Any) -> TypeIs[str]:
-    """Return whether a value is a run id or metric code that can be a part of keys."""
+    """Return whether a value is a string that is valid as a run id or metric code, and as a part of a key."""
     return isinstance(value, str) and ID.fullmatch(value) is not None
 
 
 def is_key(path: str) -> bool:
-    """Return whether a path is a plain key: relative, printable, without empty parts, `.` and `..`."""
+    """Return whether a path is a plain S3 key.
+
+    A plain key has at most `MAX_KEY_BYTES` bytes in UTF-8, no unprintable character, and no segment that is
+    empty, `.` or `..`; so it begins and ends without a slash.
+    """
     return (
         bool(path)
         and len(path.encode(errors="replace")) <= MAX_KEY_BYTES
@@ -29,10 +33,10 @@ def is_key(path: str) -> bool:
 
 
 def metric_base(metrics_prefix: str, metric_code: str) -> str:
-    """Return the key prefix of a metric's objects.
+    """Return the key prefix of all objects of a metric: the metrics prefix, the metric code and a slash.
 
     Raises:
-        ConfigError: the code cannot be a part of keys.
+        ConfigError: the metric code is not a valid id (`is_id`).
     """
     if not is_id(metric_code):
         raise ConfigError("metricCode", f"expected {ID_RULE}, found {metric_code!r:.200}")
@@ -40,6 +44,6 @@ def metric_base(metrics_prefix: str, metric_code: str) -> str:
 
 
 def printable(text: str, units: int) -> str:
-    """Return at most so many UTF-16 code units of a text, with blanks for unprintable characters."""
+    """Return the text with spaces for unprintable characters, cut to at most `units` UTF-16 code units."""
     clean = UNPRINTABLE.sub(" ", text)
     return clean.encode("utf-16-le")[: 2 * units].decode("utf-16-le", errors="ignore")

@@ -1,6 +1,7 @@
-"""The problems that a check finds in a decoded JSON value: where each is, and what is wrong there.
+"""The problems that a check finds in a decoded JSON value: the location and description of each problem.
 
-A check collects every problem. The worker reports the first one in an error; `metrics validate` shows all.
+A check collects every problem. The worker reports the first problem in an error; `metrics validate` shows
+all problems.
 """
 
 from collections.abc import Sequence
@@ -17,21 +18,22 @@ type Path = tuple[str | int, ...]
 """A JSON path: the names of fields and the positions in lists that lead to a value."""
 
 ABSENT: Any = object()
-"""The value of a problem whose text needs no value, or whose field is missing."""
+"""The `found` value of a problem whose field is missing, or whose message does not repeat the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a request.
+    """One problem of a request.
 
     Attributes:
         path: the JSON path of the value at fault.
         kind: pydantic's error type, such as `missing`, or the name of the check that failed.
-        text: what is wrong, without the value.
-        found: the value at fault; ABSENT if the message does not repeat it.
-        node: the type of the expression node that the value is in, such as `window_op`; None outside.
+        text: the description of the problem, without the value.
+        found: the value at fault; ABSENT if the message does not repeat the value.
+        node: the type of the expression node that contains the value, such as `window_op`; None if the value
+            is not in an expression.
         error: the class of the error that reports the problem.
-        max_shown: the number of characters of the value that the message repeats at most.
+        max_shown: the maximum number of characters of the value in the message.
     """
 
     path: Path
@@ -44,7 +46,7 @@ class Problem:
 
     @property
     def message(self) -> str:
-        """The text, followed by the value if the value is a scalar."""
+        """The text, followed by the value if the value is a string, a number, a Boolean or null."""
         if self.found is None or isinstance(self.found, str | int | float):
             return f"{self.text}, found {self.found!r:.{self.max_shown}}"
         return self.text
@@ -53,12 +55,12 @@ class Problem:
 def problems_of(
     error: "ValidationError", root: Path = (), kind: type[MetricsWorkerError] = ConfigError
 ) -> list[Problem]:
-    """Return the problems that pydantic found.
+    """Return one problem for each error that pydantic found.
 
     Args:
-        error: the error of any model; tags of node types in its locations are in angle brackets.
+        error: the error of any pydantic model. In its locations, tags of node types have angle brackets.
         root: the JSON path of the validated value.
-        kind: the class of the error that reports the problems.
+        kind: the value of `Problem.error` for all problems.
     """
     return [_problem(details, root, kind) for details in error.errors(include_url=False)]
 
@@ -78,17 +80,20 @@ def _problem(details: "ErrorDetails", root: Path, kind: type[MetricsWorkerError]
 
 
 def path_text(path: Path) -> str:
-    """Return a JSON path as error messages show it: `expressionJson.operands[0].window`."""
+    """Return a JSON path as text for error messages, such as `expressionJson.operands[0].window`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
 def first_error(problems: Sequence[Problem]) -> MetricsWorkerError:
-    """Return the error that reports the first of some problems, and the number of the others."""
+    """Return an error for the first of one or more problems; its text also counts the other problems."""
     first, more = problems[0], len(problems) - 1
     return first.error(path_text(first.path), first.message + (f" (and {more} more)" if more else ""))
 
 
 def first_problem(error: "ValidationError") -> tuple[str, str]:
-    """Return the first problem that pydantic found, as the subject and the problem of an error."""
+    """Return the JSON path and the text of the first problem that pydantic found.
+
+    The text also contains the number of the other problems.
+    """
     first = first_error(problems_of(error))
     return first.subject, first.problem

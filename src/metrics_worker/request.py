@@ -1,8 +1,8 @@
-"""The request of the control plane: the identity of a run, and what the run has to compute.
+"""The request of the control plane: the identity of a run, and the expression that the run computes.
 
-A message is opened in two steps, because a problem of the second step can be reported to the control plane:
-`open_record()` returns the identity (a `Run`), `RunRequest.parse()` the rest. Inside the worker there are
-only these values and no decoded JSON. The replies are in `messaging.status_events`.
+A message is parsed in two steps, because a problem of the second step can be reported to the control plane:
+`open_record()` returns the identity (a `Run`), and `RunRequest.parse()` returns the whole request. All later
+modules use these values instead of decoded JSON. The replies are in `messaging.status_events`.
 """
 
 import json
@@ -20,16 +20,16 @@ from metrics_worker.request_check import Bounds, Dataset, check_request
 V1 = "metrics.run.v1"
 REQUESTED = "metric_run_requested"
 MAX_MANIFEST_URI = 500
-"""The characters of a manifest's URI that a completed event can hold."""
+"""The maximum number of characters of a manifest's URI in a completed event."""
 MAX_DIGITS = 1000
-"""A JSON number with so many digits or more is decoded as a float."""
+"""A JSON number of at least this many characters is decoded as a float."""
 REDRIVEN = "redriven"
-"""The message attribute of a request that `make redrive` sent back: an earlier FAILURE was announced."""
+"""The message attribute of a request that `make redrive` sent back, and whose FAILURE was published."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The identity of a run: enough to report its outcome, even if the rest of the request is not valid.
+    """The identity of a run. It suffices to report the outcome, even if the rest of the request is not valid.
 
     Attributes:
         run_id: unique for each request; 1-128 of `A-Za-z0-9._-`, so it can be a part of keys.
@@ -38,8 +38,8 @@ class Run:
         requested_at: the time of the control plane's request, UTC.
         event: the decoded event, for `RunRequest.parse`.
         body_bytes: the size of the message's body in bytes.
-        has_usable_code: whether `metric_code` can be a part of keys. If not, it is the request's value in a
-            form that an event can carry: printable, not empty, at most 128 UTF-16 code units.
+        has_usable_code: whether `metric_code` can be a part of keys. If not, `metric_code` is the request's
+            value in a form for status events: printable, not empty, at most 128 UTF-16 code units.
     """
 
     run_id: str
@@ -58,9 +58,9 @@ class RunRequest:
     Attributes:
         run: the identity of the run.
         expression: the expression to compute.
-        declared: series code → dataset id, for the series that `inputs` and the expression both name.
-        datasets: by id, the datasets that the run reads: those of `declared`, or all of the catalog if
-            `inputs` omits a series of the expression.
+        declared: series code → dataset id, for the series in both the expression and the request's `inputs`.
+        datasets: dataset id → dataset, for the datasets that the run reads: the datasets of `declared`, or
+            the whole catalog if a series of the expression is missing from the request's `inputs`.
     """
 
     run: Run
@@ -70,7 +70,11 @@ class RunRequest:
 
     @classmethod
     def parse(cls, run: Run, bounds: Bounds) -> Self:
-        """Return the request of an event whose identity is known.
+        """Return the request of the event in `run.event`.
+
+        Args:
+            run: the identity of the run, as `open_record()` returns it.
+            bounds: the limits of the request.
 
         Raises:
             ExpressionError: the expression is not valid, or `expressionType` disagrees with it.
@@ -85,7 +89,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The body of a message, opened: an SNS notification around an event, or the event alone.
+    """The parsed body of a message, which is an event or an SNS notification that contains an event.
 
     Attributes:
         message: the JSON text of the event: the notification's `Message`, or the body itself.
@@ -107,7 +111,9 @@ class Envelope:
 
 
 def unwrap_envelope(body: str) -> Envelope:
-    """Open the body of a message: any JSON object with a string `Message` is an SNS notification.
+    """Return the parsed body of a message.
+
+    A JSON object with a string field `Message` is an SNS notification; any other JSON object is an event.
 
     Raises:
         UnanswerableError: the body is not a JSON object.
@@ -123,8 +129,9 @@ def open_record(body: str, sent_timestamp: str | None) -> Run:
 
     Args:
         body: the body of the message: the event, or an SNS notification that holds the event.
-        sent_timestamp: the message's `SentTimestamp`, milliseconds since 1970. It is the time of the request
-            if there is no notification with a usable time. Without either, the current time is.
+        sent_timestamp: the message's `SentTimestamp`, milliseconds since 1970, or None. The time of the
+            request is the notification's `Timestamp`; if that is missing or not valid, `sent_timestamp`; and
+            if both are missing or not valid, the current time.
 
     Raises:
         UnanswerableError: the body is not JSON, the event has another type, or its runId is not usable.
@@ -151,7 +158,8 @@ def open_record(body: str, sent_timestamp: str | None) -> Run:
 def identity_problems(event: dict[str, Any]) -> Iterator[Problem]:
     """Yield the problems of an event's `type`, `runId` and `metricCode`.
 
-    Without a valid type and run id the request cannot be answered; without a valid metric code, it can.
+    The error class of a problem is UnanswerableError for `type` and `runId`, which are needed to report an
+    outcome, and ConfigError for `metricCode`.
     """
     if event.get("type") != REQUESTED:
         text = f"expected {REQUESTED!r}, found {event.get('type')!r:.80}"
@@ -163,7 +171,7 @@ def identity_problems(event: dict[str, Any]) -> Iterator[Problem]:
 
 
 def check_code(run: Run) -> None:
-    """Raise ConfigError unless the metric's code can become a part of keys."""
+    """Raise ConfigError if the metric code cannot be a part of S3 keys."""
     for problem in () if run.has_usable_code else identity_problems(run.event):
         if problem.error is ConfigError:
             raise ConfigError(path_text(problem.path), problem.text)
@@ -185,9 +193,9 @@ def _json_object(text: str, where: str) -> dict[str, Any]:
 
 
 def whole_number(text: str) -> int | float:
-    """Return the int of a JSON number, or the float of a number with too many digits for an int.
+    """Return the int of a JSON integer, or a float if the text has `MAX_DIGITS` characters or more.
 
-    Python cannot parse an int of more than 4,300 digits. As a float, such a number is still valid JSON.
+    Python cannot parse an int of more than 4,300 digits, but such a number is valid JSON.
     """
     return int(text) if len(text) < MAX_DIGITS else float(text)
 
@@ -208,7 +216,7 @@ def _milliseconds(value: str | None) -> datetime | None:
 
 
 def _shown(value: Any) -> str:
-    """Return a string unchanged, another scalar as JSON, the type of an object or array."""
+    """Return a text for a JSON value: strings unchanged, other scalars as JSON, "an object" or "an array"."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict | list):

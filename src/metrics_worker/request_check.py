@@ -1,6 +1,6 @@
-"""The check of a request's fields: every problem is found, each with its JSON path, and the valid parts.
+"""The check of a request's fields: it finds all problems, each with its JSON path, and the valid parts.
 
-One walk through the event serves two readers: the worker reports the first problem, `metrics validate` all.
+The worker reports the first problem, and `metrics validate` reports all problems.
 """
 
 from collections.abc import Iterable
@@ -24,25 +24,25 @@ from metrics_worker.names import is_key, metric_base
 from metrics_worker.problem import Path, Problem, problems_of
 
 PLACEHOLDER_BUCKET = "bucket"
-"""The bucket that the control plane writes in `output.basePath`; it denotes the configured bucket."""
+"""A placeholder in `output.basePath`, with which the control plane denotes the configured bucket."""
 _SETTINGS = {
     "body": "WORKER_MAX_BODY_BYTES",
     "inputs": "WORKER_MAX_INPUTS",
     "catalog": "WORKER_MAX_INPUTS",
 }
-"""The setting that limits the size of a field."""
+"""The environment variable that limits the size of a field, by the field's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The limits of a request: the bucket and the prefixes that it may name, and its size.
+    """The limits of a request: the bucket and the prefixes of its keys, and its maximum size.
 
     Attributes:
         bucket: the data bucket.
         metrics_prefix: the prefix of all metrics, which ends in a slash.
         datasets_prefix: the prefix of all datasets, which ends in a slash.
-        max_body_bytes: the size of the message's body in bytes.
-        max_inputs: the number of entries in `inputs`, and in the catalog.
+        max_body_bytes: the maximum size of the message's body in bytes.
+        max_inputs: the maximum number of entries in `inputs`, and of datasets in the catalog.
     """
 
     bucket: str
@@ -58,8 +58,8 @@ class Dataset:
 
     Attributes:
         dataset_id: the id of the dataset in the catalog.
-        manifest_key: the key of its manifest in the data bucket.
-        projections_prefix: the key prefix of its part files, which ends in a slash.
+        manifest_key: the key of the dataset's manifest in the data bucket.
+        projections_prefix: the key prefix of the dataset's part files, which ends in a slash.
     """
 
     dataset_id: str
@@ -106,12 +106,12 @@ class Checked:
 
     Attributes:
         problems: all problems, in the order of the checks; the worker reports the first.
-        expression: the expression; None unless it is valid.
-        codes: the codes of the series that the expression names, as far as it is valid.
-        declared: series code → dataset id, for the valid entries of `inputs`.
-        positions: series code → position in `inputs`, for the same entries.
-        needed: the ids of the datasets that the run reads, whether the catalog has them or not.
-        datasets: by id, those of them that the catalog has and whose paths are valid.
+        expression: the expression; None if it is not valid.
+        codes: the codes of the series in the expression; of an invalid expression, those of its valid nodes.
+        declared: series code → dataset id, for the valid entries of the request's `inputs`.
+        positions: series code → position in the request's `inputs`, for the entries in `declared`.
+        needed: the ids of the datasets that the run reads, including ids that the catalog does not contain.
+        datasets: dataset id → dataset, for the ids in `needed` that have a valid entry in the catalog.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -123,16 +123,16 @@ class Checked:
     datasets: dict[str, Dataset] = field(default_factory=dict)
 
     def named(self) -> dict[str, str]:
-        """Return the entries of `declared` whose series the expression names."""
+        """Return the entries (series code → dataset id) of `declared` whose series is in the expression."""
         return {code: self.declared[code] for code in self.codes if code in self.declared}
 
 
 def check_request(event: dict[str, Any], metric_code: str, body_bytes: int, bounds: Bounds) -> Checked:
-    """Check all of a request except its identity, and continue after each problem.
+    """Check all fields of a request except its identity, and continue after each problem.
 
     Args:
-        event: the decoded event. If its body is too large, only the size is checked.
-        metric_code: the code of the metric, which `output.basePath` must end in.
+        event: the decoded event. If the message's body is too large, only its size is checked.
+        metric_code: the code of the metric, with which `output.basePath` must end.
         body_bytes: the size of the message's body in bytes.
         bounds: the limits of the request.
     """
@@ -153,9 +153,10 @@ def check_request(event: dict[str, Any], metric_code: str, body_bytes: int, boun
 
 
 def _valid_fields(event: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
-    """Return the valid fields of the event; None replaces each invalid entry of `inputs`.
+    """Return the valid fields of the event, and append the problems of the other fields to `problems`.
 
-    The models are strict: a valid value is the decoded JSON value itself.
+    None replaces each invalid entry of the request's `inputs`. The models are strict, so a valid value is the
+    decoded JSON value itself.
     """
     try:
         _Body.model_validate(event)
@@ -174,7 +175,10 @@ def _valid_fields(event: dict[str, Any], problems: list[Problem]) -> dict[str, A
 
 
 def _check_expression(body: dict[str, Any], found: Checked) -> None:
-    """Check the expression, and that `expressionType` names the type of its root."""
+    """Check the expression, and compare `expressionType` with the type of the root node.
+
+    The results and the problems are stored in `found`.
+    """
     if "expressionJson" not in body:
         return
     value = body["expressionJson"]
@@ -205,7 +209,7 @@ def _valid_codes(value: Any) -> tuple[str, ...]:
 
 
 def _check_inputs(inputs: Iterable[dict[str, str] | None], found: Checked) -> None:
-    """Collect the dataset of each series; a second entry of a series is a problem."""
+    """Store the dataset of each series in `found`, and a problem for each repeated series."""
     for i, entry in enumerate(inputs):
         if entry is None:
             continue
@@ -218,7 +222,7 @@ def _check_inputs(inputs: Iterable[dict[str, str] | None], found: Checked) -> No
 
 
 def _check_base_path(base_path: str, metric_code: str, bounds: Bounds, problems: list[Problem]) -> None:
-    """Check that `output.basePath` is the metric's own prefix in the data bucket."""
+    """Append a problem unless `output.basePath` is the metric's own prefix in the data bucket."""
     base = metric_base(bounds.metrics_prefix, metric_code)
     accepted = (f"s3://{bucket}/{base}" for bucket in (bounds.bucket, PLACEHOLDER_BUCKET))
     if f"{base_path.removesuffix('/')}/" not in accepted:
@@ -227,7 +231,10 @@ def _check_base_path(base_path: str, metric_code: str, bounds: Bounds, problems:
 
 
 def _check_catalog(catalog: dict[str, Any], bounds: Bounds, found: Checked) -> None:
-    """Check the datasets that the run reads. All other datasets of the catalog may be invalid."""
+    """Check the datasets that the run reads, and store the valid ones and all problems in `found`.
+
+    The other datasets of the catalog are not checked.
+    """
     named = found.named()
     omits = len(named) < len(found.codes)
     found.needed = tuple(dict.fromkeys([*named.values(), *catalog] if omits else named.values()))
@@ -245,7 +252,7 @@ def _check_catalog(catalog: dict[str, Any], bounds: Bounds, found: Checked) -> N
 
 
 def check_dataset(dataset_id: str, entry: Any, bounds: Bounds) -> tuple[Dataset | None, list[Problem]]:
-    """Return a dataset of the catalog, or None and every problem of its entry."""
+    """Return the dataset of a catalog entry and no problems, or None and every problem of the entry."""
     at = ("catalog", "datasets", dataset_id)
     problems: list[Problem] = []
     try:
@@ -267,7 +274,10 @@ def check_dataset(dataset_id: str, entry: Any, bounds: Bounds) -> tuple[Dataset 
 
 
 def _key_problem(key: str, bounds: Bounds, end: str) -> str | None:
-    """Return why a key of the request, to which an end is added, may not be read; None if it may."""
+    """Return the problem of a key in the request; None if the worker can read objects under the key.
+
+    `end` is added to the key for the comparison with the prefixes: a slash if the key is a folder, or "".
+    """
     if not is_key(key):
         return "expected a relative key without empty parts or '..'"
     if not (key + end).startswith((bounds.datasets_prefix, bounds.metrics_prefix)):

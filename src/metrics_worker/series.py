@@ -29,7 +29,10 @@ class Series:
 
     @classmethod
     def where_finite(cls, times: Times, values: Values) -> Self:
-        """Return a series of the given observations without those whose value is NaN or infinite."""
+        """Return a series of the given observations, and leave out those whose value is NaN or infinite.
+
+        The times must be strictly increasing.
+        """
         finite = np.isfinite(values)
         return cls(times, values) if finite.all() else cls(times[finite], values[finite])
 
@@ -38,15 +41,15 @@ class Series:
 class Cleaned:
     """A series together with the counts of its input rows.
 
-    Each row is either an observation of the series or counted under exactly one of the four reasons.
+    Each input row is either an observation of the series or counted in one of the last four attributes.
 
     Attributes:
         series: the observations.
-        rows: the number of all rows.
-        null: rows without a value or without a time.
-        nan: rows whose value is NaN.
-        infinite: rows whose value is positive or negative infinity.
-        duplicate: rows that were replaced by a later row with the same time.
+        rows: the number of all input rows.
+        null: the number of rows without a value or without a time.
+        nan: the number of rows whose value is NaN.
+        infinite: the number of rows whose value is positive or negative infinity.
+        duplicate: the number of rows that were replaced by a later row with the same time.
     """
 
     series: Series
@@ -60,12 +63,12 @@ class Cleaned:
 def clean(times: Times, values: Values, *, null: int) -> Cleaned:
     """Return the series of the given rows, sorted by time, and the counts of the rows that were left out.
 
-    The rows are in manifest order, then in the row order of each file. If several rows have the same time,
-    the last of them wins.
+    If several rows have the same time, only the last of them is kept. The caller passes the rows in the order
+    of the part files in the manifest, and within a part file in the order of its rows.
 
     Args:
-        times: the times of the rows, in any order.
-        values: the values of the rows; NaN and infinities are allowed.
+        times: the time of each row; the times may be in any order.
+        values: the value of each row; NaN and infinities are allowed.
         null: the number of rows that the caller left out because their value or time was null.
     """
     nan, infinite = np.isnan(values), np.isinf(values)
@@ -89,7 +92,7 @@ def clean(times: Times, values: Values, *, null: int) -> Cleaned:
 
 
 def common(left: Series, right: Series) -> tuple[Times, Values, Values]:
-    """Return the times at which both series have an observation, and the values of each series at them."""
+    """Return the times at which both series have an observation, and each series' values at these times."""
     if np.array_equal(left.times, right.times):
         return left.times, left.values, right.values
     both = np.concatenate((left.times, right.times))
@@ -100,9 +103,10 @@ def common(left: Series, right: Series) -> tuple[Times, Values, Values]:
 
 
 def union(operands: Sequence[Series]) -> tuple[Times, list[NDArray[np.intp]]]:
-    """Return the times at which at least one operand has an observation, and the indices of each operand.
+    """Return the times at which any operand has an observation, and an index array for each operand.
 
-    For each operand, the index array says at which positions of the returned times its observations are.
+    The index array of an operand has one element for each observation of the operand: the position of the
+    observation's time in the returned times.
     """
     times = np.concatenate([series.times for series in operands])
     order = np.argsort(times, kind="stable")

@@ -1,8 +1,8 @@
 """The worker's settings, read once from environment variables.
 
 docs/reference.md has a table of the variables. If a variable is missing or not valid, the function does not
-start and reports a CONFIG_ERROR that names the variable. Local runs also read the file `.env` in the working
-folder.
+start and reports a CONFIG_ERROR that contains the name of the variable. Local runs also read the file `.env`
+in the working folder.
 """
 
 from typing import Annotated, Literal, Self
@@ -49,10 +49,10 @@ class Settings(BaseSettings):
     # Only template.yaml uses it, to enable the event source mapping. It is a field so that bad values are
     # reported.
     request_queue_enabled: bool = Field(default=True, alias="AWS_SQS_RUN_REQUEST_QUEUE_ENABLED")
-    # SQS allows 12 hours (43,200 s) from the receipt of a message, and an invocation may take 900 s of them.
+    # SQS allows at most 12 hours (43,200 s) from the receipt of a message; an invocation takes up to 900 s.
     visibility_timeout_seconds: int = Field(1800, alias="WORKER_VISIBILITY_TIMEOUT_SECONDS", ge=1, le=42_300)
 
-    # The queue's maxReceiveCount: after so many receipts, a message moves to the dead-letter queue.
+    # The queue's maxReceiveCount: after this number of receipts, a message moves to the dead-letter queue.
     max_receive_count: int = Field(5, alias="WORKER_MAX_RECEIVE_COUNT", ge=1, le=1000)
 
     region: str = Field("us-east-1", alias="AWS_REGION", min_length=1)
@@ -87,7 +87,7 @@ class Settings(BaseSettings):
 
     @property
     def bounds(self) -> Bounds:
-        """The limits of a request: its size, and the keys that it may name."""
+        """The limits of a request: its maximum size, and the bucket and the prefixes of its keys."""
         return Bounds(
             bucket=self.bucket,
             metrics_prefix=self.metrics_prefix,
@@ -98,14 +98,18 @@ class Settings(BaseSettings):
 
     @property
     def memory_bytes(self) -> int:
-        """The memory for decoded rows: `max_memory_mb`, or by default 60 % of the function's memory."""
+        """The memory for decoded rows in bytes: `max_memory_mb`, or else 60 % of the function's memory."""
         if self.max_memory_mb is not None:
             return self.max_memory_mb * 1_000_000
         return self.function_memory_mib * 1024 * 1024 * 6 // 10
 
     @model_validator(mode="after")
     def _topics(self) -> Self:
-        """Check that there is one topic for each type of event, or one for all events."""
+        """Return the settings unchanged after checking that each type of event has a topic.
+
+        Raises:
+            ValueError: a type of event has no topic, and there is no topic for all events.
+        """
         if self.events_topic_arn is None:
             for name in ("started_topic_arn", "heartbeat_topic_arn", "completed_topic_arn"):
                 if getattr(self, name) is None:
@@ -120,7 +124,8 @@ def load_settings() -> Settings:
     """Return the settings from the environment.
 
     Raises:
-        ConfigError: a variable is missing or not valid. The message names it and states the allowed values.
+        ConfigError: a variable is missing or not valid. The text of the error contains the name of the
+            variable and the allowed values.
     """
     try:
         return Settings()

@@ -27,13 +27,13 @@ class Worker:
     """The settings, connections and clocks of a process.
 
     Attributes:
-        settings: the settings.
+        settings: the values of the environment variables.
         bucket: the data bucket.
         status: the SNS topics for status events.
         queue: the SQS queue from which requests come.
-        now: returns the time, in UTC.
-        clock: returns the seconds of a monotonic clock.
-        pause: waits for a number of seconds.
+        now: a function that returns the current time in UTC.
+        clock: a function that returns the seconds of a monotonic clock.
+        pause: a function that waits for the given number of seconds.
     """
 
     settings: "Settings"
@@ -46,14 +46,14 @@ class Worker:
 
     @classmethod
     def start(cls, settings: "Settings") -> "Worker":
-        """Return a worker for AWS, or for the endpoint in the settings, without making a request."""
+        """Return a worker that uses AWS, or the endpoint in the settings. No request is made yet."""
         bucket = S3Bucket.connect(settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url)
         return cls(settings, bucket, StatusTopics(settings), RequestQueue(settings))
 
     def keys(self, run: "Run") -> Keys:
-        """Return the keys of the run's metric.
+        """Return an object that builds the S3 keys of the run's metric.
 
         Raises:
-            ConfigError: the metric code cannot be part of a key.
+            ConfigError: the metric code cannot be a part of a key.
         """
         return Keys(metric_base(self.settings.metrics_prefix, run.metric_code))

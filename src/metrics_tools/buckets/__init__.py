@@ -1,1 +1,1 @@
-"""The buckets that a command can use: a deployed bucket, a folder, the demo data, or an overlay in memory."""
+"""The buckets that a command can use: a bucket on S3, a folder, the demo data, or an overlay in memory."""

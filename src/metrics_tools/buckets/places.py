@@ -1,4 +1,9 @@
-"""The location that a command reads from and may publish to: a bucket, a folder, or the demo data."""
+"""The options --bucket, --folder and --demo, and the location that each of them selects.
+
+A location is a bucket from which a command reads, and to which some commands publish. The functions of this
+module handle wrong options themselves: they print the error on standard error, and raise a `typer.Exit` that
+ends the command with status 2.
+"""
 
 import os
 import re
@@ -36,7 +41,12 @@ METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The location that a command reads from and may publish to, and its name in the output."""
+    """The location that a command works on.
+
+    Attributes:
+        bucket: the bucket from which the command reads, and to which it publishes if it publishes at all.
+        label: the name of the location in the output of the command.
+    """
 
     bucket: Bucket
     label: str
@@ -45,13 +55,16 @@ class Place:
 def open_place(
     bucket: str | None, folder: Path | None, *, demo: bool, files: Sequence[str | Path] = ()
 ) -> Place | None:
-    """Return the location that the options name, or None without any of them. Two of them end the command.
+    """Return the location that the options select; None if none of the three options is given.
 
     Args:
-        bucket: the name of a bucket.
-        folder: the path of a folder.
-        demo: whether the demo data is read.
-        files: the requests; the demo data has the currencies that these files name.
+        bucket: the value of --bucket, the name of a bucket on S3; None if the option is missing.
+        folder: the value of --folder, the path of a folder; None if the option is missing.
+        demo: whether --demo is given.
+        files: the files of the requests. The demo data contains the currencies in these files.
+
+    Raises:
+        typer.Exit: more than one option is given, or the location does not exist. The error is printed.
     """
     if sum((bucket is not None, folder is not None, demo)) > 1:
         raise impossible("Choose one of --bucket, --folder and --demo.")
@@ -63,7 +76,13 @@ def open_place(
 
 
 def bucket_place(name: str) -> Place:
-    """Return a bucket on S3, or on the server at AWS_ENDPOINT_URL, with the credentials of the AWS CLI."""
+    """Return the location of a bucket on S3, or on the server at AWS_ENDPOINT_URL.
+
+    The credentials are those that the AWS CLI would use. The function does not check that the bucket exists.
+
+    Raises:
+        typer.Exit: the name is not valid, or there are no usable credentials. The error is printed.
+    """
     name = name.removeprefix("s3://").removesuffix("/")
     if not _BUCKET.fullmatch(name):
         raise impossible(f"{name!r} is not the name of a bucket: 3 to 63 of a-z, 0-9, '.' and '-'.")
@@ -78,7 +97,11 @@ def bucket_place(name: str) -> Place:
 
 
 def _aws_session() -> tuple[str | None, Credentials]:
-    """Return the region and the credentials of the AWS CLI's session. Without any, the command ends."""
+    """Return the AWS region (None if not configured) and the credentials that the AWS CLI would use.
+
+    Raises:
+        typer.Exit: there are no credentials, or they cannot be used. The error is printed.
+    """
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - half a second, and only buckets need it
     from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415 - as above: it imports boto3
 
@@ -97,7 +120,11 @@ def _aws_session() -> tuple[str | None, Credentials]:
 
 
 def aws_session() -> Any:
-    """Return the boto3 session of the environment. An unknown profile ends the command."""
+    """Return a boto3 session for the profile and region in the environment variables.
+
+    Raises:
+        typer.Exit: the AWS configuration is not usable, such as an unknown profile. The error is printed.
+    """
     import boto3  # noqa: PLC0415 - half a second, and only AWS needs it
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - as above
 
@@ -108,7 +135,11 @@ def aws_session() -> Any:
 
 
 def folder_place(folder: Path) -> Place:
-    """Return a folder. If it does not exist, the command ends."""
+    """Return the location of a folder that serves as a bucket.
+
+    Raises:
+        typer.Exit: the folder does not exist. The error is printed.
+    """
     if not folder.is_dir():
         hint = f"`metrics demo {folder}` creates one with the demo data."
         raise impossible(f"{folder}: there is no such folder. {hint}")
@@ -116,21 +147,27 @@ def folder_place(folder: Path) -> Place:
 
 
 def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
-    """Return the currencies of the ECB's series that these files name, or else the usual currencies."""
+    """Return the codes, such as USD, of the currencies whose ECB series occur in the text of request files.
+
+    Unknown currencies and unreadable files are skipped. If no currency is left, `ecb.CURRENCIES` is returned.
+    """
     found: set[str] = set()
     for file in files:
-        with suppress(OSError, ValueError):  # whatever parses the request reports the error
+        with suppress(OSError, ValueError):  # the parser of the request reports the error later
             found |= set(_SERIES.findall(Path(file).read_text(encoding="utf-8")))
     return (found & set(ecb.read_rates())) or ecb.CURRENCIES
 
 
 def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:
-    """Return the demo data in memory: series of the ECB's file, with the same keys as a deployed dataset."""
+    """Return a location in memory with the demo data: the ECB's exchange rates of these currencies.
+
+    The keys of the objects have the same form as in a deployed bucket.
+    """
     store = MemoryStore()
     ecb.write_dataset(lambda key, body: obstore.put(store, key, body), currencies)
     return Place(S3Bucket(store, ecb.BUCKET), "the demo data")
 
 
 def metrics_prefix() -> str:
-    """Return the key prefix of all metrics, which the worker's own setting names."""
+    """Return the key prefix of all metrics: the environment variable AWS_S3_METRICS_PREFIX, or `metrics/`."""
     return os.environ.get(METRICS_PREFIX) or "metrics/"

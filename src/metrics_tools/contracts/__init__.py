@@ -1,9 +1,10 @@
 """JSON Schemas of the messages and documents that the worker reads and writes, generated from its models.
 
 `python -m metrics_tools.contracts` writes the schemas to docs/contracts/schemas/.
-`make contracts` also writes the examples. Fields, types and bounds come from the models. The package adds the
-descriptions, and the rules that the worker checks outside the models. Rules that depend on the settings of a
-deployment (bucket, prefixes, sizes) appear only in descriptions, so the schemas are valid everywhere.
+`make contracts` also writes the examples. Fields, types and bounds come from the worker's pydantic models.
+The package adds the descriptions, and the rules that the worker checks outside the models. Rules that depend
+on the settings of a deployment (bucket, prefixes, sizes) appear only in descriptions, so the schemas are
+valid for every deployment.
 """
 
 from metrics_tools.contracts import events, records, request
@@ -11,7 +12,7 @@ from metrics_tools.contracts.schema import Schema
 
 
 def schemas() -> dict[str, Schema]:
-    """Return all schemas by their name."""
+    """Return all schema documents, by schema name, such as `metric_run_requested`."""
     return {
         "metric_run_requested": request.requested(),
         **events.published(),

@@ -1,4 +1,4 @@
-"""Write all schemas to docs/contracts/schemas/ and delete other JSON files in that folder."""
+"""Write each schema to docs/contracts/schemas/, after deleting all JSON files in that folder."""
 
 from pathlib import Path
 

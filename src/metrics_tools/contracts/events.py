@@ -1,7 +1,7 @@
 """The schemas of the status events, in the plain and the v1 form.
 
-An event leaves out the fields that it does not have. Only one field can be null: the `error` of a SUCCESS
-that may follow a FAILURE.
+A field without a value is left out of an event. Only one field can be null: the `error` of a SUCCESS that may
+follow a FAILURE.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ _FAILURE = ("error",)
 
 
 def codes() -> list[str]:
-    """Return the codes of all errors that a FAILURE can have, sorted."""
+    """Return the error codes that a FAILURE can contain, sorted."""
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     return sorted({kind.code for kind in kinds if issubclass(kind, errors.PermanentError)})
 
 
 def _common(kind: str) -> dict[str, Schema | str]:
-    """Return the fields of every event."""
+    """Return the descriptions of the three fields of every event, for the event type `metric_run_{kind}`."""
     return {
         "schema": described(f"`{V1}`: the event has the v1 form, as requested.", const=V1),
         "type": described("The kind of event.", const=f"metric_run_{kind}"),
@@ -60,7 +60,7 @@ _COMPLETED = _common("completed") | {
 
 
 def published() -> dict[str, Schema]:
-    """Return the schema of each event in each form, by the name of the schema."""
+    """Return the schema document of each event in each form, by schema name."""
     return dict(sorted(event for v1 in (False, True) for event in _events(v1=v1)))
 
 
@@ -82,7 +82,14 @@ def _events(*, v1: bool) -> Iterator[tuple[str, Schema]]:
 
 
 def _in_form(body: Schema, *, v1: bool) -> Schema:
-    """Return the fields of an event in one form. The plain form has no field `schema`."""
+    """Return the JSON Schema keywords for the fields of an event in the plain or the v1 form.
+
+    In the v1 form, the field `schema` is required. In the plain form, an event with this field is not valid.
+
+    Args:
+        body: the `properties` and `required` of the event, including `schema` in `properties`.
+        v1: whether to return the keywords for the v1 form.
+    """
     properties, required = dict(body["properties"]), ["type", *body["required"]]
     if v1:
         return {"properties": properties, "required": ["schema", *required]}
@@ -122,9 +129,13 @@ def _failure(*, v1: bool) -> Schema:
 
 
 def _completed(status: str, more: dict[str, Schema], *, own: tuple[str, ...]) -> Schema:
-    """Return the fields of a completed event with this status.
+    """Return the `properties` and `required` of a completed event with this status.
 
-    All fields of this outcome (`own`) are required; the fields of the other outcome are left out.
+    Args:
+        status: SUCCESS or FAILURE.
+        more: field name → schema, for the fields whose schema depends on the status or the form.
+        own: the names of the fields that only an event with this status has. They are required; the fields
+            that only an event with the other status has are left out.
     """
     body = fields(status_events.RunCompleted, _COMPLETED)
     other = {*_SUCCESS, *_FAILURE} - {*own}

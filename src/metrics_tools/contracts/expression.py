@@ -1,4 +1,4 @@
-"""The schemas of expressions: as the worker accepts them in requests, and as it writes them in manifests.
+"""The schemas of expressions: in requests, and in the manifests that the worker writes.
 
 A schema cannot express these rules: nodes nest to a depth of at most 32, with at most 512 nodes; a series
 code has only printable characters (the schema rejects only control characters); and a scale that is written
@@ -21,7 +21,7 @@ SHAPES: dict[str, type[BaseModel]] = {
     "window_op": grammar.WindowOp,
     "composite": grammar.Composite,
 }
-"""The model of each node type, by `expressionType`."""
+"""The pydantic model of each node type, by `expressionType`."""
 
 SERIES_CODE = described(
     "The code of a series, which is also the name of a folder in the dataset. It has only printable"
@@ -85,7 +85,7 @@ _NODE_TEXT = (
 
 
 def request_definitions() -> dict[str, Schema]:
-    """Return the `$defs` of an expression in a request: `node`, and one for each node type."""
+    """Return the JSON Schema `$defs` for expressions in requests: `node`, and one for each node type."""
     shapes = _shapes()
     series, code = shapes["series"], shapes["series"]["properties"]["series_code"]
     text = "The series code under the name that the control plane uses."
@@ -98,7 +98,10 @@ def request_definitions() -> dict[str, Schema]:
 
 
 def manifest_definitions() -> dict[str, Schema]:
-    """Return the `$defs` of an expression in a manifest: with `series_code`, and with each scale."""
+    """Return the JSON Schema `$defs` for expressions in manifests: `node`, and one for each node type.
+
+    Other than in a request, `series_code` has only one spelling, and `scale` is required in `series_math`.
+    """
     shapes = _shapes()
     math = shapes["series_math"]
     math["properties"]["scale"] = described(

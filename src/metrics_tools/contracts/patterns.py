@@ -1,7 +1,7 @@
-r"""The worker's rules about texts, as regular expressions for JSON Schema.
+r"""The worker's rules for strings, as regular expressions for JSON Schema.
 
 The patterns use only the part of the ECMA-262 dialect that other regular expression engines share: no
-look-ahead, no `\d` and no `\u` (characters that cannot be printed appear literally). Note that `$` in
+look-ahead, no `\d` and no `\u`. Unprintable characters appear in the patterns literally. Note that `$` in
 Python's `re` also matches before a final newline.
 """
 
@@ -11,7 +11,7 @@ from metrics_worker import names
 
 
 def whole(pattern: str) -> str:
-    """Return a pattern that must match the whole text."""
+    """Return a pattern that matches a string only if the given pattern matches the whole string."""
     return f"^{pattern}$"
 
 
@@ -23,12 +23,12 @@ _HIDDEN = re.sub(
     lambda found: chr(int(found[1], 16)),
     names.UNPRINTABLE.pattern.strip("[]").replace(r"\ud800-\udfff", ""),  # no JSON text has a lone surrogate
 )
-"""The characters that the worker rejects in texts, as the inside of a character class."""
+"""The unprintable characters, which the worker rejects, as the inside of a character class."""
 LINE = f"[^{_HIDDEN}]*"
 _C = f"[^/{_HIDDEN}]"
 _NO_DOT = f"[^/.{_HIDDEN}]"
 SEGMENT = rf"(?:{_NO_DOT}{_C}*|\.{_NO_DOT}{_C}*|\.\.{_C}+)"
-"""One segment of a key: not empty, and neither `.` nor `..`."""
+"""A pattern for one segment of a key: not empty, and neither `.` nor `..`."""
 KEY = f"{SEGMENT}(?:/{SEGMENT})*"
 FOLDERS = f"(?:{SEGMENT}/)*"
 TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"

@@ -126,7 +126,7 @@ _DATASET_MORE = {
 
 
 def dataset_manifest() -> Schema:
-    """Return the schema of a dataset manifest, with the rules that the worker checks."""
+    """Return the schema document of a dataset manifest, with the rules that the worker checks."""
     body = fields(manifest._ManifestBody, _DATASET)  # noqa: SLF001 - the schema describes this model
     body["properties"]["parquet_files"]["items"] |= {"pattern": whole(KEY), "maxLength": MAX_KEY_BYTES}
     body["properties"] |= {name: described(f"{text} {_IGNORED}") for name, text in _DATASET_MORE.items()}
@@ -141,7 +141,7 @@ def dataset_manifest() -> Schema:
 
 
 def output_manifest() -> Schema:
-    """Return the schema of a version's manifest, which is also the schema of `current`."""
+    """Return the schema document of a version's manifest, which is also the schema of `current`."""
     body = fields(OutputManifest, _MANIFEST)
     body["properties"]["inputs"]["items"] = {"$ref": "#/$defs/input"}
     body["properties"] |= _ROLLBACK
@@ -162,7 +162,7 @@ def output_manifest() -> Schema:
 
 
 def run_marker() -> Schema:
-    """Return the schema of a run's marker, its commit record."""
+    """Return the schema document of a run's marker, which is the commit record of the run."""
     return document(
         "run_marker",
         fields(Marker, _MARKER),
@@ -173,7 +173,7 @@ def run_marker() -> Schema:
 
 
 def dead_letter() -> Schema:
-    """Return the schema of a stored dead letter."""
+    """Return the schema document of a stored dead letter."""
     return document(
         "dead_letter",
         fields(DeadLetter, _DEAD_LETTER) | {"dependentRequired": {"run_id": ["metric_code"]}},

@@ -1,7 +1,7 @@
-"""The schema of `metric_run_requested`: the model of the request, and rules that are checked outside it.
+"""The schema of `metric_run_requested`, from the request's model and the rules outside the model.
 
-docs/contracts/README.md lists the rules that a schema cannot express; tests/contract/test_schema_agreement.py
-checks that there are no others.
+docs/contracts/README.md lists the rules that a schema cannot express. tests/contract/test_schema_agreement.py
+checks that this list is complete.
 """
 
 from metrics_tools.contracts import patterns
@@ -82,7 +82,7 @@ _BASE_PATH = described(
 
 
 def requested() -> Schema:
-    """Return the schema of a request, which is a message body or the `Message` of an SNS notification."""
+    """Return the schema document of a request: a message body, or the `Message` of an SNS notification."""
     body = fields(contract._Body, _FIELDS)  # noqa: SLF001 - the schema describes this model
     properties = body["properties"]
     kind = described("The type of the event.", const=REQUESTED)
@@ -111,6 +111,6 @@ def requested() -> Schema:
 
 
 def _agrees(shape: str) -> Schema:
-    """Return the rule that an expression has the node type that `expressionType` names."""
+    """Return a rule: if `expressionType` is this node type, the root node of the expression has it too."""
     condition = {"properties": {"expressionType": {"const": shape}}, "required": ["expressionType"]}
     return {"if": condition, "then": {"properties": {"expressionJson": {"$ref": f"#/$defs/{shape}"}}}}

@@ -1,4 +1,4 @@
-"""The generation of a schema from a pydantic model and a description of each of its fields."""
+"""Functions that build a JSON Schema from a pydantic model and a description of each field of the model."""
 
 import json
 from collections.abc import Mapping
@@ -10,43 +10,62 @@ from metrics_tools.contracts.patterns import TIME, TIME_MS, whole
 
 type Schema = dict[str, Any]
 type Meanings = Mapping[str, Schema | str]
-"""The description of each field by its wire name, or keywords that take precedence over pydantic's."""
+"""Wire name of a field → its description, or JSON Schema keywords that replace pydantic's keywords."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ID = "urn:metrics-worker:contracts:"
-"""The prefix of schema ids. It is a URN and not an address, because nothing is ever fetched from it."""
+"""The prefix of schema ids. An id is a URN and not a URL, because schemas are not published at a URL."""
 NEXT = "Later versions may add fields: ignore fields that you do not know."
 
 _RENAMED = {"ge": "minimum", "le": "maximum"}
-"""JSON Schema names of bounds that pydantic leaves under its own names if a validator precedes them."""
+"""pydantic's name of a bound → its JSON Schema name. Behind a validator, pydantic emits its own name."""
 _NOISE = ("title", "default")
-"""Keywords that are dropped: titles only repeat field names, and defaults are never needed by a reader."""
+"""The keywords to drop: titles only repeat field names, and readers of a schema do not need defaults."""
 
 
 def document(name: str, body: Schema, *, title: str, description: str) -> Schema:
-    """Return a complete schema document of a JSON object, with its id, title and description."""
+    """Return the complete schema document of a JSON object.
+
+    Args:
+        name: the name of the schema, which is also the end of its id.
+        body: the JSON Schema keywords of the object, such as `properties`.
+        title: the title of the schema.
+        description: the description of the object.
+    """
     head = {"$schema": DIALECT, "$id": ID + name, "title": title, "description": description}
     return head | {"type": "object"} | body
 
 
 def encode(schema: Schema) -> str:
-    """Return a schema as the text of its file, in ASCII: the patterns contain characters without a glyph."""
+    """Return a schema as JSON text. The text is ASCII, because patterns contain unprintable characters."""
     return json.dumps(schema, indent=2) + "\n"
 
 
 def described(description: str, **keywords: Any) -> Schema:
-    """Return the description of one field, with further JSON Schema keywords."""
+    """Return the schema of one field: a description, and further JSON Schema keywords."""
     return {"description": description, **keywords}
 
 
 def moment(text: str, *, more: str = "", pattern: str = TIME, **keywords: Any) -> Schema:
-    """Return the description of a time field, whose precision follows from its pattern."""
+    """Return the schema of a field with a UTC time.
+
+    Args:
+        text: the beginning of the description; the function adds the precision of the time.
+        more: a text that is added to the end of the description.
+        pattern: `TIME` for whole seconds, `TIME_MS` for milliseconds.
+        keywords: further JSON Schema keywords.
+    """
     text += f", in UTC, to the {'millisecond' if pattern == TIME_MS else 'second'}.{more}"
     return described(text, **keywords, format="date-time", pattern=whole(pattern))
 
 
 def model(kind: type[BaseModel], meanings: Meanings, description: str) -> Schema:
-    """Return the schema of the JSON object that a model describes.
+    """Return the schema of the JSON object that a pydantic model describes.
+
+    Args:
+        kind: the pydantic model.
+        meanings: a description for each field of the model.
+        description: the description of the object.
 
     Raises:
         ValueError: A field has no description, or a description has no field.
@@ -56,7 +75,11 @@ def model(kind: type[BaseModel], meanings: Meanings, description: str) -> Schema
 
 
 def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
-    """Return the `properties` of a model, each with its description, and the list of `required` ones.
+    """Return the JSON Schema keywords `properties` and `required` of a pydantic model.
+
+    Args:
+        kind: the pydantic model.
+        meanings: a description for each field of the model.
 
     Raises:
         ValueError: A field has no description, or a description has no field.
@@ -70,7 +93,7 @@ def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
 
 
 def _given(kind: type[BaseModel]) -> Schema:
-    """Return pydantic's schema of a model, without titles, defaults and the schemas of other models."""
+    """Return the schema that pydantic generates for a model, without titles, defaults and nested models."""
     made = kind.model_json_schema()
     if "$ref" in made:  # the model contains itself
         made = made["$defs"][kind.__name__]
@@ -79,7 +102,10 @@ def _given(kind: type[BaseModel]) -> Schema:
 
 
 def without_null(schema: Schema) -> Schema:
-    """Return a property without null, which in a model means that the field is left out of the document."""
+    """Return the schema of a field that can be null in the model, without the alternative null.
+
+    None in the model means that the field is left out of the document. Other schemas are returned unchanged.
+    """
     kept = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
     if len(kept) != 1:
         return schema
@@ -87,10 +113,9 @@ def without_null(schema: Schema) -> Schema:
 
 
 def _merged(given: Schema, meaning: Schema | str) -> Schema:
-    """Return the description and keywords of a field, followed by pydantic's keywords.
+    """Return the schema of a field: `meaning`, followed by pydantic's keywords in `given`.
 
-    If the description defines the type of the value itself (such as by `$ref` or `enum`), pydantic's keywords
-    are left out.
+    If `meaning` defines the type of the value (by `$ref`, `enum` or a similar keyword), `given` is ignored.
     """
     if isinstance(meaning, str):
         meaning = described(meaning)

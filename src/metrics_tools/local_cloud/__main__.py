@@ -16,8 +16,8 @@ _INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line, and return the exit status.
 
-    The status is 0 if everything is as expected, 1 if it is not or if the run cannot start, 2 for an invalid
-    file or argument, and 130 after an interruption.
+    The status is 0 if all runs end as expected; 1 if a run ends in another way or the local run cannot
+    start; 2 for an invalid file or argument; and 130 after an interruption.
     """
     parser = argparse.ArgumentParser(
         prog="python -m metrics_tools.local_cloud",

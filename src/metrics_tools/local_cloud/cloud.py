@@ -1,7 +1,8 @@
 """The local cloud: a moto server on the loopback interface, with the resources of template.yaml.
 
-The server is a process of its own that ends with the context. Its credentials are random, and the processes
-that use it get none of the caller's AWS configuration: no profile, no file of `~/.aws`, no proxy.
+The server is a separate process that ends with the context. The credentials for the server are random.
+Processes that use the server do not use the caller's AWS configuration: no profile, no file of `~/.aws`, no
+proxy.
 """
 
 import json
@@ -29,7 +30,10 @@ _PREFIX = "metrics-worker-local"
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """The addresses of a running local cloud: URLs of the server and of queues, ARNs of topics."""
+    """The addresses of a running local cloud.
+
+    `endpoint` is the URL of the server, the queues are URLs (except `request_queue_arn`), the topics are ARNs.
+    """
 
     endpoint: str
     request_topic: str
@@ -42,7 +46,7 @@ class Cloud:
     status_queue: str
 
     def template_values(self) -> dict[str, str]:
-        """Return the values for the template's required parameters and for its references to resources."""
+        """Return name → value for the template's required parameters and for references to its resources."""
         return {
             "DataBucketName": BUCKET,
             "RequestQueue": self.request_queue,
@@ -53,7 +57,7 @@ class Cloud:
 
 
 def isolated(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment with random AWS credentials, and no AWS or proxy setting of the caller."""
+    """Return a copy of environment variables with random AWS credentials instead of AWS and proxy settings."""
     other = {
         name: value
         for name, value in environment.items()
@@ -71,7 +75,7 @@ def isolated(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def isolate_this_process() -> None:
-    """Replace the environment of this process and of all processes that it starts by an isolated one."""
+    """Apply `isolated()` to the environment of this process, which later child processes inherit."""
     environment = isolated(os.environ)
     os.environ.clear()
     os.environ.update(environment)
@@ -79,14 +83,14 @@ def isolate_this_process() -> None:
 
 @cache
 def client(service: str, endpoint: str) -> Any:
-    """Return the boto3 client for a service of the local cloud. Threads may share it."""
+    """Return the boto3 client for a service of the local cloud. Threads can share the client."""
     import boto3  # noqa: PLC0415 - half a second, which the commands that import BUCKET need not spend
 
     return boto3.client(service, endpoint_url=endpoint, region_name=REGION)
 
 
 def object_writer(endpoint: str) -> Callable[[str, bytes], object]:
-    """Return a function that writes an object, given its key and bytes. Threads may share it."""
+    """Return a function that writes an object with the given key and bytes. Threads can share the function."""
     import obstore  # noqa: PLC0415 - only the local run writes objects here
     from obstore.store import S3Store  # noqa: PLC0415 - as above
 
@@ -105,7 +109,7 @@ def local_cloud(template: Template, log: Path, host: str = LOOPBACK) -> Iterator
 
     Args:
         template: the source of the request queue's properties.
-        log: the file for the server's messages.
+        log: the file to which the server's messages are written.
         host: the address of this machine on which the server listens.
 
     Raises:
@@ -124,7 +128,7 @@ def local_cloud(template: Template, log: Path, host: str = LOOPBACK) -> Iterator
 
 
 def _create_resources(endpoint: str, template: Template) -> Cloud:
-    """Create the bucket, topics, queues and subscriptions."""
+    """Create the bucket, topics, queues and subscriptions, and return their addresses."""
     client("s3", endpoint).create_bucket(Bucket=BUCKET)
     dead_letters, dead_letters_arn = _create_queue(endpoint, "run-requests-dead")
     redrive = template.with_values({"DeadLetterQueue.Arn": dead_letters_arn})
@@ -150,7 +154,7 @@ def _create_resources(endpoint: str, template: Template) -> Cloud:
 
 
 def _create_topic(endpoint: str, name: str, *, subscriber: str) -> str:
-    """Create a FIFO topic with a subscribed queue that gets SNS's envelopes, and return the topic's ARN."""
+    """Create a FIFO topic, subscribe a queue to it without raw delivery, and return the topic's ARN."""
     sns = client("sns", endpoint)
     attributes = {"FifoTopic": "true", "ContentBasedDeduplication": "false"}
     arn: str = sns.create_topic(Name=f"{_PREFIX}-{name}.fifo", Attributes=attributes)["TopicArn"]
@@ -168,7 +172,7 @@ def _create_queue(endpoint: str, name: str, **attributes: str) -> tuple[str, str
 
 
 def message_count(cloud: Cloud, queue: str) -> int:
-    """Return the number of messages in a queue, including those that are in flight or delayed."""
+    """Return the number of messages in a queue, including messages that are in flight or delayed."""
     names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
     answer = client("sqs", cloud.endpoint).get_queue_attributes(QueueUrl=queue, AttributeNames=names)
     return sum(int(answer["Attributes"][name]) for name in names)

@@ -1,11 +1,11 @@
 """The worker in AWS's Lambda Runtime Interface Emulator, with the runtime client that Lambda uses.
 
 The SAM CLI contains the emulator, so Docker is not needed. The emulator starts the function at the first
-invocation. It answers HTTP 200 even if the function fails, so only the body shows the outcome, and it ends if
-two invocations overlap.
+invocation. The emulator answers HTTP 200 even if the function fails, so only the body of the response shows
+the outcome. If two invocations overlap, the emulator ends.
 
-The emulator is a Linux program. On other systems, or with `EMULATOR=off`, the handler runs in a process of
-its own without the emulator (`handler_server`).
+The emulator is a Linux program. On other systems, or with `EMULATOR=off`, the handler runs in a separate
+process without the emulator (`handler_server`).
 """
 
 import http.client
@@ -36,7 +36,7 @@ _BUILDS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "
 
 
 class Emulator:
-    """A running function that can be invoked.
+    """A client that invokes the function in a running emulator, one invocation at a time.
 
     Args:
         port: the port of the emulator on the loopback interface.
@@ -49,7 +49,7 @@ class Emulator:
         self._one_at_a_time = threading.Lock()
 
     def invoke(self, event: dict[str, Any]) -> Any:
-        """Invoke the function and return its answer.
+        """Invoke the function with an event, and return the value that the function returns.
 
         Raises:
             InvocationError: the function raised an error, timed out or did not start.
@@ -67,10 +67,10 @@ class Emulator:
 
 
 def parse_answer(text: str) -> Any:
-    """Return the function's answer from the body of the emulator's response.
+    """Return the value that the function returned, from the body of the emulator's response.
 
     Raises:
-        InvocationError: the body describes an error.
+        InvocationError: the body is not JSON, or describes an error of the function.
     """
     try:
         body = json.loads(text)
@@ -85,17 +85,19 @@ def parse_answer(text: str) -> Any:
 def emulator(
     root: Path, environment: Mapping[str, str], *, log: Path, timeout: int, handler: str = HANDLER
 ) -> Iterator[Emulator]:
-    """Run the worker in the emulator, or without it (`reason_without_emulator`), while the context is open.
+    """Run the worker while the context is open, and yield a client that invokes it.
+
+    If `reason_without_emulator()` returns a reason, the worker runs without the emulator.
 
     Args:
         root: the folder of the repository.
         environment: all environment variables of the function.
-        log: the file for the log of the function.
+        log: the file to which the function's log is written.
         timeout: the timeout of the function, in seconds.
-        handler: the function, as `package.module.name`.
+        handler: the name of the handler function, as `package.module.name`.
 
     Raises:
-        LocalError: there is no emulator for this machine, or the worker does not start.
+        LocalError: the emulator is not installed, or the worker does not start.
     """
     port, api_port = _free_ports()
     if reason_without_emulator(os.environ):
@@ -118,10 +120,11 @@ def emulator(
 
 
 def function_environment(cloud: Cloud, template: Template, root: Path) -> dict[str, str]:
-    """Return the function's environment variables: those of the template, with the local cloud's addresses.
+    """Return the environment variables of the function in the local cloud.
 
-    Heartbeats are sent every second, so that a short run sends some. The worker's settings in the environment
-    of the caller (`worker_settings`) take precedence.
+    The variables are those of the template with the addresses of the local cloud. Heartbeats are sent every
+    second, so that even a short run sends heartbeats. The worker's settings in the environment of this
+    process (`worker_settings`) take precedence.
     """
     return {
         **os.environ,
@@ -139,7 +142,7 @@ def function_environment(cloud: Cloud, template: Template, root: Path) -> dict[s
 
 
 def worker_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of the worker that a caller may choose: `OUTPUT_COMPRESSION` and `WORKER_*`."""
+    """Return the variables `OUTPUT_COMPRESSION` and `WORKER_*` of an environment, by name."""
     return {
         name: value
         for name, value in sorted(environment.items())
@@ -148,7 +151,7 @@ def worker_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def reason_without_emulator(environment: Mapping[str, str]) -> str:
-    """Return why the worker runs without the emulator, or an empty text if it runs in the emulator.
+    """Return the reason for running the worker without the emulator; an empty text to use the emulator.
 
     Raises:
         LocalError: the variable `EMULATOR` is neither on nor off.
@@ -165,7 +168,7 @@ def reason_without_emulator(environment: Mapping[str, str]) -> str:
 
 
 def check_emulator(root: Path) -> None:
-    """Check that the worker can be started, before anything that takes time.
+    """Raise an error if the emulator is needed but missing, so that a local run fails before it starts.
 
     Raises:
         LocalError: the emulator is needed but not installed, or the variable `EMULATOR` is invalid.
@@ -178,7 +181,7 @@ def find_emulator(root: Path) -> Path:
     """Return the path of the emulator for this machine.
 
     Raises:
-        LocalError: it is not installed.
+        LocalError: the emulator is not installed.
     """
     build = _BUILDS.get(platform.machine().lower())
     found = root.glob(f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{build}")

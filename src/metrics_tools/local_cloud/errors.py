@@ -1,5 +1,5 @@
-"""The error that ends a local run with one line of explanation."""
+"""The exception that ends a local run with a one-line message."""
 
 
 class LocalError(Exception):
-    """The local run cannot continue; the text gives the reason and the remedy."""
+    """The local run cannot continue. The text of the exception contains the reason and the remedy."""

@@ -1,8 +1,9 @@
 """A small substitute for Lambda's event source mapping.
 
-It receives a batch of messages, invokes the function as Lambda does, and deletes the messages that succeeded.
-The messages in `batchItemFailures` stay in the queue. The whole batch stays if the function fails, or if
-Lambda would treat its answer as a failure: an item without an identifier, or one that is not in the batch.
+The substitute receives a batch of messages, invokes the function as Lambda does, and deletes the messages that
+succeeded. The messages in `batchItemFailures` stay in the queue. The whole batch stays in the queue if the
+function fails, or if its response is not valid: an item of `batchItemFailures` has no identifier, or the
+identifier of a message that is not in the batch.
 """
 
 import base64
@@ -15,11 +16,14 @@ from typing import Any
 from metrics_tools.local_cloud.cloud import REGION
 
 MAX_BATCH = 10
-"""The maximum number of messages that SQS returns at once, and that a batch of a FIFO queue has."""
+"""The maximum number of messages in one SQS response, and in a batch of a FIFO queue."""
 
 
 class InvocationError(Exception):
-    """The function raised an error, timed out or did not start: Lambda's error type and message."""
+    """The function raised an error, timed out or did not start.
+
+    The text contains Lambda's error type and error message.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(kind, message)
@@ -30,7 +34,13 @@ class InvocationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The result of one batch: the ids of the messages that were received and of those that were deleted."""
+    """The result of one batch.
+
+    Attributes:
+        received: the ids of all messages of the batch.
+        deleted: the ids of the messages that succeeded and were deleted from the queue.
+        error: the error of the whole batch, in which case no message is deleted; None if there is none.
+    """
 
     received: list[str]
     deleted: list[str] = field(default_factory=list)
@@ -45,8 +55,8 @@ class EventSource:
         sqs: a boto3 SQS client.
         queue: the URL of the queue.
         arn: the ARN of the queue.
-        invoke: calls the function with an event and returns its answer, or raises `InvocationError`.
-        batch_size: the maximum number of messages of an invocation.
+        invoke: calls the function with an event and returns its response, or raises `InvocationError`.
+        batch_size: the maximum number of messages in one invocation.
     """
 
     sqs: Any
@@ -56,7 +66,10 @@ class EventSource:
     batch_size: int = MAX_BATCH
 
     def poll(self) -> Batch | None:
-        """Receive one batch and invoke the function; return None if there was no message."""
+        """Receive one batch, invoke the function, and return the result; return None if the queue is empty.
+
+        An InvocationError is not raised, but is part of the result.
+        """
         messages = self.sqs.receive_message(
             QueueUrl=self.queue,
             MaxNumberOfMessages=self.batch_size,
@@ -96,10 +109,14 @@ def record(message: dict[str, Any], arn: str) -> dict[str, Any]:
 
 
 def failures(response: Any, received: Sequence[str]) -> set[str]:
-    """Return the message ids that the answer of a function names as failed.
+    """Return the message ids in `batchItemFailures` of a function's response.
+
+    Args:
+        response: the response of the function.
+        received: the ids of the messages in the batch.
 
     Raises:
-        InvocationError: Lambda would treat the answer as a failure of the whole batch.
+        InvocationError: the response is not valid, so that Lambda would return the whole batch to the queue.
     """
     if response is None or response == {}:
         return set()
@@ -116,7 +133,7 @@ def failures(response: Any, received: Sequence[str]) -> set[str]:
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, Any]:
-    """Return a message attribute with Lambda's names. Lambda encodes binary values in base64."""
+    """Return an SQS message attribute in Lambda's form: other field names, and binary values in base64."""
     names = {"StringValue": "stringValue", "DataType": "dataType"}
     found = {name: value[key] for key, name in names.items() if key in value}
     if "BinaryValue" in value:

@@ -1,8 +1,9 @@
-"""An HTTP server that invokes the handler: the worker's process if it runs without the Lambda emulator.
+"""An HTTP server that invokes the handler. It runs the worker where the Lambda emulator is not used.
 
-Run it as a script with a port and the name of a handler. It answers like the emulator, one invocation at a
-time, with the handler in the main thread. Nothing outside the worker limits its memory or ends an invocation;
-the worker itself observes the remaining time of its context.
+Run this file as a script with a port and the name of a handler. The server answers like the emulator, one
+invocation at a time, and calls the handler in the main thread. Other than Lambda, the server does not limit
+the memory of the worker and does not end an invocation at its timeout; the worker itself stops in time,
+because the context shows the remaining time.
 """
 
 import importlib
@@ -19,7 +20,11 @@ from uuid import uuid4
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The context that Lambda passes to a function, from the environment variables of the function."""
+    """A substitute for Lambda's context object, built from the environment variables of the function.
+
+    Attributes:
+        started: the start of the invocation, in seconds of the monotonic clock.
+    """
 
     function_name: str = field(default_factory=lambda: _variable("NAME"))
     function_version: str = field(default_factory=lambda: _variable("VERSION"))
@@ -29,11 +34,11 @@ class Context:
 
     @property
     def invoked_function_arn(self) -> str:
-        """Return an ARN with the name of the function."""
+        """Return a fictitious ARN that contains the name of the function."""
         return f"arn:aws:lambda:us-east-1:000000000000:function:{self.function_name}"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the time until the timeout of the function."""
+        """Return the milliseconds until the timeout of the function; 0 after the timeout."""
         return max(0, int((self.started + float(_variable("TIMEOUT")) - time.monotonic()) * 1000))
 
 
@@ -42,7 +47,10 @@ def _variable(name: str) -> str:
 
 
 class _Invocation(BaseHTTPRequestHandler):
-    """One request, which is one invocation. Like the emulator, it answers 200 even if the function fails."""
+    """The handler of one HTTP request, which is one invocation of the function.
+
+    Like the emulator, it answers with the status 200 even if the function fails.
+    """
 
     server: "_Server"
 
@@ -55,7 +63,7 @@ class _Invocation(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing: the log is the function's."""
+        """Do nothing, so that the log contains only lines of the function and none about HTTP requests."""
 
 
 class _Server(HTTPServer):
@@ -65,7 +73,11 @@ class _Server(HTTPServer):
 
 
 def _answer(handler: str, body: bytes) -> Any:
-    """Import and invoke the function, and return its answer, or its error in Lambda's form."""
+    """Import the handler, call it with the JSON event in the body, and return its result.
+
+    If the import or the call raises an exception, return Lambda's description of an error instead: a dict with
+    `errorType` and `errorMessage`.
+    """
     module, _, name = handler.rpartition(".")
     try:
         try:

@@ -17,17 +17,17 @@ from metrics_tools.request_files import Sample
 _INDENT = " " * 9
 _STARTED_AT = time.monotonic()
 _KEYS = 4
-"""The number of objects of a run: data, manifest, the copy of the manifest in `current`, and marker."""
+"""The number of objects of a metric with one run: data, manifest, marker and `current`."""
 
 
 def print_step(text: str, style: str = "bold") -> None:
-    """Print the heading of a step, with the seconds since the start of the program."""
+    """Print the heading of a step, preceded by the seconds since the start of the program."""
     clock = f"{time.monotonic() - _STARTED_AT:5.1f} s"
     out.print(Text.assemble((clock, "dim"), "  ", (text, style)), soft_wrap=True)
 
 
 def print_detail(text: str, style: str = "") -> None:
-    """Print a line below the heading of a step."""
+    """Print an indented line below the heading of a step."""
     print_line(_INDENT + text, style)
 
 
@@ -38,7 +38,7 @@ def print_event_of(samples: Sequence[Sample], event: StatusEvent) -> None:
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """Print each outcome. The keys are printed once, for the first run that has any."""
+    """Print each outcome. The keys of published objects are printed only for the first run with keys."""
     with_keys = [outcome for outcome in outcomes if outcome.keys]
     for outcome in outcomes:
         _print_outcome(outcome)
@@ -79,11 +79,11 @@ def _print_version(outcome: Outcome) -> None:
 
 
 def print_summary(outcomes: Sequence[Outcome], messages_left: Sequence[str]) -> bool:
-    """Print whether all runs ended as expected, and return it.
+    """Print whether all runs ended as expected, and return True if they did.
 
     Args:
         outcomes: the outcomes of all runs.
-        messages_left: a line for each queue that still contains messages, which is unexpected too.
+        messages_left: a line for each queue that still contains messages. The result is False if there is one.
     """
     wrong, runs = [outcome for outcome in outcomes if outcome.violations], len(outcomes)
     if not wrong and not messages_left:
@@ -99,7 +99,7 @@ def print_summary(outcomes: Sequence[Outcome], messages_left: Sequence[str]) -> 
 
 
 def print_environment(variables: Mapping[str, str], path: Path) -> None:
-    """Print the environment for using a served cloud, and write it to a file that a shell can source."""
+    """Print the environment variables for using a served cloud, and write them as a shell script to `path`."""
     print_step("Environment of the worker, of AWS clients and of `metrics send`:")
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     print_line("\n".join(lines))
@@ -109,5 +109,5 @@ def print_environment(variables: Mapping[str, str], path: Path) -> None:
 
 
 def relative(path: Path) -> str:
-    """Return a path relative to the working folder if it is below it, otherwise the path as it is."""
+    """Return a path below the working folder as a relative path, and any other path unchanged."""
     return os.path.relpath(path) if path.resolve().is_relative_to(Path.cwd()) else str(path)

@@ -22,19 +22,24 @@ _LEAD = (
 
 
 def write_page(path: Path, runs: Sequence[ShownRun]) -> None:
-    """Write the page of a local run."""
+    """Write the HTML page of a local run to a file.
+
+    Args:
+        path: the file.
+        runs: the contents of the page, one element for each run.
+    """
     source = Source(SOURCE, SOURCE_URL, SOURCE_NOTE)
     write(path, runs, title="Metrics of the local run", lead=_LEAD, source=source)
 
 
 def shown_run(outcome: Outcome, events: RunEvents, rates: Rates, trace: Trace | None) -> ShownRun:
-    """Return the values that the page shows of a run.
+    """Return the values of one run that the page shows.
 
     Args:
         outcome: the outcome of the run.
         events: the status events of the run.
-        rates: the rates of the ECB, for the inputs.
-        trace: the requests of the run, or None if the worker's log has none.
+        rates: the exchange rates of the ECB, from which the input series are taken.
+        trace: the trace of the run's requests; None if the worker's log contains no trace.
     """
     sample, expression = outcome.sample, outcome.sample.expression
     days = (

@@ -3,8 +3,8 @@
 Usage: `python -m metrics_tools.local_cloud.sam_invoke EVENT SAM`, after `sam build`. With `--check`, it only
 tests whether Docker is running.
 
-SAM passes only the variables that a template defines, so that `--env-vars` cannot set `AWS_ENDPOINT_URL`:
-the local values are written into a copy of the built template.
+SAM passes to the function only variables that the template defines, so `--env-vars` cannot set
+`AWS_ENDPOINT_URL`. Therefore this module writes the local values to a copy of the built template.
 """
 
 import json
@@ -51,10 +51,10 @@ def docker_gateway() -> str:
 
 
 def reachable_hosts(gateway: str) -> tuple[str, str]:
-    """Return the address on which the local cloud must listen, and the host name for a container.
+    """Return the address on which the local cloud must listen, and the host name that containers must use.
 
-    A container has its own loopback interface. On Linux it reaches this machine at the gateway's address.
-    With Docker Desktop, the daemon runs in a virtual machine, and this machine has a special host name.
+    A container has its own loopback interface. On Linux, a container reaches this machine at the address of
+    Docker's gateway. With Docker Desktop, containers reach this machine by a special host name.
     """
     try:
         with socket.create_server((gateway, 0)):
@@ -66,7 +66,7 @@ def reachable_hosts(gateway: str) -> tuple[str, str]:
 def local_template(
     built: Mapping[str, Any], cloud: Cloud, template: Template, endpoint: str
 ) -> dict[str, Any]:
-    """Return the built template with the addresses of the local cloud in the function's environment.
+    """Return a copy of the built template with the local cloud's addresses in the function's environment.
 
     Args:
         built: the output of `sam build`. The metadata of the layer contains the architecture.
@@ -88,7 +88,9 @@ def local_template(
 
 
 def invoke(event: Path, *, sam: Path) -> int:
-    """Invoke the built function with an event, and return the exit status: 0 if its runs end in SUCCESS.
+    """Invoke the built function with an event, and return the exit status.
+
+    The status is 0 if SAM succeeds and every run in the event ends with SUCCESS.
 
     Raises:
         LocalError: Docker is not running, or the function has not been built.
@@ -119,7 +121,7 @@ def invoke(event: Path, *, sam: Path) -> int:
 
 
 def _has_succeeded(listener: StatusListener, sample: Sample) -> bool:
-    """Wait for the outcome of a run, and return whether it is SUCCESS."""
+    """Wait for the outcome of a run, at most `LAST_EVENTS_SECONDS`, and return whether it is SUCCESS."""
     deadline = time.monotonic() + LAST_EVENTS_SECONDS
     while not (completed := listener.of_run(sample.run_id).first(COMPLETED)) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -127,7 +129,7 @@ def _has_succeeded(listener: StatusListener, sample: Sample) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command line, `EVENT SAM` or `--check`, and return the exit status."""
+    """Run the command line, `EVENT SAM` or `--check`; return the exit status, 1 after a printed error."""
     isolate_this_process()
     try:
         if arguments == ["--check"]:

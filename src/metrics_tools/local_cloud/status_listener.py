@@ -1,4 +1,4 @@
-"""A listener for status events: like the control plane, it reads a queue that is subscribed to the topics."""
+"""A listener for status events, which receives them from a queue like the control plane."""
 
 import threading
 from collections.abc import Callable
@@ -15,31 +15,31 @@ _JOIN_SECONDS = 10
 
 @dataclass(slots=True)
 class RunEvents:
-    """The status events of one run, in the order of arrival."""
+    """The status events of one run that have arrived, in the order of their arrival."""
 
     events: list[StatusEvent] = field(default_factory=list)
 
     def first(self, kind: str) -> StatusEvent | None:
-        """Return the first event of a type, or None."""
+        """Return the first event of a type, such as `metric_run_started`; None if none has arrived."""
         return next((event for event in self.events if event.type == kind), None)
 
     def count(self, kind: str) -> int:
-        """Return the number of events of a type."""
+        """Return the number of events of a type that have arrived."""
         return sum(event.type == kind for event in self.events)
 
     @property
     def seconds(self) -> float | None:
-        """Return the time from started to completed, or None if either is missing."""
+        """Return the seconds from the started to the completed event; None if either has not arrived."""
         started, completed = self.first(STARTED), self.first(COMPLETED)
         return (completed.at - started.at).total_seconds() if started and completed else None
 
 
 class StatusListener:
-    """Receives all status events in a thread of its own, for the duration of its context.
+    """A context manager that receives all status events in a thread while its context is open.
 
     Args:
         cloud: the local cloud with the status queue.
-        on_event: called in that thread with each event as it arrives.
+        on_event: a function that the thread calls with each event when the event arrives.
     """
 
     def __init__(self, cloud: Cloud, on_event: Callable[[StatusEvent], None]) -> None:
@@ -60,7 +60,7 @@ class StatusListener:
         self._thread.join(_JOIN_SECONDS)
 
     def of_run(self, run_id: str) -> RunEvents:
-        """Return the events of a run that have arrived so far."""
+        """Return the status events of a run that have arrived so far; without events for an unknown run."""
         return self._runs.get(run_id, RunEvents())
 
     def _listen(self) -> None:

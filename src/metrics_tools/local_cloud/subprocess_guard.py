@@ -1,8 +1,8 @@
 """A guard that ends a child process together with its parent, even if the parent is killed.
 
 `guarded()` starts this file as a script, and the script starts the command. The parent holds the other end of
-the script's standard input, which the operating system closes when the parent ends, in whatever way. The
-script then ends the command: SIGTERM, and SIGKILL after three seconds.
+the script's standard input. When the parent ends for any reason, the operating system closes this pipe. The
+script then sends SIGTERM to the command, and SIGKILL after three seconds.
 """
 
 import os
@@ -25,16 +25,16 @@ def guarded(
     stdout: IO[bytes] | int,
     stderr: IO[bytes] | int,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command for the duration of the context, and yield the process of its guard.
+    """Run a command while the context is open, and yield the process of the guard that runs the command.
 
-    The command runs in a session of its own, so that Ctrl-C reaches only the parent, which then ends its
-    processes in order.
+    The command runs in a separate session, so that Ctrl-C reaches only the parent. The parent then ends the
+    commands in order.
 
     Args:
         command: the program and its arguments.
         environment: all environment variables of the command.
         stdout: the destination of the command's output, as for `subprocess.Popen`.
-        stderr: the destination of its error output.
+        stderr: the destination of the command's error output.
     """
     process = subprocess.Popen(
         [sys.executable, "-I", __file__, *command],
@@ -55,7 +55,7 @@ def guarded(
 
 
 def _guard(command: Sequence[str]) -> int:
-    """Run a command until it ends or standard input is closed, and return its exit status."""
+    """Run a command, end it when standard input is closed, and return the exit status of the command."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def stop(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Facts that only the worker's log contains: why messages went back to the queue, and each run's trace."""
+"""Functions that read the worker's log: the reasons for returned messages, and the trace of each run."""
 
 import json
 from collections import Counter
@@ -13,7 +13,10 @@ _CLOSED = "metric_run_closed"
 
 
 def returned_messages(log: Path) -> list[str]:
-    """Return a line for each message and reason, in the order of the log, with the number if above 1."""
+    """Return a line of text for each returned message and reason, in the order of the log.
+
+    If a message was returned several times for one reason, the line contains the number of times.
+    """
     found = Counter(
         (str(line.get("message_id")), str(line.get("reason")))
         for line in _lines(log)
@@ -26,7 +29,7 @@ def returned_messages(log: Path) -> list[str]:
 
 
 def traces(log: Path) -> dict[str, Trace]:
-    """Return the trace of each run's last attempt by run id, if the worker logged it (at DEBUG)."""
+    """Return run id → trace of the run's last attempt. The worker logs traces only at log level DEBUG."""
     return {
         str(line.get("run_id")): _trace(line["trace"])
         for line in _lines(log)
@@ -35,7 +38,7 @@ def traces(log: Path) -> dict[str, Trace]:
 
 
 def _lines(log: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines that are JSON objects. The lines of the Lambda runtime are not."""
+    """Yield each line of the log that is a JSON object, and skip other lines, such as the Lambda runtime's."""
     for text in log.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
@@ -46,7 +49,7 @@ def _lines(log: Path) -> Iterator[dict[str, Any]]:
 
 
 def _trace(line: dict[str, Any]) -> Trace:
-    """Return the trace that `Trace.line()` turned into JSON values, with times in milliseconds."""
+    """Return the trace from the JSON values that `Trace.line()` wrote, whose times are milliseconds."""
     return Trace(
         began=0.0,
         began_at=line["began_at"],

@@ -1,1 +1,1 @@
-"""Tools for the operators of a deployment."""
+"""Commands for the operators of a deployment: sending dead letters back to the request queue."""

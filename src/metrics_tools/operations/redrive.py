@@ -3,10 +3,11 @@
     make redrive ARGS="--bucket BUCKET --list"
     make redrive ARGS="--bucket BUCKET --queue-url URL KEY ..."
 
-A message goes back with its message group and the time of its request, so that it cannot replace the
-`current` of a newer request. Its deduplication id is new, because SQS would drop a message with the old one.
-The message attribute `redriven` makes the worker clear the published FAILURE when the run succeeds. Nothing
-is deleted. Sending a message back twice does no harm: the worker publishes a committed run again.
+A message is sent back with its message group and the time of its request, so that its version cannot replace
+the version of a newer request in `current`. The deduplication id is new, because SQS would drop a message
+with the old id. The message attribute `redriven` makes the worker clear the published FAILURE when the run
+succeeds. Nothing is deleted. Sending a message back twice does no harm: the worker publishes a committed run
+again.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from metrics_worker.errors import UnanswerableError
 from metrics_worker.publication.dead_letter import DeadLetter, dead_letters
 from metrics_worker.request import REDRIVEN, iso, unwrap_envelope
 
-type Stored = tuple[str, DeadLetter]  # with its key in front
+type Stored = tuple[str, DeadLetter]  # the key of a dead letter, and the dead letter
 
 COLUMNS = ("key", "metric", "run", "outcome", "why")
 _AGAIN = "  (not a run request: it will become a dead letter again)"
@@ -38,7 +39,7 @@ REFUSALS = {
 
 
 def message(letter: DeadLetter) -> dict[str, Any]:
-    """Return the arguments of SQS's SendMessage for a dead letter, except the URL of the queue."""
+    """Return the arguments of SQS's SendMessage that send a dead letter back, without the queue's URL."""
     return {
         "MessageBody": _dated(letter),
         "MessageGroupId": letter.group,
@@ -48,7 +49,12 @@ def message(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _dated(letter: DeadLetter) -> str:
-    """Return the body with the time of the request: of its SNS notification, or else of the message."""
+    """Return the body of a dead letter's message with the time of the request in `Timestamp`.
+
+    If the body is an SNS notification with a usable `Timestamp`, the body is returned unchanged. Otherwise
+    the body becomes a notification whose `Timestamp` is the time at which the message was sent. A body that
+    is not a JSON object is returned unchanged, too.
+    """
     try:
         envelope = unwrap_envelope(letter.body)
         if envelope.published_at is not None:
@@ -61,7 +67,12 @@ def _dated(letter: DeadLetter) -> str:
 
 
 def read(s3: Any, *, bucket: str, key: str) -> Stored:
-    """Read one dead letter.
+    """Read one dead letter from S3, and return its key and the dead letter.
+
+    Args:
+        s3: A boto3 S3 client.
+        bucket: The name of the data bucket.
+        key: The key of the dead letter.
 
     Raises:
         ValueError: The object is not a dead letter.
@@ -73,7 +84,10 @@ def read(s3: Any, *, bucket: str, key: str) -> Stored:
 
 
 def read_all(s3: Any, *, bucket: str, prefix: str) -> Iterator[Stored]:
-    """Yield the dead letters under a prefix in the order of their keys; print other objects to stderr."""
+    """Yield the key and the content of each dead letter under a prefix, in the order of the keys.
+
+    For each object that is not a dead letter, an error is printed on standard error.
+    """
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", ()):
             try:
@@ -83,17 +97,25 @@ def read_all(s3: Any, *, bucket: str, prefix: str) -> Iterator[Stored]:
 
 
 def table(letters: Sequence[Stored]) -> str:
-    """Return a text table with one line for each dead letter."""
+    """Return a text table with a heading and one line for each dead letter."""
     rows = [(key, x.metric_code or "-", x.run_id or "-", x.outcome, x.why) for key, x in letters]
     widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in (COLUMNS, *rows))
 
 
 def chosen(s3: Any, options: argparse.Namespace) -> list[Stored]:
-    """Return the dead letters with the given keys, or of a day or all days (without --list: only FAILURE).
+    """Return the dead letters that the command line selects, each with its key.
+
+    If `options.keys` has keys, the dead letters with these keys are returned. Otherwise, the dead letters
+    that were sent on `options.date` are returned, or all dead letters if there is no date. Without
+    `options.list`, this second selection contains only dead letters whose outcome is FAILURE.
+
+    Args:
+        s3: A boto3 S3 client.
+        options: The parsed command line.
 
     Raises:
-        ValueError: A key is not the key of a dead letter.
+        ValueError: A key is not under the prefix of dead letters, or its object is not a dead letter.
     """
     folder = dead_letters(options.prefix)
     if other := [key for key in options.keys if not key.startswith(folder)]:
@@ -105,7 +127,7 @@ def chosen(s3: Any, options: argparse.Namespace) -> list[Stored]:
 
 
 def redrive(options: argparse.Namespace) -> None:
-    """List the chosen dead letters, or send them back, and print a line for each of them."""
+    """Print the selected dead letters (--list), or send them back and print a line for each."""
     letters = chosen(boto3.client("s3"), options)
     if not letters:
         print("No dead letters" if options.list else "No dead letters of failed runs: nothing to send back")
@@ -120,7 +142,7 @@ def redrive(options: argparse.Namespace) -> None:
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line; argparse ends the process if it is not valid."""
+    """Return the parsed command line; if it is not valid, print the error and exit with status 2."""
     parser = argparse.ArgumentParser(
         prog="python -m metrics_tools.operations.redrive",
         description="List the stored dead letters, or send chosen ones back to the request queue.",
@@ -141,7 +163,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the command, and return its exit status."""
+    """Run the command, and return its exit status: 0, or 1 after an error, which is printed."""
     options = arguments(words)
     try:
         redrive(options)

@@ -1,1 +1,1 @@
-"""Published metrics: their versions, the pointer `current`, and faults in either."""
+"""Published metrics: reading versions and `current`, checking them for faults, and rolling back."""

@@ -1,6 +1,6 @@
-"""The JSON documents of a published metric, read without assuming that they are valid.
+"""Tolerant parsers for the JSON documents of a published metric, which can be damaged.
 
-The worker's own models reject a damaged document as a whole; an operator needs to see what is in it.
+The worker's own models reject a damaged document as a whole, but an operator needs to see its content.
 """
 
 import json
@@ -19,13 +19,13 @@ _ROLLBACK = ("rolled_back_at", "rolled_back_from")
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """The object `current/manifest.json`.
+    """The parsed object `current/manifest.json`.
 
     Attributes:
-        stored: the object.
-        manifest: the version's manifest that it is a copy of; empty if the object is not a JSON object.
-        rolled_back_at: the time at which an operator chose the version; None if a run moved `current`.
-        rolled_back_from: the version that was current before the rollback, if any.
+        stored: the object as it was read.
+        manifest: the copy of a version's manifest in the object; empty if the object is not a JSON object.
+        rolled_back_at: the time of the rollback; None if a run updated `current` last.
+        rolled_back_from: the version that was current before the rollback; None if there was none.
     """
 
     stored: StoredObject
@@ -35,7 +35,7 @@ class Current:
 
     @classmethod
     def of(cls, stored: StoredObject) -> "Current":
-        """Parse the object."""
+        """Return the parsed form of the object `current/manifest.json`. A damaged object raises no error."""
         document = json_object(stored)
         manifest = {name: value for name, value in document.items() if name not in _ROLLBACK}
         at, before = parse_time(document.get("rolled_back_at")), document.get("rolled_back_from")
@@ -43,16 +43,16 @@ class Current:
 
     @property
     def version_ts(self) -> str:
-        """Return the version that `current` names."""
+        """Return the version to which `current` refers; "None" if the version is missing."""
         return str(self.manifest.get("version_ts"))
 
     @property
     def run_id(self) -> str:
-        """Return the run of that version."""
+        """Return the id of the run that wrote this version; "None" if the id is missing."""
         return str(self.manifest.get("run_id"))
 
     def is_copy_of(self, manifest: StoredObject | None) -> bool:
-        """Return whether `current` is a copy of a version's manifest, except for the fields of a rollback."""
+        """Return whether `current` is a copy of this manifest, apart from the fields that a rollback adds."""
         if manifest is None:
             return False
         is_same_document = self.rolled_back_at is not None and json_object(manifest) == self.manifest
@@ -65,13 +65,13 @@ def encode_rollback(manifest: dict[str, Any], *, at: str, before: str | None) ->
     Args:
         manifest: the manifest of the version that was chosen.
         at: the time of the rollback in ISO 8601.
-        before: the version that was current before, if any.
+        before: the version that was current before the rollback; None if there was none.
     """
     return json.dumps({**manifest, "rolled_back_at": at, "rolled_back_from": before}, indent=2).encode()
 
 
 def json_object(stored: StoredObject | None) -> dict[str, Any]:
-    """Return the JSON object in an object of the bucket; an empty one if there is no JSON object."""
+    """Return the JSON object that an object of the bucket contains; an empty dict if it contains none."""
     try:
         document = json.loads(bytes(stored.body)) if stored else {}
     except ValueError:
@@ -80,7 +80,7 @@ def json_object(stored: StoredObject | None) -> dict[str, Any]:
 
 
 def parse_time(text: object) -> datetime | None:
-    """Return a time in ISO 8601, in UTC if it has no zone; None if the text is not a time."""
+    """Return the time in an ISO 8601 text, as UTC if it has no zone; None if the text is not a time."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:
@@ -89,7 +89,7 @@ def parse_time(text: object) -> datetime | None:
 
 
 def parse_manifest(stored: StoredObject) -> dict[str, Any]:
-    """Return a version's manifest.
+    """Return the JSON object that the manifest of a version contains.
 
     Raises:
         InputReadError: the object is not a JSON object.
@@ -104,7 +104,7 @@ def parse_manifest(stored: StoredObject) -> dict[str, Any]:
 
 
 def parse_dead_letter(stored: StoredObject | None) -> DeadLetter | None:
-    """Return a dead letter; None if the object does not exist or is not a dead letter."""
+    """Return the dead letter in an object; None if the object is None or is not a valid dead letter."""
     try:
         return DeadLetter.parse(bytes(stored.body)) if stored else None
     except ValueError:
@@ -115,7 +115,7 @@ def data_keys(manifest: dict[str, Any], keys: Keys) -> list[str]:
     """Return the keys of a version's data files.
 
     Raises:
-        InputReadError: the manifest names no file, or a file outside the metric's prefix.
+        InputReadError: the manifest lists no file, or lists a file outside the metric's prefix.
     """
     named = []
     match manifest.get("outputs"):

@@ -1,6 +1,6 @@
-"""The checks of `metrics doctor`: each guarantee of the commit protocol, compared with a metric's objects.
+"""The checks of `metrics doctor`: whether a metric's objects meet each guarantee of the commit protocol.
 
-Nothing is written. A run in progress causes no finding except that `current` may be outdated for a moment.
+The checks write nothing. A run in progress can cause only one finding: that `current` is outdated.
 """
 
 from collections.abc import Iterator
@@ -37,13 +37,13 @@ _FOREIGN_CHANGE = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check that did not pass.
+    """A fact that a check reports about one object.
 
     Attributes:
-        grade: `finding` if a guarantee is broken or somebody must act, `note` if it is only information.
-        where: the key of the object.
-        what: the problem.
-        do: what the operator should do.
+        grade: `finding` if a guarantee is broken or an operator must act; `note` for information only.
+        where: the key of the object, or a key prefix.
+        what: the description of the fact.
+        do: the action that the operator should take.
     """
 
     grade: Literal["finding", "note"]
@@ -53,18 +53,18 @@ class Finding:
 
     @property
     def is_problem(self) -> bool:
-        """Return whether the finding is more than a note."""
+        """Return whether the grade is `finding` and not `note`."""
         return self.grade == "finding"
 
 
 def check_metric(bucket: Bucket, metric: Metric, *, prefix: str, limit: int) -> Iterator[Finding]:
-    """Check the markers, manifests, data and `current` of a metric, and its dead letters.
+    """Check a metric's markers, manifests, data, `current` and dead letters, and yield the findings.
 
     Args:
         bucket: the bucket of the metric.
-        metric: the documents of the metric.
+        metric: the documents of the metric, which `read_metric()` has read.
         prefix: the key prefix of all metrics.
-        limit: the number of committed versions whose data is read, from the newest on; 0 for all.
+        limit: the number of newest committed versions whose data is checked; 0 for all versions.
     """
     for key in sorted(metric.unreadable):
         yield Finding("finding", key, "the marker cannot be parsed")
@@ -82,7 +82,11 @@ def check_metric(bucket: Bucket, metric: Metric, *, prefix: str, limit: int) -> 
 
 
 def _check_markers(metric: Metric) -> Iterator[Finding]:
-    """Check that each marker names one complete version, and agrees with its manifest."""
+    """Yield a finding for each marker that has one of these faults.
+
+    The marker is that of another run; another marker refers to the same version; the manifest of the version
+    does not exist; or the manifest contains other values than the marker.
+    """
     owners: dict[str, str] = {}
     for run, marker in metric.markers.items():
         where = metric.keys.marker(run)
@@ -101,7 +105,10 @@ def _check_markers(metric: Metric) -> Iterator[Finding]:
 
 
 def check_data(bucket: Bucket, keys: Keys, stored: StoredObject) -> Iterator[Finding]:
-    """Check that the data of a version is readable, is its own, and has the number of rows of the manifest.
+    """Yield a finding for each fault in the data of a version.
+
+    The data files must be readable, have the worker's columns and valid values, and belong to the version.
+    The number of rows must equal `row_count` in the manifest.
 
     Args:
         bucket: the bucket of the metric.
@@ -133,7 +140,15 @@ def check_data(bucket: Bucket, keys: Keys, stored: StoredObject) -> Iterator[Fin
 
 
 def _table_problems(table: pa.Table, manifest: dict[str, Any]) -> Iterator[str]:
-    """Yield the differences between the data and data that the worker writes for this version."""
+    """Yield a text for each fault in a data file: wrong columns, invalid values, or wrong metadata.
+
+    Each text continues a sentence that begins with "the data". Invalid values are nulls, values that are not
+    finite, and times that do not ascend; only the first of these faults is yielded.
+
+    Args:
+        table: the content of the data file.
+        manifest: the manifest of the version, as JSON values.
+    """
     if {field.name: field.type for field in table.schema} != _SCHEMA:
         yield f"has the columns {', '.join(f'{field.name} {field.type}' for field in table.schema)}"
     elif any(column.null_count for column in table.columns):
@@ -150,7 +165,11 @@ def _table_problems(table: pa.Table, manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_current(metric: Metric) -> Iterator[Finding]:
-    """Check that `current` names a complete committed version: the newest request's, or a rollback's."""
+    """Yield a finding for each fault of `current`, and a note if the current version is due to a rollback.
+
+    `current` must be a copy of the manifest of a committed version: the version of the newest request, or,
+    after a rollback, the version that an operator chose.
+    """
     where, newest, current = metric.keys.current, metric.newest, metric.current
     if current is None:
         if newest is not None:
@@ -183,9 +202,15 @@ def _rollback(current: Current, where: str) -> Finding:
 
 
 def _check_dead_letters(bucket: Bucket, metric: Metric, prefix: str) -> Iterator[Finding]:
-    """Report the dead letters of the metric.
+    """Yield a note or a finding for each dead letter of the metric.
 
-    A dead letter is a note if its run is committed, or if a later request was published.
+    The result is a note if the run of the dead letter is committed, or if the request of a committed version
+    is later than the dead letter, and otherwise a finding. Invalid dead letters are skipped.
+
+    Args:
+        bucket: the bucket of the metric.
+        metric: the documents of the metric.
+        prefix: the key prefix of all metrics, under which the dead letters are stored.
     """
     newest = age_of(metric.newest)[0] if metric.newest else None
     keys = [listed.key for listed in bucket.list(dead_letters(prefix))]

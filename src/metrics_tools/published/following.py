@@ -1,7 +1,8 @@
-"""The outcomes of requests that were sent: received from a queue of status events, or found in the bucket.
+"""Two ways to follow runs until their outcome: by a queue of status events, or by the objects in the bucket.
 
-A queue that is subscribed to the topics receives all status events. The bucket shows less: a marker means
-SUCCESS, and a dead letter contains its outcome, but a run that failed with a permanent error leaves nothing.
+A queue that is subscribed to the status topics receives all status events. The bucket shows fewer outcomes: a
+marker means SUCCESS, and a dead letter contains an outcome, but a run that failed with a permanent error
+writes no object.
 """
 
 import math
@@ -20,24 +21,25 @@ from metrics_worker.s3.bucket import Bucket
 
 _LONGEST_POLL = 20
 _HIDDEN_SECONDS = 60
-"""The time for which a killed command hides messages about other runs from other consumers."""
+"""The visibility timeout, in seconds, of messages about other runs. It matters if the command is killed."""
 _LOOK_SECONDS = 2.0
-"""The time between two looks into the bucket."""
+"""The seconds between two searches for outcomes in the bucket."""
 
 
 def follow_queue(sqs: Any, queue: str, runs: set[str], *, seconds: float) -> Iterator[StatusEvent]:
-    """Yield the status events of some runs, until each run has its outcome or the time is over.
+    """Yield the status events of some runs, until each run has an outcome or the time is used up.
 
-    The events are deleted from the queue. Messages about other runs return to the queue at the end.
+    The yielded events are deleted from the queue. Messages about other runs are returned to the queue at the
+    end.
 
     Args:
-        sqs: a boto3 client.
+        sqs: a boto3 SQS client.
         queue: the URL of a queue that is subscribed to the status topics.
-        runs: the run ids.
-        seconds: the longest time to wait.
+        runs: the ids of the runs to follow.
+        seconds: the maximum time to wait.
 
     Raises:
-        ClientError, BotoCoreError: SQS did not answer.
+        ClientError, BotoCoreError: SQS refused a request or did not answer.
     """
     end, waiting, others = time.monotonic() + seconds, set(runs), list[str]()
     try:
@@ -59,20 +61,22 @@ def follow_queue(sqs: Any, queue: str, runs: set[str], *, seconds: float) -> Ite
                 yield found
     finally:
         for handle in others:
-            with suppress(Exception):  # after the visibility timeout, the message has returned by itself
+            with suppress(Exception):  # SQS returns the message anyway after its visibility timeout
                 sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=handle, VisibilityTimeout=0)
 
 
 def follow_bucket(
     bucket: Bucket, bases: Mapping[str, str], *, prefix: str, seconds: float
 ) -> Iterator[StatusEvent]:
-    """Yield a completed event for each run whose outcome is in the bucket, until all have one or time is up.
+    """Search the bucket for the outcomes of runs, and yield a completed event for each outcome found.
+
+    The search ends when each run has an outcome or the time is used up.
 
     Args:
-        bucket: the bucket that the runs publish to.
-        bases: the key prefix of the run's metric, by run id.
+        bucket: the bucket to which the runs publish.
+        bases: run id → key prefix of the run's metric, for the runs to follow.
         prefix: the key prefix of all metrics and of the dead letters.
-        seconds: the longest time to wait.
+        seconds: the maximum time to wait.
 
     Raises:
         AccessDenied, StoreUnavailable.
@@ -96,7 +100,11 @@ def follow_bucket(
 
 
 def _marker(bucket: Bucket, keys: Keys, run: str) -> StatusEvent | None:
-    """Return the outcome of a run that has a marker."""
+    """Return a completed event (SUCCESS) made from the run's marker; None if the marker does not exist.
+
+    Raises:
+        CommittedRunError: the marker is not a JSON object.
+    """
     found = bucket.find(keys.marker(run))
     if found is None:
         return None
@@ -109,13 +117,13 @@ def _marker(bucket: Bucket, keys: Keys, run: str) -> StatusEvent | None:
 def _new_dead_letters(
     bucket: Bucket, prefixes: list[str], *, read: set[str], waiting: set[str]
 ) -> Iterator[StatusEvent]:
-    """Yield the outcomes of runs in dead letters that were not read before.
+    """Yield a completed event for each followed run that a new dead letter contains.
 
     Args:
         bucket: the bucket.
-        prefixes: the key prefixes of the dead letters of some days.
-        read: the keys of the dead letters that were read; new ones are added.
-        waiting: the runs without an outcome.
+        prefixes: the key prefixes of the dead letters, one for each day.
+        read: the keys of the dead letters that earlier calls have read; this call adds its keys.
+        waiting: the ids of the runs that have no outcome yet.
     """
     listed = {found.key for below in bucket.list_many(prefixes).values() for found in below}
     for key, stored in bucket.find_many(sorted(listed - read)).items():

@@ -1,7 +1,8 @@
-"""The documents of a published metric: versions, manifests, markers and `current`.
+"""The documents of a published metric: manifests, markers and `current`.
 
-A version is committed if and only if the marker of its run names it. A listing costs one request for each
-thousand objects. Functions that take a bucket raise its errors: UnusableKey, AccessDenied, StoreUnavailable.
+A version is committed if and only if the marker of the run that wrote the version refers to the version. A
+listing takes one request for each thousand objects. Functions with an argument `bucket` raise the errors of
+the bucket: UnusableKey, AccessDenied and StoreUnavailable.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,15 +22,15 @@ from metrics_worker.s3.bucket import Bucket, StoredObject
 
 @dataclass(slots=True)
 class Metric:
-    """The documents of a metric that were read so far.
+    """The documents of a metric that have been read so far.
 
     Attributes:
         keys: the keys of the metric's objects.
-        versions: the versions that have any object, newest first.
-        manifests: the manifest of each version; None if it does not exist.
-        markers: the markers that can be parsed, by run id.
-        unreadable: the keys of the other markers.
-        current: the object `current`; None if it does not exist.
+        versions: the versions with at least one object in the bucket, newest first.
+        manifests: version → manifest, for the versions whose manifest was read; None for a missing manifest.
+        markers: run id → marker, for the valid markers that were read.
+        unreadable: the keys of the markers that were read and are not valid.
+        current: the object `current`; None if it does not exist or was not read.
     """
 
     keys: Keys
@@ -41,25 +42,29 @@ class Metric:
 
     @property
     def code(self) -> str:
-        """Return the metric's code as the worker writes it into documents."""
+        """Return the metric code, which is the last segment of the metric's key prefix."""
         return self.keys.base.rstrip("/").rpartition("/")[2]
 
     @property
     def committed(self) -> set[str]:
-        """Return the versions that a marker names."""
+        """Return the versions to which the markers refer."""
         return {marker.version_ts for marker in self.markers.values()}
 
     @property
     def newest(self) -> Marker | None:
-        """Return the marker of the newest request."""
+        """Return the marker of the run with the latest request time; None if there is no valid marker."""
         return max(self.markers.values(), key=age_of, default=None)
 
     def manifest(self, version_ts: str) -> dict[str, Any]:
-        """Return the manifest of a version; an empty one if it does not exist or is not a JSON object."""
+        """Return the manifest of a version; an empty dict if it was not read or is not a JSON object."""
         return json_object(self.manifests.get(version_ts))
 
     def is_committed(self, version_ts: str) -> bool:
-        """Return whether the marker of the run that the manifest names also names the version."""
+        """Return whether a version is committed.
+
+        A version is committed if its manifest contains a run id, and the marker of this run refers to this
+        version. The manifest and the marker must have been read before.
+        """
         marker = self.markers.get(self._run(version_ts))
         return marker is not None and marker.version_ts == version_ts
 
@@ -68,7 +73,7 @@ class Metric:
         return self.current is not None and self.current.is_copy_of(self.manifests.get(version_ts))
 
     def problem(self, version_ts: str) -> str:
-        """Return the problem with a version's manifest or marker; empty if there is none."""
+        """Return a text about a fault in a version's manifest or marker; an empty text if neither has one."""
         stored, key = self.manifests.get(version_ts), self.keys.marker(self._run(version_ts))
         if stored is None:
             return "no manifest"
@@ -82,18 +87,21 @@ class Metric:
         return str(self.manifest(version_ts).get("run_id", ""))
 
     def read_current(self, bucket: Bucket) -> None:
-        """Read `current`."""
+        """Read the object `current`, and set the attribute `current`."""
         stored = bucket.find(self.keys.current)
         self.current = Current.of(stored) if stored else None
 
     def read_manifests(self, bucket: Bucket, versions: Iterable[str]) -> None:
-        """Read the manifests of some versions."""
+        """Read the manifests of some versions, and add them to `manifests`."""
         keys = {version: self.keys.manifest(version) for version in versions}
         found = bucket.find_many(list(keys.values()))
         self.manifests |= {version: found[key] for version, key in keys.items()}
 
     def read_markers(self, bucket: Bucket, runs: Iterable[str]) -> None:
-        """Read the markers of some runs; a run without a marker is left out."""
+        """Read the markers of some runs, and add them to `markers`, or to `unreadable` if not valid.
+
+        Runs without a marker are skipped.
+        """
         keys = {self.keys.marker(run): run for run in runs if run and is_key(self.keys.marker(run))}
         for key, stored in bucket.find_many(list(keys)).items():
             try:
@@ -104,9 +112,9 @@ class Metric:
 
 
 def read_metric(bucket: Bucket, keys: Keys) -> Metric:
-    """Read all documents of a metric.
+    """Read all documents of a metric, and return them.
 
-    `current` is read after the markers, so that the marker of the run that moved it is not missed.
+    `current` is read after the markers. If a run commits in the meantime, its marker is read as well.
     """
     metric = Metric(keys, version_names(bucket, keys))
     runs = [found.key for found in bucket.list(f"{keys.base}runs/")]
@@ -119,7 +127,10 @@ def read_metric(bucket: Bucket, keys: Keys) -> Metric:
 
 
 def read_versions(bucket: Bucket, keys: Keys, versions: Sequence[str]) -> Metric:
-    """Read some versions: two requests for each version, and one for `current`."""
+    """Read the manifests and markers of some versions, and `current`, and return them.
+
+    The function makes two requests for each version, and one for `current`.
+    """
     metric = Metric(keys, versions)
     metric.read_current(bucket)
     metric.read_manifests(bucket, versions)
@@ -128,7 +139,15 @@ def read_versions(bucket: Bucket, keys: Keys, versions: Sequence[str]) -> Metric
 
 
 def keys_of(code: str, *, prefix: str) -> Keys:
-    """Return the keys of a metric's objects. A code that cannot be a part of keys ends the command."""
+    """Return the keys of a metric's objects.
+
+    Args:
+        code: the metric code.
+        prefix: the key prefix of all metrics.
+
+    Raises:
+        typer.Exit: the code cannot be a part of a key. The error is printed.
+    """
     base = f"{prefix}{code}/"
     if not is_key(base.removesuffix("/")):
         raise impossible(f"{code!r} is not a metric's code.")
@@ -136,11 +155,15 @@ def keys_of(code: str, *, prefix: str) -> Keys:
 
 
 def version_names(bucket: Bucket, keys: Keys) -> list[str]:
-    """Return the versions that have any object, newest first."""
+    """Return the versions with at least one object in the bucket, newest first."""
     names = (folder.rstrip("/").rpartition("/")[2] for folder in bucket.list_folders(keys.base))
     return sorted(filter(VERSION.fullmatch, names), reverse=True)
 
 
 def age_of(marker: Marker) -> tuple[datetime, str]:
-    """Return the request time and the name of a version, which order the versions of a metric."""
+    """Return the sort key of a committed version: its request time and its name.
+
+    The version with the largest sort key is the one that `current` should refer to. A request time that is
+    not valid counts as the earliest possible time.
+    """
     return parse_time(marker.requested_at) or datetime.min.replace(tzinfo=UTC), marker.version_ts

@@ -1,4 +1,4 @@
-"""The check of `metrics doctor` whether the datasets of a metric list all part files of its series."""
+"""The check of `metrics doctor` that the dataset manifests of a metric list all part files in S3."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,14 @@ from metrics_worker.settings import Settings
 
 
 def check_part_files(bucket: Bucket, metric: Metric, settings: Settings) -> Iterator[Finding]:
-    """Compare the newest manifest of each dataset that `current` was computed from with the part files.
+    """Yield a finding or a note for each manifest that omits part files of an input series of `current`.
 
-    A manifest that omits part files is a finding if `current` was computed from as few of them: the metric
-    lost its history. Otherwise it is a note that the worker needs another mode. It is also a note if the
-    manifest omits a smaller share of the part files than `WORKER_SHRINK_RATIO`: an ingestor left them over.
+    The newest manifest of each input dataset is compared with the part files in S3. The result is a finding
+    if `current` was computed from no more part files than the manifest lists, and the omitted share is more
+    than `WORKER_SHRINK_RATIO`: the metric has lost a part of its history. Otherwise the result is a note.
 
     Raises:
-        StoreUnavailable: S3 failed.
+        StoreUnavailable: S3 failed while part files were listed.
     """
     inputs = _inputs(metric)
     if not inputs:
@@ -46,7 +46,10 @@ def _finding(key: str, omitted: Completeness, part_files: int, *, allowed: float
 
 
 def _inputs(metric: Metric) -> list[tuple[str, str, int]]:
-    """Return the dataset, the series and the number of part files of each input of `current`."""
+    """Return (dataset id, series code, number of part files) for each input series of `current`.
+
+    The list is empty if `current` does not exist or its `inputs` are damaged.
+    """
     try:
         return [
             (str(found["dataset_id"]), str(found["series_code"]), int(found["part_files"]))

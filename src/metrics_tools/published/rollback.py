@@ -1,4 +1,4 @@
-"""The rollback of a metric: `current` names a chosen version until a later request is published."""
+"""The rollback of a metric: `current` refers to a chosen version until a later request is published."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ _TICK = timedelta(milliseconds=1)
 
 
 class RollbackRefusedError(Exception):
-    """A rollback that was refused; the text gives the reason. Nothing was changed."""
+    """The error of a refused rollback. Its text is the reason. No object was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """A rollback that was done.
+    """The result of a rollback.
 
     Attributes:
-        version_ts: the version that `current` names now.
-        rolled_back_from: the version that it named before; None if it named none.
-        rolled_back_at: the time of the decision in ISO 8601; requests up to this time do not move `current`.
-        changed: False if `current` named the version already.
+        version_ts: the version to which `current` refers after the rollback.
+        rolled_back_from: the version to which `current` referred before; None if there was none.
+        rolled_back_at: the time of the rollback in ISO 8601. Earlier requests do not change `current`.
+        changed: False if `current` already referred to the version.
     """
 
     version_ts: str
@@ -39,17 +39,18 @@ class Rollback:
 
 
 def roll_back(bucket: Bucket, keys: Keys, version_ts: str, *, now: Callable[[], datetime]) -> Rollback:
-    """Let `current` name a version, by compare-and-swap.
+    """Make `current` refer to a version, by compare-and-swap.
 
     Args:
         bucket: the bucket of the metric.
         keys: the keys of the metric.
-        version_ts: the version.
-        now: the clock, in UTC.
+        version_ts: the chosen version.
+        now: a function that returns the time in UTC.
 
     Raises:
         RollbackRefusedError: the version is not complete, or the version of a later request became current.
-        AccessDenied, StoreUnavailable.
+        AccessDenied: the credentials do not permit a request.
+        StoreUnavailable: S3 failed, or runs updated `current` at every attempt.
     """
     manifest = _complete_version(bucket, keys, version_ts)
     decided: datetime | None = None
@@ -80,11 +81,12 @@ def roll_back(bucket: Bucket, keys: Keys, version_ts: str, *, now: Callable[[], 
 
 
 def _complete_version(bucket: Bucket, keys: Keys, version_ts: str) -> dict[str, Any]:
-    """Return the manifest of a version that is committed and readable.
+    """Return the manifest of a version after checking that the version is committed and readable.
 
     Raises:
-        RollbackRefusedError: the version is not.
-        AccessDenied, StoreUnavailable.
+        RollbackRefusedError: the version is not committed or not readable.
+        AccessDenied: the credentials do not permit a request.
+        StoreUnavailable: S3 failed.
     """
     metric = read_versions(bucket, keys, [version_ts])
     found = metric.manifests[version_ts]

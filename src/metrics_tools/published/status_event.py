@@ -1,4 +1,4 @@
-"""A status event of a run, as the control plane receives it: read from a message, and summed up in words."""
+"""Status events of runs, parsed from the messages that the control plane receives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class StatusEvent:
     """A status event of either wire form (plain or v1).
 
     Attributes:
-        at: the time at which the event's topic received it, in UTC.
+        at: the time, in UTC, at which the topic received the event; if unknown, the time of parsing.
         event: the event as JSON values.
     """
 
@@ -37,12 +37,12 @@ class StatusEvent:
 
     @property
     def status(self) -> str | None:
-        """Return SUCCESS or FAILURE if the run has ended, otherwise None."""
+        """Return the status of a completed event, SUCCESS or FAILURE; None for other events."""
         return str(self.event.get("status")) if self.type == COMPLETED else None
 
     @property
     def detail(self) -> str:
-        """Return the rest of the content in words: the progress, the rows and the version, or the error."""
+        """Return a text with the progress, the number of rows and the version, or the error of the event."""
         match self.event:
             case {"progress": int() | float() as share}:
                 return f"{share:.0%}"
@@ -57,10 +57,10 @@ class StatusEvent:
 
 
 def parse_status_event(body: str) -> StatusEvent | None:
-    """Return the status event in the body of a message, or None if there is none.
+    """Return the status event in the body of a message; None if the body contains no event with a run id.
 
     Args:
-        body: the event itself (raw delivery) or an SNS notification that contains it.
+        body: the event itself (raw delivery) or an SNS notification that contains the event.
     """
     try:
         envelope = unwrap_envelope(body)

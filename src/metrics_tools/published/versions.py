@@ -1,4 +1,4 @@
-"""The data of a published version."""
+"""Reading the data of a published version."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,13 @@ from metrics_worker.series import Series
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A published version: its manifest, the bytes of its Parquet file, and the series in that file."""
+    """A published version.
+
+    Attributes:
+        manifest: the manifest of the version, as JSON values.
+        body: the content of the version's Parquet file.
+        series: the series in the Parquet file.
+    """
 
     manifest: dict[str, Any]
     body: bytes
@@ -26,11 +32,13 @@ class Version:
 
 
 def read_version(bucket: Bucket, keys: Keys, version_ts: str) -> Version:
-    """Read a version's manifest and data.
+    """Read the manifest and the data of a version, and return them.
 
     Raises:
         InputReadError: the manifest or the data is damaged.
-        ObjectNotFound, AccessDenied, StoreUnavailable.
+        ObjectNotFound: the manifest or the data does not exist.
+        AccessDenied: the credentials do not permit a request.
+        StoreUnavailable: S3 failed.
     """
     manifest = parse_manifest(bucket.get(keys.manifest(version_ts)))
     key = data_keys(manifest, keys)[0]
@@ -42,11 +50,11 @@ def series_of(name: str, body: bytes) -> Series:
     """Return the series in a Parquet file with the columns `obs_time` and `value`.
 
     Args:
-        name: the file's name, for errors.
-        body: the whole file.
+        name: the name of the file, for the texts of errors.
+        body: the content of the whole file.
 
     Raises:
-        InputReadError: the file is not such a Parquet file, or holds several series.
+        InputReadError: the file is not Parquet, lacks one of the columns, or contains several series.
     """
     whole = StoredObject(name, memoryview(body), len(body), "")
     nowhere = S3Bucket(MemoryStore(), "")  # the file is complete: no more bytes of it are read

@@ -1,8 +1,9 @@
-"""The choice of part files: the dataset and the part files of each series of a request.
+"""The choice of part files: it finds the dataset and the part files of each series in a request.
 
-In the mode `manifest`, the manifests decide, and every file that a manifest lists is read. In the mode
-`listing`, the folders below the projections decide, because `series_codes` and `parquet_files` name only the
-series and files of the last update. Manifests and listings are fetched once an invocation.
+`WORKER_SERIES_FILES` selects one of two modes. In the mode `manifest`, the dataset manifest determines the
+series and the part files of a dataset. In the mode `listing`, for manifests that list only the last update,
+the objects in S3 under the dataset's `projectionsPath` determine both. Each manifest is read, and each folder
+listed, once per invocation.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,12 +21,12 @@ from metrics_worker.request_check import Dataset
 from metrics_worker.s3.bucket import Bucket, ListedObject, StoredObject
 
 type SeriesFiles = Literal["manifest", "listing"]
-"""The way to find a series' part files: in the dataset's manifest, or by listing the series' folder."""
+"""The mode of finding part files: in the dataset's manifest, or by listing the series' folders in S3."""
 
 _PARSED_MANIFEST = 4
-"""The memory of a parsed manifest as a multiple of its JSON, measured with file names of 50 characters."""
+"""The memory of a parsed manifest divided by its size, measured with file names of 50 characters."""
 _ESCAPED_BY_HIVE = "\"#%'*/:=?\\{[]^"
-"""The printable characters that Hive and Spark encode in a folder's name; others encode more."""
+"""The printable characters that Hive and Spark percent-encode in folder names. Other writers encode more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Source:
         code: the series code.
         manifest: the manifest of the series' dataset.
         keys: the keys of the part files, in the order in which their rows are joined.
-        by_path: whether the paths of the files name the series, so that all rows may belong to it. Otherwise
-            the files may contain other series too.
+        by_path: whether the paths of the part files contain the series code, so that the files normally have
+            rows of this series only. If false, the part files may contain rows of several series.
     """
 
     code: str
@@ -47,10 +48,10 @@ class Source:
 
 
 class SeriesFolder(NamedTuple):
-    """The place of a series' part files in the mode `listing`.
+    """The combination of a dataset and a series for which part files are listed in the mode `listing`.
 
     Attributes:
-        prefix: the key prefix of the dataset's projections.
+        prefix: the key prefix of the dataset's part files (`projectionsPath`), which ends in a slash.
         code: the series code.
     """
 
@@ -59,12 +60,12 @@ class SeriesFolder(NamedTuple):
 
 
 class Choice:
-    """The manifests and listings of one invocation, each fetched once, and the choices that follow from them.
+    """The choice of part files for all runs of one invocation, with a cache of manifests and listings.
 
     Args:
-        series_files: the way to find a series' part files.
-        limits: the limits of a run.
-        memory: the memory of the invocation, for parsed manifests.
+        series_files: the mode of finding part files.
+        limits: the limits of a run's input.
+        memory: the memory of the invocation, in which parsed manifests are reserved.
     """
 
     def __init__(self, series_files: SeriesFiles, limits: Limits, memory: Memory) -> None:
@@ -75,10 +76,10 @@ class Choice:
         self._listed = Singleflight[SeriesFolder, Sequence[ListedObject]]()
 
     def homes(self, request: RunRequest, bucket: Bucket) -> dict[str, Manifest]:
-        """Return for each series of a request the manifest of the dataset that it is in.
+        """Return, for each series code of a request, the manifest of the dataset that contains the series.
 
         Raises:
-            InputReadError: a series is in no dataset, or in several; or a manifest cannot be read.
+            InputReadError: no dataset or more than one dataset has a series, or a manifest cannot be read.
             StoreUnavailable: S3 failed.
         """
         codes = series_codes(request.expression)
@@ -100,11 +101,11 @@ class Choice:
         return homes
 
     def sources(self, homes: Mapping[str, Manifest], bucket: Bucket) -> list[Source]:
-        """Return the part files of several series, in the order of the series.
+        """Return the part files of each series, in the order of `homes`.
 
         Args:
-            homes: for each series the manifest of the dataset that it is in.
-            bucket: the bucket that has the datasets.
+            homes: series code → manifest of the dataset that contains the series, as `homes()` returns it.
+            bucket: the data bucket.
 
         Raises:
             InputReadError: S3 refuses to list the part files of a series.
@@ -125,13 +126,23 @@ class Choice:
     def _list(
         self, folders: Iterable[SeriesFolder], bucket: Bucket
     ) -> dict[SeriesFolder, Sequence[ListedObject]]:
-        """Return the part files of several series, each listed once an invocation."""
+        """Return the part files in several folders. Each folder is listed once per invocation."""
         return self._listed.fetch(folders, lambda missing: list_part_files(bucket, missing))
 
     def _search_folders(
         self, codes: list[str], candidates: list[Dataset], bucket: Bucket
     ) -> dict[str, Dataset]:
-        """Return for each series that `inputs` omits the one dataset that has part files of it."""
+        """Return, for each series code, the only candidate that has part files of the series in S3.
+
+        Args:
+            codes: the series codes that are missing from the request's `inputs`.
+            candidates: the datasets of the request's catalog.
+            bucket: the data bucket.
+
+        Raises:
+            InputReadError: no candidate or more than one candidate has part files of a series.
+            StoreUnavailable: S3 failed.
+        """
         folders = {
             (code, dataset): SeriesFolder(prefix=dataset.projections_prefix, code=code)
             for code in codes
@@ -184,13 +195,27 @@ class Choice:
 
 
 def _check_lists(manifest: Manifest, code: str) -> None:
-    """Raise an InputReadError if the manifest says that the dataset does not have the series."""
+    """Raise an InputReadError if `series_codes` of the manifest does not contain the series code.
+
+    A manifest without `series_codes` raises no error.
+    """
     if manifest.has(code) is False:
         raise InputReadError.of_series(code, f"not in series_codes of {manifest.dataset.manifest_key}")
 
 
 def _search_manifests(code: str, manifests: list[Manifest]) -> Manifest:
-    """Return the one manifest that has a series which `inputs` omits."""
+    """Return the only manifest whose dataset contains a series.
+
+    If no manifest lists the series, fall back to the manifests that do not state which series they have; the
+    only such manifest is returned.
+
+    Args:
+        code: the code of a series that is missing from the request's `inputs`.
+        manifests: the manifests of the datasets in the request's catalog.
+
+    Raises:
+        InputReadError: no manifest or more than one manifest qualifies.
+    """
     holders = [manifest for manifest in manifests if manifest.has(code)]
     holders = holders or [manifest for manifest in manifests if manifest.has(code) is None]
     if len(holders) == 1:
@@ -207,7 +232,7 @@ def _not_found(code: str, searched: list[Dataset], *, why: str) -> InputReadErro
 
 
 def _listed_by_manifest(code: str, manifest: Manifest) -> Source:
-    """Return the part files of a series that its manifest lists."""
+    """Return the files in the manifest whose path contains the series code, or else all of its files."""
     files = manifest.files_of(code)
     prefix = manifest.dataset.projections_prefix
     keys = tuple(prefix + file for file in files or manifest.files)
@@ -217,15 +242,15 @@ def _listed_by_manifest(code: str, manifest: Manifest) -> Source:
 def list_part_files(
     bucket: Bucket, series: Iterable[SeriesFolder]
 ) -> dict[SeriesFolder, Sequence[ListedObject]]:
-    """List the part files of several series concurrently, each sorted by key.
+    """List the part files of several series concurrently, and return them by series, sorted by key.
 
-    The part files of a series are those in its folder `CODE/`, or if there are none, those in its Hive
-    folders. A file is ignored if a segment of its path below that folder begins with `_` or `.`, as in Hive,
-    Spark and pyarrow: it is a temporary file, a transaction log or a checksum.
+    The part files of a series are the files in the folder `CODE/`, or if there are none, the files in Hive
+    folders such as `series=CODE/`. As in Hive, Spark and pyarrow, a file is ignored if a segment of its path
+    below the folder begins with `_` or `.`: such files are temporary files, transaction logs or checksums.
 
     Raises:
-        InputReadError: S3 refuses to list the part files of a series, or the client cannot request one of the
-            keys.
+        InputReadError: S3 refuses to list the part files of a series, or one of the keys has an empty
+            segment, `.`, `..` or a control character.
         StoreUnavailable: S3 failed.
     """
     own = _data_files(bucket, {folder: [f"{folder.prefix}{folder.code}/"] for folder in series})
@@ -240,7 +265,12 @@ def list_part_files(
 def _data_files(
     bucket: Bucket, prefixes: Mapping[SeriesFolder, Sequence[str]]
 ) -> dict[SeriesFolder, Sequence[ListedObject]]:
-    """List the part files of each series below the prefixes that may have them."""
+    """Return the part files of each series below the given key prefixes, sorted by key.
+
+    Raises:
+        InputReadError: S3 refuses to list a prefix.
+        StoreUnavailable: S3 failed.
+    """
     codes = {prefix: folder.code for folder, named in prefixes.items() for prefix in named}
     try:
         listed = bucket.list_many(list(codes))
@@ -262,7 +292,7 @@ def _is_data(file: str) -> bool:
 
 
 def _other_folders(code: str) -> list[str]:
-    """Return the folder names other than `CODE/` that may name a series: Hive and percent-encoded names."""
+    """Return the other folder names of a series than `CODE/`: Hive names and percent-encoded names."""
     as_hive = "".join(f"%{ord(char):02X}" if char in _ESCAPED_BY_HIVE else char for char in code)
     values = dict.fromkeys((code, as_hive, quote(code, safe="")))
     folders = [f"{name}{value}/" for name in ("", *HIVE_NAMES) for value in values]

@@ -1,10 +1,10 @@
-"""The child process that decodes unusual part files, seen from the worker.
+"""The worker's side of the child process that decodes unusual part files.
 
 A large part file, or one whose pages may expand without bound, is decoded in a child process. If the file
-crashes that process, or needs more memory than it may take, one run fails and the rest of the batch
-continues. The child (`decoder_process`) starts at the first such file of an invocation and ends with the
-invocation. It has no credentials and makes no requests: it names the byte ranges that it needs, and the
-worker reads them from S3.
+crashes the child process, or needs more memory than the process can allocate, one run fails and the rest of
+the batch continues. The child (`decoder_process`) starts at the first such file of an invocation and ends
+with the invocation. The child has no credentials and makes no requests: it sends the byte ranges that it
+needs, and the worker reads these ranges from S3.
 
 The two processes exchange these frames over two pipes for each file:
 
@@ -13,7 +13,7 @@ The two processes exchange these frames over two pipes for each file:
                                                    ◀ {"ranges": [[start, end], …]}      any number of times
     each range's bytes                             ▶
                                                    ◀ {"rows": …, "bytes": …}            before decoding
-    {} if that much is free                        ▶
+    {} after the memory is reserved                ▶
                                                    ◀ {"table": true}, an Arrow stream   any number of times
                                                    ◀ {"done": true} or {"error": "…"}
 """
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 COMMAND = (sys.executable, "-P", "-m", "metrics_worker.dataset.decoder_process")
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ", "ARROW_DEFAULT_MEMORY_POOL", "OPENBLAS_NUM_THREADS")
-"""The environment variables that the child gets. The credentials are not among them."""
+"""The environment variables that are passed to the child. They contain no credentials."""
 
 
 class _Child:
@@ -59,7 +59,7 @@ class _Child:
         self.process.stdout.close()
 
     def end(self) -> int:
-        """End the process and return its exit status, or minus the number of the signal that ended it."""
+        """End the process, and return its exit status, or minus the number of the signal that ended it."""
         self.requests.close()
         self.answers.close()
         status = self.process.poll()
@@ -71,11 +71,11 @@ class _Child:
 class Decoder:
     """A context manager that decodes unusual part files in a child process, one at a time.
 
-    Several threads may use it. The child process ends with the context, because Lambda freezes processes
+    Several threads can call `read`. The child process ends with the context, because Lambda freezes processes
     between invocations.
 
     Args:
-        deadline: the time at which a read is cut off; None for no limit.
+        deadline: the time at which `read` raises OutOfTime; None for no deadline.
         command: the child's command line.
     """
 
@@ -108,11 +108,11 @@ class Decoder:
         """Read the columns `obs_time`, `value` and, if present, `internal_series_code` of a part file.
 
         Args:
-            file: the object, or its last bytes.
-            bucket: the bucket that has the rest of it.
-            codes: the codes of the series whose rows are kept. None keeps all rows, and all rows of a file
-                without the code column are kept.
-            admit: called before the file is decoded. An exception that it raises ends the read.
+            file: the object, or the last bytes of the object.
+            bucket: the bucket from which the rest of the object is read.
+            codes: the codes of the series whose rows are returned. If `codes` is None, or the file has no
+                code column, all rows are returned.
+            admit: a function that reserves memory before the file is decoded; `read` raises its exceptions.
             with_codes: whether to return the code column.
 
         Raises:
@@ -150,7 +150,7 @@ class Decoder:
         bucket: "Bucket",
         admit: "Admit",
     ) -> pa.Table | str:
-        """Serve the child's requests for one file. Return the table, or the text of the child's error."""
+        """Answer the child's requests for one file; return the table, or the child's error as a text."""
         batches: list[pa.RecordBatch] = []
         while True:
             match json.loads(self._receive(child)):
@@ -174,7 +174,7 @@ class Decoder:
 
         Raises:
             EOFError: the child has ended.
-            OutOfTime: no frame came before the deadline.
+            OutOfTime: no frame arrived before the deadline.
         """
         seconds = None if self._deadline is None else max(0.0, self._deadline.seconds_left())
         if not child.answers.poll(seconds):
@@ -182,10 +182,11 @@ class Decoder:
         return child.answers.recv_bytes()
 
     def _started(self) -> _Child:
-        """Return the running child process, and start it first if necessary.
+        """Return the running child process; start a child process first if none is running.
 
         Raises:
-            DecoderUnavailable, OutOfTime.
+            DecoderUnavailable: the child process did not start.
+            OutOfTime: the child process was not ready before the deadline.
         """
         if self._child is None:
             try:
@@ -202,13 +203,13 @@ class Decoder:
         return self._child
 
     def _end(self) -> int:
-        """End the child process if it runs, and return its exit status."""
+        """End the child process and return its exit status; return 0 if no child process is running."""
         child, self._child = self._child, None
         return 0 if child is None else child.end()
 
 
 def _death(status: int) -> str:
-    """Return the problem with a part file whose decoding ended the child process with this exit status."""
+    """Return the error text for a part file that ended the child process with this exit status."""
     if status < 0:
         from signal import Signals  # noqa: PLC0415 - only after a death
 

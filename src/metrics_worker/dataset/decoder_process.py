@@ -1,9 +1,9 @@
 """The child process that decodes unusual part files: `python -m metrics_worker.dataset.decoder_process`.
 
 The process decodes one part file at a time, with the protocol that the docstring of `decoder` describes,
-until its standard input ends. The operating system limits the memory that it can allocate (RLIMIT_DATA), so
-it refuses a file that needs more. If a file crashes the process, the worker is not affected. The process has
-one thread, makes no requests and writes no files.
+until its standard input ends. The operating system limits the memory that the process can allocate
+(RLIMIT_DATA), so decoding a file that needs more memory fails. If a file crashes the process, the worker is
+not affected. The process has one thread, makes no requests to S3 and writes no files.
 """
 
 import json
@@ -30,7 +30,7 @@ from metrics_worker.dataset.partial_file import PartialFile, Ranges, merge
 from metrics_worker.errors import InputReadError
 
 ALLOWANCE_BYTES = 192 * 1024 * 1024
-"""Memory for decoding besides the stored bytes of a row group: pages, dictionaries, a batch of rows."""
+"""The bytes of memory for pages, dictionaries and a batch of rows, besides a row group's stored bytes."""
 COPIES = 2
 """The number of copies of a row group's stored bytes in memory: the received bytes, and pyarrow's buffers."""
 STEP_BYTES = 32 * 1024 * 1024
@@ -40,7 +40,7 @@ MAX_FOOTER_BYTES = 64 * 1024 * 1024
 FIRST_READ_BYTES = 64 * 1024
 """The number of bytes at the end of a file that pyarrow reads first."""
 _OLD_WRITERS_BYTES = 100
-"""pyarrow reads this far beyond a column chunk, since old writers state its size without a page header."""
+"""The number of bytes that pyarrow reads beyond a column chunk: old writers understate the chunk's size."""
 
 type _Chunks = list[pq.ColumnChunkMetaData]
 
@@ -53,28 +53,30 @@ class Conversation:
         self._answers = answers
 
     def send(self, **answer: Any) -> None:
-        """Send an answer as JSON."""
+        """Send the keyword arguments to the worker as a JSON object."""
         self._answers.send_bytes(json.dumps(answer).encode())
 
     def fetch(self, ranges: Ranges) -> list[tuple[int, memoryview]]:
-        """Let the worker read byte ranges of the file, and return them as (start, bytes)."""
+        """Request byte ranges of the file from the worker; return each as (offset of first byte, bytes)."""
         if not ranges:
             return []
         self.send(ranges=ranges)
         return [(start, memoryview(self._requests.recv_bytes())) for start, _ in ranges]
 
     def claim(self, *, rows: int, size: int) -> None:
-        """Wait until the worker has reserved memory. If it cannot, it ends this process.
+        """Ask the worker to reserve memory, and wait for the answer.
+
+        If the worker cannot reserve the memory, it ends this process.
 
         Args:
             rows: the number of rows to decode.
-            size: the bytes that decoding takes in addition to the rows.
+            size: the bytes of memory that decoding takes in addition to the memory of the rows.
         """
         self.send(rows=rows, bytes=size)
         self._requests.recv_bytes()
 
     def send_table(self, table: pa.Table) -> None:
-        """Send a table. All tables of a file have the same schema."""
+        """Send a table to the worker as an Arrow stream. All tables of a file have the same schema."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
@@ -85,7 +87,8 @@ class Conversation:
         """Decode one part file and send its rows.
 
         Args:
-            wanted: the worker's request: key, size, series codes and whether to return the code column.
+            wanted: the worker's request: `key`, `size` in bytes, `codes` of the series (None for all rows),
+                and `with_codes`, whether to return the code column.
             tail: the last bytes of the file.
 
         Raises:
@@ -119,10 +122,10 @@ class Conversation:
                     self.send_table(convert(batch))
 
     def _with_footer(self, size: int, tail: memoryview) -> tuple[PartialFile, tuple[int, memoryview]]:
-        """Return the file, and its last bytes with the whole footer as (start, bytes).
+        """Return the file object, and the last bytes of the file with the whole footer, as (offset, bytes).
 
         Raises:
-            ValueError: the footer is too large.
+            ValueError: the footer has more than `MAX_FOOTER_BYTES`.
         """
         source = PartialFile(size)
         ends = size - len(tail), tail
@@ -138,7 +141,10 @@ class Conversation:
 
 
 class _Conversion:
-    """A conversion of decoded batches to tables for the worker: only the requested rows, in plain types."""
+    """A function from decoded batches to the tables for the worker.
+
+    The tables contain only rows of the requested series. Codes are text, and decimal values are float64.
+    """
 
     def __init__(
         self, schema: pa.Schema, columns: list[str], codes: list[str] | None, *, with_codes: bool
@@ -163,7 +169,7 @@ class _Conversion:
 
 
 def _row_groups(parquet: pq.ParquetFile, source: PartialFile, codes: list[str] | None) -> list[int]:
-    """Return the numbers of the row groups that, by their statistics, can contain one of the series."""
+    """Return the numbers of the row groups whose statistics do not exclude all requested series."""
     every = list(range(parquet.metadata.num_row_groups))
     if codes is None or len(every) <= 1:
         return every
@@ -179,19 +185,19 @@ def _row_groups(parquet: pq.ParquetFile, source: PartialFile, codes: list[str] |
 
 
 def _column_chunks(metadata: pq.FileMetaData, groups: list[int], columns: list[str]) -> dict[int, _Chunks]:
-    """Return the metadata of the column chunks to read, by row group."""
+    """Return the metadata of the column chunks with these column names, by number of the row group."""
     paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
     indices = [paths.index(name) for name in columns]
     return {group: [metadata.row_group(group).column(index) for index in indices] for group in groups}
 
 
 def _working_bytes(chunks: _Chunks) -> int:
-    """Return the memory in bytes that decoding a row group takes: its stored bytes, twice, and its pages."""
+    """Return the bytes of memory for decoding a row group: twice its stored bytes, and its pages."""
     return sum(COPIES * chunk.total_compressed_size + chunk.total_uncompressed_size for chunk in chunks)
 
 
 def _ranges(chunks: _Chunks, size: int) -> Ranges:
-    """Return the byte ranges of the column chunks of a row group, merged where they are close.
+    """Return the byte ranges of a row group's column chunks. Ranges with small gaps are merged.
 
     Args:
         chunks: the metadata of the column chunks.
@@ -211,7 +217,7 @@ def _ranges(chunks: _Chunks, size: int) -> Ranges:
 
 
 def _steps(ranges: dict[int, Ranges]) -> Iterator[list[int]]:
-    """Yield lists of row groups with at most `STEP_BYTES` stored bytes, or of one row group."""
+    """Yield lists of row group numbers; a list has at most `STEP_BYTES` stored bytes, or one row group."""
     step: list[int] = []
     for group, each in ranges.items():
         if step and sum(_bytes(ranges[one]) for one in step) + _bytes(each) > STEP_BYTES:
@@ -227,7 +233,7 @@ def _bytes(ranges: Ranges) -> int:
 
 
 def _limit_memory(more: int) -> None:
-    """Limit the memory of the process to its present size and the given number of bytes."""
+    """Limit the memory of the process to its present size plus the given number of bytes."""
     with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - one line of a virtual file
         now = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
     resource.setrlimit(resource.RLIMIT_DATA, (now + more, resource.getrlimit(resource.RLIMIT_DATA)[1]))
@@ -237,7 +243,7 @@ def main() -> None:
     """Decode part files until standard input ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = Connection(os.dup(1), readable=False)
-    os.dup2(2, 1)  # what a library prints must not become part of an answer
+    os.dup2(2, 1)  # the printed output of a library must not become a part of an answer
     requests = Connection(os.dup(0), writable=False)
     conversation = Conversation(requests=requests, answers=answers)
     conversation.send(ready=True)

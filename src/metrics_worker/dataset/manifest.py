@@ -1,7 +1,7 @@
-"""The manifest of a dataset, which the ingestor writes: the part files, and the series of each part file.
+"""Dataset manifests, which the ingestor writes: the list of a dataset's part files and series.
 
-A part file belongs to a series if a whole segment of its path names the series; a part of a segment does not
-count. A manifest that cannot be read is an InputReadError that names it.
+A part file belongs to a series if a whole folder name in its path is the series code, alone or in Hive form
+(`series=CODE`). For a manifest that is not valid, `Manifest.parse` raises an InputReadError with its key.
 """
 
 from dataclasses import dataclass
@@ -17,25 +17,26 @@ from metrics_worker.problem import first_problem
 from metrics_worker.request_check import Dataset
 
 HIVE_NAMES = ("series=", f"{CODE}=")
-"""The names before the series code in a segment of a Hive layout."""
+"""The text before the series code in a folder name of a Hive layout."""
 
 _BYTES_BY_MARK = {b",": 100, b"{": 700, b"[": 300}
-"""The bytes of memory that parsing takes for each value, object and list: measured on manifests of 30 MB that
-consist of nothing else.
+"""The bytes of memory that parsing takes for each value (`,`), object (`{`) and list (`[`) in the JSON text.
+
+The numbers were measured on manifests of 30 MB, each of which contained only one of these.
 """
 
 
 def parsing_bytes(body: memoryview) -> int:
     """Return an upper bound of the bytes of memory that parsing a manifest takes.
 
-    The ratio varies: 33 MB of `{"":0}` take 2.6 GB, and 33 MB of file names take 120 MB.
+    The ratio of memory to size varies: 33 MB of `{"":0}` take 2.6 GB, and 33 MB of file names take 120 MB.
     """
     text = bytes(body)
     return 5 * len(text) + sum(size * text.count(mark) for mark, size in _BYTES_BY_MARK.items())
 
 
 class _ManifestBody(BaseModel):
-    """The fields of a manifest that the worker reads. All but `parquet_files` may be missing or null."""
+    """The fields of a manifest that the worker reads. Only `parquet_files` is required."""
 
     model_config = ConfigDict(strict=True)
 
@@ -52,13 +53,14 @@ class _JsonManifest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A dataset's manifest.
+    """A valid dataset manifest.
 
     Attributes:
-        dataset: the dataset.
-        version_id: the version of the dataset; None if the manifest does not state it.
-        series_codes: the series of the dataset; None if the manifest does not state them.
-        files: the keys of the part files relative to the dataset's projections, in manifest order.
+        dataset: the catalog entry of the dataset, with the key of the manifest and the prefix of part files.
+        version_id: the `version_id` of the manifest as text; None if it is missing or null.
+        series_codes: the codes of the dataset's series; None if `series_codes` is missing or null.
+        files: the part files in the order of the manifest, each as a key relative to the dataset's
+            `projectionsPath`.
     """
 
     dataset: Dataset
@@ -71,8 +73,8 @@ class Manifest:
         """Return the manifest that a JSON document contains.
 
         Raises:
-            InputReadError: the document is not JSON, has no `parquet_files`, or one of them is not a relative
-                key.
+            InputReadError: the document is not JSON, a field is missing or has the wrong type, or an entry of
+                `parquet_files` is not a relative key.
         """
         try:
             parsed = _ManifestBody.model_validate_json(bytes(body))
@@ -93,10 +95,11 @@ class Manifest:
         )
 
     def files_of(self, code: str) -> list[str]:
-        """Return the files whose path names the series in a whole segment; none if paths do not name series.
+        """Return the part files with the series code as a whole folder name; an empty list if there are none.
 
-        Writers of Hive layouts percent-encode values: `internal_series_code=FX%3AUSD` names `FX:USD`. For a
-        code that contains a percent sign, files that name the code without decoding are preferred.
+        Writers of Hive layouts percent-encode values: the folder `internal_series_code=FX%3AUSD` belongs to
+        the series `FX:USD`. If the code contains a percent sign and some folder names contain the code
+        without decoding, only the files in these folders are returned.
         """
         named = {code, *(name + code for name in HIVE_NAMES)}
         literal = [file for file in self.files if not named.isdisjoint(file.split("/")[:-1])]
@@ -107,13 +110,19 @@ class Manifest:
         return [file for file in self.files if file in wanted] if encoded else literal
 
     def has(self, code: str) -> bool | None:
-        """Return whether the dataset has the series; None if the manifest does not say."""
+        """Return whether the dataset has the series; None if the manifest does not show this.
+
+        Without `series_codes`, the result is True if a file's path contains the code, otherwise None.
+        """
         if self.series_codes is not None:
             return code in self.series_codes
         return True if self.files_of(code) else None
 
     def names_another(self, file: str, *, code: str) -> bool:
-        """Return whether a file's path names a series other than this one."""
+        """Return whether a folder name in a file's path is that of another series, or any name in Hive form.
+
+        Only series codes in `series_codes` of the manifest are recognised as other series.
+        """
         known = (self.series_codes or frozenset()) - {code}
         return any(
             segment.startswith(HIVE_NAMES) or segment in known or unquote(segment) in known
@@ -127,7 +136,7 @@ def _decoded(file: str) -> list[str]:
 
 
 def _lists_json(body: memoryview) -> bool:
-    """Return whether a manifest lists JSON files."""
+    """Return whether a manifest has the field `json_files`, which lists JSON files instead of Parquet."""
     try:
         _JsonManifest.model_validate_json(bytes(body))
     except ValidationError:

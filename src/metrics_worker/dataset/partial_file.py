@@ -1,4 +1,4 @@
-"""A file of which the decoding process has only some byte ranges, and the merging of byte ranges."""
+"""A file object of which only some byte ranges are in memory, and a function that merges byte ranges."""
 
 import io
 from collections.abc import Buffer, Iterable
@@ -7,11 +7,11 @@ GAP_BYTES = 256 * 1024
 """Two ranges with at most this many bytes between them are read with one request."""
 
 type Ranges = list[tuple[int, int]]
-"""Byte ranges of a file, as (start, end)."""
+"""Byte ranges of a file, as (offset of the first byte, offset after the last byte)."""
 
 
 class PartialFile(io.RawIOBase):
-    """A file of which only some byte ranges are in memory."""
+    """A read-only binary file of which only some byte ranges are in memory."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -20,14 +20,14 @@ class PartialFile(io.RawIOBase):
         self._parts: list[tuple[int, memoryview]] = []
 
     def keep(self, parts: list[tuple[int, memoryview]]) -> None:
-        """Replace the byte ranges in memory by these, given as (start, bytes)."""
+        """Replace the byte ranges in memory by the given ones, each as (offset of the first byte, bytes)."""
         self._parts = parts
 
     def readinto(self, buffer: Buffer, /) -> int:
-        """Fill the buffer from the current position and return the number of bytes; 0 at the end of the file.
+        """Copy bytes from the current position to the buffer, and return their number; 0 at the end of file.
 
         Raises:
-            OSError: the bytes are not in memory.
+            OSError: some of the bytes are not in memory.
         """
         into = memoryview(buffer)
         count = min(len(into), self._size - self._at)
@@ -41,12 +41,12 @@ class PartialFile(io.RawIOBase):
         raise OSError(f"bytes {self._at} to {self._at + count} are in no column chunk that the footer names")
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move relative to the start (0), the current position (1) or the end (2). Return the position."""
+        """Set the position relative to the start (0), the current position (1) or the end (2); return it."""
         self._at = offset + (0, self._at, self._size)[whence]
         return self._at
 
     def tell(self) -> int:
-        """Return the current position."""
+        """Return the current position as a byte offset."""
         return self._at
 
     def readable(self) -> bool:
@@ -59,7 +59,7 @@ class PartialFile(io.RawIOBase):
 
 
 def merge(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """Return the ranges in ascending order, and merge ranges with at most `GAP_BYTES` between them."""
+    """Return the ranges in ascending order, after merging ranges with at most `GAP_BYTES` between them."""
     merged: Ranges = []
     for start, end in sorted(ranges):
         if merged and start <= merged[-1][1] + GAP_BYTES:

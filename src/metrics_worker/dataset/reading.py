@@ -93,7 +93,11 @@ class Reading:
             raise InputReadError.of_series(min(self._codes[error.subject]), error.message) from error
 
     def _share(self, keys: list[str]) -> "dict[str, pa.Table | None]":
-        """Read files with several series, and return those that the invocation keeps."""
+        """Read part files that contain several series, and return their tables by key.
+
+        The value is None for a file whose table the invocation does not keep for other runs. The tables of
+        all files are also stored in `tables`, for this run.
+        """
         self._fetch(keys)
         return {key: self.tables[key] if key in self._to_share else None for key in keys}
 

@@ -1,7 +1,7 @@
-"""Values that are read once an invocation and shared by the runs of a batch, which are threads.
+"""A cache whose values are read once per invocation and shared by the runs of a batch, which are threads.
 
-The first caller that asks for a key reads its value; later callers wait for that value. A failed read is not
-cached: its error goes to the caller that read, and the next caller reads again.
+The first caller that requests a key reads the value; later callers wait for that value. A failed read is not
+cached: the error is raised to the caller that read, and the next caller reads the value again.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,11 +9,11 @@ from concurrent.futures import CancelledError, Future
 from threading import Lock
 
 WAIT_SECONDS = 0.2
-"""The time between two calls of `on_wait` while a caller waits for a value."""
+"""The seconds between two calls of `on_wait` while a caller waits for a value."""
 
 
 class Singleflight[K, V]:
-    """A cache of values by key. Several threads may call `fetch` at the same time."""
+    """A cache of values by key. Several threads can call `fetch` at the same time."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -25,13 +25,14 @@ class Singleflight[K, V]:
         read: Callable[[list[K]], dict[K, V]],
         on_wait: Callable[[], None] = lambda: None,
     ) -> dict[K, V]:
-        """Return the values of some keys.
+        """Return the value of each key, from the cache if possible.
 
         Args:
             keys: the keys.
-            read: returns the values of the keys that no caller has read. The caller that called `fetch` gets
+            read: a function that reads the values of a list of keys. It is called with the keys that no
+                caller has read or is reading; `fetch` raises its exceptions.
+            on_wait: a function that is called every `WAIT_SECONDS` while other callers read; `fetch` raises
                 its exceptions.
-            on_wait: called at intervals while other callers read. An exception ends the waiting.
         """
         missing = list(dict.fromkeys(keys))
         values: dict[K, V] = {}
@@ -52,7 +53,7 @@ class Singleflight[K, V]:
         return values
 
     def _claim(self, keys: list[K]) -> tuple[dict[K, Future[V]], dict[K, Future[V]]]:
-        """Return the keys that this caller must read, and those that other callers read or have read."""
+        """Return the futures of the keys that this caller must read, and the futures of all other keys."""
         with self._lock:
             others = {key: self._cache[key] for key in keys if key in self._cache}
             mine: dict[K, Future[V]] = {key: Future() for key in keys if key not in others}
@@ -60,7 +61,10 @@ class Singleflight[K, V]:
         return mine, others
 
     def _deliver(self, mine: dict[K, Future[V]], read: Callable[[list[K]], dict[K, V]]) -> dict[K, V]:
-        """Read the values of the claimed keys and hand them to the callers that wait."""
+        """Read and return the values of the keys in `mine`, and set the futures for which other callers wait.
+
+        If the read fails, the keys are removed from the cache and the futures are cancelled.
+        """
         try:
             found = read(list(mine))
             values = {key: found[key] for key in mine}  # a missing key is a failure, too

@@ -1,7 +1,7 @@
 """An upper bound for the memory that an evaluation needs, computed before the evaluation starts.
 
 The worker compares the bound with its memory limit. Tests compare it with the memory that numpy really
-allocates: the bound must never be too low, and must not be far too high.
+allocates: the bound must never be below that memory, and must not exceed it by far.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,15 @@ from metrics_worker.expression.grammar import Composite, Node, SeriesMath, Serie
 OBSERVATION_BYTES = 16
 """Bytes of one observation: an int64 time and a float64 value."""
 _MATH, _WINDOW, _COMPOSITE = 32, 48, 64
-"""Bytes of temporary arrays for each input observation: alignment, result, filter for finite values."""
+"""Bytes of temporary arrays for each observation of the operands, by node type."""
 _WRITING = 64
 """Bytes for each observation of the result while its Parquet file is written and read back."""
 
 
 def peak_bytes(node: Node, observations: Mapping[str, int]) -> int:
-    """Return the peak memory of evaluating a node and writing its result, in bytes, without the input series.
+    """Return the peak memory, in bytes, of evaluating a node and writing its result.
+
+    The memory of the input series is not included.
 
     Args:
         node: the expression.
@@ -29,7 +31,10 @@ def peak_bytes(node: Node, observations: Mapping[str, int]) -> int:
 
 
 def _cost(node: Node, observations: Mapping[str, int], most: int) -> tuple[int, int]:
-    """Return the largest possible number of observations of a node, and the peak bytes of evaluating it."""
+    """Return the largest possible number of observations of a node's result, and the peak memory in bytes.
+
+    `most` is the number of observations of all input series together.
+    """
     match node:
         case SeriesRef(series_code=code):
             return observations[code], 0
@@ -49,9 +54,10 @@ def _cost(node: Node, observations: Mapping[str, int], most: int) -> tuple[int, 
 def _held(
     operands: Sequence[Node], observations: Mapping[str, int], most: int, work: int
 ) -> tuple[list[int], int]:
-    """Return the number of observations of each operand, and the peak bytes of the operation.
+    """Return the largest number of observations of each operand, and the operation's peak memory in bytes.
 
-    The result of each operand stays in memory while the operands after it are evaluated.
+    The result of each operand stays in memory while the later operands are evaluated. `work` is the number of
+    bytes that the operation itself needs for each observation of its operands.
     """
     counts: list[int] = []
     peak = 0

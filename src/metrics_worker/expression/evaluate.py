@@ -1,7 +1,7 @@
 """Evaluation: `evaluate()` computes the series that an expression defines from its input series.
 
-docs/grammar.md has a table of the operations. The module neither reads nor writes anything. An expression
-that has no value at any time is not an error: its result is an empty series.
+docs/grammar.md has a table of the operations. The module reads and writes no files. If an expression has no
+value at any time, its result is an empty series and not an error.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from metrics_worker.expression.grammar import Composite, Node, SeriesMath, Serie
 from metrics_worker.series import Series, Values, common, union
 
 _HEADROOM = 10
-"""Power of two by which operands are divided if their sum overflows: 2**10 exceeds the number of operands."""
+"""If a sum overflows, its operands are divided by 2**10, which exceeds the maximum number of operands."""
 
 
 def evaluate(
@@ -25,7 +25,7 @@ def evaluate(
     Args:
         node: the expression.
         inputs: the series that the expression refers to, by series code.
-        checkpoint: called before each node; an exception that it raises ends the evaluation.
+        checkpoint: a function that is called before each node; its exceptions end the evaluation.
     """
 
     def of(operand: Node) -> Series:
@@ -106,10 +106,16 @@ def _composite(op: Literal["sum", "avg", "max", "min"], operands: Sequence[Serie
 def _total(
     operands: Sequence[Series], places: Sequence[np.ndarray], divisor: Values, smaller: int = 0
 ) -> Values:
-    """Return the sum of the operands at each time, divided by the divisor.
+    """Return, for each time, the sum of the operands divided by the divisor.
 
     A result is infinite only if the quotient itself exceeds the range of float64: a sum that overflows is
-    computed again from operands that are divided by 2**smaller.
+    computed again, and its operands are first divided by 2**smaller.
+
+    Args:
+        operands: the operands.
+        places: for each operand, the positions of its observations in the result, as `union()` returns them.
+        divisor: the divisor at each time of the result.
+        smaller: the power of two by which the operands are divided; 0 in the first computation.
     """
     total = np.zeros(divisor.size)
     with np.errstate(over="ignore", invalid="ignore"):

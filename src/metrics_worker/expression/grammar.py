@@ -2,8 +2,8 @@
 
 The type of a node is recognised by its fields, not by `op`, because `sum`, `max` and `min` are both window
 operations and composites. `parse()` checks everything: depth, number of nodes, windows and scales are within
-bounds, so later code does not check them again. Otherwise it raises an ExpressionError with the JSON path of
-the first invalid node; `check()` returns every problem.
+bounds, so later code does not check them again. `parse()` raises an ExpressionError with the JSON path of the
+first invalid node; `check()` returns every problem.
 """
 
 from collections.abc import Iterator
@@ -36,15 +36,15 @@ ROOT = "expressionJson"
 
 
 def _whole(value: Any) -> Any:
-    """Return a float without a fraction as an int (14.0 is 14, as in JSON Schema), any other value unchanged.
+    """Return an int for a float without a fraction (14 for 14.0, as in JSON Schema), or else the value.
 
-    The field's own validation then rejects a number such as 14.5.
+    pydantic's validation of the field then rejects a number such as 14.5.
     """
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _one_segment(code: str) -> str:
-    """Return the series code if it can be one path segment of a key (`CODE/year=…`).
+    """Return the series code unchanged if it can be one path segment of a key (`CODE/year=…`).
 
     Raises:
         ValueError: the code is '.' or '..', contains '/' or a control character, or has spaces around it.
@@ -78,7 +78,7 @@ class _Node(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _unit_scale(cls, value: Any) -> Any:
-        """Remove a scale of 1 or null from a node type without a scale: the control plane sends it anyway."""
+        """Return the node without a `scale` of 1 or null, which the control plane adds to all node types."""
         if isinstance(value, dict) and "scale" in value and "scale" not in cls.model_fields:
             scale = value["scale"]
             if scale is None or (isinstance(scale, int | float) and scale is not True and scale == 1):
@@ -171,10 +171,10 @@ def expression_type(node: "Node") -> str:
 
 
 def parse(value: Any) -> "Node":
-    """Return the expression that a decoded JSON value describes.
+    """Return the root node of the expression that a decoded JSON value describes.
 
     Raises:
-        ExpressionError: the value is not a valid expression; the subject is the JSON path.
+        ExpressionError: the value is not a valid expression; the subject is the invalid node's JSON path.
     """
     node, problems = check(value)
     if node is None:
@@ -183,9 +183,9 @@ def parse(value: Any) -> "Node":
 
 
 def check(value: Any) -> "tuple[Node | None, list[Problem]]":
-    """Return the expression that a decoded JSON value describes, or None and every problem of the value.
+    """Return the root node of an expression in decoded JSON and no problems, or None and every problem.
 
-    Operands that are nested too deeply are not checked, and no nodes are checked if there are too many.
+    Operands that are nested too deeply are not checked. If there are too many nodes, no node is checked.
     """
     problems = [] if _has_valid_size(value) else list(_size_problems(value))
     if any(problem.kind == "too_many_nodes" for problem in problems):
@@ -199,7 +199,7 @@ def check(value: Any) -> "tuple[Node | None, list[Problem]]":
 
 
 def raw_operands(value: Any) -> Iterator[tuple[Path, Any]]:
-    """Yield each operand of a node that is not parsed yet, with its JSON path below the node."""
+    """Yield (JSON path below the node, operand) for each operand of a node in decoded JSON."""
     if isinstance(value, dict):
         yield from (((field,), value[field]) for field in _OPERANDS if field in value)
         if isinstance(operands := value.get("operands"), list):
@@ -207,7 +207,7 @@ def raw_operands(value: Any) -> Iterator[tuple[Path, Any]]:
 
 
 def raw_type(value: Any) -> str | None:
-    """Return the type of a node that is not parsed yet, such as `series_math`; None without a known shape."""
+    """Return the type of a node in decoded JSON, such as `series_math`; None if no field identifies it."""
     tag = _shape(value)
     return None if tag is None else tag.strip("<>")
 
@@ -218,7 +218,7 @@ def dump(node: "Node") -> dict[str, Any]:
 
 
 def children(node: "Node") -> tuple["Node", ...]:
-    """Return the operands of a node, in the order of its fields."""
+    """Return the operands of a node, in the order of the node's fields."""
     match node:
         case SeriesRef():
             return ()
@@ -243,7 +243,7 @@ def series_codes(node: "Node") -> tuple[str, ...]:
 
 
 def _has_valid_size(value: Any) -> bool:
-    """Return whether a value has no problem of `_size_problems()`: a check that is fast for a valid value."""
+    """Return whether `_size_problems()` would find no problem in a value; for a valid value, it is faster."""
     nodes, depth, level = 0, 0, [value]
     while level:
         nodes += len(level)
@@ -260,7 +260,7 @@ def _has_valid_size(value: Any) -> bool:
 def _size_problems(value: Any) -> Iterator[Problem]:
     """Yield a problem for each node whose operands are too deep, and one if there are too many nodes.
 
-    It does not recurse, so it must run before any function that does. The root has depth 1.
+    The root has depth 1. Recursive functions on the value are safe only after this function, which is not.
     """
     nodes = 0
     stack: list[tuple[Any, Path, int]] = [(value, (ROOT,), 1)]
@@ -279,7 +279,7 @@ def _size_problems(value: Any) -> Iterator[Problem]:
 
 
 def _pruned(value: Any, levels: int) -> Any:
-    """Return a copy of a node with so many levels, the root's included; a series replaces each lower node."""
+    """Return a copy of a node with this many levels, including its own; a series replaces deeper nodes."""
     if levels == 0:
         return {"series_code": "pruned"}
     if not isinstance(value, dict):
@@ -294,5 +294,5 @@ def _pruned(value: Any, levels: int) -> Any:
 
 
 def _follows(problem: Problem) -> bool:
-    """Return whether a composite has enough operands, and pydantic did not count those that are invalid."""
+    """Return whether a "too few operands" problem only follows from operands that are invalid themselves."""
     return problem.kind == "too_short" and isinstance(problem.found, list) and len(problem.found) > 1

@@ -1,8 +1,8 @@
 """The time limit of one call to AWS, which applies to every step of the call.
 
 botocore's timeouts apply to each connection and to each read, so a service that sends one byte at a time can
-delay a call without limit. Therefore each call has an end, and every wait for the network is limited by the
-time that is left. The limit belongs to the calling thread, which makes one call at a time.
+delay a call without limit. Therefore each call has a latest end, and no wait for the network exceeds the time
+that is left until then. The limit belongs to the calling thread, which makes one call at a time.
 """
 
 import time
@@ -16,7 +16,7 @@ RETRY_SECONDS = 1.0
 
 
 class CutOffError(Exception):
-    """The error of a call that reached its time limit. botocore does not know it, so it does not retry."""
+    """The error of a call that reached its time limit. botocore does not retry after it."""
 
 
 @dataclass(slots=True)
@@ -24,9 +24,10 @@ class CallLimit:
     """The time limit of one call, and the state of its requests.
 
     Attributes:
-        ends: The end of the call, in seconds of the monotonic clock.
-        sent: Whether a part of the current request was sent.
-        unanswered: The number of requests that were sent but not answered; they may still take effect.
+        ends: The latest end of the call, in seconds of the monotonic clock.
+        sent: Whether any part of the current request was sent.
+        unanswered: The number of requests that were sent but not answered. Such a request may still take
+            effect.
     """
 
     ends: float
@@ -34,7 +35,7 @@ class CallLimit:
     unanswered: int = 0
 
     def left(self) -> float:
-        """Return the seconds until the end of the call; zero or negative after it."""
+        """Return the seconds until the latest end of the call; zero or a negative number after it."""
         return self.ends - time.monotonic()
 
 
@@ -43,7 +44,7 @@ _limit: ContextVar[CallLimit | None] = ContextVar("_limit", default=None)
 
 @contextmanager
 def limited(seconds: float) -> Iterator[CallLimit]:
-    """Limit the calls that this thread makes in the context to this total time."""
+    """Limit the total time of the calls that this thread makes in the context to this number of seconds."""
     limit = CallLimit(time.monotonic() + seconds)
     token = _limit.set(limit)
     try:
@@ -53,12 +54,14 @@ def limited(seconds: float) -> Iterator[CallLimit]:
 
 
 def current_limit() -> CallLimit:
-    """Return the limit of the current call, or a limit without an end if no call is limited."""
+    """Return the time limit of this thread's current call; an infinite limit if the call has none."""
     return _limit.get() or CallLimit(float("inf"))
 
 
 def at_most(seconds: float | None) -> float:
-    """Return how many seconds the next step may wait: the given number, or less if the call ends earlier.
+    """Return the seconds that the next step can wait: the given number, or less if the call must end earlier.
+
+    If None is given, return the time that is left until the latest end of the call.
 
     Raises:
         TimeoutError: The call has reached its time limit.

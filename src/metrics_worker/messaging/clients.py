@@ -1,7 +1,7 @@
 """boto3 clients for SNS and SQS, and the time limits of their calls.
 
-Clients are created at their first use. botocore accounts for most of the import time of a cold start, so only
-this module and `limited_http` import it, also at the first use.
+Clients are created at their first use. botocore takes most of the import time of a cold start, so only this
+module and `limited_http` import botocore, when the first client is created.
 """
 
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ CONNECT_SECONDS = 2
 READ_SECONDS = 2
 
 making = Lock()
-"""The lock for the creation of a client: runs are threads, and boto3's default session is not thread-safe."""
+"""The lock for creating a client: runs are threads, and boto3's default session is not thread-safe."""
 
 
 def client(service: Literal["sns", "sqs"], settings: "Settings") -> Any:
-    """Return a client for the region and the endpoint in the settings. Threads may share it."""
+    """Return a boto3 client for the region and the endpoint in the settings. Threads can share the client."""
     import boto3  # noqa: PLC0415 - see the module's docstring
     from botocore.config import Config  # noqa: PLC0415
 
@@ -45,19 +45,19 @@ def client(service: Literal["sns", "sqs"], settings: "Settings") -> Any:
 
 @contextmanager
 def service_call(kind: "type[TransientError]", subject: str, within: float | None = None) -> Iterator[None]:
-    """Limit the time of one call, and translate its errors to `kind`.
+    """Limit the time of the one call in the context, and translate exceptions of the call.
 
-    The texts of botocore stay in the cause, for the log. `may_arrive` of the raised error is true if a
-    request was sent but not answered.
+    botocore's exception, whose text is only for the log, becomes the cause of the raised error. `may_arrive`
+    of the raised error is true if a request was sent but not answered.
 
     Args:
-        kind: The error class of the service.
+        kind: The class of the error for a failed call.
         subject: The ARN of the topic or the URL of the queue.
-        within: The time limit in seconds, if it is less than `CALL_SECONDS`.
+        within: The time limit in seconds. `CALL_SECONDS` applies if `within` is None or longer.
 
     Raises:
         kind: The service refused the call, failed, or did not answer.
-        OutOfTime: The call did not end within `within` seconds.
+        OutOfTime: The call did not end within `within` seconds, or `within` is not positive.
     """
     if within is not None and within <= 0:
         raise OutOfTime("invocation", f"its time is used up, so {subject} was not called")
@@ -73,7 +73,7 @@ def service_call(kind: "type[TransientError]", subject: str, within: float | Non
 
 
 def _problem(error: Exception) -> str:
-    """Return a description of an error of a call, without addresses."""
+    """Return a description of a failed call's exception that contains no network addresses."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see the module's docstring
 
     if isinstance(error, ClientError):
@@ -87,7 +87,7 @@ def _problem(error: Exception) -> str:
 
 
 def _noting(translated: "TransientError", error: Exception, limit: CallLimit) -> "TransientError":
-    """Return the translated error, with `may_arrive` set if a request was sent but not answered."""
+    """Set `may_arrive` of the translated error if a request was sent but not answered; return the error."""
     from botocore.exceptions import ConnectionClosedError, ReadTimeoutError  # noqa: PLC0415 - as above
 
     lost = isinstance(error, (ReadTimeoutError, ConnectionClosedError))

@@ -1,12 +1,12 @@
-"""Heartbeats: a background thread that is a context manager.
+"""Heartbeats: a background thread, controlled by a context manager.
 
-During a run, the thread publishes the actual progress and extends the visibility timeout of the message. Its
-errors do not fail the run; they are counted for the closing log line. The end of the context waits for the
-thread, because Lambda freezes the process between invocations.
+During a run, the thread publishes the actual progress and extends the visibility timeout of the message.
+Errors of the thread do not fail the run; they are counted for the closing log line. At the end of the
+context, the run waits for the thread to end, because Lambda freezes the process between invocations.
 
-A heartbeat that was sent but not answered may arrive late, even after the outcome of the run. It is therefore
-sent again with the same number until SNS answers: SNS drops the second of two events with the same
-deduplication id.
+A heartbeat that was sent but not answered may arrive late, even after the outcome of the run. Such a
+heartbeat is sent again with the same number until SNS answers, because SNS drops the second of two events
+with the same deduplication id.
 """
 
 from collections.abc import Callable
@@ -19,17 +19,17 @@ class Heartbeat:
     """A thread that calls `publish(number, progress)` and `extend()` every `interval` seconds.
 
     Args:
-        publish: Publishes one heartbeat and returns True, or returns False if the run has not started yet.
-            Numbers begin at 1; the number of a heartbeat that was not published or not answered is used
-            again. Progress is between 0 and 1 and never falls.
+        publish: A function that publishes one heartbeat and returns True, or returns False if the started
+            event is not published yet. Numbers begin at 1; the number of a heartbeat that was not published
+            or not answered is used again. Progress is between 0 and 1 and never falls.
         interval: The time between two heartbeats in seconds; None for no heartbeats.
-        extend: Extends the visibility timeout of the run's message.
+        extend: A function that extends the visibility timeout of the run's message.
 
     Attributes:
         sent: The number of published heartbeats.
         failed: The number of heartbeats with an error in `publish` or `extend`.
-        last_error: The last of these errors.
-        may_arrive: Whether a heartbeat was sent but not answered yet, so that it may arrive later.
+        last_error: The class name and text of the last error in `publish` or `extend`; "" if none.
+        may_arrive: Whether a heartbeat was sent but not answered yet. Such a heartbeat may arrive later.
     """
 
     def __init__(
@@ -52,7 +52,10 @@ class Heartbeat:
         self.may_arrive = False
 
     def advance(self, progress: float) -> None:
-        """Raise the progress of the run to this value (0 to 1). Several threads may call this method."""
+        """Set the progress of the run to this value (0 to 1), unless it is higher already.
+
+        Several threads can call this method.
+        """
         with self._advancing:
             self._progress = max(self._progress, min(progress, 1.0))
 
@@ -79,7 +82,7 @@ class Heartbeat:
             self._count([problem for problem in (self._beat(),) if problem])
 
     def _beat(self) -> Exception | None:
-        """Publish one heartbeat, and return its error, if any."""
+        """Publish one heartbeat. Return the exception of a failed publication, otherwise None."""
         try:
             went_out = self._publish(self._number, self._progress)
         except Exception as error:  # noqa: BLE001 - a heartbeat that fails must not fail the run
@@ -99,7 +102,7 @@ class Heartbeat:
 
 
 def _problem_of(work: Callable[[], None]) -> Exception | None:
-    """Call a function, and return its error, if any."""
+    """Call a function. Return the exception that the function raises, or None if it raises none."""
     try:
         work()
     except Exception as error:  # noqa: BLE001 - as above

@@ -1,8 +1,8 @@
 """botocore's HTTP session with connections that keep to the time limit of the call (see `call_limit`).
 
-Every step that waits is limited in the calling thread: the DNS query, each attempt to connect, the TLS
-handshake, the request, and each read of the response. After a call was cut off, nothing can still send data.
-This module imports botocore, so it is loaded with the first client.
+The limit applies to every step that waits: the DNS query, each attempt to connect, the TLS handshake, the
+request, and each read of the response. All steps but the DNS query run in the calling thread, so no data is
+sent after a call was cut off. This module imports botocore, so it is imported with the first client.
 """
 
 import io
@@ -29,17 +29,17 @@ from metrics_worker.messaging.call_limit import RETRY_SECONDS, CutOffError, at_m
 
 
 def limit_calls(client: Any, *, connect: float, read: float) -> None:
-    """Make a boto3 client send its requests over connections with a time limit.
+    """Make a boto3 client keep each call within the time limit that `call_limit.limited()` sets.
 
     Args:
         client: Any boto3 client.
-        connect: The maximum time for one connection, in seconds.
+        connect: The maximum time for making one connection, in seconds.
         read: The maximum time for one read, in seconds.
     """
     session = _Session(client.meta.endpoint_url, (connect, read))
 
     def send(request: Any, **_: Any) -> Any:
-        """Send a request instead of botocore, which uses the result of this handler as the response."""
+        """Send a request in place of botocore, and return the response, which botocore then uses."""
         limit = current_limit()
         if limit.left() <= 0:
             raise CutOffError
@@ -57,7 +57,7 @@ def limit_calls(client: Any, *, connect: float, read: float) -> None:
 
 
 class _LimitedReader(io.RawIOBase):
-    """The bytes of a response. A read waits at most until the end of the call."""
+    """A stream of a response's bytes. No read waits longer than until the latest end of the call."""
 
     def __init__(self, raw: Any, sock: socket.socket) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class _LimitedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Read available bytes into the buffer, or wait for them; return their number."""
+        """Wait for bytes, read them into the buffer and return their number; 0 at the end of the response."""
         usual = self._sock.gettimeout()
         self._sock.settimeout(at_most(usual))
         try:
@@ -86,7 +86,7 @@ class _LimitedReader(io.RawIOBase):
 
 
 class _Response(HTTPResponse):
-    """A response whose reads are limited, including the read of the status line."""
+    """An HTTP response. Each read, including the read of the status line, keeps to the call's time limit."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
@@ -94,7 +94,7 @@ class _Response(HTTPResponse):
 
 
 class _Limited:
-    """A mixin that limits the time of botocore's connections."""
+    """A mixin for botocore's connection classes: connecting, sending and reading keep to the time limit."""
 
     response_class = _Response
     host: str
@@ -107,7 +107,7 @@ class _Limited:
         super().connect()  # type: ignore[misc]
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that answers. urllib3 calls this method."""
+        """Return a socket that is connected to the first address that answers. urllib3 calls this method."""
         try:
             *others, last = _look_up(self.host, self.port, at_most(self.timeout))
             for address in others:
@@ -133,7 +133,7 @@ type Address = tuple[int, int, int, Any]
 
 
 def _connected(to: Address, seconds: float) -> socket.socket:
-    """Return a socket that is connected to the address."""
+    """Return a socket that is connected to the address, or raise OSError after this number of seconds."""
     *kind, address = to
     connecting = socket.socket(*kind)
     try:
@@ -147,13 +147,13 @@ def _connected(to: Address, seconds: float) -> socket.socket:
 
 
 def _look_up(host: str, port: int, seconds: float) -> list[Address]:
-    """Return the addresses of a host.
+    """Return the addresses of a host and port.
 
-    The resolver of the C library cannot be interrupted, so it runs in a thread. If the thread takes too long,
-    it continues without effect on the call.
+    The resolver of the C library cannot be interrupted, so it runs in another thread. If the resolver takes
+    too long, this function raises an error and the thread continues without effect on the call.
 
     Raises:
-        TimeoutError: The resolver did not answer in time.
+        TimeoutError: The resolver did not answer within `seconds`.
         OSError: The name cannot be resolved.
     """
     found: Future[list[Address]] = Future()
@@ -188,7 +188,7 @@ class _SecurePool(AWSHTTPSConnectionPool):  # type: ignore[misc]
 
 
 class _Session(URLLib3Session):  # type: ignore[misc]
-    """botocore's HTTP session, with the same certificates and proxies as botocore's own."""
+    """An HTTP session with limited connections, and with the certificates and proxies that botocore uses."""
 
     def __init__(self, endpoint_url: str, timeout: tuple[float, float]) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
 """The visibility timeouts of messages in the request queue.
 
-The event source mapping receives and deletes the messages. If a visibility timeout cannot be changed
-(QueueUnavailable), no message is lost: it is redelivered when the queue's own visibility timeout ends.
+Lambda's event source mapping receives and deletes the messages. If a visibility timeout cannot be changed
+(QueueUnavailable), no message is lost: SQS redelivers the message when its present visibility timeout ends.
 """
 
 import os
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from metrics_worker.settings import Settings
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
-    # All processes that are restored from a snapshot have its random seed, so their messages would all be
-    # redelivered at the same time.
+    # All processes that are restored from one snapshot have the same random seed. Without a new seed, the
+    # messages of all these processes would be redelivered at the same time.
     from snapshot_restore_py import register_after_restore
 
     register_after_restore(random.seed)
@@ -27,14 +27,14 @@ LONGEST_BACKOFF_SECONDS = 300
 
 
 class RequestQueue:
-    """The request queue. If no SQS client is given, the first call creates one."""
+    """The request queue. If no SQS client is passed, the first call creates a client."""
 
     def __init__(self, settings: "Settings", sqs: Any = None) -> None:
         self._settings = settings
         self._sqs = sqs
 
     def extend(self, receipt_handle: str, *, within: float | None = None) -> None:
-        """Restart the visibility timeout of a message.
+        """Set the visibility timeout of a message to its full length (`WORKER_VISIBILITY_TIMEOUT_SECONDS`).
 
         Args:
             receipt_handle: The receipt handle of the message.
@@ -54,15 +54,18 @@ class RequestQueue:
     def give_back(
         self, messages: Sequence[tuple[str, int]], *, at_once: bool = False, within: float | None = None
     ) -> list[str]:
-        """Set the visibility timeouts of returned messages in one call.
+        """Return messages to the queue: set the times of their redelivery with one call to SQS.
+
+        An error of SQS is not raised, but is part of the returned texts.
 
         Args:
             messages: The receipt handle and the receive count of each message; at most ten.
-            at_once: Whether all messages are redelivered at once; otherwise after a growing delay.
+            at_once: Whether SQS redelivers all messages at once. Otherwise, the delay of a message grows with
+                its receive count.
             within: The time limit of the call in seconds.
 
         Returns:
-            For each message, the time of its redelivery, as a text for the log.
+            For each message, the time of its redelivery in words, such as "in 27 s", for the log.
         """
         if not messages:
             return []
@@ -93,13 +96,22 @@ class RequestQueue:
 
 
 def receive_count(attributes: Mapping[str, Any]) -> int:
-    """Return how often a message was received, including this time; 1 if its attributes lack the count."""
+    """Return the number of times that a message was received, including this time.
+
+    Args:
+        attributes: The SQS system attributes of the message. If the count is missing, the result is 1.
+    """
     count: str = attributes.get("ApproximateReceiveCount") or ""
     return int(count) if count.isdecimal() else 1
 
 
 def backoff_seconds(receive_count: int) -> int:
-    """Return the delay in seconds after the nth attempt: three times the last, limited, less up to a half."""
+    """Return the delay in seconds before the redelivery of a message with this receive count.
+
+    The longest delay is `FIRST_BACKOFF_SECONDS` after the first receipt, and three times as long after each
+    further receipt, up to `LONGEST_BACKOFF_SECONDS`. The result is a random time between half of the longest
+    delay and the longest delay.
+    """
     longest: int = min(
         LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 3 ** max(0, min(receive_count - 1, 10))
     )

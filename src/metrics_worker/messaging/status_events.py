@@ -1,8 +1,8 @@
 """The three status events, in the plain form and the v1 form; the request chooses the form.
 
-A class method of each event builds it for a `Run`, and `wire()` returns its JSON text. The control plane can
-always parse the events: lengths are limited, times are in ISO 8601, there are no control characters, and only
-the `error` of a SUCCESS that may follow a FAILURE is null.
+A class method of each event class builds the event of a `Run`, and `wire()` returns the event as JSON text.
+The control plane can always parse the events: lengths are limited, times are in ISO 8601, there are no
+control characters, and only the `error` of a SUCCESS that may follow a FAILURE is null.
 """
 
 from datetime import datetime
@@ -20,7 +20,7 @@ MAX_ERROR = 1000
 
 
 class _Event(BaseModel):
-    """A status event. Fields that are None are left out of its JSON text."""
+    """A status event. Fields with the value None are left out of the JSON text."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
@@ -38,19 +38,19 @@ def _form(run: Run) -> Literal["metrics.run.v1"] | None:
 
 
 class RunStarted(_Event):
-    """The event that a run has started."""
+    """The status event at the start of a run."""
 
     type: Literal["metric_run_started"] = "metric_run_started"
     started_at: str
 
     @classmethod
     def of(cls, run: Run, at: datetime) -> Self:
-        """Return the event of a run that starts at this time."""
+        """Return the started event of a run, with this time of the start."""
         return cls(schema_=_form(run), run_id=run.run_id, started_at=iso(at))
 
 
 class RunHeartbeat(_Event):
-    """The event that a run is in progress."""
+    """The status event of a run in progress."""
 
     type: Literal["metric_run_heartbeat"] = "metric_run_heartbeat"
     progress: float = Field(ge=0, le=1)
@@ -58,7 +58,7 @@ class RunHeartbeat(_Event):
 
     @classmethod
     def of(cls, run: Run, progress: float, at: datetime) -> Self:
-        """Return the event of a run with this progress (0 to 1) at this time."""
+        """Return the heartbeat of a run, with this progress (0 to 1) and this time of the event."""
         return cls(schema_=_form(run), run_id=run.run_id, progress=round(progress, 4), ts=iso(at))
 
 
@@ -70,7 +70,7 @@ class WireError(BaseModel):
 
 
 class RunCompleted(_Event):
-    """The event that a run has ended with a version or an error."""
+    """The status event at the end of a run: SUCCESS with a version, or FAILURE with an error."""
 
     type: Literal["metric_run_completed"] = "metric_run_completed"
     metric_code: str
@@ -82,7 +82,15 @@ class RunCompleted(_Event):
 
     @classmethod
     def success(cls, run: Run, *, version_ts: str, manifest_key: str, row_count: int, bucket: str) -> Self:
-        """Return the event of a committed version; its manifest has this key in this bucket."""
+        """Return the completed event of a committed run.
+
+        Args:
+            run: The identity of the run.
+            version_ts: The committed version.
+            manifest_key: The key of the version's manifest.
+            row_count: The number of observations in the version.
+            bucket: The name of the bucket, for the address of the manifest in the v1 form.
+        """
         return cls(
             schema_=_form(run),
             run_id=run.run_id,
@@ -94,17 +102,17 @@ class RunCompleted(_Event):
         )
 
     def after_failure(self) -> Self:
-        """Return this SUCCESS with a null error, which clears an earlier error in the control plane."""
+        """Return a copy of this SUCCESS with a null `error`, which clears an earlier published error."""
         return self.model_copy(update={"error": None})
 
     def wire(self) -> str:
-        """Return the event as JSON text, with `"error": null` only if `after_failure` has set it."""
+        """Return the event as JSON text. `"error": null` is included only after `after_failure()`."""
         absent = {name for name, value in self if value is None}
         return self.model_dump_json(by_alias=True, exclude=absent - (self.model_fields_set & {"error"}))
 
     @classmethod
     def failure(cls, run: Run, error: PermanentError) -> Self:
-        """Return the event of a run that failed permanently."""
+        """Return the completed event of a run that failed with this error."""
         return cls(
             schema_=_form(run),
             run_id=run.run_id,

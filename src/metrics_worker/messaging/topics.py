@@ -1,8 +1,8 @@
 """The SNS topics to which the worker publishes status events.
 
 On a FIFO topic, the message group is the run, and the deduplication id contains the run, the type and the
-attempt, so that SNS drops neither a second heartbeat nor a SUCCESS after a FAILURE. A failed publication
-(StatusUnavailable) is always transient: the next attempt publishes the outcome.
+attempt, so that SNS drops neither a second heartbeat nor a SUCCESS after a FAILURE. A failed
+publication raises StatusUnavailable, which is always transient: the next attempt publishes the outcome.
 """
 
 from hashlib import sha256
@@ -21,7 +21,7 @@ MAX_DEDUPLICATION_ID = 128
 
 
 class StatusTopics:
-    """The topics by type of event. If no SNS client is given, the first event creates one."""
+    """The topic of each type of event. If no SNS client is passed, the first publication creates a client."""
 
     def __init__(self, settings: "Settings", sns: Any = None) -> None:
         self._settings = settings
@@ -41,12 +41,13 @@ class StatusTopics:
         number: int | None = None,
         within: float | None = None,
     ) -> None:
-        """Publish an event.
+        """Publish an event to the topic of its type.
 
         Args:
             event: The event.
             metric_code: The metric code of the run, for subscribers with a filter policy.
-            attempt: How often the message of the request was received, including this time.
+            attempt: The number of times that the message was received, including this time. It is a part of
+                the deduplication id.
             number: The number of a heartbeat within its attempt; None for other events.
             within: The time limit of the call in seconds.
 
@@ -76,9 +77,9 @@ class StatusTopics:
 
 
 def deduplication_id(*, run_id: str, event_type: str, attempt: int, number: int | None = None) -> str:
-    """Return `{runId}:{type}:{attempt}`, followed by the number of a heartbeat.
+    """Return the deduplication id of an event: `{runId}:{type}:{attempt}`, and `:{number}` for a heartbeat.
 
-    A text that is too long for SNS is replaced by its SHA-256 hash.
+    If this text is too long for SNS, the id is the SHA-256 hash of the text.
     """
     plain = f"{run_id}:{event_type}:{attempt}" + ("" if number is None else f":{number}")
     return plain if len(plain) <= MAX_DEDUPLICATION_ID else sha256(plain.encode()).hexdigest()

@@ -1,6 +1,6 @@
 """The report of one attempt at a run, from which its closing log line and its metrics are written.
 
-`run_metric()` fills in the report step by step, so it is correct at whatever point the attempt ends.
+`run_metric()` fills in the report step by step, so the report is correct at whatever point the attempt ends.
 """
 
 import time
@@ -20,20 +20,23 @@ class RunReport:
     """The report of one attempt at a run.
 
     Attributes:
-        attempt: How often the message of the run was received, including this time.
+        attempt: The number of times that the message of the run was received, including this time.
         requested_at: The time of the control plane's request.
-        outcome: SUCCESS or FAILURE if that event was published; RETURNED if the message was returned.
+        outcome: The status of the published completed event (SUCCESS or FAILURE); RETURNED if no completed
+            event was published, so that the message is returned to the queue.
         started: Whether this attempt published the started event.
-        started_at: The time of that publication, in seconds of the worker's monotonic clock.
-        stages: The duration of each stage in seconds.
+        started_at: The time of the started event's publication, in seconds of the worker's monotonic clock.
+        stages: The duration of each stage in seconds, by the name of the stage.
         rolled_forward: Whether an earlier attempt had already committed the run.
         committed_at: The time of the commit according to the marker (ISO 8601).
-        shrunk: The rows lost since the previous version and the probable cause; None if none were lost.
-        moved_current: Whether `current` now names the version of this run.
+        shrunk: The number of lost rows, compared with the previous version, and the probable cause; None if
+            no loss was found.
+        moved_current: Whether `current` refers to the version of this run after the attempt; None if the
+            attempt ended earlier.
         heartbeat_may_arrive: Whether a heartbeat was sent but never answered.
         defect: An exception that is not one of the worker's own errors; the log line has its traceback.
         began: The start of the attempt, by `time.perf_counter()`.
-        seconds: The duration of the attempt.
+        seconds: The duration of the attempt in seconds; 0 before `close()`.
     """
 
     run_id: str
@@ -68,7 +71,7 @@ class RunReport:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the duration of the context to the stage with this name, also if the context raises."""
+        """Add the duration of the context to the stage with this name, even if the context raises."""
         began = time.perf_counter()
         try:
             yield
@@ -80,7 +83,10 @@ class RunReport:
 
     @property
     def freshness(self) -> float | None:
-        """The seconds from the request to the commit, whose time has no fraction; None if unknown."""
+        """The seconds from the control plane's request to the commit; None if either time is unknown.
+
+        The time of the commit is a whole second. A negative difference is reported as 0.
+        """
         if self.requested_at is None or self.committed_at is None:
             return None
         try:
@@ -90,7 +96,7 @@ class RunReport:
             return None
 
     def close(self) -> None:
-        """Record the duration of the attempt, which has ended."""
+        """Set `seconds` to the time since the report was created."""
         self.seconds = round(time.perf_counter() - self.began, 4)
 
 
@@ -100,8 +106,9 @@ class GroupReport:
 
     Attributes:
         runs: The attempts, one for each message that identifies a run.
-        given_back: The returned messages: message id, error, and the time of the redelivery as a text.
-        failures: The entries of the group in `batchItemFailures`.
+        given_back: For each message that is returned to the queue: the message id, the error, and the time of
+            the redelivery in words, such as "in 27 s".
+        failures: The entries of `batchItemFailures` for the messages of the group.
     """
 
     runs: list[RunReport] = field(default_factory=list)
@@ -109,10 +116,16 @@ class GroupReport:
     failures: list[Any] = field(default_factory=list)
 
     def give_back(self, message_id: str, error: BaseException, *, returns: str) -> None:
-        """Add a returned message with its error and the time of its redelivery."""
+        """Add a message that is returned to the queue.
+
+        Args:
+            message_id: The SQS message id.
+            error: The reason for the return; its traceback is removed.
+            returns: The time of the redelivery in words, such as "in 27 s".
+        """
         self.given_back.append((message_id, without_traceback(error), returns))
 
     @property
     def longest(self) -> float:
-        """The longest duration of a closed attempt in seconds: an estimate for the next one."""
+        """The longest duration of a closed attempt in seconds; 0 if there is no closed attempt."""
         return max((run.seconds for run in self.runs), default=0.0)

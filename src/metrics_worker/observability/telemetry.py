@@ -1,7 +1,7 @@
 """JSON log lines and CloudWatch metrics (embedded metric format), written with Powertools.
 
 One log line closes each attempt at a run. Each number is written to CloudWatch once: with the dimensions
-`service` and `function_name`, and for some counts with one more (`error_code`, `outcome`,
+`service` and `function_name`, and some counts with one further dimension (`error_code`, `outcome` or
 `function_version`). A metric code is never a dimension, because CloudWatch charges for each combination of
 dimension values. The alarms derive totals from these numbers (docs/decisions/0009-those-on-call.md).
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 type Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 type Value = tuple[str, MetricUnit, float]
-"""The name and the unit of a metric, and one value."""
+"""The name of a metric, its unit, and one value."""
 
 SERVICE = "metrics-worker"
 NAMESPACE = "MetricsWorker"
@@ -41,7 +41,7 @@ logger = Logger(service=SERVICE, use_rfc3339=True, utc=True, version=__version__
 
 
 class _QuietMetrics(AmazonCloudWatchEMFProvider):
-    """Powertools' writer of metrics, without its warning if an invocation has no metrics."""
+    """Powertools' writer of metrics, without the warning about an invocation that has no metrics."""
 
     def flush_metrics(self, raise_on_empty_metrics: bool = False) -> None:  # noqa: FBT001, FBT002 - its own
         if self.metric_set:
@@ -71,10 +71,10 @@ _CLOSING = {"SUCCESS": "run succeeded", "FAILURE": "run failed", "RETURNED": "ru
 
 
 def measured(handler: Handler) -> Handler:
-    """Return the handler with the function's name on its metrics and the function's version on its log lines.
+    """Return a handler that adds the function's name to metrics and the function's version to log lines.
 
-    An invocation that returns also writes the peak memory of the process. An invocation that was killed or
-    raised is counted by Lambda itself, as an error of the function.
+    After an invocation that returns, the new handler also writes the peak memory of the process. Lambda
+    itself counts an invocation that is killed or raises an exception as an error of the function.
     """
 
     @wraps(handler)
@@ -90,13 +90,13 @@ def measured(handler: Handler) -> Handler:
 
 
 def count(name: str, *, function_name: str, and_total: bool = False, **dimensions: str) -> None:
-    """Write a count of one, with further dimensions.
+    """Write a metric with the value 1 and further dimensions to CloudWatch.
 
     Args:
         name: The name of the metric.
         function_name: The name of the Lambda function.
-        and_total: Whether CloudWatch also adds the value to a metric without the further dimensions.
-        dimensions: The further dimensions, by name.
+        and_total: Whether the value also counts in a metric of this name without the further dimensions.
+        dimensions: The values of the further dimensions, by name.
     """
     own = {"service": SERVICE, "function_name": function_name}
     blob = AmazonCloudWatchEMFProvider(namespace=NAMESPACE, service=SERVICE)
@@ -109,7 +109,7 @@ def count(name: str, *, function_name: str, and_total: bool = False, **dimension
 
 
 def open_run(run: "Run", attempt: int, message_id: str) -> RunReport:
-    """Return the report of an attempt that begins now; at log level DEBUG, it records each request to S3."""
+    """Return the report of an attempt that begins now. At log level DEBUG, the report has a trace."""
     report = RunReport(
         run_id=run.run_id,
         metric_code=run.metric_code,
@@ -123,7 +123,7 @@ def open_run(run: "Run", attempt: int, message_id: str) -> RunReport:
 
 
 def close_group(report: GroupReport, context: "LambdaContext") -> None:
-    """Write the closing line and the metrics of each attempt, and a line for each returned message."""
+    """Write the log line and the metrics of each attempt, and a log line for each returned message."""
     for run in report.runs:
         close_run(run, context)
     runs = {run.message_id: run for run in report.runs}
@@ -137,7 +137,7 @@ def close_group(report: GroupReport, context: "LambdaContext") -> None:
 
 
 def close_run(report: RunReport, context: "LambdaContext") -> None:
-    """Write the closing line of an attempt, and its metrics."""
+    """Write the closing log line and the metrics of an attempt."""
     _log(report)
     for name, unit, value in _values(report):
         metrics.add_metric(name, unit, value)
@@ -177,10 +177,10 @@ def _log(report: RunReport) -> None:
 
 
 def _totals(report: RunReport) -> dict[str, Any]:
-    """Return the sums in the closing line, which Logs Insights cannot compute from a list.
+    """Return the sums for the closing log line, because Logs Insights cannot compute sums of a list.
 
-    Files and rows are those of the run's series, even if another run of the batch read them. Requests and
-    bytes are those of this attempt alone.
+    Files and rows of the run's series are counted even if another run of the batch read them. Only the
+    requests and bytes of this attempt are counted.
     """
     traffic, inputs = report.traffic, report.inputs
     left_out = _left_out(report)
@@ -200,13 +200,13 @@ def _totals(report: RunReport) -> dict[str, Any]:
 
 
 def _left_out(report: RunReport) -> dict[str, int]:
-    """Return the number of dropped rows by reason."""
+    """Return the number of input rows that were left out, by reason (null, nan, infinite, duplicate)."""
     reasons = ("null", "nan", "infinite", "duplicate")
     return {reason: sum(getattr(found, reason) for found in report.inputs) for reason in reasons}
 
 
 def _values(report: RunReport) -> Iterable[Value]:
-    """Yield the metrics of an attempt.
+    """Yield the name, the unit and the value of each metric of an attempt.
 
     The counts of an attempt include zeros, so that in each period either all terms of an alarm's expression
     have data or none has. Failures are counted by error code instead (`close_run`); their total is the number

@@ -1,7 +1,7 @@
 """The requests of a run to S3: their number and bytes, and optionally a trace with the time of each.
 
-The counts always exist. A `Trace` exists only at log level DEBUG, in local runs and on the command line; its
-size is limited.
+Requests are always counted. A `Trace`, whose size is limited, exists only at log level DEBUG, in local runs
+and on the command line.
 """
 
 import time
@@ -17,7 +17,7 @@ MAX_KEY_BYTES = 400_000
 
 @dataclass(slots=True)
 class Timed:
-    """A request to S3 or SNS with its time.
+    """One request to S3 or SNS, with its time and size.
 
     Attributes:
         operation: GET, HEAD, PUT or LIST, or PUBLISH for a status event.
@@ -25,7 +25,7 @@ class Timed:
         start: The start of the request in seconds since the start of the trace.
         seconds: The duration of the request in seconds.
         size: The size of the body in bytes.
-        problem: The class name of the error, or an empty string.
+        problem: The class name of the error; an empty string if the request succeeded.
     """
 
     operation: str
@@ -36,7 +36,7 @@ class Timed:
     problem: str = ""
 
     def row(self) -> list[object]:
-        """Return the request as a row of the log line and the page, with times in milliseconds."""
+        """Return the attributes as a list in the order of their declaration, with times in milliseconds."""
         return [self.operation, self.key, _ms(self.start), _ms(self.seconds), self.size, self.problem]
 
 
@@ -45,10 +45,10 @@ class Trace:
     """The requests and stages of an attempt at a run, in the order in which they ended.
 
     Attributes:
-        began: The start of the trace, by `time.perf_counter()`.
+        began: The start of the trace in seconds of `time.perf_counter()`.
         began_at: The start of the trace in seconds since 1970 (UTC).
         requests: The recorded requests, at most `MAX_REQUESTS`.
-        stages: The name, the start and the duration in seconds of each stage; a repeated stage is repeated.
+        stages: (name, start, duration) of each stage; times are seconds, and starts count from `began`.
         left_out: The number of requests that were not recorded because of the limits.
     """
 
@@ -61,7 +61,10 @@ class Trace:
 
     @contextmanager
     def timed(self, operation: str, *, key: str) -> Iterator[Timed]:
-        """Record the request that is made in the context, also if it fails."""
+        """Record a request that is made in the context, even if the request fails.
+
+        The context yields the record, so that the caller can set the size of the body.
+        """
         request = Timed(operation, key, time.perf_counter() - self.began)
         try:
             yield request
@@ -73,11 +76,17 @@ class Trace:
             self._keep(request)
 
     def stage(self, name: str, *, began: float, seconds: float) -> None:
-        """Record a stage that has ended; `began` is a value of `time.perf_counter()`."""
+        """Record a stage that has ended.
+
+        Args:
+            name: The name of the stage.
+            began: The start of the stage, a value of `time.perf_counter()`.
+            seconds: The duration of the stage.
+        """
         self.stages.append((name, began - self.began, seconds))
 
     def line(self) -> dict[str, object]:
-        """Return the trace as in the log line: rows for requests and stages, with times in milliseconds."""
+        """Return the trace as JSON values for the log line, with times in milliseconds."""
         return {
             "began_at": round(self.began_at, 4),
             "stages": [[name, _ms(start), _ms(seconds)] for name, start, seconds in self.stages],
@@ -97,10 +106,15 @@ class Trace:
 class Traffic:
     """The number and the bytes of a run's requests to S3.
 
-    Bytes are those of the bodies. A PUT that the client repeats counts once.
+    Only the bytes of bodies are counted. A PUT that the client repeats counts once.
 
     Attributes:
-        trace: The record of each request, or None.
+        gets: The number of GET requests.
+        puts: The number of PUT requests.
+        lists: The number of LIST requests, one for each page.
+        bytes_read: The number of bytes in the bodies of responses.
+        bytes_written: The number of bytes in the bodies of PUT requests.
+        trace: The record of each request; None if requests are not recorded.
     """
 
     gets: int = 0
@@ -112,15 +126,18 @@ class Traffic:
 
     @property
     def requests(self) -> int:
-        """The number of all requests."""
+        """The number of all requests: GET, PUT and LIST."""
         return self.gets + self.puts + self.lists
 
     def timed(self, operation: str, *, key: str) -> AbstractContextManager[Timed | None]:
-        """Return a context that records a request in the trace, if there is one. The caller sets its size."""
+        """Return a context that records a request in the trace, and yields the record.
+
+        The caller sets the size of the body in the record. Without a trace, the context yields None.
+        """
         return _UNTIMED if self.trace is None else self.trace.timed(operation, key=key)
 
     def counts(self) -> dict[str, int]:
-        """Return the counts by name."""
+        """Return the three numbers of requests and the two numbers of bytes, by attribute name."""
         return {
             "gets": self.gets,
             "puts": self.puts,

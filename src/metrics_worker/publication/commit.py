@@ -1,9 +1,9 @@
 """The commit of a run: the data and the manifest of a version, then the marker.
 
-S3's conditional writes are the only lock, and nothing is deleted. Two properties always hold: a marker names
-a complete version, and a run never has a second marker. If the worker crashes, the worst outcome is an
-unreferenced version. The steps after the marker are in `current`. docs/decisions/0003-commit-record.md
-explains the protocol and the alternatives.
+S3's conditional writes are the only lock, and nothing is deleted. Two properties always hold: a marker refers
+to a complete version, and a run never has a second marker. If the worker crashes, the worst outcome is an
+unreferenced version. The module `current` contains the steps after the marker.
+docs/decisions/0003-commit-record.md explains the protocol and the alternatives.
 """
 
 import json
@@ -23,24 +23,27 @@ from metrics_worker.s3.bucket import Bucket
 from metrics_worker.series import Series
 
 MAX_VERSION_TRIES = 60
-"""The number of versions, one for each second from now, that a run tries before its message returns."""
+"""The number of version names, one for each second from now on, that a run tries before it gives up."""
 
 ROW_GROUP = 1_048_576
-"""The rows of a row group. The deadline is checked before each. gzip, the slowest, needs 6 s."""
+"""The number of rows in a row group. The deadline is checked before each row group is written.
+
+gzip, the slowest codec, needs 6 s for a row group.
+"""
 
 _VERSION = "%Y-%m-%dT%H-%M-%S"
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The result of a run that is to be committed.
+    """The uncommitted result of a run, with the contents of the version's manifest.
 
     Attributes:
-        run: the run.
+        run: the identity of the run.
         keys: the keys of the run's metric.
         series: the computed series.
-        expression: the expression as JSON, for the manifest.
-        inputs: the series that were read, for the manifest.
+        expression: the expression as JSON values.
+        inputs: the counts of rows of each input series.
         compression: the codec of the Parquet file.
     """
 
@@ -55,13 +58,16 @@ class Draft:
 def commit(
     bucket: Bucket, draft: Draft, now: Callable[[], datetime], checkpoint: Callable[[], None]
 ) -> Committed:
-    """Write a version and commit the run, or return the commit of an attempt that was faster.
+    """Write a version and commit the run, unless another attempt commits the run first.
 
     Args:
         bucket: the data bucket.
         draft: the result of the run.
-        now: returns the time, in UTC.
-        checkpoint: called before each write. An exception that it raises ends the attempt without a commit.
+        now: a function that returns the time in UTC.
+        checkpoint: a function that is called before each write. Its exceptions end the commit.
+
+    Returns:
+        The commit record that exists now: of this attempt, or of the attempt that committed first.
 
     Raises:
         OutputWriteError: S3 refused a write.
@@ -97,7 +103,13 @@ def commit(
 def _write_data(
     bucket: Bucket, draft: Draft, now: datetime, checkpoint: Callable[[], None]
 ) -> tuple[str, bytes]:
-    """Write the data of the first free version from now on: the run that creates it has the version."""
+    """Write the data file of the first free version, and return the version and the content of the file.
+
+    A version is a second in UTC, from `now` on. The run that creates the data file owns the version.
+
+    Raises:
+        StoreUnavailable: no version is free within `MAX_VERSION_TRIES` seconds.
+    """
     for later in range(MAX_VERSION_TRIES):
         version_ts = (now + timedelta(seconds=later)).astimezone(UTC).strftime(_VERSION)
         body = _parquet(draft, version_ts, checkpoint)
@@ -126,13 +138,13 @@ def _schema(draft: Draft, version_ts: str) -> pa.Schema:
 
 
 def _parquet(draft: Draft, version_ts: str, checkpoint: Callable[[], None]) -> bytes:
-    """Return the content of `metrics.parquet`."""
+    """Return the content of the Parquet file of a version, `metrics.parquet`."""
     schema = _schema(draft, version_ts)
     columns = [pa.array(draft.series.times, schema.field(0).type), pa.array(draft.series.values)]
     table = pa.Table.from_arrays(columns, schema=schema)
     sink = pa.BufferOutputStream()
     # All times and most values are distinct, so dictionaries made the files larger. Arrow's own allocator
-    # also kept the memory of the dictionaries for each thread that had written one.
+    # also kept the memory of dictionaries for each thread that had written a dictionary.
     options = {"compression": draft.compression, "version": "2.6", "use_dictionary": False}
     with pq.ParquetWriter(sink, schema, **options) as writer:
         for start in range(0, len(table) or 1, ROW_GROUP):
@@ -157,10 +169,10 @@ def _manifest(draft: Draft, version_ts: str, now: datetime) -> OutputManifest:
 
 
 def _validate(bucket: Bucket, manifest: OutputManifest, draft: Draft, body: bytes) -> None:
-    """Read the data back, and check that it is the data that was to be written.
+    """Read the data file back, and compare its bytes, row count and schema with the draft.
 
     Raises:
-        ManifestValidationError: the data differs or cannot be read.
+        ManifestValidationError: the data file differs or cannot be read.
     """
     key = manifest.outputs.data_prefix + manifest.outputs.files[0]
     try:

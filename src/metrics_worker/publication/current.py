@@ -1,10 +1,10 @@
-"""The reading of a run's marker, and the update of `current` after the commit.
+"""The functions that read a run's marker and that update `current` after the commit.
 
-Both are idempotent, and every delivery of the run's message repeats them, including the dead letter.
-`current` always names a complete version, and never one of an older request than before. A run is committed
-if the object at its marker's key is the run's own commit record and the manifest of the version exists; any
-other object at that key is an `UnusableMarker`. docs/decisions/0003-commit-record.md explains the protocol
-and the alternatives.
+Both steps are idempotent, and every delivery of the run's message repeats them, including the delivery as a
+dead letter. `current` always refers to a complete version, and a run never replaces it by the version of an
+older request. A run is committed if the object at its marker's key is the run's own commit record and the
+manifest of the version exists; any other object at that key is an `UnusableMarker`.
+docs/decisions/0003-commit-record.md explains the protocol and the alternatives.
 """
 
 from collections.abc import Iterator
@@ -28,9 +28,9 @@ from metrics_worker.request import Run
 from metrics_worker.s3.bucket import Bucket, StoredObject
 
 _LAST = "~"
-"""A text that sorts after every version: a request at the very time of a rollback does not replace it."""
+"""A text that sorts after every version, so that a rollback wins over a request at the same time."""
 MAX_SWAPS = 60
-"""The number of attempts to move `current`. Each fails if another run moves it at the same time."""
+"""The number of attempts to update `current`. An attempt fails if another run updates `current` first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +48,22 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """The objects that a run finds when it begins: its own marker, and `current`; None for a missing one."""
+    """The state of the bucket when an attempt begins.
+
+    Attributes:
+        marker: the run's commit record; None if the run is not committed.
+        current: the object `current`; None if it does not exist.
+    """
 
     marker: Marker | None
     current: StoredObject | None
 
 
 def read_state(bucket: Bucket, keys: Keys, run: Run) -> RunState:
-    """Read the run's marker and `current` concurrently.
+    """Return the run's marker and `current`, which are read concurrently.
 
     Raises:
-        OutputWriteError: the worker may not read them.
+        OutputWriteError: S3 refused to read the marker or `current`.
         UnusableMarker: the object at the marker's key is not a commit record of the run.
         StoreUnavailable: S3 failed.
     """
@@ -72,7 +77,9 @@ def find_marker(bucket: Bucket, keys: Keys, run: Run) -> Marker | None:
     """Return the run's commit record, or None if the run is not committed.
 
     Raises:
-        OutputWriteError, UnusableMarker, StoreUnavailable: as with `read_state`.
+        OutputWriteError: S3 refused to read the marker.
+        UnusableMarker: the object at the marker's key is not a commit record of the run.
+        StoreUnavailable: S3 failed.
     """
     with output_errors():
         return _read_marker(bucket, keys, run, bucket.find(keys.marker(run.run_id)))
@@ -107,10 +114,10 @@ def _is_predecessors(body: bytes, run: Run) -> bool:
 
 
 def _marker_of_current(bucket: Bucket, keys: Keys, run: Run) -> Marker:
-    """Return the commit record of a run that this worker's predecessor computed.
+    """Return a commit record, built from `current`, for a run that this worker's predecessor computed.
 
     Raises:
-        UnusableMarker: `current` does not name the version of the run.
+        UnusableMarker: `current` is not a copy of the manifest of the run's version.
     """
     current = bucket.find(keys.current)
     try:
@@ -135,7 +142,7 @@ def _marker_of_current(bucket: Bucket, keys: Keys, run: Run) -> Marker:
 
 
 def _manifest(bucket: Bucket, marker: Marker, key: str) -> bytes:
-    """Return the manifest of a committed version that another attempt wrote.
+    """Read the manifest of a committed version, and return its bytes.
 
     Args:
         bucket: the data bucket.
@@ -143,7 +150,7 @@ def _manifest(bucket: Bucket, marker: Marker, key: str) -> bytes:
         key: the key of the marker, for the error.
 
     Raises:
-        UnusableMarker: the manifest does not exist, or is another run's.
+        UnusableMarker: the manifest does not exist, is not valid, or belongs to another run.
     """
     try:
         body = bytes(bucket.get(marker.manifest).body)
@@ -158,22 +165,22 @@ def _manifest(bucket: Bucket, marker: Marker, key: str) -> bytes:
 
 
 def move_current(bucket: Bucket, keys: Keys, committed: Committed, state: RunState | None = None) -> bool:
-    """Make `current` name the committed version, unless it names the version of a newer request.
+    """Make `current` a copy of the committed version's manifest, unless its version has a newer request.
 
     Args:
         bucket: the data bucket.
         keys: the keys of the metric.
         committed: the committed run.
-        state: an earlier reading of `current`, which saves one request. If `current` has moved since, the
-            conditional write fails, and `current` is read again.
+        state: the state with an earlier copy of `current`, which saves one request; None if there is none. If
+            `current` has changed since, the conditional write fails, and `current` is read again.
 
     Returns:
-        Whether `current` names the version now.
+        Whether `current` refers to the committed version at the end.
 
     Raises:
         OutputWriteError: S3 refused a request.
-        UnusableMarker: the version's manifest does not exist, or is another run's.
-        StoreUnavailable: S3 failed, or other runs kept moving `current`.
+        UnusableMarker: the version's manifest does not exist, is not valid, or belongs to another run.
+        StoreUnavailable: S3 failed, or other runs updated `current` at every attempt.
     """
     marker = committed.marker
     with output_errors():
@@ -195,10 +202,12 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, state: RunSta
 
 
 def age(current: StoredObject) -> tuple[datetime, str]:
-    """Return the time of the request whose version `current` names, and the version; the oldest if unknown.
+    """Return a sort key of `current`: only a version with a larger (request time, version) replaces it.
 
-    A manifest of this worker's predecessor has no `requested_at`, so its `created_at` is used. A rollback
-    counts as a request at the time of the rollback, so that only later requests replace the chosen version.
+    The key consists of the request time in UTC and the version, which are both read from `current`. If
+    `requested_at` is missing, as in manifests by this worker's predecessor, `created_at` is used. After a
+    rollback, the key consists of the time of the rollback and a text that sorts after every version. If
+    `current` is not valid, the key is the smallest possible one.
     """
     try:
         body = Pointer.model_validate_json(bytes(current.body))
@@ -209,7 +218,7 @@ def age(current: StoredObject) -> tuple[datetime, str]:
 
 
 def _rolled_back_to(current: StoredObject) -> str | None:
-    """Return the version to which an operator rolled back; None if a run moved `current` last."""
+    """Return the version to which an operator rolled back; None if a run updated `current` last."""
     try:
         body = Pointer.model_validate_json(bytes(current.body))
     except ValueError:
@@ -224,7 +233,7 @@ def _time(text: str) -> datetime:
 
 @contextmanager
 def output_errors() -> Iterator[None]:
-    """Turn a refusal of S3 into an OutputWriteError."""
+    """Translate each StoreRefusal that the context raises to an OutputWriteError."""
     try:
         yield
     except StoreRefusal as error:

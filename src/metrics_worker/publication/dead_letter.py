@@ -1,9 +1,11 @@
-"""The stored form of a dead letter: a message that was given up, unchanged, and the outcome of its run.
+"""The stored form of a dead letter: the unchanged message, and the outcome of the run that it requested.
 
     {metrics prefix}_dead-letters/{YYYY-MM-DD}/{messageId}.json
 
-The dead-letter function writes these objects, and tools read them. The document is a public contract: fields
-may be added. The prefix begins with an underscore, which no metric code does.
+A dead letter is a message that SQS moved to the dead-letter queue because it was returned to the request
+queue too often. The dead-letter function writes these objects, and tools read them. The document is a public
+contract, to which later versions may add fields. Metric codes never begin with an underscore, so the key of a
+dead letter is never under the prefix of a metric.
 """
 
 import json
@@ -24,9 +26,9 @@ class DeadLetter(BaseModel):
     Attributes:
         message_id: The SQS message id.
         outcome: The published outcome of the run; UNANSWERABLE if the message does not identify a run.
-        why: The reason for the outcome, in words.
-        run_id: The run id; empty, and not stored, if the message does not identify a run.
-        metric_code: The metric code; empty, and not stored, if `run_id` is empty.
+        why: The reason for the outcome, as a text for operators.
+        run_id: The run id; an empty string if the message does not identify a run.
+        metric_code: The metric code; an empty string if `run_id` is empty.
         kept_at: The time at which the dead letter was stored (ISO 8601, UTC).
         attributes: The SQS system attributes of the message.
         body: The unchanged body of the message.
@@ -45,28 +47,28 @@ class DeadLetter(BaseModel):
 
     @property
     def group(self) -> str:
-        """The message group of the message."""
+        """The SQS message group id of the message."""
         return self.attributes["MessageGroupId"]
 
     @property
     def sent_at(self) -> datetime:
-        """The time at which the message was sent, in UTC."""
+        """The time, in UTC, at which the message was sent to the request queue."""
         return sent_at(self.attributes)
 
     def encode(self) -> bytes:
-        """Return the stored document.
+        """Return the dead letter as a JSON document, without empty fields.
 
-        It contains only ASCII characters, because a message may hold half of a surrogate pair, which UTF-8
-        cannot encode.
+        The document contains only ASCII characters, because a message can contain half of a surrogate pair,
+        which UTF-8 cannot encode.
         """
         return json.dumps(self.model_dump(exclude_defaults=True), indent=2).encode()
 
     @classmethod
     def parse(cls, document: bytes) -> Self:
-        """Read a stored document.
+        """Return the dead letter that a stored JSON document contains.
 
         Raises:
-            ValueError: The document is not a dead letter; the text is one line.
+            ValueError: The document is not a dead letter. The text of the error is one line.
         """
         try:
             letter = cls.model_validate(json.loads(document))
@@ -82,10 +84,13 @@ class DeadLetter(BaseModel):
 
 
 def sent_at(attributes: Mapping[str, str]) -> datetime:
-    """Return the time at which a message was sent, in UTC, from its SQS system attributes.
+    """Return the time, in UTC, at which a message was sent.
+
+    Args:
+        attributes: The SQS system attributes of the message.
 
     Raises:
-        KeyError: The message has no such time.
+        KeyError: The attributes do not contain `SentTimestamp`.
     """
     return datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC)
 
@@ -96,5 +101,5 @@ def dead_letters(metrics_prefix: str, day: date | None = None) -> str:
 
 
 def dead_letter_key(metrics_prefix: str, letter: DeadLetter) -> str:
-    """Return the key of a dead letter. It is the same at every delivery of the message."""
+    """Return the S3 key of a dead letter. The key is the same at every delivery of the message."""
     return f"{dead_letters(metrics_prefix, letter.sent_at.date())}{letter.message_id}.json"

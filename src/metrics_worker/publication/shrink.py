@@ -1,13 +1,13 @@
-"""The comparison of a run with the version that `current` names, before anything is published.
+"""The comparison of a run with the current version of the metric, before anything is published.
 
 An incremental manifest lists only the part files that changed. With `WORKER_SERIES_FILES=manifest`, a run
-then succeeds with only a few rows of the whole history. So a run that loses a share of `WORKER_SHRINK_RATIO`
-of the rows of the previous version is reported or refused, as `WORKER_SHRINK` says.
+then succeeds with only a few rows of the whole history. Therefore a run that loses at least the share
+`WORKER_SHRINK_RATIO` of the current version's rows is reported or refused, depending on `WORKER_SHRINK`.
 
-Two counts are compared: the observations of each series that both versions read, and the rows of the versions
-if their expressions are equal, since a longer window has fewer rows on purpose. A run that was requested
-before the version that `current` names is not compared: it does not take `current`. Nor is a run compared
-with a `current` that is missing or cannot be understood.
+Two counts are compared: the observations of each series that both versions read, and, if the two expressions
+are equal, the rows of the versions. (With another expression, such as one with a longer window, fewer rows
+can be intended.) A run is not compared if its request is older than the request of the current version,
+because such a run does not change `current`, or if `current` is missing or cannot be parsed.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from metrics_worker.settings import Settings
 
 _NAMED = 3
-"""The number of input series that a message names. It counts the others."""
+"""The maximum number of input series that a message lists; further series are only counted."""
 _INCREMENTAL = (
     "an incremental manifest lists only the part files that its version touched: for such an ingestor set "
     "WORKER_SERIES_FILES=listing"
@@ -44,7 +44,7 @@ class _Input(BaseModel):
 
 
 class _Before(BaseModel):
-    """The counts in the previous version's manifest. This worker's predecessor wrote only `row_count`."""
+    """The counts in the current version's manifest; this worker's predecessor wrote only `row_count`."""
 
     version_ts: str
     row_count: int
@@ -54,11 +54,11 @@ class _Before(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """The loss of rows of a run, compared with the previous version.
+    """The loss of rows of a run, compared with the current version.
 
     Attributes:
         series: the codes of the input series that lost observations, the largest loss first.
-        text: the counts of both versions, and the probable cause, for people.
+        text: the counts of both versions and the probable cause, as a text for operators.
     """
 
     series: tuple[str, ...]
@@ -68,16 +68,17 @@ class Shrunk:
 def check_shrink(
     draft: "Draft", current: "StoredObject | None", settings: "Settings", report: "RunReport"
 ) -> None:
-    """Compare a run with the previous version, and note a loss in the report.
+    """Compare a run with the current version, and describe a loss of rows in `report.shrunk`.
 
     Args:
         draft: the result of the run, not yet committed.
-        current: the object `current`, a copy of the previous version's manifest; None if there is none.
-        settings: the action and the ratio for a loss.
-        report: the record of the attempt.
+        current: the object `current`, a copy of the current version's manifest; None if it does not exist.
+        settings: `shrink` is the reaction to a loss (off, warn or refuse), and `shrink_ratio` the smallest
+            share of lost rows that counts as a loss.
+        report: the report of the attempt, which receives the description of the loss.
 
     Raises:
-        InputReadError: the run lost too many rows, and the settings refuse such runs.
+        InputReadError: the run lost too many rows, and `settings.shrink` is "refuse".
     """
     if settings.shrink == "off":
         return
@@ -98,12 +99,12 @@ def check_shrink(
 def find_shrink(
     draft: "Draft", current: "StoredObject | None", ratio: float, *, by_listing: bool
 ) -> Shrunk | None:
-    """Return the loss of a run, or None if the loss is smaller than the ratio.
+    """Return the loss of rows of a run; None if the loss is smaller than the ratio or cannot be determined.
 
     Args:
         draft: the result of the run, not yet committed.
-        current: the object `current`, a copy of the previous version's manifest; None if there is none.
-        ratio: the share of rows, 0-1, from which a loss counts.
+        current: the object `current`, a copy of the current version's manifest; None if it does not exist.
+        ratio: the smallest share of lost rows (0 to 1) that counts as a loss.
         by_listing: whether the run found its part files by listing S3.
     """
     before = _parse(current)
@@ -142,7 +143,16 @@ def _parse(current: "StoredObject | None") -> _Before | None:
 def _lost_inputs(
     inputs: "list[InputSummary]", before: list[_Input], ratio: float
 ) -> "list[tuple[InputSummary, _Input]]":
-    """Return the counts, now and before, of each series that lost observations, the largest loss first."""
+    """Return the series that lost observations, the series with the largest loss first.
+
+    Each element is a pair: the counts of a series in this run, and its counts in the current version. Series
+    that the current version did not read are left out.
+
+    Args:
+        inputs: the counts of the run.
+        before: the counts of the current version.
+        ratio: the smallest share of lost observations (0 to 1) that counts as a loss.
+    """
     known = {found.series_code: found for found in before}
     pairs = [(now, known[now.series_code]) for now in inputs if now.series_code in known]
     lost = [
@@ -152,5 +162,5 @@ def _lost_inputs(
 
 
 def _is_lost(ratio: float, *, before: int, now: int) -> bool:
-    """Return whether the lost share of rows is at least the ratio, compared without rounding."""
+    """Return whether the share of rows lost between two counts is at least the ratio, without rounding."""
     return now < before and before - now >= before * Fraction(str(ratio))

@@ -1,7 +1,7 @@
-"""The interface of a bucket, and the objects that it returns.
+"""The interface `Bucket`, and the types of its arguments and results.
 
 `Bucket` has three implementations: `S3Bucket`, and for the command line a plain folder and an overlay in
-memory. One test suite runs over all of them (tests/contract/test_bucket_conformance.py).
+memory. One test suite tests all three (tests/contract/test_bucket_conformance.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,22 +12,22 @@ from metrics_worker.observability.traffic import Traffic
 from metrics_worker.s3.event_loop import EventLoop
 
 WHOLE_BYTES = 4 * 1024 * 1024
-"""The bytes that `get_many` reads from the end of an object in one request. Most part files are smaller."""
+"""The number of bytes that `get_many` reads from the end of an object. Most part files are smaller."""
 
 type OnObject = Callable[["StoredObject"], Callable[[], None] | None]
-"""A function that takes an object that was read, and may return work to be done in a thread."""
+"""A function that receives an object, and returns either None or a function to be called in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object that was read.
+    """An object that was read from a bucket, whole or in part.
 
     Attributes:
         key: the object's key.
-        body: the object's last bytes; all of its bytes if `len(body) == size`.
+        body: the last bytes of the object; the whole object if `len(body) == size`.
         size: the size of the whole object in bytes.
         etag: the object's ETag.
-        write_id: the id of the conditional write that created the object; None if something else did.
+        write_id: the id of the conditional write that wrote the object; None if another kind of write did.
     """
 
     key: str
@@ -46,10 +46,11 @@ class ListedObject(NamedTuple):
 
 
 class Bucket(Protocol):
-    """A bucket of objects, addressed by their keys.
+    """A bucket: a store of objects, each with a unique key.
 
-    Failure is a `StoreRefusal`, which is final (not found, denied, taken), or a `StoreUnavailable`: a later
-    attempt may succeed. Each method also raises `OutOfTime` if the event loop's deadline passes.
+    A method that fails raises a `StoreRefusal` if the same request would fail again (not found, denied,
+    taken), or a `StoreUnavailable` if a later attempt may succeed. Each method also raises `OutOfTime` if the
+    event loop's deadline passes.
     """
 
     @property
@@ -58,87 +59,93 @@ class Bucket(Protocol):
 
     @property
     def traffic(self) -> Traffic:
-        """The counts of the requests that were made through this object."""
+        """The counts of the requests that this object has made."""
 
     def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> Self:
-        """Return the same bucket with other counts of requests and, optionally, an event loop."""
+        """Return an object for the same bucket that uses the arguments for its requests.
+
+        Args:
+            traffic: the object in which requests are counted.
+            event_loop: the event loop that makes the requests; None for requests without a deadline.
+        """
 
     def get(self, key: str) -> StoredObject:
-        """Read a whole object.
+        """Return a whole object.
 
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable.
         """
 
     def find(self, key: str) -> StoredObject | None:
-        """Read a whole object; return None if it does not exist.
+        """Return a whole object; None if no object has the key.
 
         Raises:
             AccessDenied, StoreUnavailable.
         """
 
     def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
-        """Read objects in any order, each by one request for its last `WHOLE_BYTES`.
+        """Read the last `WHOLE_BYTES` of each object with one request, and pass the objects to a function.
 
         Args:
             keys: the keys of the objects.
-            on_object: called with each object as it arrives, never by two threads at once. It must not block;
-                it may return work that takes longer, which is done before `get_many` returns. An exception
-                of either ends the reading.
+            on_object: a function that is called with each object, in any order and never by two threads at
+                once. It must not block. For work that takes longer, it returns a function, which another
+                thread calls before `get_many` returns. If either function raises an exception, `get_many`
+                stops and raises the exception.
 
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable: the error of the first key that fails.
         """
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Read small objects whole; return None for each one that does not exist.
+        """Return several small, whole objects by key; None for each key without an object.
 
         Raises:
             AccessDenied, StoreUnavailable: the error of the first key that fails.
         """
 
     def list(self, prefix: str) -> Sequence[ListedObject]:
-        """List the objects whose keys begin with a prefix, sorted by key.
+        """Return the objects whose keys begin with a prefix, sorted by key.
 
         Args:
-            prefix: a prefix that ends in a slash; "" lists the whole bucket.
+            prefix: a prefix that ends in a slash; "" for the whole bucket.
 
         Raises:
-            UnusableKey: the client cannot name one of the keys.
+            UnusableKey: one of the keys has an empty segment, `.`, `..` or a control character.
             AccessDenied, StoreUnavailable.
         """
 
     def list_many(self, prefixes: Sequence[str]) -> dict[str, Sequence[ListedObject]]:
-        """List several prefixes as `list` does, and return the listings by prefix.
+        """Return, for each of several prefixes, the listing that `list` returns.
 
         Raises:
             UnusableKey, AccessDenied, StoreUnavailable: the error of the first prefix that fails.
         """
 
     def list_folders(self, prefix: str) -> Sequence[str]:
-        """List the folders one level below a prefix, sorted: whole prefixes that end in a slash.
+        """Return the folders one level below a prefix, sorted, as whole key prefixes that end in a slash.
 
         Raises:
             UnusableKey, AccessDenied, StoreUnavailable.
         """
 
     def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        """Read parts of an object that was read before.
+        """Return parts of an object, in the order of the ranges.
 
         Args:
-            found: the object.
-            ranges: the offsets of the first byte and of the byte after the last one, for each part.
+            found: the object, as an earlier call returned it.
+            ranges: (start, end) for each part: the offset of its first byte, and of the byte after its last.
 
         Raises:
             ObjectNotFound, AccessDenied.
-            StoreUnavailable: S3 failed, or the object was replaced: old and new bytes must not be mixed.
+            StoreUnavailable: S3 failed, or the object was replaced after the earlier call.
         """
 
     def create(self, key: str, body: bytes) -> str:
         """Write an object that must not exist yet, and return its ETag.
 
         Raises:
-            ObjectTaken: an object of another writer has the key.
+            ObjectTaken: another writer has already written an object with this key.
             AccessDenied.
             StoreUnavailable: S3 failed, or it is unknown whether the write took effect.
         """

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 def connect(
     name: str, *, region: str, endpoint_url: str | None, credentials: Credentials | None = None
 ) -> S3Store:
-    """Return the client of a bucket on S3. No request is made yet.
+    """Return a client for a bucket on S3. This function makes no request.
 
     Args:
         name: the bucket's name.
         region: the bucket's AWS region.
         endpoint_url: the address of another server that speaks S3's protocol; None for S3 itself.
-        credentials: a function that returns credentials; None for those of the Lambda function or of the
-            environment.
+        credentials: a function that returns credentials; None for the credentials of the Lambda function or
+            of the environment variables.
     """
     where: S3Config = {"region": region}
     if endpoint_url is not None:
         where["endpoint"] = endpoint_url
-    elif "." not in name:  # AWS prefers the bucket in the host's name, but its certificate covers no dots
+    elif "." not in name:  # AWS prefers host names with the bucket, but its certificate allows no dots in it
         where["virtual_hosted_style_request"] = True
     return S3Store(
         name,

@@ -1,8 +1,9 @@
 """Credentials from the container endpoint, which Lambda provides to a function with SnapStart.
 
 Without SnapStart, the credentials are environment variables, which the S3 client reads. A SnapStart snapshot
-would outlive such credentials. Therefore Lambda sets the URL of an endpoint and a token for it. The S3 client
-supports this endpoint only with a token in a file, which Lambda does not write.
+can be used after such credentials have expired. Therefore Lambda sets two other environment variables: the
+URL of an endpoint that returns credentials, and the token for requests to the endpoint. This module is
+needed because the S3 client can read that token only from a file, and Lambda writes no such file.
 """
 
 import json
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 5
 
 type Credentials = Callable[[], S3Credential]
-"""A function that returns credentials. The S3 client calls it whenever its credentials have expired."""
+"""A function that returns credentials. The S3 client calls it again when the credentials have expired."""
 
 
 def container_credentials() -> Credentials | None:
-    """Return a function that gets credentials from the endpoint; None if there is no such endpoint."""
+    """Return a function that requests credentials from the endpoint; None if Lambda provides no endpoint."""
     url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     token = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
     if "AWS_ACCESS_KEY_ID" in os.environ or not url or not token:

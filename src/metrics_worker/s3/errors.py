@@ -1,9 +1,9 @@
-"""The conversion of obstore's errors to the worker's errors, whose classes say what to do about them.
+"""The translation of obstore's exceptions to the worker's errors, which are classified by their remedy.
 
 obstore has exception types for "not found" and "denied". For all other errors, only the text of the exception
 contains the HTTP status and S3's error code. Therefore this module parses the text, and a test compares the
-text with responses of a real HTTP server. The texts contain addresses, so they stay in the cause of the
-error, which is logged but not sent.
+text with responses of a real HTTP server. The texts contain network addresses, so they appear only in the
+cause of the worker's error, which is logged but not sent to the control plane.
 """
 
 import re
@@ -69,7 +69,7 @@ _BY_CODE: dict[str, _Kind] = {
     "KMS.NotFoundException": _KMS_KEY,
     "KMS.KMSInvalidStateException": _KMS_KEY,
     "KeyTooLongError": _NOT_FOUND,
-    # 404 too, but it does not mean that a run's marker does not exist.
+    # Also a 404, but not of a missing object: it must not mean that a run's marker does not exist.
     "NoSuchBucket": _Kind(StoreUnavailable, "there is no such bucket"),
     "AuthorizationHeaderMalformed": _REGION,
 }
@@ -77,13 +77,18 @@ _BY_CODE: dict[str, _Kind] = {
 
 @contextmanager
 def refusals(key: str, *, operation: str) -> Iterator[None]:
-    """Turn obstore's errors about a key into the worker's.
+    """Translate the exceptions that obstore raises in the context to the worker's errors about this key.
 
-    The refusal of a conditional PUT is not turned: the caller has to find out whose object has the key.
+    The refusal of a conditional PUT is raised unchanged, because the caller has to determine which writer
+    wrote the existing object.
+
+    Args:
+        key: the key or the prefix of the request.
+        operation: GET, HEAD, PUT or LIST.
 
     Raises:
-        ObjectNotFound, AccessDenied, ObjectArchived, UnusableKey: the request would fail again.
-        StoreUnavailable: the request may succeed later.
+        ObjectNotFound, AccessDenied, ObjectArchived, UnusableKey: the same request would fail again.
+        StoreUnavailable: a later request may succeed.
     """
     try:
         yield
@@ -97,7 +102,10 @@ def refusals(key: str, *, operation: str) -> Iterator[None]:
 
 
 def lacks_range(error: BaseException | None) -> bool:
-    """Return whether the error means an empty object: S3 answers 416; other stores ignore the range."""
+    """Return whether a range request failed because the object is empty.
+
+    S3 answers such a request with the HTTP status 416; other stores send a response without a range.
+    """
     text = str(error)
     return _answer(text)[0] == 416 or _NO_RANGE in text  # noqa: PLR2004 - an HTTP status
 
@@ -107,17 +115,17 @@ def _kind(error: Exception, operation: str) -> _Kind:
     status, code = _answer(text)
     if code in _BY_CODE:
         return _BY_CODE[code]
-    if isinstance(error, FileNotFoundError):  # a PUT needs no object to be there
+    if isinstance(error, FileNotFoundError):  # a PUT cannot fail because an object is missing
         return _UNAVAILABLE if operation == "PUT" else _NOT_FOUND
-    # The 403 of a listing has no exception type of its own. A 401 does not mean denied: it comes from the
-    # endpoint of the credentials, since S3 answers 403. Nor does the 403 of a HEAD request: its response has
-    # no body with a reason, and the GET before it was allowed.
+    # The 403 of a listing has no exception type of its own. A 401 does not mean "denied", because only the
+    # endpoint of the credentials sends it. The 403 of a HEAD request does not mean "denied" either, because
+    # its response has no body with a reason, and the GET before the HEAD was allowed.
     if operation != "HEAD" and (isinstance(error, PermissionDeniedError) or status == 403):  # noqa: PLR2004
         return _DENIED
     return _REGION if _ANOTHER_REGION in text else _UNAVAILABLE
 
 
 def _answer(text: str) -> tuple[int, str]:
-    """Return the HTTP status and S3's error code in the text of an error; 0 and "" if there is none."""
+    """Return the HTTP status and S3's error code from an error's text; 0 and "" if they are missing."""
     found = _ANSWER.search(text)
     return (int(found[1]), found[2] or "") if found else (0, "")

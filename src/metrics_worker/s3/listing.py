@@ -1,7 +1,7 @@
-"""The objects of a listing of S3, as far as the client can name their keys.
+"""The correction of listings by the S3 client, obstore, which normalises keys as if they were paths.
 
-The client normalises paths. It removes the slash at the end of a folder marker's key. It fails on a whole
-listing if one of the keys has an empty segment, a segment `.` or `..`, or a control character.
+The client removes the slash at the end of a folder marker's key. If one key in a listing has an empty
+segment, a segment `.` or `..`, or a control character, the client raises an error for the whole listing.
 """
 
 import re
@@ -19,23 +19,23 @@ UNUSABLE = (
 _INVALID_PATH = re.compile(
     r'invalid path: (?:Error parsing )?Path "(.*?)"(?: contained |: Encountered )', re.DOTALL
 )
-"""The client's message about a key that it cannot name. Nothing else in its error contains that key."""
+"""The client's error message about an unusable key. Only the text of the error contains that key."""
 
 
 def objects_below(prefix: str, listed: Iterable["ObjectMeta"]) -> list[ListedObject]:
-    """Return the objects of a listing without folder markers, sorted by key.
+    """Return the objects of a listing, sorted by key, and leave out folder markers.
 
-    A folder marker is an empty object whose key ends in a slash. The client lists it without that slash, so
-    it would be requested at a key that does not exist.
+    A folder marker is an empty object whose key ends in a slash. The client lists the folder marker without
+    that slash, and a request for this changed key would fail.
 
     Args:
         prefix: the prefix that was listed, which ends in a slash.
-        listed: the objects, as the client lists them.
+        listed: the metadata of the objects, as the client returns them.
     """
     found: dict[str, ListedObject] = {}
     for meta in listed:
         key, size = meta["path"], meta["size"]
-        if key not in found or size > found[key].size:  # an object may have the name of a folder marker
+        if key not in found or size > found[key].size:  # an object and a folder marker may share a key
             found[key] = ListedObject(key, meta["e_tag"] or "", size)
     empty = {key for key, (_, _, size) in found.items() if not size}
     folders = {key[:end] for key in found if empty for end, char in enumerate(key) if char == "/"}
@@ -43,6 +43,6 @@ def objects_below(prefix: str, listed: Iterable["ObjectMeta"]) -> list[ListedObj
 
 
 def unusable_key(message: str) -> str | None:
-    """Return the key on which the client's listing failed, or None if the message is about something else."""
+    """Return the unusable key from the client's error message; None if the message has another reason."""
     found = _INVALID_PATH.search(message)
     return found[1] if found else None

@@ -63,7 +63,10 @@ class S3Bucket:
         return cls(connect(name, region=region, endpoint_url=endpoint_url, credentials=credentials), name)
 
     def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "S3Bucket":
-        """Return the same bucket with other counts of requests and, optionally, an event loop."""
+        """Return an object for the same bucket that counts its requests in `traffic`.
+
+        `event_loop` makes the requests of the new object; with None, requests have no deadline.
+        """
         return S3Bucket(self.store, self.name, traffic, self.pause, event_loop)
 
     def get(self, key: str) -> StoredObject:
@@ -78,9 +81,10 @@ class S3Bucket:
             return None
 
     def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
-        """Read objects concurrently, each by one request for its last `WHOLE_BYTES`.
+        """Read the last `WHOLE_BYTES` of each object concurrently, and pass each object to `on_object`.
 
-        The thread of the event loop calls `on_object`. The work that it returns runs in a thread of a pool.
+        The thread of the event loop calls `on_object`. If `on_object` returns a function, a thread of a pool
+        calls that function. `get_many` returns when all these calls have ended.
         """
         waiting = iter(keys)
 
