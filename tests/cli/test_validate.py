@@ -1,4 +1,7 @@
-"""`metrics validate`: what is wrong in a request or an expression, where, what is allowed, what was meant."""
+"""`metrics validate` reports each problem of a request or an expression.
+
+A report has the JSON path of the problem, the allowed values and the value that was probably meant.
+"""
 
 import json
 import re
@@ -177,7 +180,7 @@ def test_operands_after_two_that_are_wrong_are_looked_at_as_well(tmp_path):
     }
 
 
-# The request around it
+# Requests
 
 
 @pytest.mark.parametrize(
@@ -266,7 +269,7 @@ def test_a_request_that_is_too_large_is_told_and_no_more_of_it(tmp_path):
     assert "at most 1,048,576 is allowed" in problem["text"]
 
 
-# Doubts
+# Warnings
 
 
 @pytest.mark.parametrize(
