@@ -1,4 +1,4 @@
-"""The description of an expression as a tree: the path, words and counts of each node, and the tree as JSON."""
+"""The description of an expression as a tree: path, words and counts of each node, and the tree as JSON."""
 
 import json
 
