@@ -55,7 +55,7 @@ def ratio(left: Any, right: Any, **more: Any) -> dict[str, Any]:
 
 
 def window(op: str, node: Any, length: int) -> dict[str, Any]:
-    """Return the JSON of a window operation."""
+    """Return the JSON of a window operation, such as `sma`, on a node."""
     return {"op": op, "series": node, "window": length}
 
 
@@ -127,7 +127,7 @@ def record(
         "body": body if isinstance(body, str) else json.dumps(body),
         "attributes": {
             "ApproximateReceiveCount": str(receive_count),
-            "SentTimestamp": "1793361597000",  # 2026-10-30T11:59:57Z
+            "SentTimestamp": "1793361597000",  # 2026-10-30T11:59:57Z in milliseconds since 1970
             "MessageGroupId": group,
         },
         "messageAttributes": {},
@@ -138,14 +138,14 @@ def record(
 
 
 def parquet(table: pa.Table, **options: Any) -> bytes:
-    """Return a Parquet file; `options` are those of `pyarrow.parquet.write_table`."""
+    """Return the bytes of a Parquet file; `options` are passed to `pyarrow.parquet.write_table`."""
     sink = io.BytesIO()
     pq.write_table(table, sink, **options)
     return sink.getvalue()
 
 
 def rows(code: str | None, times: Any, values: Any) -> pa.Table:
-    """Return the rows of a part file; if `code` is None, without the column `internal_series_code`."""
+    """Return the rows of a part file; if `code` is None, the table has no column `internal_series_code`."""
     columns = {"obs_time": times if isinstance(times, pa.Array) else pa.array(times, pa.timestamp("ns"))}
     if code is not None:
         columns["internal_series_code"] = pa.array([code] * len(columns["obs_time"]), pa.string())
@@ -154,7 +154,7 @@ def rows(code: str | None, times: Any, values: Any) -> pa.Table:
 
 
 def day(number: int) -> datetime:
-    """Return midnight UTC of a day, counted from 1 January 2026; naive, as the ingestor writes times."""
+    """Return midnight UTC of a day; day 1 is 1 January 2026. The datetime is naive, like the ingestor's."""
     return datetime.fromtimestamp(1767225600 + (number - 1) * 86400, UTC).replace(tzinfo=None)
 
 
@@ -193,7 +193,7 @@ def put_a_and_b(store: ObjectStore) -> None:
 
 @dataclass
 class FakeSns:
-    """A fake SNS client that records publications; `before` may raise an error as botocore would."""
+    """A fake SNS client that records publications; the hook `before` may raise an error of botocore."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     before: Callable[[dict[str, Any]], None] = lambda _: None
@@ -218,7 +218,7 @@ class FakeSns:
 
 @dataclass
 class FakeSqs:
-    """A fake SQS client that records changes of visibility; `before` may raise an error as botocore would."""
+    """A fake SQS client that records changes of visibility; the hook `before` may raise an error."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     before: Callable[[dict[str, Any]], None] = lambda _: None
@@ -252,7 +252,7 @@ class FakeContext:
 
 @lru_cache(maxsize=64, typed=True)
 def _settings(environment: frozenset[tuple[str, str]], **settings: Any) -> Settings:  # noqa: ARG001 - the cache key
-    """Return the worker's settings; cached, because thousands of workers are created with equal ones.
+    """Return the worker's settings; they are cached, because thousands of workers have equal settings.
 
     Args:
         environment: the environment variables, from which pydantic reads the other settings.
@@ -263,7 +263,7 @@ def _settings(environment: frozenset[tuple[str, str]], **settings: Any) -> Setti
 
 @dataclass
 class Cloud:
-    """A fake cloud: a memory store as the bucket, fake SNS and SQS clients, and the worker's clocks."""
+    """A fake cloud: a bucket in memory, fake SNS and SQS clients, and the clocks of the worker."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
     sns: FakeSns = field(default_factory=FakeSns)

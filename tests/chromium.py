@@ -1,6 +1,6 @@
-"""The installed Chromium, in which the browser tests open pages. None is downloaded.
+"""The installed Chromium, in which the browser tests open pages. The tests never download a browser.
 
-`python -m tests.chromium` prints its path, or fails if no Chromium is installed.
+`python -m tests.chromium` prints the path of Chromium, or fails if no Chromium is installed.
 """
 
 import os
@@ -25,7 +25,10 @@ FLAGS = (
 
 
 def find() -> str | None:
-    """Return the path of the browser: `CHROME` of the environment, or the first on PATH; None without one."""
+    """Return the path of the browser, or None if no browser is installed.
+
+    The environment variable `CHROME` has precedence over the browsers on PATH.
+    """
     chosen = os.environ.get("CHROME")
     return shutil.which(chosen) if chosen else next(filter(None, map(shutil.which, NAMES)), None)
 

@@ -10,9 +10,10 @@ from metrics_worker.settings import Settings
 from tests.builders import ENVIRONMENT, Cloud, FakeContext
 
 for _name in [name for name in os.environ if name.startswith(("AWS_", "WORKER_", "OUTPUT_"))]:
-    del os.environ[_name]  # The developer's own account and settings must not reach a test.
+    del os.environ[_name]  # Tests must not use the AWS account or the settings of the developer.
 os.environ.update(ENVIRONMENT)
-Settings.model_config["env_file"] = None  # Nor must a .env file; test_settings.py sets its own.
+# Tests must not read the developer's .env file either. test_settings.py sets another value.
+Settings.model_config["env_file"] = None
 
 
 @pytest.fixture

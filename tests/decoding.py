@@ -1,4 +1,4 @@
-"""The ways in which a part file is read, so that tests can assert the same results for all of them."""
+"""Functions that read a part file in each way that the worker uses, so that tests can compare the results."""
 
 import atexit
 import sys
@@ -23,30 +23,30 @@ atexit.register(DECODER.close)
 
 
 def admit(key: str, rows: int, size: int) -> None:
-    """Allow any part file."""
+    """Accept any part file; the worker's own function rejects files that exceed a limit."""
 
 
 def stored(body: bytes) -> StoredObject:
-    """Return a part file as the bucket returns it if one request reads all of it."""
+    """Return a part file as the bucket returns it if one request reads the whole file."""
     return StoredObject(KEY, memoryview(body), len(body), "etag")
 
 
 def in_this_process(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
-    """Read a part file as the worker reads a usual one.
+    """Read a part file as the worker does: in this process if the file is usual.
 
-    Files that are not usual, and damaged files, are left to the child.
+    Unusual and damaged files are read in the child process.
     """
     table = read_usual(stored(body), codes, admit)
     return in_the_child(body, codes) if table is None else with_text_codes(table)
 
 
 def in_the_child(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
-    """Read a part file in the child process, which has all of its bytes."""
+    """Read a part file in the child process, which gets all bytes of the file at once."""
     return DECODER.read(stored(body), S3Bucket(MemoryStore(), BUCKET), codes, admit)
 
 
 def in_the_child_by_range(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
-    """Read a part file in the child process, which gets its last bytes and requests the rest by range."""
+    """Read a part file in the child process, which gets the last bytes and requests other bytes by range."""
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)
     obstore.put(store, KEY, body, use_multipart=False)

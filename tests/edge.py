@@ -1,9 +1,10 @@
-"""The edge of the worker in tests: hooks at each call to S3, SNS and SQS, at which a test can inject faults.
+"""The edge of the worker: a test can register hooks that are called at each call to S3, SNS and SQS.
 
-No code of the worker is replaced: `EdgeStore` replaces the obstore module that the bucket calls, and the SNS
-and SQS clients are fakes. The hooks `before` and `after` are called before and after the effect of every
-call; an error that they raise is the error that the worker gets. After a kill, every further call in any
-thread raises `Killed`, because a killed process makes no more calls.
+A hook can inject a fault, observe the state, or kill the worker. No code of the worker is replaced:
+`EdgeStore` replaces the obstore module that the bucket calls, and the SNS and SQS clients are fakes. The
+hooks `before` and `after` are called before and after the effect of every call. If a hook raises an error,
+the worker gets this error. After a kill, every further call in any thread raises `Killed`, because a killed
+process makes no more calls.
 """
 
 import json
@@ -37,9 +38,12 @@ _STORE_CALLS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call: GET, PUT or SWAP of a key, PUBLISH of `type:run`, or CHANGE of a message's visibility.
+    """A call of the worker to AWS.
 
-    The operation ANSWER is the function's own response to Lambda.
+    Attributes:
+        operation: GET, HEAD, LIST, PUT or SWAP (a conditional replacement) for S3, PUBLISH for SNS, CHANGE
+            (of visibility) for SQS, or ANSWER for the response of the function to Lambda.
+        key: the S3 key, `type:run` of a status event, or the ids of the messages.
     """
 
     operation: str
@@ -47,9 +51,9 @@ class Call:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Return the operation and the key with version timestamps replaced by `*`.
+        """Return the operation, and the key with `*` in place of the version's timestamp.
 
-        The calls of two attempts of one run have the same places.
+        The place of a call is therefore the same in every attempt of a run.
         """
         return self.operation, _VERSION.sub("*", self.key)
 
@@ -65,14 +69,14 @@ def nothing(_: Call) -> None:
 
 @dataclass
 class Edge:
-    """The calls so far, and the hooks for the next calls.
+    """The recorded calls of a worker, and the hooks for its next calls.
 
     Attributes:
         calls: the calls in order, including those that raised an error.
         before: called before the effect of each call.
-        during: called as a part of the effect; an error that it raises is the service's own answer.
+        during: called as a part of the effect; an error that it raises is the response of the service.
         observer: called after the effect, to check the visible state.
-        after: called after `observer`; an error that it raises replaces the service's answer.
+        after: called after `observer`; an error that it raises replaces the response of the service.
         dead: whether the process was killed.
     """
 
@@ -86,7 +90,7 @@ class Edge:
 
     @contextmanager
     def around(self, call: Call) -> Iterator[None]:
-        """Call the hooks around the effect of a call, which is the body of the context."""
+        """Call the hooks before and after the effect of a call; the caller has the effect in the context."""
         try:
             self._live()
             with self._changed:
@@ -97,7 +101,7 @@ class Edge:
                 self.during(call)
                 self._live()
                 yield
-            finally:  # An error response is a response, too: it can be lost like any other.
+            finally:  # An error response can be lost, too, so the hooks are called after it.
                 self.observer(call)
                 self.after(call)
         except Killed:

@@ -1,8 +1,8 @@
 """An HTTP proxy on the loopback interface that injects faults between a client and a local cloud.
 
-The proxy records every call and asks `decide` what happens to it: the call is forwarded, the connection
-closes before the call has an effect, the response is lost after the effect, or an error status replaces the
-effect. The client sees a failing network; no code of the client is replaced.
+The proxy records every call and asks the function `decide` for the fault of the call: the proxy forwards the
+call, closes the connection before the call has an effect, loses the response after the effect, or sends an
+error status instead. The client experiences a failing network; no code of the client is replaced.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _NOT_FORWARDED = {"connection", "content-length", "expect", "keep-alive", "trans
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request as it reached the proxy; header names are in lower case."""
+    """An HTTP request that the proxy received; header names are in lower case."""
 
     number: int
     method: str
@@ -33,7 +33,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to a call: whether it has its effect, and which response the client gets.
+    """The treatment of a call by the proxy: whether it is forwarded, and which response the client gets.
 
     Attributes:
         forwarded: whether the call reaches the cloud.
@@ -90,8 +90,8 @@ class FaultyProxy:
 
     Attributes:
         calls: the calls that reached the proxy, in order.
-        decide: returns what happens to a call; it is called in the thread of the call's connection. A test
-            may replace it at any time.
+        decide: a function that returns the fault of a call; it is called in the thread of the connection. A
+            test may replace the function at any time.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -156,13 +156,13 @@ def _handler_of(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """The handler of one connection, which carries one call."""
+    """The handler of a connection; each connection transmits a single call."""
 
     protocol_version = "HTTP/1.1"
     faulty: FaultyProxy
 
     def handle_call(self) -> None:
-        self.close_connection = True  # One call for each connection, so that every retry is a new call.
+        self.close_connection = True  # one call for each connection, so that every retry is a new call
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
         call = self.faulty.record(self.command, self.path, headers, body)
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 answer = self.faulty.forward(call)
             except (OSError, HTTPException):
-                return  # The cloud has ended, so there is no response.
+                return  # The local cloud has ended, so no response exists.
         if fault.answer == "lost":
             return
         if answer is not None and fault.answer == "slow":

@@ -1,9 +1,9 @@
-"""Faults of S3 for tests: a stand-in for the `obstore` module that the bucket calls.
+"""Faults of S3 for tests: a replacement for the `obstore` module that the bucket calls.
 
-`Faults.install(monkeypatch)` replaces the module `obstore` in `metrics_worker.s3.s3_bucket`. It records each
-call and passes it on to obstore. Rules act just before or just after a call takes effect: for example, they
-raise the error that obstore raises if S3 refuses, throttles, or if its answer is lost.
-No worker code is replaced.
+`Faults.install(monkeypatch)` replaces the module `obstore` in `metrics_worker.s3.s3_bucket`. The replacement
+records each call and passes the call on to obstore. A test can add rules, each with an action that is called
+just before or just after a call takes effect. Such an action usually raises the error that obstore raises if
+S3 refuses or throttles a request, or if the response of S3 is lost. No code of the worker is replaced.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import obstore
 import pytest
 from obstore.exceptions import AlreadyExistsError, GenericError, PermissionDeniedError, PreconditionError
 
-type Deed = Callable[[], object]
+type Action = Callable[[], object]
 
 _OPERATIONS = {
     "get": "GET",
@@ -42,12 +42,12 @@ DATA, MANIFEST, MARKER, CURRENT = (
 
 
 def raising(error: Exception) -> Callable[[], None]:
-    """Return a function that raises an error."""
+    """Return a function that raises the given error."""
 
-    def deed() -> None:
+    def action() -> None:
         raise error
 
-    return deed
+    return action
 
 
 throttled = raising(GenericError("503 SlowDown, after the client's own retries"))
@@ -61,20 +61,24 @@ conflict_of_swaps = raising(PreconditionError("409 ConditionalRequestConflict"))
 class _Rule:
     operation: str
     pattern: str
-    deed: Deed
+    action: Action
     effect_first: bool
     times: int
     lock: Lock = field(default_factory=Lock)
 
     def taken(self) -> bool:
-        """Use the rule once, and return whether it was still in force. Threads may call this concurrently."""
+        """Use the rule once, and return whether it was still in force; several threads may call this."""
         with self.lock:
             self.times -= 1
             return self.times >= 0
 
 
 class Gate:
-    """A gate that reads in several event loops wait for, at most 20 seconds, so that no test hangs."""
+    """A barrier at which calls to S3 wait until a test opens it; after 20 seconds, a waiting call fails.
+
+    Attributes:
+        reached: an event that is set when the first call has arrived at the gate.
+    """
 
     def __init__(self) -> None:
         self.reached = Event()
@@ -118,31 +122,44 @@ class Faults:
         monkeypatch.setattr("metrics_worker.s3.s3_bucket.obstore", faults)
         return faults
 
-    def before(self, operation: str, pattern: str, deed: Deed, *, times: int = 1) -> None:
-        """Call a function before the next matching calls take effect; its exception is their answer."""
-        self.rules.append(_Rule(operation, pattern, deed, effect_first=False, times=times))
+    def before(self, operation: str, pattern: str, action: Action, *, times: int = 1) -> None:
+        """Run an action just before each of the next calls with this operation and a matching key.
 
-    def after(self, operation: str, pattern: str, deed: Deed, *, times: int = 1) -> None:
-        """Call a function after the next matching calls took effect; its exception replaces their answer."""
-        self.rules.append(_Rule(operation, pattern, deed, effect_first=True, times=times))
+        If the action raises an exception, the call has no effect, and its caller gets the exception.
+
+        Args:
+            operation: the operation of the calls: GET, HEAD, LIST or PUT.
+            pattern: a shell-style pattern of the keys, as for `fnmatch`.
+            action: the function to call.
+            times: the number of calls to which the rule applies.
+        """
+        self.rules.append(_Rule(operation, pattern, action, effect_first=False, times=times))
+
+    def after(self, operation: str, pattern: str, action: Action, *, times: int = 1) -> None:
+        """Run an action just after each of the next matching calls has taken effect.
+
+        If the action raises an exception, the caller gets the exception instead of the response. The
+        arguments are those of `before`.
+        """
+        self.rules.append(_Rule(operation, pattern, action, effect_first=True, times=times))
 
     def hold(self, pattern: str, operation: str = "GET") -> "Gate":
-        """Return a gate that matching calls wait for before they begin."""
+        """Return a gate at which asynchronous calls wait that have this operation and a matching key."""
         gate = Gate()
         self.gates.append((operation, pattern, gate))
         return gate
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all rules and gates, so that later calls are not affected."""
         self.rules.clear()
         self.gates.clear()
 
     def count(self, operation: str, pattern: str) -> int:
-        """Return the number of matching calls."""
+        """Return the number of recorded calls with this operation and a key that matches the pattern."""
         return sum(made == operation and fnmatchcase(key, pattern) for made, key in self.calls)
 
     def __getattr__(self, name: str) -> Any:
-        """Return the obstore function of that name, with the faults."""
+        """Return obstore's function of that name, wrapped so that calls are recorded and the rules apply."""
         function = getattr(obstore, name)
         call = self._call_async if name.endswith("_async") else self._call
         return partial(call, _OPERATIONS[name], function)
@@ -171,17 +188,17 @@ class Faults:
         self._apply(operation, key, effect_first=True)
 
     def _apply(self, operation: str, key: str, *, effect_first: bool) -> None:
-        for deed in self._due(operation, key, effect_first=effect_first):
-            deed()
+        for action in self._due(operation, key, effect_first=effect_first):
+            action()
 
     async def _apply_aside(self, operation: str, key: str, *, effect_first: bool) -> None:
-        """Apply the rules in a thread: a function may wait for other runs, which need the event loop."""
-        for deed in self._due(operation, key, effect_first=effect_first):
+        """Apply the rules in another thread: an action may wait for other runs, which need the event loop."""
+        for action in self._due(operation, key, effect_first=effect_first):
             with ThreadPoolExecutor(1) as thread:
-                await asyncio.get_running_loop().run_in_executor(thread, deed)
+                await asyncio.get_running_loop().run_in_executor(thread, action)
 
-    def _due(self, operation: str, key: str, *, effect_first: bool) -> Iterator[Deed]:
+    def _due(self, operation: str, key: str, *, effect_first: bool) -> Iterator[Action]:
         for rule in self.rules:
             matches = rule.operation == operation and fnmatchcase(key, rule.pattern)
             if matches and rule.effect_first == effect_first and rule.taken():
-                yield rule.deed
+                yield rule.action

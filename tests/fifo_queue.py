@@ -25,7 +25,7 @@ type Record = dict[str, Any]
 
 
 class Killed(BaseException):
-    """Raised where the process is killed: no code of the worker catches it, and Lambda gets no response."""
+    """An exception that simulates the kill of the process; no code of the worker catches it."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Clock:
 
 @dataclass
 class Message:
-    """A message in the queue; the sequence number alone decides its place within its group."""
+    """A message in the queue; messages of a group are ordered by sequence number."""
 
     message_id: str
     group: str
@@ -53,7 +53,7 @@ class Message:
     receipt_handle: str | None = None
 
     def in_flight(self, now: float) -> bool:
-        """Return whether the message was received and is not visible again."""
+        """Return whether the message was received and its visibility timeout has not expired."""
         return self.receipt_handle is not None and now < self.visible_at
 
     def record(self, arn: str) -> Record:
@@ -113,7 +113,7 @@ class FifoQueue:
         return message.message_id
 
     def receive(self, limit: int = 10) -> list[Record]:
-        """Receive up to `limit` messages, as the records of one Lambda event: group by group, in order."""
+        """Receive up to `limit` messages as the records of one Lambda event, in order within each group."""
         records: list[Record] = []
         for group in dict.fromkeys(message.group for message in self.messages):
             records += self._receive_group(group, limit - len(records))
@@ -138,7 +138,10 @@ class FifoQueue:
         return taken
 
     def add_dead_letter(self, message: Message) -> None:
-        """Add a message that SQS moves here from its source queue: visible at once, never deduplicated."""
+        """Add a message that SQS moves from its source queue to this dead-letter queue.
+
+        The message is immediately visible and is never dropped as a duplicate.
+        """
         message.sequence, message.receipt_handle = next(self._numbers), None
         message.visible_at = self.clock.now
         self.messages.append(message)
@@ -218,7 +221,7 @@ def refusal(operation: str, problem: str) -> ClientError:
 
 @dataclass(frozen=True)
 class Delivery:
-    """The delivery of one batch, and its outcome.
+    """The delivery of one batch, and the outcome of the invocation.
 
     Attributes:
         records: the records that the function received.

@@ -1,10 +1,10 @@
 """The invariants of the worker (sections 5 to 7 of its contract), one function each.
 
-Each function raises an AssertionError if its invariant is violated. They check a `Picture`: everything that
-is visible from outside at one moment, in the bucket, on the topics and in the queues. The functions in
-`ALWAYS` hold for every picture, those in `OVER_TIME` for an earlier and a later picture, and those in
-`WHEN_IDLE` for a picture that is taken when the request queue is empty. For each of them,
-`tests/unit/test_invariants.py` has a picture that violates it.
+Each function raises an AssertionError if its invariant is violated. The functions check a `Picture`
+(tests/picture.py): the objects, events and messages that exist at one moment. The invariants in `ALWAYS` hold
+for every picture, those in `OVER_TIME` for an earlier and a later picture, and those in `WHEN_IDLE` for a
+picture that was taken when the request queue was empty. `tests/unit/test_invariants.py` has, for each
+invariant, a picture that violates it.
 """
 
 import io
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from tests.builders import BUCKET
 from tests.picture import COMPLETED, Json, Picture, event_of, parsed
 
-__all__ = ["Picture"]  # Callers use the invariants through the module's name.
+__all__ = ["Picture"]  # Callers use the invariants as `invariants.name`.
 
 HEARTBEAT = "metric_run_heartbeat"
 
@@ -69,7 +69,7 @@ def current_never_goes_back(before: Picture, after: Picture) -> None:
 
 
 def published_objects_never_change(before: Picture, after: Picture) -> None:
-    """Markers, manifests and data are written once, so the version of a run never changes."""
+    """Assert that markers, manifests and data do not change after they were written, nor a run's version."""
     for key, body in before.objects.items():
         if "/current/" not in key:
             assert key in after.objects, f"{key} was deleted"
@@ -77,7 +77,10 @@ def published_objects_never_change(before: Picture, after: Picture) -> None:
 
 
 def current_is_the_newest_request_that_succeeded(picture: Picture) -> None:
-    """`current` names the newest request whose SUCCESS was published: the pointer moves before the event."""
+    """Assert that `current` names the newest requested run whose SUCCESS was published.
+
+    A worker replaces `current` before it publishes the SUCCESS.
+    """
     currents = dict(picture.currents())
     for run, metric in picture.requested.items():
         done = picture.marker(run) if picture.completed(run) else None
@@ -92,7 +95,7 @@ def current_is_the_newest_request_that_succeeded(picture: Picture) -> None:
 
 
 def a_success_is_committed(picture: Picture) -> None:
-    """A SUCCESS agrees with the run's marker, so a repeated run has the same version."""
+    """Assert that a SUCCESS agrees with the marker of the run, so a repeated run has the same version."""
     for run in picture.requested:
         for event in picture.completed(run):
             if event["status"] == "SUCCESS":
@@ -105,10 +108,10 @@ def a_success_is_committed(picture: Picture) -> None:
 
 
 def a_run_has_one_outcome(picture: Picture) -> None:
-    """All completed events of a run are equal.
+    """Assert that all completed events of a run are equal, with two exceptions.
 
-    There are two exceptions: the handler of the dead-letter queue may publish a FAILURE after another
-    FAILURE, and a SUCCESS that is published again may have an additional null error.
+    The handler of the dead-letter queue may publish a FAILURE after another FAILURE, and a SUCCESS that is
+    published again may have an additional null error.
     """
     for run in picture.requested:
         outcomes = {
@@ -123,7 +126,7 @@ def a_run_has_one_outcome(picture: Picture) -> None:
 
 
 def nothing_follows_completed(picture: Picture) -> None:
-    """An attempt publishes no heartbeat and no other event after its completed event."""
+    """Assert that an attempt publishes no heartbeat and no other event after its completed event."""
     ended: set[tuple[str, str]] = set()
     for message in picture.messages:
         event = event_of(message)
@@ -144,7 +147,7 @@ def progress_never_falls(picture: Picture) -> None:
 
 
 def the_topic_drops_no_outcome(picture: Picture) -> None:
-    """No two different completed events share a deduplication id, because SNS would drop the second one."""
+    """Assert that different completed events have different deduplication ids; SNS would drop duplicates."""
     first_with_id: dict[str, str] = {}
     for message in picture.messages:
         first = first_with_id.setdefault(message["MessageDeduplicationId"], message["Message"])
@@ -170,7 +173,7 @@ def the_request_queue_is_empty(picture: Picture) -> None:
 def after_a_failure_the_rest_of_its_group_is_untouched(
     records: Sequence[Json], failed: set[str], before: Picture, after: Picture
 ) -> None:
-    """After a failed message, the later messages of its group fail too, without an event or an object.
+    """Assert that the later messages of a failed message's group fail too, without an event or an object.
 
     Args:
         records: the records of one batch.
@@ -264,7 +267,7 @@ def _table(body: bytes) -> tuple[int, tuple[str, ...]]:
 
 
 def _age(manifest: bytes) -> tuple[datetime, str]:
-    """Return the sort key of a version's age: when it was requested or, if later, chosen by a rollback.
+    """Return the sort key of a version's age: the later of the times of its request and of its rollback.
 
     A version that was requested at the moment of a rollback counts as older than the rollback.
     """

@@ -1,6 +1,6 @@
-"""The modules and functions of the worker that one warm request passes through, observed while it runs.
+"""The modules and functions of the worker that are called for one request in a warm process.
 
-`python -m tests.message_path` prints them.
+The calls are observed during a real run. `python -m tests.message_path` prints the modules and functions.
 """
 
 import os
@@ -21,7 +21,7 @@ ANONYMOUS = ("<lambda>", "<genexpr>", "<module>")
 
 
 def observed(work: Callable[[], object]) -> set[tuple[str, str]]:
-    """Return (module, function) of every named function of the worker that is called during the work."""
+    """Return (module, function) of every named function of the worker that is called while `work` runs."""
     started: set[tuple[str, str]] = set()
 
     def on_start(code: CodeType, _: int) -> Any:

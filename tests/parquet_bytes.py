@@ -1,7 +1,7 @@
-"""A Parquet writer for tests: files that real writers produce and pyarrow cannot write.
+"""A Parquet writer for tests, for files that other writers produce and that pyarrow cannot write.
 
-One row group, flat REQUIRED columns, PLAIN encoding, one data page for each column. Numbers of fields and
-enumerations are those of parquet.thrift; structs are in Thrift's compact protocol.
+A file has one row group with flat REQUIRED columns, each with one data page in PLAIN encoding. The numbers of
+fields and enumerations are those of parquet.thrift. Structs are written in Thrift's compact protocol.
 """
 
 import struct
@@ -18,7 +18,7 @@ _I32, _I64, _BINARY, _LIST, _STRUCT = 5, 6, 8, 9, 12
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its physical type, its converted type or None, and its values."""
+    """A column: a physical type, a converted type or None, and the values."""
 
     name: str
     physical: int
@@ -33,7 +33,10 @@ class Column:
 
 
 def series_columns(count: int, code: bytes | None = None, converted: int | None = UTF8) -> list[Column]:
-    """Return daily times from 1970 on, the values 0.5, 1.5, …, and one code in every row if there is one."""
+    """Return the columns of a series: daily times from 1970 on, and the values 0.5, 1.5, ….
+
+    If `code` is given, another column has this series code in every row.
+    """
     columns = [
         Column("obs_time", INT64, TIMESTAMP_MICROS, [day * 86_400_000_000 for day in range(count)]),
         Column("value", DOUBLE, None, [number + 0.5 for number in range(count)]),
@@ -52,13 +55,13 @@ def parquet_bytes(
     with_empty_group: bool = False,
     created_by: bytes = b"tests",
 ) -> bytes:
-    """Return a Parquet file.
+    """Return the bytes of a Parquet file.
 
     Args:
-        columns: its columns, of the same length.
+        columns: the columns, which have equal lengths.
         codec: a name in `CODECS`.
-        uncompressed_size: what the footer states in place of each uncompressed size.
-        checksum: the `crc` of every page header.
+        uncompressed_size: the size in bytes that the footer states instead of each true uncompressed size.
+        checksum: the value of the field `crc` of every page header.
         with_empty_group: whether the schema has, after the columns, a group without fields.
         created_by: the writer that the footer names.
     """
@@ -104,7 +107,7 @@ def parquet_bytes(
 
 
 def _struct(fields: list[Any]) -> bytes:
-    """Return fields, given as (number, type, value) in ascending order, as a struct."""
+    """Return a Thrift struct of fields, which are given as (number, type, value) in ascending order."""
     out, last = bytearray(), 0
     for number, kind, value in fields:
         out.append((number - last) << 4 | kind)
@@ -115,7 +118,7 @@ def _struct(fields: list[Any]) -> bytes:
 
 def _value(kind: int, value: Any) -> bytes:
     if kind in {_I32, _I64}:
-        return _varint(value << 1 if value >= 0 else (-value << 1) - 1)  # zigzag
+        return _varint(value << 1 if value >= 0 else (-value << 1) - 1)  # zigzag encoding
     if kind == _BINARY:
         return _varint(len(value)) + bytes(value)
     if kind == _STRUCT:

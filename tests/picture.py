@@ -1,4 +1,4 @@
-"""The state that is visible from outside at one moment: in the bucket, on the topics and in the queues."""
+"""A picture: the state of the bucket, the topics and the queues at one moment, which tests check."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ COMPLETED = "metric_run_completed"
 
 @dataclass(frozen=True)
 class Picture:
-    """The state that is visible from outside at one moment.
+    """The state at one moment that is visible to other systems.
 
     Attributes:
         objects: the body of each object under `metrics/`, by key.

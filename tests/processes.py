@@ -1,7 +1,8 @@
 """A model of the whole system with real processes: the function in its emulator, and a local AWS over HTTP.
 
-`World` has the roles of the control plane and of the event source mapping, and checks the visible state
-against `tests/invariants.py`. Nothing here sleeps, and no process is left when a `Lambda` is closed.
+`World` has the roles of the control plane and of the event source mapping, and checks the state of the bucket
+and the topics against `tests/invariants.py`. The functions here never sleep. When a `Lambda` is closed, all
+its processes have ended.
 """
 
 import json
@@ -31,9 +32,9 @@ LANDING_SECONDS = 10
 
 
 class Lambda:
-    """The processes of one function: emulator and runtime.
+    """The processes of one Lambda function: the emulator and the runtime.
 
-    They start with the first invocation, and again with the first invocation after they died.
+    An invocation starts the processes if they do not run: they were not started yet, or they have died.
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
@@ -68,11 +69,11 @@ class Lambda:
     def processes(self) -> list[int]:
         """Return the process ids of the watchdog, the emulator and the runtime.
 
-        A variable in their environment identifies them, because the runtime has its own process group.
+        An environment variable identifies the processes, because the runtime has its own process group.
         """
         found = []
         for environ in Path("/proc").glob("[0-9]*/environ"):
-            with suppress(OSError):  # The process is another user's, or it has ended meanwhile.
+            with suppress(OSError):  # The process belongs to another user, or has ended in the meantime.
                 if self._environment_marker.encode() in environ.read_bytes().split(b"\0"):
                     found.append(int(environ.parent.name))
         return found
@@ -84,7 +85,7 @@ class Lambda:
 
 
 class LandingProxy(FaultyProxy):
-    """A proxy that tracks forwarded calls: the last calls of a process may take effect after its death."""
+    """A proxy that counts forwarded calls, because a call may take effect after its process was killed."""
 
     def __init__(self, upstream: str) -> None:
         super().__init__(upstream)
@@ -106,14 +107,14 @@ class LandingProxy(FaultyProxy):
                 self._changed.notify_all()
 
     def wait_for_landings(self) -> None:
-        """Return when every call that was let through has had its effect."""
+        """Wait until every call that was forwarded has had its effect."""
         with self._changed:
             assert self._changed.wait_for(lambda: not self._forwarded, LANDING_SECONDS)
 
 
 @dataclass
 class World:
-    """The view that one test has of the cloud: the runs that it requests, their messages and their outcomes.
+    """The state of the system in one test: the requested runs, their messages and their outcomes.
 
     Attributes:
         requested: the metric code of each requested run, by run id.
@@ -172,9 +173,9 @@ class World:
         return not failed
 
     def observe(self) -> Picture:
-        """Take a picture of the visible state, check it against all invariants, and return it.
+        """Take a picture of the visible state, check the picture against all invariants, and return it.
 
-        Events are read first, because the objects that they announce must then exist.
+        The events are read before the objects, because an event announces objects that must already exist.
         """
         self._receive_events()
         objects = {}

@@ -33,7 +33,7 @@ EMA_ROUNDINGS = 80
 
 
 class Undecided(Exception):
-    """Raised if the exact values do not determine whether float64 has an observation at some time."""
+    """An exception: the exact values do not determine whether the float64 result has an observation."""
 
 
 class Bounded(NamedTuple):
@@ -52,7 +52,7 @@ type Observations = dict[int, Bounded]
 
 
 def observations(series: Series) -> Observations:
-    """Return a series in the representation of this module, with exact values and no errors."""
+    """Return the observations of a series with exact values and error bounds of zero."""
     return {
         time: Bounded(Fraction(value))
         for time, value in zip(series.times.tolist(), series.values.tolist(), strict=True)

@@ -1,8 +1,9 @@
-"""The log lines and EMF documents that both functions write on a simulated day on which everything happens.
+"""The story of a simulated day: the log lines and EMF documents of both functions for messages of every kind.
 
-Runs succeed, are redelivered, fail for each of several reasons, are returned to the queue and are given up;
-one message cannot be parsed, and one worker is killed. The real handlers write the output, in a `World`, so
-tests can compare alarms, dashboards and saved queries with the metrics and fields that exist.
+On this day, runs succeed, are redelivered, fail for several reasons, are returned to the queue, and become
+dead letters. One message cannot be parsed, and one worker is killed. The real handlers write the output, in a
+`World` (tests/world.py), so tests can compare alarms, dashboards and saved queries with the existing metrics
+and fields.
 """
 
 import io
@@ -36,7 +37,7 @@ class Output:
     blobs: list[Blob] = field(default_factory=list)
 
     def closing(self) -> list[dict[str, Any]]:
-        """Return the log lines that close an attempt."""
+        """Return the last log line of each attempt, which reports its outcome."""
         return [line for line in self.lines if line.get("event_type") == "metric_run_closed"]
 
     def series(self) -> set[Series]:
@@ -61,7 +62,7 @@ class Output:
 
 @contextmanager
 def captured_output() -> Iterator[Output]:
-    """Capture the output of both functions within the context; it is complete when the context has ended."""
+    """Capture the output of both functions in the context; the output is complete after the context."""
     output, log, out = Output(), io.StringIO(), io.StringIO()
     (handler,) = logger.handlers
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
@@ -109,14 +110,14 @@ def run_a_day() -> Output:
         world.deliver()
         world.edge.before = nothing
         world.deliver_all()
-        world.edge.observer = nothing  # The observer cannot parse the message below, which has no run.
+        world.edge.observer = nothing  # The observer cannot parse the next message.
         for function in world.functions:
             function({"Records": [record("not JSON", message_id="poison")]}, FakeContext())
     return output
 
 
 def _shrink(world: World) -> None:
-    """Publish a version of a metric that has a tenth of the rows of the version before it."""
+    """Publish a version of a metric that has a tenth of the rows of the previous version."""
     fields: Any = {"inputs": {"A": "short"}, "datasets": ["short"], "kind": "window_op"}
     for run, days in {"long": 20, "short": 2}.items():
         observed = rows("A", [day(n) for n in range(days)], [1.0] * days)

@@ -1,4 +1,4 @@
-"""Ten series in the layout of the ingestors, ten metrics over them, and readers of a batch's results."""
+"""Ten series in the layout of the ingestors, ten metrics of these series, and functions that read results."""
 
 import json
 import threading
@@ -58,12 +58,20 @@ def quotients(left, right):
 
 
 def reads(faults, pattern):
-    """Return how often each key that matches the pattern was read."""
+    """Return the number of GETs of each key that matches the pattern; `faults` recorded the calls."""
     return Counter(key for made, key in faults.calls if made == "GET" and fnmatchcase(key, pattern))
 
 
-def when(cloud, kind, run, deed, *, count=1):
-    """Call `deed` when `count` events of a kind have been published: of one run, or of any run if None."""
+def when(cloud, kind, run, action, *, count=1):
+    """Arrange that `action` is called once, when `count` status events have been published.
+
+    Args:
+        cloud: the fake cloud, whose SNS client receives the events.
+        kind: the kind of the counted events: "started", "heartbeat" or "completed".
+        run: the id of the run whose events are counted, or None to count the events of all runs.
+        action: the function to call.
+        count: the number of events.
+    """
     before, lock, left = cloud.sns.before, threading.Lock(), [count]
 
     def watch(message):
@@ -74,11 +82,11 @@ def when(cloud, kind, run, deed, *, count=1):
                 left[0] -= 1
                 due = left[0] == 0
             if due:
-                deed()
+                action()
 
     cloud.sns.before = watch
 
 
 def let_all_start_before_any_reads(cloud, faults, count):
-    """Hold reads of the manifest until `count` runs have started, so that they need it at the same time."""
+    """Delay reads of the manifest until `count` runs have started, so that all need it at the same time."""
     when(cloud, "started", None, faults.hold("datasets/*/manifest.json").open, count=count)

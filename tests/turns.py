@@ -1,8 +1,8 @@
-"""Worker threads of which one runs at a time, so that a test can try every order of their visible calls.
+"""Workers in threads that take turns, so that a test can execute every order of their calls.
 
-The order does not depend on timing: the chosen worker runs until its next call that other workers could
-notice, and waits there until it is chosen again. `Exploration` repeats the execution until every order of
-these calls has been tried.
+Only one worker runs at a time. It runs until its next call that other workers could notice, and waits there
+until the test chooses the worker again, so the order does not depend on timing. `Exploration` repeats the
+execution until every order of these calls has been tried.
 """
 
 import threading
@@ -23,17 +23,18 @@ def step_of(call: Call) -> Step:
 
 
 def independent(one: Step, other: Step) -> bool:
-    """Return whether the order of two steps makes no difference."""
+    """Return whether two steps have the same effect in any order: neither writes a key that both access."""
     return not any(
         here == there and (writes or writes_too) for writes, here in one for writes_too, there in other
     )
 
 
 class Turns:
-    """Worker threads of which one runs at a time, one step for each call of `let_step`.
+    """Workers in threads that take turns: each call of `let_step` lets one worker make one step.
 
     Args:
-        edge: the edge that all workers call. A worker's first step ends before its first write.
+        edge: the `Edge` (tests/edge.py) through which all workers make their calls. The first step of a
+            worker ends before its first write.
         workers: the function that each worker runs, by name.
         first_steps: the keys that the first step of each worker accesses.
         calls_before_kill: for each worker to be killed, how many calls it makes before that, counted from
@@ -74,7 +75,7 @@ class Turns:
         self._running = name
         self._turn[name].release()
         assert self._step_done.acquire(timeout=20), f"{name} did not finish its step"
-        self._edge.dead = False  # A killed worker must not end the others.
+        self._edge.dead = False  # A killed worker must not end the other workers.
 
     def stop(self) -> None:
         """Kill every worker that has not ended, and wait for its thread."""
@@ -91,9 +92,9 @@ class Turns:
         self._step_done.release()
 
     def _at_call(self, call: Call) -> None:
-        """Wait for the next turn of the running worker.
+        """Wait until the running worker is chosen again.
 
-        Any thread of the worker may call this. From its first write on, a worker makes one call at a time.
+        Any thread of the worker may call this. After its first write, a worker makes one call at a time.
         """
         name = self._running
         if self._stopped:
@@ -113,9 +114,9 @@ class Turns:
 
 @dataclass
 class _Choice:
-    """A point at which one of several workers was chosen.
+    """A point of an execution at which one of several workers was chosen.
 
-    Choosing a worker that is asleep here would repeat an order that has been tried.
+    A worker that is asleep at this point is not chosen, because the order would repeat one that was tried.
     """
 
     pending: dict[str, Step]
@@ -127,8 +128,8 @@ class _Choice:
 class Exploration:
     """A depth-first search through all orders of steps, which executes the workers once for each order.
 
-    Orders that differ only in which of two independent steps comes first are equivalent. Godefroid's sleep
-    sets leave out all but one of them, and still reach every reachable state.
+    Two orders are equivalent if they differ only in the order of two independent steps. With Godefroid's
+    sleep sets, the search executes one of several equivalent orders, and still reaches every reachable state.
 
     Attributes:
         reduced: whether equivalent orders are left out.

@@ -1,8 +1,8 @@
-"""A model of the whole system in one process: two queues, two Lambda functions, the bucket and the topics.
+"""`World`, a model of the whole system in one process: queues, Lambda functions, the bucket and the topics.
 
-After every write and every event the model takes a picture of the visible state and checks it against
-`tests/invariants.py`. The clock does not advance within an invocation; tests advance it between invocations,
-so no test sleeps.
+After every write and every event, the model takes a `Picture` (tests/picture.py) of the state that is visible
+to other systems, and checks the picture against `tests/invariants.py`. The clock does not advance within an
+invocation. Tests advance the clock between invocations, so no test sleeps.
 """
 
 import json
@@ -33,7 +33,7 @@ MAX_DELIVERIES = 40
 
 @dataclass
 class World:
-    """A model of the system around a run, and of the control plane that requests runs.
+    """A model of the system in which runs are requested, delivered and published.
 
     Attributes:
         requested: the metric code of each requested run, by run id.
@@ -60,7 +60,7 @@ class World:
     @classmethod
     @contextmanager
     def started(cls, **settings: Any) -> Iterator[Self]:
-        """Yield a world with both Lambda functions; `settings` have the names of environment variables."""
+        """Yield a world with both Lambda functions; `settings` are values of environment variables."""
         from metrics_worker import (  # noqa: PLC0415 - They read the environment when they are imported.
             dead_letter_handler,
             handler,
@@ -139,7 +139,7 @@ class World:
         return delivery
 
     def _answering(self, function: Handler) -> Handler:
-        """Return the function with its response to Lambda recorded as a call, so that faults can hit it."""
+        """Return the function with its response to Lambda recorded as a call, at which a fault can occur."""
 
         def answer(event: Any, context: Any) -> Any:
             response = function(event, context)
@@ -151,14 +151,14 @@ class World:
     # The visible state
 
     def observe(self) -> Picture:
-        """Take a picture of the visible state, check it against all invariants, and return it."""
+        """Take a picture of the visible state, check the picture against all invariants, and return it."""
         with self._observing:
             before, self.picture = self.picture, self._take_picture()
             invariants.check(self.picture, before)
             return self.picture
 
     def check_invariants(self) -> Picture:
-        """Observe the state, and raise the violation that was found during an earlier call, if any."""
+        """Take and check a picture of the state, and raise the violation found during a call, if any."""
         picture = self.observe()
         if self.violation:
             raise self.violation
@@ -168,12 +168,13 @@ class World:
         if call.writes and self.violation is None:
             try:
                 self.observe()
-            except AssertionError as violation:  # Kept for later: the worker must not handle it as an error.
+            except AssertionError as violation:
+                # The violation is raised later, because the worker must not handle it as an error.
                 violation.add_note(f"found after {call}")
                 self.violation = violation
 
     def _take_picture(self) -> Picture:
-        """Read effects before their causes, because other threads may write during the reading."""
+        """Return a picture; effects are read before causes, because other threads may write meanwhile."""
         waiting, dead = _runs(self.queue), _runs(self.dead)
         messages = list(self.cloud.sns.messages)
         objects = {}

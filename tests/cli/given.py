@@ -1,4 +1,4 @@
-"""Functions for the tests of the command line: files, folders with datasets, and calls of commands."""
+"""Functions for the tests of the command line: they write files and folders, and run a command."""
 
 import json
 import os
@@ -17,17 +17,17 @@ BOXES = "│─╭╮╰╯├└┌┐┘┤━┃"
 
 
 def metrics(*arguments, stdin=None):
-    """Run `metrics …` within this process."""
+    """Run `metrics` with these arguments in this process, and return the result: exit code and output."""
     return CliRunner().invoke(app, list(map(str, arguments)), input=stdin)
 
 
 def document(*arguments, stdin=None):
-    """Return the document that a command prints with --json."""
+    """Run a command with `--json`, and return the document that the command prints."""
     return json.loads(metrics(*arguments, "--json", stdin=stdin).stdout)
 
 
 def as_process(*arguments, stdin=None, **environment):
-    """Run `metrics …` as a subprocess with pipes."""
+    """Run `metrics` in a process of its own whose output goes to pipes, and return the completed process."""
     return subprocess.run(
         [sys.executable, "-m", "metrics_tools", *map(str, arguments)],
         cwd=ROOT,
@@ -40,7 +40,7 @@ def as_process(*arguments, stdin=None, **environment):
 
 
 def on_terminal(*arguments, columns):
-    """Return the text that `metrics …` writes to a terminal of the given width in characters."""
+    """Run `metrics` on a terminal with the given number of columns, and return the text that it writes."""
     ours, its = pty.openpty()
     environment = os.environ | {"PYTHONPATH": "src:.", "COLUMNS": str(columns), "TERM": "xterm-256color"}
     command = [sys.executable, "-m", "metrics_tools", *map(str, arguments)]
@@ -57,19 +57,19 @@ def on_terminal(*arguments, columns):
 def _read(descriptor):
     try:
         return os.read(descriptor, 65_536)
-    except OSError:  # how Linux tells that the other end is closed
+    except OSError:  # on Linux, the other end of the terminal is closed
         return b""
 
 
 def file_of(folder, value, name="my.json"):
-    """Write a value as JSON, or a text unchanged, to a file, and return its path."""
+    """Write a file and return its path; a string is written unchanged, any other value as JSON."""
     path = folder / name
     path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
     return path
 
 
 def folder_of(cloud: Cloud, folder: Path) -> Path:
-    """Write the objects of a fake cloud to a folder, and return the folder."""
+    """Write the objects of a fake cloud as files below a folder, and return the folder."""
     for key in cloud.keys():  # noqa: SIM118 - of a cloud
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         (folder / key).write_bytes(cloud.read(key))

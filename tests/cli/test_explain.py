@@ -1,4 +1,8 @@
-"""`metrics explain`: the meaning, counts, needs and cost of an expression, as text and as JSON."""
+"""`metrics explain` describes an expression in words, with the observations and the cost of a run.
+
+If a location is given, the output also has the number of observations and losses of each node. The output is
+text for people, or JSON for programs.
+"""
 
 import json
 import re
@@ -14,7 +18,7 @@ MOMENTUM = ROOT / "events/momentum.json"
 
 @pytest.fixture
 def data(cloud, tmp_path):
-    """A folder with dataset fx: A and B, ten days each."""
+    """Return a folder with the dataset fx, which has ten daily observations of each of the series A and B."""
     put_a_and_b(cloud.store)
     return folder_of(cloud, tmp_path / "data")
 
@@ -72,7 +76,10 @@ def test_a_composite_counts_the_times_at_which_only_some_operands_have_an_observ
 
 
 def test_the_numbers_of_a_sample_are_those_of_its_run():
-    """README: 7,126 observations of the dollar since 1999; mean of 14 less mean of 30."""
+    """Check the sample events/momentum.json: the mean of 14 minus the mean of 30 daily rates of the dollar.
+
+    The demo data have 7,126 rates of the dollar.
+    """
     (found,) = document("explain", MOMENTUM, "--demo")["requests"]
     root = found["expression"]
     left, right = root["operands"]

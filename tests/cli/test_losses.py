@@ -1,4 +1,4 @@
-"""Warnings of `metrics validate` and `explain` about operations that lose most observations of a side."""
+"""`metrics validate` and `metrics explain` warn of operations that lose most observations of an operand."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,7 @@ from tests.builders import put_dataset, ratio, request, rows, series, window
 from tests.cli.given import document, file_of, folder_of, metrics, problems_of
 
 BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
-DAYS = [BEGIN + timedelta(days=n) for n in range(4018)]  # eleven years
+DAYS = [BEGIN + timedelta(days=n) for n in range(4018)]  # the days of eleven years
 WORKDAYS = [day for day in DAYS if day.weekday() < 5]
 MONTHS = [day for day in DAYS if day.day == 1]
 SAME_TIMES = "an operation needs both sides at the same time, and nothing is filled or resampled"
@@ -16,7 +16,10 @@ SAME_TIMES = "an operation needs both sides at the same time, and nothing is fil
 
 @pytest.fixture
 def data(cloud, tmp_path):
-    """A folder with the dataset fx, of series that differ in their times; each value is 2."""
+    """Return a folder with the dataset fx, whose series have observations at different times.
+
+    The values are 2, except in the series ZERO (two of three are 0) and LARGE (1e300).
+    """
     times = {
         "DAILY": WORKDAYS,
         "MONTHLY": MONTHS,
@@ -51,7 +54,7 @@ def test_a_ratio_of_a_daily_to_a_monthly_series_says_what_it_loses_why_and_what_
     )
     assert path == "expressionJson"
     assert text.startswith(f"both sides have an observation at {both} times only: it loses ")
-    inside = len(MONTHS) - 1  # the first is a Saturday, before the first working day
+    inside = len(MONTHS) - 1  # The first month begins on a Saturday, before the first working day.
     assert text.endswith(f" and {inside - both} of {inside} on the right in the time that both cover")
     assert hint.startswith(SAME_TIMES)
     assert "Have one of them produced at the times of the other" in hint

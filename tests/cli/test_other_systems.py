@@ -1,4 +1,4 @@
-"""The command line without the modules that only Unix has, as on Windows."""
+"""The command line works without the Python modules that exist only on Unix, as on Windows."""
 
 import os
 import subprocess

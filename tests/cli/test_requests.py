@@ -1,4 +1,7 @@
-"""The requests of a file; a bare expression becomes a request."""
+"""The requests that `metrics run` and other commands read from a file.
+
+If the file has only an expression, a request is made of the expression.
+"""
 
 import json
 

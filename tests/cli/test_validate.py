@@ -1,4 +1,7 @@
-"""`metrics validate`: the problems of requests and expressions, each with a path and a suggestion."""
+"""`metrics validate` reports each problem of a request or an expression.
+
+A report has the JSON path of the problem, the allowed values and the value that was probably meant.
+"""
 
 import json
 import re
@@ -177,7 +180,7 @@ def test_operands_after_two_invalid_ones_are_checked_too(tmp_path):
     }
 
 
-# The request around it
+# Requests
 
 
 @pytest.mark.parametrize(
@@ -266,7 +269,7 @@ def test_of_a_request_that_is_too_large_only_the_size_is_reported(tmp_path):
     assert "at most 1,048,576 is allowed" in problem["text"]
 
 
-# Doubts
+# Warnings
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`metrics validate`: the kinds of files, exit codes, and the output as text and as JSON."""
+"""`metrics validate` with files of every kind: exit codes, text for people, and JSON for programs."""
 
 import json
 import os
@@ -33,7 +33,7 @@ A, B = series("A"), series("B")
 
 @pytest.fixture
 def data(cloud, tmp_path):
-    """A folder with dataset fx: A and B, ten days each."""
+    """Return a folder with the dataset fx, which has ten daily observations of each of the series A and B."""
     put_a_and_b(cloud.store)
     return folder_of(cloud, tmp_path / "data")
 
@@ -143,7 +143,7 @@ def test_without_a_place_the_bucket_is_the_one_that_the_request_names(tmp_path, 
     }
 
 
-# For machines and for people
+# Output as JSON and as text
 
 
 def test_the_document_for_machines(tmp_path):

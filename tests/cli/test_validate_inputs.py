@@ -1,4 +1,4 @@
-"""`metrics validate` with a location: the problems of datasets, series and part files."""
+"""`metrics validate` with a location reports the problems of datasets, series and part files."""
 
 import pytest
 
@@ -26,12 +26,12 @@ A, B = series("A"), series("B")
 
 @pytest.fixture
 def data(cloud, tmp_path):
-    """A folder with dataset fx: A and B, ten days each."""
+    """Return a folder with the dataset fx, which has ten daily observations of each of the series A and B."""
     put_a_and_b(cloud.store)
     return folder_of(cloud, tmp_path / "data")
 
 
-# Inputs
+# Inputs of a request
 
 
 def test_with_a_place_the_inputs_are_read(tmp_path, data):
@@ -85,7 +85,7 @@ def test_missing_part_files_are_counted_and_named(tmp_path, data):
 
 
 def incremental(cloud, tmp_path, **manifest):
-    """Return a folder with three months of A, of which the manifest lists only the last."""
+    """Return a folder with three part files of series A, of which the manifest lists only the last one."""
     months = {f"A/month={n}/data.parquet": rows("A", [day(31 * n + 1)], [1.0]) for n in range(3)}
     put_dataset(cloud.store, months, parquet_files=["A/month=2/data.parquet"], **manifest)
     return folder_of(cloud, tmp_path / "data")
@@ -154,7 +154,10 @@ def test_a_limit_that_only_all_series_together_exceed_is_reported(tmp_path, data
 
 @pytest.fixture
 def long(cloud, tmp_path, monkeypatch):
-    """A folder with three series of 8,000 days; the memory limit is enough for one, not for all."""
+    """Return a folder with three series of 8,000 observations, and set the memory limit to one megabyte.
+
+    The limit is sufficient for each series alone, but not for the three series together.
+    """
     monkeypatch.setenv("WORKER_MAX_MEMORY_MB", "1")
     days = [day(n) for n in range(1, 8_001)]
     put_dataset(cloud.store, {f"{code}/x.parquet": rows(code, days, range(8_000)) for code in "ABC"})
@@ -188,7 +191,7 @@ def test_the_series_of_an_expression_are_looked_up_in_the_newest_version_of_each
     versions = folder / "datasets/fx/versions"
     (versions / "v0").mkdir()
     (versions / "v0/manifest.json").write_text('{"parquet_files": []}')
-    (versions / "v9").mkdir()  # a version that was begun and has no manifest yet
+    (versions / "v9").mkdir()  # the newest folder of a version, without a manifest
     assert problems_of(tmp_path, {"op": "sum", "operands": [A, B, series("C")]}, "--folder", folder) == []
     (problem,) = problems_of(tmp_path, ratio(A, series("D")), "--folder", folder)
     assert "`D`: it is not in inputs" in problem["text"]

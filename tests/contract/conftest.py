@@ -1,4 +1,4 @@
-"""Fixtures: a local S3 server, a proxy in front of it that injects faults, and a reader of the fake cloud."""
+"""Fixtures: a local S3 server, a proxy that injects faults into calls to that server, and a reader of series."""
 
 import logging
 
@@ -15,7 +15,7 @@ from tests.faulty_proxy import FaultyProxy
 
 @pytest.fixture(scope="session")
 def s3():
-    """Return the address of a local S3 server that has the bucket."""
+    """Yield the address of a local S3 server that has an empty bucket `BUCKET`."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -29,19 +29,19 @@ def s3():
 
 @pytest.fixture(scope="session")
 def s3_store(s3):
-    """Return the client of the bucket on the local S3 server."""
+    """Return an obstore client of the bucket on the local S3 server."""
     return connect(BUCKET, region="us-east-1", endpoint_url=s3)
 
 
 @pytest.fixture(scope="session")
 def on_s3(s3_store):
-    """Return a bucket on the local S3 server; all tests share it and so the connections of its store."""
+    """Return a bucket on the local S3 server; all tests share the bucket and its connections."""
     return S3Bucket(s3_store, BUCKET)
 
 
 @pytest.fixture(scope="session")
 def proxied(s3):
-    """Return the proxy in front of the S3 server, and a bucket on it that retries without waiting."""
+    """Yield the proxy of the S3 server, and a bucket that uses the proxy and retries without waiting."""
     with FaultyProxy(s3) as proxy:
         store = connect(BUCKET, region="us-east-1", endpoint_url=proxy.url)
         yield proxy, S3Bucket(store, BUCKET, pause=lambda _: None)
@@ -49,14 +49,14 @@ def proxied(s3):
 
 @pytest.fixture
 def proxy(proxied):
-    """Return the proxy, without the faults and the recorded calls of earlier tests."""
+    """Return the proxy of the S3 server, without faults and recorded calls of earlier tests."""
     proxied[0].forget()
     return proxied[0]
 
 
 @pytest.fixture
 def faulty(proxied):
-    """Return the bucket behind the proxy."""
+    """Return the bucket that calls the S3 server through the proxy."""
     return proxied[1]
 
 
@@ -68,8 +68,8 @@ def place(request):
 
 @pytest.fixture
 def read(cloud):
-    """Return a function that reads the series of a request from the fake cloud: `read(event, files=…)`.
+    """Return `read(event, files=…)`, which reads the series of a request from the fake cloud.
 
-    It returns the values of each series by its code.
+    The function returns a dict from series code to values.
     """
     return Reader(cloud.bucket)

@@ -1,4 +1,4 @@
-"""The schemas of docs/contracts, with a validator for each, and the examples of docs/contracts."""
+"""The schemas in docs/contracts, each with a validator, and the examples in docs/contracts."""
 
 import json
 import re

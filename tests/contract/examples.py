@@ -1,4 +1,4 @@
-"""The examples of docs/contracts: requests written by hand, and the documents that the worker makes of them.
+"""The examples in docs/contracts: requests written by hand, and the documents that the worker then writes.
 
 `answers()` sends the requests through the real handlers. The input is a dataset with two months of the ECB's
 rates, laid out as in the example of a dataset manifest. `python -m tests.contract.examples` (a part of `make
@@ -59,7 +59,7 @@ def lay_out(cloud: Cloud) -> None:
 
 @dataclass
 class Stage:
-    """Both Lambda functions on one fake cloud.
+    """Both Lambda functions on one fake cloud, with the dataset of the examples.
 
     Attributes:
         cloud: the fake cloud.
@@ -78,7 +78,7 @@ class Stage:
     @classmethod
     @contextmanager
     def opened(cls, **settings: Any) -> Iterator["Stage"]:
-        """Yield both functions on a new cloud that has only the dataset."""
+        """Yield a stage with a new cloud that has only the dataset."""
         from metrics_worker import dead_letter_handler as dead_letters  # noqa: PLC0415 - they read the environment
         from metrics_worker import handler  # noqa: PLC0415 - they read the environment
 
@@ -97,7 +97,7 @@ class Stage:
         assert function({"Records": [found]}, self.context) == {"batchItemFailures": []}
 
     def run_slowly(self, event: dict[str, Any]) -> None:
-        """Run a request, and hold its data back until a heartbeat with that progress was published."""
+        """Run a request, and delay the reads of part files until a heartbeat was published."""
         publishing = threading.Event()
 
         def published(message: dict[str, Any]) -> None:
@@ -111,7 +111,7 @@ class Stage:
         def wait() -> None:
             while self.beaten.acquire(blocking=False):
                 pass
-            for _ in range(2):  # the second heartbeat began after this call
+            for _ in range(2):  # The second heartbeat began after this call.
                 assert self.beaten.acquire(timeout=10), "no heartbeat"
 
         self.cloud.sns.before, self.cloud.sqs.before = published, extended
@@ -137,7 +137,7 @@ def answers() -> dict[str, Any]:
         stage.run(failing, dead=True)
         (kept,) = stage.cloud.keys("metrics/_dead-letters/")
         found["dead_letter"] = stage.cloud.read_json(kept)
-    return found | {schema_of_event(event): event for event in events}  # the last heartbeat wins
+    return found | {schema_of_event(event): event for event in events}  # Of several heartbeats, the last one is kept.
 
 
 def main() -> None:

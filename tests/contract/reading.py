@@ -1,4 +1,4 @@
-"""Functions that build requests and datasets for tests, and read the series of a request."""
+"""Functions that build requests and datasets for tests, and a reader of the series of a request."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def datasets_of(
     manifest_bytes: int = 10_000_000,
     memory: int = 1_000_000_000,
 ) -> Datasets:
-    """Return the datasets of a new invocation with the given limits."""
+    """Return the `Datasets` of a new invocation, which reads series within the given limits."""
     return Datasets(
         files,
         Limits(part_files=part_files, rows=rows, manifest_bytes=manifest_bytes),
@@ -84,12 +84,12 @@ def put_manifest(cloud, body, dataset="fx"):
 
 
 def failure(read, *args, kind=InputReadError, **options):
-    """Return the message of the error that reading must raise."""
+    """Call a reader with the given arguments, assert that it raises an error, and return the message."""
     with pytest.raises(kind) as raised:
         read(*args, **options)
     return str(raised.value)
 
 
 def month(code, number, *, first=1):
-    """Return a table with two days of a month; the values are `first` and `first` + 1."""
+    """Return the rows of two days of a month; their values are `first` and `first` + 1."""
     return rows(code, [day(31 * number + 1), day(31 * number + 2)], [float(first), float(first + 1)])

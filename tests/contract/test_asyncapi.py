@@ -1,6 +1,6 @@
-"""docs/contracts/asyncapi.yaml: its references can be resolved, and its channels agree with the template.
+"""The references in docs/contracts/asyncapi.yaml can be resolved, and its channels agree with the template.
 
-`make asyncapi` checks with AsyncAPI's own parser that it is a valid AsyncAPI document.
+`make asyncapi` checks with AsyncAPI's own parser that the file is a valid AsyncAPI document.
 """
 
 import json
@@ -160,7 +160,7 @@ def test_the_queue_is_subscribed_without_raw_delivery():
 
 
 def message_of(event: dict[str, Any]) -> str:
-    """Return the name of the document's message for an event."""
+    """Return the name of the message in the AsyncAPI document that describes an event."""
     schema = f"./schemas/{schema_of_event(event)}.json"
     (name,) = [name for name, message in MESSAGES.items() if message["payload"]["schema"]["$ref"] == schema]
     return str(name)

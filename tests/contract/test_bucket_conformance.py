@@ -1,6 +1,6 @@
 """All implementations of `Bucket` behave in the same way: S3, a store in memory, a folder, and an overlay.
 
-The folder and the overlay (memory in front of a bucket that is only read) serve the command line.
+The command line uses the folder and the overlay, which keeps writes in memory and only reads the bucket below.
 """
 
 from dataclasses import replace
@@ -39,7 +39,7 @@ def bucket(request) -> Bucket:
 
 @pytest.fixture(params=[*BELOW, "overlay with objects", "overlay over objects", "overlay with some objects"])
 def written_and_read(request, tmp_path):
-    """Return the buckets that objects are written to in turn, and the bucket to read all of them from."""
+    """Return the buckets to which the tests write objects in turn, and the bucket that has all objects."""
     if request.param in BELOW:
         bucket = bucket_of(request.param, request)
         return [bucket], bucket
@@ -168,7 +168,7 @@ def test_an_exception_of_the_callback_ends_the_reading(bucket, place):
 
 @pytest.fixture
 def listed(written_and_read, place):
-    """Return a bucket that has these objects below `place`; each one's body is its name."""
+    """Return a bucket with several objects below the prefix `place`; the body of an object is its name."""
     written, bucket = written_and_read
     for n, name in enumerate(("A/2", "A/1", "A/x/y", "A_B/1", "AA/1", "A/x/z/1", "B")):
         written[n % len(written)].create(place + name, name.encode())

@@ -1,7 +1,7 @@
-"""How `S3Bucket` handles network and server faults.
+"""`S3Bucket` handles faults of the network and of the server correctly.
 
-Each call goes through a proxy in front of the S3 server of the conformance tests. The proxy rejects the call
-before it takes effect, drops the response afterwards, or responds with an error.
+Each call goes through a proxy to the S3 server of the conformance tests. The proxy rejects the call before the
+call takes effect, drops the response afterwards, or responds with an error.
 """
 
 from functools import partial
@@ -169,7 +169,7 @@ def _many(bucket, key):
 
 
 def _found(key):
-    """Return an object of which no bytes were read. The ETag of a simple PUT is the MD5 of its bytes."""
+    """Return an object without its bytes. The ETag of a simple PUT is the MD5 hash of the bytes."""
     return StoredObject(key, memoryview(b""), 4, f'"{md5(b"body").hexdigest()}"')
 
 

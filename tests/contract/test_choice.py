@@ -1,4 +1,7 @@
-"""The choice of the dataset and the part files of a series, in both modes, in memory and on S3."""
+"""The worker chooses the dataset and the part files of a series, by manifest or by listing, in memory and on S3.
+
+The setting `WORKER_SERIES_FILES` selects the mode: "manifest" or "listing".
+"""
 
 import asyncio
 
@@ -13,7 +16,7 @@ from tests.contract.reading import Reader, datasets_of, failure, left_out, month
 NOT_FOUND = "INPUT_READ_ERROR: Failed to read input series: A: it is not in inputs, and "
 
 
-# In the mode "listing" the listing alone decides
+# The mode "listing": only the listing determines the part files
 
 
 def test_listing_reads_a_series_that_the_last_update_did_not_touch(cloud, read):
@@ -66,7 +69,7 @@ def test_the_folder_of_an_omitted_series_is_listed_once(cloud, read):
     assert (read.traffic.lists, read.traffic.gets) == (2, 1 + 2)
 
 
-# Files that are not data
+# Files that are not part files
 
 HIDDEN = [
     "_temporary/0/part-0.parquet",
@@ -97,7 +100,7 @@ def test_a_manifest_may_list_any_name(cloud, read, hidden):
     assert read(only("A")) == {"A": [1, 2]}
 
 
-# Hive layouts, percent-encoded
+# Hive layouts with percent-encoded names
 
 ENCODED = [
     ("FX:USD", "FX%3AUSD"),
@@ -160,7 +163,7 @@ def test_hive_folders_are_only_listed_if_the_folder_of_the_code_is_empty(cloud, 
 
 @pytest.fixture
 def concurrent_listings(monkeypatch):
-    """Return a function that lets a listing be answered only once so many have been requested."""
+    """Return `require(number)`: after its call, every listing waits until `number` listings were requested."""
     list_objects = obstore.list
 
     def require(number):
@@ -192,12 +195,12 @@ def test_omitted_series_are_looked_for_concurrently_in_all_datasets(cloud, read,
     put_dataset(cloud.store, {"A/1.parquet": month("A", 0)}, dataset="fx")
     put_dataset(cloud.store, {"series=B/1.parquet": month("B", 0)}, dataset="gx")
     event = request(ratio(series("A"), series("B")), inputs={}, datasets=("fx", "gx"))
-    concurrent_listings(2)  # four folders with the codes as names, then six Hive folders
+    concurrent_listings(2)  # four folders with codes as names, and six Hive folders
     assert read(event, files="listing") == {"A": [1, 2], "B": [1, 2]}
     assert read.traffic.lists == 4 + 6
 
 
-# JSON files
+# Manifests that list JSON files
 
 
 @pytest.mark.parametrize("parquet_files", [{}, {"parquet_files": None}])
@@ -216,7 +219,7 @@ def test_a_manifest_may_list_json_files_too(cloud, read):
     assert read(only("A")) == {"A": [1, 2]}
 
 
-# On S3: keys that the client cannot request, and folder markers
+# On S3: keys that the client cannot request, and objects that mark folders
 
 
 @pytest.fixture

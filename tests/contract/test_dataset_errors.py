@@ -1,4 +1,4 @@
-"""Invalid manifests and part files: every error names the object at fault."""
+"""Every error about an invalid manifest or part file names the object that is invalid."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from metrics_worker.s3.bucket import WHOLE_BYTES
 from tests.builders import day, parquet, put_dataset, request, rows, series
 from tests.contract.reading import failure, month, only, put_manifest
 
-# The manifest
+# Invalid manifests
 
 
 @pytest.mark.parametrize("value", [None, "absent"])

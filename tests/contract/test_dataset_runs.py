@@ -1,4 +1,4 @@
-"""How a run finds its series: without `inputs`, by listing, and shared with other runs of the invocation."""
+"""A run finds its series without `inputs`, by listing, and together with other runs of the invocation."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.contract.reading import datasets_of, failure, left_out, month, only
 SUM = {"op": "sum", "operands": [series("A"), series("B")]}
 
 
-# A series that `inputs` does not list
+# Series that are not in `inputs`
 
 
 def test_an_unlisted_series_is_read_from_the_only_dataset_whose_manifest_has_it(cloud, read):
@@ -129,7 +129,7 @@ def test_listing_finds_unlisted_series_too(cloud, read):
     assert read(left_out(), files="listing") == {"A": [1, 2]}
 
 
-# Shared by the runs of an invocation
+# Series that several runs of an invocation read
 
 
 def test_two_runs_of_an_invocation_share_manifests_and_series(cloud, read):
@@ -170,7 +170,7 @@ def test_two_versions_of_a_dataset_do_not_share_their_series(cloud, read):
     assert "versions/v2/manifest.json" in message
 
 
-# Progress
+# The reported progress
 
 
 def test_progress_rises_to_1_with_each_file(cloud, read):

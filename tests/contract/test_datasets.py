@@ -1,4 +1,4 @@
-"""Reading of datasets in each layout of the ingestor: the part files and the rows of a series."""
+"""The worker finds the part files and the rows of a series in each layout of the ingestor."""
 
 import pyarrow as pa
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from tests.builders import day, put_dataset, rows
 from tests.contract.reading import failure, month, only
 
-# The three layouts
+# The three layouts of datasets
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_dataset_can_mix_layouts(cloud, read):
     assert read() == {"A": [1, 2], "B": [5, 6]}
 
 
-# The files of a series
+# The part files of a series
 
 
 @pytest.mark.parametrize("column", ["own", None])
@@ -100,7 +100,7 @@ def test_a_file_listed_twice_is_read_once_and_its_rows_count_as_duplicates(cloud
     assert read.traffic.gets == 2
 
 
-# Order
+# The order of part files and rows
 
 
 def test_rows_and_files_can_be_in_any_order(cloud, read):

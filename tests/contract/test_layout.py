@@ -1,4 +1,4 @@
-"""The objects that a run writes to S3: their keys, and the exact content of each document and file."""
+"""The objects that a run writes to S3 have the expected keys and exactly the expected content."""
 
 import io
 import json

@@ -1,7 +1,7 @@
 """The schema of dataset manifests agrees with the worker's parser, except for two rules.
 
-A schema cannot express them: the length of a part file's key in bytes, including the projections path; and
-the depth of nesting at which a JSON parser gives up.
+A schema cannot express these two rules: the maximum length in bytes of a part file's key, including the
+projections path, and the depth of nesting that a JSON parser can read.
 """
 
 import json
@@ -27,7 +27,7 @@ def test_a_mutated_manifest_is_valid_if_and_only_if_the_worker_accepts_it(body):
     except UnicodeDecodeError:
         tree = None
     assume(tree is not None)
-    body = json.dumps(tree).encode()  # encoded again, without duplicate keys
+    body = json.dumps(tree).encode()  # encoded again, so that no key is duplicate
 
     try:
         Manifest.parse(DATASET, memoryview(body))

@@ -1,7 +1,7 @@
-"""How `S3Bucket` classifies the error responses of S3, which a real HTTP server sends to the real client.
+"""`S3Bucket` raises the right error for each error response of S3.
 
-obstore distinguishes most of these errors only in the text of its messages. These tests check that text:
-they fail if a new version of obstore changes it.
+A real HTTP server sends the responses to the real client. obstore distinguishes most of these errors only in
+the text of its messages. These tests fail if a new version of obstore changes these texts.
 """
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,7 +61,7 @@ def connected(server):
 
 @pytest.fixture
 def answers(server):
-    """Return a function that sets the response of S3 to all requests: `answers(status, code)`."""
+    """Return `answers(status, code)`, which sets the status and the error code of all further responses."""
 
     def answer(status, code, methods=("GET", "HEAD", "PUT")):
         server.answers = dict.fromkeys(methods, (status, code))
@@ -197,7 +197,7 @@ def test_a_rejected_head_is_a_transient_error_because_it_has_no_body_with_a_reas
     server.answers["GET"] = (
         416,
         "InvalidRange",
-    )  # for the range of an empty object: the client then requests the size
+    )  # the response to a range of an empty object, after which the client requests the size
     with pytest.raises(StoreUnavailable, match="HEAD: S3 failed or did not answer"):
         bucket.get_many([KEY], lambda _: None)
 

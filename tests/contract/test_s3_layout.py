@@ -1,4 +1,4 @@
-"""The keys, types and values of the objects that a run writes to S3, on which external readers rely."""
+"""The objects that a run writes to S3 have the keys, types and values on which external readers rely."""
 
 import io
 import json

@@ -1,7 +1,7 @@
 """The schema of requests agrees with the worker's parser, except for rules that a schema cannot express.
 
-Every request that the worker accepts is valid by the schema. Every valid request is accepted by the worker,
-or rejected for one of the reasons in `GAPS`, which docs/contracts/README.md also lists.
+Every request that the worker accepts is valid by the schema. The worker accepts every valid request, or rejects
+it for one of the reasons in `GAPS`, which docs/contracts/README.md also lists.
 """
 
 import json
@@ -25,14 +25,14 @@ BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 GAPS = (
     "nested more than",
     "more than 512 nodes",
-    "a series code has no",  # characters that cannot be printed and are not control characters
-    "the scale is too large",  # written as an integer
+    "a series code has no",  # a character that cannot be printed, but is not a control character
+    "the scale is too large",  # a number that is written as an integer
     "this series is listed twice",
     "(WORKER_MAX_",
     "but it is not in the catalog",
-    "expected a key under",  # the prefixes depend on the deployment
+    "expected a key under",  # The prefixes depend on the deployment.
     "expected a prefix under",
-    f"expected s3://{BUCKET}/",  # the bucket depends on the deployment
+    f"expected s3://{BUCKET}/",  # The bucket depends on the deployment.
     "expected a prefix that ends in",
     "the manifest's URI would exceed",
 )
@@ -40,7 +40,7 @@ GAPS = (
 
 
 def rejection(event: Any) -> str | None:
-    """Return the error with which the worker rejects a request or one of its datasets, or None."""
+    """Return the message with which the worker rejects a request or one of its datasets; None if accepted."""
     try:
         found = RunRequest.parse(open_record(text(event), "0"), BOUNDS)
         for dataset_id, entry in found.run.event["catalog"]["datasets"].items():
@@ -54,7 +54,7 @@ def rejection(event: Any) -> str | None:
 def is_a_gap(problem: str, event: Any) -> bool:
     """Return whether a schema cannot express the violated rule.
 
-    It is a rule of `GAPS`, or a path is in another bucket or too long in bytes.
+    Such a rule is in `GAPS`, or the problem is a path in another bucket or a path that is too long in bytes.
     """
     if "expected a relative key" not in problem:
         return any(gap in problem for gap in GAPS)

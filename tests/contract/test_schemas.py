@@ -1,4 +1,4 @@
-"""The schemas in docs/contracts are up to date and complete, and match the documents of the worker."""
+"""The schemas in docs/contracts are up to date and complete, and the worker's documents are valid by them."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ def test_every_field_of_a_schema_has_a_description(name):
             assert rule.get("description"), f"{name}: {field}"
 
 
-# The examples
+# The examples in docs/contracts
 
 
 def test_every_schema_has_an_example():

@@ -1,7 +1,7 @@
-"""The wire format: the exact text of every event that a message causes.
+"""The wire format: every status event has exactly the expected text.
 
 The tests compare the text that SNS receives, so that no name, order or type can change unnoticed.
-`test_layout` checks the objects in S3.
+tests/contract/test_layout.py checks the objects in S3.
 """
 
 import json
@@ -22,7 +22,7 @@ MANIFEST = "metrics/m.x/2025-01-15T10-30-10/manifest.json"
 ERROR = InputReadError.of_series("X", "no dataset of the catalog has it")
 
 
-# Every event in both forms
+# Every event in the plain form and in the v1 form
 
 
 def text(event):
@@ -134,11 +134,11 @@ def test_a_progress_of_0_or_1_is_written_with_a_decimal_point(progress):
     assert f'"progress":{progress},' in RunHeartbeat.of(PLAIN, progress, AT).wire()
 
 
-# Through the handler
+# Events that the handler publishes
 
 
 def published(cloud):
-    """Return every message that SNS received, without the topic."""
+    """Return the arguments of each publication that SNS received, without the topic."""
     return [
         (m["Message"], m["MessageGroupId"], m["MessageDeduplicationId"], m["MessageAttributes"])
         for m in cloud.sns.messages
@@ -223,7 +223,7 @@ def test_the_longest_ids_are_published_completely(cloud, invoke):
 
 
 def with_codes(name):
-    """Return a request whose operands use this spelling of `series_code`."""
+    """Return a request whose operands have the field `name` in place of `series_code`."""
     operands = ({name: "A"}, {name: "B"})
     return request(ratio(*operands, scale=1))
 

@@ -1,7 +1,7 @@
 """docs/five-minutes.md: the commands on the page print the output on the page.
 
-The page runs my.json three times with different contents; the test runs the three contents in one local run.
-The functional tests check that `make run` runs all of events/ and sets everything up.
+A reader of the page runs my.json three times, with three different contents. The fixture `done` runs the
+three contents in one local run. That `make run` runs every file in events/ is tested in tests/functional.
 """
 
 import json
@@ -21,7 +21,10 @@ MINE, LOOKED, DEAR, BROKEN, *SHORT = blocks(PAGE, "text")[3:]
 
 
 def request(number, expression, metric="fx.gbp_dear"):
-    """Return my.json after a later step of the page, with its own run id, because all three run at once."""
+    """Return the request of my.json with another expression, metric code and run id.
+
+    The run ids differ because the fixture `done` runs the three contents of my.json in one local run.
+    """
     base = REQUEST["output"]["basePath"].replace("fx.usd_per_gbp", metric)
     run = REQUEST["runId"][:-1] + str(number)
     return REQUEST | {

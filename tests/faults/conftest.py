@@ -1,4 +1,7 @@
-"""Fixtures: the count of interleavings, and the processes of the worker that is killed (see `killing`)."""
+"""Fixtures of the fault tests: a counter of executed orders, and a worker that runs in real processes.
+
+The tests kill these processes with the helpers in tests/faults/killing.py.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ from tests.processes import ROOT, Lambda, LandingProxy, World
 
 @pytest.fixture(scope="module")
 def interleavings(record_testsuite_property):
-    """Count the executed orders by scenario, and add their total to the test report."""
+    """Yield a counter of executed orders by scenario, and add the total to the test report at the end."""
     counted: Counter[str] = Counter()
     yield counted
     record_testsuite_property("interleavings", counted.total())
@@ -22,7 +25,7 @@ def interleavings(record_testsuite_property):
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory) -> Iterator[tuple[Cloud, LandingProxy, Lambda]]:
-    """Yield a local AWS with a dataset, a proxy to it, and the function that calls the proxy."""
+    """Yield a local AWS with a dataset, a proxy to that AWS, and the function, which uses the proxy."""
     folder = tmp_path_factory.mktemp("killed")
     template = Template.read(ROOT / "template.yaml").with_values({"DeliveryDelay": "0", "StatusGap": "0"})
     with local_cloud(template, folder / "aws.log") as cloud, LandingProxy(cloud.endpoint) as proxy:
@@ -40,7 +43,10 @@ def processes(tmp_path_factory) -> Iterator[tuple[Cloud, LandingProxy, Lambda]]:
 
 @pytest.fixture
 def world(processes) -> Iterator[World]:
-    """Yield a world without runs."""
+    """Yield the `World` (tests/processes.py) in which a test requests and delivers runs; it has no runs yet.
+
+    When the test has ended, remove the messages and the recorded calls that the test left.
+    """
     world = World(*processes)
     yield world
     world.forget()

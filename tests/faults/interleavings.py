@@ -1,10 +1,11 @@
-"""Two concurrent workers in every order of their steps: one run delivered twice, and two runs of one metric.
+"""Scenarios with two concurrent workers, and a function that executes every order of the workers' steps.
 
-A step is a worker's next call that the other worker could notice, from the PUT of the data to the completed
-event; everything before the PUT, including the reads of the marker and of `current`, is the first step.
-After each step, the visible state is checked against every invariant of `tests/invariants.py`. Of orders
-that differ only in which of two independent steps comes first, one is executed (`turns.Exploration`). The
-test report has the number of executed orders (`interleavings`).
+The workers have the same run, delivered twice, or two runs of one metric. A step is one call of a worker that
+the other worker could notice, from the PUT of the data to the completed event. The first step is everything
+before that PUT, including the reads of the marker and of `current`. After each step, the state of the bucket
+and the topics is checked against every invariant of `tests/invariants.py`. `Exploration` (tests/turns.py)
+executes only one of several orders that differ in the order of independent steps. The test report has the
+number of executed orders, with the name `interleavings`.
 """
 
 import os
@@ -25,20 +26,20 @@ CURRENT = f"metrics/{METRIC}/current/manifest.json"
 
 
 def request_run(world: World, run: str, *, seconds_ago: float = 1.0, group: str | None = None) -> None:
-    """Request a run that reads a single series, because these tests are about what follows the reading."""
+    """Request a run that reads a single series; these tests examine only the writes after the reading."""
     small = {"expression": series("A"), "kind": "series", "inputs": {"A": "fx"}}
     world.request_run(METRIC, run, seconds_ago=seconds_ago, group=group, **small)
 
 
 def twice(world: World) -> list[list[Record]]:
-    """Return a batch for each of two workers with the same message, whose visibility timeout has expired."""
+    """Return a batch for each of two workers; the message of the first was redelivered to the second."""
     first = world.queue.receive()
     world.clock.advance(world.queue.visibility_timeout)
     return [first, world.queue.receive()]
 
 
 def at_once(world: World) -> list[list[Record]]:
-    """Return a batch of one message for each worker."""
+    """Return two batches, one for each worker, with one message each."""
     return [[record] for record in world.queue.receive()]
 
 
@@ -112,7 +113,7 @@ def explore(
     exploration: Exploration,
     calls_before_kill: dict[str, int] | None = None,
 ) -> bool:
-    """Execute every order of a scenario; return whether a worker was killed in one of them."""
+    """Execute every order of a scenario, and return whether a worker was killed in one of the orders."""
     killed = False
     with ExitStack() as stack:
         here: list[tuple[World, Turns]] = []
@@ -152,7 +153,7 @@ def explore(
 
 
 def first_steps(world: World) -> Step:
-    """Return the keys that a worker's first step reads: the markers and `current`."""
+    """Return the keys that the first step of a worker reads: the markers and `current`."""
     return frozenset((False, f"metrics/{METRIC}/runs/{run}.ok") for run in world.requested) | {
         (False, CURRENT)
     }

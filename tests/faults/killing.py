@@ -1,9 +1,9 @@
-"""Helpers of the tests that kill the worker's process at a call: names of calls, kills, and checks.
+"""Functions that kill the process of the worker at a call, and check the state after that.
 
-The processes are real: the handler runs in Lambda's Runtime Interface Emulator, and a proxy is between it
-and a local AWS over HTTP. At one call, the emulator and the runtime get SIGKILL: before the call is
-forwarded, or after it has had its effect and before its response is back. The message is then delivered to a
-new process, and the state of the bucket and the topics is checked against every invariant of
+The processes are real: the handler runs in Lambda's Runtime Interface Emulator and calls a local AWS through
+an HTTP proxy. At one call, the emulator and the runtime get SIGKILL, either before the proxy forwards the
+call, or after the call has had its effect and before the worker gets the response. The message is then
+delivered to a new process, and the state of the bucket and the topics is checked against every invariant of
 `tests/invariants.py`.
 """
 
@@ -53,7 +53,7 @@ NEVER = "no call has this name"
 
 
 def name_of(call: Call) -> str:
-    """Return the name of a call as in `CALLS`, with run id and metric code filled in."""
+    """Return the name of a call, as in `CALLS` but with the run id and the metric code of the call."""
     if action := call.headers.get("x-amz-target"):
         return action.removeprefix("AmazonSQS.")
     if call.method == "POST":
@@ -71,7 +71,7 @@ def without_version(key: str) -> str:
 
 
 def of_run(name: str, run: str) -> str:
-    """Return the name of a call with run id and metric code filled in; a run id here is `metric-number`."""
+    """Return a name in `CALLS` with the run id and the metric code; the run ids here are `metric-number`."""
     return name.replace("{run}", run).replace("{metric}", metric_of(run))
 
 
@@ -80,10 +80,10 @@ def metric_of(run: str) -> str:
 
 
 class Death:
-    """A decision function of the proxy: calls pass until the fatal one, at which the function is killed.
+    """A decision function of the proxy that kills the Lambda function at one call; earlier calls pass.
 
     Args:
-        world: the world whose function is killed.
+        world: the `World` (tests/processes.py) whose Lambda function is killed.
         at: the name of the fatal call; with `NEVER`, all calls pass.
         after: whether the fatal call has its effect.
         holds: the calls that wait, each with the names of the calls that must arrive first.
@@ -100,7 +100,7 @@ class Death:
 
     @property
     def has_come(self) -> bool:
-        """Return whether the function was killed; wait while the kill is in progress."""
+        """Return whether the Lambda function was killed; if the kill is in progress, wait for its end."""
         with self._changed:
             return self._has_come
 
@@ -124,7 +124,7 @@ class Death:
 
 
 def put_a_and_b(cloud: Cloud) -> None:
-    """Write a dataset of two series with two part files each, with five daily observations a file."""
+    """Write a dataset of two series; each has two part files with five daily observations."""
     s3 = client("s3", cloud.endpoint)
     for number, part in enumerate(PARTS):
         table = rows(part[0], [day(5 * (number % 2) + n) for n in range(1, 6)], [3.0] * 5)
@@ -139,7 +139,10 @@ def request_run(world: World, *runs: str) -> None:
 
 
 def deliver_to(death: Death, world: World) -> bool:
-    """Deliver with a decision function; return whether the function survived and no message failed."""
+    """Deliver the messages while `death` decides on calls; return whether the function succeeded.
+
+    The function succeeds if it was not killed and no message failed.
+    """
     world.proxy.decide = death
     done = world.deliver()
     assert death.has_come != done
@@ -148,12 +151,12 @@ def deliver_to(death: Death, world: World) -> bool:
 
 
 def with_a_heartbeat(run: str) -> dict[str, set[str]]:
-    """Return holds that make the first read wait for a heartbeat, so that there is one."""
+    """Return the `holds` of a `Death` that delays the first read until a heartbeat was published."""
     return {FIRST_READ: {of_run(name, run) for name in HEARTBEAT}}
 
 
 def kill(world: World, run: str, call: str, when: str) -> Picture:
-    """Deliver, kill the function before or after a call, and return the visible state after that."""
+    """Deliver the messages, kill the function before or after a call, and return the state after that."""
     before, fatal = world.picture, of_run(call, run)
     assert not deliver_to(Death(world, fatal, after=when == "after", holds=with_a_heartbeat(run)), world)
     dead = world.observe()
@@ -166,9 +169,9 @@ def kill(world: World, run: str, call: str, when: str) -> Picture:
 
 
 def assert_the_next_delivery_ends_the_run(world: World, run: str, dead: Picture) -> None:
-    """Assert that the next delivery ends the run with SUCCESS, and that a further one only repeats the event.
+    """Assert that the next delivery ends the run with SUCCESS, and that a further one repeats only the event.
 
-    No unreferenced version is added by these deliveries.
+    Neither of the two deliveries may add an unreferenced version.
     """
     assert world.deliver(delete=False)
     ended = world.observe()

@@ -1,10 +1,10 @@
 """Random sequences of requests, deliveries, crashes, faults, races and dead letters.
 
-Hypothesis chooses the sequence. After every write and every event, the visible state is checked against
-`tests/invariants.py`, and after every rule also against a small model of the allowed outcomes. At the end no
-faults are left, and every run must have an outcome. A failure prints a sequence that reproduces it. For a
-nightly run, set `METRICS_TEST_EXAMPLES=5000`. Two test modules try half of the sequences each, so that two
-processes of pytest share them.
+Hypothesis chooses the sequence. After every write and every event, the state of the bucket and the topics is
+checked against `tests/invariants.py`; after every rule, the state is also checked against a small model of
+the allowed outcomes. At the end, all faults are removed, and every run must then get an outcome. If a test
+fails, it prints a sequence that reproduces the failure. For a nightly run, set `METRICS_TEST_EXAMPLES=5000`.
+Each of two test modules tries half of the sequences, so that two processes of pytest can share the work.
 """
 
 import os
@@ -52,15 +52,21 @@ seconds = st.sampled_from([0.4, 1, 15, 120, 1800, 100_000])
 
 
 def waiting(method: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Allow a rule only while a queue has messages."""
+    """Return the rule with the precondition that a queue has messages."""
     return precondition(lambda self: self.world.queue.messages or self.world.dead.messages)(method)
 
 
 @dataclass
 class CallFault:
-    """A hook that raises an error at the nth matching call from now on, `times` times in a row.
+    """A hook that raises an error at the matching call with a given number, and at the next matching calls.
 
-    Only calls that a run makes one after the other are counted, so that a sequence can be reproduced.
+    Calls that a run makes concurrently are not counted, so that a sequence can be reproduced.
+
+    Attributes:
+        number: the number of the first matching call that fails; 1 is the next one.
+        times: the number of matching calls that fail.
+        error: the error that these calls raise.
+        at: returns whether a call matches.
     """
 
     number: int
@@ -92,7 +98,7 @@ def any_write(call: Call) -> bool:
 
 
 class WorkerMachine(RuleBasedStateMachine):
-    """A state machine of requests, deliveries, failing S3 calls, dying processes and readers."""
+    """A Hypothesis state machine whose rules are requests, deliveries, faults, killed workers and readers."""
 
     steps_done = 0
     calls = 0
@@ -180,7 +186,7 @@ class WorkerMachine(RuleBasedStateMachine):
         kill=st.none() | st.tuples(st.sampled_from(["one", "other"]), st.integers(0, 10)),
     )
     def two_workers_race(self, late: bool, order: list[bool], kill: tuple[str, int] | None) -> None:  # noqa: FBT001
-        """Run two workers on one message whose visibility timeout expired, or on messages of two groups."""
+        """Run two workers concurrently, on one redelivered message or on messages of two groups."""
         world = self.world
         world.clock.advance(world.queue.seconds_until_next() or 0)
         batches = {"one": world.queue.receive(limit=1)}

@@ -1,11 +1,10 @@
-"""Every call that a run makes, with every fault that the call can meet: nothing is lost, nothing is done
-twice.
+"""A fault at any call of a run neither loses a message nor publishes a result twice.
 
-First, the calls of a scenario to S3, SNS and SQS are recorded without a fault. Then the scenario runs again
-for each call and each fault, with redeliveries until no message is left, while the visible state is checked
-against every invariant of `tests/invariants.py`. In the end permanent faults are removed, too, and every run
-must have an outcome. A test fails if its fault does not occur. The test report has the number of injected
-faults (`faults_injected`).
+First, the calls of a scenario to S3, SNS and SQS are recorded without a fault. Then the scenario is repeated
+for each call and each possible fault of this call. Messages are redelivered until the queue is empty, and the
+state of the bucket and the topics is checked against every invariant of `tests/invariants.py`. At the end,
+permanent faults are removed, and every run must then get an outcome. A test fails if its fault does not
+occur. The test report has the number of injected faults, with the name `faults_injected`.
 """
 
 from collections import Counter
@@ -77,13 +76,13 @@ def killed(_: Call) -> BaseException:
 
 @dataclass(frozen=True)
 class Fault:
-    """An error at a call.
+    """A fault: an error that is raised at a call.
 
     Attributes:
         raises: returns the error.
         after: whether the error is raised after the effect of the call, instead of before it.
         times: at how many calls in a row the error is raised.
-        at: the operations that can meet the fault.
+        at: the operations at which the fault can occur.
     """
 
     raises: Callable[[Call], BaseException]
@@ -113,7 +112,7 @@ FAULTS = {
 
 @dataclass
 class Armed:
-    """A hook that raises the error of a fault at its call, and counts how often it did."""
+    """A hook that raises the error of a fault at the chosen call, and counts the raised errors."""
 
     spot: Spot
     fault: Fault
@@ -132,7 +131,7 @@ class Armed:
                 raise self.fault.raises(call)
 
 
-# Scenarios: each prepares the state and the messages of the runs that follow
+# Scenarios: each function prepares the state and the messages before a fault is injected
 
 
 def a_run(world: World) -> None:
@@ -156,7 +155,7 @@ def a_run_older_than_current(world: World) -> None:
 
 
 def a_run_that_is_returned_to_the_queue(world: World) -> None:
-    """Return a run and the rest of its group to the queue, so that calls to SQS are included."""
+    """Return the message of a run and the later messages of its group to the queue, which calls SQS."""
     two_runs_of_a_metric(world)
     world.edge.during = Armed((("GET", "datasets/fx/versions/v1/manifest.json"), 1), FAULTS["500"])
 
@@ -191,14 +190,14 @@ SCENARIOS: list[Callable[[World], None]] = [
 
 
 def deliver_with(world: World, place: tuple[str, str], fault: str) -> None:
-    """Make the next delivery with a fault at the first call to a place."""
+    """Make the next delivery with a fault at the first call with the given `Call.place` (tests/edge.py)."""
     with arming(world, (place, 1), FAULTS[fault]):
         world.deliver_next()
 
 
 @contextmanager
 def arming(world: World, spot: Spot, fault: Fault) -> Iterator[None]:
-    """Install the hook of a fault within the context, and assert that the fault occurred."""
+    """Install the hook of a fault in the context, and assert at the end that the fault occurred."""
     armed = Armed(spot, fault)
     if fault.after:
         world.edge.after = armed
@@ -211,7 +210,7 @@ def arming(world: World, spot: Spot, fault: Fault) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def injected(record_testsuite_property):
-    """Count the injected faults by scenario, and add their total to the test report."""
+    """Yield a counter of injected faults by scenario, and add the total to the test report at the end."""
     counted: Counter[str] = Counter()
     yield counted
     record_testsuite_property("faults_injected", counted.total())
@@ -219,7 +218,7 @@ def injected(record_testsuite_property):
 
 @pytest.fixture(scope="module")
 def spots():
-    """Return `spots(scenario)`, which returns each call of a scenario without a fault."""
+    """Return `spots(scenario)`, which returns the calls of a scenario that is executed without a fault."""
     recorded: dict[str, list[Spot]] = {}
 
     def of(scenario: Callable[[World], None]) -> list[Spot]:
@@ -262,7 +261,7 @@ def test_every_invariant_holds_whatever_fault_occurs_at_a_call(scenario, fault, 
             injected[scenario.__name__] += 1
 
 
-# Heartbeats. Their number depends on timing, so the faults are at the first one
+# Heartbeats: their number depends on timing, so faults are injected at the first heartbeat
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of a killed process

@@ -1,4 +1,4 @@
-"""Every invariant holds in every order of the steps of two workers (see `interleavings`)."""
+"""Every invariant holds in every order of the steps of two workers (see tests/faults/interleavings.py)."""
 
 import threading
 

@@ -1,4 +1,7 @@
-"""Every invariant holds in every order of two workers if one is killed at any call (see `interleavings`)."""
+"""Every invariant holds in every order of the steps of two workers, even if one worker is killed at a call.
+
+tests/faults/interleavings.py has the scenarios.
+"""
 
 import pytest
 

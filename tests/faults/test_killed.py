@@ -1,8 +1,7 @@
-"""The worker's process is killed in a run or in a batch, and the next delivery ends every run (see
-`killing`).
+"""If the process of the worker is killed in a batch, the next delivery ends every run of the batch.
 
-`test_killed_before_calls` and `test_killed_after_calls` kill it at each call of a run. The list of these
-calls is tested here.
+The modules `test_killed_before_calls` and `test_killed_after_calls` kill the process at each call of a run;
+the list of these calls is tested here. tests/faults/killing.py has the functions that kill the process.
 """
 
 import json
@@ -65,7 +64,7 @@ def test_the_next_delivery_ends_a_run_whose_worker_was_killed_as_it_replaced_cur
 
 
 def test_the_next_delivery_ends_every_group_of_a_batch_whose_worker_was_killed(world):
-    """The worker is killed when one group is done, one is about to commit, and one is about to write data."""
+    """Kill the worker when one group is done, one is about to commit, and one is about to write its data."""
     runs = done, committing, writing = "m.batch.a-1", "m.batch.b-1", "m.batch.c-1"
     request_run(world, *runs)
     marker, data = of_run(f"PUT {MARKER}", committing), of_run(f"PUT {DATA}", writing)

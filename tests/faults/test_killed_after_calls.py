@@ -1,5 +1,4 @@
-"""The worker's process is killed after each call of a run has had its effect; the next delivery ends the
-run."""
+"""If the worker is killed just after any call of a run has had its effect, the next delivery ends the run."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The worker's process is killed before each call of a run has its effect; the next delivery ends the run."""
+"""If the worker is killed just before any call of a run has its effect, the next delivery ends the run."""
 
 import pytest
 

@@ -1,6 +1,7 @@
-"""Every write of the commit protocol (section 5 of the contract) with a lost response, a conflict or a race.
+"""A lost response, a conflict or a race at any write of the commit protocol does not damage the result.
 
-Every test ends with the same check, `assert_announced_once_and_whole`.
+Section 5 of the contract defines the commit protocol. Most tests end with the same check,
+`assert_announced_once_and_whole`.
 """
 
 import obstore
@@ -39,7 +40,10 @@ def dataset(cloud):
 
 
 def assert_announced_once_and_whole(cloud, run_id="run-1"):
-    """Assert that the run has one outcome, SUCCESS, and that marker, manifest, data and `current` agree."""
+    """Assert that the run has SUCCESS as its only outcome, and that its marker, manifest and data agree.
+
+    `current` must agree with the marker, too.
+    """
     announced = {str(event) for event in cloud.sns.completed if event["runId"] == run_id}
     assert len(announced) == 1
     (event,) = [event for event in cloud.sns.completed if event["runId"] == run_id][:1]
@@ -61,7 +65,7 @@ def test_a_write_whose_response_is_lost_is_recognised_as_the_runs_own(cloud, inv
     assert invoke(record(request())) == DONE
 
     assert assert_announced_once_and_whole(cloud)["versionTs"] == "2026-10-30T12-00-00"
-    assert len(cloud.keys(BASE)) == 4  # data, manifest, marker, current: no version was left behind
+    assert len(cloud.keys(BASE)) == 4  # data, manifest, marker and `current`: no other version exists
 
 
 def test_a_swap_of_current_whose_response_is_lost_is_recognised_as_the_runs_own(cloud, invoke, faults):
@@ -235,7 +239,7 @@ def test_the_next_attempt_finishes_a_run_whose_process_was_killed_at_a_write(
     cloud, invoke, faults, pattern, operation
 ):
     class Killed(BaseException):
-        """Raised where the process is killed; no code of the worker catches it."""
+        """An exception that simulates the kill of the process; no code of the worker catches it."""
 
     def die():
         raise Killed

@@ -1,4 +1,7 @@
-"""A rollback and a concurrent run, in every order of their steps. Readers check after each step."""
+"""A rollback and a concurrent run leave a correct `current` in every order of their steps.
+
+The state is checked after each step.
+"""
 
 import json
 from contextlib import ExitStack, suppress
@@ -21,7 +24,7 @@ KEYS = Keys(f"metrics/{METRIC}/")
 
 
 def versions(world: World) -> dict[str, str]:
-    """Return the version of each committed run."""
+    """Return a dict from the id of each committed run to the run's version."""
     markers = (json.loads(world.cloud.read(key)) for key in world.cloud.keys(f"{KEYS.base}runs/"))
     return {marker["run_id"]: marker["version_ts"] for marker in markers}
 
@@ -31,8 +34,8 @@ def versions(world: World) -> dict[str, str]:
     [
         (1.0, {"rolled back"}),
         (0.0, {"rolled back"}),
-        # Either the run moves current after the rollback, or the rollback replaces the run's version if that
-        # is current before, or the rollback is refused because the run has moved current.
+        # There are three correct ends: the run moves `current` after the rollback; the rollback replaces the
+        # run's version, which was current; or the rollback is refused because the run has moved `current`.
         (-1.0, {"run", "rolled back", "refused"}),
     ],
     ids=["before", "same", "after"],

@@ -1,4 +1,4 @@
-"""The second half of the random sequences of events (see `state_machine`)."""
+"""Every invariant holds in random sequences of events: the other half (see tests/faults/state_machine.py)."""
 
 from tests.faults.state_machine import EXAMPLES, WorkerMachine, run_sequences
 

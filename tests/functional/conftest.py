@@ -1,4 +1,4 @@
-"""Fixtures of the tests through the handlers: failures of S3, expected FAILUREs, log lines and metrics."""
+"""Fixtures of tests that call the handlers: faults of S3, expected FAILUREs, log lines and metrics."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def faults(monkeypatch):
 
 @pytest.fixture
 def lines(monkeypatch):
-    """Return a function for the parsed log lines. Each line must be JSON."""
+    """Return a function that returns the parsed log lines; each line must be JSON."""
     stream = io.StringIO()
     (handler,) = logger.handlers
     monkeypatch.setattr(handler, "stream", stream)
@@ -33,7 +33,7 @@ def lines(monkeypatch):
 
 @pytest.fixture
 def blobs(capsys, lines):  # noqa: ARG001 - the fixture redirects the log lines, so that capsys reads only metrics
-    """Return a function for the EMF blobs since its last call, except those of cold starts."""
+    """Return a function that returns the EMF documents since its last call, except those of cold starts."""
 
     def written():
         found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -45,7 +45,7 @@ def blobs(capsys, lines):  # noqa: ARG001 - the fixture redirects the log lines,
 
 @pytest.fixture
 def bury(cloud, monkeypatch):
-    """Return a function that passes records to the dead-letter handler, in the cloud of the worker."""
+    """Return a function that passes records to the dead-letter handler, which runs in the fake cloud."""
 
     context: Any = FakeContext(function_name="buried")
 
@@ -82,14 +82,14 @@ def fails(cloud, invoke):
 
 @pytest.fixture
 def file_a_series(cloud):
-    """Store six part files for each of ten series."""
+    """Write a dataset of ten series, each with six part files."""
     names = {(code, n): f"{code}/month={n + 1:02d}/data.parquet" for code in CODES for n in range(MONTHS)}
     put_dataset(cloud.store, {name: month(code, n) for (code, n), name in names.items()})
 
 
 @pytest.fixture
 def file_a_month(cloud):
-    """Store six part files that each contain all ten series."""
+    """Write a dataset of six part files, each with all ten series."""
     files = {
         f"month={n + 1:02d}/data.parquet": pa.concat_tables([month(code, n) for code in CODES])
         for n in range(MONTHS)
@@ -99,7 +99,7 @@ def file_a_month(cloud):
 
 @pytest.fixture(params=["file_a_series", "file_a_month"])
 def layout(request):
-    """Store ten series in one of the two layouts, and return the name of the layout."""
+    """Write a dataset of ten series in one of the two layouts, and return the name of the layout."""
     request.getfixturevalue(request.param)
     return request.param
 

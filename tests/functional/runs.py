@@ -1,4 +1,4 @@
-"""Records of runs, and the outcomes of a batch: functions that the tests of batches share."""
+"""Functions that the tests of batches share: they make records of runs and return the outcomes of a batch."""
 
 from tests.builders import record, request
 

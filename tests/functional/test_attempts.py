@@ -1,7 +1,6 @@
-"""Attempts that began and never ended: Lambda counts these, and no others, as errors of the function.
+"""Lambda counts an invocation as an error of the function only if the worker was killed.
 
-The worker's handler returns for every outcome of a message. An invocation that Lambda counts as an error is
-therefore one whose worker was killed.
+In every other case, the handler returns a response, whatever the outcome of the messages is.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,18 +26,18 @@ type Scene = Callable[[World], None]
 
 @dataclass
 class Errors:
-    """The metrics of Lambda itself for one function: its invocations, and how many of them were errors.
+    """The metrics that Lambda itself would report for one function: its invocations and its errors.
 
     Attributes:
-        messages: The number of messages in each invocation.
-        lost: The number of messages in each invocation that was an error.
+        messages: the number of messages in each invocation.
+        lost: the number of messages in each invocation that was an error.
     """
 
     messages: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
 
     def counting(self, function: Handler) -> Handler:
-        """Return the function with its invocations counted."""
+        """Return a function that calls the given handler and records the invocation and its error."""
 
         def invoke(event: Any, context: Any) -> Any:
             self.messages.append(len(event["Records"]))
@@ -53,7 +52,7 @@ class Errors:
 
 @contextmanager
 def observed() -> Iterator[tuple[World, Errors]]:
-    """Yield a world, and the errors that Lambda counts for the worker in it."""
+    """Yield a `World` (tests/world.py), and the errors that Lambda counts for the worker in this world."""
     errors = Errors()
     with captured_output(), World.started() as world:
         worker, dead_letters = world.functions
@@ -165,7 +164,12 @@ def test_an_attempt_whose_worker_is_killed_writes_no_metrics() -> None:
 
 
 class _Counted(WorkerMachine):
-    """The state machine with a record of Lambda's errors and of the batches of killed workers."""
+    """The state machine of tests/faults/state_machine.py, which also records errors and killed workers.
+
+    Attributes:
+        errors: the invocations and errors that Lambda counts.
+        killed: the number of messages in each batch whose worker was killed.
+    """
 
     errors = Errors()
     killed: ClassVar[list[int]] = []

@@ -1,4 +1,4 @@
-"""Batches through the real handler: the messages that are deleted, and those that return."""
+"""The real handler reports which messages of a batch have failed; these messages return to the queue."""
 
 import obstore
 import pytest
@@ -20,7 +20,7 @@ from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_
 
 
 def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
-    """Return (run, kind) of each event of the metric, in order."""
+    """Return (run id, kind) of each status event of the metric, in order."""
     return [
         (event["runId"], event["type"].removeprefix("metric_run_"))
         for event in cloud.sns.events
@@ -29,7 +29,7 @@ def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
 
 
 def waits(cloud) -> dict[str, int]:
-    """Return the new visibility timeout of each message, in seconds."""
+    """Return the new visibility timeout in seconds of each message, by message id."""
     return {
         call["ReceiptHandle"].removeprefix("receipt-of-"): call["VisibilityTimeout"]
         for call in cloud.sqs.calls
@@ -178,7 +178,7 @@ def test_a_batch_continues_after_a_run_that_cannot_read_its_series(cloud, invoke
 
     (failed,) = given_back(invoke(run_of("m.1"), run_of("m.2")))
 
-    (other,) = {"m.1-1", "m.2-1"} - {failed}  # the run that did not fail to read A
+    (other,) = {"m.1-1", "m.2-1"} - {failed}  # The other run could read A.
     assert outcomes(cloud) == {other: "SUCCESS"}
 
 

@@ -1,4 +1,4 @@
-"""A SUCCESS that may follow a FAILURE of the same run has a null `error`, which clears the earlier error."""
+"""If a SUCCESS may follow a FAILURE of the same run, it has a null `error` to clear the earlier error."""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -49,7 +49,7 @@ def test_a_run_that_was_committed_earlier_clears_the_error(cloud, invoke, form):
     assert given_back(invoke(record(request(**form)))) == ["message-1"]
     cloud.sns.before = lambda _: None
 
-    invoke(record(request(**form)))  # another message for the same run, in its first delivery
+    invoke(record(request(**form)))  # another message for the same run, which is delivered for the first time
 
     assert last(cloud)["error"] is None
 
@@ -94,7 +94,7 @@ def test_a_failure_of_a_message_that_was_sent_back_is_an_ordinary_failure(cloud,
 
 
 def sent_back(cloud):
-    """Return the record that Lambda delivers after `make redrive` has sent the message."""
+    """Return the record of a message that `make redrive` has sent to the request queue again."""
     (key,) = cloud.keys("metrics/_dead-letters/")
     message = redrive.message(DeadLetter.parse(cloud.read(key)))
     again = record(message["MessageBody"], message_id="again", group=message["MessageGroupId"])

@@ -18,7 +18,7 @@ GAVE_UP = (
 
 @pytest.fixture
 def committed(cloud, invoke, faults):
-    """Commit a run whose `current` cannot be moved and whose outcome is not published."""
+    """Commit a run, but let the worker neither replace `current` nor publish the outcome of the run."""
     put_a_and_b(cloud.store)
     faults.before("PUT", CURRENT, throttled, times=4)
     assert given_back(invoke(record(request()))) == ["message-1"]
@@ -131,7 +131,7 @@ def test_events_of_the_worker_and_of_dead_letters_have_different_deduplication_i
         assert bury(record(request(), receive_count=receive_count)) == NOTHING_COMES_BACK
 
     assert [message["MessageDeduplicationId"] for message in cloud.sns.messages] == [
-        "run-1:metric_run_completed:6",  # the worker's fifth attempt was the last
+        "run-1:metric_run_completed:6",  # The fifth attempt of the worker was its last.
         "run-1:metric_run_completed:7",
     ]
 

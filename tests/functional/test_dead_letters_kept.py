@@ -1,4 +1,4 @@
-"""The messages that the dead-letter function stores, and its log lines and metrics."""
+"""The dead-letter function stores messages in the bucket, and writes log lines and metrics."""
 
 import json
 from datetime import timedelta
@@ -57,7 +57,7 @@ def test_each_dead_letter_is_counted_once_by_function_and_outcome_as_in_the_alar
 
 def test_a_stored_message_has_its_unchanged_body_and_all_attributes(cloud, bury):
     strange = (
-        "\u00e9\u2028\x7f\U0001f480\ud800"  # the last is half of a surrogate pair, which UTF-8 cannot encode
+        "\u00e9\u2028\x7f\U0001f480\ud800"  # The last character is half of a surrogate pair, which UTF-8 cannot encode.
     )
     body = f'{{"type" : "metric_run_requested",\r\n"runId":"run-1","metricCode":"m","x":"{strange}"}}'
 

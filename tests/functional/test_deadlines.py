@@ -1,4 +1,4 @@
-"""The end of an invocation: unfinished messages return in time, and nothing runs afterwards."""
+"""Before an invocation ends, unfinished messages are returned to the queue, and all threads have ended."""
 
 from types import SimpleNamespace
 
@@ -22,7 +22,7 @@ def dataset(cloud):
 
 
 class Clock:
-    """The time left of an invocation, in seconds before the reserved time. A test sets it."""
+    """A clock that a test sets: the seconds that remain of an invocation until the reserved time begins."""
 
     def __init__(self, left):
         self.left = left

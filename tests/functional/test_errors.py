@@ -1,4 +1,4 @@
-"""Every error code from the request to the completed event, in both wire forms."""
+"""A request that fails leads to a completed event with the right error code, in both wire forms."""
 
 import obstore
 import pyarrow as pa
@@ -217,7 +217,7 @@ def test_a_run_that_runs_out_of_memory_has_an_outcome(cloud, fails, monkeypatch)
     )
 
 
-# Texts that the control plane cannot parse would block its queue
+# Texts that the control plane cannot parse, and which would block its queue
 
 
 def test_an_error_is_at_most_a_thousand_characters_without_control_characters(cloud, invoke):

@@ -1,4 +1,4 @@
-"""Messages that are returned to the queue: their delays, and runs whose time is used up."""
+"""Messages that are returned to the queue have the right delay, even if the time of a run is used up."""
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -9,7 +9,7 @@ from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_
 
 
 def waits(cloud) -> dict[str, int]:
-    """Return the visibility timeout that was set for each message."""
+    """Return the visibility timeout in seconds that was set for each message, by message id."""
     return {
         call["ReceiptHandle"].removeprefix("receipt-of-"): call["VisibilityTimeout"]
         for call in cloud.sqs.calls

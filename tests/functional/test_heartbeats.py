@@ -1,4 +1,4 @@
-"""Heartbeats of slow runs through the real handler; a run is slow because it waits for heartbeats."""
+"""The real handler publishes heartbeats of slow runs; a run is slow because its reads wait for heartbeats."""
 
 import threading
 
@@ -25,7 +25,7 @@ FAST = {"WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.001}
 
 
 class Beats:
-    """A recorder of the heartbeats that reach SNS, which are those after the started event."""
+    """A recorder of the heartbeats that SNS receives; these are the heartbeats after the started event."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._come = threading.Semaphore(0)
@@ -41,10 +41,10 @@ class Beats:
 
     def _extended(self, _):
         if self._goes_out:
-            self._come.release()  # the last call of a heartbeat
+            self._come.release()  # This is the last call of a heartbeat.
 
     def wait(self, more: int = 2) -> None:
-        """Wait for this many further heartbeats; the second one has begun after this call."""
+        """Wait for `more` further heartbeats; the second of them begins after this call has begun."""
         while self._come.acquire(blocking=False):
             pass
         for _ in range(more):
@@ -65,7 +65,7 @@ def threads():
 
 
 def test_a_slow_run_sends_several_heartbeats_whose_progress_never_falls(cloud, invoke, faults, beats):
-    count = CONNECTIONS + 2  # the last file is requested only after another one was read
+    count = CONNECTIONS + 2  # The last part file is requested only after another one was read.
     put_dataset(cloud.store, {f"A/{n}.parquet": rows("A", [day(n)], [float(n)]) for n in range(count)})
     for read in ("datasets/*/manifest.json", f"*/A/{count - 1}.parquet"):
         faults.before("GET", read, beats.wait)

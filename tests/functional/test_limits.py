@@ -1,4 +1,4 @@
-"""A run that exceeds a limit fails alone, with an error that names the setting, and the function survives."""
+"""A run that exceeds a limit fails with an error that names the setting; other runs are not affected."""
 
 import json
 
@@ -18,7 +18,7 @@ def dataset(cloud):
 
 @pytest.fixture
 def refused(cloud, invoke):
-    """Return a function that checks that a request fails for good, and returns the code and the message."""
+    """Return a function that asserts that a request fails permanently, and returns its error text."""
 
     def run(body, **settings):
         assert invoke(record(body), **settings) == {"batchItemFailures": []}
@@ -35,7 +35,7 @@ def a_alone(**more):
 
 
 def many(code, count):
-    """Return a table of rows at intervals of a second."""
+    """Return `count` rows of a series, at intervals of one second."""
     return rows(code, np.arange(count).astype("datetime64[s]").astype("datetime64[ns]"), np.ones(count))
 
 
@@ -94,7 +94,7 @@ def test_rows_that_do_not_fit_into_memory_are_refused(cloud, refused):
 
 
 def test_a_small_file_that_decompresses_to_many_bytes_is_refused(cloud, refused):
-    """200 MB of one repeated text compress to a few KiB."""
+    """Use a file in which 200 MB of a repeated text are compressed to a few KiB."""
     table = pa.table(
         {
             "obs_time": pa.array([day(1)], pa.timestamp("ns")),
@@ -117,14 +117,14 @@ def test_an_expression_that_does_not_fit_into_memory_is_refused(cloud, refused):
 
 
 def test_a_run_that_fits_only_alone_returns_and_succeeds_later(cloud, invoke, faults):
-    """Of two metrics in a batch, each needs memory that the other one holds."""
+    """Run two metrics in one batch whose memory limit is sufficient for either metric, but not for both."""
     put_dataset(cloud.store, {f"{code}/data.parquet": many(code, 6_000) for code in ("A", "B")})
     first = record(a_alone(metric="m.first", run_id="first"), message_id="first")
     second = request(series("B"), kind="series", inputs={"B": "fx"}, metric="m.second", run_id="second")
     begins = faults.hold("metrics/m.second/runs/*")
     faults.before("PUT", "metrics/m.first/*/data/*", begins.open)
     commits = faults.hold("metrics/m.first/*/manifest.json", operation="PUT")
-    cloud.sqs.before = lambda _: commits.open()  # the message of the second run returns
+    cloud.sqs.before = lambda _: commits.open()  # The message of the second run is returned.
 
     response = invoke(first, record(second, message_id="second"), WORKER_MAX_MEMORY_MB=1)
 

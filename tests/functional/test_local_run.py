@@ -1,4 +1,7 @@
-"""`make run` in its own process: moto server, Lambda runtime emulator, worker. Tests share three runs."""
+"""`make run` starts a moto server, the Lambda runtime emulator and the worker, and checks the outcomes.
+
+The tests examine three runs, each in its own process.
+"""
 
 import json
 import os
@@ -18,7 +21,7 @@ CHANGE = "events/change.json"
 
 
 def run_locally(out, *arguments, **environment):
-    """Run the local cloud to its end, and return the finished process."""
+    """Run the local cloud with these arguments until it ends, and return the completed process."""
     return subprocess.run(
         [sys.executable, "-m", "metrics_tools.local_cloud", *map(str, arguments), "--out", str(out)],
         cwd=ROOT,
@@ -32,7 +35,7 @@ def run_locally(out, *arguments, **environment):
 
 @pytest.fixture(scope="module")
 def succeeded(tmp_path_factory):
-    """A run of a sample and of an expression alone, which both succeed: the process and the output folder."""
+    """Run a sample request and a bare expression, which both succeed; return the process and the output folder."""
     out = tmp_path_factory.mktemp("succeeded")
     path = out / "dollar.json"
     path.write_text('{"op": "sma", "series": {"series_code": "ECB_USD_EUR_D"}, "window": 3}')
@@ -42,7 +45,10 @@ def succeeded(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory):
-    """A run of two requests of which neither ends as expected: a missing series, and an unusable run id."""
+    """Run two requests that do not end as expected, and return the process.
+
+    One request has a missing series, the other an invalid run id.
+    """
     out = tmp_path_factory.mktemp("failed")
     missing, unanswerable = out / "expected-to-succeed.json", out / "wrong.json"
     missing.write_text((ROOT / "events" / "fails-no-such-series.json").read_text())
@@ -53,16 +59,16 @@ def failed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def without_emulator(tmp_path_factory):
-    """A run of one sample without the emulator: the process and the output folder."""
+    """Run a sample request without the emulator; return the process and the output folder."""
     out = tmp_path_factory.mktemp("without-emulator")
     return run_locally(out, CHANGE, EMULATOR="off"), out
 
 
 def processes():
-    """Return the parent of each process of this machine, without those that have ended but are not reaped."""
+    """Return the parent of each process of this machine by process id, without zombie processes."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # the process has ended in the meantime
+        with suppress(OSError):  # The process has ended in the meantime.
             pid, _, rest = stat.read_text().partition(" (")
             state, parent = rest.rpartition(")")[2].split()[:2]
             if state != "Z":

@@ -1,4 +1,4 @@
-"""`make serve WORKER=1` in a process of its own, and `metrics send --wait` from another."""
+"""`metrics send --wait` sends a request to the local cloud of `make serve WORKER=1`, in another process."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ TIMEOUT = 60
 
 @contextmanager
 def served(out, *words):
-    """Serve the local cloud for the duration of the context, and yield its environment variables."""
+    """Run the local cloud during the context, and yield the environment variables that select it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "metrics_tools.local_cloud", "--serve", *words, "--out", str(out)],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The whole path of a request over HTTP, with real AWS clients and a moto server in place of AWS.
+"""A request passes through the whole system over HTTP, with real AWS clients and a moto server as AWS.
 
 A request goes to a FIFO topic and through the request queue to the handler; its status events go through
 their topics to queues of the control plane. The moto server listens on the loopback interface.
@@ -21,7 +21,7 @@ ACCOUNT = "arn:aws:sqs:us-east-1:123456789012"
 
 @pytest.fixture(scope="module")
 def endpoint():
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # Without this, every request is logged.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # The server would otherwise log every request.
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -30,7 +30,7 @@ def endpoint():
 
 
 class Aws:
-    """Clients in the roles of the control plane, the ingestor and the event source mapping."""
+    """AWS clients in the roles of the control plane, the ingestor and the event source mapping."""
 
     def __init__(self, endpoint: str) -> None:
         self._clients = {
@@ -83,7 +83,7 @@ class Aws:
         return found
 
     def requests(self):
-        """Return the waiting requests as the records that the event source mapping passes to the function."""
+        """Receive the messages of the request queue, and return them as records of the event source mapping."""
         return [
             {
                 "messageId": message["MessageId"],
@@ -119,7 +119,7 @@ def aws(endpoint):
 
 @pytest.fixture
 def deployed(aws, endpoint, monkeypatch):
-    """Return the handler, configured for the moto server."""
+    """Return the handler of the worker, configured for the moto server."""
     settings = Settings(
         AWS_ENDPOINT_URL=endpoint,
         AWS_SQS_RUN_REQUEST_QUEUE_URL=aws.queues["requests"],

@@ -1,4 +1,4 @@
-"""Output that cannot be written, or differs from the written bytes: the errors for the control plane."""
+"""The control plane gets an error if the output cannot be written or differs from the written bytes."""
 
 import obstore
 import pytest
@@ -33,7 +33,7 @@ def test_a_version_whose_data_differs_from_the_written_bytes_is_never_published(
 
     def damage():
         body = bytearray(cloud.read(key := faults.calls[-1][1]))
-        body[40] ^= 1  # one bit of a value: the file can still be read
+        body[40] ^= 1  # one bit of a value, so that the file can still be read
         obstore.put(cloud.store, key, bytes(body))
 
     faults.after("PUT", DATA, damage, times=2)

@@ -1,4 +1,4 @@
-"""Publication through the handler: messages that are delivered again, and two runs of one metric."""
+"""The handler publishes correct results if a message is redelivered, or if two runs have the same metric."""
 
 import json
 
@@ -31,7 +31,7 @@ def kinds(cloud):
 
 
 def refuse(cloud, topic, *, times=1):
-    """Make SNS refuse the next events to a topic."""
+    """Let SNS reject the next `times` events for a topic."""
     left = [times]
 
     def before(message):
@@ -247,7 +247,7 @@ def test_a_permanent_error_after_the_commit_of_another_attempt_publishes_success
         assert invoke(record(request())) == DONE
         denied()
 
-    faults.before("GET", "datasets/fx/projections/A/*", another_attempt_commits)  # while this one reads
+    faults.before("GET", "datasets/fx/projections/A/*", another_attempt_commits)  # while this run reads its series
 
     assert invoke(record(request())) == DONE
 

@@ -1,4 +1,4 @@
-"""`redrive` lists stored dead letters and sends them back to the request queue, on moto's S3 and SQS."""
+"""`redrive` lists stored dead letters and sends them to the request queue again, on a moto server."""
 
 import json
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ def s3(aws):
 
 @dataclass
 class Queue:
-    """The request queue on moto."""
+    """The request queue on the moto server."""
 
     sqs: Any
     url: str
 
     def messages(self) -> list[dict[str, Any]]:
-        """Receive up to ten messages."""
+        """Receive and return up to ten messages."""
         answer = self.sqs.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
         )
@@ -59,14 +59,14 @@ def queue(aws):
 
 @pytest.fixture
 def mail(cloud, bury, s3, capsys):
-    """Return a function that stores messages as dead letters in moto's bucket and returns the keys."""
+    """Return a function that stores messages as dead letters in the bucket, and returns the keys."""
 
     def put(*records):
         assert bury(*records) == {"batchItemFailures": []}
         keys = cloud.keys("metrics/_dead-letters/")
         for key in keys:
             s3.put_object(Bucket=BUCKET, Key=key, Body=cloud.read(key))
-        capsys.readouterr()  # the function's own lines
+        capsys.readouterr()  # the output of the dead-letter function
         return keys
 
     return put
@@ -234,7 +234,7 @@ def test_an_error_of_aws_or_a_wrong_key_ends_in_one_line(s3, mail, queue, capsys
 def test_missing_credentials_are_reported_in_one_line(monkeypatch, capsys):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the default session keeps the first credentials
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # boto3's default session keeps the first credentials.
 
     assert redrive("--list") == 1
 
@@ -254,7 +254,7 @@ def test_an_object_that_is_not_a_dead_letter_is_named_and_left_out_of_the_list(s
 
 
 def stored(body, sent=SENT):
-    """Return a dead letter with this body, sent at this time."""
+    """Return a stored dead letter with the given body and the given time of sending."""
     return DeadLetter(
         message_id="message-1",
         outcome="FAILURE",

@@ -1,4 +1,4 @@
-"""Runs after a rollback, through the real handlers: which requests move `current`, and which do not."""
+"""After a rollback, a run moves `current` only if its request is newer than the rollback."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ def message(run, seconds, **more):
 
 @pytest.fixture
 def deliver(cloud, invoke):
-    """Return a function that runs a request made some seconds after NOW, and returns its version."""
+    """Return a function that runs a request whose time is some seconds after `NOW`, and returns the version."""
     put_a_and_b(cloud.store)
 
     def one(run, seconds):
@@ -40,7 +40,7 @@ def current(cloud):
 
 @pytest.fixture
 def chosen(cloud, deliver):
-    """Roll back to the older of two versions, a minute after NOW, and return that version."""
+    """Roll back to the older of two versions, one minute after `NOW`, and return that version."""
     older, newer = deliver("older", 0), deliver("newer", 10)
     assert current(cloud) == newer
     done = roll_back(cloud.bucket, KEYS, older, now=lambda: at(60))

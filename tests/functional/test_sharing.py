@@ -1,4 +1,4 @@
-"""Data that the runs of a batch share, through the real handler: one read each, and separate errors."""
+"""The runs of a batch share data: each object is read once, and an error fails only the runs that need it."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
 
 
-# Each object is read once
+# Objects that several runs need
 
 
 @pytest.mark.parametrize("pairs", [SAME, CHAIN], ids=["same", "chain"])
@@ -92,13 +92,13 @@ def test_a_later_run_of_a_group_reads_nothing_again(cloud, invoke, faults):
 @pytest.mark.usefixtures("file_a_series")
 @pytest.mark.parametrize("fault", [None, denied, throttled], ids=["missing", "denied", "throttled"])
 def test_an_unreadable_series_fails_only_the_runs_that_use_it(cloud, invoke, faults, fault):
-    """The bad run begins to read A and B, and fails while the good run, which needs A too, waits."""
+    """Run a batch in which a bad run reads A and B, and fails while a good run waits for A."""
     if fault:
         faults.before("GET", PARTS.format("B/"), fault, times=MONTHS)
     else:
         obstore.delete(cloud.store, PARTS.format("B/month=03/data.parquet").removesuffix("*"))
     good_begins = faults.hold("metrics/m.good/runs/*")
-    faults.before("GET", PARTS.format("A/"), good_begins.open)  # once the bad run reads A
+    faults.before("GET", PARTS.format("A/"), good_begins.open)  # when the bad run reads A
     when(cloud, "started", "m.good-1", faults.hold(PARTS.format("B/")).open)
 
     response = invoke(run_of("m.bad", "A", "B"), run_of("m.good", "A", "C"), run_of("m.other", "D", "E"))

@@ -1,4 +1,4 @@
-"""Metrics over a dataset whose manifests list only the files that an update touched."""
+"""A run reports lost rows if the dataset manifest lists only the part files of the last update."""
 
 import pytest
 
@@ -16,7 +16,7 @@ CURRENT = "metrics/ratio.a_to_b/current/manifest.json"
 
 @pytest.fixture
 def update(cloud, invoke):
-    """Return a function that runs a metric over the whole history, and then over one month's manifest."""
+    """Return a function that runs a metric twice: with a complete manifest, then with that of one month."""
 
     def run(expression=None, **settings):
         put_dataset(cloud.store, MONTHS)

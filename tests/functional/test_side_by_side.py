@@ -1,4 +1,4 @@
-"""A batch of several metrics through the real handler: concurrent groups, log lines and metrics."""
+"""The real handler runs the metrics of a batch concurrently, and writes correct log lines and metrics."""
 
 import json
 import threading
@@ -72,7 +72,7 @@ def test_groups_run_concurrently_and_each_in_order(cloud, invoke, faults):
     met = threading.Barrier(3)
     faults.before(
         "PUT", DATA, lambda: met.wait(PATIENCE), times=9
-    )  # runs of all groups commit at the same time
+    )  # Runs of all groups commit at the same time.
     records = [run_of(metric, number=n) for n in (1, 2, 3) for metric in ("m.x", "m.y", "m.z")]
 
     assert invoke(*records) == NOTHING_COMES_BACK
@@ -108,7 +108,7 @@ def test_concurrent_groups_create_each_client_only_once(cloud, invoke, monkeypat
         if service in made:
             another.set()
         made.append(service)
-        another.wait(0.1)  # for a second client, which should not be created
+        another.wait(0.1)  # Wait for a second client, which should not be created.
         client = {"sns": cloud.sns, "sqs": cloud.sqs}[service]
         events = SimpleNamespace(register=lambda *_: None)
         client.meta = SimpleNamespace(endpoint_url="https://aws.invalid", events=events)
@@ -123,7 +123,7 @@ def test_concurrent_groups_create_each_client_only_once(cloud, invoke, monkeypat
     monkeypatch.setattr(cloud, "worker", worker)
     poison = [record("poison", message_id=f"poison {n}", group=f"bad {n}") for n in range(5)]
 
-    response = invoke(*(run_of(f"m.{n}") for n in range(5)), *poison)  # no dataset exists
+    response = invoke(*(run_of(f"m.{n}") for n in range(5)), *poison)  # No dataset exists.
 
     assert len(given_back(response)) == len(cloud.sqs.calls) == 5
     assert outcomes(cloud) == {f"m.{n}-1": "FAILURE" for n in range(5)}

@@ -1,7 +1,7 @@
-"""Services that answer too slowly do not delay an invocation beyond its deadline.
+"""AWS services that respond too slowly do not delay an invocation beyond its deadline.
 
-A proxy on loopback passes the response of a real server on, one byte at a time, so a timeout for each read
-never ends the call. The deadlines are one or two real seconds away.
+A proxy on the loopback interface sends the responses of a real server one byte at a time, so a timeout for
+each read never ends a call. The deadlines are one or two real seconds in the future.
 """
 
 import json
@@ -53,7 +53,7 @@ def proxy():
 
 @pytest.fixture
 def settings(proxy):
-    """Create topics and queues behind the proxy, and return settings for them."""
+    """Create topics and queues on the server, and return settings that use them through the proxy."""
     import boto3  # noqa: PLC0415 - as above
 
     proxy.forget()
@@ -78,14 +78,14 @@ def settings(proxy):
 
 @pytest.fixture(params=["worker", "dead letters"])
 def either(request, settings, monkeypatch, proxy):
-    """Return a function that invokes one of the functions with `left` seconds until its deadline."""
+    """Return a function that invokes one of the two handlers with `left` seconds until the deadline."""
     module = handler if request.param == "worker" else dead_letters
     return _function(module, settings, monkeypatch, proxy)
 
 
 @pytest.fixture
 def worker(settings, monkeypatch, proxy):
-    """Return a function that invokes the worker with `left` seconds until its deadline."""
+    """Return a function that invokes the worker with `left` seconds until the deadline."""
     return _function(handler, settings, monkeypatch, proxy)
 
 
@@ -101,13 +101,16 @@ def _function(module, settings, monkeypatch, proxy):
         response = module.lambda_handler({"Records": [run_of(metric)]}, context)
         return bool(given_back(response)), time.monotonic() - began
 
-    run(left=60, metric="warm")  # the imports and clients of the first call are not timed
+    run(left=60, metric="warm")  # not measured: the first call imports modules and makes clients
     proxy.forget()
     return run
 
 
 def slow(*parts):
-    """Slow down the responses to calls whose method, address or body contain all these parts."""
+    """Return a decision function that sends responses slowly if the call contains all these parts.
+
+    The parts may be in the method, the address, the action or the body of the call.
+    """
 
     def decide(call):
         text = f"{call.method} {call.target} {call.headers.get('x-amz-target', '')} {call.body!r}"
@@ -184,7 +187,7 @@ def test_a_slow_heartbeat_is_cut_off_at_the_deadline_and_no_outcome_is_published
     comes_back, seconds = worker()
 
     assert comes_back
-    assert seconds <= LEFT + TOLERANCE  # the same queue returns the message in the reserved time
+    assert seconds <= LEFT + TOLERANCE  # The message returns in the reserved time.
     assert published(proxy, "completed") == []
 
 
@@ -243,7 +246,7 @@ def test_a_name_that_is_not_resolved_in_time_ends_the_call(settings, monkeypatch
 def test_a_host_with_many_addresses_that_do_not_answer_ends_the_call_in_time(settings, monkeypatch):
     import socket  # noqa: PLC0415 - here alone
 
-    with socket.socket() as full:  # accepts no connection: its queue is full
+    with socket.socket() as full:  # This socket accepts no connection.
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         address = full.getsockname()
@@ -264,12 +267,12 @@ def test_a_host_with_many_addresses_that_do_not_answer_ends_the_call_in_time(set
 
 
 def test_an_unanswered_heartbeat_is_sent_again_before_the_outcome(proxy, worker):
-    """The request is delayed, as in a slow network, and arrives long after the end of the run."""
+    """Simulate a slow network, in which the request of a heartbeat arrives long after the end of the run."""
     sent = threading.Event()
     hung: list[Call] = []
 
     def decide(call):
-        if b"run_heartbeat" in call.body and len(hung) < 2:  # both of botocore's attempts
+        if b"run_heartbeat" in call.body and len(hung) < 2:  # two attempts of botocore
             hung.append(call)
             sent.set()
             return LOST

@@ -1,4 +1,4 @@
-"""The minimum time between the publications of started and completed, on a simulated clock."""
+"""The worker waits a minimum time between the started and the completed event, on a simulated clock."""
 
 import threading
 
@@ -15,7 +15,7 @@ NO_SUCH_SERIES = ratio(series("A"), series("ZZ"))
 
 
 class Clock:
-    """A clock that a test advances, and that the worker advances when it pauses."""
+    """A clock that the test advances; when the worker pauses, the clock advances by the pause."""
 
     def __init__(self):
         self.now = 1000.0
@@ -37,7 +37,7 @@ def clock(cloud):
 
 @pytest.fixture
 def published(cloud, clock):
-    """Return a list that receives the type and the time of each published event."""
+    """Return a list to which (type, time) of each published event is added."""
     found = []
     cloud.sns.before = lambda message: found.append(
         (message["MessageAttributes"]["type"]["StringValue"].removeprefix("metric_run_"), clock.now)

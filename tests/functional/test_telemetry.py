@@ -51,7 +51,7 @@ def closing(lines):
 
 
 def counts(blobs, name):
-    """Return all values of a metric in order."""
+    """Return the values of a metric in all EMF documents, in order."""
     found = []
     for blob in blobs:
         value = blob.get(name, [])

@@ -1,4 +1,4 @@
-"""Requests with a usable run id and an unusable metric code: FAILURE is published, and no key is touched."""
+"""A request with a valid run id and an invalid metric code ends with FAILURE and writes no object."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Objects at a marker's key that are not the run's commit record: the run fails and is not retried."""
+"""If the object at a marker's key is not a commit record of the run, the run fails and is not retried."""
 
 import json
 
@@ -183,7 +183,7 @@ def test_a_version_that_cannot_be_read_is_a_transient_error(cloud, answer, fault
     assert cloud.sns.events == []
 
 
-# This worker's predecessor wrote only the run id
+# Markers of the worker's predecessor, which contain only the run id
 
 
 def test_a_run_of_the_predecessor_that_is_current_is_published(cloud, answer):

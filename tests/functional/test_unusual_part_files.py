@@ -1,4 +1,4 @@
-"""Runs over part files that the child process decodes: a run succeeds after any early end of a read."""
+"""Runs whose part files are decoded in the child process succeed, even after a read that ended early."""
 
 import numpy as np
 import obstore
@@ -17,7 +17,7 @@ KEY = "datasets/fx/projections/A/data.parquet"
 
 
 def large():
-    """Return a valid file of about 6 MiB with many row groups and a large column that is not read."""
+    """Return a valid part file of about 6 MiB with many row groups and a large column that no run reads."""
     rng = np.random.default_rng(7)
     count = GROUPS * ROWS
     table = rows("A", pa.array(np.arange(count) * 86_400, pa.timestamp("s")), np.arange(count) + 0.5)
@@ -26,7 +26,7 @@ def large():
 
 
 def damaged(body):
-    """Return the file with zeros in place of a page header, as after an incomplete upload."""
+    """Return the part file with zeros in place of a page header, as after an incomplete upload."""
     chunk = pq.ParquetFile(pa.BufferReader(body)).metadata.row_group(GROUPS // 2).column(3)
     at = chunk.dictionary_page_offset or chunk.data_page_offset
     return body[:at] + bytes(16) + body[at + 16 :]
@@ -51,7 +51,7 @@ SLEEPS = child("time.sleep(60)")
 
 @pytest.fixture
 def with_command(monkeypatch):
-    """Return a function that sets the command line of the child process."""
+    """Return a function that replaces the command line with which the child process is started."""
 
     def use(command):
         monkeypatch.setattr(decoder.Decoder.__init__, "__defaults__", (None, command))

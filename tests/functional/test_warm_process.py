@@ -1,8 +1,8 @@
-"""A warm process keeps nothing of earlier invocations in memory.
+"""A warm process keeps no objects of earlier invocations in memory.
 
 The garbage collector is off in these tests, because a process with few and large objects, such as numpy
-arrays, may run for a long time without a collection. So the tests also find objects that only a reference
-cycle keeps.
+arrays, may run for a long time without a collection. With the collector off, the tests also find objects that
+are kept only by a reference cycle.
 """
 
 import gc
@@ -51,30 +51,30 @@ def dataset(cloud):
 
 
 def denied():
-    """Refuse a request with a new error object, to which nothing else refers."""
+    """Raise the error for a denied request, as a new object to which nothing else refers."""
     raise PermissionDeniedError("403 AccessDenied")
 
 
 def throttled():
-    """Fail a request with a new error object, to which nothing else refers."""
+    """Raise the error for a throttled request, as a new object to which nothing else refers."""
     raise GenericError("503 SlowDown, after the client's own retries")
 
 
 def living():
-    """Return the number of objects of an invocation in memory, by class."""
+    """Return the number of objects in memory that belong to invocations, by the name of the class."""
     return Counter(type(found).__name__ for found in gc.get_objects() if isinstance(found, KEPT))
 
 
 @pytest.fixture
 def kept(invoke, cloud, monkeypatch):
-    """Return a function that counts, by class, the objects that an invocation leaves in memory."""
-    invoke(run_of("warm"))  # imports and caches of the libraries do not count
+    """Yield a function that invokes the handler and counts, by class, the objects that remain in memory."""
+    invoke(run_of("warm"))  # so that imports and caches of libraries do not count
     cloud.sns.messages.clear()
     gc.collect()
     gc.disable()
 
     def run(*records, context=None, **settings):
-        # pytest keeps log records, and with them their tracebacks.
+        # pytest would keep log records with tracebacks, which refer to objects of the invocation.
         monkeypatch.setattr(logging.getLogger(), "handlers", [])
         before = living()
         response = invoke(*records, context=context, **settings)
@@ -173,7 +173,7 @@ print(json.dumps([resident, cloud.sns.completed[-1]["status"]]))
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux says how much memory is resident")
 def test_resident_memory_does_not_grow_with_the_number_of_large_runs():
     root = Path(__file__).parents[2]
-    deployed = {"MALLOC_ARENA_MAX": "2"}  # as in the template
+    deployed = {"MALLOC_ARENA_MAX": "2"}  # the template's value
     done = subprocess.run(
         [sys.executable, "-c", LARGE, str(INVOCATIONS)],
         env={**os.environ, **deployed, "PYTHONPATH": f"{root / 'src'}:{root}"},

@@ -1,4 +1,4 @@
-"""The parts of the benchmarks: the S3 server, the measured job, and the measurement of times."""
+"""The benchmarks work correctly: the S3 server, the measured job, and the measurement of times."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""The S3 bucket over a store in memory: its counts, reads of large objects, and its address on S3."""
+"""`S3Bucket` on a store in memory: the counts of requests, reads of large objects, and the address on S3."""
 
 import os
 
@@ -86,7 +86,7 @@ def test_more_objects_than_connections_are_all_read(bucket, store):
     assert found == {key: key.encode() for key in keys}
 
 
-# Address
+# The address of the bucket
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The estimated memory of an evaluation, compared with the memory that numpy really allocates."""
+"""The estimated memory of an evaluation is close to the memory that numpy allocates in the evaluation."""
 
 import tracemalloc
 
@@ -46,7 +46,7 @@ EXPRESSIONS = {
 def test_the_estimate_is_above_the_allocated_memory_but_not_more_than_twelve_times(expression, value):
     inputs = {code: value(seed) for seed, code in enumerate("ABCD")}
     node = parse(expression)
-    evaluate(node, inputs)  # allocates the scratch memory that the kernels keep between calls
+    evaluate(node, inputs)  # This call allocates the scratch memory that the kernels keep between calls.
     tracemalloc.start()
     try:
         evaluate(node, inputs)

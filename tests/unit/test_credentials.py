@@ -1,4 +1,4 @@
-"""Credentials from the container endpoint that Lambda provides with SnapStart."""
+"""The worker's AWS credentials from the container endpoint that Lambda provides with SnapStart."""
 
 import json
 import threading
@@ -70,7 +70,7 @@ def test_credentials_come_from_the_endpoint_and_sign_the_requests_to_s3(endpoint
 
     asked, *signed = endpoint.seen
     assert asked[:2] == ("/credentials", TOKEN)
-    assert [path for path, *_ in signed] == ["/data/a", "/data/b"]  # asked for once
+    assert [path for path, *_ in signed] == ["/data/a", "/data/b"]  # credentials requested once
     assert all("Credential=AKIACONTAINER/" in authorization for _, authorization, _ in signed)
     assert {session for *_, session in signed} == {"session"}
 

@@ -1,4 +1,4 @@
-"""The child process that decodes unusual part files: its limits, its end, and the reads after it."""
+"""The child process that decodes unusual part files: its limits, its early end, and the reads after that."""
 
 import os
 import sys
@@ -134,7 +134,7 @@ def ends_by_a_failing_store(decoder):
 def ends_by_too_much_memory(decoder):
     table = rows("A", [day(1)] * 20_000, [1.0] * 20_000)
     codes = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000), pa.array(["x" * 200_000]))
-    table = table.set_column(1, "internal_series_code", codes)  # as text, the codes would take 4 GB
+    table = table.set_column(1, "internal_series_code", codes)  # Decoded as text, the codes would need 4 GB.
     with pytest.raises(InputReadError, match="memory"):
         decoder.read(stored(parquet(table, compression="zstd")), NOWHERE, None, admit)
 

@@ -1,4 +1,4 @@
-"""The demo dataset: the ECB's rates in the layout of production."""
+"""The demo dataset has the ECB's exchange rates in the layout of production datasets."""
 
 import io
 from datetime import UTC, date, datetime

@@ -1,4 +1,4 @@
-"""The error tree: one class for each remedy, the codes on the wire, and messages that name the subject."""
+"""The error classes: a class for each remedy, with its code on the wire and a message with a subject."""
 
 import re
 from typing import Any

@@ -18,7 +18,10 @@ def made(observations):
 
 
 def value_of(expression, **inputs):
-    """Return the value of an expression as a dict from time to value; the inputs are such dicts too."""
+    """Return the observations of an expression as a dict from time to value.
+
+    Each input is a dict from time to value, too, and its name is a series code.
+    """
     found = evaluate(parse(expression), {code: made(given) for code, given in inputs.items()})
     return dict(zip(found.times.tolist(), found.values.tolist(), strict=True))
 

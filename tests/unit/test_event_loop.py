@@ -14,14 +14,17 @@ PATIENCE = 10
 
 
 async def until(condition):
-    """Yield to the event loop until a condition holds that other threads change."""
+    """Wait, without blocking the event loop, until other tasks or threads have made a condition true."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - other threads set no event of this loop
             await asyncio.sleep(0)
 
 
 class Crowd:
-    """Readers that finish only after all have started and as many as the limit run concurrently."""
+    """A set of readers that share a limit on concurrent readers.
+
+    No reader finishes before all of them have started and as many as the limit allows are inside the limit.
+    """
 
     def __init__(self, size):
         self.size = size
@@ -35,7 +38,7 @@ class Crowd:
             self.most = max(self.most, self.inside)
             if self.inside == CONNECTIONS:
                 await until(lambda: self.started == self.size)
-                for _ in range(100):  # turns in which a reader above the limit would enter
+                for _ in range(100):  # A further reader would enter now if the limit failed.
                     await asyncio.sleep(0)
                 self._go_on.set()
             await self._go_on.wait()
@@ -281,7 +284,7 @@ def test_work_that_is_cancelled_before_it_starts_does_not_start():
         await in_thread(partial(scan, "waits for a thread"))
 
     async def when_all_are_cut_off():
-        for _ in range(10):  # turns in which the others hear of it
+        for _ in range(10):  # The other tasks are cancelled in these iterations.
             await asyncio.sleep(0)
         go_on.set()
 

@@ -1,4 +1,4 @@
-"""An expression as a tree for people: paths, words, counts, and their JSON."""
+"""The description of an expression as a tree: path, words and counts of each node, and the tree as JSON."""
 
 import json
 
@@ -18,7 +18,7 @@ A, B, C = (series(code) for code in "ABC")
 
 
 def values(**by_time):
-    """Return a series: `values(t1=2.0, t3=4.0)` has observations at the times 1 and 3."""
+    """Return a series; `values(t1=2.0, t3=4.0)` has the value 2 at time 1 and the value 4 at time 3."""
     times = np.array([int(name[1:]) for name in by_time], np.int64)
     return Series(times, np.array(list(by_time.values()), np.float64))
 
@@ -82,7 +82,7 @@ def test_a_time_after_the_year_9999_is_omitted():
 
 
 def test_each_subtree_is_evaluated_once(monkeypatch):
-    """The number of operations that the worker's `evaluate()` computes."""
+    """Count the calls of the worker's `evaluate`: one for each operation of the expression."""
     expression, depth = A, 30
     for _ in range(depth):
         expression = window("sma", expression, 1)

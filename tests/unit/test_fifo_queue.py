@@ -1,4 +1,4 @@
-"""The model of an SQS FIFO queue has the documented behaviour of SQS."""
+"""`FifoQueue` (tests/fifo_queue.py), the model of an SQS FIFO queue, has the documented behaviour of SQS."""
 
 import json
 
@@ -21,13 +21,13 @@ def queue(clock):
 
 
 def send(queue, *names):
-    """Send a message for each name, in the group of the name's first letter."""
+    """Send a message for each name; the message group is the first letter of the name."""
     for name in names:
         queue.send(name, group=name[0], deduplication_id=name)
 
 
 def receive(queue, limit=10):
-    """Receive messages, and return their bodies."""
+    """Receive up to `limit` messages, and return the bodies of the messages."""
     return [record["body"] for record in queue.receive(limit)]
 
 

@@ -1,4 +1,4 @@
-"""The model of Lambda's event source mapping: the delivery of a batch, and the effect of the response."""
+"""The model of Lambda's event source mapping (tests/fifo_queue.py) delivers batches and handles responses."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""An expression in one line, as in print."""
+"""The formula of an expression: one line with typographic signs and only the necessary brackets."""
 
-# ruff: noqa: RUF001 - formulas as in print
+# ruff: noqa: RUF001 - formulas with typographic signs
 
 import pytest
 

@@ -157,7 +157,7 @@ def test_a_very_deep_tree_is_rejected_without_recursion():
         node = {"op": "sma", "series": node, "window": 1}
     with pytest.raises(ExpressionError, match=r"nested more than 32"):
         parse(node)
-    while node is not A:  # taken apart step by step: Python would free the nested dicts recursively
+    while node is not A:  # Free the nested dicts one by one, because Python would free them recursively.
         node = node["series"]
 
 

@@ -6,7 +6,10 @@ from metrics_worker.messaging.heartbeat import Heartbeat
 
 
 class Beats:
-    """A recorder of heartbeats; each raises `fault`, and the first `before_start` are not published."""
+    """A recorder of heartbeats.
+
+    Each heartbeat raises `fault`, if given. The first `before_start` heartbeats count as not published.
+    """
 
     def __init__(self, fault: Exception | None = None, *, before_start: int = 0) -> None:
         self._before_start = before_start
@@ -22,7 +25,7 @@ class Beats:
         return len(self.beats) > self._before_start
 
     def wait(self, more: int = 1) -> None:
-        """Wait for this many further heartbeats; the second one has begun after this call."""
+        """Wait for `more` further heartbeats; the second of them begins after this call has begun."""
         while self._come.acquire(blocking=False):
             pass
         for _ in range(more):

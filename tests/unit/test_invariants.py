@@ -1,4 +1,7 @@
-"""For each invariant, a picture that satisfies it and pictures that violate it."""
+"""Each invariant of tests/invariants.py accepts correct states of the system and rejects incorrect ones.
+
+A state is a `Picture` (tests/picture.py): the objects, events and messages that exist at one moment.
+"""
 
 import json
 import threading
@@ -16,7 +19,7 @@ FIRST, SECOND = "2026-10-30T12-00-00", "2026-10-30T12-00-05"
 
 
 def version(run, version_ts=FIRST, requested_at="2026-10-30T11:00:00Z", count=3):
-    """Return the data file, manifest and marker of a version, by key."""
+    """Return a dict of the data file, the manifest and the marker of a version, by key."""
     table = rows(None, [day(n) for n in range(1, count + 1)], [1.0] * count)
     manifest = {
         "run_id": run,
@@ -68,14 +71,14 @@ def with_current(objects, version_ts=FIRST):
 
 
 def changed(picture, ending, **fields):
-    """Return the picture with changed fields in the JSON object whose key has the given ending."""
+    """Return a picture in which fields of the JSON object whose key has the given ending are changed."""
     (key,) = [key for key in picture.objects if key.endswith(ending)]
     body = json.dumps(json.loads(picture.objects[key]) | fields).encode()
     return replace(picture, objects={**picture.objects, key: body})
 
 
 def without(picture, ending):
-    """Return the picture without the objects whose keys have the given ending."""
+    """Return a picture without the objects whose keys have the given ending."""
     left = {key: body for key, body in picture.objects.items() if not key.endswith(ending)}
     assert len(left) < len(picture.objects)
     return replace(picture, objects=left)
@@ -83,7 +86,11 @@ def without(picture, ending):
 
 @pytest.fixture
 def good():
-    """Return a picture of four runs: succeeded and current, failed, waiting in the queue, dead letter."""
+    """Return a correct picture of four runs.
+
+    One run has succeeded and is current, one has failed, one waits in the request queue, and the message of
+    one is a dead letter.
+    """
     return Picture(
         with_current(version("r1")),
         [
@@ -102,7 +109,7 @@ def good():
 
 @pytest.fixture
 def two():
-    """Return a picture of two versions; the second one was requested later and is current."""
+    """Return a correct picture of two versions; the second version was requested later and is current."""
     objects = version("r1") | version("r2", SECOND, "2026-10-30T11:00:09Z")
     return Picture(
         with_current(objects, SECOND),

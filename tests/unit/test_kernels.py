@@ -1,4 +1,7 @@
-"""The window kernels on examples. tests/property/test_kernels.py compares them with slow references."""
+"""The window kernels return the expected results of examples.
+
+tests/property/test_kernels.py compares the kernels with slow references.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Connections with a time limit over TLS: certificates, reuse of connections, and slow responses."""
+"""HTTPS connections with a time limit for each call: certificates, reuse of connections, slow responses."""
 
 import ssl
 import time
@@ -45,7 +45,7 @@ def certificate(tmp_path_factory):
 
 
 class Answering(BaseHTTPRequestHandler):
-    """A handler that answers each publication, one byte at a time if the server's `slow` is true."""
+    """A handler of publications; it sends the response one byte at a time if the server's `slow` is true."""
 
     protocol_version = "HTTP/1.1"
 
@@ -66,14 +66,14 @@ class Answering(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's own name
-        """Print nothing."""
+        """Suppress the log of requests."""
 
 
 class Server(ThreadingHTTPServer):
-    """A server that answers at once, or one byte at a time.
+    """A server that sends a response immediately, or one byte at a time.
 
     Attributes:
-        ports: The port of the client in each request.
+        ports: the TCP port of the client of each request; equal ports mean that a connection was reused.
     """
 
     slow = False
@@ -101,7 +101,7 @@ def server(certificate):
 
 @pytest.fixture
 def publish(server, certificate, monkeypatch):
-    """Return a function that publishes once over TLS within a number of seconds."""
+    """Return a function that publishes one event over TLS, with a time limit in seconds."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     sns = client("sns", Settings(AWS_ENDPOINT_URL=f"https://localhost:{server.server_port}"))
 

@@ -1,4 +1,4 @@
-"""The substitute for Lambda's event source mapping."""
+"""The event source of the local cloud, which takes the role of Lambda's event source mapping."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ QUEUE, ARN = "http://localhost/q.fifo", "arn:aws:sqs:us-east-1:123456789012:q.fi
 
 
 class FakeQueue:
-    """The part of SQS that the event source uses: messages stay until they are deleted."""
+    """A fake SQS client with the calls that the event source makes; a message remains until it is deleted."""
 
     def __init__(self, *ids):
         self.messages = [message(name) for name in ids]

@@ -1,4 +1,4 @@
-"""The parts of a local run: template, environment, emulator, copy of the objects, subprocess guard."""
+"""The modules that run the worker locally: template, environment, emulator, copied objects, subprocesses."""
 
 import io
 import os
@@ -195,7 +195,7 @@ def raises(event, context):
 
 @pytest.fixture
 def without_emulator(tmp_path, monkeypatch):
-    """`without_emulator(handler)`: the function, in a process of its own without the emulator."""
+    """Return `without_emulator(handler)`, which starts a function in its own process without the emulator."""
     (tmp_path / "functions.py").write_text(FUNCTIONS)
     (tmp_path / "broken.py").write_text("raise RuntimeError('settings')")
     monkeypatch.setenv("EMULATOR", "off")

@@ -1,4 +1,4 @@
-"""The checks of a local run: status events, published objects, and the recomputation from the ECB's file."""
+"""The checks after a local run: status events, published objects, and a recomputation from the ECB's file."""
 
 import io
 import json
@@ -72,7 +72,7 @@ FAILURE = {"status": "FAILURE", "error": "INPUT_READ_ERROR: no such series"}
 
 @pytest.fixture
 def checked(tmp_path):
-    """Return a function `checked(sample, events, objects)` that returns the outcome of a run."""
+    """Return `checked(sample, events, objects)`, which checks a run and returns its outcome."""
 
     def check(requested, events, objects=None):
         for key, body in (published() if objects is None else objects).items():

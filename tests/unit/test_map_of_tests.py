@@ -1,4 +1,4 @@
-"""Tests that tests/README.md lists each folder and each shared module of the tests."""
+"""tests/README.md lists each folder and each shared module of the tests."""
 
 import re
 from pathlib import Path

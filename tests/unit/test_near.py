@@ -1,4 +1,4 @@
-"""The name that an author probably meant."""
+"""The allowed word that the author of a misspelled or foreign word probably meant, which `near` returns."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The estimated needs of a run, compared with a real run, and its cost, compared with docs/performance.md."""
+"""The estimated requests of a run equal those of a real run; its cost agrees with docs/performance.md."""
 
 import json
 import re
@@ -22,7 +22,11 @@ A, B, C = (series(code) for code in "ABC")
 
 
 def put_everything(store):
-    """Put three datasets: `fx` with one file per series, `more` with two files of C, and `unused`."""
+    """Write three datasets to the store: fx, more and unused.
+
+    The dataset fx has one part file for each of the series A and B. The dataset more has two part files of
+    the series C, each with two rows of the same time. The dataset unused has one part file of the series Z.
+    """
     put_a_and_b(store)
     mixed = {f"{n}.parquet": rows("C", [day(n), day(n)], [1.0, 2.0]) for n in (1, 2)}
     put_dataset(store, mixed, dataset="more", series_codes=["C"])
@@ -30,7 +34,7 @@ def put_everything(store):
 
 
 def ran(cloud, event, **settings):
-    """Return the traffic of a real run."""
+    """Run an event with the worker's code, assert that the run succeeds, and return its report."""
     worker = cloud.worker(**settings)
     run = open_record(json.dumps(event), "0")
     report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)
@@ -42,7 +46,7 @@ def ran(cloud, event, **settings):
 
 
 def said(cloud, event, **settings):
-    """Return the estimated needs of a run."""
+    """Return the estimate of what a run of the event needs, without running the event."""
     worker = cloud.worker(**settings)
     found = validate(json.dumps(event), worker.settings.bounds, Reader(cloud.bucket, worker.settings))
     assert found.request is not None
@@ -77,7 +81,7 @@ def test_the_requests_of_a_run_are_those_of_the_estimate(cloud, event):
     found = report.traffic
     assert (needs.requests.gets, needs.requests.puts) == (found.gets, found.puts)
     assert (needs.requests.lists, needs.requests.publishes) == (found.lists, len(cloud.sns.messages))
-    cloud.now = lambda: NOW + timedelta(hours=1)  # else its version would be taken
+    cloud.now = lambda: NOW + timedelta(hours=1)  # for another version name
     again = ran(cloud, event | {"runId": "run-2"}).traffic
     assert (again.gets, again.puts) == (found.gets, found.puts), "with a current to be swapped too"
 
@@ -140,7 +144,7 @@ def test_a_million_single_runs_cost_what_the_table_says():
 
 
 def measured():
-    """Return the part files and seconds in the table of wall times."""
+    """Return (number of part files, seconds) for each row of the table of part files in the document."""
     table = PERFORMANCE.partition("### part files")[2].partition("###")[0]
     found = re.findall(r"^\| ([\d,]+) +\| ([\d.]+) \(", table, re.MULTILINE)
     return [(int(files.replace(",", "")), float(seconds)) for files, seconds in found]

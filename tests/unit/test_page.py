@@ -1,4 +1,4 @@
-"""The page of runs: its texts, its data for the scripts, and the escaping of all text from requests."""
+"""The HTML page of runs: its texts, the data for its scripts, and the escaping of all text from requests."""
 
 # ruff: noqa: RUF001 - formulas with typographic minus signs
 
@@ -28,7 +28,7 @@ from metrics_worker.series import Series
 
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 DAY = 86_400_000_000
-START = 18_262 * DAY  # 2020-01-01
+START = 18_262 * DAY  # 2020-01-01, in microseconds since 1970
 A, B = {"series_code": "A"}, {"series_code": "B"}
 RATIO = parse({"op": "ratio", "left": A, "right": B})
 
@@ -78,7 +78,7 @@ def embedded(text):
 
 
 class Checker(HTMLParser):
-    """A parser that asserts that tags are nested correctly and that the page loads nothing from elsewhere."""
+    """An HTML parser that asserts that tags are nested correctly and that the page loads nothing else."""
 
     VOID: ClassVar = {"meta", "wbr"}
 
@@ -256,7 +256,7 @@ def test_text_of_a_request_cannot_become_markup():
 
 
 def decoded(document, place):
-    """Return the times and values of a series, decoded as the script decodes them."""
+    """Return the times and values of a series in the page, decoded as the script of the page decodes them."""
     found = document["series"][place]
     grid = document["grids"][found["grid"]]
     times = grid["start"] + grid["unit"] * np.cumsum([0, *grid["steps"]])

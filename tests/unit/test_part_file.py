@@ -1,4 +1,7 @@
-"""Part files of every kind that writers produce, read in this process and in the child process."""
+"""Part files with every common type, codec and encoding are read correctly, by either way to read them.
+
+The worker reads a usual part file in its own process, and any other part file in a child process.
+"""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

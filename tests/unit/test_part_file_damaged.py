@@ -1,4 +1,4 @@
-"""Part files that are damaged, or that were written by an old writer."""
+"""Damaged part files are rejected, and part files of old writers are read correctly."""
 
 from datetime import UTC, datetime
 

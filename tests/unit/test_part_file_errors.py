@@ -1,4 +1,4 @@
-"""Part files that cannot be read: the error names the file and its defect."""
+"""The error for a part file that cannot be read names the file and the defect."""
 
 import pyarrow as pa
 import pytest

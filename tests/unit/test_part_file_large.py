@@ -1,4 +1,4 @@
-"""Part files that are larger than one request: only the row groups and columns of the series are read."""
+"""Of a part file that is larger than one request, only the row groups and columns of the series are read."""
 
 import numpy as np
 import obstore
@@ -18,9 +18,9 @@ KEY = "datasets/fx/projections/A/data.parquet"
 
 
 def large_file(store, *, dictionary=False):
-    """Store a file that is larger than one request; return the values of series A, and the file's bytes.
+    """Store a part file that is larger than one request; return the values of series A, and the file's bytes.
 
-    The file contains two series with ten row groups each.
+    The file contains two series, each with ten row groups.
     """
     count = 200_000
     noise = np.random.default_rng(7).normal(size=2 * count)
@@ -43,7 +43,10 @@ def large_file(store, *, dictionary=False):
 
 
 def read_large(codes, *, dictionary=False):
-    """Return the table of the large file, and the share of its bytes and the GETs after the first request."""
+    """Read the large file; return its table, the share of its bytes that was read, and the number of GETs.
+
+    The share and the number do not include the first request.
+    """
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)
     values, body = large_file(store, dictionary=dictionary)

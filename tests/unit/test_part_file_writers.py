@@ -1,4 +1,7 @@
-"""Part files of other writers than pyarrow, read in this process and in the child process."""
+"""Part files of other writers than pyarrow are read correctly, in this process and in the child process.
+
+The worker decodes unusual part files in the child process.
+"""
 
 import numpy as np
 import pyarrow as pa

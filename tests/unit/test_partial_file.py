@@ -1,4 +1,4 @@
-"""The part of a file that the decoding process has in memory."""
+"""A partial file: the bytes of a part file that the decoding child process has in memory."""
 
 import os
 

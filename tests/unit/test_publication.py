@@ -26,7 +26,7 @@ def draft_of(run=None, values=(1.0, 2.0)):
 
 
 def no_checkpoint():
-    """Let the commit continue."""
+    """Do nothing: a checkpoint at which the commit always continues."""
 
 
 def publish(cloud, run=None, now=NOW):
@@ -106,7 +106,7 @@ def test_a_second_commit_of_a_run_returns_the_first_marker(cloud):
 
     second = commit(cloud.bucket, draft_of(values=(3.0,)), lambda: NOW + timedelta(hours=1), no_checkpoint)
 
-    assert second == Committed(first.marker)  # without the manifest, which this attempt has not written
+    assert second == Committed(first.marker)  # This attempt has not written the manifest.
     assert find_marker(cloud.bucket, KEYS, run_of()) == first.marker
 
 
@@ -230,6 +230,6 @@ def test_the_deadline_is_checked_before_each_row_group_of_a_long_series(cloud, m
 
     done = commit(cloud.bucket, draft, lambda: NOW, lambda: checked.append(1))
 
-    assert len(checked) == 4 + 3  # four row groups, three writes
+    assert len(checked) == 4 + 3  # one check for each of four row groups and three objects
     table = cloud.read_table(KEYS.data(done.marker.version_ts))
     assert table["value"].to_pylist() == list(range(10))

@@ -62,7 +62,7 @@ NOON = datetime(2026, 10, 30, 12, tzinfo=UTC)
             NOON.replace(microsecond=500_000),
             "2026-10-30T12:00:00Z",
             0.0,
-        ),  # the time of a commit has no fraction
+        ),  # the time of a commit has whole seconds
         (None, "2026-10-30T12:00:07Z", None),
         (NOON, None, None),
         (NOON, "2026-10-30T12:00:07", None),

@@ -1,4 +1,7 @@
-"""The opening and parsing of requests. `test_request_bounds` tests the keys that a request may name."""
+"""The parser of requests: the envelope and the run id, and the fields of a request.
+
+tests/unit/test_request_bounds.py tests the keys that a request may read and write.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -28,7 +31,7 @@ def without(event, *fields):
     return {name: value for name, value in event.items() if name not in fields}
 
 
-# The identity of a run
+# The record, its envelope and the run id
 
 
 def test_a_raw_body_is_the_event_itself():
@@ -179,7 +182,7 @@ def test_an_id_is_letters_digits_dots_underscores_and_dashes(value):
     assert (run.run_id, run.metric_code) == (value, value)
 
 
-# What is asked
+# The fields of a request
 
 
 def test_unknown_fields_of_the_event_are_ignored():

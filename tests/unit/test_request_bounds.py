@@ -1,4 +1,4 @@
-"""The keys that a request may name: under the prefixes of the data bucket."""
+"""A request may read and write only keys below the configured prefixes of the configured bucket."""
 
 import json
 from datetime import datetime
@@ -23,7 +23,7 @@ def with_dataset(**paths):
     return request(catalog={"datasets": {"fx": {**good, **paths}}})
 
 
-# Where it may read
+# Paths of datasets
 
 
 def test_the_paths_of_a_dataset_are_keys_in_the_data_bucket():
@@ -86,7 +86,7 @@ def test_a_dataset_that_is_not_read_may_be_invalid():
     assert parsed(event).datasets["fx"].dataset_id == "fx"
 
 
-# Where it may write
+# The path of the output
 
 
 @pytest.mark.parametrize("bucket", [BUCKET, "bucket"])
@@ -155,7 +155,7 @@ def test_an_output_outside_the_bounds_is_named(path):
         parsed(request(metric="m.x", output={"basePath": path}))
 
 
-# Small things
+# Other fields
 
 
 @pytest.mark.parametrize("path", ["a", "a/b", "a b/é.parquet", "a..b/c", "...", "a/…", "😀", "a" * 1024])

@@ -1,4 +1,4 @@
-"""The check of a request: every problem at once, each with its JSON path, in the order of the checks."""
+"""The check of a request reports all problems at once, each with its JSON path, in a fixed order."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The requests in files, in particular the events in events/."""
+"""The reader of request files, which also reads the sample requests in events/."""
 
 import hashlib
 import json

@@ -46,7 +46,7 @@ def kinds(cloud):
 
 @pytest.fixture
 def attempt_of(cloud):
-    """Return a function that begins an attempt with `left` seconds of time, in a new invocation."""
+    """Return a function that begins an attempt in a new invocation with `left` seconds until its deadline."""
     with ExitStack() as invocations:
 
         def attempt(request, *, number=1, left=60.0):
@@ -80,7 +80,7 @@ def test_a_run_reports_what_it_did(cloud, attempt_of):
 def test_a_run_makes_at_most_eight_requests_to_s3_besides_its_part_files(cloud, faults, attempt_of):
     put_a_and_b(cloud.store)
 
-    for number in (1, 2):  # the first run creates `current`, and the second replaces it
+    for number in (1, 2):  # The first run creates `current`, and the second run replaces it.
         cloud.now = lambda hours=number: NOW + timedelta(hours=hours)
         request = run_request(run_id=f"run-{number}")
         attempt = attempt_of(request)
@@ -226,7 +226,7 @@ def test_the_started_event_is_published_before_the_evaluation_and_the_first_writ
     faults.after("GET", "datasets/*/A/*", a_is_read.set)
     cloud.sns.before = lambda _: a_is_read.wait(
         10
-    )  # so that the started event is published after the reading
+    )  # The started event is published only after a part file of A was read.
 
     run_metric(request, attempt_of(request))
 
@@ -274,7 +274,7 @@ def test_a_run_whose_started_event_cannot_be_published_returns_uncommitted(
 
 
 def test_a_worker_starts_without_a_request_to_aws():
-    worker = Worker.start(Settings(AWS_ENDPOINT_URL="http://127.0.0.1:1"))  # no server listens there
+    worker = Worker.start(Settings(AWS_ENDPOINT_URL="http://127.0.0.1:1"))  # no server
 
     assert worker.bucket.name == BUCKET
     assert worker.now().tzinfo is UTC

@@ -1,4 +1,4 @@
-"""Series: cleaning of rows, and alignment of two or more series."""
+"""`Series`: the cleaning of rows into a series, and the alignment of two or more series."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from metrics_worker.series import Series, clean, common, union
 
 
 def series(**observations):
-    """Return a series of the given observations; `series(t3=1.0)` has the value 1.0 at time 3."""
+    """Return a series with the given observations; `series(t3=1.0)` has the value 1.0 at time 3."""
     times = [int(name[1:]) for name in observations]
     return Series(np.array(times, np.int64), np.array(list(observations.values()), np.float64))
 

@@ -1,4 +1,4 @@
-"""The environment variables: each default, and the error for a missing or invalid one."""
+"""The settings of the worker: the default of each environment variable, and the error for a bad value."""
 
 import re
 
@@ -64,7 +64,7 @@ BAD = [
 
 @pytest.fixture(autouse=True)
 def _no_env_file(monkeypatch, tmp_path):
-    """Use a working folder without the developer's `.env`, in which settings look for one."""
+    """Change to an empty folder, because the settings read a file `.env` in the working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(Settings.model_config, "env_file", ".env")
 

@@ -1,4 +1,4 @@
-"""The comparison of a run with the version that `current` names: which losses count, and their texts."""
+"""The comparison of a run with the current version: which losses of rows are reported, and in which words."""
 
 import json
 from datetime import timedelta
@@ -43,7 +43,7 @@ def draft(rows, *inputs, expression=EXPRESSION):
 
 
 def current(rows, *inputs, **fields):
-    """Return `current` with the manifest of a run that was requested a day earlier."""
+    """Return a current manifest: that of a run with this number of rows, requested a day earlier."""
     body = {
         "version_ts": "2026-10-29T12-00-00",
         "created_at": (NOW - timedelta(days=1)).isoformat(),
@@ -174,7 +174,7 @@ def test_a_current_with_an_invalid_time_counts_as_the_oldest():
     assert shrunk(draft(2), current(40, requested_at="yesterday", created_at="before")) is not None
 
 
-# The settings
+# Settings
 
 
 def checked(**settings):

@@ -12,7 +12,7 @@ Cache = Singleflight[str, Any]
 
 
 class Readings:
-    """Readers of keys, which count the reads by key. The value of a key is the key twice."""
+    """Readers of keys that count the reads of each key. The value of a key is the key, repeated twice."""
 
     def __init__(self):
         self.asked = Counter[str]()
@@ -24,7 +24,7 @@ class Readings:
         return {key: key * 2 for key in keys}
 
     def held(self, until, *, begun=None):
-        """Return a reader that sets `begun` when it starts, and ends after `until` is set."""
+        """Return a reader that sets the event `begun` when it starts, and waits for the event `until`."""
 
         def read(keys):
             if begun:
@@ -36,7 +36,7 @@ class Readings:
 
 
 class WatchedOnce(Cache):
-    """A cache whose event `waits` is set when a caller waits for keys that another caller reads."""
+    """A cache that sets the event `waits` when a caller waits for keys that another caller is reading."""
 
     def __init__(self):
         super().__init__()
@@ -135,7 +135,7 @@ def test_reads_that_fetch_from_another_cache_do_not_deadlock(threads, readings):
     series, files, both_read = Cache(), Cache(), Barrier(2)
 
     def read(keys):
-        both_read.wait(PATIENCE)  # each has claimed a series
+        both_read.wait(PATIENCE)  # Both callers have claimed a series.
         order = ["x", "y"] if keys == ["a"] else ["y", "x"]
         return dict.fromkeys(keys, files.fetch(order, readings.read))
 

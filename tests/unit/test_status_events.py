@@ -1,4 +1,4 @@
-"""The status events: the control plane can parse them, whatever the worker puts into them."""
+"""The control plane can parse every status event, even with unusual texts or numbers in its fields."""
 
 import json
 import unicodedata

@@ -16,7 +16,7 @@ RUN = Run("run-1", "m", v1=False, requested_at=datetime(2026, 10, 30, tzinfo=UTC
 
 @pytest.fixture
 def closed(monkeypatch, capsys):
-    """Return a function that closes a report and returns its log lines and EMF documents."""
+    """Return a function that closes a report and returns the log lines and EMF documents that are written."""
     stream = io.StringIO()
     (handler,) = logger.handlers
     monkeypatch.setattr(handler, "stream", stream)

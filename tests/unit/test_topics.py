@@ -1,4 +1,4 @@
-"""The topics: the topic of each event, and the message group and deduplication id on FIFO topics."""
+"""The topic of each status event, and its message group and deduplication id on a FIFO topic."""
 
 from typing import Any
 
@@ -140,7 +140,7 @@ def test_a_topic_that_refuses_an_event_is_named_in_a_transient_error(failure, sa
 
 
 def test_a_response_that_is_not_from_aws_is_a_transient_error():
-    """A proxy answers with a page instead of XML, and botocore's parser raises a foreign error."""
+    """Check the error if a proxy responds with HTML, which botocore's XML parser cannot parse."""
     sns = FakeSns(before=lambda _: raising(ResponseParserError("Unable to parse response"))())
     with pytest.raises(StatusUnavailable, match="the response is not from AWS"):
         StatusTopics(Settings(), sns).publish(STARTED, metric_code="m.x", attempt=1)

@@ -1,4 +1,4 @@
-"""The requests of a run to S3: their counts, and the trace with the time of each."""
+"""The requests of a run to S3: counts of requests and bytes, and a trace with the time of each request."""
 
 import json
 from contextlib import suppress

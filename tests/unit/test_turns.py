@@ -1,5 +1,7 @@
-"""The exploration tries every order of the workers' calls and reaches every state; the shared state is a
-dict."""
+"""`Exploration` (tests/turns.py) executes every order of the workers' calls, and so reaches every state.
+
+In these tests, the workers share a dict in place of a bucket.
+"""
 
 import threading
 from collections.abc import Callable
@@ -15,7 +17,13 @@ type WorkerFunction = Callable[["Workers"], None]
 
 
 class Workers:
-    """Worker threads that share a dict behind the edge; `seen` collects the state after each step."""
+    """Worker threads that share a dict, and pass each access to the dict through an `Edge` (tests/edge.py).
+
+    Args:
+        functions: the function that each worker runs.
+        seen: a set to which the content of the dict is added after every access.
+        calls_before_kill: how many calls a worker makes before it is killed; `_0` is the first worker.
+    """
 
     def __init__(
         self,
@@ -49,7 +57,11 @@ class Workers:
 
 
 def explore(functions, *, reduced=True, **calls_before_kill):
-    """Return the exploration, all states that were seen, and all final states."""
+    """Execute the workers in every order; return the exploration and the contents of the dict.
+
+    The second result has the contents after every access in any order, the third the contents after every
+    complete execution.
+    """
     exploration = Exploration(reduced=reduced)
     executions: list[Workers] = []
     seen: set[tuple[tuple[str, int], ...]] = set()
@@ -68,7 +80,7 @@ def explore(functions, *, reduced=True, **calls_before_kill):
 
 
 def add_one(workers):
-    workers.write("mine", 1)  # From the first write on, each call is a step.
+    workers.write("mine", 1)  # The steps begin with the first write.
     workers.write("x", workers.read("x") + 1)
 
 
@@ -87,7 +99,7 @@ def test_a_lost_update_is_found():
 
 def test_every_order_is_executed_without_reduction():
     found, _, _ = explore([write("a", "b"), write("c")], reduced=False)
-    assert (found.executions, found.pruned) == (10, 0)  # Three steps and two steps, first steps included.
+    assert (found.executions, found.pruned) == (10, 0)  # three steps and two steps, including first steps
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Fixtures: the command line in this process, a folder or bucket with a dataset, and files with requests."""
+"""Fixtures that run the command line in this process, and that make folders, buckets and request files."""
 
 import json
 import logging
@@ -31,7 +31,10 @@ def metrics():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder with the dataset fx: on the first ten days of January 2026, A is 1 to 10 and B is 2."""
+    """Return a folder with the dataset fx: the series A and B on the first ten days of January 2026.
+
+    The values of A are 1 to 10; the values of B are 2.
+    """
     path = tmp_path / "data"
     put_a_and_b(LocalStore(path, mkdir=True))
     return path
@@ -51,7 +54,7 @@ def ask(tmp_path):
 
 @pytest.fixture(scope="package")
 def aws():
-    """Yield the URL of a moto server on loopback, which stands in for AWS."""
+    """Yield the URL of a moto server on the loopback interface, which the commands use instead of AWS."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -62,7 +65,7 @@ def aws():
 
 @pytest.fixture
 def client(aws, monkeypatch):
-    """Yield `client(service)`, which makes a boto3 client of the moto server that the commands use."""
+    """Yield `client(service)`, which returns a boto3 client of the moto server that the commands use."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws)
     made = []
 
@@ -77,7 +80,7 @@ def client(aws, monkeypatch):
 
 @pytest.fixture
 def bucket(client, folder, request):
-    """Return the name of a bucket with the same objects as the folder."""
+    """Return the name of a bucket on the moto server that has the same objects as `folder`."""
     name = f"{BUCKET}-{abs(hash(request.node.nodeid))}"
     s3 = client("s3")
     s3.create_bucket(Bucket=name)
@@ -88,7 +91,7 @@ def bucket(client, folder, request):
 
 
 def files(folder):
-    """Return the content of all files in a folder by their key."""
+    """Return a dict from the key of each file in a folder to the content of the file."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }

@@ -1,4 +1,4 @@
-"""`metrics compare`, and the differences between two series."""
+"""`metrics compare` reports the differences between the series of two versions of a metric."""
 
 import json
 

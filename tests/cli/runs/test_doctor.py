@@ -1,4 +1,4 @@
-"""The commands `metrics history` and `metrics doctor`."""
+"""`metrics history` lists the versions of a metric, and `metrics doctor` reports damaged objects."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ CODE = "ratio.a_to_b"
 
 @pytest.fixture
 def versions(metrics, folder, ask):
-    """Return two versions of the metric, the older one first."""
+    """Publish two versions of the metric, and return their names, the older one first."""
     for _ in range(2):
         assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
     return sorted(path.name for path in (folder / "metrics" / CODE).iterdir() if path.name.startswith("2"))
@@ -80,7 +80,7 @@ def test_a_version_without_its_marker_is_not_committed(metrics, folder, metric, 
 
 
 def test_a_version_that_its_runs_marker_does_not_name_is_not_committed(metrics, folder, metric, versions):
-    shutil.copytree(metric / versions[0], metric / "2020-01-01T00-00-00")  # as of one that lost the race
+    shutil.copytree(metric / versions[0], metric / "2020-01-01T00-00-00")  # a lost race
     found = json.loads(metrics("history", CODE, "--folder", folder, "--json").stdout)
     assert [one["committed"] for one in found["versions"]] == [True, True, False]
 
@@ -135,7 +135,7 @@ def test_a_metric_without_problems_is_healthy(metrics, folder):
 
 
 class Broken(NamedTuple):
-    """A metric to damage: its folder and its two versions."""
+    """A metric that a test damages: the folder of the metric, and the names of its two versions."""
 
     metric: Path
     older: str
@@ -286,7 +286,7 @@ def letter(folder, *, sent, run_id="gone", outcome="FAILURE", code=CODE):
     path.write_bytes(kept.encode())
 
 
-LATER = 32503680000000  # in the year 3000
+LATER = 32503680000000  # milliseconds since 1970, in the year 3000
 
 
 @pytest.mark.usefixtures("versions")
@@ -320,7 +320,7 @@ def test_a_metric_with_only_dead_letters_is_known(metrics, folder):
     assert metrics("doctor", CODE, "--folder", folder).exit_code == 1
 
 
-# Part files that a manifest omits
+# Part files that a dataset manifest omits
 
 
 @pytest.mark.usefixtures("truncated")

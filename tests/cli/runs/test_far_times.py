@@ -1,4 +1,4 @@
-"""Times after the year 9999, which the worker computes and publishes like all others."""
+"""The commands show times after the year 9999, which the worker computes and publishes like all others."""
 
 import json
 
@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from metrics_tools.command_line.app import app
 from tests.builders import request, rows, series, window
 
-FAR = [253402300800000000 + day * 86_400_000_000 for day in range(40)]  # from 10000-01-01 on
+FAR = [253402300800000000 + day * 86_400_000_000 for day in range(40)]  # daily times from 10000-01-01 on
 
 
 @pytest.fixture

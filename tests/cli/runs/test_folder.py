@@ -1,4 +1,4 @@
-"""A plain folder as a bucket, used by several processes, threads and readers at the same time."""
+"""A plain folder works as a bucket, even if several processes and threads use it at the same time."""
 
 import json
 import os

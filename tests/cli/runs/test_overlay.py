@@ -1,4 +1,4 @@
-"""Writes to an overlay over a read-only bucket."""
+"""An `Overlay` keeps writes in memory and reads all other objects from the bucket below, unchanged."""
 
 import pytest
 from obstore.store import MemoryStore

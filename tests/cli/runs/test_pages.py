@@ -1,4 +1,4 @@
-"""`metrics run --html`: the page of the runs. tests/unit/test_page.py tests the page itself."""
+"""`metrics run --html` writes an HTML page about the runs; tests/unit/test_page.py tests the page itself."""
 
 from tests.builders import ratio, series
 

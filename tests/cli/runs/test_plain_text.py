@@ -18,7 +18,7 @@ ESCAPE = "E\x1b[31m\u202eE"
 
 @pytest.fixture
 def place(tmp_path):
-    """Return a folder with two series, whose codes contain emoji codes and markup, as does its own name."""
+    """Return a folder with two series; the series codes and the folder's name have emoji codes and markup."""
     path = tmp_path / "[b]da:smile:ta[us]"
     days = [day(n) for n in range(1, 11)]
     codes = (COLONS, BRACKETS)
@@ -29,7 +29,10 @@ def place(tmp_path):
 
 @pytest.fixture
 def file(tmp_path):
-    """Return a file with a request for their ratio; its name contains an emoji code and markup."""
+    """Return a file with a request for the ratio of the two series in the folder `place`.
+
+    The name of the file, the description and the unit contain emoji codes and markup.
+    """
     path = tmp_path / ":smile:[us].json"
     both = {COLONS: "fx", BRACKETS: "fx"}
     asked = request(ratio(series(COLONS), series(BRACKETS)), inputs=both, description="[red]T[/red] :smile:")

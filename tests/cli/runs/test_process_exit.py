@@ -1,7 +1,8 @@
-"""The end of a command that has used the bucket: the threads of the S3 client must not abort the process.
+"""The process of a command that has used the bucket ends normally, although the S3 client has threads.
 
-An interpreter that finalises just after a request is aborted in about a quarter of the runs. A process that
-has imported everything is forked for each run, so that fifty runs take a few seconds.
+If the interpreter finalises just after a request, the threads abort the process in about a quarter of the
+runs. These tests therefore repeat a run fifty times. Each run is a fork of a process that has already
+imported everything, so that fifty runs take a few seconds.
 """
 
 import json
@@ -53,7 +54,7 @@ def program(code, *words):
 
 @pytest.fixture
 def committed(client, bucket, ask):
-    """Return a file with a request whose run is committed, and a queue that accepts the request."""
+    """Return a file with a request whose run is already committed, and the URL of a queue for the request."""
     client("s3").put_object(
         Bucket=bucket,
         Key="metrics/ratio.a_to_b/runs/mine.ok",
@@ -134,6 +135,6 @@ def test_every_program_that_may_use_the_bucket_ends_with_run_and_exit():
         for name in sorted(used - set(without_bucket))
         if "run_and_exit(" not in programs[name]
         and "/operations/" not in name
-        and "/contracts/" not in name  # boto3 alone, no store
+        and "/contracts/" not in name  # uses only boto3, no S3 client with threads
     ]
     assert offenders == []

@@ -1,4 +1,4 @@
-"""`metrics run` and `metrics demo`."""
+"""`metrics run` computes and publishes metrics in a location, and `metrics demo` writes the demo data."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def test_the_first_and_last_rows_and_the_number_of_requests_are_shown(metrics, f
     assert rows == [["2026-01-01", "0.5"], ["2026-01-10", "5"]]
     assert "8 more" in done.stdout
     assert "A ÷ B" in done.stdout
-    # Both files, the dataset's manifest, marker and current; the data, read back.
+    # The GETs are of two part files, the dataset manifest, the marker, `current`, and the written data.
     assert "6 GET, 4 PUT, 0 LIST" in done.stdout
 
 

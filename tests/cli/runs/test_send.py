@@ -1,4 +1,7 @@
-"""`metrics send`: the messages that arrive, and the wait for an outcome. Moto over HTTP stands in for AWS."""
+"""`metrics send` sends a request to a queue or a topic, and can wait for the outcome of the run.
+
+A moto server replaces AWS.
+"""
 
 import json
 import uuid
@@ -16,7 +19,7 @@ ATTRIBUTES = {"FifoQueue": "true", "ContentBasedDeduplication": "false"}
 
 @pytest.fixture
 def queue(client):
-    """Return `queue()`, which makes a FIFO queue and returns its URL."""
+    """Return `queue()`, which creates a FIFO queue and returns its URL."""
 
     def make():
         name = f"{uuid.uuid4().hex}.fifo"
@@ -39,7 +42,7 @@ def topic(client, queue):
 
 @pytest.fixture
 def arrived(client):
-    """Return `arrived(queue)`, which receives the messages of a queue."""
+    """Return `arrived(queue)`, which receives and returns the messages of a queue."""
 
     def receive(url):
         answer = client("sqs").receive_message(
@@ -56,7 +59,7 @@ def arrived(client):
 
 @pytest.fixture
 def say(client):
-    """Return `say(queue, run, type, …)`, which sends a status event in an SNS envelope to a queue."""
+    """Return `say(queue, run, type, …)`, which sends a status event in an SNS notification to a queue."""
 
     def send(url, run_id, kind="metric_run_completed", **fields):
         event = {"type": kind, "runId": run_id, **fields}
@@ -108,7 +111,7 @@ def test_a_request_that_keeps_its_run_id_is_marked_as_sent_again_and_is_no_dupli
         assert metrics("send", asked, "--queue", url, "--keep-run-id").exit_code == 0
     first, second = arrived(url), arrived(url)
     received = [*first, *second]
-    if len(received) == 1:  # the message group is locked until its first message is deleted
+    if len(received) == 1:  # A second message of the group would be locked until the first is deleted.
         pytest.fail("the second message was dropped as a duplicate of the first")
     for message in received:
         assert message["MessageAttributes"]["redriven"]["StringValue"] == "true"
