@@ -32,7 +32,7 @@ _PREFIX = "metrics-worker-local"
 class Cloud:
     """The addresses of a running local cloud.
 
-    `endpoint` is the URL of the server, the queues are URLs (except `request_queue_arn`), the topics are ARNs.
+    The endpoint is the URL of the server. Queues are URLs (except `request_queue_arn`), and topics are ARNs.
     """
 
     endpoint: str
@@ -57,7 +57,7 @@ class Cloud:
 
 
 def isolated(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return a copy of environment variables with random AWS credentials instead of AWS and proxy settings."""
+    """Return a copy of an environment with random AWS credentials, and without AWS and proxy settings."""
     other = {
         name: value
         for name, value in environment.items()
@@ -90,7 +90,7 @@ def client(service: str, endpoint: str) -> Any:
 
 
 def object_writer(endpoint: str) -> Callable[[str, bytes], object]:
-    """Return a function that writes an object with the given key and bytes. Threads can share the function."""
+    """Return a function `(key, body)` that writes an object. Threads can share the function."""
     import obstore  # noqa: PLC0415 - only the local run writes objects here
     from obstore.store import S3Store  # noqa: PLC0415 - as above
 

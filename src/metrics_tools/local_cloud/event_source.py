@@ -1,8 +1,8 @@
 """A small substitute for Lambda's event source mapping.
 
-The substitute receives a batch of messages, invokes the function as Lambda does, and deletes the messages that
-succeeded. The messages in `batchItemFailures` stay in the queue. The whole batch stays in the queue if the
-function fails, or if its response is not valid: an item of `batchItemFailures` has no identifier, or the
+The substitute receives a batch of messages, invokes the function as Lambda does, and deletes the messages
+that succeeded. The messages in `batchItemFailures` stay in the queue. The whole batch stays in the queue if
+the function fails, or if its response is not valid: an item of `batchItemFailures` has no identifier, or the
 identifier of a message that is not in the batch.
 """
 

@@ -75,8 +75,8 @@ class _Server(HTTPServer):
 def _answer(handler: str, body: bytes) -> Any:
     """Import the handler, call it with the JSON event in the body, and return its result.
 
-    If the import or the call raises an exception, return Lambda's description of an error instead: a dict with
-    `errorType` and `errorMessage`.
+    If the import or the call raises an exception, return Lambda's description of an error instead: a dict
+    with `errorType` and `errorMessage`.
     """
     module, _, name = handler.rpartition(".")
     try:

@@ -1,8 +1,8 @@
 """The process of the local cloud: moto's server for S3, SNS and SQS. Run it as a script.
 
-The server listens on a free port, writes the number of the port as the first line of standard output, and runs
-until it is stopped. moto needs some 2 ms of one core for each request, even with several threads, so moto
-runs in a separate process.
+The server listens on a free port, writes the number of the port as the first line of standard output, and
+runs until it is stopped. moto needs some 2 ms of one core for each request, even with several threads, so
+moto runs in a separate process.
 """
 
 import logging
@@ -11,7 +11,7 @@ import threading
 
 
 def serve(host: str = "127.0.0.1") -> None:
-    """Start the server on an address of this machine, print its port, and wait until the process is stopped."""
+    """Start the server on an address of this machine, print its port, and wait until the process ends."""
     from moto.server import ThreadedMotoServer  # noqa: PLC0415 - importing this module must not load moto
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # werkzeug logs a line for each request otherwise

@@ -1,8 +1,9 @@
-"""The outcome of a run: its status events and a copy of its published objects, checked against each other.
+"""The outcome of a run in the local cloud, and the check of its status events and published objects.
 
-Each violation is one line of text. A run without violations was completed once, with the status that its
-sample expects; manifest, data and marker have the right keys; `current` names this version; and the rows are
-counted correctly, in order, finite, and equal to the independent recomputation.
+The check produces a line of text for each violation of these rules. Exactly one completed event arrives, with
+the status that the sample expects. Manifest, data and marker have the right keys. `current` refers to the
+version of the run. The rows are counted correctly, in order, finite, and equal to an independent
+recomputation.
 """
 
 import json
@@ -27,19 +28,19 @@ from metrics_worker.publication.records import Keys
 
 @dataclass(slots=True)
 class Outcome:
-    """The outcome of a run as its reader sees it.
+    """The outcome of a run, from its status events and published objects.
 
     Attributes:
         sample: the request.
         status: SUCCESS or FAILURE, or None if no completed event arrived.
-        error: the error in the completed event, `CODE: message`.
-        version: the version in the completed event.
-        seconds: the time from started to completed; None if either event is missing.
-        heartbeats: the number of heartbeats.
+        error: the error in the completed event, `CODE: message`; an empty text after a SUCCESS.
+        version: the version in the completed event; an empty text after a FAILURE.
+        seconds: the time from the started to the completed event; None if either event is missing.
+        heartbeats: the number of heartbeats that arrived.
         keys: the keys of all objects of the metric.
         times: the times of the observations, in UTC.
         values: the values of the observations.
-        manifest: the manifest of the version, as JSON values.
+        manifest: the manifest of the version, as JSON values; None if there is no readable version.
         check: the comparison with the recomputation; None if the metric cannot be recomputed.
         violations: differences from the expected outcome, one line each.
     """
@@ -59,19 +60,20 @@ class Outcome:
 
     @property
     def error_in_violations(self) -> bool:
-        """Return whether a violation already contains the error of the run."""
+        """Return whether the text of a violation contains the error of the run."""
         return bool(self.error) and any(self.error in violation for violation in self.violations)
 
 
 def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
-    """Copy every object below a prefix into a folder, with the same keys, and return their number.
+    """Copy every object below a prefix into a folder, and return the number of copied objects.
 
-    A key that would lead out of the folder is ignored, because requests determine parts of the keys.
+    The path of a copy is the key of the object. An object whose path would be outside the folder is skipped:
+    requests determine parts of the keys, so keys are not trusted.
 
     Args:
         cloud: the local cloud.
         prefix: the prefix of the keys, such as `metrics/`.
-        folder: the destination. Its previous content is removed.
+        folder: the destination folder, whose previous content is removed.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -87,13 +89,13 @@ def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
 
 
 def check_run(sample: Sample, events: RunEvents, folder: Path, rates: Rates) -> Outcome:
-    """Return the outcome of a run with all violations.
+    """Check a run, and return its outcome, which includes all violations.
 
     Args:
         sample: the request of the run.
         events: the status events of the run.
-        folder: the copy of the published objects.
-        rates: the rates of the ECB, for the recomputation.
+        folder: the folder with the copies of the published objects.
+        rates: the exchange rates of the ECB, for the recomputation.
     """
     outcome = Outcome(sample, seconds=events.seconds, heartbeats=events.count(HEARTBEAT))
     completed = events.first(COMPLETED)
@@ -132,7 +134,11 @@ def _event_violations(outcome: Outcome, events: RunEvents) -> Iterator[str]:
 
 
 def _object_violations(outcome: Outcome, completed: StatusEvent, folder: Path) -> Iterator[str]:
-    """Read the version that the completed event names into the outcome, and yield the violations."""
+    """Read the version in the completed event into the outcome, and yield violations by its objects.
+
+    Raises:
+        KeyError, ValueError, OSError: the version cannot be read.
+    """
     manifest_key = str(completed.event["outputManifest"]).removeprefix(f"s3://{BUCKET}/")
     body = (folder / manifest_key).read_bytes()
     manifest = outcome.manifest = json.loads(body)

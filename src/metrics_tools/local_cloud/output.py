@@ -83,7 +83,7 @@ def print_summary(outcomes: Sequence[Outcome], messages_left: Sequence[str]) -> 
 
     Args:
         outcomes: the outcomes of all runs.
-        messages_left: a line for each queue that still contains messages. The result is False if there is one.
+        messages_left: a line for each queue that still contains messages, which is unexpected.
     """
     wrong, runs = [outcome for outcome in outcomes if outcome.violations], len(outcomes)
     if not wrong and not messages_left:
@@ -99,7 +99,7 @@ def print_summary(outcomes: Sequence[Outcome], messages_left: Sequence[str]) -> 
 
 
 def print_environment(variables: Mapping[str, str], path: Path) -> None:
-    """Print the environment variables for using a served cloud, and write them as a shell script to `path`."""
+    """Print the environment variables for using a served cloud, and write them to a shell script."""
     print_step("Environment of the worker, of AWS clients and of `metrics send`:")
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     print_line("\n".join(lines))

@@ -1,8 +1,8 @@
 """An independent computation of a metric in plain Python, from the ECB's file, to check the worker's results.
 
-It shares no code with the worker: it uses dictionaries by day, exact sums (`math.fsum`) and the JSON of the
-request, and follows the definition of the algebra without regard to speed. It supports only the series of
-the ECB.
+The computation shares no code with the worker: it uses dictionaries by day, exact sums (`math.fsum`) and the
+JSON of the request, and follows the definition of each operation without regard to speed. It supports only
+the series of the ECB.
 """
 
 import math
@@ -17,7 +17,10 @@ type Days = Mapping[date, float]
 """The value of each day, in ascending order of days."""
 
 TOLERANCE = 1e-9
-"""Relative for values above 1, else absolute: differences of moving means cancel most of their digits."""
+"""The largest accepted difference, relative to values above 1 and absolute for smaller values.
+
+A purely relative tolerance would be too strict: the difference of two similar means has few correct digits.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,9 @@ class Comparison:
     """A comparison of a metric with its recomputation.
 
     Attributes:
-        checked: the number of observations that agree.
+        checked: the number of compared observations; 0 if there is a problem.
         largest: the largest difference, measured like `TOLERANCE`.
-        problem: the first disagreement; None if there is none.
+        problem: a text about the first disagreement; None if all observations agree.
     """
 
     checked: int
@@ -36,14 +39,14 @@ class Comparison:
 
 
 def recompute(node: Mapping[str, Any], rates: Rates) -> Days:
-    """Return the observations of an expression.
+    """Return the observations of an expression, as day → value.
 
     Args:
         node: a valid expression, as JSON values.
-        rates: the rates of the ECB.
+        rates: the exchange rates of the ECB.
 
     Raises:
-        KeyError: the expression contains a series that is not the ECB's.
+        KeyError: the expression contains a series that is not a series of the ECB.
     """
     if "operands" in node:
         return _composite(node["op"], [recompute(operand, rates) for operand in node["operands"]])
@@ -57,7 +60,7 @@ def recompute(node: Mapping[str, Any], rates: Rates) -> Days:
 
 
 def compare(*, found: Days, expected: Days) -> Comparison:
-    """Compare the observations of a metric with the recomputed ones."""
+    """Compare the observations of a metric (`found`) with recomputed observations (`expected`)."""
     if len(found) != len(expected):
         return Comparison(0, 0.0, f"{len(found):,} observations instead of {len(expected):,}")
     largest = 0.0

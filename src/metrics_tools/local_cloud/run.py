@@ -1,4 +1,8 @@
-"""The steps of a local run: cloud, dataset, worker, requests, status events, outcomes, page."""
+"""The two commands of the local cloud: a local run, and serving the local cloud until Ctrl-C.
+
+A local run starts the cloud, writes the dataset, starts the worker, publishes the requests, prints the status
+events, checks the outcomes, and writes a page.
+"""
 
 import os
 import shutil
@@ -42,12 +46,17 @@ from metrics_tools.request_files import Sample
 
 _POLL_SECONDS = 0.1
 LAST_EVENTS_SECONDS = 5.0
-"""The time to wait for further events after the queue has become empty."""
+"""The seconds to wait for further status events after the request queue has become empty."""
 _METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
 _RUN_ENVIRONMENT = {"POWERTOOLS_LOG_LEVEL": "DEBUG", "WORKER_STATUS_GAP_SECONDS": "0"}
-"""At DEBUG, the worker logs each request, for the page. The gap between two events would only cost time."""
+"""The variables of the worker in a local run. At log level DEBUG, the worker logs the traces for the page.
+
+The gap between the started and the completed event is not needed, and would take time.
+"""
 _TEMPLATE_VALUES = {"DeliveryDelay": "2"}
-"""Shorter than in production: the sender of the requests has no database transaction to commit."""
+"""Values of template parameters. The delay in seconds is shorter than in production: a local sender has no
+database transaction to commit.
+"""
 _SERVED_PREFIXES = ("AWS_", "WORKER_", "OUTPUT_", "POWERTOOLS_")
 
 
@@ -58,9 +67,9 @@ class Options:
     Attributes:
         root: the folder of the repository.
         out: the folder for logs, the page and the copy of the published objects.
-        samples: the requests: the chosen ones, or all of events/.
-        is_chosen: whether the user chose the requests.
-        handler: the function.
+        samples: the requests to run.
+        is_chosen: whether the user chose the requests; if false, they are all requests of events/.
+        handler: the name of the handler function, as `package.module.name`.
         timeout: the maximum number of seconds to wait for the outcomes.
     """
 
@@ -78,7 +87,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Run the samples, and return the exit status: 0 if all runs end as expected.
+    """Run the samples, and return the exit status: 0 if all runs end as expected, otherwise 1.
 
     Raises:
         LocalError: the worker does not start, or fails.
@@ -151,7 +160,10 @@ def serve(options: Options, *, with_worker: bool = False) -> None:
 
 
 def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
-    """Write the dataset to the local cloud, and show the progress if standard output is a terminal."""
+    """Write the dataset of these currencies to the local cloud, and return the counts of the written data.
+
+    If standard output is a terminal, the progress is shown.
+    """
     with out.status("") as status:
         return ecb.write_dataset(
             object_writer(cloud.endpoint),
@@ -161,7 +173,7 @@ def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
 
 
 def _start_cloud(stack: ExitStack, options: Options) -> tuple[Cloud, Template]:
-    """Start the local cloud, and write the dataset to it."""
+    """Start the local cloud, write the dataset to it, and return the cloud and its template."""
     template = Template.read(options.root / "template.yaml").with_values(_TEMPLATE_VALUES)
     options.out.mkdir(parents=True, exist_ok=True)
     cloud = stack.enter_context(local_cloud(template, options.out / "aws.log"))
@@ -179,7 +191,11 @@ def _start_cloud(stack: ExitStack, options: Options) -> tuple[Cloud, Template]:
 
 
 def _currencies(options: Options) -> list[str]:
-    """Return the currencies to load: those of the requests, and by default the usual ones too."""
+    """Return the codes of the currencies in the dataset.
+
+    They are the currencies of the requests; if the user did not choose the requests, also `ecb.CURRENCIES`.
+    The list is never empty.
+    """
     needed = {currency for sample in options.samples for currency in sample.currencies} & set(
         ecb.read_rates()
     )
@@ -193,7 +209,7 @@ def _currencies(options: Options) -> list[str]:
 def _start_worker(
     stack: ExitStack, options: Options, deployed: tuple[Cloud, Template], environment: dict[str, str]
 ) -> EventSource:
-    """Start the worker, and return the event source that invokes it."""
+    """Start the worker, and return the event source that passes messages to the worker."""
     cloud, template = deployed
     timeout = int(template.property(FUNCTION, "Timeout"))
     started = emulator(options.root, environment, log=options.log, timeout=timeout, handler=options.handler)
@@ -207,7 +223,7 @@ def _start_worker(
 
 
 def _publish(samples: Sequence[Sample], cloud: Cloud) -> None:
-    """Publish the requests as the control plane does."""
+    """Publish the requests to the request topic, as the control plane does."""
     for sample in samples:
         client("sns", cloud.endpoint).publish(
             TopicArn=cloud.request_topic,
@@ -218,10 +234,13 @@ def _publish(samples: Sequence[Sample], cloud: Cloud) -> None:
 
 
 def _work(source: EventSource, listener: StatusListener, options: Options, cloud: Cloud) -> str:
-    """Invoke the worker until the queue is empty and every run has an outcome, or none is to be expected.
+    """Invoke the worker until the request queue is empty and every run has an outcome.
+
+    Waiting also ends at the timeout, after a failed invocation, and if a run has no outcome
+    `LAST_EVENTS_SECONDS` after the request queue has become empty.
 
     Returns:
-        The error with which the function itself failed, or an empty text.
+        The error with which an invocation failed; an empty text if no invocation failed.
     """
     deadline = time.monotonic() + options.timeout
     empty_since: float | None = None
@@ -241,7 +260,7 @@ def _work(source: EventSource, listener: StatusListener, options: Options, cloud
 
 
 def _messages_left(cloud: Cloud) -> list[str]:
-    """Return a line for each queue that should be empty and is not."""
+    """Return a line for the request queue and the dead-letter queue, unless the queue is empty."""
     queues = {"request queue": cloud.request_queue, "dead-letter queue": cloud.dead_letter_queue}
     counts = {name: message_count(cloud, queue) for name, queue in queues.items()}
     return [f"{count(number, 'message')} left in the {name}" for name, number in counts.items() if number]
@@ -257,7 +276,7 @@ def _write_page(outcomes: Sequence[Outcome], listener: StatusListener, options: 
 
 
 def _report(outcomes: Sequence[Outcome], messages_left: Sequence[str], copies: int, options: Options) -> int:
-    """Print the outcomes and a summary, and return the exit status."""
+    """Print the outcomes and a summary, and return the exit status: 0 if all runs ended as expected."""
     print_step("Outcomes")
     print_outcomes(outcomes)
     print_step(f"Charts and details: {relative(options.out / 'metrics.html')}")

@@ -1,7 +1,7 @@
-"""The properties in template.yaml from which the local cloud and the local function are created.
+"""Reading template.yaml, from whose properties the local cloud and the local function are created.
 
-Only the intrinsic functions that these properties use are resolved; any other one raises an error that names
-it. Parameters have their defaults unless the caller gives them a value.
+Only the intrinsic functions in these properties are supported; another intrinsic function raises an error. A
+parameter has its default value unless the caller passes another value.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ class Template:
 
     Attributes:
         body: the parsed template.
-        values: the values of `!Ref NAME`, and of `!GetAtt NAME.ATTRIBUTE` under "NAME.ATTRIBUTE". They take
-            precedence over the defaults of parameters.
+        values: name → value. The name is NAME for `!Ref NAME`, and NAME.ATTRIBUTE for `!GetAtt
+            NAME.ATTRIBUTE`. The values take precedence over the defaults of parameters.
     """
 
     body: dict[str, Any]
@@ -28,21 +28,23 @@ class Template:
 
     @classmethod
     def read(cls, path: Path) -> "Template":
-        """Read a template from a file."""
+        """Return the template in a YAML file, without values."""
         from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415 - a third of a second, for this alone
 
         return cls(yaml_parse(path.read_text(encoding="utf-8")))
 
     def with_values(self, values: Mapping[str, str]) -> "Template":
-        """Return the same template with these values in addition to the present ones."""
+        """Return a copy of the template with additional values, which replace values of the same name."""
         return Template(self.body, {**self.values, **values})
 
     def property(self, resource: str, *path: str) -> Any:
-        """Return a resolved property of a resource: `property("RequestQueue", "DelaySeconds")`.
+        """Return a property of a resource, such as `property("RequestQueue", "DelaySeconds")`.
+
+        References and conditions in the property are replaced by their values.
 
         Raises:
             KeyError: the template has no such property.
-            ValueError: the property uses a function that is not supported, or a reference without a value.
+            ValueError: the property uses an unsupported intrinsic function, or a reference without a value.
         """
         found: Any = self.body["Resources"][resource]["Properties"]
         for part in path:
@@ -50,7 +52,7 @@ class Template:
         return self._resolve(found)
 
     def function_variables(self) -> dict[str, str]:
-        """Return the environment variables that the template sets for the function."""
+        """Return the environment variables (name → value) that the template sets for the function."""
         variables = self.property(FUNCTION, "Environment", "Variables")
         return {name: str(value) for name, value in variables.items()}
 

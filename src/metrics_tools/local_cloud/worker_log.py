@@ -38,7 +38,7 @@ def traces(log: Path) -> dict[str, Trace]:
 
 
 def _lines(log: Path) -> Iterator[dict[str, Any]]:
-    """Yield each line of the log that is a JSON object, and skip other lines, such as the Lambda runtime's."""
+    """Yield each line of the log that is a JSON object. Skip other lines, such as the Lambda runtime's."""
     for text in log.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
