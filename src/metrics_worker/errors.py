@@ -148,7 +148,7 @@ def as_permanent(error: Exception) -> PermanentError:
 
 
 class TransientError(MetricsWorkerError):
-    """An error that may not recur. No outcome is published, and the message is returned to the queue.
+    """An error that a retry can overcome. No outcome is published; the message is returned to the queue.
 
     Attributes:
         may_arrive: whether a request was sent but not answered; such a request may still take effect.

@@ -68,7 +68,7 @@ class Dataset:
 
 
 class _Part(BaseModel):
-    """A part of the request. Unknown fields are ignored, as the contract says."""
+    """The base class of the models of a request's parts. Unknown fields are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True, frozen=True)
 
@@ -107,7 +107,7 @@ class Checked:
     Attributes:
         problems: all problems, in the order of the checks; the worker reports the first.
         expression: the expression; None if it is not valid.
-        codes: the codes of the series in the expression; of an invalid expression, those of its valid nodes.
+        codes: the codes of the series in the expression, without codes in invalid nodes.
         declared: series code → dataset id, for the valid entries of the request's `inputs`.
         positions: series code → position in the request's `inputs`, for the entries in `declared`.
         needed: the ids of the datasets that the run reads, including ids that the catalog does not contain.

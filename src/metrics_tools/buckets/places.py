@@ -78,7 +78,8 @@ def open_place(
 def bucket_place(name: str) -> Place:
     """Return the location of a bucket on S3, or on the server at AWS_ENDPOINT_URL.
 
-    The credentials are those that the AWS CLI would use. The function does not check that the bucket exists.
+    The location uses the credentials that the AWS CLI would use. The function does not check that the bucket
+    exists.
 
     Raises:
         typer.Exit: the name is not valid, or there are no usable credentials. The error is printed.

@@ -133,7 +133,7 @@ def failures(response: Any, received: Sequence[str]) -> set[str]:
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an SQS message attribute in Lambda's form: other field names, and binary values in base64."""
+    """Return an SQS message attribute in the form that Lambda uses, with binary values in base64."""
     names = {"StringValue": "stringValue", "DataType": "dataType"}
     found = {name: value[key] for key, name in names.items() if key in value}
     if "BinaryValue" in value:

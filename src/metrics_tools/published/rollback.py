@@ -75,7 +75,7 @@ def roll_back(bucket: Bucket, keys: Keys, version_ts: str, *, now: Callable[[], 
             else:
                 bucket.swap(keys.current, body, etag=found.etag)
         except ObjectTaken:
-            continue  # a run moved it in the meantime: read it again
+            continue  # a run has updated `current` in the meantime: read `current` again
         return Rollback(version_ts, before, at, changed=True)
     raise StoreUnavailable(keys.current, "runs kept moving it")
 

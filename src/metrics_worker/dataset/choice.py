@@ -292,7 +292,7 @@ def _is_data(file: str) -> bool:
 
 
 def _other_folders(code: str) -> list[str]:
-    """Return the other folder names of a series than `CODE/`: Hive names and percent-encoded names."""
+    """Return all folder names of a series except `CODE/`: Hive names and percent-encoded names."""
     as_hive = "".join(f"%{ord(char):02X}" if char in _ESCAPED_BY_HIVE else char for char in code)
     values = dict.fromkeys((code, as_hive, quote(code, safe="")))
     folders = [f"{name}{value}/" for name in ("", *HIVE_NAMES) for value in values]

@@ -87,7 +87,7 @@ class Heartbeat:
             went_out = self._publish(self._number, self._progress)
         except Exception as error:  # noqa: BLE001 - a heartbeat that fails must not fail the run
             self.may_arrive |= bool(getattr(error, "may_arrive", False))
-            # SNS may have accepted a heartbeat that it refused, so its number is not used again.
+            # SNS may have accepted the heartbeat despite the error, so its number is not used again.
             self._number += not self.may_arrive
             return error
         self.sent += went_out

@@ -23,7 +23,7 @@ from metrics_worker.s3.bucket import Bucket
 from metrics_worker.series import Series
 
 MAX_VERSION_TRIES = 60
-"""The number of version names, one for each second from now on, that a run tries before it gives up."""
+"""The number of versions (one for each second) that a run tries before it raises StoreUnavailable."""
 
 ROW_GROUP = 1_048_576
 """The number of rows in a row group. The deadline is checked before each row group is written.

@@ -196,7 +196,7 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, state: RunSta
                 else:
                     return bytes(current.body) == body or _rolled_back_to(current) == marker.version_ts
             except ObjectTaken:
-                continue  # another run has moved `current` in the meantime: read it again
+                continue  # another run has updated `current` in the meantime: read `current` again
             return True
     raise StoreUnavailable(keys.current, "other runs kept moving it")
 
