@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 type Times = NDArray[np.int64]
 """Times in microseconds since 1970-01-01 UTC, shape (n,)."""
 type Values = NDArray[np.float64]
-"""Values, shape (n,)."""
+"""Values as float64, shape (n,)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

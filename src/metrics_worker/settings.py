@@ -30,7 +30,7 @@ _Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) e
 
 
 class Settings(BaseSettings):
-    """The settings. The alias of each field is the name of its environment variable."""
+    """The worker's settings. The alias of a field is the name of the environment variable for the field."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, case_sensitive=True

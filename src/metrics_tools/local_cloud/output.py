@@ -52,7 +52,7 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    """Print the lines of one outcome: status, rows, version, time, first and last observation, check."""
+    """Print one outcome: status, rows, version, duration, first and last observation, and violations."""
     sample, is_right = outcome.sample, not outcome.violations
     mark = ("✓", "green") if is_right else ("✗", "red")
     title = Text.assemble(" " * 7, mark, " ", (sample.metric_code, "bold"), "  ", sample.title)

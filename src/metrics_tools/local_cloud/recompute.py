@@ -14,7 +14,7 @@ from typing import Any
 from metrics_tools.ecb import Rates, currency_of
 
 type Days = Mapping[date, float]
-"""The value of each day, in ascending order of days."""
+"""A series as day → value, in ascending order of days."""
 
 TOLERANCE = 1e-9
 """The largest accepted difference, relative to values above 1 and absolute for smaller values.

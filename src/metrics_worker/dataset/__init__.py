@@ -1,1 +1,1 @@
-"""Input datasets: their manifests, the choice of part files, and the reading of part files as series."""
+"""Input datasets: parsing manifests, choosing part files, and reading part files as series."""

@@ -50,11 +50,11 @@ class PartialFile(io.RawIOBase):
         return self._at
 
     def readable(self) -> bool:
-        """Return True."""
+        """Return True, because the file can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Return True."""
+        """Return True, because the position can be set."""
         return True
 
 

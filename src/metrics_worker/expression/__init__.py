@@ -1,1 +1,1 @@
-"""Expressions, which define metrics: their grammar, their evaluation over series, and its memory cost."""
+"""Expressions, which define metrics: grammar, evaluation over series, and the memory of an evaluation."""

@@ -231,7 +231,7 @@ def children(node: "Node") -> tuple["Node", ...]:
 
 
 def series_codes(node: "Node") -> tuple[str, ...]:
-    """Return the series codes in the expression, each once, in order of appearance."""
+    """Return the distinct series codes in the expression, in the order of their first appearance."""
 
     def walk(node: "Node") -> Iterator[str]:
         if isinstance(node, SeriesRef):

@@ -65,7 +65,7 @@ class _LimitedReader(io.RawIOBase):
         self._sock = sock
 
     def readable(self) -> bool:
-        """Return True."""
+        """Return True, because the stream can be read."""
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
@@ -80,7 +80,7 @@ class _LimitedReader(io.RawIOBase):
                 self._sock.settimeout(usual)
 
     def close(self) -> None:
-        """Release the socket."""
+        """Close the stream and the response, which releases the socket."""
         self._raw.close()
         super().close()
 

@@ -63,7 +63,7 @@ class RunHeartbeat(_Event):
 
 
 class WireError(BaseModel):
-    """The error of a FAILURE in the v1 form."""
+    """The field `error` of a FAILURE in the v1 form: the error code and a message."""
 
     code: str
     message: str

@@ -1,1 +1,1 @@
-"""Publication: the objects that a run leaves in S3, the commit protocol, and the pointer `current`."""
+"""Publication: the objects that a run writes to S3, the commit protocol, and the pointer `current`."""

@@ -96,7 +96,7 @@ def sent_at(attributes: Mapping[str, str]) -> datetime:
 
 
 def dead_letters(metrics_prefix: str, day: date | None = None) -> str:
-    """Return the key prefix of the dead letters that were sent on one day (UTC), or of all dead letters."""
+    """Return the key prefix of all dead letters; with `day`, of the messages sent on this day (UTC)."""
     return f"{metrics_prefix}_dead-letters/" + (f"{day.isoformat()}/" if day else "")
 
 
