@@ -29,14 +29,15 @@ class Finding:
         """Return whether there is an error or, with `strict`, an error or a warning."""
         return bool(self.found.errors or (strict and self.found.warnings))
 
-    def to_json(self, *, strict: bool = False) -> dict[str, Any]:
-        """Return the finding as JSON values."""
+    def to_json(self, *, strict: bool = False, **fields: Any) -> dict[str, Any]:
+        """Return the finding as JSON values, with the given fields before the problems."""
         return {
             "file": self.asked.file,
             "record": self.asked.record,
             "is_expression": self.asked.is_expression,
             "metric": self.found.metric_code,
             "valid": not self.is_wrong(strict=strict),
+            **fields,
             "problems": [problem.to_json() for problem in self.found.problems],
         }
 
