@@ -10,7 +10,7 @@ file whose name begins with `fails-` must fail, with the error code in the field
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,24 +170,52 @@ def _sample_of_expression(path: Path, expression: dict[str, Any]) -> Sample:
 
     code = metric_code_of(path)
     manifest = ecb.manifest_key(ecb.version_of(ecb.read_rates()))
-    request = {
+    request = request_around(
+        expression,
+        metric_code=code,
+        prefix="metrics/",
+        homes=dict.fromkeys(series_codes(node), ecb.DATASET_ID),
+        datasets={ecb.DATASET_ID: (manifest, ecb.PROJECTIONS)},
+    )
+    return Sample(path, json.dumps(request), request)
+
+
+def request_around(
+    expression: Any,
+    *,
+    metric_code: str,
+    prefix: str,
+    homes: Mapping[str, str],
+    datasets: Mapping[str, tuple[str, str]],
+) -> dict[str, Any]:
+    """Return a request with a new run id for an expression; if the expression is not valid, neither is it.
+
+    Args:
+        expression: the expression as JSON values.
+        metric_code: the code of the metric.
+        prefix: the key prefix of all metrics.
+        homes: the id of the dataset of each series code.
+        datasets: the key of the manifest and the prefix of the part files of each dataset, by its id.
+    """
+    try:
+        kind = expression_type(parse(expression))
+    except ExpressionError:
+        kind = "series"
+    return {
         "type": REQUESTED,
         "runId": str(uuid4()),
-        "metricCode": code,
-        "expressionType": expression_type(node),
+        "metricCode": metric_code,
+        "expressionType": kind,
         ROOT: expression,
-        "inputs": [{"datasetId": ecb.DATASET_ID, "seriesCode": series} for series in series_codes(node)],
+        "inputs": [{"datasetId": home, "seriesCode": code} for code, home in homes.items()],
         "catalog": {
             "datasets": {
-                ecb.DATASET_ID: {
-                    "manifestPath": manifest,
-                    "projectionsPath": ecb.PROJECTIONS,
-                }
+                id_: {"manifestPath": manifest, "projectionsPath": projections}
+                for id_, (manifest, projections) in datasets.items()
             }
         },
-        "output": {"basePath": f"s3://{PLACEHOLDER_BUCKET}/metrics/{code}/"},
+        "output": {"basePath": f"s3://{PLACEHOLDER_BUCKET}/{prefix}{metric_code}/"},
     }
-    return Sample(path, json.dumps(request), request)
 
 
 def _message(path: Path, record: Any) -> str:

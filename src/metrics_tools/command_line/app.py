@@ -19,12 +19,12 @@ SUMMARIES = {
     "compare": "Compare two versions of a metric, or a request that is computed now with a version.",
     "demo": "Write the demo data, the ECB's daily exchange rates, to a folder.",
     "doctor": "Check that the published objects of a metric are complete and consistent.",
-    "explain": "Show what an expression means, needs and costs, and what each of its nodes has and loses.",
+    "explain": "Explain an expression: its meaning, its inputs, its cost, and the observations of each node.",
     "history": "List the versions of a metric, newest first.",
-    "rollback": "Let readers use an earlier version until a later request is published.",
+    "rollback": "Let readers use another version of a metric until a later request is published.",
     "run": "Compute a metric on this machine with the worker's own code, and show it.",
     "send": "Request a run from a deployment, as the control plane does.",
-    "validate": "Report all problems of requests or expressions, with suggestions.",
+    "validate": "Find every problem of requests and expressions, before they run.",
 }
 """The subcommands, with the sentence that `metrics --help` shows for each."""
 

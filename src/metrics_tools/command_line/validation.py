@@ -1,7 +1,7 @@
 """The validation of the requests in files, and the printing of their problems."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from metrics_tools.buckets.places import Place
 from metrics_tools.console import err, impossible, out
-from metrics_tools.runs.requests import Asked, body_around, bounds_of, datasets_there, settings_of
+from metrics_tools.runs.requests import Asked, body_around, bounds_of, settings_of
 from metrics_tools.validate.problems import Problem
 from metrics_tools.validate.reading import Reader
 from metrics_tools.validate.validation import Validated
@@ -29,14 +29,15 @@ class Finding:
         """Return whether there is an error or, with `strict`, an error or a warning."""
         return bool(self.found.errors or (strict and self.found.warnings))
 
-    def to_json(self, *, strict: bool = False) -> dict[str, Any]:
-        """Return the finding as JSON values."""
+    def to_json(self, *, strict: bool = False, **fields: Any) -> dict[str, Any]:
+        """Return the finding as JSON values, with the given fields before the problems."""
         return {
             "file": self.asked.file,
             "record": self.asked.record,
             "is_expression": self.asked.is_expression,
             "metric": self.found.metric_code,
             "valid": not self.is_wrong(strict=strict),
+            **fields,
             "problems": [problem.to_json() for problem in self.found.problems],
         }
 
@@ -59,27 +60,17 @@ class Validation:
         """Return the finding of a request or of a bare expression."""
         if asked.problems:
             return Finding(asked, Validated(asked.problems))
-        body = self.body(asked)
-        bounds = bounds_of(self._settings, body, self._place)
+        body, place = asked.body, self._place
+        if asked.is_expression:
+            body = body_around(asked, self._settings, place, self._manifests)
+        bounds = bounds_of(self._settings, body, place)
+        reading = err.status(Text(f"Reading {place.label} …")) if place and err.is_terminal else nullcontext()
         try:
-            with self._reading():
+            with reading:
                 found = validated(body, bounds, self._reader, whole=not asked.is_expression)
         except StoreUnavailable as error:
-            raise impossible(f"{self._place.label if self._place else asked.file}: {error}.") from error
+            raise impossible(f"{place.label if place else asked.file}: {error}.") from error
         return Finding(asked, found)
-
-    def _reading(self) -> AbstractContextManager[object]:
-        """Return a context that shows on a terminal that the inputs are being read."""
-        if self._place is None or not err.is_terminal:
-            return nullcontext()
-        return err.status(Text(f"Reading {self._place.label} …"))
-
-    def body(self, asked: Asked) -> str:
-        """Return the body of a request; for a bare expression, of a request made for it."""
-        if not asked.is_expression:
-            return asked.body
-        there = datasets_there(self._place, self._settings, self._manifests) if self._place else None
-        return body_around(asked, self._settings, there)
 
 
 def print_problem(problem: Problem) -> None:

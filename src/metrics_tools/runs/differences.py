@@ -1,11 +1,27 @@
 """The differences between two series: observations that were added, are gone or have another value."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metrics_worker.series import Series, Times, Values, common
+
+
+class Change(NamedTuple):
+    """A changed observation.
+
+    Attributes:
+        time: the time in microseconds since 1970, UTC.
+        before: the value of the first series.
+        after: the value of the second series.
+        relative: the absolute difference divided by the larger absolute value, 0 to 2.
+    """
+
+    time: int
+    before: float
+    after: float
+    relative: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +51,19 @@ class Differences:
             return Series.where_finite(self.times, self.after - self.before)
 
     @property
-    def relative(self) -> Values:
-        """Return the absolute differences divided by the larger absolute value: 0 to 2, shape (n,)."""
-        larger = np.maximum(np.abs(self.before), np.abs(self.after))
-        return np.abs(self.after / larger - self.before / larger)
-
-    @property
     def any(self) -> bool:
         """Return whether the series differ."""
         return bool(len(self.gone) or len(self.added) or self.times.size)
 
-    def largest(self, few: int) -> NDArray[np.intp]:
-        """Return the indices in `times` of the `few` largest absolute differences, the largest first."""
+    def largest(self, few: int) -> list[Change]:
+        """Return the `few` largest absolute differences, the largest first."""
         with np.errstate(over="ignore"):
-            return np.argsort(-np.abs(self.after - self.before), kind="stable")[:few]
+            places = np.argsort(-np.abs(self.after - self.before), kind="stable")[:few]
+        before, after = self.before[places], self.after[places]
+        larger = np.maximum(np.abs(before), np.abs(after))
+        relative = np.abs(after / larger - before / larger)
+        columns = (column.tolist() for column in (self.times[places], before, after, relative))
+        return [Change(*row) for row in zip(*columns, strict=True)]
 
 
 def differences(first: Series, second: Series, tolerance: float = 0.0) -> Differences:

@@ -1,6 +1,6 @@
 """The requests of a file: an event as in events/, a request as the control plane writes it, or an expression.
 
-For a bare expression, `full_request` makes a request: the series are looked up in the datasets of a bucket.
+For a bare expression, `body_around` makes a request: the series are looked up in the datasets of a bucket.
 """
 
 import json
@@ -10,22 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
 
 from metrics_tools import ecb
 from metrics_tools.buckets.places import Place, currencies_in, demo_place
 from metrics_tools.console import impossible
-from metrics_tools.request_files import EventFileError, Sample, metric_code_of, samples_in
+from metrics_tools.request_files import EventFileError, Sample, metric_code_of, request_around, samples_in
 from metrics_tools.runs.computing import settings_for
 from metrics_tools.validate.contract import NODE_FIELDS, REQUEST_FIELDS
 from metrics_tools.validate.discovery import Discovered, newest, of_manifests
 from metrics_tools.validate.json_text import load
 from metrics_tools.validate.problems import Problem, shown
 from metrics_worker.errors import ExpressionError, StoreUnavailable
-from metrics_worker.expression.grammar import ROOT, expression_type, parse, series_codes
-from metrics_worker.request import REQUESTED
+from metrics_worker.expression.grammar import ROOT, parse, series_codes
 from metrics_worker.request_check import PLACEHOLDER_BUCKET, Bounds
 from metrics_worker.settings import Settings
 
@@ -158,7 +156,7 @@ def bounds_of(settings: Settings, body: str, place: Place | None) -> Bounds:
     return replace(settings.bounds, bucket=bucket)
 
 
-def datasets_there(place: Place, settings: Settings, manifests: Sequence[str] = ()) -> Discovered:
+def _datasets_there(place: Place, settings: Settings, manifests: Sequence[str]) -> Discovered:
     """Return the datasets to search for the series of an expression; without any, the command ends."""
     try:
         if manifests:
@@ -176,47 +174,37 @@ def datasets_there(place: Place, settings: Settings, manifests: Sequence[str] = 
     return discovered
 
 
-def full_request(
-    expression: Any, metric_code: str, settings: Settings, discovered: Discovered | None
-) -> dict[str, Any]:
-    """Return a request for an expression; if the expression is not valid, neither is the request.
+def body_around(asked: Asked, settings: Settings, place: Place | None, manifests: Sequence[str]) -> str:
+    """Return the body of a request for a bare expression, with the unchanged text of the expression.
 
     Args:
-        expression: the decoded expression.
-        metric_code: the code of the metric.
+        asked: the expression; if it is not valid, neither is the request.
         settings: the worker's settings.
-        discovered: the datasets that may contain the series. If exactly one contains a series, `inputs` names
-            it; the worker looks up any other series in the catalog.
+        place: the location of the datasets that may contain the series; None for a request without datasets.
+            If exactly one dataset contains a series, `inputs` names it; the worker looks up any other series
+            in the catalog.
+        manifests: the keys of the manifests to search for the series; if empty, the newest of each dataset.
     """
+    discovered = _datasets_there(place, settings, manifests) if place else None
+    expression = load(asked.body).value
     try:
-        node = parse(expression)
-        kind, codes = expression_type(node), series_codes(node)
+        codes = series_codes(parse(expression))
     except ExpressionError:
-        kind, codes = "series", ()
+        codes = ()
     homes = discovered.homes(codes) if discovered else {}
     datasets = discovered.datasets if discovered else {}
     needed = set(homes.values()) if codes and len(homes) == len(codes) else set(datasets)
-    return {
-        "type": REQUESTED,
-        "runId": str(uuid4()),
-        "metricCode": metric_code,
-        "expressionType": kind,
-        ROOT: expression,
-        "inputs": [{"datasetId": home, "seriesCode": code} for code, home in homes.items()],
-        "catalog": {
-            "datasets": {
-                id_: {"manifestPath": found.manifest_key, "projectionsPath": found.projections_prefix}
-                for id_, found in datasets.items()
-                if id_ in needed
-            }
+    request = request_around(
+        expression,
+        metric_code=metric_code_of(Path(asked.file)),
+        prefix=settings.metrics_prefix,
+        homes=homes,
+        datasets={
+            id_: (found.manifest_key, found.projections_prefix)
+            for id_, found in datasets.items()
+            if id_ in needed
         },
-        "output": {"basePath": f"s3://{PLACEHOLDER_BUCKET}/{settings.metrics_prefix}{metric_code}/"},
-    }
-
-
-def body_around(asked: Asked, settings: Settings, discovered: Discovered | None) -> str:
-    """Return the body of a request for a bare expression, with the unchanged text of the expression."""
-    request = full_request(load(asked.body).value, metric_code_of(Path(asked.file)), settings, discovered)
+    )
     del request[ROOT]
     return f'{json.dumps(request)[:-1]}, "{ROOT}": {asked.body}}}'
 
@@ -227,8 +215,7 @@ def _made(path: Path, asked: Asked, place: Place | None, manifests: Sequence[str
             f"{path}: it is an expression without a request around it. `metrics run {path} --demo` (or "
             "--folder, --bucket) finds its series; `metrics send` and the like need a whole request."
         )
-    settings = settings_of(place)
-    body = body_around(asked, settings, datasets_there(place, settings, manifests))
+    body = body_around(asked, settings_of(place), place, manifests)
     return Sample(path, body, json.loads(body))
 
 

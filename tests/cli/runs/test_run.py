@@ -1,9 +1,11 @@
 """`metrics run` computes and publishes metrics in a location, and `metrics demo` writes the demo data."""
 
+import inspect
 import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import obstore
@@ -219,7 +221,7 @@ def test_a_plot_in_a_file_has_no_escape_sequences(metrics, folder, ask):
         ((), "Where is the data?"),
         (("--folder", "nowhere"), "no such folder"),
         (("--demo", "--folder", "."), "Choose one"),
-        (("--bucket", "My bucket"), "no name of a bucket"),
+        (("--bucket", "My bucket"), "not the name of a bucket"),
         (("--demo", "--bucket", "abc"), "Choose one"),
         (("--bucket", "abc", "--folder", "."), "Choose one"),
     ],
@@ -390,6 +392,9 @@ def test_the_help_has_examples_and_exit_codes(metrics, command):
 def test_the_help_of_the_group_lists_every_command_and_loads_none_of_them():
     modules = {path.stem for path in (ROOT / "src/metrics_tools/command_line/commands").glob("[a-z]*.py")}
     assert set(SUMMARIES) == modules
+    for name, summary in SUMMARIES.items():
+        command = getattr(import_module(f"metrics_tools.command_line.commands.{name}"), name)
+        assert inspect.getdoc(command).splitlines()[0] == summary
     program = (
         "import sys; from typer.testing import CliRunner; from metrics_tools.command_line.app import app; "
         "print(CliRunner().invoke(app, ['--help'], env={'COLUMNS': '200'}).stdout); "

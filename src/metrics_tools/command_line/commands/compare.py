@@ -98,17 +98,14 @@ def _print_differences(found: Differences, within: str, few: int) -> None:
 def _largest(found: Differences, few: int) -> Table:
     """Return a table of the rows with the largest absolute differences."""
     table = console.new_table("obs_time", numbers=("A", "B", "B - A", "relative"))
-    relative = found.relative
-    for at in found.largest(few):
-        before, after = float(found.before[at]), float(found.after[at])
-        numbers = f"{before:.10g}", f"{after:.10g}", f"{after - before:+.6g}", f"{relative[at]:.2g}"
-        console.add_row(table, shown_time(found.times[at]), *numbers)
+    for time, before, after, relative in found.largest(few):
+        numbers = f"{before:.10g}", f"{after:.10g}", f"{after - before:+.6g}", f"{relative:.2g}"
+        console.add_row(table, shown_time(time), *numbers)
     return table
 
 
 def _document(before: Operand, after: Operand, found: Differences, few: int) -> dict[str, Any]:
     """Return the differences as JSON values, with a few rows of each kind."""
-    relative = found.relative
     return {
         "a": {"is": before.label, "rows": len(before.series)},
         "b": {"is": after.label, "rows": len(after.series)},
@@ -119,12 +116,7 @@ def _document(before: Operand, after: Operand, found: Differences, few: int) -> 
         "first_added": tables.observations(found.added, slice(few)),
         "first_gone": tables.observations(found.gone, slice(few)),
         "largest": [
-            {
-                "obs_time": iso_time(found.times[at]),
-                "a": float(found.before[at]),
-                "b": float(found.after[at]),
-                "relative": float(relative[at]),
-            }
-            for at in found.largest(few)
+            {"obs_time": iso_time(time), "a": before, "b": after, "relative": relative}
+            for time, before, after, relative in found.largest(few)
         ],
     }

@@ -16,11 +16,11 @@ def demo(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the demo data into a folder: the ECB's daily exchange rates, laid out as a deployed dataset.
+    """Write the demo data, the ECB's daily exchange rates, to a folder.
 
-    Every command reads the folder with --folder, and `metrics run --publish`
-    publishes there. If the folder has that version of the dataset already,
-    nothing is written.
+    The folder has the keys of a deployed dataset. Every command reads it
+    with --folder, and `metrics run --publish` publishes there. If the
+    folder has that version of the dataset already, nothing is written.
 
     Exit: 0 the folder has the demo data, 2 impossible.
 

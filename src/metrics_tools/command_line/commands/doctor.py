@@ -26,9 +26,10 @@ def doctor(
     ] = 100,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the markers, manifests, data, current and dead letters of a metric.
+    """Check that the published objects of a metric are complete and consistent.
 
-    The command also checks whether the newest manifests of the datasets list
+    The objects are markers, manifests, data, current and dead letters. The
+    command also checks whether the newest manifests of the datasets list
     all part files of the series that current was computed from.
 
     Each finding says what to do. A version that no marker names is only a

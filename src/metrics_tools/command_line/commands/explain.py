@@ -72,10 +72,7 @@ def _needs(finding: Finding, place: Place | None) -> Needs | None:
 
 def _document(finding: Finding, place: Place | None) -> dict[str, Any]:
     view, needs = finding.found.view, _needs(finding, place)
-    return finding.to_json() | {
-        "expression": view and view.to_json(),
-        "needs": needs and needs.to_json(),
-    }
+    return finding.to_json(expression=view and view.to_json(), needs=needs and needs.to_json())
 
 
 def _print(finding: Finding, place: Place | None) -> None:

@@ -24,12 +24,13 @@ def history(
     limit: Annotated[int, typer.Option("--limit", min=1, help="The number of versions to show.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List the versions of a metric, newest first, with the request times, the datasets and the state.
+    """List the versions of a metric, newest first.
 
-    A version is committed if the marker of its run names it. Any other
-    version is left from a run that was killed or lost a race, or its run is
-    in progress. The command makes one listing, and two small requests for
-    each version that it shows.
+    Each has its request time, its datasets and its state. A version is
+    committed if the marker of its run names it. Any other version is left
+    from a run that was killed or lost a race, or its run is in progress.
+    The command makes one listing, and two small requests for each version
+    that it shows.
 
     Exit: 0 listed, 2 impossible, or there is no such metric.
 

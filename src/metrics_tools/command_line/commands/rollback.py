@@ -24,13 +24,14 @@ def rollback(
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let readers use another version: current names VERSION until a later request is published.
+    """Let readers use another version of a metric until a later request is published.
 
-    Nothing else changes: versions stay, and the same command goes forward
-    again. A request from before the rollback still gets its version, also as
-    a redelivery or as a dead letter that is sent back, but does not move
-    current. The control plane is not notified. VERSION must be committed,
-    and its manifest and data must be complete.
+    The command makes current name VERSION. Nothing else changes: versions
+    stay, and the same command goes forward again. A request from before the
+    rollback still gets its version, also as a redelivery or as a dead
+    letter that is sent back, but does not move current. The control plane
+    is not notified. VERSION must be committed, and its manifest and data
+    must be complete.
 
     Exit: 0 current names VERSION, 2 impossible, or refused.
 

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -214,9 +214,7 @@ def _document(
     """Return what was sent and heard as JSON values."""
     runs = [
         {
-            "run_id": one.run_id,
-            "metric_code": one.metric_code,
-            "message_id": one.message_id,
+            **asdict(one),
             "status": status.get(one.run_id),
             "events": [
                 {"at": iso(event.at, "milliseconds"), "event": event.event}

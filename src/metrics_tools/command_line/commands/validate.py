@@ -94,7 +94,7 @@ def _document(findings: Sequence[Finding], unreadable: Sequence[str], *, strict:
         "warnings": sum(finding.found.warnings for finding in findings),
         "unreadable": list(unreadable),
         "requests": [
-            finding.to_json(strict=strict) | {"formula": finding.found.view and finding.found.view.formula}
+            finding.to_json(strict=strict, formula=finding.found.view and finding.found.view.formula)
             for finding in findings
         ],
     }
