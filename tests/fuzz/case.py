@@ -1,4 +1,4 @@
-"""One input of the fuzzer: the records of a batch, the objects in the bucket, and settings."""
+"""A case is one input of the fuzzer: the records of a batch, the objects in the bucket, and settings."""
 
 import base64
 import hashlib

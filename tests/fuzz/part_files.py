@@ -1,6 +1,6 @@
 """Generators of undamaged part files: columns of any type, with any codec, encoding and page version.
 
-All choices come from a `Random`, so a seed generates the same file again. Values are often extreme and
+A `Random` makes all choices, so that a seed always generates the same file. Values are often extreme and
 tables are often unusual, but the files are valid.
 """
 

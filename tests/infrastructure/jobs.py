@@ -1,4 +1,4 @@
-"""A job for each function that needs every permission of its role, and the observable results of the job."""
+"""For each Lambda function, a job that needs all permissions of the function's role, and its results."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
     for name, body in requests.items():
         aws.send("RequestQueue", body, name)
         refused |= aws.poll("RequestQueue", WORKER, invoke)
-    # Whether a failed run publishes a heartbeat depends on how fast it fails, so only committed runs count.
+    # A failed run may end before its first heartbeat, so only the heartbeats of committed runs are counted.
     committed = {name for name in requests if aws.keys(f"metrics/{name}/runs/{name}.ok")}
     return {
         "denied to the mapping": refused,
@@ -67,7 +67,7 @@ def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) ->
     )
     aws.put(keys.marker("committed"), marker.encode())
     aws.put(keys.manifest(version), json.dumps({"run_id": "committed", "version_ts": version}).encode())
-    aws.put(Keys("metrics/archived/").marker("archived"), b"?", storage="GLACIER")  # S3 refuses to read it
+    aws.put(Keys("metrics/archived/").marker("archived"), b"?", storage="GLACIER")  # S3 refuses to read this
     for name in ("committed", "uncommitted", "archived"):
         aws.send("DeadLetterQueue", _run(name), name)
     aws.send("DeadLetterQueue", "?", "unanswerable")
