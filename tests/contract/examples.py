@@ -120,7 +120,7 @@ class Stage:
 
 
 def answers() -> dict[str, Any]:
-    """Return the events and the documents that the example requests produce, by the name of the example."""
+    """Return a dict from the name of each example to the event or document that the requests produce."""
     found: dict[str, Any] = {"dataset_manifest": dataset()[0]}
     plain, v1, failing = EXAMPLES[REQUEST], EXAMPLES[V1], EXAMPLES[FAILING]
     with Stage.opened(**FAST) as stage:

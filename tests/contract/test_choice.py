@@ -219,7 +219,7 @@ def test_a_manifest_may_list_json_files_too(cloud, read):
     assert read(only("A")) == {"A": [1, 2]}
 
 
-# On S3: keys that the client cannot request, and objects that mark folders
+# On S3: keys that the S3 client cannot request, and objects that mark folders
 
 
 @pytest.fixture

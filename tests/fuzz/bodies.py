@@ -127,7 +127,7 @@ def bodies(draw: st.DrawFn) -> str:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Generate a batch of one to three records, whose attributes may be missing or unusual."""
+    """Generate a case whose batch has one to three records; their attributes may be missing or unusual."""
     batch = []
     for number in range(draw(st.integers(1, 3))):
         found = record(draw(bodies()), message_id=f"message-{number}")

@@ -71,7 +71,7 @@ _POOLS: list[pa.MemoryPool] = []
 
 @dataclass(frozen=True)
 class AnswerableRun:
-    """A run whose outcome can be announced."""
+    """A run of which the contract requires a completed event: its run id and metric code are known."""
 
     run: str
     metric: str
@@ -80,7 +80,7 @@ class AnswerableRun:
 
 @dataclass
 class Verdict:
-    """The results of a batch without a finding.
+    """The measured results of a batch that caused no finding.
 
     Attributes:
         outcomes: SUCCESS, an error code or GIVEN_BACK, for each record.
@@ -121,7 +121,7 @@ def judge(case: Case) -> Verdict:
 
 
 def answerable_run(body: str) -> AnswerableRun | str | None:
-    """Return the run in the body of a record, judged by the contract alone.
+    """Return the run in the body of a record if, by the contract, the outcome of the run can be announced.
 
     Returns:
         None if no outcome can be announced; a string if the nesting is so deep that parsers may disagree.

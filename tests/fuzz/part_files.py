@@ -117,7 +117,7 @@ def _any(rng: Random, count: int) -> pa.Array:
 
 
 def _numbers(kind: pa.DataType) -> Column:
-    """Return a generator of integers: all small, or from the type's whole range; some of them null."""
+    """Return a generator of integers, some of them null: either small ones, or any that the type allows."""
     bits = kind.bit_width
 
     def make(rng: Random, count: int) -> pa.Array:

@@ -22,7 +22,7 @@ def _run(name: str, **more: Any) -> str:
 
 
 def compute(aws: Deployment, invoke: Invoke) -> Seen:
-    """Invoke the worker for a run with missing input, a run with input and an unanswerable message.
+    """Invoke the worker with three messages: a run with missing input, a run with input, and invalid JSON.
 
     Return the observable results.
     """
@@ -53,7 +53,8 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
 def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> Seen:
     """Invoke the dead-letter function for four messages and return the observable results.
 
-    They are a committed run, an uncommitted run, a run with an archived marker and an unanswerable message.
+    The messages request a committed run, an uncommitted run and a run with an archived marker; the last message
+    cannot be parsed.
     """
     keys, version, time = Keys("metrics/committed/"), "2026-10-30T12-00-00", "2026-10-30T12:00:00Z"
     marker = Marker(
@@ -88,7 +89,7 @@ def _heard(aws: Deployment, topic: str) -> list[Any]:
 
 
 def _outcomes(aws: Deployment) -> dict[str, str]:
-    """Return SUCCESS or the error of each run, without times and with VERSION in place of the version."""
+    """Return SUCCESS or the error of each run; times are removed, and VERSION replaces the version."""
     outcomes = {}
     for event in _heard(aws, "CompletedTopic"):
         outcomes[event["runId"]] = (event.get("error") or "SUCCESS").partition(";")[0]

@@ -61,7 +61,7 @@ def packaged(code: str = "s3://built/function", layer: str = "s3://built/layer")
 
 
 class Resolved:
-    """A template that is evaluated for given parameters: only resources whose condition is true.
+    """A template that is evaluated for given parameters, with only the resources whose condition is true.
 
     Parameters and functions are replaced by their values. References to resources remain: {"Ref": name},
     {"Fn::GetAtt": [name, attribute]}, and ${name} in a Fn::Sub.
