@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _pass_on_slowly(self, answer: HTTPResponse, body: bytes) -> None:
-        """Send the response byte by byte until the response ends, the client disconnects, or the proxy ends."""
+        """Send the response byte by byte, until its end or until the client or the proxy disconnects."""
         connection, self.wfile = self.wfile, BytesIO()
         self._pass_on(answer, body, cut=False)
         whole, self.wfile = self.wfile.getvalue(), connection

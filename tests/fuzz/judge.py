@@ -71,7 +71,7 @@ _POOLS: list[pa.MemoryPool] = []
 
 @dataclass(frozen=True)
 class AnswerableRun:
-    """A run of which the contract requires a completed event: its run id and metric code are known."""
+    """A run for which the contract requires a completed event, because its record has a usable run id."""
 
     run: str
     metric: str

@@ -53,8 +53,8 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
 def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> Seen:
     """Invoke the dead-letter function for four messages and return the observable results.
 
-    The messages request a committed run, an uncommitted run and a run with an archived marker; the last message
-    cannot be parsed.
+    Three messages request a committed run, an uncommitted run and a run with an archived marker; the fourth
+    message cannot be parsed.
     """
     keys, version, time = Keys("metrics/committed/"), "2026-10-30T12-00-00", "2026-10-30T12:00:00Z"
     marker = Marker(
