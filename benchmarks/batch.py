@@ -59,7 +59,7 @@ def compare(server: FakeS3, delays: Iterable[int] = DELAYS_MS, rounds: Mapping[s
     """Return the tables of wall time, CPU time and requests of all contestants."""
     runs = {name: run_worker if name == "worker" else contestant(name, server.url) for name in CONTESTANTS}
     rows, requests = [], []
-    for run in runs.values():  # open connections and load lazy imports first
+    for run in runs.values():  # This first call opens connections and loads lazy imports.
         run(list(EXPRESSIONS))
     check_same(server.url)
     for delay in delays:
@@ -122,7 +122,7 @@ def memory(server: FakeS3, rounds: int) -> str:
     for name in CONTESTANTS:
         found = []
         for turn in range(rounds):
-            # Each process numbers its runs from here: a run that is already committed is not computed again.
+            # Each process numbers its runs from this number, because a committed run is not computed again.
             numbers_from = str(1_000_000 + 2 * turn)
             command = [sys.executable, "-m", "benchmarks.batch", name, server.url, numbers_from]
             server.counts()
@@ -152,7 +152,7 @@ def _peak_mib() -> float:
 if __name__ == "__main__":
     environment(sys.argv[2])
     if sys.argv[1] == "worker":
-        # pandas is not deployed, but pyarrow loads it if it is installed (28 MiB).
+        # pandas is not deployed; if it is installed, pyarrow loads it (28 MiB).
         sys.modules["pandas"] = cast("Any", None)
     _attempts = count(int(sys.argv[3]))
     run = run_worker if sys.argv[1] == "worker" else contestant(sys.argv[1], sys.argv[2])

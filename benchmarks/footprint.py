@@ -19,7 +19,7 @@ _PARTS = {"PyArrowLayer": "layers/pyarrow/Makefile", "MetricsWorkerFunction": "s
 
 def imports(rounds: int) -> str:
     """Return the table of import times, each measured in a new process."""
-    environment("http://127.0.0.1:9")  # nothing listens on this port: an import makes no request
+    environment("http://127.0.0.1:9")  # No server listens on this port, because an import makes no request.
     # Lambda has .pyc files. If Python could not write them here, each process would compile the worker again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     times: dict[str, list[float]] = {name: [] for name in _MODULES}
@@ -27,7 +27,7 @@ def imports(rounds: int) -> str:
         for name, taken in times.items():
             command = [sys.executable, "-c", _TIMED.format(name)]
             seconds = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            if turn:  # the first round reads from the disk and writes .pyc files
+            if turn:  # The first round reads from the disk and writes .pyc files.
                 taken.append(seconds)
     base = times["pyarrow.parquet"]
     rows = [[name, Spread.of(taken), ratios(taken, base)] for name, taken in times.items()]

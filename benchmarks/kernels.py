@@ -17,13 +17,13 @@ SIZES = (1_000, 10_000, 1_000_000)
 WINDOWS = (3, 30, 250, 5000)
 RIVALS = ("pandas", "polars", "bottleneck", "numbagg")
 BLOCK_SECONDS = 0.003
-"""A measurement repeats a short call until it takes about this long."""
+"""The seconds that a measurement takes at least: a short call is repeated for about this time."""
 
 type Call = Callable[[], object]
 
 
 def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
-    """Return the calls of the worker's kernel and its rivals, each with the array in its own data type."""
+    """Return a call of the worker's kernel and one of each rival, by name, with arrays of their own types."""
     series, column = pd.Series(values), pl.Series(values)
     alpha = 2 / (window + 1)
     if op == "ema":
@@ -46,11 +46,11 @@ def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
 
 
 def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of a call in each round; the rounds of all calls alternate."""
+    """Return the seconds of each call in each round; the rounds of the calls alternate."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     repeats = {}
     for name, call in calls.items():
-        call()  # numbagg compiles in its first call
+        call()  # numbagg compiles its function in the first call.
         start = time.perf_counter()
         call()
         repeats[name] = max(1, int(BLOCK_SECONDS / (time.perf_counter() - start)))

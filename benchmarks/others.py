@@ -1,7 +1,7 @@
-"""The same job in straightforward implementations: pandas with pyarrow.dataset, and polars.
+"""Implementations of the measured job with other libraries: pandas with pyarrow.dataset, and polars.
 
-Both have advantages. They read each series once for all metrics, as the worker does for a batch. They publish
-no events and write neither manifests nor markers.
+Both implementations have advantages over the worker: they publish no events and write neither manifests nor
+markers. They read each series once for all metrics, as the worker does for a batch.
 """
 
 import json

@@ -195,7 +195,7 @@ async def _serve(delay_ms: float) -> None:
 
 @dataclass(frozen=True)
 class FakeS3:
-    """A client of the server, which runs in another process."""
+    """A client that controls the server; the server runs in another process."""
 
     url: str
 

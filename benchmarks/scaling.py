@@ -112,7 +112,7 @@ def grow(server: FakeS3, store: ObjectStore, rounds: int, *, quick: bool, pictur
 
 
 def _floor(title: str, n: int) -> float | None:
-    """Return the seconds that the requests for part files take at least; None if that is not known."""
+    """Return the minimum time in seconds of the requests for part files, or None if it is not known."""
     files = {"part": n, "series": 1_000, "runs": 1_375}.get(title.partition(" ")[0])
     return None if files is None else math.ceil(files / CONNECTIONS) * DELAY_MS / 1000
 

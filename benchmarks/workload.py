@@ -1,4 +1,4 @@
-"""The measured job: six metrics of five daily series of 23 years, with a part file for each series and month.
+"""The measured job: six metrics of five daily series of 23 years, with one part file a month for each series.
 
 The dataset has the shape of the real data: 275 files for each series, with about 22 rows, six columns, snappy
 compression and 2-3 KiB each. All contestants use the same files, requests and records.
@@ -27,7 +27,7 @@ MANIFEST = "datasets/bench/versions/v1/manifest.json"
 
 
 def environment(url: str) -> None:
-    """Set environment variables with which the worker and boto3 use the server at the given address."""
+    """Set the environment variables that let the worker and boto3 use the server at the given address."""
     os.environ.update(
         AWS_ACCESS_KEY_ID="bench",
         AWS_SECRET_ACCESS_KEY="bench",  # noqa: S106 - not a real account
@@ -38,8 +38,8 @@ def environment(url: str) -> None:
         AWS_SNS_EVENTS_TOPIC_ARN="arn:aws:sns:us-east-1:123456789012:events.fifo",
         AWS_SQS_RUN_REQUEST_QUEUE_URL=f"{url}/123456789012/requests.fifo",
         POWERTOOLS_LOG_LEVEL="CRITICAL",
-        WORKER_STATUS_GAP_SECONDS="0",  # measure the work without the wait between started and completed
-        AWS_REQUEST_CHECKSUM_CALCULATION="when_required",  # pyarrow sends bodies without checksums
+        WORKER_STATUS_GAP_SECONDS="0",  # no wait between started and completed
+        AWS_REQUEST_CHECKSUM_CALCULATION="when_required",  # no checksums, like pyarrow
     )
 
 
@@ -128,7 +128,8 @@ def _codes(node: Any) -> set[str]:
 def average(codes: Iterable[str]) -> tuple[str, Any]:
     """Return the type and the JSON of an expression that reads all given series.
 
-    It is their mean; for one series, its moving average.
+    For a single series, the expression is the moving average of the series; otherwise, it is the mean of the
+    given series.
     """
     operands = [{"series_code": code} for code in codes]
     if len(operands) == 1:

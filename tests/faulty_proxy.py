@@ -37,9 +37,10 @@ class Fault:
 
     Attributes:
         forwarded: whether the call reaches the cloud.
-        answer: None passes on the cloud's own response; a number is sent as an error status instead; "lost"
-            closes the connection without a response; "cut" closes the connection after half of the body;
-            "slow" sends the cloud's response one byte at a time.
+        answer: the response. With None, the proxy passes on the response of the local cloud; a number is sent
+            as an error status instead; with "lost", the proxy closes the connection without a response; with
+            "cut", it closes the connection after half of the body; with "slow", it sends the response of the
+            local cloud one byte at a time.
     """
 
     forwarded: bool
@@ -61,12 +62,12 @@ CUT = Fault(forwarded=True, answer="cut")
 
 
 def status(code: int) -> Fault:
-    """Return a fault that answers with an error status instead of forwarding the call."""
+    """Return a fault in which the proxy sends an error status instead of forwarding the call."""
     return Fault(forwarded=False, answer=code)
 
 
 def status_after(code: int) -> Fault:
-    """Return a fault that answers with an error status after the call has had its effect."""
+    """Return a fault in which the proxy sends an error status after the call has had its effect."""
     return Fault(forwarded=True, answer=code)
 
 
@@ -191,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _pass_on_slowly(self, answer: HTTPResponse, body: bytes) -> None:
-        """Send the response byte by byte until it is complete, the client disconnects, or the proxy ends."""
+        """Send the response byte by byte, until its end or until the client or the proxy disconnects."""
         connection, self.wfile = self.wfile, BytesIO()
         self._pass_on(answer, body, cut=False)
         whole, self.wfile = self.wfile.getvalue(), connection

@@ -105,7 +105,7 @@ class Gate:
 
 @dataclass
 class Faults:
-    """The recorded calls to S3, and the faults of later calls.
+    """A replacement for the module `obstore`, with the recorded calls to S3 and the faults of later calls.
 
     Attributes:
         calls: (operation, key) of each call, in order; the operations are GET, HEAD, LIST and PUT.

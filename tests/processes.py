@@ -114,7 +114,7 @@ class LandingProxy(FaultyProxy):
 
 @dataclass
 class World:
-    """The state of the system in one test: the requested runs, their messages and their outcomes.
+    """A model of the system in one test, with real processes: requested runs, messages and outcomes.
 
     Attributes:
         requested: the metric code of each requested run, by run id.

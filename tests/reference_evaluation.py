@@ -137,7 +137,7 @@ def _short(value: Fraction, bits: int) -> Fraction:
 
 
 def _windows(series: Observations, window: int) -> list[tuple[int, list[Bounded]]]:
-    """Return each time at which a whole window ends, with the observations of that window."""
+    """Return (time, observations) for each complete window, where time is that of its last observation."""
     times, values = list(series), list(series.values())
     return [(times[i], values[i - window + 1 : i + 1]) for i in range(window - 1, len(times))]
 

@@ -17,7 +17,7 @@ CHAIN = [(left, right) for left, right in zip(CODES, CODES[1:] + CODES[:1], stri
 
 
 def factor(code):
-    """Return the factor of a series, whose daily values are the factor times 1, 2, 3, …"""
+    """Return the factor of a series; the daily values of the series are the factor times 1, 2, 3, …"""
     return float(CODES.index(code) + 1)
 
 

@@ -18,7 +18,7 @@ type Step = frozenset[tuple[bool, str]]
 
 
 def step_of(call: Call) -> Step:
-    """Return the step that consists of one call."""
+    """Return the step that consists of one call, as the set of accessed keys."""
     return frozenset({(call.writes, call.key)})
 
 

@@ -1,4 +1,4 @@
-"""Fixtures: a browser, and pages that must log no message, open no dialog and use no network."""
+"""Fixtures that open pages in a browser; a page must log no message, open no dialog and use no network."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Pages for the browser tests: metrics of events/, computed from the ECB's rates without the worker."""
+"""Pages for the browser tests, with sample metrics that are computed from the ECB's rates here."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 
 
 def shown_sample(name: str, **fields: Any) -> ShownRun:
-    """Return a sample of events/ as if the worker had run it, with one request for each part file."""
+    """Return a sample request as the page shows it after a run, with one S3 request for each part file."""
     (sample,) = read_samples([ROOT / "events" / f"{name}.json"])
     expression, rates = sample.expression, read_rates()
     assert expression is not None

@@ -1,4 +1,4 @@
-"""The page with extreme runs: texts that look like markup, values at the limits of float64, many inputs."""
+"""The page shows extreme runs correctly: texts like markup, values at the limits of float64, many inputs."""
 
 import re
 

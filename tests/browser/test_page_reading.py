@@ -1,4 +1,4 @@
-"""How readers use the page: zoom, keyboard, both themes, the width of a phone, a screen reader."""
+"""Readers can use the page with zoom, a keyboard, both themes, a phone's width and a screen reader."""
 
 from datetime import date
 from itertools import pairwise
@@ -59,13 +59,13 @@ def unfolded(page):
 
 
 def view(figure):
-    """Return the first and the last day in view."""
+    """Return the first and the last day that the chart shows."""
     first, last = figure.locator(".zoom output").inner_text().split(" to ")
     return date.fromisoformat(first), date.fromisoformat(last)
 
 
 def day_at(figure, x):
-    """Return the day at an x position of the plot, in pixels."""
+    """Return the day at an x position of the chart; `x` is in pixels."""
     first, last = view(figure)
     box = figure.locator(".plot").bounding_box()
     return first + (x - 58) / (box["width"] - 66) * (last - first)

@@ -1,4 +1,4 @@
-"""Fixtures: a local S3 server, a proxy that injects faults into calls to that server, and a reader of series."""
+"""Fixtures: a local S3 server, a proxy that injects faults into calls to it, and a reader of series."""
 
 import logging
 

@@ -97,7 +97,7 @@ class Stage:
         assert function({"Records": [found]}, self.context) == {"batchItemFailures": []}
 
     def run_slowly(self, event: dict[str, Any]) -> None:
-        """Run a request, and delay the reads of part files until a heartbeat was published."""
+        """Run a request, and delay the write of the data file until another heartbeat was published."""
         publishing = threading.Event()
 
         def published(message: dict[str, Any]) -> None:
@@ -120,7 +120,7 @@ class Stage:
 
 
 def answers() -> dict[str, Any]:
-    """Return the events and the documents that the example requests produce, by the name of the example."""
+    """Return a dict from the name of each example to the event or document that the requests produce."""
     found: dict[str, Any] = {"dataset_manifest": dataset()[0]}
     plain, v1, failing = EXAMPLES[REQUEST], EXAMPLES[V1], EXAMPLES[FAILING]
     with Stage.opened(**FAST) as stage:
@@ -137,7 +137,8 @@ def answers() -> dict[str, Any]:
         stage.run(failing, dead=True)
         (kept,) = stage.cloud.keys("metrics/_dead-letters/")
         found["dead_letter"] = stage.cloud.read_json(kept)
-    return found | {schema_of_event(event): event for event in events}  # Of several heartbeats, the last one is kept.
+    # Of several heartbeats, the last one is kept.
+    return found | {schema_of_event(event): event for event in events}
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ def datasets_of(
 
 @dataclass
 class Reader:
-    """A reader of the series of a request, which reads as a run does.
+    """A reader that reads the series of a request in the same way as a run.
 
     Attributes:
         bucket: the bucket of the datasets.

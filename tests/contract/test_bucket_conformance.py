@@ -1,6 +1,6 @@
 """All implementations of `Bucket` behave in the same way: S3, a store in memory, a folder, and an overlay.
 
-The command line uses the folder and the overlay, which keeps writes in memory and only reads the bucket below.
+The command line uses the folder and the overlay, which keeps writes in memory and reads the bucket below.
 """
 
 from dataclasses import replace

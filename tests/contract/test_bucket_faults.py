@@ -1,7 +1,7 @@
 """`S3Bucket` handles faults of the network and of the server correctly.
 
-Each call goes through a proxy to the S3 server of the conformance tests. The proxy rejects the call before the
-call takes effect, drops the response afterwards, or responds with an error.
+Each call goes through a proxy to the S3 server of the conformance tests. The proxy rejects the call before
+the call takes effect, drops the response afterwards, or responds with an error.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""The worker chooses the dataset and the part files of a series, by manifest or by listing, in memory and on S3.
+"""The worker chooses the dataset and the part files of a series by manifest or by listing.
 
 The setting `WORKER_SERIES_FILES` selects the mode: "manifest" or "listing".
 """
@@ -163,7 +163,7 @@ def test_hive_folders_are_only_listed_if_the_folder_of_the_code_is_empty(cloud, 
 
 @pytest.fixture
 def concurrent_listings(monkeypatch):
-    """Return `require(number)`: after its call, every listing waits until `number` listings were requested."""
+    """Return `require(number)`, which makes each listing wait until `number` listings were requested."""
     list_objects = obstore.list
 
     def require(number):
@@ -219,7 +219,7 @@ def test_a_manifest_may_list_json_files_too(cloud, read):
     assert read(only("A")) == {"A": [1, 2]}
 
 
-# On S3: keys that the client cannot request, and objects that mark folders
+# On S3: keys that the S3 client cannot request, and objects that mark folders
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""The commands in the `sh` blocks of the documentation: the test that runs each, or why no test does."""
+"""A table of the commands in the `sh` blocks of the documentation.
+
+For each command, the table has the test that runs it, or the reason why no test runs it.
+"""
 
 _LOCAL_RUN = "tests/functional/test_local_run.py::test_requests_are_computed_and_printed"
 _FIVE_MINUTES = "tests/docs/test_five_minutes.py"

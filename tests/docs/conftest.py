@@ -1,4 +1,4 @@
-"""Fixtures: the objects of two runs of one metric, in memory, in a folder and on a local S3 server."""
+"""Fixtures: the objects of two runs of a metric, in memory, in a folder and on a local S3 server."""
 
 from pathlib import Path
 
@@ -42,13 +42,13 @@ def folder(left, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def aws(left):
-    """Start a local AWS server whose bucket has these objects, and set environment variables to use it."""
+    """Start a local AWS server whose bucket has the objects of `left`, and set its environment variables."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ALLOW_HTTP", "true")  # for polars
+        patch.setenv("AWS_ALLOW_HTTP", "true")  # polars needs this variable
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         for key in left.keys():  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""The code blocks of docs/reading-metrics.md, and the metric that its tests read."""
+"""The code blocks of docs/reading-metrics.md, and the metric that the tests of the page read."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/authoring.md: its commands, run with the files on the page, print the output on the page."""
+"""docs/authoring.md: the commands on the page, run with the files on the page, print the output there."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ CONSOLES = re.findall(r"```console\n\$ metrics ([^\n]*)\n(.*?)```", TEXT, re.DOT
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Change to a folder that has the files on the page and the folder events/."""
+    """Change to a folder that has the JSON files of the page and the folder events/."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "events").symlink_to(ROOT / "events")

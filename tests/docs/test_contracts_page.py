@@ -1,4 +1,4 @@
-"""docs/contracts/README.md: its commands and its code work, and it lists every schema."""
+"""docs/contracts/README.md: the commands and the code on the page work, and the page lists every schema."""
 
 import json
 import re

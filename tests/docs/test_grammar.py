@@ -1,4 +1,4 @@
-"""docs/grammar.md: its examples, numbers and errors agree with the worker."""
+"""docs/grammar.md: the examples, numbers and errors on the page agree with the worker."""
 
 import json
 import re
@@ -34,12 +34,12 @@ REFUSED = rows(section(PAGE, "Errors").partition("\n###")[0])
 
 
 def expression(text):
-    """Return an expression from JSON in which A and B are short for series references."""
+    """Return the expression of a JSON text in which A and B are short forms of series references."""
     return json.loads(re.sub(r"(?<![\"/])\b([AB])\b(?!\")", r'{"series_code": "\1"}', text.strip("`")))
 
 
 def series(cells):
-    """Return a series from the cells of a table, one for each day; a dot means no observation."""
+    """Return the series in a row of a table, which has one cell for each day; a dot means no observation."""
     days = [day for day, cell in enumerate(cells) if cell != "·"]
     return Series(np.array(days, np.int64), np.array([float(cells[day]) for day in days]))
 
@@ -51,7 +51,7 @@ def summary(result):
 
 
 def parsed(body):
-    """Return the dataset of a request's inputs after all checks that need no S3."""
+    """Parse a request with all checks that need no S3, and return its only dataset."""
     request = RunRequest.parse(open_record(json.dumps(body), None), Bounds("data", "metrics/", "datasets/"))
     (dataset,) = request.datasets.values()
     return dataset

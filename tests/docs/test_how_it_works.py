@@ -1,4 +1,4 @@
-"""docs/how-it-works.md: every file and name on the page exists in the place that the page names."""
+"""docs/how-it-works.md: every file on the page exists, and defines the names that the page lists for it."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""docs/operating.md: it has a section for every alarm, and everything that it names exists."""
+"""docs/operating.md: the page has a section for every alarm, and everything that the page names exists."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Every page: links work, JSON is valid, named targets and variables exist, and commands are tested."""
+"""On every page, links work, JSON is valid, named targets and variables exist, and commands are tested."""
 
 import json
 import re

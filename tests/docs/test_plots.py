@@ -1,4 +1,4 @@
-"""The committed plots equal those that `make plots` draws from the expressions on the page and the rates."""
+"""The committed plots equal those that `make plots` draws of the documented expressions and the rates."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,9 @@ NUMBER = re.compile(r"-?\d+\.?\d*")
 
 
 def skeleton_and_numbers(svg):
-    """Return an SVG without its numbers and its ids (hashes), and the numbers.
+    """Return the text of an SVG without numbers and ids, which are hashes, and the list of the numbers.
 
-    The numbers are compared with a tolerance, because another processor may round the last digit differently.
+    Tests compare the numbers with a tolerance, because other processors may round the last digit differently.
     """
     svg = re.sub(r"[mp][0-9a-f]{10}", "id", svg)
     return NUMBER.sub("0", svg), np.array([float(found) for found in NUMBER.findall(svg)])

@@ -1,4 +1,4 @@
-"""docs/reading-metrics.md: the statements for Athena, parsed and compared with the objects of a real run."""
+"""docs/reading-metrics.md: the statements for Athena are valid and agree with the objects of a real run."""
 
 import re
 from typing import Any
@@ -115,7 +115,7 @@ def test_the_queries_find_the_newest_version(folder, newest):
     with duckdb.connect() as database:
         current = folder / BASE / "current" / "manifest.json"
         database.execute(f"CREATE VIEW metrics_current AS SELECT * FROM read_json('{current}')")
-        # Athena's timestamps have no time zone and are in UTC.
+        # Timestamps of Athena are in UTC without a time zone.
         data = (
             f"SELECT timezone('UTC', obs_time) AS obs_time, value, '{CODE}' AS metric_code,"
             " regexp_extract(filename, '([^/]*)/data/', 1) AS version_ts"

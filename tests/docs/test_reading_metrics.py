@@ -1,6 +1,6 @@
-"""docs/reading-metrics.md: the code blocks are run on the objects of a real run, or only parsed.
+"""docs/reading-metrics.md: the code blocks read the objects of a real run; some blocks are only parsed.
 
-`test_reading_athena` tests the blocks for Athena.
+tests/docs/test_reading_athena.py tests the blocks for Athena.
 """
 
 import json

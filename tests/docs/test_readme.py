@@ -1,4 +1,4 @@
-"""README.md: its commands, its example and its numbers are correct."""
+"""README.md: the commands, the example and the numbers on the page are correct."""
 
 import json
 import re

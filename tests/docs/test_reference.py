@@ -1,4 +1,4 @@
-"""docs/reference.md: its settings, errors, fields, examples and recipes are complete and correct."""
+"""docs/reference.md: the settings, errors, fields, examples and recipes are complete and correct."""
 
 import json
 import re

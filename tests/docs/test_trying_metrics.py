@@ -1,4 +1,4 @@
-"""docs/trying-metrics.md: each command (`$` line) prints the output on the page."""
+"""docs/trying-metrics.md: each command (a line that begins with `$`) prints the output that follows it."""
 
 import re
 import shlex
@@ -30,7 +30,7 @@ def steps():
 
 
 def masked(text):
-    """Return the lines without the parts that differ between runs, and without trailing spaces."""
+    """Return the lines of a text without the parts that differ between runs, and without trailing spaces."""
     for pattern, word in VOLATILE:
         text = re.sub(pattern, word, text)
     return [line.rstrip() for line in text.splitlines()]

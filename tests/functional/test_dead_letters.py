@@ -18,7 +18,7 @@ GAVE_UP = (
 
 @pytest.fixture
 def committed(cloud, invoke, faults):
-    """Commit a run, but let the worker neither replace `current` nor publish the outcome of the run."""
+    """Commit a run, and let the replacement of `current` fail, so that the run has no published outcome."""
     put_a_and_b(cloud.store)
     faults.before("PUT", CURRENT, throttled, times=4)
     assert given_back(invoke(record(request()))) == ["message-1"]

@@ -56,9 +56,7 @@ def test_each_dead_letter_is_counted_once_by_function_and_outcome_as_in_the_alar
 
 
 def test_a_stored_message_has_its_unchanged_body_and_all_attributes(cloud, bury):
-    strange = (
-        "\u00e9\u2028\x7f\U0001f480\ud800"  # The last character is half of a surrogate pair, which UTF-8 cannot encode.
-    )
+    strange = "\u00e9\u2028\x7f\U0001f480\ud800"  # UTF-8 cannot encode half of a surrogate pair
     body = f'{{"type" : "metric_run_requested",\r\n"runId":"run-1","metricCode":"m","x":"{strange}"}}'
 
     assert bury(record(body, group="g", receive_count=2)) == NOTHING_COMES_BACK

@@ -35,7 +35,7 @@ def run_locally(out, *arguments, **environment):
 
 @pytest.fixture(scope="module")
 def succeeded(tmp_path_factory):
-    """Run a sample request and a bare expression, which both succeed; return the process and the output folder."""
+    """Run a sample request and a bare expression, which succeed; return the process and the output folder."""
     out = tmp_path_factory.mktemp("succeeded")
     path = out / "dollar.json"
     path.write_text('{"op": "sma", "series": {"series_code": "ECB_USD_EUR_D"}, "window": 3}')

@@ -83,7 +83,7 @@ class Aws:
         return found
 
     def requests(self):
-        """Receive the messages of the request queue, and return them as records of the event source mapping."""
+        """Receive the waiting requests, and return them as records of the event source mapping."""
         return [
             {
                 "messageId": message["MessageId"],

@@ -247,7 +247,7 @@ def test_a_permanent_error_after_the_commit_of_another_attempt_publishes_success
         assert invoke(record(request())) == DONE
         denied()
 
-    faults.before("GET", "datasets/fx/projections/A/*", another_attempt_commits)  # while this run reads its series
+    faults.before("GET", "datasets/fx/projections/A/*", another_attempt_commits)  # during this run
 
     assert invoke(record(request())) == DONE
 

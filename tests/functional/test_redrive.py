@@ -234,7 +234,7 @@ def test_an_error_of_aws_or_a_wrong_key_ends_in_one_line(s3, mail, queue, capsys
 def test_missing_credentials_are_reported_in_one_line(monkeypatch, capsys):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # boto3's default session keeps the first credentials.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the default session keeps its credentials
 
     assert redrive("--list") == 1
 

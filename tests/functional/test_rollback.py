@@ -24,7 +24,7 @@ def message(run, seconds, **more):
 
 @pytest.fixture
 def deliver(cloud, invoke):
-    """Return a function that runs a request whose time is some seconds after `NOW`, and returns the version."""
+    """Return a function that runs a request made some seconds after `NOW`, and returns the version."""
     put_a_and_b(cloud.store)
 
     def one(run, seconds):

@@ -1,4 +1,4 @@
-"""A request with a valid run id and an invalid metric code ends with FAILURE and writes no object."""
+"""A request with a valid run id and an invalid metric code ends with FAILURE; no key contains the code."""
 
 import json
 

@@ -2,9 +2,9 @@
 
     python -m tests.fuzz.batches SEED COUNT FOLDER
 
-generates COUNT files from the seed, judges them, and prints a JSON object with the outcomes of each kind of
-file and the findings. The inputs of findings are saved in the folder; so is the seed of the current input,
-which identifies the input if the process dies.
+generates COUNT files from the seed, judges the files (see tests/fuzz/judge.py), and prints a JSON object with
+the outcomes of each kind of file and the findings. The inputs of findings are saved in the folder. The seed
+of the current input is saved there, too, to identify this input if the process dies.
 """
 
 # ruff: noqa: T201 - Printing is the purpose of this module.
@@ -58,9 +58,9 @@ class Tally:
 
 
 def case_of(seed: str) -> tuple[str, Case]:
-    """Return the kind of a part file that is generated from the seed, and a run that reads it.
+    """Generate a part file from the seed; return the kind of the file, and a case with a run that reads it.
 
-    The file belongs to one series or to all series, and is read whole or by range.
+    The file contains one series or all series, and the run reads the whole file or ranges of the file.
     """
     rng = Random(seed)
     kind, body = any_file(rng)
@@ -80,7 +80,7 @@ def case_of(seed: str) -> tuple[str, Case]:
 
 
 def judged(seed: str, count: int, folder: Path) -> Tally:
-    """Judge `count` part files in a separate process; its death or a timeout is a finding."""
+    """Judge `count` part files in a separate process; if it dies or exceeds its time, that is a finding."""
     command = [sys.executable, "-m", "tests.fuzz.batches", seed, str(count), str(folder)]
     folder.mkdir(parents=True, exist_ok=True)
     current = folder / f"current-{seed}"

@@ -1,4 +1,4 @@
-"""Generators of batches of records whose bodies and attributes are arbitrary or almost valid."""
+"""Generators of batches of SQS records whose bodies and attributes are arbitrary or almost valid."""
 
 from functools import cache
 from typing import Any
@@ -58,7 +58,10 @@ TIMES = [
 
 @cache
 def objects() -> dict[str, bytes]:
-    """Return the objects that the requests need: dataset `fx` with A and B, and dataset `more` with C."""
+    """Return the objects that the requests need, by key.
+
+    The dataset `fx` has the series A and B, and the dataset `more` has the series C.
+    """
     cloud = Cloud()
     put_a_and_b(cloud.store)
     put_dataset(
@@ -92,11 +95,11 @@ def _envelopes(draw: st.DrawFn, message: str) -> Any:
 
 @st.composite
 def requests(draw: st.DrawFn) -> str:
-    """Generate the text of a request with a few changes, with or without an envelope."""
+    """Generate the text of a request with a few random changes, with or without an SNS notification."""
     whole = draw(st.sampled_from(REQUESTS))
     kept = (
         ("type", "runId", "metricCode") if draw(st.integers(0, 3)) else ()
-    )  # These fields make the request answerable.
+    )  # With these fields, the outcome can be announced.
     event = draw(mutated({name: field for name, field in whole.items() if name not in kept}))
     if isinstance(event, dict):
         event |= {name: whole[name] for name in kept}
@@ -118,13 +121,13 @@ _others: st.SearchStrategy[str] = st.one_of(
 
 @st.composite
 def bodies(draw: st.DrawFn) -> str:
-    """Generate the body of a record; three of four are almost valid requests."""
+    """Generate the body of a record; three of four bodies are almost valid requests."""
     return draw(requests() if draw(st.integers(0, 3)) else _others)
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Generate a batch of one to three records, whose attributes may be missing or unusual."""
+    """Generate a case whose batch has one to three records; their attributes may be missing or unusual."""
     batch = []
     for number in range(draw(st.integers(1, 3))):
         found = record(draw(bodies()), message_id=f"message-{number}")

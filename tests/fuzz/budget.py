@@ -1,4 +1,4 @@
-"""The number of examples that a test tries: few and always the same, or more with METRICS_TEST_EXAMPLES."""
+"""The number of examples that a test tries: a few fixed ones, or more with METRICS_TEST_EXAMPLES."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""One input of the fuzzer: the records of a batch, the objects in the bucket, and settings."""
+"""A case is one input of the fuzzer: the records of a batch, the objects in the bucket, and settings."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ MAX_SHOWN = 2_000
 
 @dataclass(frozen=True)
 class Case:
-    """An input of the handler. Its `repr` is truncated, because records and objects may be large.
+    """An input of the handler. The `repr` of a case is truncated, because records and objects may be large.
 
     Attributes:
         records: the SQS records of the batch.

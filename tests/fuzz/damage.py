@@ -1,6 +1,7 @@
 """Damaged part files: flipped, missing or spliced bytes, and files that expand to many times their size.
 
-They are judged in a separate process (`batches`), because one of them could end the process that reads it.
+The files are judged in a separate process (tests/fuzz/batches.py), because a file could crash the process
+that reads it.
 """
 
 import struct
@@ -34,7 +35,7 @@ NUMBERS = [
 
 
 def any_file(rng: Random) -> tuple[str, bytes]:
-    """Return a random part file, undamaged or damaged, and the name of its kind."""
+    """Return the name of a random kind of part file, and a random file of this kind, damaged or not."""
     make = rng.choice([part_files.written, part_files.plain, part_files.plain])
     kind = rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
     body = part_files.bomb(rng) if kind == "bomb" else make(rng)
@@ -43,7 +44,8 @@ def any_file(rng: Random) -> tuple[str, bytes]:
 
 def _flipped(rng: Random, body: bytes) -> bytes:
     damaged = bytearray(body)
-    start = rng.choice([0, 0, max(0, len(body) - 800)])  # Damage in the footer is rarer by chance, and worse.
+    # A random position is rarely in the footer, but damage there has more serious effects.
+    start = rng.choice([0, 0, max(0, len(body) - 800)])
     for _ in range(rng.choice([1, 1, 2, 5, 50])):
         at = rng.randrange(start, len(damaged))
         damaged[at] = rng.choice([damaged[at] ^ 1 << rng.randrange(8), 0, 255, rng.randrange(256)])

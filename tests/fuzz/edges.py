@@ -1,4 +1,4 @@
-"""The parsers in pure Python, for a fuzzer that is guided by branch coverage (atheris).
+"""A process that fuzzes a parser of the worker with atheris, which is guided by branch coverage.
 
     python -m tests.fuzz.edges request|manifest SECONDS FOLDER
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 def _edge(kind: str) -> Callable[[bytes], None]:
     """Return a function that parses bytes and raises only errors of the worker's error tree."""
-    # Imported here, under the instrumentation.
+    # These modules are imported here so that atheris instruments them.
     from metrics_worker.dataset.manifest import Manifest  # noqa: PLC0415
     from metrics_worker.errors import PermanentError, UnanswerableError  # noqa: PLC0415
     from metrics_worker.names import is_key  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the parsers: seeds, dictionary, and the start of the process (`edges`)."""
+"""Coverage-guided fuzzing of the parsers: write seeds and a dictionary, and start tests/fuzz/edges.py."""
 
 import re
 import subprocess
@@ -22,8 +22,7 @@ TOKENS = [
 
 
 def tried(kind: str, seconds: int, folder: Path) -> tuple[int, str | None]:
-    """Fuzz a parser in a separate process; return the number of inputs, and the problem that it found or
-    None."""
+    """Fuzz a parser in a separate process; return the number of inputs, and the found problem or None."""
     corpus = folder / f"corpus-{kind}"
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(_seeds(kind)):

@@ -1,8 +1,8 @@
 """Generators of JSON: arbitrary trees, and valid trees with a few changes.
 
-A string that begins with `RAW` is written to the text without quotes, so a tree can contain text that `json`
-does not write (1e999, a thousand digits, many brackets). A key that ends with `AGAIN` becomes a duplicate of
-the key without that ending.
+A string that begins with `RAW` is written without quotes, so that a tree can contain text that the module
+`json` does not write (1e999, a thousand digits, many brackets). A key that ends with `AGAIN` is written
+without this ending, so that an object can have duplicate keys.
 """
 
 import copy

@@ -1,9 +1,9 @@
-"""The judge of the fuzzer: it passes one input to the real handler and checks the results.
+"""The judge of the fuzzer: a function that passes one input to the real handler and checks the results.
 
-The bucket is a memory store that never fails, so the correct result of each record is known in advance: an
-answerable run is announced exactly once, and an unanswerable message is returned to the queue together with
-the later messages of its group. Any other result is a finding, which is raised as an AssertionError. The
-limits are small, so that inputs reach them.
+The bucket is in memory and never fails, so the correct result of each record is known in advance. If the
+outcome of a run can be announced, exactly one outcome must be published. If not, the message must be returned
+to the queue together with the later messages of its group. Any other result is a finding, which is raised as
+an AssertionError. The limits of the worker are small here, so that inputs exceed them.
 """
 
 import atexit
@@ -46,7 +46,7 @@ LIMITS: Json = {
     "WORKER_MAX_PART_FILES": MAX_PART_FILES,
     "WORKER_MAX_ROWS": MAX_ROWS,
     "WORKER_MAX_MEMORY_MB": MAX_MEMORY // 1_000_000,
-    "WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.002,  # short, so that there are heartbeats to judge
+    "WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.002,  # a short interval, so that runs publish heartbeats
 }
 MAX_RESIDENT = MAX_MEMORY + 64_000_000
 """The bytes by which one input may make the process grow: the memory limit, and what Python itself needs."""
@@ -71,7 +71,7 @@ _POOLS: list[pa.MemoryPool] = []
 
 @dataclass(frozen=True)
 class AnswerableRun:
-    """A run whose outcome can be announced."""
+    """A run for which the contract requires a completed event, because its record has a usable run id."""
 
     run: str
     metric: str
@@ -80,7 +80,7 @@ class AnswerableRun:
 
 @dataclass
 class Verdict:
-    """The results of a batch without a finding.
+    """The measured results of a batch that caused no finding.
 
     Attributes:
         outcomes: SUCCESS, an error code or GIVEN_BACK, for each record.
@@ -110,7 +110,7 @@ def judge(case: Case) -> Verdict:
 
         with _measured(verdict):
             response = lambda_handler({"Records": list(case.records)}, FakeContext())
-        lines = log().split("\n")[:-1]  # CloudWatch splits lines at \n only.
+        lines = log().split("\n")[:-1]  # CloudWatch splits lines only at \n.
     no_thread_is_left(threads, threading.enumerate())
     _check_log(lines, blobs.getvalue().splitlines())
     completed = _check_events(cloud)
@@ -121,7 +121,7 @@ def judge(case: Case) -> Verdict:
 
 
 def answerable_run(body: str) -> AnswerableRun | str | None:
-    """Return the run in the body of a record, judged by the contract alone.
+    """Return the run in the body of a record if, by the contract, the outcome of the run can be announced.
 
     Returns:
         None if no outcome can be announced; a string if the nesting is so deep that parsers may disagree.
@@ -145,7 +145,7 @@ def answerable_run(body: str) -> AnswerableRun | str | None:
 
 
 class _SharedDecoder(Decoder):
-    """A decoder whose child process serves many invocations, because it takes 0.3 s to start."""
+    """A decoder whose child process is used for many invocations, because a new process takes 0.3 s."""
 
     def begin(self, deadline: "Deadline | None" = None) -> Self:
         """Return the decoder with the deadline of the next invocation."""
@@ -171,7 +171,8 @@ def _environment(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Any]:
     worker = cloud.worker(**{**LIMITS, **case.settings})
     (log_handler,) = logger.handlers
     written = io.BytesIO()
-    stream = io.TextIOWrapper(written, "utf-8", write_through=True)  # as strict as the real stderr
+    # Like the real stderr, this stream rejects characters that UTF-8 cannot encode.
+    stream = io.TextIOWrapper(written, "utf-8", write_through=True)
     unwritten: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("metrics_worker.s3.s3_bucket.obstore", calls)

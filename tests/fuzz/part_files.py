@@ -1,6 +1,6 @@
 """Generators of undamaged part files: columns of any type, with any codec, encoding and page version.
 
-All choices come from a `Random`, so a seed generates the same file again. Values are often extreme and
+A `Random` makes all choices, so that a seed always generates the same file. Values are often extreme and
 tables are often unusual, but the files are valid.
 """
 
@@ -117,7 +117,7 @@ def _any(rng: Random, count: int) -> pa.Array:
 
 
 def _numbers(kind: pa.DataType) -> Column:
-    """Return a generator of integers: all small, or from the type's whole range; some of them null."""
+    """Return a generator of integers, some of them null: either small ones, or any that the type allows."""
     bits = kind.bit_width
 
     def make(rng: Random, count: int) -> pa.Array:

@@ -1,5 +1,4 @@
-"""A strict parser of published status events, written from section 6 of the contract, not from the worker's
-code.
+"""A strict parser of published status events, written from section 6 of the contract, without worker code.
 
 `check()` raises an AssertionError if the control plane could not parse an event.
 """

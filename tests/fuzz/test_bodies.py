@@ -1,4 +1,4 @@
-"""Batches of arbitrary records lead to correct results (see `judge`)."""
+"""Batches of arbitrary records lead to correct results, which tests/fuzz/judge.py checks."""
 
 from hypothesis import given
 

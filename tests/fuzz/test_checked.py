@@ -21,12 +21,12 @@ from tests.fuzz.budget import bounded
 from tests.fuzz.json_trees import mutated
 
 LONGEST = 4_000
-"""The number of characters of a problem at most: values and names are shortened."""
+"""The maximum length of the text of a problem, in which values and names are shortened."""
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 
 
 def refused(body, bucket=None, **settings):
-    """Return whether the worker refuses a body or, with a bucket, cannot read its inputs."""
+    """Return whether the worker rejects a body or, if a bucket is given, cannot read its series there."""
     try:
         request = RunRequest.parse(open_record(body, None), BOUNDS)
         if bucket is not None:

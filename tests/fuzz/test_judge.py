@@ -1,4 +1,4 @@
-"""The judge of the fuzzer detects incorrect results: each of these inputs or patches causes one finding."""
+"""The judge (tests/fuzz/judge.py) detects incorrect results: each of these cases causes one finding."""
 
 import json
 

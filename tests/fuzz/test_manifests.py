@@ -1,4 +1,4 @@
-"""Arbitrary dataset manifests lead to correct results (see `judge`)."""
+"""Arbitrary dataset manifests lead to correct results, which tests/fuzz/judge.py checks."""
 
 from hypothesis import given
 

@@ -1,4 +1,4 @@
-"""Arbitrary part files lead to correct results (see `judge`), and none of them ends the worker's process."""
+"""Arbitrary part files lead to correct results (see tests/fuzz/judge.py) and never crash the process."""
 
 from tests.fuzz.batches import judged
 from tests.fuzz.budget import TIMES

@@ -1,4 +1,4 @@
-"""Fixtures: the stack with the default parameters of the template, and parts of it that several tests use."""
+"""Fixtures: the stack with the default parameters of the template, and parts of the stack."""
 
 import pytest
 

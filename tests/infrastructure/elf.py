@@ -1,4 +1,4 @@
-"""A reader of ELF files: what a shared library needs from the machine that loads it (System V ABI, Linux)."""
+"""A reader of ELF files: the libraries and symbols that a shared library needs (System V ABI, Linux)."""
 
 import struct
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ class SharedLibrary(NamedTuple):
 
     machine: str
     needed: frozenset[str]
-    """The names of the libraries that it loads."""
+    """The names of the libraries that this library loads."""
     versions: frozenset[str]
-    """The symbol versions that it needs from other libraries, such as GLIBC_2.17 and GLIBCXX_3.4.21."""
+    """The symbol versions that this library needs of others, such as GLIBC_2.17 and GLIBCXX_3.4.21."""
     defines: frozenset[bytes]
-    """The dynamic symbols that it defines."""
+    """The dynamic symbols that this library defines."""
     lacks: frozenset[bytes]
-    """The dynamic symbols that another library must define, without weak ones, which may be missing."""
+    """The dynamic symbols that another library must define, except weak symbols, which may be missing."""
     has_symbol_table: bool
     """Whether the file still has the symbol table for debuggers."""
 

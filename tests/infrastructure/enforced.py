@@ -1,8 +1,9 @@
 """Deployments of the template's queues, topics and roles on a moto server that enforces permissions.
 
-The code of a function runs in the process of the test, with the environment of the template and the
-credentials of its role. The other parties (control plane, ingestor, operator) have all permissions, before
-and after the job. The server runs in another process, so that its changes to moto do not affect other tests.
+The code of a Lambda function runs in the process of the test, with the environment of the template and the
+credentials of the function's role. Before and after the job of the function, permissions are not enforced, so
+the test can act as control plane, ingestor and operator. The server runs in another process, so that its
+changes to moto do not affect other tests.
 """
 
 import json
@@ -24,13 +25,13 @@ from tests.infrastructure.stack import BUCKET, PSEUDO, ROOT, Stack
 REGION = PSEUDO["AWS::Region"]
 ANOTHER_BUCKET, ANOTHER_TOPIC = "another-bucket", "AnotherTopic"
 _HERE = {"LocationConstraint": REGION}
-# In the template only Lambda may assume the roles (test_template_function.py checks that); here, the test
-# does.
+# In the template, only Lambda may assume the roles (test_template_function.py checks that). Here, the test
+# assumes the roles.
 _ANYBODY = [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]
 
 
 class Server:
-    """A moto server and clients of it, which have all permissions while the server does not enforce them."""
+    """A moto server and its clients, which have all permissions unless the server enforces permissions."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
@@ -65,7 +66,7 @@ class Server:
 
     @contextmanager
     def enforcing(self) -> Iterator[None]:
-        """Enforce the permissions of the caller for each request within this context."""
+        """Enforce the permissions of the caller of each request in this context."""
         self._control("reset-auth", b"0")
         try:
             yield
@@ -79,10 +80,10 @@ class Server:
 
 
 class Deployment:
-    """The stack on an empty server, with all permissions of its template or all except one.
+    """The stack on an empty server, with all permissions of the template or all except one.
 
     Args:
-        server: the server; everything on it is deleted.
+        server: the server; all its resources are deleted first.
         stack: the stack to deploy.
         lost: the permission to leave out, as (function, action, resource); `named()` returns the resource.
     """
@@ -111,7 +112,7 @@ class Deployment:
         return {"Ref": url, "Arn": arn}
 
     def _topics(self) -> dict[str, dict[str, str]]:
-        """Create the topics of the template and another one, each with a subscribed queue `heard-…`."""
+        """Create the topics of the template and one more topic, each with a subscribed queue `heard-…`."""
         sns = self.server.sns
         made: dict[str, dict[str, str]] = {}
         topics = {name: topic["TopicName"] for name, topic in self.stack.of_type("AWS::SNS::Topic").items()}
@@ -178,7 +179,7 @@ class Deployment:
         return self.server.client(service, **self._credentials[function])
 
     def poll(self, queue: str, function: str, handler: Callable[[dict[str, Any]], Any]) -> set[str]:
-        """Do the work of the event source mapping with the credentials of the role, for one batch.
+        """Do the work of the event source mapping for one batch, with the credentials of the function's role.
 
         Get the attributes of the queue, receive a batch, invoke the handler, and delete the messages that
         succeeded. Return the operation that was denied, in a set, or an empty set.

@@ -1,4 +1,4 @@
-"""moto's server with three permission rules of AWS that moto lacks. Run it as a module.
+"""moto's server with three permission rules of AWS that moto lacks. The server is run as a module.
 
 The server prints its port and runs until it is stopped (`metrics_tools.local_cloud.moto_server`). It enforces
 permissions after a POST to /moto-api/reset-auth.

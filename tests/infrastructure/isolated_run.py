@@ -1,6 +1,6 @@
-"""Use the built packages as Lambda would, with nothing else on the path except the standard library.
+"""Use the built packages as Lambda would, with only the packages and the standard library on the path.
 
-`python -I -S isolated_run.py FOLDER…` prints the codecs and modules that it used; an exception ends it.
+`python -I -S isolated_run.py FOLDER…` prints the codecs and modules that it used, or ends with an exception.
 test_package_size.py runs this script, which contains no tests itself.
 """
 
@@ -68,7 +68,7 @@ def main() -> None:
 
     worker = importlib.import_module("metrics_worker")
     names = [name for _, name, _ in pkgutil.walk_packages(worker.__path__, "metrics_worker.")]
-    of_lambda = {"metrics_worker.messaging.limited_http"}  # imports botocore, which Lambda's runtime has
+    of_lambda = {"metrics_worker.messaging.limited_http"}  # this imports botocore, which Lambda's runtime has
     for name in sorted(set(names) - of_lambda):
         importlib.import_module(name)
     standard = str(Path(io.__file__).parent)

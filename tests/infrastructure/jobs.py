@@ -1,4 +1,4 @@
-"""A job for each function that needs every permission of its role, and the observable results of the job."""
+"""For each Lambda function, a job that needs all permissions of the function's role, and its results."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def _run(name: str, **more: Any) -> str:
 
 
 def compute(aws: Deployment, invoke: Invoke) -> Seen:
-    """Invoke the worker for a run with missing input, a run with input and an unanswerable message.
+    """Invoke the worker with three messages: a run with missing input, a run with input, and invalid JSON.
 
     Return the observable results.
     """
@@ -39,7 +39,7 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
     for name, body in requests.items():
         aws.send("RequestQueue", body, name)
         refused |= aws.poll("RequestQueue", WORKER, invoke)
-    # Whether a failed run publishes a heartbeat depends on how fast it fails, so only committed runs count.
+    # A failed run may end before its first heartbeat, so only the heartbeats of committed runs are counted.
     committed = {name for name in requests if aws.keys(f"metrics/{name}/runs/{name}.ok")}
     return {
         "denied to the mapping": refused,
@@ -53,7 +53,8 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
 def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> Seen:
     """Invoke the dead-letter function for four messages and return the observable results.
 
-    They are a committed run, an uncommitted run, a run with an archived marker and an unanswerable message.
+    Three messages request a committed run, an uncommitted run and a run with an archived marker; the fourth
+    message cannot be parsed.
     """
     keys, version, time = Keys("metrics/committed/"), "2026-10-30T12-00-00", "2026-10-30T12:00:00Z"
     marker = Marker(
@@ -67,7 +68,7 @@ def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) ->
     )
     aws.put(keys.marker("committed"), marker.encode())
     aws.put(keys.manifest(version), json.dumps({"run_id": "committed", "version_ts": version}).encode())
-    aws.put(Keys("metrics/archived/").marker("archived"), b"?", storage="GLACIER")  # S3 refuses to read it
+    aws.put(Keys("metrics/archived/").marker("archived"), b"?", storage="GLACIER")  # S3 refuses to read this
     for name in ("committed", "uncommitted", "archived"):
         aws.send("DeadLetterQueue", _run(name), name)
     aws.send("DeadLetterQueue", "?", "unanswerable")
@@ -88,7 +89,7 @@ def _heard(aws: Deployment, topic: str) -> list[Any]:
 
 
 def _outcomes(aws: Deployment) -> dict[str, str]:
-    """Return SUCCESS or the error of each run, without times and with VERSION in place of the version."""
+    """Return SUCCESS or the error of each run; times are removed, and VERSION replaces the version."""
     outcomes = {}
     for event in _heard(aws, "CompletedTopic"):
         outcomes[event["runId"]] = (event.get("error") or "SUCCESS").partition(";")[0]

@@ -1,4 +1,4 @@
-"""The existing metrics: those that AWS publishes and these tests use, and those that the worker writes."""
+"""The CloudWatch metrics that exist: metrics of AWS that these tests use, and the metrics of the worker."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -18,7 +18,7 @@ OF_QUEUES = (
     "NumberOfMessagesReceived",
 )
 OF_FUNCTIONS = ("ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles")
-# According to AWS's documentation of each service's metrics on 2026-11-28.
+# These metrics are in AWS's documentation of the metrics of each service, as of 2026-11-28.
 BY_AWS: set[Series] = {
     *((SQS, name, frozenset({"QueueName"})) for name in OF_QUEUES),
     (SNS, "NumberOfNotificationsFailed", frozenset({"TopicName"})),

@@ -44,9 +44,9 @@ def overrides(config: str) -> dict[str, str]:
 
 
 def translated(template: Properties, **given: str) -> Properties:
-    """Return a template as SAM translates it; its code must be in S3."""
+    """Return a template as SAM translates it; the code of its functions must be in S3."""
     with patch.dict(os.environ, AWS_DEFAULT_REGION=PSEUDO["AWS::Region"]):
-        # The empty dict takes the place of AWS's managed policies; the template uses none.
+        # The empty dict replaces AWS's managed policies, which the template does not use.
         document: Properties = Translator({}, Parser()).translate(template, dict(given))
     return document
 
@@ -61,7 +61,7 @@ def packaged(code: str = "s3://built/function", layer: str = "s3://built/layer")
 
 
 class Resolved:
-    """A template that is evaluated for given parameters: only resources whose condition is true.
+    """A template that is evaluated for given parameters, with only the resources whose condition is true.
 
     Parameters and functions are replaced by their values. References to resources remain: {"Ref": name},
     {"Fn::GetAtt": [name, attribute]}, and ${name} in a Fn::Sub.
@@ -100,7 +100,7 @@ class Resolved:
         return self._function(node) if len(node) == 1 else {key: self.value(node[key]) for key in node}
 
     def _function(self, node: Properties) -> Any:
-        """Return the value of an intrinsic function, or of an ordinary object that has one key."""
+        """Return the value of an intrinsic function, or of an ordinary object with a single key."""
         ((name, given),) = node.items()
         match name, given:
             case "Ref", _:
@@ -131,7 +131,7 @@ class Resolved:
         return re.sub(r"\$\{([^}]+)\}", fill, text)
 
     def properties(self, name: str, kind: str) -> Properties:
-        """Return the properties of a resource, which must exist and be of this type."""
+        """Return the properties of a resource; the resource must exist and be of the type `kind`."""
         return self.of_type(kind)[name]
 
     def of_type(self, kind: str) -> dict[str, Properties]:

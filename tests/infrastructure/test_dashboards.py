@@ -38,7 +38,7 @@ WIDGETS = [widget for dashboard in BODIES.values() for widget in dashboard["widg
 def rows(widget: Widget) -> list[list[Any]]:
     """Return the metrics of a widget without abbreviations.
 
-    "." repeats the item above it, and "..." repeats all items that are not given.
+    In an abbreviated metric, "." repeats the item above, and "..." repeats all items that are not given.
     """
     written: list[list[Any]] = []
     above: list[str] = []

@@ -1,6 +1,6 @@
-"""The exact imports of every deployed module, which form no cycle.
+"""Every deployed module has exactly the imports in a table, and the imports form no cycle.
 
-The table is compared with `==`: an import that is added, and one that is no longer needed, both change it.
+The test compares the table with `==`, so every added import and every removed import must change the table.
 """
 
 import ast

@@ -162,7 +162,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def listing():
-    """Return the stack whose worker lists the part files of a series; it needs the most permissions."""
+    """Return the stack in which the worker lists part files; this worker needs the most permissions."""
     return Stack(SeriesFiles="listing")
 
 
@@ -178,7 +178,7 @@ def do_job(monkeypatch, caplog):
             monkeypatch.delenv(name)
         for name, value in aws.environment(function).items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the session has the credentials of the last job
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the credentials of the last job
         settings, context = load_settings(), cast("LambdaContext", FakeContext())
         if function == WORKER:
             monkeypatch.setattr(handler, "worker", Worker.start(settings))
@@ -223,4 +223,4 @@ def test_calls_beyond_the_permissions_are_denied(server, listing, function):
         with server.enforcing(), pytest.raises(ClientError) as refused:
             call(**arguments)
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, (operation, given)
-        call(**arguments)  # without enforcement the call succeeds, so only the permission was missing
+        call(**arguments)  # Without enforcement the call succeeds, so only the permission was missing.

@@ -1,4 +1,4 @@
-"""The deployed packages, built by their Makefiles for both architectures: size, content and function."""
+"""The deployed packages, which the Makefiles build for both architectures, are small, complete and usable."""
 
 import importlib.util
 import marshal
@@ -209,7 +209,7 @@ def test_the_worker_runs_with_only_its_package_and_the_layer(here: list[Path], t
     environment |= {
         "AWS_SQS_RUN_REQUEST_QUEUE_URL": "http://127.0.0.1/queue",
         "AWS_SNS_EVENTS_TOPIC_ARN": "arn:aws:sns:us-east-1:111122223333:events.fifo",
-        "LD_BIND_NOW": "1",  # report a missing symbol when a library is loaded, not at its first use
+        "LD_BIND_NOW": "1",  # A missing symbol is reported when a library is loaded.
     }
     script = ROOT / "tests/infrastructure/isolated_run.py"
     run = subprocess.run(

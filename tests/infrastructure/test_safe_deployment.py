@@ -1,4 +1,4 @@
-"""Safe deployment: when a version is published, how the alias moves to it, which alarms roll it back."""
+"""A changed build publishes a new version, the alias shifts to the version, and alarms can undo the shift."""
 
 import subprocess
 import sys

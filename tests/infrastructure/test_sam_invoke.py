@@ -1,4 +1,4 @@
-"""`make invoke`: the steps before the container, which needs Docker."""
+"""`make invoke`: the steps before the container is started; the container itself needs Docker."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The checks that `make scan` skips: each is skipped for one resource, with a reason, and none for all."""
+"""`make scan` skips a check only for a single resource and with a reason, never for all resources."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The alarms of both templates: their metrics, their thresholds, their descriptions and their topics."""
+"""The alarms of both templates have correct metrics, thresholds, descriptions and topics."""
 
 import re
 from typing import Any
@@ -22,7 +22,7 @@ ONE_OFF = {
     "VersionErrorsAlarm",
     "VersionsShrunkAlarm",
 }
-"""Alarms about single incidents. A return to zero is no news, so they do not notify when they become OK."""
+"""Alarms about single incidents; they do not notify when they return to OK, which is no useful news."""
 
 EACH = pytest.mark.parametrize("name", ALARMS)
 
@@ -248,6 +248,6 @@ def _if(expression: str) -> tuple[str, str, str]:
 
 
 def _value(expression: str, numbers: dict[str, Any]) -> Any:
-    """Return the value of a term of metric math, which has the syntax of Python for these operators."""
+    """Return the value of a metric math expression, which has the syntax of Python for these operators."""
     assert re.fullmatch(r"[a-z0-9 +*/()>=-]+", expression)
     return eval(expression, {"__builtins__": {}}, numbers)

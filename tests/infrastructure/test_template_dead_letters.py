@@ -1,4 +1,4 @@
-"""The dead-letter function in template.yaml: its settings, its queue and its role."""
+"""The dead-letter function in template.yaml has the right settings, queue and role."""
 
 from typing import Any
 

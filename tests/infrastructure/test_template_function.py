@@ -1,4 +1,4 @@
-"""The worker function in template.yaml, its event source mapping and the permissions of its role."""
+"""The worker function in template.yaml has the right settings, event source mapping and permissions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The queues, the topics and their policies in template.yaml."""
+"""The queues, the topics and the policies in template.yaml have the right properties."""
 
 import pytest
 

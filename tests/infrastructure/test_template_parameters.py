@@ -1,4 +1,4 @@
-"""The parameters of the template, their values in samconfig.toml, and the settings made from them."""
+"""The parameters of the template, the values in samconfig.toml and the worker's settings agree."""
 
 import re
 from typing import Any, get_args
@@ -9,8 +9,9 @@ from metrics_worker.settings import Codec, Settings
 from tests.infrastructure.stack import SAMCONFIG, TEMPLATE, Properties, Stack, overrides, parameters
 
 SETTINGS = {field.alias for field in Settings.model_fields.values()}
-# Lambda sets the region and rejects a function that sets it. An endpoint is only for a local server. The
-# setting with one topic for all events replaces those with three topics, which the template sets.
+# The template does not set these variables. Lambda sets the region, and rejects a function that sets it. The
+# endpoint is only for a local server. AWS_SNS_EVENTS_TOPIC_ARN, one topic for all events, is an alternative
+# to the variables of three topics, which the template sets.
 OF_LIBRARIES = ("POWERTOOLS_", "MALLOC_")
 BY_LAMBDA = {"AWS_REGION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
 NOT_DEPLOYED = BY_LAMBDA | {"AWS_ENDPOINT_URL", "AWS_SNS_EVENTS_TOPIC_ARN", "WORKER_MAX_MEMORY_MB"}

@@ -1,6 +1,6 @@
-"""The exact imports between the packages of the tools, which form no cycle, and their libraries.
+"""Every package of the tools has exactly the imports in a table, and the imports form no cycle.
 
-Each is compared with `==`: an import that is added, and one that is no longer needed, both change the table.
+The test compares the table with `==`, so every added import and every removed import must change the table.
 """
 
 import ast
@@ -24,7 +24,7 @@ class Imports(NamedTuple):
     """Packages outside the standard library and this project."""
 
 
-# From the top down. Every tool may import the worker, too.
+# A package may import only packages further below, and the worker.
 IMPORTS = {
     "__main__": Imports("command_line"),
     "command_line": Imports(

@@ -1,4 +1,4 @@
-"""Every place that names the version has the value of `metrics_worker.__version__`."""
+"""Every file that contains the version of the project has the value of `metrics_worker.__version__`."""
 
 import json
 import re

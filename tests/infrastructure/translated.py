@@ -1,7 +1,7 @@
 """Print the translated stack with all its resources, for `make scan`.
 
-SAM creates resources (functions, event source mappings, the layer) that a check of the untranslated template
-would not see completely.
+The untranslated template has only some properties of the resources that SAM creates (functions, event source
+mappings, the layer), so `make scan` checks the translated template.
 """
 
 import json

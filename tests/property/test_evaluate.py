@@ -1,7 +1,7 @@
 """Evaluation agrees with its exact reference, for single operations on any values and for whole expressions.
 
-The tolerances come from the reference, which adds up the error that each operation may have (see its
-docstring). The four operations of series_math are single float64 operations, so they must agree exactly.
+The tolerances come from the reference (tests/reference_evaluation.py), which adds up the rounding errors of
+all operations. The four operations of series_math are single float64 operations, so results must be equal.
 """
 
 import math
@@ -28,7 +28,7 @@ def floats(series):
 
 
 def math_in_floats(node, left, right):
-    """Return the result of series_math in Python floats, without the values that are not finite."""
+    """Return the result of series_math, computed with Python floats, without values that are not finite."""
     operations = {
         "add": lambda a, b: a + b,
         "subtract": lambda a, b: a - b,

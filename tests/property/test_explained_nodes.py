@@ -1,4 +1,4 @@
-"""The observation and loss counts of each node agree with the evaluation and with a count in plain Python."""
+"""The counts of observations and losses of each node agree with the evaluation and with a slow count."""
 
 import math
 import operator

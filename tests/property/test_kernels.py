@@ -1,4 +1,4 @@
-"""The window kernels agree with their slow references, and have their properties for any values.
+"""The window kernels agree with their slow references, and have mathematical properties for any values.
 
 The tests allow these errors, with eps = 2**-52 and sums over the values of one window:
 
@@ -45,7 +45,7 @@ KERNELS: list[Kernel] = [
 ROLLING = KERNELS[:4]
 SEEDS = st.integers(0, 2**32 - 1)
 
-# Values that are difficult for sums, comparisons and weights: every finite float, spikes of 1e16 among
+# These values are difficult for sums, comparisons and weights: any finite float, spikes of 1e16 among
 # thousandths, zeros of both signs next to the smallest floats, and the largest floats.
 VALUES = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
@@ -77,7 +77,7 @@ def assert_within(actual: Sequence[float], exact: Sequence[float], bounds: Seque
     assert len(actual) == len(exact)
     for result, truth, bound in zip(actual, exact, bounds, strict=True):
         if isinf(result) or isinf(truth):
-            # Rounding may take either of the two to infinity, but only from values at the limit of float64.
+            # Either result may be rounded to infinity, but only if the values are at the limit of float64.
             assert min(abs(result), abs(truth)) + bound >= float_info.max
             assert (result > 0) == (truth > 0)
         else:

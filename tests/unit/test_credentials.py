@@ -16,7 +16,7 @@ TOKEN = "the-endpoint's-token"
 
 
 class Endpoint(ThreadingHTTPServer):
-    """A server that returns credentials for the token, and answers S3 requests with 404."""
+    """A server that returns credentials if the token is correct, and responds to S3 requests with 404."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)

@@ -46,7 +46,7 @@ def ran(cloud, event, **settings):
 
 
 def said(cloud, event, **settings):
-    """Return the estimate of what a run of the event needs, without running the event."""
+    """Return the estimated needs of a run of the event, without a run."""
     worker = cloud.worker(**settings)
     found = validate(json.dumps(event), worker.settings.bounds, Reader(cloud.bucket, worker.settings))
     assert found.request is not None
