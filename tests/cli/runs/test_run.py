@@ -394,7 +394,7 @@ def test_the_help_of_the_group_lists_every_command_and_loads_none_of_them():
     assert set(SUMMARIES) == modules
     for name, summary in SUMMARIES.items():
         command = getattr(import_module(f"metrics_tools.command_line.commands.{name}"), name)
-        assert inspect.getdoc(command).splitlines()[0] == summary
+        assert (inspect.getdoc(command) or "").splitlines()[0] == summary
     program = (
         "import sys; from typer.testing import CliRunner; from metrics_tools.command_line.app import app; "
         "print(CliRunner().invoke(app, ['--help'], env={'COLUMNS': '200'}).stdout); "
