@@ -49,6 +49,7 @@ def complete_run(attempt: "Attempt", *, expected_seconds: float = 0.0) -> Perman
         TransientError: the run has no outcome yet: the message must come back.
     """
     report = attempt.report
+    published = None
     try:
         try:
             attempt.deadline.check(expected_seconds)
@@ -58,13 +59,14 @@ def complete_run(attempt: "Attempt", *, expected_seconds: float = 0.0) -> Perman
             raise
         except Exception as error:  # noqa: BLE001 - the only place: every exception must lead to an outcome
             report.defect = None if isinstance(error, PermanentError) else error
-            return fail_metric(as_permanent(error), attempt)
+            published = fail_metric(as_permanent(error), attempt)
+        attempt.save_snapshots()
     except TransientError as error:
         report.error_code, report.error = type(error).__name__, error.message
         raise
     finally:
         report.close()
-    return None
+    return published
 
 
 def run_metric(request: RunRequest, attempt: "Attempt") -> None:
@@ -138,6 +140,9 @@ def _read(request: RunRequest, attempt: "Attempt", heartbeat: "Heartbeat") -> di
     with attempt.report.stage("read"), attempt.publishing_start():
         inputs = attempt.invocation.datasets.read(request, attempt.bucket, on_progress)
     attempt.report.inputs = [_summary(found) for found in inputs.values()]
+    attempt.report.part_files_read = sum(found.part_files_read for found in inputs.values())
+    attempt.report.snapshot_hits = sum(found.has_snapshot is True for found in inputs.values())
+    attempt.report.snapshot_misses = sum(found.has_snapshot is False for found in inputs.values())
     return inputs
 
 

@@ -50,6 +50,10 @@ class Overlay:
         """Return the same overlay with other counts, also for the bucket below."""
         return Overlay(self.below.metered(traffic, event_loop), event_loop, self._memory)
 
+    def with_timeout(self, seconds: float) -> "Overlay":
+        """Return the same overlay, whose calls to the bucket below fail after this time."""
+        return replace(self, below=self.below.with_timeout(seconds))
+
     def get(self, key: str) -> StoredObject:
         """Read a whole object, from memory or from the bucket below."""
         found = self._memory.objects.get(key)
@@ -70,9 +74,13 @@ class Overlay:
         self.below.get_many([key for key in keys if key not in objects], on_object)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Read small objects; return None for each one that does not exist."""
+        """Read the last `WHOLE_BYTES` of a few objects; return None for each one that does not exist."""
         objects = self._memory.objects
-        above = {key: self._counted(objects[key]) for key in keys if key in objects}
+        above = {
+            key: self._counted(replace(objects[key], body=objects[key].body[-WHOLE_BYTES:]))
+            for key in keys
+            if key in objects
+        }
         return self.below.find_many([key for key in keys if key not in above]) | above
 
     def list(self, prefix: str) -> Sequence[ListedObject]:

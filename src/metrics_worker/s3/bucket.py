@@ -63,6 +63,12 @@ class Bucket(Protocol):
     def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> Self:
         """Return the same bucket with other counts of requests and, optionally, an event loop."""
 
+    def with_timeout(self, seconds: float) -> Self:
+        """Return the same bucket, whose calls raise `StoreUnavailable` after this time.
+
+        A write that was cut off may have taken effect. A bucket on a local disk needs no such limit.
+        """
+
     def get(self, key: str) -> StoredObject:
         """Read a whole object.
 
@@ -91,7 +97,7 @@ class Bucket(Protocol):
         """
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Read small objects whole; return None for each one that does not exist.
+        """Read the last `WHOLE_BYTES` of a few objects; return None for each one that does not exist.
 
         Raises:
             AccessDenied, StoreUnavailable: the error of the first key that fails.
