@@ -21,7 +21,14 @@ from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import ROOT, dump
 from metrics_worker.messaging.status_events import RunCompleted
 from metrics_worker.publication.commit import Draft, commit
-from metrics_worker.publication.current import Committed, RunState, find_marker, move_current, read_state
+from metrics_worker.publication.current import (
+    Committed,
+    RunState,
+    find_marker,
+    move_current,
+    read_state,
+    version_of,
+)
 from metrics_worker.publication.records import InputSummary
 from metrics_worker.publication.shrink import check_shrink
 from metrics_worker.request import RunRequest
@@ -124,7 +131,15 @@ def _compute(request: RunRequest, state: RunState, attempt: "Attempt") -> Commit
             series = _evaluate(request, inputs, attempt)
         heartbeat.advance(_EVALUATED)
         summaries, expression = attempt.report.inputs, dump(request.expression)
-        draft = Draft(run, worker.keys(run), series, expression, summaries, worker.settings.compression)
+        draft = Draft(
+            run,
+            worker.keys(run),
+            series,
+            expression,
+            summaries,
+            worker.settings.compression,
+            newest=version_of(state.current),
+        )
         check_shrink(draft, state.current, worker.settings, attempt.report)
         with attempt.report.stage("commit"):
             return commit(attempt.bucket, draft, worker.now, deadline.check)

@@ -42,6 +42,7 @@ class Draft:
         expression: the expression as JSON, for the manifest.
         inputs: the series that were read, for the manifest.
         compression: the codec of the Parquet file.
+        newest: the newest known version of the metric; "" if none is known.
     """
 
     run: Run
@@ -50,6 +51,7 @@ class Draft:
     expression: dict[str, Any]
     inputs: list[InputSummary]
     compression: str
+    newest: str = ""
 
 
 def commit(
@@ -97,8 +99,12 @@ def commit(
 def _write_data(
     bucket: Bucket, draft: Draft, now: datetime, checkpoint: Callable[[], None]
 ) -> tuple[str, bytes]:
-    """Write the data of the first free version from now on: the run that creates it has the version."""
-    for later in range(MAX_VERSION_TRIES):
+    """Write the data of the first free version from now on: the run that creates it has the version.
+
+    Many runs of a metric within a short time take the versions of the coming seconds. The search begins after
+    the newest known version, so that each run does not try all of them again.
+    """
+    for later in range(_seconds_taken(draft.newest, now), MAX_VERSION_TRIES):
         version_ts = (now + timedelta(seconds=later)).astimezone(UTC).strftime(_VERSION)
         body = _parquet(draft, version_ts, checkpoint)
         checkpoint()
@@ -108,6 +114,16 @@ def _write_data(
             continue
         return version_ts, body
     raise StoreUnavailable(draft.keys.base, f"no free version within {MAX_VERSION_TRIES} s")
+
+
+def _seconds_taken(newest: str, now: datetime) -> int:
+    """Return the number of seconds from now on whose versions are taken, as far as is known."""
+    try:
+        taken = datetime.strptime(newest, _VERSION).replace(tzinfo=UTC)
+    except ValueError:
+        return 0
+    seconds = int((taken - now.astimezone(UTC).replace(microsecond=0)).total_seconds()) + 1
+    return seconds if 0 < seconds < MAX_VERSION_TRIES else 0
 
 
 def _schema(draft: Draft, version_ts: str) -> pa.Schema:
