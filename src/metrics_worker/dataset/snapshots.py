@@ -152,19 +152,20 @@ class Snapshots:
             Exception: whatever `choose` raises.
         """
         quick = bucket.with_timeout(READ_SECONDS)
-        early = [self._key(projections, code) for projections, code in listed]
+        keys = [self._key(projections, code) for projections, code in listed]
+        sources = [] if keys else choose()
+        keys = keys or [self._key(*_series(source)) for source in sources if _is_worthwhile(source)]
+        if not keys:
+            return sources, [None] * len(sources)
         with ThreadPoolExecutor(1, "snapshots") as thread:
-            finding = thread.submit(_find, early, quick)
-            sources = choose()
+            finding = thread.submit(_find, keys, quick)
+            sources = sources or choose()
             used = [_is_worthwhile(source) for source in sources]
-            keys = [self._key(*_series(source)) for source in sources]
-            if not early:
-                finding = thread.submit(_find, list(compress(keys, used)), quick)
             listings = _list({_folder(source) for source in compress(sources, used)} - {""}, quick)
             lookup = _Lookup(quick, claim, listings, finding.result())
         return sources, [
-            lookup.stored(source, key) if is_used else None
-            for source, key, is_used in zip(sources, keys, used, strict=True)
+            lookup.stored(source, self._key(*_series(source))) if is_used else None
+            for source, is_used in zip(sources, used, strict=True)
         ]
 
     def keep(self, stored: Stored, snapshot: Snapshot) -> None:
