@@ -90,6 +90,7 @@ def test_the_closing_line_of_a_run_has_all_its_facts(invoke, lines):
         "commit",
         "current",
         "completed",
+        "snapshots",
     }
     assert all(isinstance(seconds, float) for seconds in line["stages"].values())
     assert line["seconds"] >= max(line["stages"].values())
