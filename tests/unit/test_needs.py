@@ -30,8 +30,8 @@ def put_everything(store):
 
 
 def ran(cloud, event, **settings):
-    """The traffic of a real run, from its marker to current."""
-    worker = cloud.worker(**settings)
+    """Return the report of a real run that reads every part file, from its marker to `current`."""
+    worker = cloud.worker(**settings, WORKER_SNAPSHOTS="off")
     run = open_record(json.dumps(event), "0")
     report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)
     with Invocation.begin(worker.settings, 1, lambda: 300_000) as invocation:
