@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import s3, workload
 from metrics_tools.process_exit import run_and_exit
 
-SECTIONS = ("batch", "memory", "kernels", "imports", "sizes", "scaling")
+SECTIONS = ("batch", "snapshots", "memory", "kernels", "imports", "sizes", "scaling")
 
 
 def _print(text: str) -> None:
@@ -29,6 +29,13 @@ def _on_s3(sections: list[str], rounds: int, *, quick: bool, picture: Path | Non
         if "batch" in sections:
             once = dict.fromkeys(batch.CONTESTANTS, 1)
             _print(batch.compare(server, (20,), once) if quick else batch.compare(server))
+        if "snapshots" in sections:
+            from benchmarks import snapshots  # noqa: PLC0415
+
+            _print(snapshots.usual_day(server, store, 1 if quick else 5))
+            if not quick:
+                _print(snapshots.growth(server, store, rounds))
+                workload.upload(store, workload.dataset())  # it has replaced the manifest
         if "scaling" in sections:
             from benchmarks import scaling  # noqa: PLC0415
 
@@ -61,7 +68,7 @@ def main() -> None:
         _print(footprint.sizes())
     if "kernels" in sections:
         _print(kernels.compare(3, kernels.SIZES[:2]) if quick else kernels.compare(9))
-    if {"memory", "batch", "scaling"} & set(sections):
+    if {"memory", "batch", "snapshots", "scaling"} & set(sections):
         _on_s3(sections, 1 if quick else 3, quick=quick, picture=options.picture)
 
 

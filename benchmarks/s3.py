@@ -129,7 +129,7 @@ class Bucket:
         page, more = keys[:1000], len(keys) > 1000
         entries = "".join(
             f"<Contents><Key>{escape(key.removeprefix(root))}</Key><Size>{len(self.objects[key][0])}</Size>"
-            "<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>e</ETag></Contents>"
+            f"<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>{self.objects[key][1]['etag']}</ETag></Contents>"
             for key in page
         )
         token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""

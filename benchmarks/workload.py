@@ -27,7 +27,11 @@ MANIFEST = "datasets/bench/versions/v1/manifest.json"
 
 
 def environment(url: str) -> None:
-    """Set the environment variables that let the worker and boto3 use the server at the given address."""
+    """Set environment variables with which the worker and boto3 use the server at the given address.
+
+    Snapshots are off unless the environment turns them on, so that every batch reads all part files.
+    """
+    os.environ.setdefault("WORKER_SNAPSHOTS", "off")
     os.environ.update(
         AWS_ACCESS_KEY_ID="bench",
         AWS_SECRET_ACCESS_KEY="bench",  # noqa: S106 - not a real account

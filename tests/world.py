@@ -182,6 +182,8 @@ class World:
             if key.endswith("/current/manifest.json"):
                 objects[key] = self.cloud.read(key)
         for key in self.cloud.keys("metrics/"):
+            if key.startswith("metrics/_snapshots/"):  # A cache, which readers of metrics never see.
+                continue
             if key not in objects and not key.endswith("/current/manifest.json"):
                 objects[key] = self._bodies[key] = self._bodies.get(key) or self.cloud.read(key)
         letters = [body for key, body in objects.items() if key.startswith("metrics/_dead-letters/")]

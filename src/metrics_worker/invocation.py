@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from metrics_worker.dataset.datasets import Datasets
 from metrics_worker.dataset.decoder import Decoder
+from metrics_worker.dataset.snapshots import WRITE_SECONDS, Snapshots
 from metrics_worker.deadline import Deadline
 from metrics_worker.errors import StatusUnavailable
 from metrics_worker.limits import Memory
@@ -60,7 +61,8 @@ class Invocation:
             EventLoop(deadline) as event_loop,
             ThreadPoolExecutor(2 * groups or 1, "run") as threads,
         ):
-            datasets = Datasets(settings.series_files, settings.limits, memory, decoder)
+            snapshots = Snapshots(settings.metrics_prefix, memory) if settings.snapshots == "on" else None
+            datasets = Datasets(settings.series_files, settings.limits, memory, decoder, snapshots)
             # Decoding needs it and importing the handler does not: it is loaded during the first requests.
             threads.submit(import_module, "pyarrow.compute")
             yield cls(datasets, memory, event_loop, threads, deadline)
@@ -157,6 +159,23 @@ class Attempt:
         with self.report.stage("completed"):
             self._publish(event)
         self.report.outcome = event.status
+
+    def save_snapshots(self) -> None:
+        """Write the snapshots of the run's series, if there is time left. Failure is reported and ignored.
+
+        The outcome is published and the heartbeats have ended, so nothing depends on these writes.
+        """
+        report = self.report
+        if self.deadline.seconds_left() < 2 * WRITE_SECONDS:
+            return
+        try:
+            with report.stage("snapshots"):
+                saved = self.invocation.datasets.save_snapshots(self.run.run_id, self.bucket)
+        except Exception as error:  # noqa: BLE001 - a defect here must not change the outcome
+            report.snapshots_failed, report.snapshot_error = 1, f"{type(error).__name__}: {error}"
+        else:
+            report.snapshots_written, report.snapshots_failed = saved.written, saved.failed
+            report.snapshot_error = saved.problem
 
     def _publish_heartbeat(self, number: int, progress: float) -> bool:
         """Publish a heartbeat, and return True; do nothing if the started event is not published yet."""

@@ -103,6 +103,12 @@ class Claim:
                 raise OutOfMemory(subject, f"other runs of the batch hold the {amount // _MB:,} MB it needs")
             self.taken += amount
 
+    def release(self, amount: int) -> None:
+        """Release reserved bytes before the claim's end."""
+        with self._lock:
+            self.taken -= amount
+            self._memory.release(amount)
+
     def keep(self, amount: int) -> None:
         """Keep this number of bytes reserved after the claim ends, for values that outlive the claim.
 

@@ -21,7 +21,14 @@ from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import ROOT, dump
 from metrics_worker.messaging.status_events import RunCompleted
 from metrics_worker.publication.commit import Draft, commit
-from metrics_worker.publication.current import Committed, RunState, find_marker, move_current, read_state
+from metrics_worker.publication.current import (
+    Committed,
+    RunState,
+    find_marker,
+    move_current,
+    read_state,
+    version_of,
+)
 from metrics_worker.publication.records import InputSummary
 from metrics_worker.publication.shrink import check_shrink
 from metrics_worker.request import RunRequest
@@ -49,6 +56,7 @@ def complete_run(attempt: "Attempt", *, expected_seconds: float = 0.0) -> Perman
         TransientError: the run has no outcome yet: the message must come back.
     """
     report = attempt.report
+    published = None
     try:
         try:
             attempt.deadline.check(expected_seconds)
@@ -58,13 +66,14 @@ def complete_run(attempt: "Attempt", *, expected_seconds: float = 0.0) -> Perman
             raise
         except Exception as error:  # noqa: BLE001 - the only place: every exception must lead to an outcome
             report.defect = None if isinstance(error, PermanentError) else error
-            return fail_metric(as_permanent(error), attempt)
+            published = fail_metric(as_permanent(error), attempt)
+        attempt.save_snapshots()
     except TransientError as error:
         report.error_code, report.error = type(error).__name__, error.message
         raise
     finally:
         report.close()
-    return None
+    return published
 
 
 def run_metric(request: RunRequest, attempt: "Attempt") -> None:
@@ -122,7 +131,15 @@ def _compute(request: RunRequest, state: RunState, attempt: "Attempt") -> Commit
             series = _evaluate(request, inputs, attempt)
         heartbeat.advance(_EVALUATED)
         summaries, expression = attempt.report.inputs, dump(request.expression)
-        draft = Draft(run, worker.keys(run), series, expression, summaries, worker.settings.compression)
+        draft = Draft(
+            run,
+            worker.keys(run),
+            series,
+            expression,
+            summaries,
+            worker.settings.compression,
+            newest=version_of(state.current),
+        )
         check_shrink(draft, state.current, worker.settings, attempt.report)
         with attempt.report.stage("commit"):
             return commit(attempt.bucket, draft, worker.now, deadline.check)
@@ -138,6 +155,9 @@ def _read(request: RunRequest, attempt: "Attempt", heartbeat: "Heartbeat") -> di
     with attempt.report.stage("read"), attempt.publishing_start():
         inputs = attempt.invocation.datasets.read(request, attempt.bucket, on_progress)
     attempt.report.inputs = [_summary(found) for found in inputs.values()]
+    attempt.report.part_files_read = sum(found.part_files_read for found in inputs.values())
+    attempt.report.snapshot_hits = sum(found.has_snapshot is True for found in inputs.values())
+    attempt.report.snapshot_misses = sum(found.has_snapshot is False for found in inputs.values())
     return inputs
 
 

@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     # The action, and the share of lost rows, if a version has fewer rows than the previous one (shrink.py).
     shrink: Literal["warn", "refuse", "off"] = Field("warn", alias="WORKER_SHRINK")
     shrink_ratio: float = Field(0.1, alias="WORKER_SHRINK_RATIO", ge=0, le=1, allow_inf_nan=False)
+    # Whether the rows of unchanged part files are taken from a snapshot of the series (dataset/snapshots.py).
+    snapshots: Literal["on", "off"] = Field("on", alias="WORKER_SNAPSHOTS")
     compression: Annotated[Codec, _Lower] = Field("snappy", alias="OUTPUT_COMPRESSION")
 
     # The limits of one run. The runs of a batch share the memory. Lambda sets the last variable.

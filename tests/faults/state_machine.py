@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import hypothesis.strategies as st
+import obstore
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -24,8 +26,9 @@ from hypothesis.stateful import (
 )
 from obstore.exceptions import GenericError
 
+from metrics_worker.dataset import snapshots
 from tests import invariants
-from tests.builders import FakeContext, series
+from tests.builders import FakeContext, day, parquet, rows, series
 from tests.edge import Call, nothing
 from tests.fifo_queue import Killed, hand_over
 from tests.turns import Turns
@@ -106,8 +109,12 @@ class WorkerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._stack = ExitStack()
+        patch = self._stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(snapshots, "MIN_PART_FILES", 2)
+        patch.setattr(snapshots, "MIN_CHANGED", 1)
         self.world = self._stack.enter_context(World.started(WORKER_HEARTBEAT_ENABLED="false"))
         self.readable: dict[str, bool] = {}
+        self.newest = [3.0] * 5
 
     # The control plane
 
@@ -119,6 +126,16 @@ class WorkerMachine(RuleBasedStateMachine):
             self.readable[run] = code == READABLE
             body: dict[str, Any] = {"expression": series(code), "kind": "series", "inputs": {code: "fx"}}
             self.world.request_run(metric, run, seconds_ago=ago, group=group, **body)
+
+    # The ingestor
+
+    @rule(values=st.lists(st.sampled_from([1.0, 2.5, -4.0]), min_size=1, max_size=4))
+    def a_part_file_is_replaced(self, values: list[float]) -> None:
+        """Replace the second of the two part files of the readable series."""
+        self.newest = values
+        body = parquet(rows(READABLE, [day(10 + n) for n in range(len(values))], values))
+        key = f"datasets/fx/projections/{READABLE}/month=2/data.parquet"
+        obstore.put(self.world.cloud.store, key, body, use_multipart=False)
 
     # Lambda and SQS
 
@@ -225,9 +242,19 @@ class WorkerMachine(RuleBasedStateMachine):
         try:
             self.world.deliver_all()
             self.world.check_all_ended()
+            self._check_that_a_run_reads_the_newest_part_files()
         finally:
             type(self).calls += len(self.world.edge.calls)
             self._stack.close()
+
+    def _check_that_a_run_reads_the_newest_part_files(self) -> None:
+        """Whatever has happened to the snapshot of the series."""
+        node = {"op": "max", "series": series(READABLE), "window": 1}
+        self.world.request_run("m.last", "last", expression=node, kind="window_op", inputs={READABLE: "fx"})
+        self.world.deliver_all()
+        manifest = self.world.cloud.read_json("metrics/m.last/current/manifest.json")
+        data = self.world.cloud.read_table(manifest["outputs"]["data_prefix"] + "metrics.parquet")
+        assert data["value"].to_pylist() == [3.0] * 5 + self.newest
 
 
 def run_sequences(count: int) -> None:

@@ -19,6 +19,10 @@ COUNTS = (
     "metric_rows_read_total",
     "metric_rows_left_out_total",
     "metric_rows_written_total",
+    "metric_snapshot_hits_total",
+    "metric_snapshot_misses_total",
+    "metric_snapshots_failed_total",
+    "metric_part_files_read_total",
     "metric_heartbeats_sent_total",
     "metric_heartbeats_failed_total",
     "s3_requests_total",
@@ -86,6 +90,7 @@ def test_the_closing_line_of_a_run_has_all_its_facts(invoke, lines):
         "commit",
         "current",
         "completed",
+        "snapshots",
     }
     assert all(isinstance(seconds, float) for seconds in line["stages"].values())
     assert line["seconds"] >= max(line["stages"].values())

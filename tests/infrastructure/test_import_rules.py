@@ -43,9 +43,9 @@ IMPORTS = {
         "expression.evaluate expression.grammar series errors"
     ),
     "invocation": Imports(
-        "worker dataset.datasets limits dataset.decoder observability.report messaging.topics "
-        "messaging.heartbeat messaging.status_events request settings s3.bucket s3.event_loop deadline "
-        "errors",
+        "worker dataset.datasets dataset.snapshots limits dataset.decoder observability.report "
+        "messaging.topics messaging.heartbeat messaging.status_events request settings s3.bucket "
+        "s3.event_loop deadline errors",
         "pyarrow",
     ),
     "worker": Imports(
@@ -66,9 +66,13 @@ IMPORTS = {
         "publication.current publication.records request s3.bucket series errors", "pyarrow"
     ),
     "dataset.datasets": Imports(
-        "dataset.reading dataset.choice dataset.manifest limits dataset.singleflight "
-        "dataset.part_file dataset.decoder request request_check s3.bucket series errors",
+        "dataset.reading dataset.snapshots dataset.choice dataset.manifest limits dataset.singleflight "
+        "dataset.snapshot dataset.rows dataset.part_file dataset.decoder request request_check s3.bucket "
+        "series errors",
         "pyarrow",
+    ),
+    "dataset.snapshots": Imports(
+        "dataset.choice limits dataset.snapshot publication.records s3.bucket errors"
     ),
     "dataset.reading": Imports(
         "dataset.choice limits dataset.singleflight dataset.part_file dataset.decoder s3.bucket errors",
@@ -80,10 +84,12 @@ IMPORTS = {
     ),
     "dataset.manifest": Imports("dataset.part_file request_check names problem errors", "pydantic"),
     "dataset.singleflight": Imports(""),
+    "dataset.snapshot": Imports("series", "numpy"),
+    "dataset.rows": Imports("dataset.part_file series", "numpy pyarrow"),
     "dataset.decoder_process": Imports("dataset.partial_file dataset.part_file errors", "pyarrow"),
     "dataset.partial_file": Imports(""),
     "dataset.decoder": Imports("dataset.part_file s3.bucket deadline errors", "pyarrow"),
-    "dataset.part_file": Imports("s3.bucket series errors", "numpy pyarrow"),
+    "dataset.part_file": Imports("s3.bucket errors", "pyarrow"),
     "publication.current": Imports("publication.records request s3.bucket errors", "pydantic"),
     "observability.report": Imports("publication.records observability.traffic errors"),
     "messaging.topics": Imports("messaging.clients messaging.status_events settings errors"),
@@ -95,7 +101,7 @@ IMPORTS = {
     "messaging.call_limit": Imports(""),
     "messaging.status_events": Imports("publication.records request names errors", "pydantic"),
     "publication.dead_letter": Imports("problem", "pydantic"),
-    "publication.records": Imports("", "pydantic"),
+    "publication.records": Imports("names", "pydantic"),
     "settings": Imports("limits request_check problem errors", "pydantic pydantic_settings"),
     "request": Imports("request_check names expression.grammar problem errors"),
     "request_check": Imports("names expression.grammar problem errors", "pydantic"),

@@ -59,6 +59,7 @@ def test_the_template_allows_exactly_the_values_that_the_worker_accepts() -> Non
     assert offered["OutputCompression"] == set(get_args(Codec.__value__))
     assert offered["SeriesFiles"] == set(get_args(Settings.model_fields["series_files"].annotation))
     assert offered["Shrink"] == set(get_args(Settings.model_fields["shrink"].annotation))
+    assert offered["Snapshots"] == set(get_args(Settings.model_fields["snapshots"].annotation))
 
 
 def test_the_description_of_series_files_names_the_mode_for_incremental_ingestors() -> None:

@@ -34,8 +34,8 @@ def put_everything(store):
 
 
 def ran(cloud, event, **settings):
-    """Run an event with the worker's code, assert that the run succeeds, and return its report."""
-    worker = cloud.worker(**settings)
+    """Run an event with the worker and without snapshots, assert success, and return the report."""
+    worker = cloud.worker(**settings, WORKER_SNAPSHOTS="off")
     run = open_record(json.dumps(event), "0")
     report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)
     with Invocation.begin(worker.settings, 1, lambda: 300_000) as invocation:

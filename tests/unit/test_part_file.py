@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from metrics_worker.dataset.part_file import to_series
+from metrics_worker.dataset.rows import to_series
 from tests.builders import day, parquet, rows
 from tests.decoding import BOTH_WAYS, KEY
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metrics_worker.dataset.part_file import to_series
+from metrics_worker.dataset.rows import to_series
 from metrics_worker.errors import InputReadError
 from tests.builders import day, parquet, rows
 from tests.decoding import BOTH_WAYS, KEY, in_this_process

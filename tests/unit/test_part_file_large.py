@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from obstore.store import MemoryStore
 
-from metrics_worker.dataset.part_file import to_series
 from metrics_worker.dataset.reading import read_part_file
+from metrics_worker.dataset.rows import to_series
 from metrics_worker.errors import InputReadError, StoreUnavailable
 from metrics_worker.s3.bucket import WHOLE_BYTES, StoredObject
 from metrics_worker.s3.s3_bucket import S3Bucket

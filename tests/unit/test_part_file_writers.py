@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from metrics_worker.dataset.part_file import USUAL_ROWS, to_series
+from metrics_worker.dataset.part_file import USUAL_ROWS
+from metrics_worker.dataset.rows import to_series
 from metrics_worker.errors import InputReadError
 from tests.builders import day, parquet, rows
 from tests.decoding import BOTH_WAYS, KEY

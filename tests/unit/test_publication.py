@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -6,7 +7,14 @@ import pytest
 
 from metrics_worker.errors import OutOfTime, OutputWriteError, StoreUnavailable, UnusableMarker
 from metrics_worker.publication.commit import MAX_VERSION_TRIES, Draft, commit
-from metrics_worker.publication.current import Committed, RunState, find_marker, move_current, read_state
+from metrics_worker.publication.current import (
+    Committed,
+    RunState,
+    find_marker,
+    move_current,
+    read_state,
+    version_of,
+)
 from metrics_worker.publication.records import Keys, Marker
 from metrics_worker.request import Run
 from metrics_worker.series import Series
@@ -81,6 +89,35 @@ def test_a_version_that_another_run_has_costs_one_request(cloud, faults):
 
     assert committed.marker.version_ts == "2026-10-30T12-00-03"
     assert faults.count("PUT", DATA) == 4
+
+
+@pytest.mark.parametrize(
+    ("newest", "version"),
+    [
+        ("2026-10-30T12-00-00", "2026-10-30T12-00-01"),
+        ("2026-10-30T12-00-07", "2026-10-30T12-00-08"),
+        ("2026-10-30T12-00-58", "2026-10-30T12-00-59"),
+        ("2026-10-30T11-59-59", "2026-10-30T12-00-00"),
+        ("2026-10-30T12-00-59", "2026-10-30T12-00-00"),
+        ("2027-01-01T00-00-00", "2026-10-30T12-00-00"),
+        ("not a version", "2026-10-30T12-00-00"),
+        ("", "2026-10-30T12-00-00"),
+    ],
+)
+def test_the_search_for_a_free_version_begins_after_the_newest_known_one(cloud, newest, version):
+    draft = replace(draft_of(), newest=newest)
+    committed = commit(cloud.bucket, draft, lambda: NOW + timedelta(milliseconds=999), no_checkpoint)
+    assert committed.marker.version_ts == version
+
+
+def test_a_burst_of_runs_of_one_metric_tries_no_version_twice(cloud, faults):
+    for number in range(40):
+        state = read_state(cloud.bucket, KEYS, run_of(f"run-{number}"))
+        run = run_of(f"run-{number}", NOW + timedelta(seconds=number))
+        draft = replace(draft_of(run), newest=version_of(state.current))
+        committed = commit(cloud.bucket, draft, lambda: NOW, no_checkpoint)
+        move_current(cloud.bucket, KEYS, committed, state)
+    assert faults.count("PUT", DATA) == 40
 
 
 def test_the_next_version_after_the_last_second_of_a_day_is_on_the_next_day(cloud):

@@ -54,6 +54,10 @@ class Overlay:
         """
         return Overlay(self.below.metered(traffic, event_loop), event_loop, self._memory)
 
+    def with_timeout(self, seconds: float) -> "Overlay":
+        """Return the same overlay, whose calls to the bucket below fail after this time."""
+        return replace(self, below=self.below.with_timeout(seconds))
+
     def get(self, key: str) -> StoredObject:
         """Return a whole object, from memory or from the bucket below."""
         found = self._memory.objects.get(key)
@@ -78,9 +82,13 @@ class Overlay:
         self.below.get_many([key for key in keys if key not in objects], on_object)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Return several whole objects by key; None for each key without an object."""
+        """Return the last `WHOLE_BYTES` of several objects by key; None for each key without an object."""
         objects = self._memory.objects
-        above = {key: self._counted(objects[key]) for key in keys if key in objects}
+        above = {
+            key: self._counted(replace(objects[key], body=objects[key].body[-WHOLE_BYTES:]))
+            for key in keys
+            if key in objects
+        }
         return self.below.find_many([key for key in keys if key not in above]) | above
 
     def list(self, prefix: str) -> Sequence[ListedObject]:

@@ -3,7 +3,8 @@
 The requests for the inputs are those that were made to read the inputs for the estimate: a GET for each
 manifest and part file, more for a part file of more than 4 MiB. In addition, the worker gets the marker and
 `current`, reads the data back, and writes data, manifest, marker and `current`. A test compares the estimate
-with real runs.
+with real runs. The estimate is for a run that reads every part file: with a snapshot of a series, a run lists
+the part files and reads only those that have changed.
 """
 
 from collections.abc import Mapping

@@ -7,8 +7,9 @@ from obstore.store import MemoryStore
 
 from metrics_tools.published.documents import data_keys, parse_manifest
 from metrics_worker.dataset.decoder import Decoder
-from metrics_worker.dataset.part_file import CODE, to_series, with_text_codes
+from metrics_worker.dataset.part_file import CODE, with_text_codes
 from metrics_worker.dataset.reading import read_part_file
+from metrics_worker.dataset.rows import to_series
 from metrics_worker.errors import InputReadError
 from metrics_worker.publication.records import Keys
 from metrics_worker.s3.bucket import Bucket, StoredObject

@@ -39,12 +39,14 @@ class Source:
         keys: the keys of the part files, in the order in which their rows are joined.
         by_path: whether the paths of the part files contain the series code, so that the files normally have
             rows of this series only. If false, the part files may contain rows of several series.
+        listed: the part files as S3 listed them; None if they were not listed.
     """
 
     code: str
     manifest: Manifest
     keys: tuple[str, ...]
     by_path: bool
+    listed: Sequence[ListedObject] | None = None
 
 
 class SeriesFolder(NamedTuple):
@@ -118,10 +120,7 @@ class Choice:
             for code, manifest in homes.items()
         }
         listed = self._list(folders.values(), bucket)
-        return [
-            Source(code, manifest, tuple(found.key for found in listed[folders[code]]), by_path=True)
-            for code, manifest in homes.items()
-        ]
+        return [_of_listing(code, manifest, listed[folders[code]]) for code, manifest in homes.items()]
 
     def _list(
         self, folders: Iterable[SeriesFolder], bucket: Bucket
@@ -237,6 +236,11 @@ def _listed_by_manifest(code: str, manifest: Manifest) -> Source:
     prefix = manifest.dataset.projections_prefix
     keys = tuple(prefix + file for file in files or manifest.files)
     return Source(code, manifest, keys, by_path=bool(files))
+
+
+def _of_listing(code: str, manifest: Manifest, listed: Sequence[ListedObject]) -> Source:
+    """Return the part files of a series that a listing has."""
+    return Source(code, manifest, tuple(found.key for found in listed), by_path=True, listed=listed)
 
 
 def list_part_files(

@@ -6,38 +6,60 @@ A series is read completely, or the run fails with an InputReadError that names 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from metrics_worker.dataset.choice import Choice, SeriesFiles, Source
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.dataset.manifest import Manifest
-from metrics_worker.dataset.part_file import CODE, to_series
-from metrics_worker.dataset.reading import Reading, SharedFiles
+from metrics_worker.dataset.part_file import CODE
+from metrics_worker.dataset.reading import ReadFile, Reading, SharedFiles
+from metrics_worker.dataset.rows import Rows, rows_of
 from metrics_worker.dataset.singleflight import Singleflight
+from metrics_worker.dataset.snapshot import PartFiles, Snapshot, Subject, plain_etag, splice
+from metrics_worker.dataset.snapshots import Saved, Snapshots, Stored
 from metrics_worker.errors import InputReadError
-from metrics_worker.limits import Limits, Memory
+from metrics_worker.limits import Claim, Limits, Memory
 from metrics_worker.request import RunRequest
 from metrics_worker.request_check import Dataset
 from metrics_worker.s3.bucket import Bucket
-from metrics_worker.series import Cleaned
+from metrics_worker.series import Cleaned, clean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSeries:
-    """A series that was read, with its dataset and the number of its part files."""
+    """A series that was read.
+
+    Attributes:
+        code: the series code.
+        dataset_id: the id of the dataset that the series is in.
+        dataset_version: the version that the dataset's manifest names.
+        part_files: the number of part files that have the rows.
+        cleaned: the series, and the counts of its rows.
+        part_files_read: the number of part files that were read; the rows of the others are from a snapshot.
+        has_snapshot: whether a snapshot was used; None if none was looked up.
+        subject: the series, by which its snapshot is saved; None if it has none.
+    """
 
     code: str
     dataset_id: str
     dataset_version: str | None
     part_files: int
     cleaned: Cleaned
+    part_files_read: int
+    has_snapshot: bool | None = None
+    subject: Subject | None = None
 
     @property
     def nbytes(self) -> int:
         """The bytes of the observations: times and values."""
         return self.cleaned.series.times.nbytes + self.cleaned.series.values.nbytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """The bytes that an invocation keeps: the observations, and the rows for a new snapshot."""
+        return self.nbytes if self.subject is None else 2 * self.nbytes
 
 
 class Datasets:
@@ -48,10 +70,21 @@ class Datasets:
         limits: the limits of one run's input.
         memory: the memory that the runs of the invocation share.
         decoder: the child process for unusual part files.
+        snapshots: the snapshots of the invocation; None to read every part file.
     """
 
-    def __init__(self, series_files: SeriesFiles, limits: Limits, memory: Memory, decoder: Decoder) -> None:
+    def __init__(
+        self,
+        series_files: SeriesFiles,
+        limits: Limits,
+        memory: Memory,
+        decoder: Decoder,
+        snapshots: Snapshots | None = None,
+    ) -> None:
+        self._by_listing = series_files == "listing"
         self._choice = Choice(series_files, limits, memory)
+        self._snapshots = snapshots
+        self._subjects: dict[str, list[Subject]] = {}
         self._limits = limits
         self._memory = memory
         self._decoder = decoder
@@ -86,12 +119,18 @@ class Datasets:
 
         read_series = self._series.fetch(wanted, read, on_wait=report)
         found = {code: read_series[manifest.dataset, code] for code, manifest in homes.items()}
+        self._subjects[request.run.run_id] = [series.subject for series in found.values() if series.subject]
         self._check_part_files(series.part_files for series in found.values())
         if (rows := sum(series.cleaned.rows for series in found.values())) > self._limits.rows:
             raise InputReadError(
                 "inputs", f"{rows:,} rows; a run may read {self._limits.rows:,} (WORKER_MAX_ROWS)"
             )
         return found
+
+    def save_snapshots(self, run_id: str, bucket: Bucket) -> Saved:
+        """Write the snapshots of the series that a run has read, as far as they are worth a write."""
+        subjects = self._subjects.pop(run_id, ())
+        return self._snapshots.save(subjects, bucket) if self._snapshots is not None else Saved()
 
     def _read(
         self,
@@ -101,16 +140,21 @@ class Datasets:
         report: Callable[[], None],
     ) -> dict[tuple[Dataset, str], InputSeries]:
         """Read the series that no other run of the invocation has read."""
-        sources = self._choice.sources({code: manifests[dataset, code] for dataset, code in missing}, bucket)
-        self._check_part_files(len(source.keys) for source in sources)
+
+        def choose() -> list[Source]:
+            homes = {code: manifests[dataset, code] for dataset, code in missing}
+            sources = self._choice.sources(homes, bucket)
+            self._check_part_files(len(source.keys) for source in sources)
+            return sources
 
         def advance(part: float) -> None:
             self._progress |= dict.fromkeys(missing, part)
             report()
 
         with self._memory.claim() as claim:
+            sources, stored = self._load(choose, missing, bucket, claim)
             reading = Reading(
-                sources=sources,
+                sources=[_without_unchanged(*each) for each in zip(sources, stored, strict=True)],
                 bucket=bucket,
                 decoder=self._decoder,
                 claim=claim,
@@ -118,10 +162,62 @@ class Datasets:
                 shared=self._shared,
                 on_progress=advance,
             )
-            tables = reading.run()
-            found = {(of.manifest.dataset, of.code): _assemble(of, tables) for of in sources}
-            claim.keep(sum(series.nbytes for series in found.values()))
+            files = reading.run()
+            if not files:
+                advance(1.0)
+            found = {
+                (source.manifest.dataset, source.code): self._assemble(source, snapshot, files)
+                for source, snapshot in zip(sources, stored, strict=True)
+            }
+            claim.keep(sum(series.kept_bytes for series in found.values()))
         return found
+
+    def _load(
+        self,
+        choose: Callable[[], list[Source]],
+        missing: list[tuple[Dataset, str]],
+        bucket: Bucket,
+        claim: Claim,
+    ) -> tuple[list[Source], list[Stored | None]]:
+        """Return the part files of each series, and its snapshot."""
+        if self._snapshots is None:
+            sources = choose()
+            return sources, [None] * len(sources)
+        listed = [(dataset.projections_prefix, code) for dataset, code in missing if self._by_listing]
+        return self._snapshots.load(choose, bucket, claim, listed=listed)
+
+    def _assemble(self, source: Source, stored: Stored | None, files: dict[str, ReadFile]) -> InputSeries:
+        """Return one series from the part files that were read, and from its snapshot."""
+        read = source.keys if stored is None else [key for key in source.keys if key not in stored.unchanged]
+        own = [key for key in read if _has_rows_of(source, key, files[key].table)]
+        try:
+            rows = rows_of([(key, files[key].table) for key in own], source.code)
+        except InputReadError as error:
+            raise InputReadError.of_series(source.code, error.message) from error
+        if stored is None or self._snapshots is None:
+            cleaned = rows.clean()
+        else:
+            left_out = set(read).difference(own)
+            keys = [key for key in source.keys if key not in left_out] if left_out else source.keys
+            whole = splice(keys, stored.snapshot, _snapshot_of(own, files, rows))
+            self._snapshots.keep(stored, whole)
+            cleaned = clean(whole.times, whole.values, null=sum(whole.files.nulls))
+        if not len(cleaned.series):
+            raise InputReadError.of_series(
+                source.code,
+                f"no observation in {len(source.keys)} part files ({cleaned.rows} rows)"
+                f" under {source.manifest.dataset.projections_prefix}",
+            )
+        return InputSeries(
+            code=source.code,
+            dataset_id=source.manifest.dataset.dataset_id,
+            dataset_version=source.manifest.version_id,
+            part_files=len(source.keys),
+            cleaned=cleaned,
+            part_files_read=len(read),
+            has_snapshot=None if stored is None else bool(stored.unchanged),
+            subject=None if stored is None else stored.subject,
+        )
 
     def _check_part_files(self, counts: Iterable[int]) -> None:
         if (count := sum(counts)) > self._limits.part_files:
@@ -131,37 +227,34 @@ class Datasets:
             )
 
 
-def _assemble(source: Source, tables: dict[str, pa.Table]) -> InputSeries:
-    """Return one series from the tables of its part files.
+def _without_unchanged(source: Source, stored: Stored | None) -> Source:
+    """Return the part files of a series that must be read."""
+    if stored is None or not stored.unchanged:
+        return source
+    return replace(source, keys=tuple(key for key in source.keys if key not in stored.unchanged))
+
+
+def _has_rows_of(source: Source, key: str, table: pa.Table) -> bool:
+    """Return whether a part file can have rows of a series.
 
     Raises:
-        InputReadError: a file does not say which series its rows belong to, a row is not usable, or the
-            series has no observation.
+        InputReadError: neither the part file nor its path names a series.
     """
-    own = []
+    if CODE in table.column_names or source.by_path:
+        return True
     prefix = source.manifest.dataset.projections_prefix
-    for key in source.keys:
-        table = tables[key]
-        if CODE not in table.column_names and not source.by_path:
-            if not source.manifest.names_another(key.removeprefix(prefix), code=source.code):
-                raise InputReadError.of_series(
-                    source.code, f"{key} has no column {CODE!r} and its path names no series"
-                )
-            continue
-        own.append((key, table))
-    try:
-        cleaned = to_series(own, source.code)
-    except InputReadError as error:
-        raise InputReadError.of_series(source.code, error.message) from error
-    if not len(cleaned.series):
-        raise InputReadError.of_series(
-            source.code,
-            f"no observation in {len(source.keys)} part files ({cleaned.rows} rows) under {prefix}",
-        )
-    return InputSeries(
-        code=source.code,
-        dataset_id=source.manifest.dataset.dataset_id,
-        dataset_version=source.manifest.version_id,
-        part_files=len(source.keys),
-        cleaned=cleaned,
+    if source.manifest.names_another(key.removeprefix(prefix), code=source.code):
+        return False
+    raise InputReadError.of_series(source.code, f"{key} has no column {CODE!r} and its path names no series")
+
+
+def _snapshot_of(keys: list[str], files: dict[str, ReadFile], rows: Rows) -> Snapshot:
+    """Return the rows of part files that were read, in the form of a snapshot."""
+    columns = PartFiles(
+        keys,
+        etags=[plain_etag(files[key].etag) for key in keys],
+        sizes=[files[key].size for key in keys],
+        rows=[counts.complete for counts in rows.counts],
+        nulls=[counts.null for counts in rows.counts],
     )
+    return Snapshot(columns, rows.times, rows.values)

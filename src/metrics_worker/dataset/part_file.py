@@ -1,22 +1,18 @@
-"""A Parquet part file as a table of its three columns, and such tables as a series.
+"""A Parquet part file as a table of its three columns.
 
 A usual part file is small and is decoded in this process. Every other part file is decoded in a child process
 (`decoder`), where a damaged or very large file cannot end the worker. Both processes use the functions of
-this module, so they accept and refuse the same files. Times of any unit and zone become microseconds in UTC,
-rounded down. Values of any numeric type become float64.
+this module, so they accept and refuse the same files. `rows` converts the tables to the rows of a series.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metrics_worker.errors import InputReadError, cause
-from metrics_worker.series import Cleaned, Times, Values, clean
 
 if TYPE_CHECKING:
     from metrics_worker.s3.bucket import StoredObject
@@ -54,7 +50,6 @@ READING: dict[str, Any] = {
 WRITERS_WITHOUT_CHECKSUMS = ("Parquet.jl",)
 """Writers that put a checksum of 0 into every page header. Their pages are read without verification."""
 
-_MICROSECONDS_PER_TICK = {"us": 1, "ms": 1000, "s": 1_000_000}
 _DECIMALS_AT_ONCE = 65_536
 """The number of decimals that are converted at once. Each takes about 100 bytes as text."""
 
@@ -185,42 +180,6 @@ def filter_codes(table: pa.Table, codes: Iterable[str]) -> pa.Table:
     return table.filter(pc.is_in(table[CODE], pa.array(sorted(codes), pa.string())))
 
 
-def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
-    """Return a series from the tables of its part files.
-
-    Args:
-        tables: pairs of key and table, in the order of the manifest.
-        code: the series code. If a table has the code column, only the rows with this code are used.
-
-    Raises:
-        InputReadError: a time or value cannot be represented, or a code is not text.
-    """
-    times: list[Times] = [np.empty(0, np.int64)]
-    values: list[Values] = [np.empty(0)]
-    null = 0
-    for _, alike in groupby(tables, key=lambda keyed: keyed[1].schema):
-        keyed = list(alike)
-        try:
-            found = _rows(pa.concat_tables([table for _, table in keyed]), code)
-        except pa.ArrowException:
-            for key, table in keyed:  # find the file with the bad row, to name it
-                with read_errors(key, problem="a row is out of range"):
-                    _rows(table, code)
-            raise
-        times.append(found[0])
-        values.append(found[1])
-        null += found[2]
-    return clean(np.concatenate(times), np.concatenate(values), null=null)
-
-
-def _rows(table: pa.Table, code: str) -> tuple[Times, Values, int]:
-    """Return the times and values of a series' rows, and the number of rows without a time or a value."""
-    if CODE in table.column_names:
-        table = filter_codes(with_text_codes(table), [code])
-    complete = table.select([TIME, VALUE]).drop_null()
-    return _microseconds(complete[TIME]), _float64(complete[VALUE]), table.num_rows - complete.num_rows
-
-
 def _is_time(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind))
 
@@ -245,34 +204,6 @@ def _is_text(kind: pa.DataType) -> bool:
 _USABLE = {TIME: _is_time, VALUE: _is_number, CODE: _is_text}
 _KNOWN: list[tuple[pa.Schema, list[str]]] = []
 """The schema of the previous file and its columns. The next file usually has the same: this saves 20 µs."""
-
-
-def _microseconds(column: pa.ChunkedArray) -> Times:
-    """Return times without nulls as microseconds in UTC. A time zone only affects how times are displayed."""
-    kind = column.type
-    if pa.types.is_null(kind):
-        return np.empty(0, np.int64)
-    if pa.types.is_date(kind):
-        column = column.cast(pa.timestamp("ms"))
-        kind = column.type
-    ticks: Times = column.cast(pa.int64()).to_numpy()
-    if kind.unit == "ns":
-        return ticks // 1000
-    factor = _MICROSECONDS_PER_TICK[kind.unit]
-    limit = np.iinfo(np.int64).max // factor
-    if ticks.size and (ticks.max() > limit or ticks.min() < -limit):
-        raise pa.ArrowInvalid("a time is out of the range of microseconds")
-    return ticks * factor
-
-
-def _float64(column: pa.ChunkedArray) -> Values:
-    """Return values without nulls. Decimals and integers beyond 2**53 are rounded to the nearest float64."""
-    if pa.types.is_decimal(column.type):
-        column = decimals_as_float64(column)
-    elif not pa.types.is_float64(column.type):
-        column = column.cast(pa.float64(), safe=False)
-    values: Values = column.to_numpy()
-    return values
 
 
 def decimals_as_float64(column: pa.ChunkedArray) -> pa.ChunkedArray:

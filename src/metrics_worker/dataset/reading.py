@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from metrics_worker.dataset.part_file import read_usual
 from metrics_worker.errors import InputReadError, StoreRefusal
@@ -22,16 +22,24 @@ MAX_SHARED_BYTES = 64 * 1024 * 1024
 """The most decoded bytes of part files with several series that an invocation keeps for its other runs."""
 
 
+class ReadFile(NamedTuple):
+    """A part file that was read: its table, and the ETag and the size (bytes) of the object that was read."""
+
+    table: "pa.Table"
+    etag: str
+    size: int
+
+
 @dataclass(slots=True)
 class SharedFiles:
     """The part files with several series that an invocation keeps, since its other runs may need them.
 
     Attributes:
-        tables: a table for each such file that was read, by key; None if the table was too large to keep.
+        files: each such file that was read, by key; None if its table was too large to keep.
         nbytes: the total bytes of the tables.
     """
 
-    tables: "Singleflight[str, pa.Table | None]"
+    files: "Singleflight[str, ReadFile | None]"
     nbytes: int = 0
 
 
@@ -52,7 +60,7 @@ class Reading:
         shared: the files that the invocation keeps.
         on_progress: called with the share of the files that has been read (0-1), after each file and at
             intervals while another run reads a shared file.
-        tables: the tables that have been read, by key.
+        files: the part files that have been read so far, by key.
     """
 
     sources: "list[Source]"
@@ -62,13 +70,13 @@ class Reading:
     max_rows: int
     shared: SharedFiles
     on_progress: Callable[[float], None]
-    tables: "dict[str, pa.Table]" = field(default_factory=dict)
+    files: dict[str, ReadFile] = field(default_factory=dict)
     _codes: dict[str, set[str]] = field(default_factory=dict)
     _own: set[str] = field(default_factory=set)
     _to_share: set[str] = field(default_factory=set)
 
-    def run(self) -> "dict[str, pa.Table]":
-        """Read every part file and return the tables by key.
+    def run(self) -> dict[str, ReadFile]:
+        """Read every part file and return the part files by key.
 
         Raises:
             InputReadError: a part file is missing or unreadable; the message names its series.
@@ -80,11 +88,11 @@ class Reading:
         self._own = {key for source in self.sources if source.by_path for key in source.keys}
         self._fetch(self._own)
         others = [key for key in self._codes if key not in self._own]
-        shared = self.shared.tables.fetch(others, self._share, on_wait=self._report)
-        self.tables |= {key: table for key, table in shared.items() if table is not None}
+        shared = self.shared.files.fetch(others, self._share, on_wait=self._report)
+        self.files |= {key: file for key, file in shared.items() if file is not None}
         # Another run of the invocation has read the remaining files, but could not keep their tables.
-        self._fetch(key for key in others if key not in self.tables)
-        return self.tables
+        self._fetch(key for key in others if key not in self.files)
+        return self.files
 
     def _fetch(self, keys: Iterable[str]) -> None:
         try:
@@ -92,40 +100,41 @@ class Reading:
         except (StoreRefusal, InputReadError) as error:
             raise InputReadError.of_series(min(self._codes[error.subject]), error.message) from error
 
-    def _share(self, keys: list[str]) -> "dict[str, pa.Table | None]":
-        """Read part files that contain several series, and return their tables by key.
+    def _share(self, keys: list[str]) -> dict[str, ReadFile | None]:
+        """Read part files that contain several series, and return them by key.
 
-        The value is None for a file whose table the invocation does not keep for other runs. The tables of
-        all files are also stored in `tables`, for this run.
+        The value is None for a file that the invocation does not keep for other runs. All files are also
+        stored in `files`, for this run.
         """
         self._fetch(keys)
-        return {key: self.tables[key] if key in self._to_share else None for key in keys}
+        return {key: self.files[key] if key in self._to_share else None for key in keys}
 
     def _on_object(self, found: "StoredObject") -> Callable[[], None] | None:
         is_own, is_whole = found.key in self._own, len(found.body) == found.size
         is_shared = is_whole and not is_own and self.shared.nbytes < MAX_SHARED_BYTES
         codes = None if is_shared else self._codes[found.key]
+        with_codes = not is_own or len(self._codes[found.key]) > 1
 
         def decode() -> None:
-            table = self.decoder.read(found, self.bucket, codes, self._admit, with_codes=not is_own)
-            self._keep(found.key, table, is_shared=is_shared)
+            table = self.decoder.read(found, self.bucket, codes, self._admit, with_codes=with_codes)
+            self._keep(found, table, is_shared=is_shared)
 
         # The rows of files that belong to one series are filtered all at once later, which is faster.
         table = read_usual(found, None if is_own else codes, self._admit)
         if table is None:
             return decode
-        self._keep(found.key, table, is_shared=is_shared)
+        self._keep(found, table, is_shared=is_shared)
         return None
 
-    def _keep(self, key: str, table: "pa.Table", *, is_shared: bool) -> None:
+    def _keep(self, found: "StoredObject", table: "pa.Table", *, is_shared: bool) -> None:
         if is_shared and self.shared.nbytes + table.nbytes <= MAX_SHARED_BYTES:
-            self._to_share.add(key)
+            self._to_share.add(found.key)
             self.shared.nbytes += table.nbytes
-        self.tables[key] = table
+        self.files[found.key] = ReadFile(table, found.etag, found.size)
         self._report()
 
     def _report(self) -> None:
-        self.on_progress(len(self.tables) / len(self._codes))
+        self.on_progress(len(self.files) / len(self._codes))
 
     def _admit(self, key: str, rows: int, size: int) -> None:
         """Reserve memory for a part file.

@@ -34,6 +34,13 @@ class RunReport:
         moved_current: Whether `current` refers to the version of this run after the attempt; None if the
             attempt ended earlier.
         heartbeat_may_arrive: Whether a heartbeat was sent but never answered.
+        part_files_read: The number of part files of the run's series that were read, by this run or an
+            earlier run of the batch. The rows of the other part files are from snapshots.
+        snapshot_hits: The number of series for which a snapshot was used.
+        snapshot_misses: The number of series for which a snapshot was looked up and none could be used.
+        snapshots_written: The number of snapshots that were written after the outcome.
+        snapshots_failed: The number of snapshots that could not be written.
+        snapshot_error: The first reason for that.
         defect: An exception that is not one of the worker's own errors; the log line has its traceback.
         began: The start of the attempt, by `time.perf_counter()`.
         seconds: The duration of the attempt in seconds; 0 before `close()`.
@@ -60,6 +67,12 @@ class RunReport:
     heartbeats_failed: int = 0
     heartbeat_error: str = ""
     heartbeat_may_arrive: bool = False
+    part_files_read: int = 0
+    snapshot_hits: int = 0
+    snapshot_misses: int = 0
+    snapshots_written: int = 0
+    snapshots_failed: int = 0
+    snapshot_error: str = ""
     stages: dict[str, float] = field(default_factory=dict)
     inputs: list[InputSummary] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)

@@ -167,6 +167,13 @@ def _log(report: RunReport) -> None:
             "fewer rows than the version before",
             extra={name: line[name] for name in ("run_id", "metric_code", "version_ts", "shrunk")},
         )
+    if report.snapshots_failed:
+        logger.warning(
+            "snapshots could not be written",
+            extra={
+                name: line[name] for name in ("run_id", "metric_code", "snapshots_failed", "snapshot_error")
+            },
+        )
     if report.defect is not None:
         logger.error(_CLOSING[report.outcome], extra=line, exc_info=report.defect)
         without_traceback(report.defect)
@@ -219,6 +226,10 @@ def _values(report: RunReport) -> Iterable[Value]:
         "metric_versions_shrunk_total": int(report.shrunk is not None),
         "metric_rows_read_total": sum(found.rows for found in report.inputs),
         "metric_rows_left_out_total": sum(_left_out(report).values()),
+        "metric_snapshot_hits_total": report.snapshot_hits,
+        "metric_snapshot_misses_total": report.snapshot_misses,
+        "metric_snapshots_failed_total": report.snapshots_failed,
+        "metric_part_files_read_total": report.part_files_read,
         "metric_heartbeats_sent_total": report.heartbeats_sent,
         "metric_heartbeats_failed_total": report.heartbeats_failed,
         "s3_requests_total": report.traffic.requests,

@@ -45,6 +45,7 @@ class Draft:
         expression: the expression as JSON values.
         inputs: the counts of rows of each input series.
         compression: the codec of the Parquet file.
+        newest: the newest known version of the metric; "" if none is known.
     """
 
     run: Run
@@ -53,6 +54,7 @@ class Draft:
     expression: dict[str, Any]
     inputs: list[InputSummary]
     compression: str
+    newest: str = ""
 
 
 def commit(
@@ -105,12 +107,14 @@ def _write_data(
 ) -> tuple[str, bytes]:
     """Write the data file of the first free version, and return the version and the content of the file.
 
-    A version is a second in UTC, from `now` on. The run that creates the data file owns the version.
+    A version is a second in UTC, from `now` on. The run that creates the data file owns the version. Many
+    runs of a metric within a short time take the versions of the next seconds, so the search begins after the
+    newest known version.
 
     Raises:
         StoreUnavailable: no version is free within `MAX_VERSION_TRIES` seconds.
     """
-    for later in range(MAX_VERSION_TRIES):
+    for later in range(_seconds_taken(draft.newest, now), MAX_VERSION_TRIES):
         version_ts = (now + timedelta(seconds=later)).astimezone(UTC).strftime(_VERSION)
         body = _parquet(draft, version_ts, checkpoint)
         checkpoint()
@@ -120,6 +124,16 @@ def _write_data(
             continue
         return version_ts, body
     raise StoreUnavailable(draft.keys.base, f"no free version within {MAX_VERSION_TRIES} s")
+
+
+def _seconds_taken(newest: str, now: datetime) -> int:
+    """Return the number of seconds from now on whose versions are taken, as far as is known."""
+    try:
+        taken = datetime.strptime(newest, _VERSION).replace(tzinfo=UTC)
+    except ValueError:
+        return 0
+    seconds = int((taken - now.astimezone(UTC).replace(microsecond=0)).total_seconds()) + 1
+    return seconds if 0 < seconds < MAX_VERSION_TRIES else 0
 
 
 def _schema(draft: Draft, version_ts: str) -> pa.Schema:

@@ -217,6 +217,14 @@ def age(current: StoredObject) -> tuple[datetime, str]:
         return datetime.min.replace(tzinfo=UTC), ""
 
 
+def version_of(current: StoredObject | None) -> str:
+    """Return the version that `current` names; "" if there is none or it is unknown."""
+    try:
+        return Pointer.model_validate_json(bytes(current.body) if current else b"").version_ts
+    except ValueError:
+        return ""
+
+
 def _rolled_back_to(current: StoredObject) -> str | None:
     """Return the version to which an operator rolled back; None if a run updated `current` last."""
     try:

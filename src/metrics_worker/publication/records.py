@@ -6,15 +6,22 @@
                                     rollback, of the chosen version (with `rolled_back_at`)
     {base}runs/{runId}.ok           the idempotency marker, which is the commit record
 
-Only `Keys` builds these keys. The documents are a public contract: fields may be added.
+and beside the metrics the rows of a series' part files, for later runs. Such an object may be deleted.
+
+    {metrics prefix}_snapshots/{seriesCode}-{hash of the dataset's projections and the series code}.snapshot
+
+Only `Keys` and `snapshot` build these keys. The documents are a public contract: fields may be added.
 """
 
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from metrics_worker.names import is_id
 
 DATA_FILE = "metrics.parquet"
 MAX_ROW_COUNT = 2**31 - 1
@@ -58,6 +65,18 @@ class Keys:
     def current(self) -> str:
         """The key of `current`, a copy of the manifest of the newest request's version."""
         return f"{self.base}current/manifest.json"
+
+
+def snapshot(metrics_prefix: str, *, projections: str, code: str) -> str:
+    """Return the key of a series' snapshot.
+
+    Args:
+        metrics_prefix: the prefix of all metrics; no metric code begins with an underscore.
+        projections: the key prefix of the dataset's part files.
+        code: the series code, which may be any text.
+    """
+    identity = sha256(f"{projections}\n{code}".encode(errors="surrogatepass")).hexdigest()[:16]
+    return f"{metrics_prefix}_snapshots/{code if is_id(code) else 'series'}-{identity}.snapshot"
 
 
 class _Document(BaseModel):

@@ -69,6 +69,12 @@ class Bucket(Protocol):
             event_loop: the event loop that makes the requests; None for requests without a deadline.
         """
 
+    def with_timeout(self, seconds: float) -> Self:
+        """Return the same bucket, whose calls raise `StoreUnavailable` after this time.
+
+        A write that was cut off may have taken effect. A bucket on a local disk needs no such limit.
+        """
+
     def get(self, key: str) -> StoredObject:
         """Return a whole object.
 
@@ -98,7 +104,7 @@ class Bucket(Protocol):
         """
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Return several small, whole objects by key; None for each key without an object.
+        """Return the last `WHOLE_BYTES` of several objects by key; None for each key without an object.
 
         Raises:
             AccessDenied, StoreUnavailable: the error of the first key that fails.

@@ -13,7 +13,7 @@ from traceback import clear_frames
 from typing import Any, Self
 
 from metrics_worker.deadline import Deadline
-from metrics_worker.errors import OutOfTime
+from metrics_worker.errors import OutOfTime, StoreUnavailable
 
 CONNECTIONS = 64
 """The number of reads in flight. Each holds at most 4 MiB, so together they hold at most 256 MiB."""
@@ -106,17 +106,44 @@ async def in_thread(work: Callable[[], None]) -> None:
         raise
 
 
-def wait_for[T](work: Coroutine[Any, Any, T], event_loop: EventLoop | None) -> T:
-    """Run a coroutine in the event loop, or in a new one if there is none, and return its result."""
-    return asyncio.run(work) if event_loop is None else event_loop.wait_for(work)
+def wait_for[T](
+    work: Coroutine[Any, Any, T], event_loop: EventLoop | None, seconds: float | None = None
+) -> T:
+    """Run work in the event loop, or in a new one, wait until it ends, and return its result.
 
-
-def run_concurrently(readers: Sequence[Reader], event_loop: EventLoop | None) -> None:
-    """Run readers concurrently in the event loop, or in a new one if there is none.
+    Args:
+        work: the work.
+        event_loop: the event loop of the invocation; None for a new event loop.
+        seconds: the time after which the work is cancelled; None for no limit but the deadline.
 
     Raises:
-        OutOfTime: the deadline of the event loop passed.
-        The exception of the first reader that fails; the others are cancelled.
+        StoreUnavailable: the work took longer than that. A write may have taken effect.
+        OutOfTime: the work was cancelled at the deadline. A write may have taken effect.
+        Exception: whatever the work raises.
+    """
+    limited = work if seconds is None else _within(work, seconds)
+    return asyncio.run(limited) if event_loop is None else event_loop.wait_for(limited)
+
+
+async def _within[T](work: Coroutine[Any, Any, T], seconds: float) -> T:
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await work
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise StoreUnavailable("S3", f"no answer within {seconds:g} s") from error
+
+
+def run_concurrently(
+    readers: Sequence[Reader], event_loop: EventLoop | None, seconds: float | None = None
+) -> None:
+    """Run readers concurrently in the event loop, or in a new one; the arguments are those of `wait_for`.
+
+    Raises:
+        StoreUnavailable, OutOfTime: as with `wait_for`.
+        Exception: whatever the first reader raises that fails. The others are cancelled.
     """
 
     async def run_all() -> None:
@@ -127,7 +154,7 @@ def run_concurrently(readers: Sequence[Reader], event_loop: EventLoop | None) ->
 
     failed: BaseException | None = None
     try:
-        wait_for(run_all(), event_loop)
+        wait_for(run_all(), event_loop, seconds)
     except BaseExceptionGroup as group:
         failed = group.exceptions[0]
         clear_frames(group.__traceback__)  # a frame of the task group refers to the group, which is a cycle

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
@@ -47,6 +47,7 @@ class S3Bucket:
         traffic: the counts of the requests.
         pause: waits for a number of seconds, between two tries of a conditional write.
         event_loop: the event loop that makes the requests; None for a new event loop in each call.
+        timeout: the seconds after which a call fails; None for no limit but the deadline.
     """
 
     store: "ObjectStore"
@@ -54,6 +55,7 @@ class S3Bucket:
     traffic: Traffic = field(default_factory=Traffic)
     pause: Callable[[float], None] = time.sleep
     event_loop: EventLoop | None = None
+    timeout: float | None = None
 
     @classmethod
     def connect(
@@ -69,9 +71,13 @@ class S3Bucket:
         """
         return S3Bucket(self.store, self.name, traffic, self.pause, event_loop)
 
+    def with_timeout(self, seconds: float) -> "S3Bucket":
+        """Return the same bucket, each of whose requests fails after this time."""
+        return replace(self, timeout=seconds)
+
     def get(self, key: str) -> StoredObject:
         """Read a whole object."""
-        return wait_for(self._fetch(key), self.event_loop)
+        return wait_for(self._fetch(key), self.event_loop, self.timeout)
 
     def find(self, key: str) -> StoredObject | None:
         """Read a whole object; return None if it does not exist."""
@@ -95,24 +101,24 @@ class S3Bucket:
                 if work is not None:
                     await in_thread(work)
 
-        run_concurrently([read_on] * min(CONNECTIONS, len(keys)), self.event_loop)
+        run_concurrently([read_on] * min(CONNECTIONS, len(keys)), self.event_loop, self.timeout)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Read small objects concurrently; return None for each one that does not exist."""
+        """Read the last `WHOLE_BYTES` of a few objects concurrently; None means that one does not exist."""
         found: dict[str, StoredObject | None] = dict.fromkeys(keys)
         waiting = iter(keys)
 
         async def read_on(_: asyncio.Semaphore) -> None:  # a few bytes do not wait for part files
             for key in waiting:
                 with suppress(ObjectNotFound):
-                    found[key] = await self._fetch(key)
+                    found[key] = await self._tail(key)
 
-        run_concurrently([read_on] * min(CONNECTIONS, len(keys)), self.event_loop)
+        run_concurrently([read_on] * min(CONNECTIONS, len(keys)), self.event_loop, self.timeout)
         return found
 
     def list(self, prefix: str) -> Sequence[ListedObject]:
         """List the objects whose keys begin with a prefix, sorted by key."""
-        return objects_below(prefix, wait_for(self._list(prefix), self.event_loop))
+        return objects_below(prefix, wait_for(self._list(prefix), self.event_loop, self.timeout))
 
     def list_many(self, prefixes: Sequence[str]) -> dict[str, Sequence[ListedObject]]:
         """List several prefixes concurrently, and return the listings by prefix."""
@@ -125,7 +131,7 @@ class S3Bucket:
 
             return read
 
-        run_concurrently([list_one(prefix) for prefix in found], self.event_loop)
+        run_concurrently([list_one(prefix) for prefix in found], self.event_loop, self.timeout)
         return {prefix: objects_below(prefix, listed) for prefix, listed in found.items()}
 
     def list_folders(self, prefix: str) -> Sequence[str]:
@@ -138,7 +144,9 @@ class S3Bucket:
             self.traffic.lists += 1 + (len(folders) + len(found["objects"])) // _KEYS_PER_PAGE
             return folders
 
-        return sorted(f"{folder.removesuffix('/')}/" for folder in wait_for(read(), self.event_loop))
+        return sorted(
+            f"{folder.removesuffix('/')}/" for folder in wait_for(read(), self.event_loop, self.timeout)
+        )
 
     def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
         """Read parts of an object concurrently, each from its first byte to the byte before its end."""
@@ -152,7 +160,7 @@ class S3Bucket:
 
             return fetch
 
-        run_concurrently([read(at, part) for at, part in enumerate(ranges)], self.event_loop)
+        run_concurrently([read(at, part) for at, part in enumerate(ranges)], self.event_loop, self.timeout)
         return parts
 
     def create(self, key: str, body: bytes) -> str:
@@ -174,7 +182,9 @@ class S3Bucket:
             if attempt:
                 self.pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
             try:
-                return wait_for(self._send(key, body, mode=mode, write_id=write_id), self.event_loop)
+                return wait_for(
+                    self._send(key, body, mode=mode, write_id=write_id), self.event_loop, self.timeout
+                )
             except (AlreadyExistsError, PreconditionError) as refused:
                 without_traceback(refused)  # the client keeps its errors until its next request
                 found = self.find(key)

@@ -1,0 +1,187 @@
+"""Measure runs after an update of one part file for each series, with snapshots and without them.
+
+Two processes of the worker run in turn on one server: `WORKER_SNAPSHOTS=on` and `off`. Each reads events, one
+JSON object a line, from its standard input and answers with the wall time, the CPU time and the peak memory.
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from itertools import count
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import obstore
+from obstore.store import ObjectStore
+
+from benchmarks import workload
+from benchmarks.measure import Spread, ratios, table
+from benchmarks.s3 import FakeS3
+
+DELAYS_MS = (20, 0)
+MONTHS_OF_HISTORY = (12, 60, 240, 1200)
+PART_FILES = (8, 16, 32, 64, 128)
+"""Numbers of part files around the one from which snapshots are used."""
+GET, PUT, LIST = 0.4, 5.0, 5.0
+"""US dollars for a million requests: S3 Standard, us-east-1."""
+_numbers = count()
+
+
+class Measured(NamedTuple):
+    """One batch: seconds, CPU seconds of all threads, and the peak memory of its process so far in MiB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+class Worker:
+    """A process of the worker."""
+
+    def __init__(self, url: str, snapshots: str) -> None:
+        environment = os.environ | {"WORKER_SNAPSHOTS": snapshots}
+        command = [sys.executable, "-m", "benchmarks.snapshots", url]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def run(self, event: dict[str, Any]) -> Measured:
+        """Compute the metrics of an event."""
+        print(json.dumps(event), file=_opened(self._process.stdin), flush=True)
+        return Measured(*json.loads(_opened(self._process.stdout).readline()))
+
+    def close(self) -> None:
+        """End the process."""
+        _opened(self._process.stdin).close()
+        self._process.wait()
+
+
+def _opened(stream: IO[str] | None) -> IO[str]:
+    assert stream is not None
+    return stream
+
+
+@contextmanager
+def workers(url: str) -> Iterator[dict[str, Worker]]:
+    """Yield a worker with snapshots and a worker without."""
+    found = {name: Worker(url, name) for name in ("on", "off")}
+    try:
+        yield found
+    finally:
+        for worker in found.values():
+            worker.close()
+
+
+def update(store: ObjectStore, codes: Iterable[str], months: int = workload.MONTHS) -> None:
+    """Replace the last part file of each series, as an update does."""
+    year, month = divmod(months - 1, 12)
+    year, month = workload.FIRST_YEAR + year, month + 1
+    for code in codes:
+        key = f"{workload.PROJECTIONS}{code}/year={year}/month={month:02d}/data.parquet"
+        body = workload.part_file(code, year, month, np.random.default_rng(next(_numbers)))
+        obstore.put(store, key, body, use_multipart=False)
+
+
+def usual_day(server: FakeS3, store: ObjectStore, rounds: int) -> str:
+    """Return the tables of the usual day: one part file of each series was replaced since the last batch."""
+    rows, requests = [], []
+    with workers(server.url) as both:
+        for worker in both.values():
+            worker.run(_batch(workload.EXPRESSIONS))
+        for delay in DELAYS_MS:
+            server.delay(delay)
+            for job, names in (("batch", list(workload.EXPRESSIONS)), ("single run", ["high"])):
+                times: dict[str, list[Measured]] = {name: [] for name in both}
+                for _ in range(rounds):
+                    update(store, workload.SERIES)
+                    for name, worker in both.items():
+                        server.counts()
+                        times[name].append(worker.run(_batch(names)))
+                        if delay == DELAYS_MS[0] and len(times[name]) == 1:
+                            requests.append([job, name, *_requests(server.counts(), len(names))])
+                rows += [[job, delay, name, *_spreads(times[name], times["off"])] for name in both]
+        server.delay(0)
+    head = ["job", "delay, ms", "snapshots", "wall, s", "share", "CPU, s", "share", "peak, MiB"]
+    columns = ["job", "snapshots", "GET", "LIST", "PUT", "S3, $ for a million runs"]
+    return (
+        table("One part file of each series changed", head, rows)
+        + "\n"
+        + table("Requests", columns, requests)
+    )
+
+
+def growth(server: FakeS3, store: ObjectStore, rounds: int) -> str:
+    """Return a table of runs over one series: with few part files, and with up to 100 years of them."""
+    server.delay(DELAYS_MS[0])
+    rows = []
+    for months in (*PART_FILES, *MONTHS_OF_HISTORY):
+        code = f"GROWTH_{months}"
+        server.delay(0)
+        workload.upload(store, workload.dataset([code], months))
+        server.delay(DELAYS_MS[0])
+        with workers(server.url) as both:
+            times: dict[str, list[Measured]] = {name: [] for name in both}
+            for turn in range(rounds + 1):
+                update(store, [code], months)
+                for name, worker in both.items():
+                    measured = worker.run(_single(code))
+                    if turn:  # the first one is a cold start, and writes the snapshot
+                        times[name].append(measured)
+        rows += [[months, name, *_spreads(times[name], times["off"])[:4]] for name in both]
+    server.delay(0)
+    head = ["part files", "snapshots", "wall, s", "share", "CPU, s", "share"]
+    return table(f"A single run by the number of part files, {DELAYS_MS[0]} ms a request", head, rows)
+
+
+def _spreads(times: list[Measured], others: list[Measured]) -> list[object]:
+    wall, cpu = [each.wall for each in times], [each.cpu for each in times]
+    return [
+        Spread.of(wall),
+        ratios(wall, [each.wall for each in others]),
+        Spread.of(cpu),
+        ratios(cpu, [each.cpu for each in others]),
+        f"{max(each.peak for each in times):.0f}",
+    ]
+
+
+def _requests(counts: dict[str, int], runs: int) -> list[object]:
+    gets = counts.get("GET", 0) + counts.get("GET range", 0) + counts.get("HEAD", 0)
+    puts, lists = counts.get("PUT", 0), counts.get("LIST", 0)
+    return [gets, lists, puts, f"{(gets * GET + puts * PUT + lists * LIST) / runs:.2f}"]
+
+
+def _batch(names: Iterable[str]) -> dict[str, Any]:
+    number = next(_numbers)
+    return workload.event([f"{name}.s{number}" for name in names], number)
+
+
+def _single(code: str) -> dict[str, Any]:
+    number = next(_numbers)
+    record = workload.record(f"{code}.s{number}", f"{code}-{number}", workload.average([code]), [code])
+    return {"Records": [record]}
+
+
+def _serve(url: str) -> None:
+    workload.environment(url)
+    from metrics_worker.handler import lambda_handler  # noqa: PLC0415 - reads the environment
+
+    for line in sys.stdin:
+        event = json.loads(line)
+        cpu, wall = time.process_time(), time.perf_counter()
+        with redirect_stdout(io.StringIO()):
+            answer = lambda_handler(event, workload.Context())
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        assert not answer["batchItemFailures"]
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        peak = next(int(each.split()[1]) for each in status.splitlines() if each.startswith("VmHWM"))
+        print(json.dumps([wall, cpu, peak / 1024]), flush=True)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])

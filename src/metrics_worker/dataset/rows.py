@@ -1,0 +1,164 @@
+"""The rows of a series in the tables of its part files, before they are cleaned.
+
+Times of any unit and zone become microseconds in UTC, floored; values of any number become float64. Each row
+is converted by itself, so the rows of several part files are the rows of each of them, one after the other.
+`snapshot` relies on this.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from metrics_worker.dataset.part_file import (
+    CODE,
+    TIME,
+    VALUE,
+    decimals_as_float64,
+    read_errors,
+    with_text_codes,
+)
+from metrics_worker.series import Cleaned, Times, Values, clean
+
+type _Mask = NDArray[np.bool]
+"""A boolean for each row."""
+
+_MICROSECONDS_PER_TICK = {"us": 1, "ms": 1000, "s": 1_000_000}
+
+
+class Counts(NamedTuple):
+    """The number of rows of a series in one part file.
+
+    Attributes:
+        complete: rows that have a time and a value.
+        null: rows that lack a time or a value.
+    """
+
+    complete: int
+    null: int
+
+
+class Rows(NamedTuple):
+    """The rows of a series in some part files.
+
+    Attributes:
+        times: the times of the complete rows, in the order of the part files and of their rows.
+        values: their values, which may be NaN or infinite.
+        counts: the counts of each part file, in the same order.
+    """
+
+    times: Times
+    values: Values
+    counts: list[Counts]
+
+    def clean(self) -> Cleaned:
+        """Return the series of the rows, and the counts of the rows that were left out."""
+        return clean(self.times, self.values, null=sum(each.null for each in self.counts))
+
+
+def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
+    """Return the series in the tables of its part files.
+
+    Args:
+        tables: (key, table) in the order of the manifest.
+        code: the series: from a table with the code column, only its rows are used.
+
+    Raises:
+        InputReadError: a time or value cannot be represented, or a code is not text.
+    """
+    return rows_of(tables, code).clean()
+
+
+def rows_of(tables: Iterable[tuple[str, pa.Table]], code: str) -> Rows:
+    """Return the rows of a series in the tables of its part files.
+
+    Args:
+        tables: (key, table) in the order of the manifest.
+        code: the series: from a table with the code column, only its rows are used.
+
+    Raises:
+        InputReadError: a time or value cannot be represented, or a code is not text.
+    """
+    found = [Rows(np.empty(0, np.int64), np.empty(0), [])]
+    for _, alike in groupby(tables, key=lambda keyed: keyed[1].schema):
+        keyed = list(alike)
+        try:
+            found.append(_rows([table for _, table in keyed], code))
+        except pa.ArrowException:
+            for key, table in keyed:  # find the file with the bad row, to name it
+                with read_errors(key, problem="a row is out of range"):
+                    _rows([table], code)
+            raise
+    return Rows(
+        np.concatenate([rows.times for rows in found]),
+        np.concatenate([rows.values for rows in found]),
+        [counts for rows in found for counts in rows.counts],
+    )
+
+
+def _rows(tables: Sequence[pa.Table], code: str) -> Rows:
+    """Return the rows of a series in tables of one schema."""
+    table = pa.concat_tables(tables)
+    own = _is_of(with_text_codes(table), code)
+    complete = own & table[TIME].is_valid().to_numpy() & table[VALUE].is_valid().to_numpy()
+    lengths = [each.num_rows for each in tables]
+    if complete.all():
+        counts = [Counts(length, 0) for length in lengths]
+    else:
+        table = table.filter(pa.array(complete))
+        counts = _counts(complete, own, lengths)
+    return Rows(_microseconds(table[TIME]), _float64(table[VALUE]), counts)
+
+
+def _is_of(table: pa.Table, code: str) -> _Mask:
+    """Return for each row whether it belongs to a series."""
+    if CODE not in table.column_names:
+        return np.ones(table.num_rows, dtype=np.bool)
+    import pyarrow.compute as pc  # noqa: PLC0415 - 25 ms, which a cold start spends during its first requests
+
+    found: _Mask = pc.is_in(table[CODE], pa.array([code], pa.string())).to_numpy()
+    return found
+
+
+def _counts(
+    complete: _Mask,
+    own: _Mask,
+    lengths: Sequence[int],
+) -> list[Counts]:
+    """Return the counts of each part file; the files have these numbers of rows of any series."""
+    ends = np.cumsum([0, *lengths])
+    completes, owns = (
+        np.diff(np.concatenate(([0], np.cumsum(mask)))[ends]).tolist() for mask in (complete, own)
+    )
+    return [Counts(has, rows - has) for has, rows in zip(completes, owns, strict=True)]
+
+
+def _microseconds(column: pa.ChunkedArray) -> Times:
+    """Return times without nulls as microseconds in UTC. A time zone only affects how times are displayed."""
+    kind = column.type
+    if pa.types.is_null(kind):
+        return np.empty(0, np.int64)
+    if pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("ms"))
+        kind = column.type
+    ticks: Times = column.cast(pa.int64()).to_numpy()
+    if kind.unit == "ns":
+        return ticks // 1000
+    factor = _MICROSECONDS_PER_TICK[kind.unit]
+    limit = np.iinfo(np.int64).max // factor
+    if ticks.size and (ticks.max() > limit or ticks.min() < -limit):
+        raise pa.ArrowInvalid("a time is out of the range of microseconds")
+    return ticks * factor
+
+
+def _float64(column: pa.ChunkedArray) -> Values:
+    """Return values without nulls. Decimals and integers beyond 2**53 are rounded to the nearest float64."""
+    if pa.types.is_decimal(column.type):
+        column = decimals_as_float64(column)
+    elif not pa.types.is_float64(column.type):
+        column = column.cast(pa.float64(), safe=False)
+    values: Values = column.to_numpy()
+    return values

@@ -1,0 +1,214 @@
+"""The snapshot of a series: the rows of its part files in one object, and the identity of each part file.
+
+A snapshot holds the rows after their conversion and before they are cleaned: two arrays, in the order of the
+part files. Each row is converted by itself, so a part file that has not changed since contributes the same
+rows, to the bit, whatever its types are. The document, all numbers little-endian:
+
+    magic                       8 bytes, `MAGIC`: the format and the meaning of a row
+    SHA-256                     32 bytes, of everything that follows
+    length of the head          8 bytes
+    number of rows              8 bytes
+    head                        JSON, padded with spaces to a multiple of 8 bytes
+    times                       int64 for each row: microseconds since 1970-01-01 UTC
+    values                      float64 for each row
+
+The head names the series, and has for each part file its key, ETag, size, rows and null rows, as columns.
+The measurements behind this format are in docs/decisions/0011-snapshots.md.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from itertools import accumulate
+from struct import Struct
+from typing import NamedTuple
+
+import numpy as np
+
+from metrics_worker.series import Times, Values
+
+MAGIC = b"MWSNAP\x00\x01"
+"""The last byte is the format version. Increase it if the layout or the conversion of rows changes."""
+_PREFIX = Struct("<8s32sQQ")
+_CHECKED_FROM = 40
+"""The offset of the first byte that the SHA-256 covers."""
+_ALIGNMENT = 8
+_ROW_BYTES = 16
+_KINDS = (str, str, int, int, int)
+"""The types of the values in the columns of `PartFiles`."""
+
+
+class UnusableSnapshot(ValueError):
+    """The bytes are not a snapshot of the series, or are damaged."""
+
+
+class Subject(NamedTuple):
+    """The series of a snapshot, and how its rows are told apart from those of other series.
+
+    Attributes:
+        projections: the key prefix of the dataset's part files.
+        code: the series code.
+        by_path: whether a part file without the code column belongs whole to the series.
+    """
+
+    projections: str
+    code: str
+    by_path: bool
+
+
+class PartFiles(NamedTuple):
+    """The part files of a snapshot, as columns of equal length.
+
+    Attributes:
+        keys: the keys; each is there once.
+        etags: the ETags without quotation marks.
+        sizes: the sizes in bytes.
+        rows: the numbers of rows of the series that have a time and a value.
+        nulls: the numbers of rows of the series that lack a time or a value.
+    """
+
+    keys: list[str]
+    etags: list[str]
+    sizes: list[int]
+    rows: list[int]
+    nulls: list[int]
+
+
+class Snapshot(NamedTuple):
+    """The rows of a series, by part file.
+
+    Attributes:
+        files: the part files, in the order of their rows.
+        times: the times of the rows that have a time and a value.
+        values: the values of these rows, which may be NaN or infinite.
+    """
+
+    files: PartFiles
+    times: Times
+    values: Values
+
+
+EMPTY = Snapshot(PartFiles([], [], [], [], []), np.empty(0, np.int64), np.empty(0))
+"""A snapshot without part files."""
+
+
+def plain_etag(etag: str) -> str:
+    """Return an ETag without quotation marks; "" if it does not identify the bytes of an object.
+
+    A weak ETag (`W/"…"`) may stay the same if the bytes change.
+    """
+    return "" if etag.startswith("W/") else etag.strip('"')
+
+
+def encode(snapshot: Snapshot, subject: Subject) -> bytes:
+    """Return the document of a snapshot."""
+    head = subject._asdict() | snapshot.files._asdict()
+    text = json.dumps(head, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    times, values = snapshot.times.astype("<i8", copy=False), snapshot.values.astype("<f8", copy=False)
+    body = bytearray(_PREFIX.pack(MAGIC, b"", len(text), times.size))
+    body += text
+    body += memoryview(np.ascontiguousarray(times)).cast("B") if times.size else b""
+    body += memoryview(np.ascontiguousarray(values)).cast("B") if values.size else b""
+    body[len(MAGIC) : _CHECKED_FROM] = sha256(memoryview(body)[_CHECKED_FROM:]).digest()
+    return bytes(body)
+
+
+def decode(body: memoryview, subject: Subject) -> Snapshot:
+    """Return the snapshot in a document. Its arrays are parts of the document and cannot be written to.
+
+    Raises:
+        UnusableSnapshot: the document is not a snapshot of this series in this format, or is damaged.
+    """
+    if len(body) < _PREFIX.size:
+        raise UnusableSnapshot("it is shorter than the smallest snapshot")
+    magic, digest, length, rows = _PREFIX.unpack_from(body)
+    if magic != MAGIC:
+        raise UnusableSnapshot("it is not a snapshot of this format version")
+    if length % _ALIGNMENT or _PREFIX.size + length + rows * _ROW_BYTES != len(body):
+        raise UnusableSnapshot("its size is not the one that it states")
+    if sha256(body[_CHECKED_FROM:]).digest() != digest:
+        raise UnusableSnapshot("its checksum differs")
+    start = _PREFIX.size + length
+    files = _files(bytes(body[_PREFIX.size : start]), subject, rows)
+    times: Times = np.frombuffer(body, "<i8", rows, start)
+    values: Values = np.frombuffer(body, "<f8", rows, start + rows * _ROW_BYTES // 2)
+    return Snapshot(files, _aligned(times), _aligned(values))
+
+
+def _files(text: bytes, subject: Subject, rows: int) -> PartFiles:
+    """Return the part files that a head names, after checking that it is the head of the series."""
+    try:
+        head = json.loads(text)
+        found = Subject(*(head[name] for name in Subject._fields))
+        files = PartFiles(*(head[name] for name in PartFiles._fields))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise UnusableSnapshot("its head cannot be parsed") from None
+    if found != subject:
+        raise UnusableSnapshot("it is the snapshot of another series")
+    for column, kind in zip(files, _KINDS, strict=True):
+        if type(column) is not list or not set(map(type, column)) <= {kind}:
+            raise UnusableSnapshot("its head has values of other types")
+    if len({len(column) for column in files}) != 1 or len(set(files.keys)) != len(files.keys):
+        raise UnusableSnapshot("its head has columns of different lengths, or a key twice")
+    if min([*files.sizes, *files.rows, *files.nulls], default=0) < 0 or sum(files.rows) != rows:
+        raise UnusableSnapshot("the rows of its part files are not the rows that it has")
+    return files
+
+
+def _aligned[Array: (Times, Values)](array: Array) -> Array:
+    """Return an array whose elements lie at multiples of their size, as numpy's fast loops need them."""
+    return array if array.flags.aligned else array.copy()
+
+
+def unchanged(stored: Snapshot, identities: Mapping[str, tuple[str, int]]) -> frozenset[str]:
+    """Return the keys of the part files that have the same ETag and size as when the snapshot was taken.
+
+    Args:
+        stored: the snapshot.
+        identities: the current ETag and size of part files by key; an ETag "" identifies nothing.
+    """
+    keys, etags, sizes, _, _ = stored.files
+    known = zip(keys, zip(etags, sizes, strict=True), strict=True)
+    return frozenset(key for key, identity in known if identity[0] and identities.get(key) == identity)
+
+
+def splice(keys: Iterable[str], stored: Snapshot, read: Snapshot) -> Snapshot:
+    """Return the rows of part files that were partly read and are partly in a snapshot.
+
+    Args:
+        keys: the keys of the part files in the order of the result; each is in one of the two at least.
+        stored: a snapshot of the series.
+        read: the part files that were read. They take precedence.
+    """
+    places = {
+        row[0]: (source, start, start + row[3], row)
+        for source in (stored, read)
+        for start, row in zip(
+            accumulate(source.files.rows, initial=0), zip(*source.files, strict=True), strict=False
+        )
+    }
+    rows, pieces = [], []
+    source, begin, end = read, 0, 0
+    for key in keys:
+        other, first, last, row = places[key]
+        rows.append(row)
+        if other is not source or first != end:
+            pieces.append((source, begin, end))
+            source, begin = other, first
+        end = last
+    pieces.append((source, begin, end))
+    pieces = [piece for piece in pieces if piece[1] < piece[2]]
+    return Snapshot(
+        PartFiles(*map(list, zip(*rows, strict=True))) if rows else PartFiles([], [], [], [], []),
+        _joined([source.times[begin:end] for source, begin, end in pieces], np.empty(0, np.int64)),
+        _joined([source.values[begin:end] for source, begin, end in pieces], np.empty(0)),
+    )
+
+
+def _joined[Array: (Times, Values)](pieces: Sequence[Array], empty: Array) -> Array:
+    """Return the pieces as one array, without a copy if there is only one."""
+    if len(pieces) == 1:
+        return pieces[0]
+    joined: Array = np.concatenate(pieces) if pieces else empty
+    return joined

@@ -1,0 +1,311 @@
+"""The snapshots that an invocation reads and writes.
+
+Before the part files of a series are read, `load` reads its snapshot and lists its part files, at the same
+time. The rows of a part file that has the same ETag and size as in the snapshot are taken from the snapshot.
+After a run's outcome is published, `save` writes the snapshots of its series that are worth a write.
+
+A snapshot is a cache. Whatever is wrong with a snapshot or with the listing, the part files are read instead.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import compress
+from posixpath import commonpath
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from metrics_worker.dataset.snapshot import (
+    EMPTY,
+    Snapshot,
+    Subject,
+    UnusableSnapshot,
+    decode,
+    encode,
+    plain_etag,
+    unchanged,
+)
+from metrics_worker.errors import (
+    InputReadError,
+    MetricsWorkerError,
+    ObjectTaken,
+    OutOfMemory,
+    OutputWriteError,
+    StoreRefusal,
+    StoreUnavailable,
+)
+from metrics_worker.publication import records
+
+if TYPE_CHECKING:
+    from metrics_worker.dataset.choice import Source
+    from metrics_worker.limits import Claim, Memory
+    from metrics_worker.s3.bucket import Bucket, ListedObject, StoredObject
+
+MIN_PART_FILES = 32
+"""The fewest part files, for each page of the listing, for which a snapshot is used.
+
+A page of a listing costs as much as 12.5 GET requests, and so does a write: decision 0011.
+"""
+MIN_CHANGED = 2
+"""The fewest part files that a snapshot must lack before it is written again.
+
+One of them is usually the part file of the current month. It is replaced at every update, so a snapshot that
+has it would save the next run nothing.
+"""
+KEYS_PER_PAGE = 1000
+"""The number of keys that S3 lists in one request."""
+MAX_BYTES = 64 * 1024 * 1024
+"""The largest snapshot that is read or written: about 4 million rows."""
+READ_SECONDS = 3.0
+"""The time after which the part files are read without the snapshot."""
+WRITE_SECONDS = 5.0
+"""The time after which the write of a snapshot is given up."""
+_WRITES = 8
+"""The number of snapshots that are written concurrently."""
+_RANGE_BYTES = 8 * 1024 * 1024
+"""The bytes of a large snapshot that are read by one request."""
+_ROW_BYTES = 16
+"""The bytes of a row in a snapshot."""
+_COPIES = 3
+"""The number of copies of a snapshot that are in memory while it is written."""
+_CLAIMED_BYTES = 100
+"""The memory that is claimed for each row: as much as for a row of a part file."""
+
+type Identities = Mapping[str, tuple[str, int]]
+"""The ETags and sizes of part files by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The snapshot of a series, and the part files that need not be read because of it.
+
+    Attributes:
+        key: the key of the snapshot.
+        subject: the series.
+        etag: the ETag of the object at the key; None if there is no object.
+        snapshot: the snapshot; empty if there is none, or none that can be used.
+        unchanged: the keys of the part files whose rows are taken from the snapshot.
+    """
+
+    key: str
+    subject: Subject
+    etag: str | None
+    snapshot: Snapshot = EMPTY
+    unchanged: frozenset[str] = frozenset()
+
+
+class _Pending(NamedTuple):
+    stored: Stored
+    snapshot: Snapshot
+
+
+@dataclass(slots=True)
+class Saved:
+    """The result of writing snapshots.
+
+    Attributes:
+        written: the number of snapshots that were written.
+        failed: the number of snapshots that could not be written.
+        problem: the first error.
+    """
+
+    written: int = 0
+    failed: int = 0
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Snapshots:
+    """The snapshots of one invocation. It writes the snapshot of a series at most once.
+
+    Attributes:
+        metrics_prefix: the key prefix of all metrics and snapshots.
+        memory: the bytes that encoded snapshots may take.
+    """
+
+    metrics_prefix: str
+    memory: "Memory"
+    _pending: dict[Subject, _Pending] = field(default_factory=dict)
+    _written: set[Subject] = field(default_factory=set)
+    _lock: Lock = field(default_factory=Lock)
+
+    def load(
+        self,
+        choose: "Callable[[], list[Source]]",
+        bucket: "Bucket",
+        claim: "Claim",
+        *,
+        listed: Iterable[tuple[str, str]] = (),
+    ) -> "tuple[list[Source], list[Stored | None]]":
+        """Return the part files of some series, and the snapshot of each or None.
+
+        Args:
+            choose: returns the part files.
+            bucket: the bucket that has the part files and the snapshots.
+            claim: the memory that the snapshots are claimed from.
+            listed: the series whose part files `choose` finds by listing, as (projections, series code).
+                Their snapshots are read meanwhile.
+
+        Raises:
+            OutOfTime: the invocation's time is used up.
+            Exception: whatever `choose` raises.
+        """
+        quick = bucket.with_timeout(READ_SECONDS)
+        keys = [self._key(projections, code) for projections, code in listed]
+        sources = [] if keys else choose()
+        keys = keys or [self._key(*_series(source)) for source in sources if _is_worthwhile(source)]
+        if not keys:
+            return sources, [None] * len(sources)
+        with ThreadPoolExecutor(1, "snapshots") as thread:
+            finding = thread.submit(_find, keys, quick)
+            sources = sources or choose()
+            used = [_is_worthwhile(source) for source in sources]
+            listings = _list({_folder(source) for source in compress(sources, used)} - {""}, quick)
+            lookup = _Lookup(quick, claim, listings, finding.result())
+        return sources, [
+            lookup.stored(source, self._key(*_series(source))) if is_used else None
+            for source, is_used in zip(sources, used, strict=True)
+        ]
+
+    def keep(self, stored: Stored, snapshot: Snapshot) -> None:
+        """Remember the rows of a series for `save`, if enough of its part files are not in its snapshot.
+
+        Args:
+            stored: the snapshot that was found.
+            snapshot: the snapshot as it would be written now.
+        """
+        changed = sum(key not in stored.unchanged for key in snapshot.files.keys)
+        if changed >= MIN_CHANGED:
+            with self._lock:
+                if stored.subject not in self._written:
+                    self._pending[stored.subject] = _Pending(stored, snapshot)
+
+    def save(self, subjects: Iterable[Subject], bucket: "Bucket") -> Saved:
+        """Write the snapshots of these series that were kept, and return how many were written.
+
+        A snapshot that another worker has written meanwhile is left alone.
+        """
+        with self._lock:
+            pending = [self._pending.pop(each) for each in subjects if each in self._pending]
+            self._written |= {each.stored.subject for each in pending}
+        saved = Saved()
+        if pending:
+            write = partial(_write, bucket=bucket.with_timeout(WRITE_SECONDS), memory=self.memory)
+            with ThreadPoolExecutor(min(_WRITES, len(pending)), "snapshots") as threads:
+                for error in threads.map(write, pending):
+                    saved.written += error is None
+                    saved.failed += error is not None and not isinstance(error, ObjectTaken)
+                    saved.problem = saved.problem or (str(error) if saved.failed else "")
+        return saved
+
+    def _key(self, projections: str, code: str) -> str:
+        return records.snapshot(self.metrics_prefix, projections=projections, code=code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """The answers of S3 about some snapshots and about the part files of their series.
+
+    Attributes:
+        bucket: the bucket, for the rest of a large snapshot.
+        claim: the memory that the snapshots are claimed from.
+        listings: the identities of part files by the folder that was listed.
+        found: the snapshots by key; None for one that does not exist.
+    """
+
+    bucket: "Bucket"
+    claim: "Claim"
+    listings: Mapping[str, Identities]
+    found: "Mapping[str, StoredObject | None]"
+
+    def stored(self, source: "Source", key: str) -> Stored | None:
+        """Return the snapshot of a series; None if its part files or its snapshot could not be looked up."""
+        identities = _identities(source.listed) if source.listed is not None else None
+        if identities is None:
+            identities = self.listings.get(_folder(source))
+        if identities is None or key not in self.found:
+            return None
+        subject, found = Subject(*_series(source), by_path=source.by_path), self.found[key]
+        stored = Stored(key, subject, found.etag if found else None)
+        if found is None or found.size > MAX_BYTES:
+            return stored
+        claimed = self.claim.taken
+        try:
+            snapshot = decode(self._whole(found), subject)
+            same = unchanged(snapshot, identities)
+            useful = sum(compress(snapshot.files.rows, (each in same for each in snapshot.files.keys)))
+            if 2 * useful >= len(snapshot.times):
+                self.claim.take(useful * _CLAIMED_BYTES, key, InputReadError)
+                return replace(stored, snapshot=snapshot, unchanged=same)
+        except (StoreRefusal, StoreUnavailable, UnusableSnapshot, InputReadError, OutOfMemory):
+            pass
+        self.claim.release(self.claim.taken - claimed)
+        return stored
+
+    def _whole(self, found: "StoredObject") -> memoryview:
+        """Return the whole body of a snapshot, of which the last bytes have been read."""
+        missing = found.size - len(found.body)
+        if not missing:
+            return found.body
+        self.claim.take(2 * found.size, found.key, InputReadError)
+        starts = range(0, missing, _RANGE_BYTES)
+        ranges = [(start, min(missing, start + _RANGE_BYTES)) for start in starts]
+        return memoryview(b"".join([*self.bucket.get_ranges(found, ranges), found.body]))
+
+
+def _series(source: "Source") -> tuple[str, str]:
+    return source.manifest.dataset.projections_prefix, source.code
+
+
+def _is_worthwhile(source: "Source") -> bool:
+    """Return whether a series has enough part files for a snapshot, each of them once."""
+    pages = 1
+    if source.listed is None and _folder(source) == source.manifest.dataset.projections_prefix:
+        pages += len(source.manifest.files) // KEYS_PER_PAGE
+    return len(source.keys) >= MIN_PART_FILES * pages and len(set(source.keys)) == len(source.keys)
+
+
+def _folder(source: "Source") -> str:
+    """Return the folder that has all part files of a series; "" if they were listed already."""
+    if source.listed is not None:
+        return ""
+    return commonpath(key.rpartition("/")[0] for key in (min(source.keys), max(source.keys))) + "/"
+
+
+def _find(keys: Sequence[str], bucket: "Bucket") -> "Mapping[str, StoredObject | None]":
+    """Read snapshots; return None for one that does not exist, and nothing if S3 fails or refuses."""
+    if not keys:
+        return {}
+    try:
+        return bucket.find_many(keys)
+    except (StoreRefusal, StoreUnavailable):
+        return {}
+
+
+def _list(folders: Iterable[str], bucket: "Bucket") -> Mapping[str, Identities]:
+    """Return the identities of the objects in folders, by folder; nothing if S3 fails or refuses."""
+    if not folders:
+        return {}
+    try:
+        return {folder: _identities(found) for folder, found in bucket.list_many(list(folders)).items()}
+    except (StoreRefusal, StoreUnavailable):
+        return {}
+
+
+def _identities(listed: "Iterable[ListedObject]") -> Identities:
+    return {key: (plain_etag(etag), size) for key, etag, size in listed}
+
+
+def _write(pending: _Pending, bucket: "Bucket", memory: "Memory") -> MetricsWorkerError | None:
+    """Write a snapshot, if it is not too large, and return the error if that fails."""
+    key, etag = pending.stored.key, pending.stored.etag
+    try:
+        with memory.claim() as claim:
+            claim.take(_COPIES * _ROW_BYTES * len(pending.snapshot.times), key, OutputWriteError)
+            body = encode(pending.snapshot, pending.stored.subject)
+            if len(body) <= MAX_BYTES:
+                bucket.create(key, body) if etag is None else bucket.swap(key, body, etag=etag)
+    except MetricsWorkerError as error:
+        return error
+    return None
