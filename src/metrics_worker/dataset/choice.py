@@ -50,12 +50,7 @@ class Source:
 
 
 class SeriesFolder(NamedTuple):
-    """The combination of a dataset and a series for which part files are listed in the mode `listing`.
-
-    Attributes:
-        prefix: the key prefix of the dataset's part files (`projectionsPath`), which ends in a slash.
-        code: the series code.
-    """
+    """A series for which part files are listed: the key prefix of the dataset's part files, and the code."""
 
     prefix: str
     code: str

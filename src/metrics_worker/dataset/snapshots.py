@@ -9,6 +9,7 @@ A snapshot is a cache. Whatever is wrong with a snapshot or with the listing, th
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import compress
@@ -53,24 +54,17 @@ MIN_CHANGED = 2
 One of them is usually the part file of the current month. It is replaced at every update, so a snapshot that
 has it would save the next run nothing.
 """
-KEYS_PER_PAGE = 1000
-"""The number of keys that S3 lists in one request."""
+KEYS_PER_PAGE = 1000  # of a listing of S3
 MAX_BYTES = 64 * 1024 * 1024
 """The largest snapshot that is read or written: about 4 million rows."""
 READ_SECONDS = 3.0
 """The time after which the part files are read without the snapshot."""
-WRITE_SECONDS = 5.0
-"""The time after which the write of a snapshot is given up."""
-_WRITES = 8
-"""The number of snapshots that are written concurrently."""
-_RANGE_BYTES = 8 * 1024 * 1024
-"""The bytes of a large snapshot that are read by one request."""
-_ROW_BYTES = 16
-"""The bytes of a row in a snapshot."""
-_COPIES = 3
-"""The number of copies of a snapshot that are in memory while it is written."""
-_CLAIMED_BYTES = 100
-"""The memory that is claimed for each row: as much as for a row of a part file."""
+WRITE_SECONDS = 5.0  # after which a write is given up
+_WRITES = 8  # at the same time
+_RANGE_BYTES = 8 * 1024 * 1024  # of a large snapshot, by one request
+_WRITTEN_ROW_BYTES = 3 * 16
+"""The memory that is claimed for each row of a snapshot that is written: three copies of 16 bytes."""
+_CLAIMED_BYTES = 100  # for each row, as for a row of a part file
 
 type Identities = Mapping[str, tuple[str, int]]
 """The ETags and sizes of part files by key."""
@@ -275,22 +269,17 @@ def _folder(source: "Source") -> str:
 
 def _find(keys: Sequence[str], bucket: "Bucket") -> "Mapping[str, StoredObject | None]":
     """Read snapshots; return None for one that does not exist, and nothing if S3 fails or refuses."""
-    if not keys:
-        return {}
-    try:
-        return bucket.find_many(keys)
-    except (StoreRefusal, StoreUnavailable):
-        return {}
+    with suppress(StoreRefusal, StoreUnavailable):
+        return bucket.find_many(keys) if keys else {}
+    return {}
 
 
 def _list(folders: Iterable[str], bucket: "Bucket") -> Mapping[str, Identities]:
     """Return the identities of the objects in folders, by folder; nothing if S3 fails or refuses."""
-    if not folders:
-        return {}
-    try:
-        return {folder: _identities(found) for folder, found in bucket.list_many(list(folders)).items()}
-    except (StoreRefusal, StoreUnavailable):
-        return {}
+    with suppress(StoreRefusal, StoreUnavailable):
+        listed = bucket.list_many(list(folders)) if folders else {}
+        return {folder: _identities(found) for folder, found in listed.items()}
+    return {}
 
 
 def _identities(listed: "Iterable[ListedObject]") -> Identities:
@@ -302,7 +291,7 @@ def _write(pending: _Pending, bucket: "Bucket", memory: "Memory") -> MetricsWork
     key, etag = pending.stored.key, pending.stored.etag
     try:
         with memory.claim() as claim:
-            claim.take(_COPIES * _ROW_BYTES * len(pending.snapshot.times), key, OutputWriteError)
+            claim.take(_WRITTEN_ROW_BYTES * len(pending.snapshot.times), key, OutputWriteError)
             body = encode(pending.snapshot, pending.stored.subject)
             if len(body) <= MAX_BYTES:
                 bucket.create(key, body) if etag is None else bucket.swap(key, body, etag=etag)
