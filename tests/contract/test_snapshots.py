@@ -317,7 +317,7 @@ def test_of_two_workers_that_write_one_snapshot_one_wins_and_the_other_does_not_
 
 
 def test_memory_for_writing_that_other_runs_hold_is_a_counted_failure(place, monkeypatch):
-    monkeypatch.setattr(snapshots, "_COPIES", 10**9)
+    monkeypatch.setattr(snapshots, "_WRITTEN_ROW_BYTES", 10**12)
     _, _, saved = place.run()
     assert (saved.written, saved.failed) == (0, 1)
 
