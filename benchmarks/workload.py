@@ -27,7 +27,7 @@ MANIFEST = "datasets/bench/versions/v1/manifest.json"
 
 
 def environment(url: str) -> None:
-    """Set environment variables with which the worker and boto3 use the server at the given address.
+    """Set the environment variables that let the worker and boto3 use the server at the given address.
 
     Snapshots are off unless the environment turns them on, so that every batch reads all part files.
     """

@@ -23,7 +23,7 @@ from metrics_tools.local_cloud.recompute import Comparison, compare, recompute
 from metrics_tools.local_cloud.status_listener import RunEvents
 from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
 from metrics_tools.request_files import Sample
-from metrics_worker.publication.records import Keys
+from metrics_worker.publication.records import Keys, snapshots
 
 
 @dataclass(slots=True)
@@ -67,6 +67,7 @@ class Outcome:
 def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
     """Copy every object below a prefix into a folder, and return the number of copied objects.
 
+    Snapshots are left out, because they are not published.
     The path of a copy is the key of the object. An object whose path would be outside the folder is skipped:
     requests determine parts of the keys, so keys are not trusted.
 
@@ -81,6 +82,8 @@ def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix):
         for found in page.get("Contents", []):
             path = folder / found["Key"]
+            if found["Key"].startswith(snapshots(prefix)):
+                continue
             if path.resolve().is_relative_to(folder.resolve()):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(s3.get_object(Bucket=BUCKET, Key=found["Key"])["Body"].read())

@@ -55,10 +55,8 @@ One of them is usually the part file of the current month. It is replaced at eve
 has it would save the next run nothing.
 """
 KEYS_PER_PAGE = 1000  # of a listing of S3
-MAX_BYTES = 64 * 1024 * 1024
-"""The largest snapshot that is read or written: about 4 million rows."""
-READ_SECONDS = 3.0
-"""The time after which the part files are read without the snapshot."""
+MAX_BYTES = 64 * 1024 * 1024  # of a snapshot that is read or written: about 4 million rows
+READ_SECONDS = 3.0  # after which the part files are read without the snapshot
 WRITE_SECONDS = 5.0  # after which a write is given up
 _WRITES = 8  # at the same time
 _RANGE_BYTES = 8 * 1024 * 1024  # of a large snapshot, by one request
@@ -254,6 +252,8 @@ def _series(source: "Source") -> tuple[str, str]:
 
 def _is_worthwhile(source: "Source") -> bool:
     """Return whether a series has enough part files for a snapshot, each of them once."""
+    if len(source.keys) < MIN_PART_FILES:
+        return False
     pages = 1
     if source.listed is None and _folder(source) == source.manifest.dataset.projections_prefix:
         pages += len(source.manifest.files) // KEYS_PER_PAGE

@@ -67,16 +67,21 @@ class Keys:
         return f"{self.base}current/manifest.json"
 
 
+def snapshots(metrics_prefix: str) -> str:
+    """Return the key prefix of all snapshots. No metric code begins with an underscore."""
+    return f"{metrics_prefix}_snapshots/"
+
+
 def snapshot(metrics_prefix: str, *, projections: str, code: str) -> str:
     """Return the key of a series' snapshot.
 
     Args:
-        metrics_prefix: the prefix of all metrics; no metric code begins with an underscore.
+        metrics_prefix: the key prefix of all metrics and snapshots.
         projections: the key prefix of the dataset's part files.
         code: the series code, which may be any text.
     """
     identity = sha256(f"{projections}\n{code}".encode(errors="surrogatepass")).hexdigest()[:16]
-    return f"{metrics_prefix}_snapshots/{code if is_id(code) else 'series'}-{identity}.snapshot"
+    return f"{snapshots(metrics_prefix)}{code if is_id(code) else 'series'}-{identity}.snapshot"
 
 
 class _Document(BaseModel):
