@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -23,6 +24,7 @@ from obstore.store import ObjectStore
 from benchmarks import workload
 from benchmarks.measure import Spread, ratios, table
 from benchmarks.s3 import FakeS3
+from metrics_tools.process_exit import run_and_exit
 
 DELAYS_MS = (20, 0)
 MONTHS_OF_HISTORY = (12, 60, 240, 1200)
@@ -184,4 +186,4 @@ def _serve(url: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    run_and_exit(partial(_serve, sys.argv[1]))
