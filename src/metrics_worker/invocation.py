@@ -166,7 +166,8 @@ class Attempt:
         The outcome is published and the heartbeats have ended, so nothing depends on these writes.
         """
         report = self.report
-        if self.deadline.seconds_left() < 2 * WRITE_SECONDS:
+        is_off = self.worker.settings.snapshots == "off"
+        if is_off or self.deadline.seconds_left() < 2 * WRITE_SECONDS:
             return
         try:
             with report.stage("snapshots"):

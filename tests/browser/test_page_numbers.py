@@ -135,7 +135,7 @@ def test_the_waterfall_shows_every_request_of_the_worker(page, out):
         == set(closed["stages"])
         == {"marker", "read", "evaluate", "commit", "current", "completed", "snapshots"}
     )
-    assert re.search(r"ECB_USD_EUR_D\s*334 requests", card.locator(".waterfall tbody").inner_text())
+    assert re.search(r"ECB_USD_EUR_D\s*335 requests", card.locator(".waterfall tbody").inner_text())
     card.locator("details.waterfall-of details summary").click()
     caption = card.locator("details.waterfall-of caption").inner_text()
     assert caption.endswith(f" of {len(closed['trace']['requests'])}")
