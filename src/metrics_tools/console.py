@@ -62,7 +62,11 @@ def emit(document: Any) -> None:
 
 
 def impossible(text: str) -> typer.Exit:
-    """Print on standard error why the command cannot complete, and return the exit with code 2 to raise."""
+    """Print on standard error why the command cannot complete.
+
+    Returns:
+        The exception to raise, which ends the command with exit code 2.
+    """
     complain(text)
     return typer.Exit(IMPOSSIBLE)
 
@@ -73,7 +77,7 @@ def complain(text: str) -> None:
 
 
 def visible(text: str) -> str:
-    """Return the text with an escape sequence for each control or formatting character but line breaks."""
+    """Return a text with an escape sequence for each control or format character except line breaks."""
     if text.isprintable():
         return text
     return "".join(
@@ -83,7 +87,7 @@ def visible(text: str) -> str:
 
 
 def print_line(text: str = "", style: str = "") -> None:
-    """Print a line, which only a terminal wraps."""
+    """Print a text as one line, to which no line breaks are added."""
     out.print(text, style=style or None, soft_wrap=True)
 
 
@@ -102,10 +106,10 @@ def add_row(table: Table, *cells: str, style: str = "") -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table within the width of the terminal; to a file, as wide as the table needs."""
+    """Print a table. A terminal limits its width; in a file, it is at most `_FILE_WIDTH` characters wide."""
     (out if out.is_terminal else PlainConsole(stderr=out.stderr, width=_FILE_WIDTH)).print(table)
 
 
 def is_wide(needed: int) -> bool:
-    """Return whether the output is a file, or a terminal with at least this number of columns."""
+    """Return whether standard output is not a terminal, or is one with at least `needed` columns."""
     return not out.is_terminal or out.width >= needed

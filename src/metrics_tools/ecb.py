@@ -51,7 +51,7 @@ _SCHEMA = pa.schema(
 )
 
 type Rates = Mapping[str, Mapping[date, float]]
-"""The rates of each currency by day, in units of the currency per euro; days in ascending order."""
+"""By currency and day, the rate in units of the currency per euro. The days are in ascending order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,13 @@ def read_rates() -> Rates:
 
 
 def rate_series(days: Mapping[date, float]) -> Series:
-    """Return the rates of one currency as the worker's series."""
+    """Return the rates of one currency, given by day, as a series with times at midnight UTC."""
     times = np.array(list(days), dtype="datetime64[us]").astype(np.int64)
     return Series(times, np.array(list(days.values()), dtype=np.float64))
 
 
 def version_of(rates: Rates) -> str:
-    """Return the version of the dataset, which is its last day, such as `v20261030`."""
+    """Return the version of the dataset, which is the last day with a rate, such as `v20261030`."""
     return f"v{max(max(days) for days in rates.values()):%Y%m%d}"
 
 
@@ -167,7 +167,7 @@ def write_dataset(
 
     Args:
         put: writes one object, given its key and its bytes. Several threads call it at the same time.
-        currencies: the currencies to write, of which one at least is the ECB's. Others are ignored.
+        currencies: the currencies to write. One at least must have ECB rates; those without are ignored.
         on_file: called with the number of part files that have been written so far.
     """
     rates, now = read_rates(), datetime.now(UTC).replace(microsecond=0)

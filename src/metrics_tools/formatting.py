@@ -28,7 +28,7 @@ def size(octets: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in seconds or milliseconds with two or three significant digits."""
+    """Return a duration as text: in seconds from 1 s on, else in milliseconds ("2.50 s", "12 ms")."""
     if seconds == 0:
         return "0 s"
     if seconds >= 1:

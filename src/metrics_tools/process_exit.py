@@ -1,8 +1,9 @@
-"""The end of a process that used the bucket, without the finalisation of the interpreter.
+"""A function that ends a process which used the bucket without finalising the Python interpreter.
 
-The S3 client has runtime threads that nothing can stop or join. Shortly after a request, one of them may
-enter Python while the interpreter is finalising, which aborts the process (SIGABRT) after its work is done.
-Therefore a program does the interpreter's last steps itself and then ends the process directly.
+The S3 client has runtime threads that cannot be stopped or joined. Shortly after a request, one of these
+threads may enter Python while the interpreter is finalising, which aborts the process (SIGABRT) although its
+work is done. Therefore `run_and_exit` calls the registered exit functions and flushes the output itself, and
+then ends the process with `os._exit`.
 """
 
 import atexit
@@ -13,14 +14,15 @@ from contextlib import suppress
 from typing import NoReturn, TextIO
 
 _LOST_OUTPUT = 120
-"""The status with which Python ends if it cannot write buffered output."""
+"""The exit status of a process that cannot write its buffered output, as in Python itself."""
 
 
 def run_and_exit(main: Callable[[], object]) -> NoReturn:
     """Run a program and end the process with its exit status, as `sys.exit(main())` would.
 
     Args:
-        main: the program. It returns the exit status or raises SystemExit; another error is reported.
+        main: the program. It returns the exit status or raises SystemExit. For any other exception, the
+            traceback is printed and the status is 1.
     """
     status = 0
     try:
@@ -38,7 +40,10 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
 
 
 def _status(code: object) -> int:
-    """Return the exit status for an argument of `sys.exit`. A text is an error message, which is printed."""
+    """Return the exit status for an argument of `sys.exit`: 0 for None, the value of an integer.
+
+    Any other argument is an error message: print the message and return 1.
+    """
     if code is None:
         return 0
     if isinstance(code, int):
@@ -48,7 +53,7 @@ def _status(code: object) -> int:
 
 
 def _flush(stream: TextIO | None) -> bool:
-    """Write the buffered output of a stream, and return whether that succeeded."""
+    """Write the buffered output of a stream. Return False if that failed; True for None."""
     try:
         if stream is not None:
             stream.flush()

@@ -87,7 +87,7 @@ class Sample:
 
     @property
     def currencies(self) -> set[str]:
-        """Return the currencies of all series codes in the request, even if its expression is not valid."""
+        """Return the currencies of all ECB series in the request, even if its expression is not valid."""
         from metrics_tools.ecb import currency_of  # noqa: PLC0415 - half a second, only for valid files
 
         found: set[str] = set()
@@ -104,7 +104,7 @@ class Sample:
 
 
 def all_samples(folder: Path) -> list[Path]:
-    """Return the files of events/: `run.json` first, and those whose runs must fail last."""
+    """Return the paths of the files in a folder: `run.json` first, files whose runs must fail last."""
     return sorted(
         folder.glob("*.json"), key=lambda path: (path.name.startswith(FAILS), path.name != FIRST, path.name)
     )
@@ -159,7 +159,11 @@ def _distinct(samples: list[Sample]) -> list[Sample]:
 
 
 def _sample_of_expression(path: Path, expression: dict[str, Any]) -> Sample:
-    """Return a request for an expression over the ECB's series. The metric has the name of the file."""
+    """Return a request for an expression over the ECB's series; the file name gives the metric code.
+
+    Raises:
+        EventFileError: the expression is not valid.
+    """
     try:
         node = parse(expression)
     except ExpressionError as error:
@@ -188,14 +192,14 @@ def request_around(
     homes: Mapping[str, str],
     datasets: Mapping[str, tuple[str, str]],
 ) -> dict[str, Any]:
-    """Return a request with a new run id for an expression; if the expression is not valid, neither is it.
+    """Return a request with a new run id for an expression. The expression is not checked.
 
     Args:
         expression: the expression as JSON values.
         metric_code: the code of the metric.
         prefix: the key prefix of all metrics.
-        homes: the id of the dataset of each series code.
-        datasets: the key of the manifest and the prefix of the part files of each dataset, by its id.
+        homes: by series code, the id of the dataset that contains the series.
+        datasets: by dataset id, the key of the manifest and the prefix of the part files.
     """
     try:
         kind = expression_type(parse(expression))
@@ -219,7 +223,11 @@ def request_around(
 
 
 def _message(path: Path, record: Any) -> str:
-    """Return the request in the body of a record: the `Message` of its SNS notification, or the body."""
+    """Return the request in a record: the `Message` of the SNS notification in its body, or the body.
+
+    Raises:
+        EventFileError: the record has no body, or the body is not a JSON object.
+    """
     body = record.get("body") if isinstance(record, dict) else None
     if not isinstance(body, str):
         raise _not_an_event(path, "one of its records has no body")

@@ -26,7 +26,7 @@ SUMMARIES = {
     "send": "Request a run from a deployment, as the control plane does.",
     "validate": "Find every problem of requests and expressions, before they run.",
 }
-"""The subcommands, with the sentence that `metrics --help` shows for each."""
+"""By subcommand, the sentence that `metrics --help` shows for it."""
 
 
 class _Subcommand(TyperCommand):

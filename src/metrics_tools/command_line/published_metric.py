@@ -19,7 +19,10 @@ CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The metric's 
 
 @contextmanager
 def published_metric(code: str, *, bucket: str | None, folder: Path | None) -> Iterator[tuple[Place, Keys]]:
-    """Yield the location and the keys of a metric. An error of the worker in the context ends the command."""
+    """Yield the location and the keys of a metric.
+
+    The command ends with an error if no location is given or the context raises a MetricsWorkerError.
+    """
     place = open_place(bucket, folder, demo=False)
     if place is None:
         raise impossible("Where is the metric published? Give --bucket NAME or --folder FOLDER.")
@@ -31,7 +34,11 @@ def published_metric(code: str, *, bucket: str | None, folder: Path | None) -> I
 
 
 def no_such_metric(code: str, place: Place) -> typer.Exit:
-    """Print that the metric has no version, with metrics of similar names; return the exit to raise."""
+    """Print that a metric has no version and which metrics have similar codes.
+
+    Returns:
+        The exception to raise, which ends the command with exit code 2.
+    """
     prefix = metrics_prefix()
     try:
         folders = place.bucket.list_folders(prefix)

@@ -26,7 +26,7 @@ class Finding:
     found: Validated
 
     def is_wrong(self, *, strict: bool = False) -> bool:
-        """Return whether there is an error or, with `strict`, an error or a warning."""
+        """Return whether the request has an error or, if `strict` is true, an error or a warning."""
         return bool(self.found.errors or (strict and self.found.warnings))
 
     def to_json(self, *, strict: bool = False, **fields: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Validation:
     """The validation of requests with the settings of the environment.
 
     Args:
-        place: the location of their inputs; None to validate the requests alone.
+        place: the location of the datasets; None to validate the requests without their inputs.
         manifests: the keys of the dataset manifests in which the series of a bare expression are looked up.
     """
 
@@ -57,7 +57,7 @@ class Validation:
         self._reader = Reader(place.bucket, self._settings) if place else None
 
     def of(self, asked: Asked) -> Finding:
-        """Return the finding of a request or of a bare expression."""
+        """Validate a request or a bare expression. If S3 fails, the command ends with an error."""
         if asked.problems:
             return Finding(asked, Validated(asked.problems))
         body, place = asked.body, self._place

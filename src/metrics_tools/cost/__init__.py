@@ -1,1 +1,1 @@
-"""Estimates of what a run needs: requests, bytes, seconds and dollars."""
+"""Estimates of the requests, bytes, seconds and dollars that a run takes."""

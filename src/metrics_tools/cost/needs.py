@@ -1,10 +1,10 @@
-"""The estimate of what a run needs: part files, requests by kind, bytes, seconds and dollars.
+"""The estimate of a run: its part files, requests by kind, bytes, seconds and dollars.
 
-The requests for the inputs are those that were made to read the inputs for the estimate: a GET for each
-manifest and part file, more for a part file of more than 4 MiB. In addition, the worker gets the marker and
-`current`, reads the data back, and writes data, manifest, marker and `current`. A test compares the estimate
-with real runs. The estimate is for a run that reads every part file: with a snapshot of a series, a run lists
-the part files and reads only those that have changed.
+To make the estimate, the inputs are read and their requests are counted: a GET for each manifest and part
+file, and more for a part file of more than 4 MiB. In addition, the worker gets the marker and `current`,
+reads the data back, and writes data, manifest, marker and `current`. A test compares the estimate with real
+runs. The estimate assumes that the run reads every part file. A run that uses the snapshot of a series lists
+the part files and reads only the part files that have changed.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ class SeriesNeed:
 
     Attributes:
         code: the series code.
-        dataset_id: the dataset that contains it; None if that is not known.
+        dataset_id: the id of the dataset that contains the series; None if it is not known.
         dataset_version: the version of the dataset, from its manifest.
-        part_files: the number of its part files; None if the manifest was not read.
-        rows: the number of rows in the part files; None if they were not read.
-        observations: the number of observations in these rows; None if they were not read.
-        left_out: the number of rows that are not observations, by reason.
+        part_files: the number of part files of the series; None if the series was not read.
+        rows: the number of rows in the part files; None if the series was not read.
+        observations: the number of observations in these rows; None if the series was not read.
+        left_out: the number of rows that are not observations, by reason; None if the series was not read.
     """
 
     code: str
@@ -45,16 +45,16 @@ class SeriesNeed:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a run needs.
+    """The series that a run reads, and the requests, bytes, seconds and dollars that the run takes.
 
     Attributes:
-        series: the series that it reads, in order of appearance.
-        manifests: the number of dataset manifests that it reads.
-        part_files: the number of part files that it reads; None if the manifests were not read.
-        requests: the requests by kind; None if the series were not read.
-        bytes_read: the bytes of manifests and part files; None if they were not read.
-        seconds: the estimated duration; None if the series were not read.
-        dollars: the estimated cost; None if the series were not read.
+        series: the series that the run reads, in the order in which the expression contains them.
+        manifests: the number of dataset manifests that the run reads.
+        part_files: the number of part files that the run reads; None if a series was not read.
+        requests: the requests by kind; None if a series was not read.
+        bytes_read: the bytes that the requests for the inputs transferred; None if a series was not read.
+        seconds: the estimated duration; None if a series was not read.
+        dollars: the estimated cost; None if a series was not read.
     """
 
     series: tuple[SeriesNeed, ...]
@@ -66,17 +66,19 @@ class Needs:
     dollars: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the needs as JSON values."""
+        """Return the attributes as JSON values, with the date, region and S3 latency of the estimate."""
         prices = {"prices_of": AS_OF, "region": REGION, "latency_seconds": LATENCY}
         return asdict(self) | {"estimated_with": prices}
 
 
 def needs_of(request: RunRequest, inputs: Inputs | None = None) -> Needs:
-    """Return what a request needs.
+    """Return the series, requests, bytes, seconds and dollars that a run of the request takes.
+
+    If a series of the request was not read, only `series` and `manifests` are filled in.
 
     Args:
         request: the request.
-        inputs: the inputs that were read for it; None if they were not read.
+        inputs: the inputs of the request; None if they were not read.
     """
     codes = series_codes(request.expression)
     if inputs is None or inputs.series.keys() != set(codes):
@@ -99,7 +101,10 @@ def needs_of(request: RunRequest, inputs: Inputs | None = None) -> Needs:
 
 
 def _manifest_keys(inputs: Inputs) -> set[str]:
-    """Return the manifests that the worker reads: by listing, only those of datasets that have a series."""
+    """Return the keys of the manifests that the worker reads.
+
+    If the worker finds part files by listing, it reads only the manifests of datasets that have a series.
+    """
     homes = {found.dataset_id for found in inputs.series.values()}
     return {
         manifest.dataset.manifest_key
@@ -123,7 +128,7 @@ def _read(found: InputSeries) -> SeriesNeed:
 
 
 def _part_files(inputs: Inputs) -> int:
-    """Return the number of part files to read; a file with several series is read once."""
+    """Return the number of part files that a run reads. A file with several series counts once."""
     own, shared = 0, dict[str, set[str]]()
     for code, found in inputs.series.items():
         manifest = inputs.manifests[found.dataset_id]

@@ -20,9 +20,9 @@ _PUBLISH = 0.30 / 1e6
 _QUEUE_CALL = 0.50 / 1e6
 
 LATENCY = 0.020
-"""The seconds of a request to S3 with which the durations were measured, in a warm invocation of one run."""
+"""The seconds that each request to S3 took when the durations below were measured."""
 _RUN, _PART_FILE, _ROW = 0.225, 0.00043, 0.17e-6
-"""The seconds of a run, and in addition of each part file and of each row in a large file."""
+"""The seconds of a run without input, and the additional seconds for each part file and for each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Requests:
         puts: PUT requests to S3.
         lists: LIST requests to S3.
         publishes: published status events.
-        queue_calls: the calls of SQS: send, receive, delete.
+        queue_calls: calls to SQS: send, receive and delete.
     """
 
     gets: int
@@ -45,12 +45,15 @@ class Requests:
 
 
 def seconds_of(part_files: int, rows: int) -> float:
-    """Return the estimated seconds of a run that is alone in a warm invocation."""
+    """Return the estimated seconds of a run in a warm invocation that handles no other run."""
     return _RUN + _PART_FILE * part_files + _ROW * rows
 
 
 def dollars_of(requests: Requests, seconds: float) -> float:
-    """Return the dollars of a run that is alone in its invocation; in a batch, runs share part files."""
+    """Return the dollars of a run in an invocation that handles no other run.
+
+    In a batch, a run costs less, since the runs share part files.
+    """
     gigabytes = MEMORY_MIB / 1024
     return (
         seconds * gigabytes * _GB_SECOND

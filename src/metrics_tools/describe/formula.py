@@ -5,7 +5,7 @@ from typing import assert_never
 from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
 
 _SUM, _QUOTIENT, _PRODUCT, _WHOLE = range(4)
-"""How strongly a text binds: an operand that binds less than its operator needs brackets."""
+"""Operator precedences, the lowest first. An operand of too low a precedence is written in brackets."""
 _SIGNS = {
     "add": ("+", _SUM),
     "subtract": ("−", _SUM),  # noqa: RUF001 - as in print
@@ -15,18 +15,18 @@ _SIGNS = {
 
 
 def formula(node: Node) -> str:
-    """Return the expression in one line."""
+    """Return an expression as one line of text."""
     return _written(node)[0]
 
 
 def _written(node: Node) -> tuple[str, int]:
-    """Return the text of a node, and how strongly it binds."""
+    """Return the text of a node, and the precedence of its outermost operator."""
     match node:
         case SeriesRef(series_code=code):
             return code, _WHOLE
         case SeriesMath(op=op, left=left, right=right, scale=scale):
             sign, binds = _SIGNS[op]
-            # An operand that binds equally needs brackets on the right, and a quotient as any factor.
+            # An operand of equal precedence needs brackets on the right. A quotient needs them as any factor.
             on_left, on_right = (_SUM, _QUOTIENT) if binds == _SUM else (_PRODUCT, _WHOLE)
             text = f"{_operand(left, on_left)} {sign} {_operand(right, on_right)}"
             if scale == 1:

@@ -14,7 +14,7 @@ _GAP_STEPS, _GAP_MICROSECONDS = 10, 31 * 86_400_000_000
 def sparkline(series: Series) -> str:
     """Return a series of at least one observation as an SVG; it is hidden from screen readers.
 
-    A long series is drawn by its extremes. The line is interrupted if no observations exist for a long time.
+    For a long series, the line shows only the extreme values of each section. Long gaps interrupt the line.
     """
     # The values are scaled down because the difference of two large values may exceed the range of float64.
     times, values = series.times.astype(float), series.values / 4

@@ -40,7 +40,7 @@ def name_of(node: Node) -> str:
 
 
 def lost_in_words(lost: Lost) -> str:
-    """Return a text with the number of times without an observation and the reasons; one at least is lost."""
+    """Return a text with the number of times without an observation, which must not be 0, and the reasons."""
     found = [(number, text) for name, text in _REASONS.items() if (number := getattr(lost, name))]
     if len(found) == 1:
         return f"{lost.total:,} lost: {found[0][1]}"

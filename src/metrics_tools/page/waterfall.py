@@ -1,9 +1,9 @@
 """The timeline of a run, whose table has a row for each stage, each request and the status events.
 
-Requests for part files of one series share a row. Start and duration are text; the bars only illustrate them.
-Requests of one row that overlap are drawn below each other, in lanes: as many as there were requests at the
-same time. `rows()` returns the details of every request as JSON, for the request under the pointer and for
-the table of all requests.
+Requests for part files of one series share a row. The table shows start and duration as text, and the bars
+illustrate them. A lane is a line of bars within a row: requests of one row that overlap in time are drawn in
+different lanes, one below the other. `rows()` returns the details of every request as JSON, for the request
+under the pointer and for the table of all requests.
 """
 
 import re
@@ -29,7 +29,7 @@ _LANE, _LEAST, _MOST = 3, 12, 120
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """The row of the requests that share a name.
+    """A row of the table, with a bar for each of the requests that share a name.
 
     Attributes:
         width: the width of the coordinate system of the bars.
@@ -59,9 +59,11 @@ class RequestRow:
 
 
 def rows(run: ShownRun) -> list[list[list[Any]]]:
-    """Return the requests of each row, each as [operation, key, start, duration, bytes, problem, lane].
+    """Return, for each row of the table, a list of the requests in the row.
 
-    Start and duration are in milliseconds; `problem` is empty if the request succeeded.
+    A request is [operation, key, start, duration, bytes, problem, lane]. Start and duration are in
+    milliseconds; `problem` is empty if the request succeeded; `lane` is the line within the row, from 0.
+    The result is empty for a run without a trace.
     """
     groups = _groups(run, run.trace) if run.trace else {}
     return [
@@ -95,9 +97,10 @@ def summary(trace: Trace) -> str:
 
 
 def lanes(requests: Sequence[Timed]) -> list[int]:
-    """Return the lane of each request: the first one in which no earlier request is in progress.
+    """Return the lane of each request: the first lane that is free when the request starts.
 
-    The requests must be in the order of their start.
+    A lane is a line within a row of the table, counted from 0. The requests must be in the order of their
+    start.
     """
     ends: list[float] = []
     """For each lane, the end of its last request."""
@@ -115,13 +118,17 @@ def breakable(name: str) -> str:
 
 
 def total_seconds(trace: Trace) -> float:
-    """Return the seconds from the start of the trace to the end of its last stage or request."""
+    """Return the seconds from the start of the trace to the end of its last stage or request, never 0."""
     ends = [start + seconds for _, start, seconds in trace.stages]
     return max([*ends, *(one.start + one.seconds for one in trace.requests)], default=0.0) or 1e-3
 
 
 def _groups(run: ShownRun, trace: Trace) -> dict[str, list[Timed]]:
-    """Return the requests of each row by its name: one row for the part files of each series."""
+    """Return the requests of each row, in the order of their start, by the name of the row.
+
+    The requests for part files of one series share a row with the name of the series. Any other request has
+    its operation and key as its name or, if there are more than `MAX_ROWS` names, only its operation.
+    """
     requests = sorted(trace.requests, key=lambda one: one.start)
     named = [_series_of(one, run) or f"{one.operation} {one.key}" for one in requests]
     is_crowded = len(set(named)) > MAX_ROWS

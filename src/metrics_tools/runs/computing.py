@@ -61,7 +61,7 @@ class Computed:
         events: the recorded status events, each with the time (UTC) at which it would have been published.
         inputs: the series that were read, by series code.
         version: the committed version, read back; None if nothing was committed.
-        error: the reason if there is no SUCCESS.
+        error: the error of the run; None after a SUCCESS.
     """
 
     request: dict[str, Any]
@@ -73,7 +73,7 @@ class Computed:
 
     @property
     def outcome(self) -> Literal["SUCCESS", "FAILURE", "RETURNED"]:
-        """The outcome, or RETURNED after a transient error: the message would be delivered again."""
+        """The outcome; RETURNED after a transient error: a queue would deliver the message again."""
         if self.error is None:
             return "SUCCESS"
         return "RETURNED" if isinstance(self.error, TransientError) else "FAILURE"
@@ -144,7 +144,7 @@ class LocalWorker:
 
         Args:
             place: the bucket or folder that has the datasets.
-            publish: whether versions are written there. If false, they are written to memory.
+            publish: whether versions are written to this location. If false, they are written to memory.
             on_progress: called while part files are read.
         """
         bucket = place.bucket if publish else Overlay(place.bucket)
@@ -155,7 +155,7 @@ class LocalWorker:
             yield cls(worker, replace(invocation, datasets=datasets), client, datasets)
 
     def compute(self, sample: Sample, *, run_id: str | None = None) -> Computed:
-        """Bring a request to its outcome. Errors of the run are returned and not raised.
+        """Compute a request and return the result. The result contains an error of the run; none is raised.
 
         Args:
             sample: the request.
@@ -187,7 +187,7 @@ class LocalWorker:
 def settings_for(bucket: str) -> Settings:
     """Return the worker's settings from the environment, for a bucket and without real topics and queue.
 
-    If a variable is not valid, the command ends with a message that names it.
+    If an environment variable is not valid, the command ends with an error that contains its name.
     """
     given: dict[str, Any] = {
         "AWS_S3_BUCKET": bucket,

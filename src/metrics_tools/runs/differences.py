@@ -46,17 +46,17 @@ class Differences:
 
     @property
     def changed(self) -> Series:
-        """Return second minus first value at the times at which they differ, if the result is finite."""
+        """Return the differences (second minus first value) at `times`, without those that are not finite."""
         with np.errstate(over="ignore"):
             return Series.where_finite(self.times, self.after - self.before)
 
     @property
     def any(self) -> bool:
-        """Return whether the series differ."""
+        """Return whether an observation was added, is gone or has another value."""
         return bool(len(self.gone) or len(self.added) or self.times.size)
 
     def largest(self, few: int) -> list[Change]:
-        """Return the `few` largest absolute differences, the largest first."""
+        """Return the `few` changed observations with the largest absolute differences, the largest first."""
         with np.errstate(over="ignore"):
             places = np.argsort(-np.abs(self.after - self.before), kind="stable")[:few]
         before, after = self.before[places], self.after[places]

@@ -17,7 +17,7 @@ from metrics_worker.publication.records import VERSION
 from metrics_worker.series import Series
 
 _FEW = 5
-"""The number of newest versions that the error about a missing version names."""
+"""The number of newest versions that the error about a missing version lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +29,24 @@ class Operand:
 
 
 def is_version(text: str) -> bool:
-    """Return whether the text names a published version, `CODE@VERSION`, and not an existing file."""
+    """Return whether a text refers to a version: it contains `@` and is not an existing file."""
     return "@" in text and not Path(text).exists()
 
 
 def requests_in(texts: Sequence[str], place: Place | None) -> list[Sample]:
-    """Return the requests in those of the named files that are not Parquet files."""
+    """Return a request for each text that is the path of a request; skip versions and Parquet files.
+
+    If a file does not contain exactly one request, the command ends with an error.
+    """
     return [_request(text, place) for text in texts if not is_version(text) and not _is_parquet(text)]
 
 
 def read_operand(text: str, place: Place | None) -> Operand:
-    """Read or compute one side of a comparison. If that fails, end the command.
+    """Read or compute one side of a comparison. On failure, the command ends with an error.
 
     Args:
         text: `CODE@VERSION`, `CODE@current`, or the path of a Parquet file or of a request.
-        place: the location of the version, or of the request's datasets; a Parquet file needs none.
+        place: the location of the version, or of the request's datasets; unused for a Parquet file.
     """
     try:
         if _is_parquet(text) and not is_version(text):
@@ -62,7 +65,14 @@ def _is_parquet(text: str) -> bool:
 
 
 def _request(text: str, place: Place | None) -> Sample:
-    """Return the only request of a file."""
+    """Return the only request in a file, or a new request for the bare expression in the file.
+
+    If the file does not exist, or does not contain exactly one request, the command ends with an error.
+
+    Args:
+        text: the path of the file.
+        place: the location in which the series of a bare expression are looked up.
+    """
     if not Path(text).exists():
         raise impossible(
             f"{text}: neither a file nor a version. A version is CODE@VERSION or CODE@current, as "

@@ -1,4 +1,4 @@
-"""Runs of the command line as one HTML page."""
+"""The HTML page that shows the runs of `metrics run`."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,8 +19,8 @@ def page_of(samples: Sequence[Sample], computed: Sequence[Computed], lead: str) 
 
     Args:
         samples: the requests.
-        computed: the outcome of each.
-        lead: a sentence on where they were computed, and whether they are published.
+        computed: the result of each request, in the same order.
+        lead: a sentence that says where the requests were computed and whether the versions are published.
     """
     datasets = {summary.dataset_id for found in computed for summary in found.report.inputs}
     runs = [_shown(sample, found) for sample, found in zip(samples, computed, strict=True)]

@@ -1,4 +1,4 @@
-"""Plots of series: in the terminal, of braille characters, and as a PNG."""
+"""Plots of series: as braille characters in the terminal, and as PNG images."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,11 @@ def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
 
 
 def png_of(title: str, unit: str, metric: Series, inputs: Mapping[str, Series]) -> bytes:
-    """Return a PNG with a panel of the metric and, on the same time axis, a panel for each input."""
+    """Return a PNG with a panel of the metric and, on the same time axis, panels for its first inputs.
+
+    An input that cannot be drawn is skipped, and at most `MAX_INPUTS` are shown. If the metric has several
+    observations and cannot be drawn, the command ends with an error.
+    """
     import matplotlib as mpl  # noqa: PLC0415 - takes a second to import, and only pictures need it
 
     mpl.use("Agg")
@@ -87,7 +91,7 @@ def png_of(title: str, unit: str, metric: Series, inputs: Mapping[str, Series]) 
 
 
 def undrawable(series: Series) -> str:
-    """Return why a series cannot be drawn as a line; an empty text if it can."""
+    """Return the reason why a series cannot be drawn as a line; an empty text if it can be drawn."""
     if len(series) < 2:  # noqa: PLR2004 - a line has two ends
         return f"{count(len(series), 'observation')}: too few"
     if series.times[0] < _FIRST or series.times[-1] > _LAST:

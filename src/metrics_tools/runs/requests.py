@@ -1,6 +1,6 @@
-"""The requests of a file: an event as in events/, a request as the control plane writes it, or an expression.
+"""The requests in a file: an event as in events/, a request as the control plane writes it, or an expression.
 
-For a bare expression, `body_around` makes a request: the series are looked up in the datasets of a bucket.
+For a bare expression, `body_around` makes a request and looks up the series in the datasets of a bucket.
 """
 
 import json
@@ -29,9 +29,9 @@ from metrics_worker.settings import Settings
 
 STANDARD_INPUT = "-"
 _NAMED_BUCKET = r'{}\\*"\s*:\s*\\*"s3://([^/\s"\\]+)/'
-"""The bucket in a field of a request; the request may be JSON within a string, with escaped quotes."""
+"""A pattern for the bucket in a field of a request, whose quotes are escaped if the JSON is in a string."""
 _KNOWN_FIELDS = {*REQUEST_FIELDS, "inputs", "Message"}
-"""Fields of which a request or a notification has at least one, and an expression has none."""
+"""Fields that identify a request or notification: it has at least one of them, an expression has none."""
 
 FileArgument = Annotated[
     str,
@@ -64,7 +64,7 @@ class Asked:
         body: the text of the request, of its notification, or of the bare expression.
         is_expression: whether the file contains an expression without a request.
         record: the position among the records of an event; None for a file that is not an event.
-        problems: the reasons why there is no body.
+        problems: the reasons why the body could not be read; empty if it could.
     """
 
     file: str
@@ -75,18 +75,22 @@ class Asked:
 
 
 class FileUnreadableError(Exception):
-    """A file that does not exist or can't be read; the text names it and the reason."""
+    """A file does not exist or can't be read. The text contains the path and the reason."""
 
 
 def read_requests(
     path: Path, place: Callable[[], Place | None] = lambda: None, manifests: Sequence[str] = ()
 ) -> list[Sample]:
-    """Return the requests of a file; without a request in it, the command ends.
+    """Return the requests in a file, or a new request for the bare expression in the file.
+
+    If the file cannot be read or contains no usable request, the command ends with an error.
 
     Args:
         path: the path of the file.
-        place: returns the location of the series of a bare expression; None if the command needs a request.
-        manifests: the keys of the manifests to search for the series; if empty, the newest of each dataset.
+        place: returns the location of the datasets of a bare expression; it is not called for other files.
+            If it returns None, a bare expression ends the command with an error.
+        manifests: the keys of the dataset manifests in which the series of a bare expression are looked up;
+            if empty, the newest manifest of each dataset is used.
     """
     try:
         raw = _read(str(path))
@@ -99,7 +103,9 @@ def read_requests(
 
 
 def read_file(file: str) -> list[Asked]:
-    """Return the requests of a file: one for each record of an event.
+    """Return the request or bare expression in a file; for an event, one request for each record.
+
+    Invalid content does not raise an error: `Asked.problems` describes it.
 
     Raises:
         FileUnreadableError: the file does not exist or can't be read.
@@ -144,12 +150,12 @@ def _of_record(file: str, number: int, record: Any) -> Asked:
 
 
 def settings_of(place: Place | None) -> Settings:
-    """Return the worker's settings for a location."""
+    """Return the worker's settings for the bucket of a location; None stands for a placeholder bucket."""
     return settings_for(place.bucket.name if place else PLACEHOLDER_BUCKET)
 
 
 def bounds_of(settings: Settings, body: str, place: Place | None) -> Bounds:
-    """Return the limits of a request. Without a location, the request itself names the data bucket."""
+    """Return the limits of a request. If `place` is None, the data bucket is the one in its paths."""
     fields = ("basePath", "manifestPath", "projectionsPath") if place is None else ()
     named = [name for field in fields for name in re.findall(_NAMED_BUCKET.format(field), body)]
     bucket = next((name for name in named if name != PLACEHOLDER_BUCKET), settings.bucket)
@@ -157,7 +163,7 @@ def bounds_of(settings: Settings, body: str, place: Place | None) -> Bounds:
 
 
 def _datasets_there(place: Place, settings: Settings, manifests: Sequence[str]) -> Discovered:
-    """Return the datasets to search for the series of an expression; without any, the command ends."""
+    """Return the datasets in which the series are looked up. If none exist, end the command with an error."""
     try:
         if manifests:
             return of_manifests(place.bucket, manifests)
@@ -181,8 +187,8 @@ def body_around(asked: Asked, settings: Settings, place: Place | None, manifests
         asked: the expression; if it is not valid, neither is the request.
         settings: the worker's settings.
         place: the location of the datasets that may contain the series; None for a request without datasets.
-            If exactly one dataset contains a series, `inputs` names it; the worker looks up any other series
-            in the catalog.
+            A series that exactly one dataset contains is listed in the request's `inputs`; the worker looks
+            up any other series in the datasets of the catalog.
         manifests: the keys of the manifests to search for the series; if empty, the newest of each dataset.
     """
     discovered = _datasets_there(place, settings, manifests) if place else None
@@ -220,7 +226,14 @@ def _made(path: Path, asked: Asked, place: Place | None, manifests: Sequence[str
 
 
 def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
-    """Return the demo data as the default location of requests that read only its dataset."""
+    """Return the location of the demo data, with the currencies that the requests need.
+
+    If a request reads another dataset than that of the demo, the command ends with an error.
+
+    Args:
+        samples: the requests.
+        files: the files in which the requests were found.
+    """
     if any(sample.dataset_ids != {ecb.DATASET_ID} for sample in samples):
         raise impossible(
             "Where is the data? Say --bucket NAME, --folder FOLDER, or --demo for the ECB's exchange rates "

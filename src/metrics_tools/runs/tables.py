@@ -1,4 +1,4 @@
-"""The result of a run on this machine: as tables and lines for people, and as JSON for programs."""
+"""The result of a local run, as tables and lines of text for people and as JSON for programs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -40,7 +40,7 @@ def rows(series: Series, unit: str, few: int) -> Table:
 
 
 def inputs(summaries: Iterable[InputSummary]) -> Table:
-    """Return a table of the input series: their datasets, and how many rows became observations."""
+    """Return a table with the dataset, part files, rows, observations and dropped rows of each input."""
     table = console.new_table(
         "input", "dataset", numbers=("files", "rows", "observations"), more=("left out",)
     )
@@ -69,7 +69,7 @@ def requests(computed: Computed) -> str:
 
 
 def remedy(code: str) -> str:
-    """Return how to correct an error with this wire code or of this class."""
+    """Return a sentence on how to correct an error with this wire code or class name; never an empty text."""
     return _REMEDIES.get(code, "The cause may be temporary: try again.")
 
 
@@ -104,6 +104,6 @@ def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]
 
 
 def observations(series: Series, part: slice) -> list[dict[str, Any]]:
-    """Return a part of the observations as JSON values."""
+    """Return a part of the observations as JSON values: `obs_time` in ISO 8601, and `value`."""
     pairs = zip(series.times[part], series.values[part].tolist(), strict=True)
     return [{"obs_time": iso_time(time), "value": value} for time, value in pairs]

@@ -1,4 +1,4 @@
-"""The files that `metrics run` writes: CSV, Parquet, a PNG, an HTML page. `-` is standard output."""
+"""Files that `metrics run` writes: CSV, Parquet, PNG and HTML. The path `-` stands for standard output."""
 
 import csv
 import io
@@ -22,7 +22,10 @@ _METRIC = "{metric}"
 
 @dataclass(frozen=True, slots=True)
 class OutputFiles:
-    """The paths of the files to write. In all but the page's path, `{metric}` stands for the metric code."""
+    """The paths of the files to write; None for a format that is not written.
+
+    The text `{metric}` in the path of a PNG, CSV or Parquet file is replaced by the metric code.
+    """
 
     png: Path | None
     csv: Path | None
@@ -30,7 +33,12 @@ class OutputFiles:
     html: Path | None
 
     def check(self, samples: Sequence[Sample], *, as_json: bool) -> None:
-        """End the command if a file, or standard output, would get the content of more than one file."""
+        """End the command with an error if one path would receive more than one content.
+
+        Args:
+            samples: the requests; each one writes its own PNG, CSV and Parquet file.
+            as_json: whether the command also prints JSON on standard output.
+        """
         for option in ("png", "csv", "parquet"):
             path = getattr(self, option)
             if path is None or len(samples) <= 1 or _METRIC in str(path):
@@ -45,16 +53,16 @@ class OutputFiles:
             raise impossible("Only one of --json and the options with - can write to standard output.")
 
     def reporting(self) -> AbstractContextManager[None]:
-        """Return a context in which the report is printed on standard error if a file is standard output."""
+        """Return a context in which the report goes to standard error if standard output receives a file."""
         return report_on_stderr() if STANDARD_OUTPUT in astuple(self) else nullcontext()
 
     def write(self, samples: Sequence[Sample], computed: Sequence[Computed], place: Place, fate: str) -> None:
-        """Write the files. End the command if one cannot be written.
+        """Write all files. If one cannot be written, the command ends with an error.
 
         Args:
             samples: the requests.
             computed: the result of each request.
-            place: the location of their datasets.
+            place: the location of the datasets.
             fate: a sentence for the page that says whether the versions are published.
         """
         try:
@@ -70,7 +78,7 @@ class OutputFiles:
             raise impossible(f"{error.filename or 'standard output'}: {error.strerror}") from error
 
     def _contents(self, sample: Sample, computed: Computed) -> Iterator[tuple[Path, bytes]]:
-        """Yield the files of one request, each as its path and its content; none if the run failed."""
+        """Yield the path and content of each file of one request; nothing if the run committed no version."""
         if (version := computed.version) is None:
             return
         if self.parquet is not None:
@@ -84,7 +92,7 @@ class OutputFiles:
 
 
 def title_of(sample: Sample) -> str:
-    """Return a request's description; empty if it has none."""
+    """Return the description of a request; an empty text if the request has none."""
     return "" if sample.title == sample.metric_code else sample.title
 
 

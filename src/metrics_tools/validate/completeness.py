@@ -1,4 +1,7 @@
-"""The part files of a series that a manifest omits: an incremental one lists only those of its update."""
+"""A check for part files that a manifest omits.
+
+An incremental manifest lists only the part files that its update touched.
+"""
 
 from dataclasses import dataclass
 
@@ -15,7 +18,14 @@ NEEDS_LISTING = (
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """The number of part files in the folder of a series, and how many of them the manifest lists."""
+    """The number of part files of a series that a manifest lists and that the bucket has.
+
+    Attributes:
+        series_code: the series code.
+        folder: the prefix of the dataset's part files.
+        listed: the number of the series' part files that the manifest lists.
+        there: the number of the series' part files that the bucket has.
+    """
 
     series_code: str
     folder: str
@@ -24,15 +34,16 @@ class Completeness:
 
     @property
     def text(self) -> str:
-        """Return both numbers as a predicate for the manifest: "lists 1 of the 3 part files …"."""
+        """Return both numbers as a text that continues "the manifest": "lists 1 of the 3 part files …"."""
         counts = f"{self.listed:,} of the {self.there:,} part files"
         return f"lists {counts} of {self.series_code} below {self.folder}"
 
 
 def incompleteness(bucket: Bucket, manifest: Manifest, code: str) -> Completeness | None:
-    """Return the numbers if a manifest omits part files of a series; None if not, or if they can't be listed.
+    """Return both numbers of part files if a manifest omits part files of a series.
 
-    Part files that lie in no folder of the series, as in a layout with one file a month, are not compared.
+    The result is None if the manifest lists all part files of the series, or if the part files can't be
+    listed. Only part files in a folder of the series are compared: a layout with one file a month has none.
 
     Raises:
         StoreUnavailable: S3 failed.

@@ -1,4 +1,4 @@
-"""The fields of a request and of its nodes, from the worker's models, and the values that each may have."""
+"""The fields of a request and of its nodes, from the worker's models, and their allowed values."""
 
 from collections.abc import Mapping
 from typing import get_args
@@ -32,7 +32,7 @@ REQUIRED = {
     for kind, model in NODES.items()
     if kind != "series"
 }
-"""The required fields of each node type whose shape can be known without one of them."""
+"""The required fields of each node type that is recognised even if one of these fields is missing."""
 NODE_FIELDS = tuple(dict.fromkeys([*FIELDS["series"], "seriesCode", *sum(FIELDS.values(), ())]))
 
 REQUEST_FIELDS = ("type", "runId", "metricCode", "expressionType", ROOT, "catalog", "output")
@@ -68,4 +68,4 @@ ALLOWED: Mapping[str, str] = {
     "window": f"a whole number of observations, 1 to {MAX_WINDOW:,}",
     "scale": "a finite number; 1 if the field is missing",
 }
-"""The values that a field may have, by its name."""
+"""By field name, a description of the values that are allowed in the field."""

@@ -1,4 +1,4 @@
-"""The datasets of a bucket, and the dataset of each series: for an expression without a request."""
+"""The search for the datasets of a bucket, and for the dataset of each series of a bare expression."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,26 +18,28 @@ class Discovered:
     """The datasets that were found in a bucket.
 
     Attributes:
-        datasets: by id, the newest version of each dataset, or the given version.
-        manifests: by dataset id, the manifests that can be read.
+        datasets: by dataset id, the newest version of each dataset or, if manifests were given, theirs.
+        manifests: by dataset id, the manifests that were read. Unreadable manifests are left out.
     """
 
     datasets: dict[str, Dataset]
     manifests: dict[str, Manifest]
 
     def homes(self, codes: Iterable[str]) -> dict[str, str]:
-        """Return the dataset of each series that exactly one dataset contains."""
+        """Return the dataset id by series code. Skip each series that no or several datasets contain."""
         holders = {code: [id_ for id_, found in self.manifests.items() if found.has(code)] for code in codes}
         return {code: found[0] for code, found in holders.items() if len(found) == 1}
 
 
 def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = None) -> Discovered:
-    """Return the newest version of every dataset: the last `datasets/*/versions/*/manifest.json` by name.
+    """Return the newest version of every dataset: the last version by name that has a `manifest.json`.
+
+    A dataset without a manifest in its `_LOOKS` newest versions is skipped.
 
     Args:
-        bucket: where the datasets are.
+        bucket: the bucket that has the datasets.
         datasets_prefix: the prefix of all datasets.
-        only: the ids of the datasets to look for; None for all.
+        only: the ids of the datasets to return; None returns all datasets.
 
     Raises:
         StoreUnavailable: the bucket can't be listed.
@@ -55,10 +57,10 @@ def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = 
 
 
 def of_manifests(bucket: Bucket, keys: Iterable[str]) -> Discovered:
-    """Return the datasets of these manifests.
+    """Return the datasets whose manifests have the given keys.
 
     Raises:
-        ValueError: a key is not that of a manifest.
+        ValueError: a key is not the key of a manifest.
         StoreUnavailable: S3 failed.
     """
     datasets = [of_manifest(key) for key in keys]
@@ -66,10 +68,10 @@ def of_manifests(bucket: Bucket, keys: Iterable[str]) -> Discovered:
 
 
 def of_manifest(key: str) -> Dataset:
-    """Return the dataset of a manifest: `datasets/fx/versions/v1/manifest.json` is of `fx`.
+    """Return the dataset of a manifest: `fx` for the key `datasets/fx/versions/v1/manifest.json`.
 
     Raises:
-        ValueError: the key is not that of a manifest.
+        ValueError: the key is not the key of a manifest.
     """
     home, found, version = key.rpartition(f"/{_VERSIONS}")
     if not found or not version.endswith(f"/{_MANIFEST}"):
@@ -88,7 +90,11 @@ def _discovered(bucket: Bucket, datasets: dict[str, Dataset]) -> Discovered:
 
 
 def _folders(bucket: Bucket, prefix: str) -> Sequence[str]:
-    """Return the prefixes directly below a prefix, each with its slash."""
+    """Return the prefixes directly below a prefix, each with its final slash.
+
+    Raises:
+        StoreUnavailable: the prefix can't be listed.
+    """
     try:
         return bucket.list_folders(prefix)
     except (StoreRefusal, StoreUnavailable) as error:

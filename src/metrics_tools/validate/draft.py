@@ -16,7 +16,7 @@ from metrics_worker.request import V1, Run, RunRequest, identity_problems
 from metrics_worker.request_check import Bounds, Checked, check_dataset, check_request
 
 _MAX_ALLOWED = 20
-"""The number of datasets that a problem lists at most."""
+"""The largest number of datasets that a problem lists."""
 
 
 class Draft:
@@ -28,8 +28,8 @@ class Draft:
         bounds: the limits of a request.
 
     Attributes:
-        event: the request, with the right names of its fields.
-        checked: its valid parts.
+        event: a copy of the request in which misspelled field names are corrected.
+        checked: the valid parts of the copy, and the problems of the others.
     """
 
     def __init__(self, event: Mapping[str, Any], body_bytes: int, bounds: Bounds) -> None:
@@ -56,7 +56,7 @@ class Draft:
         return catalog if isinstance(catalog, dict) else {}
 
     def problems(self) -> Iterator[Problem]:
-        """Yield the problems for which the worker refuses the request, in the order of its checks."""
+        """Yield the misspelled names, then the problems for which the worker refuses the request."""
         yield from self._spelling.problems
         for problem in (*self._identity, *self.checked.problems):
             if problem.kind == "no_dataset":
@@ -65,7 +65,10 @@ class Draft:
                 yield worded(problem, self.event, self._spelling.as_written(problem.path))
 
     def dataset_problems(self) -> Iterator[Problem]:
-        """Yield an error for each series that no dataset can have, and warnings about unused datasets."""
+        """Yield errors for series that no dataset can contain, and warnings for invalid, unused datasets.
+
+        A series has an error if `inputs` omits it and the catalog is empty.
+        """
         omitted = [code for code in self.checked.codes if code not in self.checked.declared]
         for code in omitted if not self.catalog else ():
             text = f"{quoted(code)} is not in inputs, and the catalog has no dataset that could contain it"
@@ -78,20 +81,25 @@ class Draft:
                 yield replace(found, text=text, severity="warning")
 
     def input_path(self, code: str, field: str = "seriesCode") -> str:
-        """Return the path of a series in `inputs`, or of the first node that names the series."""
+        """Return the JSON path of a series: its entry in `inputs`, or else the first node that reads it.
+
+        Args:
+            code: the series code.
+            field: the field of the entry in `inputs`.
+        """
         position = self.checked.positions.get(code)
         path = ("inputs", position, field) if position is not None else self._first_node(code)
         return path_text(self._spelling.as_written(path))
 
     def over(self, codes: Sequence[str]) -> RunRequest:
-        """Return a valid request for some of the series, with any expression that names them."""
+        """Return a request with a placeholder expression, which reads exactly the given series."""
         first, *more = (SeriesRef(series_code=code) for code in codes)
         expression = Composite(op="sum", operands=(first, *more)) if more else first
         declared = {code: id_ for code, id_ in self.checked.named().items() if code in codes}
         return RunRequest(self._run, expression, declared, self.checked.datasets)
 
     def request(self) -> RunRequest | None:
-        """Return the request if its expression is valid."""
+        """Return the request; None if its expression is not valid."""
         expression = self.checked.expression
         return None if expression is None else replace(self.over(self.checked.codes), expression=expression)
 
@@ -118,7 +126,10 @@ class Draft:
 
 
 def _code_for_path(event: Mapping[str, Any]) -> str:
-    """Return the metric code that `output.basePath` has to end in: a likely one if the code is unusable."""
+    """Return the metric code with which `output.basePath` must end.
+
+    If the request's metric code is unusable, return the last part of `basePath`, a similar code, or `metric`.
+    """
     code, base = event.get("metricCode"), value_at(event, ("output", "basePath"))
     if is_id(code):
         return code

@@ -1,4 +1,4 @@
-"""The text of a file as JSON: why a text is not valid JSON, and the names that an object contains twice."""
+"""Decoding of JSON, with the reason why a text is not valid JSON and the names that an object has twice."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The decoded value of a text, None if it is not JSON, and the problems of the text."""
+    """The decoded value of a text (None if the text is not JSON) and the problems of the text."""
 
     value: Any
     problems: tuple[Problem, ...]
@@ -35,7 +35,7 @@ class _Object(dict[str, Any]):
 
 
 def load(text: str) -> Loaded:
-    """Return the value of a text, decoded as the worker decodes it, or the problem; never raise."""
+    """Decode a text as the worker does. Invalid JSON is reported as a problem and raises no error."""
     try:
         value = json.loads(text, parse_int=whole_number)
     except json.JSONDecodeError as error:
@@ -52,7 +52,7 @@ def _not_json(text: str, error: json.JSONDecodeError) -> Problem:
 
 
 def _what_to_do(text: str, at: int) -> str | None:
-    """Return a suggestion for the first usual mistake that the text contains at a position."""
+    """Return a suggestion for a usual mistake at a position of the text; None if none is recognised."""
     rest, before = text[at:], text[:at].rstrip()
     mistakes = {
         "the file is empty": not text.strip(),

@@ -1,4 +1,4 @@
-"""Warnings about nodes that lose observations: all of them, or most of a side."""
+"""Warnings about nodes that lose all observations of their operands, or most observations of one side."""
 
 from collections.abc import Iterator
 
@@ -7,11 +7,12 @@ from metrics_tools.validate.problems import Problem
 from metrics_worker.expression.grammar import WindowOp
 
 LEAST_KEPT = 0.5
-"""The share of its operand's observations that a node keeps without a warning.
+"""The smallest share (0-1) of its operand's observations that a node can keep without a warning.
 
-Of a series_math, each side counts by itself, and only between the later beginning and the earlier end of the
-two: it is expected that a side that began earlier loses the observations before. Half tells a series of
-another frequency (a month of working days keeps one of twenty) from a series with a gap.
+For a series_math, the share of each side is computed separately, and only between the later beginning and the
+earlier end of the two sides: a longer side is expected to lose the observations outside this period. One half
+distinguishes a side of another frequency (with a monthly side, a daily side keeps one observation of twenty)
+from a side with a gap.
 """
 
 _SAME_TIMES = (
@@ -23,7 +24,7 @@ _SAME_TIMES = (
 def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
     """Yield warnings about the observations of an expression's nodes.
 
-    Of nodes without observations, only the lowest is reported: the nodes above it are empty as well.
+    If a node has no observations, the nodes above it have none either, and only the lowest is reported.
     """
     counts = view.counts
     if counts is not None and all(_has_some(below) for below in view.operands):
@@ -59,7 +60,7 @@ def _mostly_lost(view: NodeView, counts: Counts) -> Iterator[Problem]:
 
 
 def _why_apart(overlap: Overlap) -> str:
-    """Return why the sides have few times in common, and what to do."""
+    """Return a text that says why two sides have few times in common and what the author can do."""
     if not (overlap.left and overlap.right):
         return "the two cover no time together: one ends before the other begins"
     sparser = min(overlap.left, overlap.right)

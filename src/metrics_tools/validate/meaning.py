@@ -18,7 +18,7 @@ def warnings_about_request(draft: Draft, view: NodeView) -> Iterator[Problem]:
 
     Args:
         draft: the request.
-        view: its expression.
+        view: the expression of the request.
     """
     absent = [name for name in OPTIONAL_FIELDS if draft.event.get(name) is None]
     for name in draft.event:

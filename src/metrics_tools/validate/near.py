@@ -1,4 +1,4 @@
-"""Find the name that an author probably meant: the nearest of the names that are allowed."""
+"""Suggestions of the allowed name that an author probably meant."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -8,9 +8,9 @@ from metrics_tools.validate.vocabulary import instead_of_field, plain, same_oper
 _NEAR_ENOUGH = 0.6
 """The smallest ratio of difflib at which two long words are near: one wrong letter in three."""
 _SHORT = 4
-"""A word of at most so many letters with one letter replaced is another word: `log` and `lag`."""
+"""The most letters of a short word. Short words with one letter replaced (`log`, `lag`) are not near."""
 _LONGEST = 300
-"""The characters of the longest word that is compared: comparing takes time, and names are short."""
+"""The most characters of a word that is compared, because comparing long words takes time."""
 
 _MEANT: dict[str, tuple[str, ...]] = {
     "length": ("window",),
@@ -39,11 +39,11 @@ _MEANT: dict[str, tuple[str, ...]] = {
     "projections": ("projectionsPath",),
     "dataset": ("datasetId",),
 }
-"""The fields that other tools call by a name, in lower case; the first allowed field is meant."""
+"""By another tool's name in lower case, the fields that it can mean. The first allowed field is suggested."""
 
 
 def near(word: str, allowed: Iterable[str]) -> str | None:
-    """Return the name that was probably meant, or None if none is near."""
+    """Return the allowed name that has the same meaning as a word or a similar spelling; None if none has."""
     if len(word) > _LONGEST:
         return None
     named = {plain(candidate): candidate for candidate in reversed(list(allowed))}
@@ -63,17 +63,17 @@ def near(word: str, allowed: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str | None:
-    """Return the question whether the nearest name was meant, or None if no name is near."""
+    """Return "did you mean `…`?" with the name that `near` finds; None if it finds no name."""
     found = near(word, allowed)
     return None if found is None else f"did you mean `{found}`?"
 
 
 def _may_be_a_slip(word: str, name: str) -> bool:
-    """Return whether the word may be a misspelled name.
+    """Return whether a word can be a misspelling of a name, before the whole words are compared.
 
-    In a short word, a missing letter, an additional letter or two swapped letters are a typing error; with
-    a replaced letter, it is another word. The parts of a code are words: `ECB_XAU_EUR_D` is not
-    `ECB_ZAR_EUR_D`.
+    A short word is a misspelling if one letter is missing or added, or two letters are swapped. If a letter
+    is replaced, it is another word. Each part of a series code is compared as a word: `ECB_XAU_EUR_D` is not
+    a misspelling of `ECB_ZAR_EUR_D`.
     """
     ours, its = word.casefold().split("_"), name.casefold().split("_")
     if len(ours) == len(its) > 1:
@@ -90,7 +90,7 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _one_slip(shorter: str, longer: str) -> bool:
-    """Return whether one letter less, or two letters swapped, make the longer word the shorter."""
+    """Return whether removing one letter of the longer word, or swapping two, gives the shorter word."""
     if len(longer) == len(shorter):
         first, *more = [at for at in range(len(longer)) if longer[at] != shorter[at]] or [0]
         return len(more) == 1 and longer[first] + longer[more[0]] == shorter[more[0]] + shorter[first]

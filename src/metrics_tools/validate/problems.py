@@ -1,4 +1,4 @@
-"""The problems of a request as its author reads them: where, what was found, what is allowed, what to do."""
+"""A problem of a request for its author: the JSON path, the value, the allowed values and a suggestion."""
 
 import json
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 MAX_SHOWN = 80
-"""The characters of a value or a name that a problem shows at most."""
+"""The most characters of a value or a name that a problem shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +15,11 @@ class Problem:
 
     Attributes:
         path: the JSON path, as error messages show it; empty for the whole file.
-        text: what is wrong.
-        found: the value at the path as JSON, shortened; None if the path does not exist.
-        allowed: the values that are allowed there.
-        suggestion: what the author probably meant, or what to do.
-        severity: a warning does not keep the worker from computing the run.
+        text: a description of the problem.
+        found: the value at the path as JSON, shortened; None if the problem shows no value.
+        allowed: a description of the values that are allowed at the path; None if the problem shows none.
+        suggestion: a correction for the author; None if the problem has none.
+        severity: an error if the worker refuses the run because of the problem, else a warning.
     """
 
     path: str
@@ -41,7 +41,14 @@ class Problem:
 
 
 def warning(path: str, text: str, found: Any = None, hint: str | None = None) -> Problem:
-    """Return a warning about a value; None for a value that is not worth showing."""
+    """Return a warning.
+
+    Args:
+        path: the JSON path of the value.
+        text: a description of the problem.
+        found: the value; None if the warning does not show the value.
+        hint: the suggestion; None if the warning has none.
+    """
     return Problem(path, text, None if found is None else shown(found), None, hint, "warning")
 
 
@@ -62,7 +69,7 @@ def printable(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as JSON, printable and shortened; for a filled object or list, only its size."""
+    """Return a value as JSON, printable and shortened; for a non-empty object or list, return its size."""
     match value:
         case dict() | list() if value:
             text = f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value):,}"

@@ -1,4 +1,4 @@
-"""The inputs of a request, read as the worker reads them, with every problem at once."""
+"""The check of a request's inputs, which reads them as the worker does and reports every problem."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -28,21 +28,21 @@ from metrics_worker.s3.bucket import Bucket
 from metrics_worker.settings import Settings
 
 _MAX_MISSING = 3
-"""The number of missing part files that a problem names at most."""
+"""The most missing part files that a problem lists."""
 _MAX_ALLOWED = 20
-"""The number of series of a dataset that a problem lists at most."""
+"""The most series of a dataset that a problem lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The inputs that were read.
+    """The manifests and series of a request that could be read, and the problems of the others.
 
     Attributes:
         problems: the problems of the inputs.
         series: the series that could be read, by code.
         manifests: the dataset manifests that could be read, by dataset id.
-        traffic: the requests to S3 for the series, as the worker makes them.
-        by_listing: whether the part files were found by listing.
+        traffic: the requests to S3 for reading the series; other requests of the check are not counted.
+        by_listing: whether the part files of a series are found by listing S3 instead of in the manifest.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Inputs:
     by_listing: bool = False
 
     def has_all(self, codes: Sequence[str]) -> bool:
-        """Return whether exactly these series were read, without an error."""
+        """Return whether exactly the series with these codes were read, and no problem is an error."""
         has_error = any(problem.severity == "error" for problem in self.problems)
         return not has_error and self.series.keys() == set(codes)
 
@@ -64,7 +64,7 @@ class Reader:
     Attributes:
         bucket: the bucket of the datasets.
         settings: the worker's settings: limits, memory, and the way in which part files are found.
-        on_progress: called with the part of the inputs that has been read, 0-1.
+        on_progress: called with the share (0-1) of the inputs that has been read.
     """
 
     bucket: Bucket
@@ -72,7 +72,9 @@ class Reader:
     on_progress: Callable[[float], None] = lambda _: None
 
     def read(self, draft: Draft) -> Inputs:
-        """Read every series of a request that can be read.
+        """Read the manifests and series of a request, and return them with the problems of the inputs.
+
+        If a manifest or series cannot be read, the result contains a problem and the other series are read.
 
         Raises:
             StoreUnavailable: S3 failed or did not answer.
@@ -85,7 +87,7 @@ class Reader:
 
 
 class _Reading:
-    """The reading of the inputs of one request."""
+    """One read of the manifests and series of a request, which collects the result in `_inputs`."""
 
     def __init__(self, reader: Reader, draft: Draft, datasets: Datasets, memory: Memory) -> None:
         self._bucket = reader.bucket
@@ -97,7 +99,7 @@ class _Reading:
         self._inputs = Inputs(by_listing=reader.settings.series_files == "listing")
 
     def run(self) -> Inputs:
-        """Return the inputs."""
+        """Read the manifests, then the series, and return both with all problems."""
         inputs, declared = self._inputs, self._checked.named()
         for dataset in self._checked.datasets.values():
             self._read_manifest(dataset, is_searched=dataset.dataset_id not in declared.values())
@@ -127,7 +129,7 @@ class _Reading:
                 self._inputs.problems.append(Problem(path, error.problem, found, None, hint))
 
     def _newest_manifest(self, dataset: Dataset) -> str | None:
-        """Return a suggestion of the newest manifest among the versions of a dataset."""
+        """Return a suggestion with the key of the dataset's newest manifest; None if there is none."""
         versions = dataset.manifest_key.rpartition("/")[0].rpartition("/")[0]
         with suppress(StoreRefusal):
             keys = [key for key in self._listed(f"{versions}/") if key.endswith("/manifest.json")]
@@ -135,7 +137,13 @@ class _Reading:
         return None
 
     def _can_be_read(self, code: str) -> bool:
-        """Return whether the manifests that a series needs were read; if not, there is a problem already."""
+        """Return whether a series can be looked up in its dataset.
+
+        For a series in the request's `inputs`, the manifest of its dataset must have been read. For any other
+        series, the manifests of all datasets in the catalog must have been read; if part files are found by
+        listing, it is enough that all datasets in the catalog are valid. If the result is false, another
+        check reports the reason.
+        """
         if code in self._checked.declared:
             return self._checked.declared[code] in self._inputs.manifests
         read = self._checked.datasets if self._inputs.by_listing else self._inputs.manifests
@@ -152,7 +160,8 @@ class _Reading:
 
         Args:
             codes: the series.
-            together: the error of reading them together. It is the problem if each can be read alone.
+            together: the error that reading all the series at once raised. It becomes the problem if no
+                series has an error when it is read alone.
         """
         problems = self._inputs.problems
         known = len(problems)
@@ -167,7 +176,7 @@ class _Reading:
             problems.append(Problem(together.subject, together.problem))
 
     def _unreadable(self, code: str, error: InputReadError) -> Problem:
-        """Return the problem of a series that cannot be read."""
+        """Return the problem of a series that cannot be read: missing part files, or else the error."""
         path, declared = self._draft.input_path(code), self._checked.declared
         home = self._inputs.manifests.get(declared.get(code, ""))
         homes = [home] if home else list(self._inputs.manifests.values())
@@ -186,9 +195,10 @@ class _Reading:
         return Problem(path, f"{quoted(code)}: {error.problem}", shown(code), allowed, hint)
 
     def _missing(self, code: str, homes: Sequence[Manifest]) -> tuple[list[str], int]:
-        """Return the part files of a series that the manifests list and the bucket does not have.
+        """Return the keys of the part files of a series that the manifests list and the bucket does not have.
 
-        The second value is the number of part files that the manifests list.
+        The second value is the number of part files that the manifests list. If S3 refuses to list a folder,
+        return no keys and 0.
         """
         missing, count = list[str](), 0
         for home in homes:
@@ -222,7 +232,12 @@ class _Reading:
 
 
 def counted_inputs(expression: Node, series: Mapping[str, InputSeries]) -> NodeView:
-    """Return the expression as a tree with counts, from all of its series."""
+    """Return the expression as a tree with the observation counts of each node.
+
+    Args:
+        expression: the expression.
+        series: every series of the expression, by series code.
+    """
     return counted(expression, {code: found.cleaned.series for code, found in series.items()})
 
 

@@ -22,12 +22,12 @@ from metrics_worker.problem import Path
 
 
 def renamed(fields: Mapping[str, Any], required: Iterable[str], known: Iterable[str] = ()) -> dict[str, str]:
-    """Return the misspelled names of an object's fields, each with the missing field that was meant.
+    """Return the misspelled field names of an object, each with the name of the missing field that was meant.
 
     Args:
         fields: the object.
-        required: the fields that may be missing.
-        known: names that are right, although they are not required.
+        required: the names of the required fields; those that are missing are suggested.
+        known: the names of the optional fields, which are not misspelled.
     """
     missing, found = [name for name in required if name not in fields], dict[str, str]()
     right = {*required, *known}
@@ -46,7 +46,7 @@ class Spelling:
 
     Attributes:
         event: the copy.
-        problems: the misspelled names.
+        problems: a problem for each object or field with a misspelled name.
     """
 
     def __init__(self, event: Mapping[str, Any]) -> None:
@@ -67,13 +67,20 @@ class Spelling:
             self.event[ROOT] = self._node(self.event[ROOT], (ROOT,), 1)
 
     def as_written(self, path: Path) -> Path:
-        """Return the path that a value of the copy has in the author's file."""
+        """Return the path in the author's file, with its misspelled names, of a value in the copy."""
         return tuple(self._written.get(path[: i + 1], part) for i, part in enumerate(path))
 
     def _corrected(
         self, fields: Mapping[str, Any], path: Path, required: Iterable[str], known: Iterable[str] = ()
     ) -> dict[str, Any]:
-        """Return a copy of an object with the right names, and keep a problem for each misspelled name."""
+        """Return a copy of an object with corrected names, and add a problem for each misspelled name.
+
+        Args:
+            fields: the object.
+            path: the path of the object in the copy of the request.
+            required: the names of the required fields.
+            known: the names of the optional fields.
+        """
         names = renamed(fields, required, known)
         copy = self._copy(fields, path, names)
         kind = raw_type(fields) if path[:1] == (ROOT,) else None
@@ -89,7 +96,10 @@ class Spelling:
         return {names.get(name, name): value for name, value in fields.items()}
 
     def _node(self, value: Any, path: Path, depth: int) -> Any:
-        """Return a copy of a node; an object without a known shape may have one under the right names."""
+        """Return a copy of a node and of all nodes below it, with corrected names.
+
+        An object that has the shape of no node is corrected with the fields of all node types.
+        """
         self._nodes += 1
         if not isinstance(value, dict) or depth > MAX_DEPTH or self._nodes > MAX_NODES:
             return value
@@ -111,10 +121,10 @@ class Spelling:
 
 
 def meant_names(names: Mapping[str, str]) -> str:
-    """Return the question whether other names were meant."""
+    """Return the question "did you mean `…` for `…`?" for misspelled names and the names that were meant."""
     return f"did you mean {' and '.join(f'`{meant}` for {quoted(name)}' for name, meant in names.items())}?"
 
 
 def a_or_an(noun: str) -> str:
-    """Return the noun with its article."""
+    """Return a noun after its indefinite article: "a series_math", "an object"."""
     return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"

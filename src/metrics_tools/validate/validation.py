@@ -22,10 +22,11 @@ class Validated:
 
     Attributes:
         problems: errors and warnings. There is an error if and only if the worker would refuse the run.
-        metric_code: the code of the metric; None if the request does not have one.
-        request: the request; None if the worker would refuse it.
-        view: its expression, with counts if all of its series were read; None if it is not valid.
-        inputs: the inputs that were read.
+        metric_code: the metric code in the request; None if it is missing or not text.
+        request: the request; None if the worker would refuse the run.
+        view: the expression of the request, with counts if all of its series were read; None if the
+            expression is not valid.
+        inputs: the inputs of the request; empty if the request was validated without a reader.
     """
 
     problems: tuple[Problem, ...]
@@ -51,9 +52,9 @@ def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: 
     Args:
         body: the body of the message.
         bounds: the limits of a request.
-        reader: the reader of its inputs; None to validate the request alone.
-        whole: whether the author wrote the whole request. If false, only the expression is the author's, and
-            problems of the rest are left out.
+        reader: the reader of the inputs; None to validate the request without its inputs.
+        whole: whether the author wrote the whole request. If false, the author wrote only the expression, and
+            problems that other fields cause are left out.
 
     Raises:
         StoreUnavailable: the inputs cannot be read, because S3 failed or did not answer.

@@ -29,7 +29,7 @@ _SAME = {
     "min": "minimum lowest smallest trough rollingmin",
     "sum": "total rollingsum movingsum plus + add",
 }
-"""Names by the operation that means the same. The kind of node decides between several operations."""
+"""For each operation, its names in other tools. The node type decides if a name has several operations."""
 
 _INSTEAD = {
     "log ln log2 log10 log1p logarithm lg exp exponential expm1 sqrt root cbrt": "",
@@ -58,7 +58,7 @@ _INSTEAD = {
     "constant const number value": "there are no constants; the ratio of a series to itself is 1, and times "
     "its scale any other",
 }
-"""How to write what these names mean; empty where the grammar can't."""
+"""For the names of other operations, how to write them in the grammar; empty if the grammar can't."""
 
 _CALENDAR = "windows count observations, not calendar time: `window` takes the number of observations"
 _FIELDS = {
@@ -72,7 +72,7 @@ _FIELDS = {
     "maxagedays": "there is none: lag counts observations, however old they are",
     "const constant value number": _INSTEAD["constant const number value"],
 }
-"""What to do in place of these fields."""
+"""For the names of other tools' fields, the remedy."""
 
 
 def _by_name(texts: Mapping[str, str]) -> dict[str, str]:
@@ -93,16 +93,16 @@ def plain(word: str) -> str:
 
 
 def same_operation(word: str, allowed: Collection[str]) -> str | None:
-    """Return the operation among `allowed` that means the same as another tool's name."""
+    """Return the operation among `allowed` that another tool's name means; None if there is none."""
     meant = _SAME_BY_NAME.get(word, _SAME_BY_NAME.get(plain(word), ()))
     return next((operation for operation in meant if operation in allowed), None)
 
 
 def instead_of_operation(word: str) -> str | None:
-    """Return how to write another tool's operation; empty if the grammar can't, None if it is not known."""
+    """Return how to write another tool's operation: empty if the grammar can't, None for an unknown name."""
     return _INSTEAD_BY_NAME.get(word, _INSTEAD_BY_NAME.get(plain(word)))
 
 
 def instead_of_field(word: str) -> str | None:
-    """Return what to do in place of another tool's field; None if it is not known."""
+    """Return the remedy for another tool's field; None for an unknown name."""
     return _FIELDS_BY_NAME.get(plain(word))

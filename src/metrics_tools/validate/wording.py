@@ -1,4 +1,4 @@
-"""The problems that the worker's check finds, in the words of an author, with suggestions."""
+"""Conversion of the problems that the worker's check finds into texts and suggestions for the author."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -29,11 +29,11 @@ _TEXTS = {
     "string_too_short": "it is empty",
     "string_unicode": "it contains half a character: a surrogate without its other half",
 }
-"""What is wrong with a value, by pydantic's error type."""
+"""By pydantic's error type, the text that describes the problem."""
 
 
 def worded(problem: Found, event: Mapping[str, Any], written: Path) -> Problem:
-    """Return a problem in the words of an author.
+    """Return a problem of the worker's check with a text and a suggestion for the author.
 
     Args:
         problem: the problem that the worker's check found.
@@ -56,9 +56,9 @@ def _described(problem: Found, name: str, found: Any, root: str | None) -> tuple
 
     Args:
         problem: the problem that the worker's check found.
-        name: the innermost field that the path of the problem leads through.
-        found: the value.
-        root: the node type of the expression.
+        name: the last field name in the path of the problem.
+        found: the value at the path.
+        root: the node type of the expression; None if the expression has the shape of no node.
     """
     text, hint = problem.text, None
     match problem.kind:
@@ -94,7 +94,7 @@ def value_at(event: Any, path: Iterable[str | int], default: Any = None) -> Any:
 
 
 def _field(path: Path) -> str:
-    """Return the name of the innermost field that a path leads through."""
+    """Return the last field name in a path; an empty text if the path has none."""
     return next((part for part in reversed(path) if isinstance(part, str)), "")
 
 
@@ -116,7 +116,7 @@ def _usable(name: str, found: Any) -> str | None:
 
 
 def usable_id(found: Any) -> str:
-    """Return an id like the text, with hyphens for other characters; empty if there is none."""
+    """Return a text as an id, with hyphens in place of other characters; empty if no valid id remains."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", found).strip("-._")[:MAX_ID] if isinstance(found, str) else ""
 
 
@@ -128,7 +128,7 @@ def _expression_type(says: Any, shape: str | None) -> tuple[str, str, str | None
 
 
 def _wrong_value(problem: Found, found: Any) -> tuple[str, str | None]:
-    """Return what is wrong with a value, and a suggestion."""
+    """Return a text that describes the problem of a value, and a suggestion or None."""
     match problem.kind:
         case "too_short":
             return f"{'one operand is' if found else 'no operands are'} too few", None
@@ -166,7 +166,7 @@ def _operation(kind: str, found: Any) -> tuple[str, str, str | None]:
 
 
 def _instead_of_operation(kind: str, found: str) -> str:
-    """Return what to write instead: first by the meaning of the name, last by its spelling."""
+    """Return a suggestion for a name that is no operation of a node type, by its meaning or its spelling."""
     allowed = OPERATIONS[kind]
     home = next((other for other, operations in OPERATIONS.items() if found in operations), None)
     instead = instead_of_operation(found)
@@ -190,7 +190,7 @@ def _sides(kind: str) -> str:
 
 
 def _instead_of_node(found: Any) -> str | None:
-    """Return how to write the node that was probably meant."""
+    """Return how to write the node that was probably meant; None if that is not known."""
     match found:
         case str() if found.strip():
             return f'a series is written {{"series_code": {shown(found)}}}'

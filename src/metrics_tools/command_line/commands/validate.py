@@ -30,9 +30,9 @@ def validate(
 ) -> None:
     """Find every problem of requests and expressions, before they run.
 
-    First the schema, then the meaning; with a bucket, a folder or the demo
-    data also the inputs, which are read as the worker reads them. There is
-    an error if and only if the worker would refuse the run.
+    The command checks the schema and then the meaning. With a bucket, a
+    folder or the demo data, it also reads the inputs, as the worker does.
+    It reports an error if and only if the worker would refuse the run.
 
     Exit: 0 valid, 1 problems, 2 impossible (file or location not found).
 
