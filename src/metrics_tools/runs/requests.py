@@ -150,7 +150,7 @@ def _of_record(file: str, number: int, record: Any) -> Asked:
 
 
 def settings_of(place: Place | None) -> Settings:
-    """Return the worker's settings for the bucket of a location; None stands for a placeholder bucket."""
+    """Return the worker's settings for the bucket of a location; None means a placeholder bucket."""
     return settings_for(place.bucket.name if place else PLACEHOLDER_BUCKET)
 
 

@@ -1,4 +1,4 @@
-"""Files that `metrics run` writes: CSV, Parquet, PNG and HTML. The path `-` stands for standard output."""
+"""Files that `metrics run` writes: CSV, Parquet, PNG and HTML. The path `-` means standard output."""
 
 import csv
 import io

@@ -244,9 +244,9 @@ def counted_inputs(expression: Node, series: Mapping[str, InputSeries]) -> NodeV
 def _too_large(expression: Node, series: Mapping[str, InputSeries], memory: Memory) -> Iterator[Problem]:
     """Yield a problem if the evaluation would need more memory than a run may use."""
     counts = {code: len(found.cleaned.series) for code, found in series.items()}
-    beside = sum(found.nbytes for found in series.values())
+    held = sum(found.nbytes for found in series.values())
     try:
         with memory.claim() as claim:
-            claim.take(peak_bytes(expression, counts), ROOT, ExpressionError, held_elsewhere=beside)
+            claim.take(peak_bytes(expression, counts), ROOT, ExpressionError, held_elsewhere=held)
     except ExpressionError as error:
         yield Problem(error.subject, error.problem)

@@ -6,7 +6,7 @@
                                     rollback, of the chosen version (with `rolled_back_at`)
     {base}runs/{runId}.ok           the idempotency marker, which is the commit record
 
-and beside the metrics the rows of a series' part files, for later runs. Such an object may be deleted.
+A run also leaves a snapshot of each series: the rows of its part files, for later runs. It can be deleted.
 
     {metrics prefix}_snapshots/{seriesCode}-{hash of the dataset's projections and the series code}.snapshot
 

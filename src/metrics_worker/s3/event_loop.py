@@ -13,7 +13,7 @@ from traceback import clear_frames
 from typing import Any, Self
 
 from metrics_worker.deadline import Deadline
-from metrics_worker.errors import OutOfTime, StoreUnavailable
+from metrics_worker.errors import OutOfTime, StoreUnavailable, TransientError
 
 CONNECTIONS = 64
 """The number of reads in flight. Each holds at most 4 MiB, so together they hold at most 256 MiB."""
@@ -83,14 +83,9 @@ class EventLoop:
 
     async def _in_time[T](self, work: Coroutine[Any, Any, T]) -> T:
         seconds = None if self._deadline is None else self._deadline.seconds_left()
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                return await work
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise OutOfTime("invocation", "its time is used up, and S3 had not answered yet") from error
+        return await _within(
+            work, seconds, lambda: OutOfTime("invocation", "its time is used up, and S3 had not answered yet")
+        )
 
 
 async def in_thread(work: Callable[[], None]) -> None:
@@ -112,20 +107,32 @@ def wait_for[T](
     """Run work in the event loop, or in a new one, wait until it ends, and return its result.
 
     Args:
-        work: the work.
-        event_loop: the event loop of the invocation; None for a new event loop.
+        work: the coroutine that makes the requests.
+        event_loop: the event loop of the invocation; None for a new event loop, which has no deadline.
         seconds: the time after which the work is cancelled; None for no limit but the deadline.
 
     Raises:
-        StoreUnavailable: the work took longer than that. A write may have taken effect.
+        StoreUnavailable: the work was cancelled after `seconds`. A write may have taken effect.
         OutOfTime: the work was cancelled at the deadline. A write may have taken effect.
         Exception: whatever the work raises.
     """
-    limited = work if seconds is None else _within(work, seconds)
+    limited = work
+    if seconds is not None:
+        limited = _within(work, seconds, lambda: StoreUnavailable("S3", f"no answer within {seconds:g} s"))
     return asyncio.run(limited) if event_loop is None else event_loop.wait_for(limited)
 
 
-async def _within[T](work: Coroutine[Any, Any, T], seconds: float) -> T:
+async def _within[T](
+    work: Coroutine[Any, Any, T], seconds: float | None, too_late: Callable[[], TransientError]
+) -> T:
+    """Return the result of work, and cancel the work after a time limit.
+
+    Args:
+        work: the work. A TimeoutError of its own is raised unchanged.
+        seconds: the time limit; None for no limit.
+        too_late: creates the error to raise after the time limit. An error that is created earlier would be
+            a variable of this frame, which its traceback refers to: a reference cycle.
+    """
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
@@ -133,7 +140,7 @@ async def _within[T](work: Coroutine[Any, Any, T], seconds: float) -> T:
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise StoreUnavailable("S3", f"no answer within {seconds:g} s") from error
+        raise too_late() from error
 
 
 def run_concurrently(
