@@ -4,7 +4,6 @@ import obstore
 import pyarrow as pa
 import pytest
 
-from metrics_worker import run as pipeline
 from tests.builders import day, put_a_and_b, put_dataset, ratio, record, request, rows, series, window
 from tests.faulty_store import denied, raising
 
@@ -198,7 +197,9 @@ def test_an_unknown_schema_is_named_in_an_event_of_the_plain_form(cloud, invoke)
 
 def test_a_defect_of_the_worker_is_an_internal_error_without_its_trace(cloud, fails, monkeypatch):
     put_a_and_b(cloud.store)
-    monkeypatch.setattr(pipeline, "evaluate", lambda *_: raising(ZeroDivisionError("token=secret"))())
+    monkeypatch.setattr(
+        "metrics_worker.run.evaluate", lambda *_: raising(ZeroDivisionError("token=secret"))()
+    )
 
     code, message = fails(request())
 
@@ -209,7 +210,7 @@ def test_a_defect_of_the_worker_is_an_internal_error_without_its_trace(cloud, fa
 
 def test_a_run_that_runs_out_of_memory_has_an_outcome(cloud, fails, monkeypatch):
     put_a_and_b(cloud.store)
-    monkeypatch.setattr(pipeline, "evaluate", lambda *_: raising(MemoryError())())
+    monkeypatch.setattr("metrics_worker.run.evaluate", lambda *_: raising(MemoryError())())
 
     assert fails(request()) == (
         "EXPRESSION_EVAL_ERROR",

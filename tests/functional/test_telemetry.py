@@ -7,7 +7,6 @@ import obstore
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from metrics_worker import run as pipeline
 from tests.builders import day, envelope, put_a_and_b, put_dataset, ratio, record, request, rows, series
 from tests.faulty_store import MARKER, raising, throttled
 
@@ -122,7 +121,7 @@ def test_the_closing_line_of_a_returned_run_has_the_reason(invoke, lines, faults
 
 
 def test_the_traceback_of_a_defect_is_only_in_the_log(cloud, invoke, lines, monkeypatch):
-    monkeypatch.setattr(pipeline, "evaluate", lambda *_: raising(ZeroDivisionError("by 0"))())
+    monkeypatch.setattr("metrics_worker.run.evaluate", lambda *_: raising(ZeroDivisionError("by 0"))())
 
     invoke(good())
 
@@ -371,7 +370,7 @@ def test_only_a_defect_is_counted_by_the_version_of_the_function(invoke, blobs, 
     invoke(bad())
     assert counts(blobs(), "metric_run_defects_total") == []
 
-    monkeypatch.setattr(pipeline, "evaluate", lambda *_: raising(ZeroDivisionError("by 0"))())
+    monkeypatch.setattr("metrics_worker.run.evaluate", lambda *_: raising(ZeroDivisionError("by 0"))())
     invoke(good())
 
     (defect,) = [blob for blob in blobs() if "metric_run_defects_total" in blob]

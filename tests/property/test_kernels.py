@@ -27,7 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from metrics_worker import kernels as windows
+from metrics_worker import kernels
 from tests import reference
 
 type Kernel = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
@@ -35,12 +35,12 @@ type Kernel = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
 EPS = float_info.epsilon
 SMALLEST = 5e-324
 KERNELS: list[Kernel] = [
-    windows.rolling_sum,
-    windows.rolling_mean,
-    windows.rolling_max,
-    windows.rolling_min,
-    windows.ema,
-    windows.lag,
+    kernels.rolling_sum,
+    kernels.rolling_mean,
+    kernels.rolling_max,
+    kernels.rolling_min,
+    kernels.ema,
+    kernels.lag,
 ]
 ROLLING = KERNELS[:4]
 SEEDS = st.integers(0, 2**32 - 1)
@@ -102,14 +102,14 @@ def ema_bounds(values: Sequence[float], window: int) -> list[float]:
 
 def assert_kernels_equal_their_references(values: list[float], window: int) -> None:
     array = np.array(values, dtype=np.float64)
-    sums = windows.rolling_sum(array, window).tolist()
-    means = windows.rolling_mean(array, window).tolist()
+    sums = kernels.rolling_sum(array, window).tolist()
+    means = kernels.rolling_mean(array, window).tolist()
     assert_within(sums, reference.rolling_sum(values, window), sum_bounds(values, window))
     assert_within(means, reference.rolling_mean(values, window), mean_bounds(values, window))
-    assert windows.rolling_max(array, window).tolist() == reference.rolling_max(values, window)
-    assert windows.rolling_min(array, window).tolist() == reference.rolling_min(values, window)
-    assert windows.lag(array, window).tolist() == reference.lag(values, window)
-    averages = windows.ema(array, window).tolist()
+    assert kernels.rolling_max(array, window).tolist() == reference.rolling_max(values, window)
+    assert kernels.rolling_min(array, window).tolist() == reference.rolling_min(values, window)
+    assert kernels.lag(array, window).tolist() == reference.lag(values, window)
+    averages = kernels.ema(array, window).tolist()
     assert_within(averages, reference.ema(values, window), ema_bounds(values, window))
 
 
@@ -130,8 +130,8 @@ def test_each_kernel_equals_its_reference_on_a_longer_series(seed: int, length: 
 @given(SEEDS, st.integers(30_000, 70_000), st.integers(1, 5_000))
 def test_sums_are_as_accurate_in_a_long_series_as_in_a_short_one(seed: int, length: int, window: int) -> None:
     series = long_series(seed, length)
-    sums, means = windows.rolling_sum(series, window), windows.rolling_mean(series, window)
-    maxima, minima = windows.rolling_max(series, window), windows.rolling_min(series, window)
+    sums, means = kernels.rolling_sum(series, window), kernels.rolling_mean(series, window)
+    maxima, minima = kernels.rolling_max(series, window), kernels.rolling_min(series, window)
     some = np.random.default_rng(seed).integers(0, len(sums), 20).tolist()
     for i in {0, len(sums) - 1, *some, *({32_767, 32_768} & set(range(len(sums))))}:
         run = series[i : i + window].tolist()
@@ -146,7 +146,7 @@ def test_averages_are_as_accurate_in_a_long_series_as_in_a_short_one(
     seed: int, length: int, window: int
 ) -> None:
     values = long_series(seed, length).tolist()
-    averages = windows.ema(np.array(values), window).tolist()
+    averages = kernels.ema(np.array(values), window).tolist()
     assert_within(averages, reference.ema(values, window), ema_bounds(values, window))
 
 
@@ -193,7 +193,7 @@ def test_a_result_depends_only_on_the_values_of_its_own_window(
 def test_the_average_of_a_constant_differs_from_it_only_by_a_few_roundings(
     constant: float, length: int, window: int
 ) -> None:
-    averages = windows.ema(np.full(length, constant), window)
+    averages = kernels.ema(np.full(length, constant), window)
     least = (128 + min(window, length)) * SMALLEST
     assert averages[0] == constant
     assert np.all(np.abs(averages - constant) <= 5 * EPS * abs(constant) + least)

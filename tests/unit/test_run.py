@@ -5,7 +5,6 @@ from threading import Event
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from metrics_worker import run as pipeline
 from metrics_worker.deadline import RESERVED_SECONDS
 from metrics_worker.errors import (
     CommittedRunError,
@@ -220,7 +219,7 @@ def test_the_started_event_is_published_before_the_evaluation_and_the_first_writ
         seen.append(kinds(cloud))
         return evaluate(*given)
 
-    monkeypatch.setattr(pipeline, "evaluate", watched)
+    monkeypatch.setattr("metrics_worker.run.evaluate", watched)
     faults.before("PUT", "*", lambda: seen.append(kinds(cloud)), times=4)
     a_is_read = Event()
     faults.after("GET", "datasets/*/A/*", a_is_read.set)

@@ -8,7 +8,7 @@ from metrics_tools.contracts import patterns
 from metrics_tools.contracts.expression import NODE, SHAPES, request_definitions
 from metrics_tools.contracts.patterns import ADDRESS, BUCKET, FOLDERS, ID, KEY, whole
 from metrics_tools.contracts.schema import Schema, described, document, fields, model
-from metrics_worker import request_check as contract
+from metrics_worker import request_check
 from metrics_worker.names import ID_RULE, MAX_ID, MAX_KEY_BYTES
 from metrics_worker.request import REQUESTED, V1
 from metrics_worker.request_check import Bounds
@@ -83,7 +83,7 @@ _BASE_PATH = described(
 
 def requested() -> Schema:
     """Return the schema document of a request: a message body, or the `Message` of an SNS notification."""
-    body = fields(contract._Body, _FIELDS)  # noqa: SLF001 - the schema describes this model
+    body = fields(request_check._Body, _FIELDS)  # noqa: SLF001 - the schema describes this model
     properties = body["properties"]
     kind = described("The type of the event.", const=REQUESTED)
     identity = {"type": kind, "runId": RUN_ID, "metricCode": METRIC_CODE}
@@ -92,10 +92,10 @@ def requested() -> Schema:
         "required": [*identity, *body["required"]],
         "allOf": [_agrees(name) for name in SHAPES],
         "$defs": {
-            "input": model(contract._Input, _INPUT, "The dataset of one series."),  # noqa: SLF001 - as above
-            "catalog": model(contract._Catalog, {"datasets": _DATASETS}, "The catalog of datasets."),  # noqa: SLF001
-            "dataset": model(contract._DatasetPaths, _PATHS, "The location of a dataset."),  # noqa: SLF001
-            "output": model(contract._Output, {"basePath": _BASE_PATH}, "The output location."),  # noqa: SLF001
+            "input": model(request_check._Input, _INPUT, "The dataset of one series."),  # noqa: SLF001 - as above
+            "catalog": model(request_check._Catalog, {"datasets": _DATASETS}, "The catalog of datasets."),  # noqa: SLF001
+            "dataset": model(request_check._DatasetPaths, _PATHS, "The location of a dataset."),  # noqa: SLF001
+            "output": model(request_check._Output, {"basePath": _BASE_PATH}, "The output location."),  # noqa: SLF001
             **request_definitions(),
         },
     }

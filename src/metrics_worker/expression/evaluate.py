@@ -9,7 +9,7 @@ from typing import Literal, assert_never
 
 import numpy as np
 
-from metrics_worker import kernels as windows
+from metrics_worker import kernels
 from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
 from metrics_worker.series import Series, Values, common, union
 
@@ -68,17 +68,17 @@ def _math(
 def _window(op: Literal["sma", "ema", "sum", "max", "min", "lag"], series: Series, window: int) -> Series:
     match op:
         case "sma":
-            values = windows.rolling_mean(series.values, window)
+            values = kernels.rolling_mean(series.values, window)
         case "sum":
-            values = windows.rolling_sum(series.values, window)
+            values = kernels.rolling_sum(series.values, window)
         case "max":
-            values = windows.rolling_max(series.values, window)
+            values = kernels.rolling_max(series.values, window)
         case "min":
-            values = windows.rolling_min(series.values, window)
+            values = kernels.rolling_min(series.values, window)
         case "ema":
-            values = windows.ema(series.values, window)
+            values = kernels.ema(series.values, window)
         case "lag":
-            values = windows.lag(series.values, window)
+            values = kernels.lag(series.values, window)
         case _:
             assert_never(op)
     # The value of a window belongs to the time of the window's last observation.
