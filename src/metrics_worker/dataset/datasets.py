@@ -34,7 +34,7 @@ class InputSeries:
     Attributes:
         code: the series code.
         dataset_id: the id of the dataset that the series is in.
-        dataset_version: the version that the dataset's manifest names.
+        dataset_version: the version in the dataset's manifest; None if the manifest has none.
         part_files: the number of part files that have the rows.
         cleaned: the series, and the counts of its rows.
         part_files_read: the number of part files that were read; the rows of the others are from a snapshot.
@@ -66,11 +66,11 @@ class Datasets:
     """The datasets of one invocation. Each manifest and series is read once.
 
     Args:
-        series_files: the way to find the part files of a series: in the `manifest`, or by `listing` S3.
+        series_files: the source of the list of part files: `manifest`, or `listing` for a listing of S3.
         limits: the limits of one run's input.
         memory: the memory that the runs of the invocation share.
         decoder: the child process for unusual part files.
-        snapshots: the snapshots of the invocation; None to read every part file.
+        snapshots: the snapshots of the invocation; with None, every part file is read.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Datasets:
         return found
 
     def save_snapshots(self, run_id: str, bucket: Bucket) -> Saved:
-        """Write the snapshots of the series that a run has read, as far as they are worth a write."""
+        """Write the snapshots of a run's series that lack enough part files, and return the result."""
         subjects = self._subjects.pop(run_id, ())
         return self._snapshots.save(subjects, bucket) if self._snapshots is not None else Saved()
 

@@ -1,8 +1,8 @@
 """The rows of a series in the tables of its part files, before they are cleaned.
 
 Times of any unit and zone become microseconds in UTC, floored; values of any number become float64. Each row
-is converted by itself, so the rows of several part files are the rows of each of them, one after the other.
-`snapshot` relies on this.
+is converted by itself, so several part files have the same rows whether they are converted together or one by
+one. The module `snapshot` relies on this.
 """
 
 from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ class Rows(NamedTuple):
 
     Attributes:
         times: the times of the complete rows, in the order of the part files and of their rows.
-        values: their values, which may be NaN or infinite.
+        values: the values of these rows, which can be NaN or infinite.
         counts: the counts of each part file, in the same order.
     """
 
@@ -55,7 +55,7 @@ class Rows(NamedTuple):
     counts: list[Counts]
 
     def clean(self) -> Cleaned:
-        """Return the series of the rows, and the counts of the rows that were left out."""
+        """Return the series, with the numbers of rows that were left out by reason."""
         return clean(self.times, self.values, null=sum(each.null for each in self.counts))
 
 
@@ -114,7 +114,7 @@ def _rows(tables: Sequence[pa.Table], code: str) -> Rows:
 
 
 def _is_of(table: pa.Table, code: str) -> _Mask:
-    """Return for each row whether it belongs to a series."""
+    """Return a boolean array: for each row, whether the row belongs to the series."""
     if CODE not in table.column_names:
         return np.ones(table.num_rows, dtype=np.bool)
     import pyarrow.compute as pc  # noqa: PLC0415 - 25 ms, which a cold start spends during its first requests

@@ -2,7 +2,7 @@
 
 A snapshot holds the rows after their conversion and before they are cleaned: two arrays, in the order of the
 part files. Each row is converted by itself, so a part file that has not changed since contributes the same
-rows, to the bit, whatever its types are. The document, all numbers little-endian:
+rows, to the bit, for every type of times and values. The document, all numbers little-endian:
 
     magic                       8 bytes, `MAGIC`: the format and the meaning of a row
     SHA-256                     32 bytes, of everything that follows
@@ -12,7 +12,7 @@ rows, to the bit, whatever its types are. The document, all numbers little-endia
     times                       int64 for each row: microseconds since 1970-01-01 UTC
     values                      float64 for each row
 
-The head names the series, and has for each part file its key, ETag, size, rows and null rows, as columns.
+The head states the series and, as columns, the key, ETag, size, rows and null rows of each part file.
 The measurements behind this format are in docs/decisions/0011-snapshots.md.
 """
 
@@ -43,12 +43,12 @@ class UnusableSnapshot(ValueError):
 
 
 class Subject(NamedTuple):
-    """The series of a snapshot, and how its rows are told apart from those of other series.
+    """The identity of the series in a snapshot. Snapshots with another subject are not used.
 
     Attributes:
         projections: the key prefix of the dataset's part files.
         code: the series code.
-        by_path: whether a part file without the code column belongs whole to the series.
+        by_path: whether all rows of a part file without the code column belong to the series.
     """
 
     projections: str
@@ -60,7 +60,7 @@ class PartFiles(NamedTuple):
     """The part files of a snapshot, as columns of equal length.
 
     Attributes:
-        keys: the keys; each is there once.
+        keys: the keys, each of them once.
         etags: the ETags without quotation marks.
         sizes: the sizes in bytes.
         rows: the numbers of rows of the series that have a time and a value.
@@ -80,7 +80,7 @@ class Snapshot(NamedTuple):
     Attributes:
         files: the part files, in the order of their rows.
         times: the times of the rows that have a time and a value.
-        values: the values of these rows, which may be NaN or infinite.
+        values: the values of these rows, which can be NaN or infinite.
     """
 
     files: PartFiles
@@ -115,7 +115,7 @@ def encode(snapshot: Snapshot, subject: Subject) -> bytes:
 
 
 def decode(body: memoryview, subject: Subject) -> Snapshot:
-    """Return the snapshot in a document. Its arrays are parts of the document and cannot be written to.
+    """Return the snapshot in a document. Its arrays share the memory of the document and are read-only.
 
     Raises:
         UnusableSnapshot: the document is not a snapshot of this series in this format, or is damaged.
@@ -137,7 +137,7 @@ def decode(body: memoryview, subject: Subject) -> Snapshot:
 
 
 def _files(text: bytes, subject: Subject, rows: int) -> PartFiles:
-    """Return the part files that a head names, after checking that it is the head of the series."""
+    """Return the part files in a head, after checking that the head belongs to the series."""
     try:
         head = json.loads(text)
         found = Subject(*(head[name] for name in Subject._fields))
@@ -177,9 +177,9 @@ def splice(keys: Iterable[str], stored: Snapshot, read: Snapshot) -> Snapshot:
     """Return the rows of part files that were partly read and are partly in a snapshot.
 
     Args:
-        keys: the keys of the part files in the order of the result; each is in one of the two at least.
+        keys: the keys of the part files in the order of the result. Each of them is in `stored` or in `read`.
         stored: a snapshot of the series.
-        read: the part files that were read. They take precedence.
+        read: the part files that were read. If a part file is in both, its rows are taken from `read`.
     """
     places = {
         row[0]: (source, start, start + row[3], row)

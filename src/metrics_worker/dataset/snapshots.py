@@ -4,7 +4,7 @@ Before the part files of a series are read, `load` reads its snapshot and lists 
 time. The rows of a part file that has the same ETag and size as in the snapshot are taken from the snapshot.
 After a run's outcome is published, `save` writes the snapshots of its series that are worth a write.
 
-A snapshot is a cache. Whatever is wrong with a snapshot or with the listing, the part files are read instead.
+A snapshot is a cache. If a snapshot or the listing cannot be used, the part files are read instead.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,13 +70,13 @@ type Identities = Mapping[str, tuple[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The snapshot of a series, and the part files that need not be read because of it.
+    """The stored snapshot of a series, and the part files that it replaces.
 
     Attributes:
         key: the key of the snapshot.
         subject: the series.
         etag: the ETag of the object at the key; None if there is no object.
-        snapshot: the snapshot; empty if there is none, or none that can be used.
+        snapshot: the snapshot; empty if there is no snapshot, or it cannot be used.
         unchanged: the keys of the part files whose rows are taken from the snapshot.
     """
 
@@ -99,7 +99,7 @@ class Saved:
     Attributes:
         written: the number of snapshots that were written.
         failed: the number of snapshots that could not be written.
-        problem: the first error.
+        problem: the text of the first error; "" without errors.
     """
 
     written: int = 0
@@ -113,7 +113,7 @@ class Snapshots:
 
     Attributes:
         metrics_prefix: the key prefix of all metrics and snapshots.
-        memory: the bytes that encoded snapshots may take.
+        memory: the memory of the invocation, from which the encoding of snapshots claims bytes.
     """
 
     metrics_prefix: str
@@ -130,18 +130,18 @@ class Snapshots:
         *,
         listed: Iterable[tuple[str, str]] = (),
     ) -> "tuple[list[Source], list[Stored | None]]":
-        """Return the part files of some series, and the snapshot of each or None.
+        """Return the part files of several series, and the snapshot of each: None if it is not used.
 
         Args:
-            choose: returns the part files.
+            choose: a function that returns the part files of the series.
             bucket: the bucket that has the part files and the snapshots.
             claim: the memory that the snapshots are claimed from.
             listed: the series whose part files `choose` finds by listing, as (projections, series code).
-                Their snapshots are read meanwhile.
+                Their snapshots are read while `choose` runs.
 
         Raises:
             OutOfTime: the invocation's time is used up.
-            Exception: whatever `choose` raises.
+            Exception: an exception of `choose`.
         """
         quick = bucket.with_timeout(READ_SECONDS)
         keys = [self._key(projections, code) for projections, code in listed]
@@ -161,11 +161,11 @@ class Snapshots:
         ]
 
     def keep(self, stored: Stored, snapshot: Snapshot) -> None:
-        """Remember the rows of a series for `save`, if enough of its part files are not in its snapshot.
+        """Keep the rows of a series for `save`, if the stored snapshot lacks at least `MIN_CHANGED` files.
 
         Args:
-            stored: the snapshot that was found.
-            snapshot: the snapshot as it would be written now.
+            stored: the snapshot that is stored.
+            snapshot: the snapshot with the present part files.
         """
         changed = sum(key not in stored.unchanged for key in snapshot.files.keys)
         if changed >= MIN_CHANGED:
@@ -174,9 +174,9 @@ class Snapshots:
                     self._pending[stored.subject] = _Pending(stored, snapshot)
 
     def save(self, subjects: Iterable[Subject], bucket: "Bucket") -> Saved:
-        """Write the snapshots of these series that were kept, and return how many were written.
+        """Write the kept snapshots of these series, and return the numbers of written and failed snapshots.
 
-        A snapshot that another worker has written meanwhile is left alone.
+        If another worker has written a snapshot since it was read, that snapshot stays.
         """
         with self._lock:
             pending = [self._pending.pop(each) for each in subjects if each in self._pending]
@@ -212,7 +212,7 @@ class _Lookup:
     found: "Mapping[str, StoredObject | None]"
 
     def stored(self, source: "Source", key: str) -> Stored | None:
-        """Return the snapshot of a series; None if its part files or its snapshot could not be looked up."""
+        """Return the snapshot of a series; None without an answer of S3 for it or for its part files."""
         identities = _identities(source.listed) if source.listed is not None else None
         if identities is None:
             identities = self.listings.get(_folder(source))
@@ -236,7 +236,7 @@ class _Lookup:
         return stored
 
     def _whole(self, found: "StoredObject") -> memoryview:
-        """Return the whole body of a snapshot, of which the last bytes have been read."""
+        """Return the whole body of a snapshot; if only its last bytes were read, read the others."""
         missing = found.size - len(found.body)
         if not missing:
             return found.body
@@ -251,7 +251,7 @@ def _series(source: "Source") -> tuple[str, str]:
 
 
 def _is_worthwhile(source: "Source") -> bool:
-    """Return whether a series has enough part files for a snapshot, each of them once."""
+    """Return whether a series has enough part files for a snapshot, and no part file twice."""
     if len(source.keys) < MIN_PART_FILES:
         return False
     pages = 1
@@ -261,21 +261,21 @@ def _is_worthwhile(source: "Source") -> bool:
 
 
 def _folder(source: "Source") -> str:
-    """Return the folder that has all part files of a series; "" if they were listed already."""
+    """Return the folder that contains all part files of a series; "" if they were listed already."""
     if source.listed is not None:
         return ""
     return commonpath(key.rpartition("/")[0] for key in (min(source.keys), max(source.keys))) + "/"
 
 
 def _find(keys: Sequence[str], bucket: "Bucket") -> "Mapping[str, StoredObject | None]":
-    """Read snapshots; return None for one that does not exist, and nothing if S3 fails or refuses."""
+    """Return snapshots by key: None for a key without an object, and no entries if S3 fails or refuses."""
     with suppress(StoreRefusal, StoreUnavailable):
         return bucket.find_many(keys) if keys else {}
     return {}
 
 
 def _list(folders: Iterable[str], bucket: "Bucket") -> Mapping[str, Identities]:
-    """Return the identities of the objects in folders, by folder; nothing if S3 fails or refuses."""
+    """Return the identities of the objects in each folder; no entries if S3 fails or refuses."""
     with suppress(StoreRefusal, StoreUnavailable):
         listed = bucket.list_many(list(folders)) if folders else {}
         return {folder: _identities(found) for folder, found in listed.items()}
@@ -287,7 +287,7 @@ def _identities(listed: "Iterable[ListedObject]") -> Identities:
 
 
 def _write(pending: _Pending, bucket: "Bucket", memory: "Memory") -> MetricsWorkerError | None:
-    """Write a snapshot, if it is not too large, and return the error if that fails."""
+    """Write a snapshot that is not larger than `MAX_BYTES`. Return the error; None for success."""
     key, etag = pending.stored.key, pending.stored.etag
     try:
         with memory.claim() as claim:

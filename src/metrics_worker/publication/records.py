@@ -10,7 +10,8 @@ A run also leaves a snapshot of each series: the rows of its part files, for lat
 
     {metrics prefix}_snapshots/{seriesCode}-{hash of the dataset's projections and the series code}.snapshot
 
-Only `Keys` and `snapshot` build these keys. The documents are a public contract: fields may be added.
+Only `Keys`, `snapshots` and `snapshot` build these keys. The documents are a public contract: fields can
+be added.
 """
 
 import re
