@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 
 from benchmarks.measure import Spread, number, ratios, table
-from metrics_worker import kernels
+from metrics_worker.kernels import rolling
 
 SIZES = (1_000, 10_000, 1_000_000)
 WINDOWS = (3, 30, 250, 5000)
@@ -28,12 +28,12 @@ def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
     alpha = 2 / (window + 1)
     if op == "ema":
         return {
-            "worker": lambda: kernels.ema(values, window),
+            "worker": lambda: rolling.ema(values, window),
             "pandas": lambda: series.ewm(span=window, adjust=False).mean(),
             "polars": lambda: column.ewm_mean(span=window, adjust=False),
             "numbagg": lambda: numbagg.move_exp_nanmean(values, alpha=alpha),
         }
-    kernel = getattr(kernels, f"rolling_{op}")
+    kernel = getattr(rolling, f"rolling_{op}")
     calls: dict[str, Call] = {
         "worker": lambda: kernel(values, window),
         "pandas": lambda: getattr(series.rolling(window), op)(),  # noqa: PLW0108 - rolling() is part of it

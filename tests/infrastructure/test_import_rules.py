@@ -121,11 +121,11 @@ IMPORTS = {
     "deadline": Imports("errors"),
     "limits": Imports("errors"),
     "expression.cost": Imports("expression.grammar"),
-    "expression.evaluate": Imports("expression.grammar series kernels", "numpy"),
+    "expression.evaluate": Imports("expression.grammar series kernels.rolling", "numpy"),
     "expression.grammar": Imports("problem errors", "pydantic"),
     "problem": Imports("errors", "pydantic pydantic_core"),
     "series": Imports("", "numpy"),
-    "kernels": Imports("", "numpy"),
+    "kernels.rolling": Imports("", "numpy"),
     "errors": Imports(""),
 }
 

@@ -27,7 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from metrics_worker import kernels
+from metrics_worker.kernels import rolling
 from tests import reference
 
 type Kernel = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
@@ -35,12 +35,12 @@ type Kernel = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
 EPS = float_info.epsilon
 SMALLEST = 5e-324
 KERNELS: list[Kernel] = [
-    kernels.rolling_sum,
-    kernels.rolling_mean,
-    kernels.rolling_max,
-    kernels.rolling_min,
-    kernels.ema,
-    kernels.lag,
+    rolling.rolling_sum,
+    rolling.rolling_mean,
+    rolling.rolling_max,
+    rolling.rolling_min,
+    rolling.ema,
+    rolling.lag,
 ]
 ROLLING = KERNELS[:4]
 SEEDS = st.integers(0, 2**32 - 1)
@@ -102,14 +102,14 @@ def ema_bounds(values: Sequence[float], window: int) -> list[float]:
 
 def assert_kernels_equal_their_references(values: list[float], window: int) -> None:
     array = np.array(values, dtype=np.float64)
-    sums = kernels.rolling_sum(array, window).tolist()
-    means = kernels.rolling_mean(array, window).tolist()
+    sums = rolling.rolling_sum(array, window).tolist()
+    means = rolling.rolling_mean(array, window).tolist()
     assert_within(sums, reference.rolling_sum(values, window), sum_bounds(values, window))
     assert_within(means, reference.rolling_mean(values, window), mean_bounds(values, window))
-    assert kernels.rolling_max(array, window).tolist() == reference.rolling_max(values, window)
-    assert kernels.rolling_min(array, window).tolist() == reference.rolling_min(values, window)
-    assert kernels.lag(array, window).tolist() == reference.lag(values, window)
-    averages = kernels.ema(array, window).tolist()
+    assert rolling.rolling_max(array, window).tolist() == reference.rolling_max(values, window)
+    assert rolling.rolling_min(array, window).tolist() == reference.rolling_min(values, window)
+    assert rolling.lag(array, window).tolist() == reference.lag(values, window)
+    averages = rolling.ema(array, window).tolist()
     assert_within(averages, reference.ema(values, window), ema_bounds(values, window))
 
 
@@ -130,8 +130,8 @@ def test_each_kernel_equals_its_reference_on_a_longer_series(seed: int, length: 
 @given(SEEDS, st.integers(30_000, 70_000), st.integers(1, 5_000))
 def test_sums_are_as_accurate_in_a_long_series_as_in_a_short_one(seed: int, length: int, window: int) -> None:
     series = long_series(seed, length)
-    sums, means = kernels.rolling_sum(series, window), kernels.rolling_mean(series, window)
-    maxima, minima = kernels.rolling_max(series, window), kernels.rolling_min(series, window)
+    sums, means = rolling.rolling_sum(series, window), rolling.rolling_mean(series, window)
+    maxima, minima = rolling.rolling_max(series, window), rolling.rolling_min(series, window)
     some = np.random.default_rng(seed).integers(0, len(sums), 20).tolist()
     for i in {0, len(sums) - 1, *some, *({32_767, 32_768} & set(range(len(sums))))}:
         run = series[i : i + window].tolist()
@@ -146,7 +146,7 @@ def test_averages_are_as_accurate_in_a_long_series_as_in_a_short_one(
     seed: int, length: int, window: int
 ) -> None:
     values = long_series(seed, length).tolist()
-    averages = kernels.ema(np.array(values), window).tolist()
+    averages = rolling.ema(np.array(values), window).tolist()
     assert_within(averages, reference.ema(values, window), ema_bounds(values, window))
 
 
@@ -193,7 +193,7 @@ def test_a_result_depends_only_on_the_values_of_its_own_window(
 def test_the_average_of_a_constant_differs_from_it_only_by_a_few_roundings(
     constant: float, length: int, window: int
 ) -> None:
-    averages = kernels.ema(np.full(length, constant), window)
+    averages = rolling.ema(np.full(length, constant), window)
     least = (128 + min(window, length)) * SMALLEST
     assert averages[0] == constant
     assert np.all(np.abs(averages - constant) <= 5 * EPS * abs(constant) + least)

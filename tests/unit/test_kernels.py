@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from metrics_worker import kernels
+from metrics_worker.kernels import rolling
 
 type Array = NDArray[np.float64]
 type Kernel = Callable[[Array, int], Array]
 
 KERNELS: list[Kernel] = [
-    kernels.rolling_sum,
-    kernels.rolling_mean,
-    kernels.rolling_max,
-    kernels.rolling_min,
-    kernels.ema,
-    kernels.lag,
+    rolling.rolling_sum,
+    rolling.rolling_mean,
+    rolling.rolling_max,
+    rolling.rolling_min,
+    rolling.ema,
+    rolling.lag,
 ]
-NEEDS_A_WHOLE_WINDOW = [kernel for kernel in KERNELS if kernel is not kernels.ema]
+NEEDS_A_WHOLE_WINDOW = [kernel for kernel in KERNELS if kernel is not rolling.ema]
 LARGEST = np.finfo(np.float64).max
 
 
@@ -35,12 +35,12 @@ def array(*values: float) -> Array:
 @pytest.mark.parametrize(
     ("kernel", "expected"),
     [
-        (kernels.rolling_sum, [8.0, 6.0, 14.0]),
-        (kernels.rolling_mean, [8 / 3, 2.0, 14 / 3]),
-        (kernels.rolling_max, [4.0, 4.0, 9.0]),
-        (kernels.rolling_min, [1.0, 1.0, 1.0]),
-        (kernels.ema, [3.0, 2.0, 3.0, 2.0, 5.5]),
-        (kernels.lag, [3.0, 1.0]),
+        (rolling.rolling_sum, [8.0, 6.0, 14.0]),
+        (rolling.rolling_mean, [8 / 3, 2.0, 14 / 3]),
+        (rolling.rolling_max, [4.0, 4.0, 9.0]),
+        (rolling.rolling_min, [1.0, 1.0, 1.0]),
+        (rolling.ema, [3.0, 2.0, 3.0, 2.0, 5.5]),
+        (rolling.lag, [3.0, 1.0]),
     ],
 )
 def test_each_kernel_gives_the_results_calculated_by_hand_for_a_window_of_three(
@@ -49,7 +49,7 @@ def test_each_kernel_gives_the_results_calculated_by_hand_for_a_window_of_three(
     assert kernel(array(3, 1, 4, 1, 9), 3).tolist() == expected
 
 
-@pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel is not kernels.lag])
+@pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel is not rolling.lag])
 def test_a_window_of_one_is_the_series_itself(kernel: Kernel) -> None:
     series = array(3, -1e300, 0.1, 5e-324, LARGEST)
     assert kernel(series, 1).tolist() == series.tolist()
@@ -71,7 +71,7 @@ def test_an_empty_series_gives_an_empty_result(kernel: Kernel, window: int) -> N
 
 @pytest.mark.parametrize("window", [10**9, 10**30, 10**400])
 def test_an_average_with_an_enormous_window_stays_near_the_first_value(window: int) -> None:
-    assert kernels.ema(array(3, 1, 4, 1, 9), window).tolist() == pytest.approx([3.0] * 5, abs=1e-7)
+    assert rolling.ema(array(3, 1, 4, 1, 9), window).tolist() == pytest.approx([3.0] * 5, abs=1e-7)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -117,58 +117,58 @@ def test_kernels_can_run_in_several_threads_at_once(kernel: Kernel) -> None:
 def test_a_spike_does_not_affect_windows_after_it() -> None:
     series = np.full(1_000, 0.001)
     series[500] = 1e16
-    sums = kernels.rolling_sum(series, 30)
+    sums = rolling.rolling_sum(series, 30)
     assert set(sums[501:].tolist()) == {sums[0]}
     assert sums[0] == pytest.approx(0.03, rel=1e-15)
 
 
 def test_a_mean_near_the_largest_float_has_no_intermediate_overflow() -> None:
-    assert kernels.rolling_mean(array(1.5e308, 1.5e308), 2).tolist() == [1.5e308]
-    assert kernels.rolling_mean(np.full(9, LARGEST), 7).tolist() == pytest.approx([LARGEST] * 3, rel=1e-15)
-    assert kernels.rolling_mean(array(LARGEST, -LARGEST, LARGEST), 3).tolist() == [LARGEST / 3]
+    assert rolling.rolling_mean(array(1.5e308, 1.5e308), 2).tolist() == [1.5e308]
+    assert rolling.rolling_mean(np.full(9, LARGEST), 7).tolist() == pytest.approx([LARGEST] * 3, rel=1e-15)
+    assert rolling.rolling_mean(array(LARGEST, -LARGEST, LARGEST), 3).tolist() == [LARGEST / 3]
 
 
 def test_a_sum_that_a_float_can_hold_has_no_intermediate_overflow() -> None:
     series = array(1.5e308, 1.5e308, -1.5e308, -1.5e308, 1.0)
-    assert kernels.rolling_sum(series, 4).tolist() == [0.0, -1.5e308]
-    assert kernels.rolling_sum(array(5e-324, *series), 5).tolist() == [0.0, 0.0]
+    assert rolling.rolling_sum(series, 4).tolist() == [0.0, -1.5e308]
+    assert rolling.rolling_sum(array(5e-324, *series), 5).tolist() == [0.0, 0.0]
 
 
 def test_a_sum_that_no_float_can_hold_is_infinite_but_its_neighbours_are_finite() -> None:
     series = array(1, 2, 1.5e308, 1.5e308, 1, 2, -1.5e308, -1.5e308)
-    assert kernels.rolling_sum(series, 2).tolist() == [3, 1.5e308, inf, 1.5e308, 3, -1.5e308, -inf]
+    assert rolling.rolling_sum(series, 2).tolist() == [3, 1.5e308, inf, 1.5e308, 3, -1.5e308, -inf]
 
 
 def test_neighbours_of_a_sum_that_overflows_are_exact_for_the_smallest_floats() -> None:
     series = array(5e-324, 1e-323, 1.5e308, 1.5e308, 5e-324, 1e-323)
-    assert kernels.rolling_sum(series, 2)[[0, -1]].tolist() == [1.5e-323, 1.5e-323]
+    assert rolling.rolling_sum(series, 2)[[0, -1]].tolist() == [1.5e-323, 1.5e-323]
 
 
 @pytest.mark.parametrize("window", [2, 3, 30, 1_000, 10**6])
 def test_an_average_of_the_largest_floats_is_finite(window: int) -> None:
-    largest = kernels.ema(np.full(5_000, LARGEST), window)
+    largest = rolling.ema(np.full(5_000, LARGEST), window)
     assert np.isfinite(largest).all()
     assert (largest / LARGEST).min() >= 1 - 1e-15
-    swinging = kernels.ema(np.resize(array(LARGEST, -LARGEST), 5_000), window)
+    swinging = rolling.ema(np.resize(array(LARGEST, -LARGEST), 5_000), window)
     assert np.isfinite(swinging).all()
 
 
 def test_the_first_average_is_exactly_the_first_value() -> None:
     for value in np.random.default_rng(1).normal(size=300):
-        assert [kernels.ema(array(value), window)[0] for window in (2, 3, 5, 12, 30)] == [value] * 5
+        assert [rolling.ema(array(value), window)[0] for window in (2, 3, 5, 12, 30)] == [value] * 5
 
 
 @pytest.mark.parametrize("window", [14, 5_000, 10**6, 10**9])
 def test_the_average_of_a_long_constant_series_does_not_drift(window: int) -> None:
     for constant in (0.1, 1 / 3, 7.7, 100.01):
-        averages = kernels.ema(np.full(300_000, constant), window)
+        averages = rolling.ema(np.full(300_000, constant), window)
         assert np.abs(averages - constant).max() <= 5 * np.spacing(constant)
 
 
 def test_the_weight_of_a_spike_in_an_average_decays_at_the_rate_of_its_window() -> None:
     series = np.zeros(200)
     series[0] = 1e300
-    averages = kernels.ema(series, 5)
+    averages = rolling.ema(series, 5)
     assert averages.tolist() == pytest.approx([1e300 * (2 / 3) ** k for k in range(200)], rel=1e-13)
 
 
@@ -184,15 +184,15 @@ def test_kernels_ignore_the_callers_handling_of_floating_point_errors(kernel: Ke
 def test_windows_longer_than_a_block_give_correct_results(window: int) -> None:
     series = np.arange(70_000.0)
     starts = np.arange(70_000.0 - window + 1)
-    assert kernels.rolling_max(series, window).tolist() == (starts + window - 1).tolist()
-    assert kernels.rolling_min(series, window).tolist() == starts.tolist()
-    assert kernels.rolling_mean(series, window).tolist() == (starts + (window - 1) / 2).tolist()
+    assert rolling.rolling_max(series, window).tolist() == (starts + window - 1).tolist()
+    assert rolling.rolling_min(series, window).tolist() == starts.tolist()
+    assert rolling.rolling_mean(series, window).tolist() == (starts + (window - 1) / 2).tolist()
 
 
 def test_a_sum_takes_few_additions_in_a_shallow_tree_for_every_window() -> None:
     for window in range(2, 5_001):
         depth = {1: 0}
-        additions = kernels._additions(window)
+        additions = rolling._additions(window)
         for left, right in additions:
             depth[left + right] = 1 + max(depth[left], depth[right])
         assert depth[window] <= ceil(log2(window)) + 2

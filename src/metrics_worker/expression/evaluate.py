@@ -9,8 +9,8 @@ from typing import Literal, assert_never
 
 import numpy as np
 
-from metrics_worker import kernels
 from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
+from metrics_worker.kernels import rolling
 from metrics_worker.series import Series, Values, common, union
 
 _HEADROOM = 10
@@ -68,17 +68,17 @@ def _math(
 def _window(op: Literal["sma", "ema", "sum", "max", "min", "lag"], series: Series, window: int) -> Series:
     match op:
         case "sma":
-            values = kernels.rolling_mean(series.values, window)
+            values = rolling.rolling_mean(series.values, window)
         case "sum":
-            values = kernels.rolling_sum(series.values, window)
+            values = rolling.rolling_sum(series.values, window)
         case "max":
-            values = kernels.rolling_max(series.values, window)
+            values = rolling.rolling_max(series.values, window)
         case "min":
-            values = kernels.rolling_min(series.values, window)
+            values = rolling.rolling_min(series.values, window)
         case "ema":
-            values = kernels.ema(series.values, window)
+            values = rolling.ema(series.values, window)
         case "lag":
-            values = kernels.lag(series.values, window)
+            values = rolling.lag(series.values, window)
         case _:
             assert_never(op)
     # The value of a window belongs to the time of the window's last observation.

@@ -1,0 +1,1 @@
+"""Window functions on float64 arrays. They do not depend on times, JSON or errors."""
