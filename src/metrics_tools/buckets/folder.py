@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import override
 from uuid import uuid4
 
 import obstore
 from obstore.store import LocalStore
 
-from metrics_worker.errors import AccessDenied, ObjectNotFound, ObjectTaken, StoreUnavailable
+from metrics_worker.errors import AccessDenied, ObjectTaken, StoreUnavailable
 from metrics_worker.names import is_key
 from metrics_worker.observability.traffic import Traffic
 from metrics_worker.s3.bucket import ListedObject, OnObject, StoredObject
@@ -32,88 +33,64 @@ _POLL_SECONDS = 0.01
 """The seconds between two attempts of a process to take the lock."""
 
 
-class FolderBucket:
-    """A `Bucket` whose objects are the files in a folder. Only `create` and `swap` write into the folder.
+class FolderBucket(S3Bucket):
+    """A `Bucket` whose objects are the files in a folder. Only `create` and `swap` write into the folder."""
 
-    Args:
-        root: the folder, which must exist.
-        name: the bucket's name.
-    """
-
-    def __init__(self, root: Path, name: str) -> None:
-        self.root = root
-        self._files = S3Bucket(LocalStore(root), name)
+    def __init__(
+        self, root: Path, name: str, traffic: Traffic | None = None, event_loop: EventLoop | None = None
+    ) -> None:
+        super().__init__(LocalStore(root), name, traffic or Traffic(), event_loop=event_loop)
 
     @property
-    def name(self) -> str:
-        """The bucket's name."""
-        return self._files.name
+    def root(self) -> Path:
+        """The folder, which must exist."""
+        assert isinstance(self.store, LocalStore)
+        return Path(self.store.prefix or "/")
 
-    @property
-    def traffic(self) -> Traffic:
-        """The counts of reads and writes, each counted like a request to S3."""
-        return self._files.traffic
-
+    @override
     def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "FolderBucket":
-        """Return an object for the same folder that counts its reads and writes in `traffic`.
+        return FolderBucket(self.root, self.name, traffic, event_loop)
 
-        `event_loop` makes the reads of the new object; with None, reads have no deadline.
-        """
-        bucket = FolderBucket(self.root, self.name)
-        bucket._files = self._files.metered(traffic, event_loop)
-        return bucket
+    @override
+    def with_timeout(self, seconds: float) -> "FolderBucket":
+        return self  # the operating system answers at once
 
-    def with_timeout(self, seconds: float) -> "FolderBucket":  # noqa: ARG002 - the system answers at once
-        """Return this bucket."""
-        return self
-
+    @override
     def get(self, key: str) -> StoredObject:
-        """Return a whole object. Its write id is its ETag, because each write creates a new ETag."""
         with _file_errors():
-            found = self._files.get(self._checked(key))
-        return replace(found, write_id=found.etag)
+            found = super().get(self._checked(key))
+        return replace(found, write_id=found.etag)  # each write creates a new ETag
 
-    def find(self, key: str) -> StoredObject | None:
-        """Return a whole object; None if no object has the key."""
-        try:
-            return self.get(key)
-        except ObjectNotFound:
-            return None
-
+    @override
     def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
-        """Read the last `WHOLE_BYTES` of each object concurrently, and pass each object to `on_object`."""
         with _file_errors():
-            self._files.get_many([self._checked(key) for key in keys], on_object)
+            super().get_many([self._checked(key) for key in keys], on_object)
 
+    @override
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Return several whole objects by key; None for each key without an object."""
         return {key: self.find(key) for key in keys}
 
+    @override
     def list(self, prefix: str) -> Sequence[ListedObject]:
-        """Return the objects whose keys begin with a prefix, sorted by key."""
         with _file_errors():
-            return [found for found in self._files.list(prefix) if not found.key.startswith(PRIVATE)]
+            return [found for found in super().list(prefix) if not found.key.startswith(PRIVATE)]
 
+    @override
     def list_many(self, prefixes: Sequence[str]) -> dict[str, Sequence[ListedObject]]:
-        """Return, for each of several prefixes, the listing that `list` returns."""
         return {prefix: self.list(prefix) for prefix in prefixes}
 
+    @override
     def list_folders(self, prefix: str) -> Sequence[str]:
-        """Return the folders one level below a prefix, sorted, as whole key prefixes that end in a slash."""
         with _file_errors():
-            return [folder for folder in self._files.list_folders(prefix) if folder != PRIVATE]
+            return [folder for folder in super().list_folders(prefix) if folder != PRIVATE]
 
+    @override
     def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        """Return the parts of an object with these (start, end) offsets, in the order of the ranges."""
         with _file_errors():
-            return self._files.get_ranges(found, ranges)
+            return super().get_ranges(found, ranges)
 
+    @override
     def create(self, key: str, body: bytes) -> str:
-        """Write an object that must not exist yet, and return its ETag.
-
-        Raises:
-            ObjectTaken: an object with this key exists.
-        """
         with self._written(key, body) as (partial, etag):
             try:
                 os.link(partial, self._path(key))
@@ -121,12 +98,8 @@ class FolderBucket:
                 raise ObjectTaken(key, "the object of another writer has this key") from None
         return etag
 
+    @override
     def swap(self, key: str, body: bytes, *, etag: str) -> str:
-        """Replace the object that has this ETag, and return the new ETag.
-
-        Raises:
-            ObjectTaken: the object has another ETag, or does not exist.
-        """
         with self._written(key, body) as (partial, new), self._locked():
             if not self._path(key).is_file() or self._etag(key) != etag:
                 raise ObjectTaken(key, "the object was replaced by another writer, or does not exist")
@@ -142,7 +115,7 @@ class FolderBucket:
         return self.root / self._checked(key)
 
     def _etag(self, key: str) -> str:
-        return obstore.head(self._files.store, key)["e_tag"] or ""
+        return obstore.head(self.store, key)["e_tag"] or ""
 
     @contextmanager
     def _written(self, key: str, body: bytes) -> Iterator[tuple[Path, str]]:
@@ -169,11 +142,7 @@ class FolderBucket:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock of the folder during the context, so that only one `swap` at a time replaces a file.
-
-        The lock excludes other threads and other processes. The operating system releases the lock of a
-        process that ends.
-        """
+        """Hold the lock of the folder: only one `swap` of all threads and processes replaces a file."""
         from filelock import FileLock  # noqa: PLC0415 - 55 ms, and only replacing a file needs it
 
         path = self.root / PRIVATE / "lock"
@@ -194,12 +163,7 @@ def _file_errors() -> Iterator[None]:
 
 @contextmanager
 def _write_errors(key: str) -> Iterator[None]:
-    """Translate errors of the file system in the context to the bucket's errors about this key.
-
-    Raises:
-        AccessDenied: the user does not have the permission to write the file.
-        StoreUnavailable: the file system failed in another way.
-    """
+    """Translate errors of the file system to `AccessDenied` or `StoreUnavailable` for this key."""
     try:
         yield
     except PermissionError as error:

@@ -8,6 +8,7 @@ for a key that exists there, and `swap` compares the ETag of the object there.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
+from typing import override
 from uuid import uuid4
 
 from metrics_worker.errors import ObjectTaken, StoreUnavailable
@@ -15,17 +16,11 @@ from metrics_worker.observability.traffic import Traffic
 from metrics_worker.s3.bucket import WHOLE_BYTES, Bucket, ListedObject, OnObject, StoredObject
 from metrics_worker.s3.event_loop import EventLoop
 
-
-@dataclass(slots=True)
-class _Memory:
-    """The written objects by key, and the lock that a writer holds."""
-
-    objects: dict[str, StoredObject] = field(default_factory=dict)
-    lock: Lock = field(default_factory=Lock)
+_WHOLE, _TAIL = slice(None), slice(-WHOLE_BYTES, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Overlay:
+class Overlay(Bucket):
     """A `Bucket` that keeps written objects in memory, over a bucket below that is only read.
 
     Attributes:
@@ -35,111 +30,81 @@ class Overlay:
 
     below: Bucket
     event_loop: EventLoop | None = None
-    _memory: _Memory = field(default_factory=_Memory)
+    _objects: dict[str, StoredObject] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     @property
+    @override
     def name(self) -> str:
-        """The name of the bucket below."""
         return self.below.name
 
     @property
+    @override
     def traffic(self) -> Traffic:
-        """The counts of the requests to this object, including requests to the bucket below."""
         return self.below.traffic
 
+    @override
     def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> "Overlay":
-        """Return an object for the same overlay that counts its requests in `traffic`.
+        return replace(self, below=self.below.metered(traffic, event_loop), event_loop=event_loop)
 
-        `event_loop` makes the requests to the bucket below; with None, requests have no deadline.
-        """
-        return Overlay(self.below.metered(traffic, event_loop), event_loop, self._memory)
-
+    @override
     def with_timeout(self, seconds: float) -> "Overlay":
-        """Return the same overlay, whose calls to the bucket below fail after this time."""
         return replace(self, below=self.below.with_timeout(seconds))
 
+    @override
     def get(self, key: str) -> StoredObject:
-        """Return a whole object, from memory or from the bucket below."""
-        found = self._memory.objects.get(key)
-        return self.below.get(key) if found is None else self._counted(found)
+        return self._read(key) if key in self._objects else self.below.get(key)
 
+    @override
     def find(self, key: str) -> StoredObject | None:
-        """Return a whole object, from memory or from the bucket below; None if neither has the key."""
-        found = self._memory.objects.get(key)
-        return self.below.find(key) if found is None else self._counted(found)
+        return self._read(key) if key in self._objects else self.below.find(key)
 
+    @override
     def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
-        """Read the last `WHOLE_BYTES` of each object, and pass each object to `on_object`.
-
-        Objects in memory are passed first. Functions that `on_object` returns for these objects are called in
-        the same thread.
-        """
-        objects = self._memory.objects
-        for found in [objects[key] for key in keys if key in objects]:
-            work = on_object(self._counted(replace(found, body=found.body[-WHOLE_BYTES:])))
-            if work is not None:
+        for key in keys:
+            if key in self._objects and (work := on_object(self._read(key, _TAIL))) is not None:
                 work()
-        self.below.get_many([key for key in keys if key not in objects], on_object)
+        self.below.get_many([key for key in keys if key not in self._objects], on_object)
 
+    @override
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Return the last `WHOLE_BYTES` of several objects by key; None for each key without an object."""
-        objects = self._memory.objects
-        above = {
-            key: self._counted(replace(objects[key], body=objects[key].body[-WHOLE_BYTES:]))
-            for key in keys
-            if key in objects
-        }
+        above = {key: self._read(key, _TAIL) for key in keys if key in self._objects}
         return self.below.find_many([key for key in keys if key not in above]) | above
 
+    @override
     def list(self, prefix: str) -> Sequence[ListedObject]:
-        """Return the objects whose keys begin with a prefix, in memory and below, sorted by key."""
         return self._merged(prefix, self.below.list(prefix))
 
+    @override
     def list_many(self, prefixes: Sequence[str]) -> dict[str, Sequence[ListedObject]]:
-        """Return, for each of several prefixes, the listing that `list` returns."""
         below = self.below.list_many(prefixes)
         return {prefix: self._merged(prefix, listed) for prefix, listed in below.items()}
 
+    @override
     def list_folders(self, prefix: str) -> Sequence[str]:
-        """Return the folders one level below a prefix, in memory and in the bucket below, sorted.
-
-        Each folder is a whole key prefix that ends in a slash.
-        """
-        rests = [key.removeprefix(prefix) for key in self._memory.objects if key.startswith(prefix)]
+        rests = [key.removeprefix(prefix) for key in self._objects if key.startswith(prefix)]
         above = {f"{prefix}{rest.partition('/')[0]}/" for rest in rests if "/" in rest}
         return sorted(above.union(self.below.list_folders(prefix)))
 
+    @override
     def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        """Return the parts of an object with these (start, end) offsets, from memory or from below.
-
-        Raises:
-            StoreUnavailable: the object was replaced since it was read.
-        """
-        above = self._memory.objects.get(found.key)
+        above = self._objects.get(found.key)
         if above is None:
             return self.below.get_ranges(found, ranges)
         if above.etag != found.etag:
             raise StoreUnavailable(found.key, "GET: the object was replaced while it was read")
-        return [self._counted(replace(above, body=above.body[start:end])).body for start, end in ranges]
+        return [self._read(found.key, slice(start, end)).body for start, end in ranges]
 
+    @override
     def create(self, key: str, body: bytes) -> str:
-        """Write an object to memory, and return its ETag.
-
-        Raises:
-            ObjectTaken: an object in memory or in the bucket below has the key.
-        """
-        with self._memory.lock:
+        with self._lock:
             if self._uncounted(key) is not None:
                 raise ObjectTaken(key, "the object of another writer has this key")
             return self._write(key, body)
 
+    @override
     def swap(self, key: str, body: bytes, *, etag: str) -> str:
-        """Replace the object that has this ETag by an object in memory, and return the new ETag.
-
-        Raises:
-            ObjectTaken: the object has another ETag, or does not exist.
-        """
-        with self._memory.lock:
+        with self._lock:
             found = self._uncounted(key)
             if found is None or found.etag != etag:
                 raise ObjectTaken(key, "the object was replaced by another writer, or does not exist")
@@ -148,33 +113,35 @@ class Overlay:
     def _write(self, key: str, body: bytes) -> str:
         etag = uuid4().hex
         self.traffic.puts += 1
-        with self.traffic.timed("PUT", key=key) as request:
-            if request is not None:
-                request.size = len(body)
-            self._memory.objects[key] = StoredObject(key, memoryview(body), len(body), etag, write_id=etag)
         self.traffic.bytes_written += len(body)
+        self._record("PUT", key=key, size=len(body))
+        self._objects[key] = StoredObject(key, memoryview(body), len(body), etag, write_id=etag)
         return etag
 
-    def _counted(self, found: StoredObject) -> StoredObject:
-        """Return the object after counting its read from memory as a GET request."""
+    def _read(self, key: str, part: slice = _WHOLE) -> StoredObject:
+        """Return an object in memory with a part of its body, and count the read as a GET request."""
+        found = self._objects[key]
+        body = found.body[part]
         self.traffic.gets += 1
-        with self.traffic.timed("GET", key=found.key) as request:
+        self.traffic.bytes_read += len(body)
+        self._record("GET", key=key, size=len(body))
+        return replace(found, body=body)
+
+    def _record(self, operation: str, *, key: str, size: int) -> None:
+        with self.traffic.timed(operation, key=key) as request:
             if request is not None:
-                request.size = len(found.body)
-        self.traffic.bytes_read += len(found.body)
-        return found
+                request.size = size
 
     def _uncounted(self, key: str) -> StoredObject | None:
         """Return an object, or None if it does not exist, without counting the read as a request.
 
         The read is a part of a conditional write, and a conditional write to S3 is only one request.
         """
-        found = self._memory.objects.get(key)
-        return self.below.metered(Traffic(), self.event_loop).find(key) if found is None else found
+        return self._objects.get(key) or self.below.metered(Traffic(), self.event_loop).find(key)
 
     def _merged(self, prefix: str, below: Sequence[ListedObject]) -> Sequence[ListedObject]:
         found = {one.key: one for one in below}
-        for key, stored in self._memory.objects.items():
+        for key, stored in self._objects.items():
             if key.startswith(prefix):
                 found[key] = ListedObject(key, stored.etag, stored.size)
         return sorted(found.values())
