@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 import boto3
 from botocore.exceptions import ClientError
 
-from metrics_tools.local_cloud.event_source import EventSource
+from metrics_tools.local_cloud.event_source import poll
 from metrics_tools.local_cloud.subprocess_guard import guarded
 from tests.infrastructure.stack import BUCKET, PSEUDO, ROOT, Stack
 
@@ -189,7 +189,7 @@ class Deployment:
         try:
             with self.server.enforcing():
                 sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-                EventSource(sqs, url, self._made[queue]["Arn"], handler).poll()
+                poll(sqs, handler, queue=url, arn=self._made[queue]["Arn"])
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
                 raise

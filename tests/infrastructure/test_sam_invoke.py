@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from metrics_tools.local_cloud import LocalError
 from metrics_tools.local_cloud.cloud import Cloud, local_cloud, message_count
-from metrics_tools.local_cloud.errors import LocalError
 from metrics_tools.local_cloud.sam_invoke import docker_gateway, local_template, reachable_hosts
 from metrics_tools.local_cloud.template import Template
 from tests.infrastructure.stack import ROOT, TEMPLATE

@@ -1,10 +1,11 @@
 """The event source of the local cloud, which takes the role of Lambda's event source mapping."""
 
 import hashlib
+from functools import partial
 
 import pytest
 
-from metrics_tools.local_cloud.event_source import EventSource, InvocationError, failures, record
+from metrics_tools.local_cloud.event_source import InvocationError, failures, poll, record
 
 QUEUE, ARN = "http://localhost/q.fifo", "arn:aws:sqs:us-east-1:123456789012:q.fifo"
 
@@ -46,31 +47,31 @@ def source(queue, answer, batch_size=10):
             raise answer
         return answer(event) if callable(answer) else answer
 
-    return EventSource(queue, QUEUE, ARN, invoke, batch_size)
+    return partial(poll, queue, invoke, queue=QUEUE, arn=ARN, batch_size=batch_size)
 
 
 def test_messages_that_succeeded_are_deleted():
     queue = FakeQueue("a", "b")
-    batch = source(queue, {"batchItemFailures": []}).poll()
+    batch = source(queue, {"batchItemFailures": []})()
     assert (queue.left, batch.deleted, batch.error) == ([], ["a", "b"], None)
 
 
 def test_messages_that_the_answer_names_as_failed_stay():
     queue = FakeQueue("a", "b", "c")
-    source(queue, {"batchItemFailures": [{"itemIdentifier": "b"}]}).poll()
+    source(queue, {"batchItemFailures": [{"itemIdentifier": "b"}]})()
     assert queue.left == ["b"]
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])
 def test_an_empty_answer_means_that_all_messages_succeeded(answer):
     queue = FakeQueue("a")
-    source(queue, answer).poll()
+    source(queue, answer)()
     assert queue.left == []
 
 
 def test_an_invocation_that_fails_leaves_the_whole_batch():
     queue = FakeQueue("a", "b")
-    batch = source(queue, InvocationError("ValueError", "no")).poll()
+    batch = source(queue, InvocationError("ValueError", "no"))()
     assert queue.left == ["a", "b"]
     assert str(batch.error) == "ValueError: no"
 
@@ -89,17 +90,17 @@ def test_an_invocation_that_fails_leaves_the_whole_batch():
 )
 def test_an_answer_that_lambda_would_not_accept_leaves_the_whole_batch(answer):
     queue = FakeQueue("a", "b")
-    assert source(queue, answer).poll().error is not None
+    assert source(queue, answer)().error is not None
     assert queue.left == ["a", "b"]
 
 
 def test_without_messages_the_function_is_not_invoked():
-    assert source(FakeQueue(), InvocationError("never", "")).poll() is None
+    assert source(FakeQueue(), InvocationError("never", ""))() is None
 
 
 def test_a_batch_is_bounded_and_has_all_attributes():
     queue = FakeQueue("a", "b", "c")
-    source(queue, {}, batch_size=2).poll()
+    source(queue, {}, batch_size=2)()
     assert queue.left == ["c"]
     assert (queue.asked["AttributeNames"], queue.asked["MessageAttributeNames"]) == (["All"], ["All"])
 

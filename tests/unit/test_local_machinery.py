@@ -13,9 +13,8 @@ from typing import ClassVar
 import pytest
 
 from metrics_tools.ecb import BUCKET
-from metrics_tools.local_cloud import emulator, outcome
+from metrics_tools.local_cloud import LocalError, emulator, outcome
 from metrics_tools.local_cloud.cloud import Cloud, isolated
-from metrics_tools.local_cloud.errors import LocalError
 from metrics_tools.local_cloud.event_source import InvocationError
 from metrics_tools.local_cloud.subprocess_guard import guarded
 from metrics_tools.local_cloud.template import FUNCTION, REQUEST_QUEUE, Template

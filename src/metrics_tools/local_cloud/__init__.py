@@ -20,5 +20,13 @@ The requests come from `metrics_tools.request_files`, the exchange rates from `m
     output.py             the text that is printed
     sam_invoke.py         `make invoke`: the local cloud for Lambda's own image, which needs Docker
     subprocess_guard.py   a guard that ends child processes together with their parent
-    errors.py             the error that ends a local run with one line of explanation
 """
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+"""The folder of the repository."""
+
+
+class LocalError(Exception):
+    """An error that ends a local run. The text of the exception contains the reason and the remedy."""

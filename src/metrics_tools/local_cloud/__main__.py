@@ -1,15 +1,14 @@
 """The command line: `python -m metrics_tools.local_cloud [EVENT…]`, or `--serve`."""
 
-import argparse
 import signal
+from argparse import ArgumentParser
 from pathlib import Path
 
 from metrics_tools.console import print_line
-from metrics_tools.local_cloud.errors import LocalError
+from metrics_tools.local_cloud import ROOT, LocalError
 from metrics_tools.process_exit import run_and_exit
-from metrics_tools.request_files import EventFileError, Sample, all_samples, read_samples
+from metrics_tools.request_files import EventFileError, all_samples, read_samples
 
-_ROOT = Path(__file__).resolve().parents[3]
 _INTERRUPTED = 130
 
 
@@ -19,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     The status is 0 if all runs end as expected; 1 if a run ends in another way or the local run cannot
     start; 2 for an invalid file or argument; and 130 after an interruption.
     """
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m metrics_tools.local_cloud",
         description="Compute real metrics with the deployed handler, without an AWS account or Docker.",
     )
@@ -35,9 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--worker", action="store_true", help="with --serve: also run the worker, which processes requests"
     )
     parser.add_argument(
-        "--out", type=Path, default=_ROOT / "out", help="folder for logs, page and copies (default: out/)"
+        "--out", type=Path, default=ROOT / "out", help="folder for logs, page and copies (default: out/)"
     )
-    parser.add_argument("--handler", help="the function (default: that of the worker)")
+    handler = "metrics_worker.handler.lambda_handler"
+    parser.add_argument("--handler", default=handler, help="the function (default: that of the worker)")
     parser.add_argument(
         "--timeout", type=float, default=120.0, help="seconds to wait for outcomes (default: %(default)g)"
     )
@@ -47,29 +47,20 @@ def main(arguments: list[str] | None = None) -> int:
     # Handle SIGTERM like Ctrl-C, so that everything that was started is stopped in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        paths = options.events or ([] if options.serve else all_samples(_ROOT / "events"))
-        return _run(options, read_samples(paths))
+        samples = read_samples(options.events or ([] if options.serve else all_samples(ROOT / "events")))
+        # These imports take a second and a half. The files have been checked before.
+        from metrics_tools.local_cloud.cloud import isolate_this_process  # noqa: PLC0415 - as above
+        from metrics_tools.local_cloud.run import Options, run, serve  # noqa: PLC0415 - as above
+
+        isolate_this_process()
+        chosen = Options(options.out, samples, bool(options.events), options.handler, options.timeout)
+        return serve(chosen, with_worker=options.worker) if options.serve else run(chosen)
     except (EventFileError, LocalError) as error:
         print_line(str(error), "red")
         return 2 if isinstance(error, EventFileError) else 1
     except KeyboardInterrupt:
         print_line("Interrupted: everything that was started has been stopped.")
         return _INTERRUPTED
-
-
-def _run(chosen: argparse.Namespace, samples: list[Sample]) -> int:
-    # These imports take a second and a half. The files have been checked before.
-    from metrics_tools.local_cloud.cloud import isolate_this_process  # noqa: PLC0415 - as above
-    from metrics_tools.local_cloud.emulator import HANDLER  # noqa: PLC0415 - as above
-    from metrics_tools.local_cloud.run import Options, run, serve  # noqa: PLC0415 - as above
-
-    isolate_this_process()
-    handler = chosen.handler or HANDLER
-    options = Options(_ROOT, chosen.out, samples, bool(chosen.events), handler, chosen.timeout)
-    if chosen.serve:
-        serve(options, with_worker=chosen.worker)
-        return 0
-    return run(options)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,15 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from metrics_tools.ecb import BUCKET
-from metrics_tools.local_cloud.errors import LocalError
+from metrics_tools.local_cloud import LocalError
 from metrics_tools.local_cloud.subprocess_guard import guarded
 from metrics_tools.local_cloud.template import REQUEST_QUEUE, Template
 
@@ -89,28 +88,11 @@ def client(service: str, endpoint: str) -> Any:
     return boto3.client(service, endpoint_url=endpoint, region_name=REGION)
 
 
-def object_writer(endpoint: str) -> Callable[[str, bytes], object]:
-    """Return a function `(key, body)` that writes an object. Threads can share the function."""
-    import obstore  # noqa: PLC0415 - only the local run writes objects here
-    from obstore.store import S3Store  # noqa: PLC0415 - as above
-
-    store = S3Store(
-        BUCKET,
-        endpoint=endpoint,
-        region=REGION,
-        client_options={"allow_http": True, "timeout": timedelta(seconds=60)},
-    )
-    return lambda key, body: obstore.put(store, key, body, use_multipart=False)
-
-
 @contextmanager
 def local_cloud(template: Template, log: Path, host: str = LOOPBACK) -> Iterator[Cloud]:
-    """Start the local cloud, and stop it at the end of the context.
+    """Start the local cloud, whose queue is that of the template, and stop it at the end of the context.
 
-    Args:
-        template: the source of the request queue's properties.
-        log: the file to which the server's messages are written.
-        host: the address of this machine on which the server listens.
+    The server listens on the address `host` of this machine, and writes its messages to the file `log`.
 
     Raises:
         LocalError: the server does not start.

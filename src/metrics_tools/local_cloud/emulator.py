@@ -14,15 +14,16 @@ import os
 import platform
 import socket
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+from metrics_tools.local_cloud import LocalError
 from metrics_tools.local_cloud.cloud import LOOPBACK, Cloud
-from metrics_tools.local_cloud.errors import LocalError
 from metrics_tools.local_cloud.event_source import InvocationError
 from metrics_tools.local_cloud.subprocess_guard import guarded
 from metrics_tools.local_cloud.template import FUNCTION, Template
@@ -35,18 +36,18 @@ _START_SECONDS = 10
 _BUILDS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
+@dataclass(frozen=True, slots=True)
 class Emulator:
     """A client that invokes the function in a running emulator, one invocation at a time.
 
-    Args:
+    Attributes:
         port: the port of the emulator on the loopback interface.
         timeout: the maximum duration of an invocation, in seconds.
     """
 
-    def __init__(self, *, port: int, timeout: float) -> None:
-        self._port = port
-        self._timeout = timeout
-        self._one_at_a_time = threading.Lock()
+    port: int
+    timeout: float
+    _one_at_a_time: Lock = field(default_factory=Lock)
 
     def invoke(self, event: dict[str, Any]) -> Any:
         """Invoke the function with an event, and return the value that the function returns.
@@ -54,15 +55,13 @@ class Emulator:
         Raises:
             InvocationError: the function raised an error, timed out or did not start.
         """
-        with self._one_at_a_time:
-            connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=self._timeout)
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=self.timeout)
+        with self._one_at_a_time, closing(connection):
             try:
                 connection.request("POST", _INVOCATIONS, json.dumps(event))
                 text = connection.getresponse().read().decode(errors="replace")
             except (OSError, http.client.HTTPException) as error:
                 raise InvocationError("Emulator", f"no answer ({error})") from error
-            finally:
-                connection.close()
         return parse_answer(text)
 
 
@@ -87,10 +86,8 @@ def emulator(
 ) -> Iterator[Emulator]:
     """Run the worker while the context is open, and yield a client that invokes it.
 
-    If `reason_without_emulator()` returns a reason, the worker runs without the emulator.
-
     Args:
-        root: the folder of the repository.
+        root: the folder of the repository, whose `.venv-sam` contains the emulator.
         environment: all environment variables of the function.
         log: the file to which the function's log is written.
         timeout: the timeout of the function, in seconds.
@@ -99,7 +96,9 @@ def emulator(
     Raises:
         LocalError: the emulator is not installed, or the worker does not start.
     """
-    port, api_port = _free_ports()
+    # Both ports are taken at the same time, so that they differ.
+    with socket.create_server((LOOPBACK, 0)) as one, socket.create_server((LOOPBACK, 0)) as other:
+        port, api_port = one.getsockname()[1], other.getsockname()[1]
     if reason_without_emulator(os.environ):
         server = Path(__file__).with_name("handler_server.py")
         command = [sys.executable, "-P", str(server), str(port), handler]
@@ -116,15 +115,14 @@ def emulator(
             if process.poll() is not None or time.monotonic() > deadline:
                 raise LocalError(f"The worker did not start: see {log}.")
             time.sleep(0.02)
-        yield Emulator(port=port, timeout=timeout + 30.0)
+        yield Emulator(port, timeout + 30.0)
 
 
 def function_environment(cloud: Cloud, template: Template, root: Path) -> dict[str, str]:
     """Return the environment variables of the function in the local cloud.
 
-    The variables are those of the template with the addresses of the local cloud. Heartbeats are sent every
-    second, so that even a short run sends heartbeats. The worker's settings in the environment of this
-    process (`worker_settings`) take precedence.
+    The variables are those of the template, with heartbeats every second, so that even a short run sends
+    heartbeats. The worker's settings in the environment of this process (`worker_settings`) take precedence.
     """
     return {
         **os.environ,
@@ -163,26 +161,12 @@ def reason_without_emulator(environment: Mapping[str, str]) -> str:
         return f"{EMULATOR} is off"
     if sys.platform != "linux":
         return "the emulator is a Linux program"
-    machine = platform.machine()
-    return "" if machine.lower() in _BUILDS else f"there is no emulator for {machine}"
-
-
-def check_emulator(root: Path) -> None:
-    """Raise an error if the emulator is needed but missing, so that a local run fails before it starts.
-
-    Raises:
-        LocalError: the emulator is needed but not installed, or the variable `EMULATOR` is invalid.
-    """
-    if not reason_without_emulator(os.environ):
-        find_emulator(root)
+    known = platform.machine().lower() in _BUILDS
+    return "" if known else f"there is no emulator for {platform.machine()}"
 
 
 def find_emulator(root: Path) -> Path:
-    """Return the path of the emulator for this machine.
-
-    Raises:
-        LocalError: the emulator is not installed.
-    """
+    """Return the path of the emulator for this machine, or raise a `LocalError` if it is not installed."""
     build = _BUILDS.get(platform.machine().lower())
     found = root.glob(f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{build}")
     if (path := min(found, default=None)) is None:
@@ -191,12 +175,6 @@ def find_emulator(root: Path) -> Path:
             "installs it with the SAM CLI."
         )
     return path
-
-
-def _free_ports() -> tuple[int, int]:
-    """Return two ports of the loopback interface that are not in use."""
-    with socket.create_server((LOOPBACK, 0)) as one, socket.create_server((LOOPBACK, 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 def _is_listening(port: int) -> bool:

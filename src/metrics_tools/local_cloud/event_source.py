@@ -7,7 +7,6 @@ identifier of a message that is not in the batch.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,18 +14,9 @@ from typing import Any
 
 from metrics_tools.local_cloud.cloud import REGION
 
-MAX_BATCH = 10
-"""The maximum number of messages in one SQS response, and in a batch of a FIFO queue."""
-
 
 class InvocationError(Exception):
-    """The function raised an error, timed out or did not start.
-
-    The text contains Lambda's error type and error message.
-    """
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(kind, message)
+    """The function raised an error, timed out or did not start: Lambda's error type and error message."""
 
     def __str__(self) -> str:
         return ": ".join(self.args)
@@ -37,58 +27,41 @@ class Batch:
     """The result of one batch.
 
     Attributes:
-        received: the ids of all messages of the batch.
         deleted: the ids of the messages that succeeded and were deleted from the queue.
         error: the error of the whole batch, in which case no message is deleted; None if there is none.
     """
 
-    received: list[str]
     deleted: list[str] = field(default_factory=list)
     error: InvocationError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EventSource:
-    """The connection of one queue to one function, with one invocation at a time.
+def poll(
+    sqs: Any, invoke: Callable[[dict[str, Any]], Any], *, queue: str, arn: str, batch_size: int = 10
+) -> Batch | None:
+    """Receive one batch, invoke the function, and return the result; return None if the queue is empty.
 
-    Attributes:
+    Args:
         sqs: a boto3 SQS client.
+        invoke: calls the function with an event and returns its response, or raises `InvocationError`, which
+            becomes a part of the result.
         queue: the URL of the queue.
         arn: the ARN of the queue.
-        invoke: calls the function with an event and returns its response, or raises `InvocationError`.
-        batch_size: the maximum number of messages in one invocation.
+        batch_size: the maximum number of messages in the invocation, at most 10.
     """
-
-    sqs: Any
-    queue: str
-    arn: str
-    invoke: Callable[[dict[str, Any]], Any]
-    batch_size: int = MAX_BATCH
-
-    def poll(self) -> Batch | None:
-        """Receive one batch, invoke the function, and return the result; return None if the queue is empty.
-
-        An InvocationError is not raised, but is part of the result.
-        """
-        messages = self.sqs.receive_message(
-            QueueUrl=self.queue,
-            MaxNumberOfMessages=self.batch_size,
-            AttributeNames=["All"],
-            MessageAttributeNames=["All"],
-            WaitTimeSeconds=0,
-        ).get("Messages", [])
-        if not messages:
-            return None
-        received = [message["MessageId"] for message in messages]
-        try:
-            response = self.invoke({"Records": [record(message, self.arn) for message in messages]})
-            failed = failures(response, received)
-        except InvocationError as error:
-            return Batch(received, error=error)
-        done = [message for message in messages if message["MessageId"] not in failed]
-        for message in done:
-            self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
-        return Batch(received, [message["MessageId"] for message in done])
+    messages = sqs.receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=batch_size, AttributeNames=["All"], MessageAttributeNames=["All"]
+    ).get("Messages")
+    if not messages:
+        return None
+    try:
+        response = invoke({"Records": [record(message, arn) for message in messages]})
+        failed = failures(response, [message["MessageId"] for message in messages])
+    except InvocationError as error:
+        return Batch(error=error)
+    done = [message for message in messages if message["MessageId"] not in failed]
+    for message in done:
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return Batch([message["MessageId"] for message in done])
 
 
 def record(message: dict[str, Any], arn: str) -> dict[str, Any]:
@@ -101,7 +74,7 @@ def record(message: dict[str, Any], arn: str) -> dict[str, Any]:
         "messageAttributes": {
             name: _attribute(value) for name, value in message.get("MessageAttributes", {}).items()
         },
-        "md5OfBody": message.get("MD5OfBody") or hashlib.md5(message["Body"].encode()).hexdigest(),  # noqa: S324 - SQS's checksum
+        "md5OfBody": message["MD5OfBody"],
         "eventSource": "aws:sqs",
         "eventSourceARN": arn,
         "awsRegion": REGION,
@@ -109,33 +82,29 @@ def record(message: dict[str, Any], arn: str) -> dict[str, Any]:
 
 
 def failures(response: Any, received: Sequence[str]) -> set[str]:
-    """Return the message ids in `batchItemFailures` of a function's response.
-
-    Args:
-        response: the response of the function.
-        received: the ids of the messages in the batch.
+    """Return the message ids in `batchItemFailures` of a function's response to the messages `received`.
 
     Raises:
         InvocationError: the response is not valid, so that Lambda would return the whole batch to the queue.
     """
-    if response is None or response == {}:
+    if response in (None, {}):
         return set()
     try:
-        failed = {item["itemIdentifier"] for item in response["batchItemFailures"] or []}
+        failed = {item["itemIdentifier"] for item in response["batchItemFailures"] or ()}
     except (KeyError, TypeError) as error:
         text = f"expected {{batchItemFailures: …}}, found {json.dumps(response):.200}"
         raise InvocationError("BadResponse", text) from error
     if unknown := [str(item) for item in failed if item not in received]:
-        raise InvocationError(
-            "BadResponse", f"batchItemFailures has ids that are not in the batch: {unknown}"
-        )
+        text = f"batchItemFailures has ids that are not in the batch: {unknown}"
+        raise InvocationError("BadResponse", text)
     return failed
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, Any]:
     """Return an SQS message attribute in the form that Lambda uses, with binary values in base64."""
-    names = {"StringValue": "stringValue", "DataType": "dataType"}
-    found = {name: value[key] for key, name in names.items() if key in value}
-    if "BinaryValue" in value:
-        found["binaryValue"] = base64.b64encode(value["BinaryValue"]).decode()
-    return found | {"stringListValues": [], "binaryListValues": []}
+    content = (
+        {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
+        if "BinaryValue" in value
+        else {"stringValue": value["StringValue"]}
+    )
+    return content | {"dataType": value["DataType"], "stringListValues": [], "binaryListValues": []}

@@ -10,6 +10,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from metrics_tools.ecb import BUCKET, Rates
 from metrics_tools.local_cloud.cloud import Cloud, client
 from metrics_tools.local_cloud.recompute import Comparison, compare, recompute
 from metrics_tools.local_cloud.status_listener import RunEvents
-from metrics_tools.published.status_event import COMPLETED, HEARTBEAT, STARTED, StatusEvent
+from metrics_tools.published.status_event import COMPLETED, STARTED, StatusEvent
 from metrics_tools.request_files import Sample
 from metrics_worker.publication.records import Keys, snapshots
 
@@ -36,7 +37,6 @@ class Outcome:
         error: the error in the completed event, `CODE: message`; an empty text after a SUCCESS.
         version: the version in the completed event; an empty text after a FAILURE.
         seconds: the time from the started to the completed event; None if either event is missing.
-        heartbeats: the number of heartbeats that arrived.
         keys: the keys of all objects of the metric.
         times: the times of the observations, in UTC.
         values: the values of the observations.
@@ -50,7 +50,6 @@ class Outcome:
     error: str = ""
     version: str = ""
     seconds: float | None = None
-    heartbeats: int = 0
     keys: list[str] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
@@ -65,26 +64,18 @@ class Outcome:
 
 
 def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
-    """Copy every object below a prefix into a folder, and return the number of copied objects.
+    """Copy every published object below a prefix into a folder, and return the number of copied objects.
 
-    Snapshots are left out, because they are not published.
-    The path of a copy is the key of the object. An object whose path would be outside the folder is skipped:
-    requests determine parts of the keys, so keys are not trusted.
-
-    Args:
-        cloud: the local cloud.
-        prefix: the prefix of the keys, such as `metrics/`.
-        folder: the destination folder, whose previous content is removed.
+    The previous content of the folder is removed. The path of a copy is the key of the object. An object
+    whose path would be outside the folder is skipped: requests determine parts of the keys.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     s3, copied = client("s3", cloud.endpoint), 0
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix):
         for found in page.get("Contents", []):
-            path = folder / found["Key"]
-            if found["Key"].startswith(snapshots(prefix)):
-                continue
-            if path.resolve().is_relative_to(folder.resolve()):
+            path, is_snapshot = folder / found["Key"], found["Key"].startswith(snapshots(prefix))
+            if path.resolve().is_relative_to(folder.resolve()) and not is_snapshot:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(s3.get_object(Bucket=BUCKET, Key=found["Key"])["Body"].read())
                 copied += 1
@@ -94,29 +85,27 @@ def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
 def check_run(sample: Sample, events: RunEvents, folder: Path, rates: Rates) -> Outcome:
     """Check a run, and return its outcome, which includes all violations.
 
-    Args:
-        sample: the request of the run.
-        events: the status events of the run.
-        folder: the folder with the copies of the published objects.
-        rates: the exchange rates of the ECB, for the recomputation.
+    The folder contains the copies of the published objects. The ECB's rates are needed for the recomputation.
     """
-    outcome = Outcome(sample, seconds=events.seconds, heartbeats=events.count(HEARTBEAT))
+    outcome = Outcome(sample, seconds=events.seconds)
     completed = events.first(COMPLETED)
     if completed is None:
         outcome.violations.append("no metric_run_completed arrived")
         return outcome
     outcome.status = completed.status
-    if outcome.status != "SUCCESS":
-        outcome.error = completed.detail
-        outcome.violations.extend(_event_violations(outcome, events))
-        return outcome
+    outcome.error = "" if outcome.status == "SUCCESS" else completed.detail
     outcome.violations.extend(_event_violations(outcome, events))
+    if outcome.status != "SUCCESS":
+        return outcome
     outcome.version = str(completed.event.get("versionTs"))
     try:
         outcome.violations.extend(_object_violations(outcome, completed, folder))
     except (KeyError, ValueError, OSError) as error:
         outcome.violations.append(f"the version cannot be read ({type(error).__name__}: {error})")
-    outcome.check = _comparison(outcome, rates)
+    days = (time.date() for time in outcome.times)
+    with suppress(KeyError):  # a series that is not the ECB's
+        expected = recompute(sample.request["expressionJson"], rates)
+        outcome.check = compare(found=dict(zip(days, outcome.values, strict=True)), expected=expected)
     if outcome.check and outcome.check.problem:
         outcome.violations.append(f"different from the recomputation: {outcome.check.problem}")
     return outcome
@@ -126,7 +115,7 @@ def _event_violations(outcome: Outcome, events: RunEvents) -> Iterator[str]:
     code, expected = outcome.error.partition(":")[0], outcome.sample.expected_error
     if events.first(STARTED) is None and outcome.status == "SUCCESS":
         yield "no metric_run_started arrived"
-    if (times := events.count(COMPLETED)) > 1:
+    if (times := events.number(COMPLETED)) > 1:
         yield f"metric_run_completed arrived {times} times"
     if expected is None and outcome.status != "SUCCESS":
         yield f"{outcome.status} instead of the expected SUCCESS: {outcome.error}"
@@ -166,12 +155,3 @@ def _object_violations(outcome: Outcome, completed: StatusEvent, folder: Path) -
         yield "no observation: the expression is defined nowhere"
     if outcome.times != sorted(set(outcome.times)) or not all(map(math.isfinite, outcome.values)):
         yield "the observations are not in order, or not all finite"
-
-
-def _comparison(outcome: Outcome, rates: Rates) -> Comparison | None:
-    try:
-        expected = recompute(outcome.sample.request["expressionJson"], rates)
-    except KeyError:
-        return None  # a series that is not the ECB's
-    days = (time.date() for time in outcome.times)
-    return compare(found=dict(zip(days, outcome.values, strict=True)), expected=expected)

@@ -52,7 +52,6 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
 
 
 def _print_outcome(outcome: Outcome) -> None:
-    """Print one outcome: status, rows, version, duration, first and last observation, and violations."""
     sample, is_right = outcome.sample, not outcome.violations
     mark = ("✓", "green") if is_right else ("✗", "red")
     title = Text.assemble(" " * 7, mark, " ", (sample.metric_code, "bold"), "  ", sample.title)
@@ -81,21 +80,17 @@ def _print_version(outcome: Outcome) -> None:
 def print_summary(outcomes: Sequence[Outcome], messages_left: Sequence[str]) -> bool:
     """Print whether all runs ended as expected, and return True if they did.
 
-    Args:
-        outcomes: the outcomes of all runs.
-        messages_left: a line for each queue that still contains messages, which is unexpected.
+    `messages_left` has a line for each queue that still contains messages, which is unexpected.
     """
-    wrong, runs = [outcome for outcome in outcomes if outcome.violations], len(outcomes)
-    if not wrong and not messages_left:
-        print_step(f"{'The run' if runs == 1 else f'All {runs} runs'} ended as expected", "green")
-        return True
+    wrong, runs = [outcome.sample.metric_code for outcome in outcomes if outcome.violations], len(outcomes)
     if wrong:
-        print_step(
-            f"{'The run' if runs == 1 else f'{len(wrong)} of {runs} runs'} did not end as expected", "red"
-        )
-    for text in [*(outcome.sample.metric_code for outcome in wrong), *messages_left]:
+        some = "The run" if runs == 1 else f"{len(wrong)} of {runs} runs"
+        print_step(f"{some} did not end as expected", "red")
+    elif not messages_left:
+        print_step(f"{'The run' if runs == 1 else f'All {runs} runs'} ended as expected", "green")
+    for text in [*wrong, *messages_left]:
         print_detail(f"✗ {text}", "red")
-    return False
+    return not wrong and not messages_left
 
 
 def print_environment(variables: Mapping[str, str], path: Path) -> None:

@@ -1,14 +1,15 @@
 """The page out/metrics.html of a local run: outcomes, inputs, status events and requests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from metrics_tools.ecb import SOURCE, SOURCE_NOTE, SOURCE_URL, Rates, currency_of, rate_series
+from metrics_tools.ecb import SOURCE, SOURCE_NOTE, SOURCE_URL, Rates, currency_of, rate_series, read_rates
 from metrics_tools.formatting import duration
 from metrics_tools.local_cloud.outcome import Outcome
 from metrics_tools.local_cloud.status_listener import RunEvents
+from metrics_tools.local_cloud.worker_log import traces
 from metrics_tools.page import ShownEvent, ShownRun, Source, write
 from metrics_tools.page.shown import expression_view
 from metrics_worker.expression.grammar import series_codes
@@ -21,30 +22,35 @@ _LEAD = (
 )
 
 
-def write_page(path: Path, runs: Sequence[ShownRun]) -> None:
+def write_page(
+    path: Path, outcomes: Sequence[Outcome], events: Mapping[str, RunEvents], *, log: Path
+) -> None:
     """Write the HTML page of a local run to a file.
 
     Args:
         path: the file.
-        runs: the contents of the page, one element for each run.
+        outcomes: the outcomes of all runs.
+        events: the status events, by run id.
+        log: the worker's log, which contains the traces of the runs.
     """
+    found, rates = traces(log), read_rates()
+    runs = [
+        shown_run(outcome, events[id_], rates, found.get(id_))
+        for outcome in outcomes
+        for id_ in [outcome.sample.run_id]
+    ]
     source = Source(SOURCE, SOURCE_URL, SOURCE_NOTE)
     write(path, runs, title="Metrics of the local run", lead=_LEAD, source=source)
 
 
 def shown_run(outcome: Outcome, events: RunEvents, rates: Rates, trace: Trace | None) -> ShownRun:
-    """Return the values of one run that the page shows.
-
-    Args:
-        outcome: the outcome of the run.
-        events: the status events of the run.
-        rates: the exchange rates of the ECB, from which the input series are taken.
-        trace: the trace of the run's requests; None if the worker's log contains no trace.
-    """
+    """Return the values of one run that the page shows. The input series are taken from `rates`."""
     sample, expression = outcome.sample, outcome.sample.expression
     days = (
         {code: rates.get(currency_of(code) or "") for code in series_codes(expression)} if expression else {}
     )
+    times = np.array([time.replace(tzinfo=None) for time in outcome.times], dtype="datetime64[us]")
+    metric = Series(times.astype(np.int64), np.array(outcome.values, dtype=np.float64))
     inputs = {code: rate_series(found) for code, found in days.items() if found}
     return ShownRun(
         metric_code=sample.metric_code,
@@ -57,18 +63,13 @@ def shown_run(outcome: Outcome, events: RunEvents, rates: Rates, trace: Trace | 
         complaints=outcome.violations,
         expression=expression_view(expression, inputs),
         inputs=inputs,
-        metric=_metric(outcome) if outcome.status == "SUCCESS" else None,
+        metric=metric if outcome.status == "SUCCESS" else None,
         facts=_facts(outcome),
         keys=outcome.keys,
         trace=trace,
-        events=[ShownEvent.of(event.at, event.event) for event in events.events],
+        events=[ShownEvent.of(event.at, event.event) for event in events],
         manifest=outcome.manifest,
     )
-
-
-def _metric(outcome: Outcome) -> Series:
-    times = np.array([time.replace(tzinfo=None) for time in outcome.times], dtype="datetime64[us]")
-    return Series(times.astype(np.int64), np.array(outcome.values, dtype=np.float64))
 
 
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:

@@ -5,7 +5,9 @@ JSON of the request, and follows the definition of each operation without regard
 the series of the ECB.
 """
 
+import itertools
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -39,11 +41,7 @@ class Comparison:
 
 
 def recompute(node: Mapping[str, Any], rates: Rates) -> Days:
-    """Return the observations of an expression, as day → value.
-
-    Args:
-        node: a valid expression, as JSON values.
-        rates: the exchange rates of the ECB.
+    """Return the observations of a valid expression, which is given as JSON values.
 
     Raises:
         KeyError: the expression contains a series that is not a series of the ECB.
@@ -78,6 +76,12 @@ def _mean(values: list[float]) -> float:
     return math.fsum(values) / len(values)
 
 
+_OPERATORS = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "ratio": operator.truediv,
+}
 _KERNELS: dict[str, Callable[[list[float]], float]] = {
     "sma": _mean,
     "avg": _mean,
@@ -88,15 +92,9 @@ _KERNELS: dict[str, Callable[[list[float]], float]] = {
 
 
 def _series_math(op: str, scale: float, *, left: Days, right: Days) -> Days:
-    result = {}
-    for day, a in left.items():
-        b = right.get(day)
-        if b is None or (op == "ratio" and b == 0):
-            continue
-        value = {"add": a + b, "subtract": a - b, "multiply": a * b, "ratio": a / (b or 1)}[op] * scale
-        if math.isfinite(value):
-            result[day] = value
-    return result
+    days = [day for day in left if day in right and not (op == "ratio" and right[day] == 0)]
+    found = {day: _OPERATORS[op](left[day], right[day]) * scale for day in days}
+    return {day: value for day, value in found.items() if math.isfinite(value)}
 
 
 def _window_op(op: str, series: Days, window: int) -> Days:
@@ -105,9 +103,7 @@ def _window_op(op: str, series: Days, window: int) -> Days:
         return dict(zip(days[window:], values, strict=False))
     if op == "ema":
         alpha = 2 / (window + 1)
-        smooth: list[float] = []
-        for value in values:
-            smooth.append(alpha * value + (1 - alpha) * smooth[-1] if smooth else value)
+        smooth = itertools.accumulate(values, lambda last, value: alpha * value + (1 - alpha) * last)
         return dict(zip(days, smooth, strict=True))
     ends = range(window, len(values) + 1)
     return {days[end - 1]: _KERNELS[op](values[end - window : end]) for end in ends}

@@ -7,7 +7,7 @@ events, checks the outcomes, and writes a page.
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,17 +16,16 @@ from pathlib import Path
 from metrics_tools import ecb
 from metrics_tools.console import out
 from metrics_tools.formatting import count
-from metrics_tools.local_cloud.cloud import Cloud, client, local_cloud, message_count, object_writer
+from metrics_tools.local_cloud import ROOT, LocalError
+from metrics_tools.local_cloud.cloud import Cloud, client, local_cloud, message_count
 from metrics_tools.local_cloud.emulator import (
-    HANDLER,
-    check_emulator,
     emulator,
+    find_emulator,
     function_environment,
     reason_without_emulator,
     worker_settings,
 )
-from metrics_tools.local_cloud.errors import LocalError
-from metrics_tools.local_cloud.event_source import EventSource
+from metrics_tools.local_cloud.event_source import Batch, poll
 from metrics_tools.local_cloud.outcome import Outcome, check_run, copy_published
 from metrics_tools.local_cloud.output import (
     print_detail,
@@ -37,10 +36,10 @@ from metrics_tools.local_cloud.output import (
     print_summary,
     relative,
 )
-from metrics_tools.local_cloud.page import shown_run, write_page
-from metrics_tools.local_cloud.status_listener import StatusListener
+from metrics_tools.local_cloud.page import write_page
+from metrics_tools.local_cloud.status_listener import RunEvents, status_events
 from metrics_tools.local_cloud.template import FUNCTION, REQUEST_QUEUE, Template
-from metrics_tools.local_cloud.worker_log import returned_messages, traces
+from metrics_tools.local_cloud.worker_log import returned_messages
 from metrics_tools.published.status_event import COMPLETED
 from metrics_tools.request_files import Sample
 
@@ -65,7 +64,6 @@ class Options:
     """The options of the command line.
 
     Attributes:
-        root: the folder of the repository.
         out: the folder for logs, the page and the copy of the published objects.
         samples: the requests to run.
         is_chosen: whether the user chose the requests; if false, they are all requests of events/.
@@ -73,12 +71,11 @@ class Options:
         timeout: the maximum number of seconds to wait for the outcomes.
     """
 
-    root: Path
     out: Path
-    samples: Sequence[Sample] = ()
-    is_chosen: bool = False
-    handler: str = HANDLER
-    timeout: float = 120.0
+    samples: Sequence[Sample]
+    is_chosen: bool
+    handler: str
+    timeout: float
 
     @property
     def log(self) -> Path:
@@ -92,51 +89,50 @@ def run(options: Options) -> int:
     Raises:
         LocalError: the worker does not start, or fails.
     """
-    check_emulator(options.root)
     samples, copy = options.samples, options.out / "s3"
     shutil.rmtree(copy, ignore_errors=True)  # a run that fails must not leave the copy of an earlier one
     with ExitStack() as stack:
-        cloud, template = _start_cloud(stack, options)
+        cloud, template = _start_cloud(stack, options, with_worker=True)
         chosen = worker_settings(os.environ)
-        environment = function_environment(cloud, template, options.root) | _RUN_ENVIRONMENT | chosen
-        source = _start_worker(stack, options, (cloud, template), environment)
+        environment = function_environment(cloud, template, ROOT) | _RUN_ENVIRONMENT | chosen
+        receive = _start_worker(stack, options, (cloud, template), environment)
         if chosen:
             print_detail(f"From your environment: {', '.join(map('='.join, chosen.items()))}")
-        listener = stack.enter_context(StatusListener(cloud, partial(print_event_of, samples)))
-        _publish(samples, cloud)
+        events = stack.enter_context(status_events(cloud, partial(print_event_of, samples)))
+        for sample in samples:  # as the control plane does
+            client("sns", cloud.endpoint).publish(
+                TopicArn=cloud.request_topic,
+                Message=sample.message,
+                MessageGroupId=sample.metric_code,
+                MessageDeduplicationId=sample.run_id,
+            )
         delay = template.property(REQUEST_QUEUE, "DelaySeconds")
         print_step(
             f"Requested {count(len(samples), 'metric')}, which the queue delivers after {delay} s. "
             "Status events (UTC):"
         )
-        failure = _work(source, listener, options, cloud)
+        failure = _work(receive, events, options, cloud)
         copies = copy_published(cloud, environment[_METRICS_PREFIX], copy)
         if failure:
             raise LocalError(f"The worker failed: {failure}\nIts log has more: {relative(options.log)}")
         messages_left = _messages_left(cloud)
-    outcomes = [
-        check_run(sample, listener.of_run(sample.run_id), copy, ecb.read_rates()) for sample in samples
-    ]
-    _write_page(outcomes, listener, options)
+    outcomes = [check_run(sample, events[sample.run_id], copy, ecb.read_rates()) for sample in samples]
+    write_page(options.out / "metrics.html", outcomes, events, log=options.log)
     return _report(outcomes, messages_left, copies, options)
 
 
-def serve(options: Options, *, with_worker: bool = False) -> None:
-    """Start the local cloud with the dataset, write and print its environment, and wait for Ctrl-C.
+def serve(options: Options, *, with_worker: bool) -> int:
+    """Start the local cloud with the dataset, print and write its environment, wait for Ctrl-C; return 0.
 
-    Args:
-        options: the options of the command line.
-        with_worker: whether the worker runs too, and takes the requests from the request queue.
+    If `with_worker` is true, the worker runs too, and takes the requests from the request queue.
 
     Raises:
         LocalError: the cloud or the worker does not start.
     """
-    if with_worker:
-        check_emulator(options.root)
     with ExitStack() as stack:
-        cloud, template = _start_cloud(stack, options)
-        environment = function_environment(cloud, template, options.root)
-        source = _start_worker(stack, options, (cloud, template), environment) if with_worker else None
+        cloud, template = _start_cloud(stack, options, with_worker=with_worker)
+        environment = function_environment(cloud, template, ROOT)
+        receive = _start_worker(stack, options, (cloud, template), environment) if with_worker else None
         variables = {
             name: value
             for name, value in sorted(environment.items())
@@ -151,30 +147,31 @@ def serve(options: Options, *, with_worker: bool = False) -> None:
         print_environment(variables, path)
         try:
             while True:
-                batch = source.poll() if source else None
+                batch = receive() if receive else None
                 if batch and batch.error:
                     print_detail(f"The worker failed: {batch.error}", "red")
-                time.sleep(_POLL_SECONDS if source else 3600)
+                time.sleep(_POLL_SECONDS if receive else 3600)
         except KeyboardInterrupt:
             print_step("Stopped the local cloud")
+    return 0
 
 
 def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
-    """Write the dataset of these currencies to the local cloud, and return the counts of the written data.
-
-    If standard output is a terminal, the progress is shown.
-    """
+    """Write the dataset of these currencies to the local cloud; if out is a terminal, show the progress."""
+    s3 = client("s3", cloud.endpoint)
     with out.status("") as status:
         return ecb.write_dataset(
-            object_writer(cloud.endpoint),
+            lambda key, body: s3.put_object(Bucket=ecb.BUCKET, Key=key, Body=body),
             currencies,
             on_file=lambda files: status.update(count(files, "part file")),
         )
 
 
-def _start_cloud(stack: ExitStack, options: Options) -> tuple[Cloud, Template]:
+def _start_cloud(stack: ExitStack, options: Options, *, with_worker: bool) -> tuple[Cloud, Template]:
     """Start the local cloud, write the dataset to it, and return the cloud and its template."""
-    template = Template.read(options.root / "template.yaml").with_values(_TEMPLATE_VALUES)
+    if with_worker and not reason_without_emulator(os.environ):
+        find_emulator(ROOT)  # if it is missing, the local run fails before it starts
+    template = Template.read(ROOT / "template.yaml").with_values(_TEMPLATE_VALUES)
     options.out.mkdir(parents=True, exist_ok=True)
     cloud = stack.enter_context(local_cloud(template, options.out / "aws.log"))
     print_step(f"Local cloud at {cloud.endpoint}: a bucket, four FIFO topics, request and dead-letter queue")
@@ -208,32 +205,24 @@ def _currencies(options: Options) -> list[str]:
 
 def _start_worker(
     stack: ExitStack, options: Options, deployed: tuple[Cloud, Template], environment: dict[str, str]
-) -> EventSource:
-    """Start the worker, and return the event source that passes messages to the worker."""
+) -> Callable[[], Batch | None]:
+    """Start the worker, and return a function that passes a batch of the request queue to the worker."""
     cloud, template = deployed
     timeout = int(template.property(FUNCTION, "Timeout"))
-    started = emulator(options.root, environment, log=options.log, timeout=timeout, handler=options.handler)
+    started = emulator(ROOT, environment, log=options.log, timeout=timeout, handler=options.handler)
     worker = stack.enter_context(started)
     reason = reason_without_emulator(os.environ)
     place = f"a process without the Lambda emulator, because {reason}" if reason else "the Lambda emulator"
     print_step(f"The worker runs in {place} (log: {relative(options.log)})")
     batch_size = int(template.property(FUNCTION, "Events", "Requests", "Properties", "BatchSize"))
+    queue, arn = cloud.request_queue, cloud.request_queue_arn
     sqs = client("sqs", cloud.endpoint)
-    return EventSource(sqs, cloud.request_queue, cloud.request_queue_arn, worker.invoke, batch_size)
+    return partial(poll, sqs, worker.invoke, queue=queue, arn=arn, batch_size=batch_size)
 
 
-def _publish(samples: Sequence[Sample], cloud: Cloud) -> None:
-    """Publish the requests to the request topic, as the control plane does."""
-    for sample in samples:
-        client("sns", cloud.endpoint).publish(
-            TopicArn=cloud.request_topic,
-            Message=sample.message,
-            MessageGroupId=sample.metric_code,
-            MessageDeduplicationId=sample.run_id,
-        )
-
-
-def _work(source: EventSource, listener: StatusListener, options: Options, cloud: Cloud) -> str:
+def _work(
+    receive: Callable[[], Batch | None], events: Mapping[str, RunEvents], options: Options, cloud: Cloud
+) -> str:
     """Invoke the worker until the request queue is empty and every run has an outcome.
 
     Waiting also ends at the timeout, after a failed invocation, and if a run has no outcome
@@ -245,14 +234,14 @@ def _work(source: EventSource, listener: StatusListener, options: Options, cloud
     deadline = time.monotonic() + options.timeout
     empty_since: float | None = None
     while (now := time.monotonic()) < deadline:
-        if (batch := source.poll()) is not None:
+        if (batch := receive()) is not None:
             empty_since = None
             if batch.error is not None:
                 return str(batch.error)
             continue
         if message_count(cloud, cloud.request_queue) == 0:
             empty_since = empty_since or now
-            completed = (listener.of_run(sample.run_id).first(COMPLETED) for sample in options.samples)
+            completed = (events[sample.run_id].first(COMPLETED) for sample in options.samples)
             if all(completed) or now - empty_since > LAST_EVENTS_SECONDS:
                 return ""
         time.sleep(_POLL_SECONDS)
@@ -264,15 +253,6 @@ def _messages_left(cloud: Cloud) -> list[str]:
     queues = {"request queue": cloud.request_queue, "dead-letter queue": cloud.dead_letter_queue}
     counts = {name: message_count(cloud, queue) for name, queue in queues.items()}
     return [f"{count(number, 'message')} left in the {name}" for name, number in counts.items() if number]
-
-
-def _write_page(outcomes: Sequence[Outcome], listener: StatusListener, options: Options) -> None:
-    found, rates = traces(options.log), ecb.read_rates()
-    by_run = {outcome.sample.run_id: outcome for outcome in outcomes}
-    write_page(
-        options.out / "metrics.html",
-        [shown_run(outcome, listener.of_run(id_), rates, found.get(id_)) for id_, outcome in by_run.items()],
-    )
 
 
 def _report(outcomes: Sequence[Outcome], messages_left: Sequence[str], copies: int, options: Options) -> int:

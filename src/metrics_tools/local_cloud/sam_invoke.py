@@ -14,22 +14,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from metrics_tools import ecb
 from metrics_tools.console import complain
+from metrics_tools.local_cloud import ROOT, LocalError
 from metrics_tools.local_cloud.cloud import LOOPBACK, Cloud, isolate_this_process, local_cloud
-from metrics_tools.local_cloud.errors import LocalError
 from metrics_tools.local_cloud.output import print_detail, print_step
 from metrics_tools.local_cloud.run import LAST_EVENTS_SECONDS, load
-from metrics_tools.local_cloud.status_listener import StatusListener
+from metrics_tools.local_cloud.status_listener import RunEvents, status_events
 from metrics_tools.local_cloud.template import FUNCTION, Template
 from metrics_tools.process_exit import run_and_exit
 from metrics_tools.published.status_event import COMPLETED
-from metrics_tools.request_files import EventFileError, Sample, read_samples
+from metrics_tools.request_files import EventFileError, read_samples
 
-_ROOT = Path(__file__).resolve().parents[3]
 _LAYER = "PyArrowLayer"
 _GATEWAY = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
 
@@ -74,35 +74,30 @@ def local_template(
         template: the template.yaml of the repository.
         endpoint: the URL by which a container reaches the local cloud.
     """
-    copy: dict[str, Any] = json.loads(json.dumps(built))
+    copy = deepcopy(dict(built))
     function = copy["Resources"][FUNCTION]["Properties"]
     function["Architectures"] = [copy["Resources"][_LAYER]["Metadata"]["BuildArchitecture"]]
-    function["Environment"] = {
-        "Variables": template.with_values(cloud.template_values()).function_variables()
-        | {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_SQS_RUN_REQUEST_QUEUE_URL": cloud.request_queue.replace(cloud.endpoint, endpoint),
-        }
-    }
+    variables = template.with_values(cloud.template_values()).function_variables()
+    queue = cloud.request_queue.replace(cloud.endpoint, endpoint)
+    local = {"AWS_ENDPOINT_URL": endpoint, "AWS_SQS_RUN_REQUEST_QUEUE_URL": queue}
+    function["Environment"] = {"Variables": variables | local}
     return copy
 
 
 def invoke(event: Path, *, sam: Path) -> int:
-    """Invoke the built function with an event, and return the exit status.
-
-    The status is 0 if SAM succeeds and every run in the event ends with SUCCESS.
+    """Invoke the built function with an event; return 0 if SAM and every run in the event succeed.
 
     Raises:
         LocalError: Docker is not running, or the function has not been built.
     """
     host, container_host = reachable_hosts(docker_gateway())
     samples = read_samples([event])
-    built = _ROOT / ".aws-sam" / "build" / "template.yaml"
+    built = ROOT / ".aws-sam" / "build" / "template.yaml"
     if not built.exists():
         raise LocalError(
             "The function has not been built: run `make build`, or `make invoke`, which builds it."
         )
-    template, out = Template.read(_ROOT / "template.yaml"), _ROOT / "out"
+    template, out = Template.read(ROOT / "template.yaml"), ROOT / "out"
     out.mkdir(exist_ok=True)
     with local_cloud(template, out / "cloud.log", host) as cloud:
         endpoint = cloud.endpoint.replace(host, container_host)
@@ -113,17 +108,17 @@ def invoke(event: Path, *, sam: Path) -> int:
         body = local_template(Template.read(built).body, cloud, template, endpoint)
         copy.write_text(json.dumps(body, indent=1), encoding="utf-8")
         print_step("SAM runs the function in Lambda's image, which Docker downloads the first time")
-        with StatusListener(cloud, lambda event: print_detail(json.dumps(event.event))) as listener:
+        with status_events(cloud, lambda event: print_detail(json.dumps(event.event))) as events:
             command = [str(sam), "local", "invoke", FUNCTION, "--event", str(event), "--template", str(copy)]
             status = subprocess.run(command, check=False).returncode
-            succeeded = [_has_succeeded(listener, sample) for sample in samples]
+            succeeded = [_has_succeeded(events[sample.run_id]) for sample in samples]
     return status or int(not all(succeeded))
 
 
-def _has_succeeded(listener: StatusListener, sample: Sample) -> bool:
+def _has_succeeded(events: RunEvents) -> bool:
     """Wait for the outcome of a run, at most `LAST_EVENTS_SECONDS`, and return whether it is SUCCESS."""
     deadline = time.monotonic() + LAST_EVENTS_SECONDS
-    while not (completed := listener.of_run(sample.run_id).first(COMPLETED)) and time.monotonic() < deadline:
+    while not (completed := events.first(COMPLETED)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return completed is not None and completed.status == "SUCCESS"
 

@@ -27,14 +27,8 @@ def guarded(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command while the context is open, and yield the process of the guard that runs the command.
 
-    The command runs in a separate session, so that Ctrl-C reaches only the parent. The parent then ends the
-    commands in order.
-
-    Args:
-        command: the program and its arguments.
-        environment: all environment variables of the command.
-        stdout: the destination of the command's output, as for `subprocess.Popen`.
-        stderr: the destination of the command's error output.
+    `environment` has all environment variables of the command. The command runs in a separate session, so
+    that Ctrl-C reaches only the parent, which then ends the commands in order.
     """
     process = subprocess.Popen(
         [sys.executable, "-I", __file__, *command],
