@@ -134,12 +134,12 @@ class World:
     def __post_init__(self) -> None:
         self.s3, self.sns, self.sqs = (client(name, self.cloud.endpoint) for name in ("s3", "sns", "sqs"))
 
-    def request_run(self, metric: str, run: str) -> None:
-        """Publish the request of a run to the request topic."""
+    def request_run(self, metric: str, run: str, **more: Any) -> None:
+        """Publish the request of a run to the request topic; `more` are arguments of `builders.request`."""
         self.requested[run] = metric
         self.sns.publish(
             TopicArn=self.cloud.request_topic,
-            Message=json.dumps(request(run_id=run, metric=metric)),
+            Message=json.dumps(request(run_id=run, metric=metric, **more)),
             MessageGroupId=metric,
             MessageDeduplicationId=run,
         )

@@ -12,6 +12,7 @@ from metrics_tools.local_cloud.cloud import Cloud, local_cloud
 from metrics_tools.local_cloud.emulator import function_environment
 from metrics_tools.local_cloud.template import Template
 from tests.faults.killing import put_a_and_b
+from tests.faults.killing_snapshots import Expected, expected_results
 from tests.processes import ROOT, Lambda, LandingProxy, World
 
 
@@ -50,3 +51,12 @@ def world(processes) -> Iterator[World]:
     world = World(*processes)
     yield world
     world.forget()
+
+
+@pytest.fixture(scope="module")
+def snapshots(processes) -> Expected:
+    """Return the expected results of runs over the part files of a series that has a snapshot."""
+    world = World(*processes)
+    expected = expected_results(world)
+    world.forget()
+    return expected
