@@ -1,4 +1,4 @@
-"""If the worker is killed just before a call of a run with a snapshot, the run and the snapshot stay whole."""
+"""A kill just before a call of a run with a snapshot leaves the run and the snapshot whole."""
 
 import pytest
 
