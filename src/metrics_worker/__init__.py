@@ -8,7 +8,7 @@ run), `dataset` (reading the input series), `expression` (evaluation), `publicat
 import os
 
 __version__ = "1.0.0"
-"""The version, which the package, the log lines and the descriptions of the Lambda functions show."""
+"""The version of the package. Log lines and the descriptions of the Lambda functions contain it."""
 
 # pyarrow and numpy read these variables once, when they are loaded, so the variables are set here. Values in
 # the function's environment take precedence. Arrow's other allocators would keep pages for each thread of a

@@ -42,7 +42,7 @@ def process(
 
 
 def failures(failed: list[Failed]) -> list[dict[str, str]]:
-    """Return the list `batchItemFailures` of the response to Lambda: an entry with each message's id."""
+    """Return the list `batchItemFailures` of the response to Lambda: one entry for each failed message."""
     return [{"itemIdentifier": record.message_id} for record, _ in failed]
 
 

@@ -140,8 +140,8 @@ def announce(run: Run, attempt: int, since: datetime, invocation: Invocation) ->
 def _outcome(run: Run, since: datetime, bucket: Bucket) -> tuple[RunCompleted, str]:
     """Return the completed event of a run, and the reason. If the run is committed, also update `current`.
 
-    The rest of the request is not checked, because a run whose request is not valid under the present
-    settings may have been committed under earlier settings.
+    Only the identity of the run is checked. A run whose request is not valid under the present settings may
+    have been committed under earlier settings.
     """
     try:
         check_code(run)

@@ -99,11 +99,11 @@ class OutputWriteError(PermanentError):
 
 
 class UnusableMarker(OutputWriteError):
-    """The object at the key of a run's marker is not a commit record of the run and an existing version."""
+    """The object at a marker's key is not the run's commit record, or the version in it does not exist."""
 
     @classmethod
     def at(cls, key: str, problem: str) -> "UnusableMarker":
-        """Return the error of the marker at this key: its text is the problem, followed by the remedy."""
+        """Return the error for the marker at this key. The error's text is the problem, then the remedy."""
         remedy = "request a new run, or remove this object and send the request of this run again"
         return cls(key, f"{problem}; {remedy}")
 
@@ -151,7 +151,7 @@ class TransientError(MetricsWorkerError):
     """An error that a retry can overcome. No outcome is published; the message is returned to the queue.
 
     Attributes:
-        may_arrive: whether a request was sent but not answered; such a request may still take effect.
+        may_arrive: whether a request was sent but not answered, so that it may still take effect.
     """
 
     may_arrive: bool = False
@@ -217,7 +217,7 @@ class ObjectTaken(StoreRefusal):
 
 
 def cause[E: BaseException](error: E) -> E:
-    """Remove the traceback of an error that becomes the cause of another error, and return the first error.
+    """Remove the traceback of an error, and return the error for use as the cause of another error.
 
     A context manager that translates an error keeps a reference to the error, and the S3 client keeps its
     last error until its next request. The traceback would keep the variables of all callers in memory. No

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 LARGE_BYTES = 64 * 1024 * 1024
-"""After an invocation that took more, the allocator returns its free pages, which takes milliseconds."""
+"""If an invocation reserved more bytes than this, pyarrow returns its free memory to the system at the end.
+
+This takes milliseconds, so it is omitted after a small invocation.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,10 @@ class Invocation:
 
     Attributes:
         datasets: the manifests and series that were read, so that each is read once.
-        memory: the bytes that decoded rows and evaluations may take.
+        memory: the memory for decoded rows and evaluations, with its limit.
         event_loop: the event loop in which requests to S3 are made.
-        threads: two for each message group. One runs the group; the other publishes a run's started event
-            while the run reads.
+        threads: a pool of two threads for each message group. One thread handles the messages of the group;
+            the other publishes the started event of a run while the run reads.
         deadline: the time at which work must stop.
     """
 
@@ -63,11 +66,12 @@ class Invocation:
         ):
             snapshots = Snapshots(settings.metrics_prefix, memory) if settings.snapshots == "on" else None
             datasets = Datasets(settings.series_files, settings.limits, memory, decoder, snapshots)
-            # Decoding needs it and importing the handler does not: it is loaded during the first requests.
+            # Only decoding needs pyarrow.compute, so it is loaded during the first requests, not with the
+            # handler.
             threads.submit(import_module, "pyarrow.compute")
             yield cls(datasets, memory, event_loop, threads, deadline)
         if memory.most > LARGE_BYTES:
-            import pyarrow as pa  # noqa: PLC0415 - loaded by now: the invocation has read with it
+            import pyarrow as pa  # noqa: PLC0415 - already loaded, because the invocation has read part files
 
             pa.default_memory_pool().release_unused()
 
@@ -146,7 +150,7 @@ class Attempt:
 
         Raises:
             OutOfTime: the wait would end after the deadline.
-            StatusUnavailable: SNS did not take the event, or a heartbeat might still arrive after it.
+            StatusUnavailable: SNS did not accept the event, or a heartbeat might still arrive after it.
         """
         if self.report.started_at is not None:
             left = self.report.started_at + self.worker.settings.status_gap_seconds - self.worker.clock()
@@ -161,7 +165,7 @@ class Attempt:
         self.report.outcome = event.status
 
     def save_snapshots(self) -> None:
-        """Write the snapshots of the run's series, if there is time left. Failure is reported and ignored.
+        """Write the snapshots of the run's series if there is time left. A failure is only reported.
 
         The outcome is published and the heartbeats have ended, so nothing depends on these writes.
         """
@@ -179,7 +183,7 @@ class Attempt:
             report.snapshot_error = saved.problem
 
     def _publish_heartbeat(self, number: int, progress: float) -> bool:
-        """Publish a heartbeat, and return True; do nothing if the started event is not published yet."""
+        """Publish a heartbeat and return True, or return False if the started event is not published yet."""
         if self.report.started:
             event = RunHeartbeat.of(self.run, progress, self.worker.now())
             self._publish(event, number=number)

@@ -32,7 +32,7 @@ class Limits:
 
 
 class Memory:
-    """The memory that the threads of an invocation share, as a number of reserved bytes and its limit.
+    """The number of bytes that the threads of an invocation have reserved, and the limit of that number.
 
     Attributes:
         limit: the maximum number of bytes that can be reserved at one time.

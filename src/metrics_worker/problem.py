@@ -58,7 +58,8 @@ def problems_of(
     """Return one problem for each error that pydantic found.
 
     Args:
-        error: the error of any pydantic model. In its locations, tags of node types have angle brackets.
+        error: the error of any pydantic model. Names in angle brackets in its locations are types of
+            expression nodes, not fields.
         root: the JSON path of the validated value.
         kind: the value of `Problem.error` for all problems.
     """
@@ -85,7 +86,7 @@ def path_text(path: Path) -> str:
 
 
 def first_error(problems: Sequence[Problem]) -> MetricsWorkerError:
-    """Return an error for the first of one or more problems; its text also counts the other problems."""
+    """Return an error for the first problem. Its text also contains the number of the other problems."""
     first, more = problems[0], len(problems) - 1
     return first.error(path_text(first.path), first.message + (f" (and {more} more)" if more else ""))
 

@@ -32,7 +32,8 @@ class Run:
     """The identity of a run. It suffices to report the outcome, even if the rest of the request is not valid.
 
     Attributes:
-        run_id: unique for each request; 1-128 of `A-Za-z0-9._-`, so it can be a part of keys.
+        run_id: a unique id of the request: 1-128 of the characters `A-Za-z0-9._-`, so it can be a part of
+            keys.
         metric_code: the code of the metric, with the same rule unless `has_usable_code` is false.
         v1: whether the status events have the v1 form.
         requested_at: the time of the control plane's request, UTC.

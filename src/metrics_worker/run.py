@@ -44,16 +44,16 @@ _READ, _EVALUATED = 0.8, 0.85
 
 
 def complete_run(attempt: "Attempt", *, expected_seconds: float = 0.0) -> PermanentError | None:
-    """Bring a run to its outcome and publish the outcome. Return the error of a FAILURE, None for a SUCCESS.
+    """Complete a run, and return the error if FAILURE was published, or None if SUCCESS was published.
 
-    This function alone decides whether the run's message is done or must come back to the queue.
+    Only this function decides whether the run's message can be deleted or must be returned to the queue.
 
     Args:
         attempt: the attempt at the run.
         expected_seconds: the time that the run is expected to take.
 
     Raises:
-        TransientError: the run has no outcome yet: the message must come back.
+        TransientError: the run has no outcome yet, so the message must be returned to the queue.
     """
     report = attempt.report
     published = None
@@ -77,11 +77,13 @@ def complete_run(attempt: "Attempt", *, expected_seconds: float = 0.0) -> Perman
 
 
 def run_metric(request: RunRequest, attempt: "Attempt") -> None:
-    """Compute a metric, commit its version and publish SUCCESS. A committed run is only published again.
+    """Compute a metric, commit its version and publish SUCCESS.
+
+    If the run is already committed, nothing is computed, but SUCCESS is published again.
 
     Raises:
-        PermanentError: this attempt cannot succeed. `fail_metric` finds out whether another attempt has.
-        TransientError: the message must come back.
+        PermanentError: this attempt cannot succeed, but another attempt may have committed the run.
+        TransientError: the message must be returned to the queue.
     """
     keys = attempt.worker.keys(attempt.run)
     attempt.deadline.check()
@@ -96,13 +98,13 @@ def run_metric(request: RunRequest, attempt: "Attempt") -> None:
 
 
 def fail_metric(error: PermanentError, attempt: "Attempt") -> PermanentError | None:
-    """Publish FAILURE, or SUCCESS if another attempt has committed the run. Return the published error.
+    """Publish FAILURE and return the error, or publish SUCCESS and return None if the run is committed.
 
     Raises:
-        TransientError: the message must come back.
+        TransientError: the message must be returned to the queue.
     """
     run, report = attempt.run, attempt.report
-    without_traceback(error)  # nobody prints it, and it would keep everything that the run has read in memory
+    without_traceback(error)  # the traceback is not logged, and it would keep the run's input in memory
     try:
         # An unusable metric code is never part of a key, so no run of it was ever committed.
         keys = attempt.worker.keys(run) if run.has_usable_code else None
@@ -120,7 +122,7 @@ def fail_metric(error: PermanentError, attempt: "Attempt") -> PermanentError | N
 
 
 def _compute(request: RunRequest, state: RunState, attempt: "Attempt") -> Committed:
-    """Read, evaluate and commit, with heartbeats."""
+    """Read the series, evaluate the expression and commit the result, while a thread publishes heartbeats."""
     run, worker, deadline = attempt.run, attempt.worker, attempt.deadline
     with attempt.heartbeats() as heartbeat, attempt.invocation.memory.claim() as claim:
         inputs = _read(request, attempt, heartbeat)
@@ -170,11 +172,11 @@ def _evaluate(request: RunRequest, inputs: dict[str, "InputSeries"], attempt: "A
 
 
 def _finish(committed: Committed, attempt: "Attempt", state: RunState | None = None) -> None:
-    """Move `current` and publish SUCCESS: the steps after the commit, which every attempt repeats.
+    """Update `current` and publish SUCCESS. Every attempt at a committed run repeats these steps.
 
     Raises:
-        UnusableMarker: the manifest of the committed version is missing, or is another run's.
-        TransientError: the message must come back.
+        UnusableMarker: the manifest of the committed version is missing, not valid or of another run.
+        TransientError: the message must be returned to the queue.
     """
     run, report, marker = attempt.run, attempt.report, committed.marker
     report.version_ts, report.row_count = marker.version_ts, marker.row_count

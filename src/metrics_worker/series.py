@@ -1,7 +1,7 @@
 """Time series, the cleaning of input rows, and the alignment of several series.
 
-A `Series` contains only defined values: no NaN, no infinity, no time twice. Operations keep this property
-by returning their result through `Series.where_finite`, which leaves undefined values out.
+A `Series` contains only defined values and distinct times: no NaN, no infinity, no duplicate time. Operations
+keep this property by returning their result through `Series.where_finite`, which leaves undefined values out.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The choice of part files: it finds the dataset and the part files of each series in a request.
+"""The search for the dataset and the part files of each series in a request.
 
 `WORKER_SERIES_FILES` selects one of two modes. In the mode `manifest`, the dataset manifest determines the
 series and the part files of a dataset. In the mode `listing`, for manifests that list only the last update,
@@ -24,7 +24,7 @@ type SeriesFiles = Literal["manifest", "listing"]
 """The mode of finding part files: in the dataset's manifest, or by listing the series' folders in S3."""
 
 _PARSED_MANIFEST = 4
-"""The memory of a parsed manifest divided by its size, measured with file names of 50 characters."""
+"""The ratio of a parsed manifest's memory to its JSON size, measured with file names of 50 characters."""
 _ESCAPED_BY_HIVE = "\"#%'*/:=?\\{[]^"
 """The printable characters that Hive and Spark percent-encode in folder names. Other writers encode more."""
 
@@ -200,8 +200,7 @@ def _check_lists(manifest: Manifest, code: str) -> None:
 def _search_manifests(code: str, manifests: list[Manifest]) -> Manifest:
     """Return the only manifest whose dataset contains a series.
 
-    If no manifest lists the series, fall back to the manifests that do not state which series they have; the
-    only such manifest is returned.
+    If no manifest lists the series, return the only manifest that does not list its series at all.
 
     Args:
         code: the code of a series that is missing from the request's `inputs`.
@@ -226,7 +225,7 @@ def _not_found(code: str, searched: list[Dataset], *, why: str) -> InputReadErro
 
 
 def _listed_by_manifest(code: str, manifest: Manifest) -> Source:
-    """Return the files in the manifest whose path contains the series code, or else all of its files."""
+    """Return a series' part files: the files in folders named after the series, or else all files."""
     files = manifest.files_of(code)
     prefix = manifest.dataset.projections_prefix
     keys = tuple(prefix + file for file in files or manifest.files)
@@ -234,7 +233,7 @@ def _listed_by_manifest(code: str, manifest: Manifest) -> Source:
 
 
 def _of_listing(code: str, manifest: Manifest, listed: Sequence[ListedObject]) -> Source:
-    """Return the part files of a series that a listing has."""
+    """Return the part files of a series from the listing of its folder."""
     return Source(code, manifest, tuple(found.key for found in listed), by_path=True, listed=listed)
 
 
@@ -291,7 +290,7 @@ def _is_data(file: str) -> bool:
 
 
 def _other_folders(code: str) -> list[str]:
-    """Return all folder names of a series except `CODE/`: Hive names and percent-encoded names."""
+    """Return the other names that the folder `CODE/` can have: Hive names and percent-encoded names."""
     as_hive = "".join(f"%{ord(char):02X}" if char in _ESCAPED_BY_HIVE else char for char in code)
     values = dict.fromkeys((code, as_hive, quote(code, safe="")))
     folders = [f"{name}{value}/" for name in ("", *HIVE_NAMES) for value in values]

@@ -150,7 +150,7 @@ class Decoder:
         bucket: "Bucket",
         admit: "Admit",
     ) -> pa.Table | str:
-        """Answer the child's requests for one file; return the table, or the child's error as a text."""
+        """Answer the child's requests for one file. Return the table, or the text of the child's error."""
         batches: list[pa.RecordBatch] = []
         while True:
             match json.loads(self._receive(child)):
@@ -191,7 +191,7 @@ class Decoder:
         if self._child is None:
             try:
                 self._child = _Child(self._command)
-                self._receive(self._child)  # it is ready
+                self._receive(self._child)  # the first frame means that the child is ready
             except (EOFError, OSError) as error:
                 self._end()
                 raise DecoderUnavailable(
@@ -211,7 +211,7 @@ class Decoder:
 def _death(status: int) -> str:
     """Return the error text for a part file that ended the child process with this exit status."""
     if status < 0:
-        from signal import Signals  # noqa: PLC0415 - only after a death
+        from signal import Signals  # noqa: PLC0415 - only if the child died
 
         how = f"with signal {Signals(-status).name}"
     else:

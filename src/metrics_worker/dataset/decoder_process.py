@@ -30,7 +30,8 @@ from metrics_worker.dataset.partial_file import PartialFile, Ranges, merge
 from metrics_worker.errors import InputReadError
 
 ALLOWANCE_BYTES = 192 * 1024 * 1024
-"""The bytes of memory for pages, dictionaries and a batch of rows, besides a row group's stored bytes."""
+"""The memory in bytes for pages, dictionaries and a batch of rows, in addition to `_working_bytes`.
+"""
 COPIES = 2
 """The number of copies of a row group's stored bytes in memory: the received bytes, and pyarrow's buffers."""
 STEP_BYTES = 32 * 1024 * 1024
@@ -122,7 +123,7 @@ class Conversation:
                     self.send_table(convert(batch))
 
     def _with_footer(self, size: int, tail: memoryview) -> tuple[PartialFile, tuple[int, memoryview]]:
-        """Return the file object, and the last bytes of the file with the whole footer, as (offset, bytes).
+        """Return a file object, and the end of the file from its footer on or earlier, as (offset, bytes).
 
         Raises:
             ValueError: the footer has more than `MAX_FOOTER_BYTES`.
@@ -141,9 +142,9 @@ class Conversation:
 
 
 class _Conversion:
-    """A function from decoded batches to the tables for the worker.
+    """A function that converts decoded batches to the tables that are sent to the worker.
 
-    The tables contain only rows of the requested series. Codes are text, and decimal values are float64.
+    The tables contain only rows of the requested series. Codes are strings, and decimal values are float64.
     """
 
     def __init__(
@@ -192,7 +193,7 @@ def _column_chunks(metadata: pq.FileMetaData, groups: list[int], columns: list[s
 
 
 def _working_bytes(chunks: _Chunks) -> int:
-    """Return the bytes of memory for decoding a row group: twice its stored bytes, and its pages."""
+    """Return the bytes of memory for decoding a row group: `COPIES` stored sizes and one uncompressed size."""
     return sum(COPIES * chunk.total_compressed_size + chunk.total_uncompressed_size for chunk in chunks)
 
 
@@ -217,7 +218,11 @@ def _ranges(chunks: _Chunks, size: int) -> Ranges:
 
 
 def _steps(ranges: dict[int, Ranges]) -> Iterator[list[int]]:
-    """Yield lists of row group numbers; a list has at most `STEP_BYTES` stored bytes, or one row group."""
+    """Yield lists of row group numbers, one list for each step of decoding.
+
+    The row groups of a list have at most `STEP_BYTES` stored bytes together; a larger row group gets a list
+    of its own.
+    """
     step: list[int] = []
     for group, each in ranges.items():
         if step and sum(_bytes(ranges[one]) for one in step) + _bytes(each) > STEP_BYTES:

@@ -1,7 +1,8 @@
 """Dataset manifests, which the ingestor writes: the list of a dataset's part files and series.
 
-A part file belongs to a series if a whole folder name in its path is the series code, alone or in Hive form
-(`series=CODE`). For a manifest that is not valid, `Manifest.parse` raises an InputReadError with its key.
+A part file belongs to a series if one of the folders in its path is named after the series: `CODE`, or
+`series=CODE` in Hive layouts. If a manifest is not valid, `Manifest.parse` raises an InputReadError that
+contains the manifest's key.
 """
 
 from dataclasses import dataclass
@@ -17,19 +18,19 @@ from metrics_worker.problem import first_problem
 from metrics_worker.request_check import Dataset
 
 HIVE_NAMES = ("series=", f"{CODE}=")
-"""The text before the series code in a folder name of a Hive layout."""
+"""The prefixes of a folder name before the series code in a Hive layout."""
 
 _BYTES_BY_MARK = {b",": 100, b"{": 700, b"[": 300}
-"""The bytes of memory that parsing takes for each value (`,`), object (`{`) and list (`[`) in the JSON text.
+"""The bytes of memory that parsing needs for each value (`,`), object (`{`) and list (`[`) in the JSON text.
 
-The numbers were measured on manifests of 30 MB, each of which contained only one of these.
+Each number was measured on a manifest of 30 MB that contained only values, only objects or only lists.
 """
 
 
 def parsing_bytes(body: memoryview) -> int:
-    """Return an upper bound of the bytes of memory that parsing a manifest takes.
+    """Return an upper bound of the bytes of memory that parsing a manifest needs.
 
-    The ratio of memory to size varies: 33 MB of `{"":0}` take 2.6 GB, and 33 MB of file names take 120 MB.
+    The ratio of memory to size varies: 33 MB of `{"":0}` need 2.6 GB, and 33 MB of file names need 120 MB.
     """
     text = bytes(body)
     return 5 * len(text) + sum(size * text.count(mark) for mark, size in _BYTES_BY_MARK.items())
@@ -95,11 +96,11 @@ class Manifest:
         )
 
     def files_of(self, code: str) -> list[str]:
-        """Return the part files with the series code as a whole folder name; an empty list if there are none.
+        """Return the part files in folders that are named after a series; an empty list if there are none.
 
         Writers of Hive layouts percent-encode values: the folder `internal_series_code=FX%3AUSD` belongs to
         the series `FX:USD`. If the code contains a percent sign and some folder names contain the code
-        without decoding, only the files in these folders are returned.
+        unchanged, only the files in these folders are returned.
         """
         named = {code, *(name + code for name in HIVE_NAMES)}
         # The search for the code in the whole path comes first, because it is ten times faster than a split.
@@ -114,16 +115,16 @@ class Manifest:
     def has(self, code: str) -> bool | None:
         """Return whether the dataset has the series; None if the manifest does not show this.
 
-        Without `series_codes`, the result is True if a file's path contains the code, otherwise None.
+        Without `series_codes`, the result is True if a folder is named after the series, otherwise None.
         """
         if self.series_codes is not None:
             return code in self.series_codes
         return True if self.files_of(code) else None
 
     def names_another(self, file: str, *, code: str) -> bool:
-        """Return whether a folder name in a file's path is that of another series, or any name in Hive form.
+        """Return whether a folder in a file's path is named after another series, or has any Hive name.
 
-        Only series codes in `series_codes` of the manifest are recognised as other series.
+        Only codes in `series_codes` of the manifest are recognised as the names of other series.
         """
         known = (self.series_codes or frozenset()) - {code}
         return any(

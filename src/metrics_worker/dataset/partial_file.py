@@ -20,7 +20,7 @@ class PartialFile(io.RawIOBase):
         self._parts: list[tuple[int, memoryview]] = []
 
     def keep(self, parts: list[tuple[int, memoryview]]) -> None:
-        """Replace the byte ranges in memory by the given ones, each as (offset of the first byte, bytes)."""
+        """Replace the byte ranges in memory by these parts, each as (offset of the first byte, bytes)."""
         self._parts = parts
 
     def readinto(self, buffer: Buffer, /) -> int:

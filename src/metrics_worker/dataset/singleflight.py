@@ -41,7 +41,7 @@ class Singleflight[K, V]:
             if mine:
                 values |= self._deliver(mine, read)
             for key, future in others.items():
-                while not future.cancelled():  # cancelled: its read failed, and the key is free again
+                while not future.cancelled():  # after a failed read, the key is free again
                     try:
                         values[key] = future.result(WAIT_SECONDS)
                         break

@@ -1,8 +1,8 @@
 """The time limit of one call to AWS, which applies to every step of the call.
 
 botocore's timeouts apply to each connection and to each read, so a service that sends one byte at a time can
-delay a call without limit. Therefore each call has a latest end, and no wait for the network exceeds the time
-that is left until then. The limit belongs to the calling thread, which makes one call at a time.
+delay a call without limit. Therefore each call has a time limit, and no wait for the network exceeds the time
+that is left. The limit belongs to the calling thread, which makes one call at a time.
 """
 
 import time
@@ -24,7 +24,7 @@ class CallLimit:
     """The time limit of one call, and the state of its requests.
 
     Attributes:
-        ends: The latest end of the call, in seconds of the monotonic clock.
+        ends: The time at which the call must have ended, in seconds of the monotonic clock.
         sent: Whether any part of the current request was sent.
         unanswered: The number of requests that were sent but not answered. Such a request may still take
             effect.
@@ -35,7 +35,7 @@ class CallLimit:
     unanswered: int = 0
 
     def left(self) -> float:
-        """Return the seconds until the latest end of the call; zero or a negative number after it."""
+        """Return the seconds that are left for the call; zero or a negative number after the time limit."""
         return self.ends - time.monotonic()
 
 
@@ -44,7 +44,7 @@ _limit: ContextVar[CallLimit | None] = ContextVar("_limit", default=None)
 
 @contextmanager
 def limited(seconds: float) -> Iterator[CallLimit]:
-    """Limit the total time of the calls that this thread makes in the context to this number of seconds."""
+    """Limit the total time of the calls that this thread makes in the context."""
     limit = CallLimit(time.monotonic() + seconds)
     token = _limit.set(limit)
     try:
@@ -61,7 +61,7 @@ def current_limit() -> CallLimit:
 def at_most(seconds: float | None) -> float:
     """Return the seconds that the next step can wait: the given number, or less if the call must end earlier.
 
-    If None is given, return the time that is left until the latest end of the call.
+    If None is given, return the time that is left for the call.
 
     Raises:
         TimeoutError: The call has reached its time limit.

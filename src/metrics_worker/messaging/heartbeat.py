@@ -63,7 +63,7 @@ class Heartbeat:
         try:
             if self._thread:
                 self._thread.start()
-        except RuntimeError as error:  # without a free thread, the run has no heartbeats
+        except RuntimeError as error:  # if no thread can be started, the run has no heartbeats
             self._thread, self.failed, self.last_error = None, 1, f"{type(error).__name__}: {error}"
         return self
 

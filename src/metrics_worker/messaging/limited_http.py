@@ -39,7 +39,7 @@ def limit_calls(client: Any, *, connect: float, read: float) -> None:
     session = _Session(client.meta.endpoint_url, (connect, read))
 
     def send(request: Any, **_: Any) -> Any:
-        """Send a request in place of botocore, and return the response, which botocore then uses."""
+        """Send a request instead of botocore, and return the response to botocore."""
         limit = current_limit()
         if limit.left() <= 0:
             raise CutOffError
@@ -57,7 +57,7 @@ def limit_calls(client: Any, *, connect: float, read: float) -> None:
 
 
 class _LimitedReader(io.RawIOBase):
-    """A stream of a response's bytes. No read waits longer than until the latest end of the call."""
+    """A stream of a response's bytes. No read waits beyond the time limit of the call."""
 
     def __init__(self, raw: Any, sock: socket.socket) -> None:
         super().__init__()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from metrics_worker.settings import Settings
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
-    # All processes that are restored from one snapshot have the same random seed. Without a new seed, the
-    # messages of all these processes would be redelivered at the same time.
+    # All processes that are restored from one SnapStart snapshot have the same random seed. Without a new
+    # seed, the messages of all these processes would be redelivered at the same time.
     from snapshot_restore_py import register_after_restore
 
     register_after_restore(random.seed)
@@ -60,8 +60,8 @@ class RequestQueue:
 
         Args:
             messages: The receipt handle and the receive count of each message; at most ten.
-            at_once: Whether SQS redelivers all messages at once. Otherwise, the delay of a message grows with
-                its receive count.
+            at_once: Whether SQS redelivers all messages immediately. Otherwise, the delay of a message grows
+                with its receive count.
             within: The time limit of the call in seconds.
 
         Returns:

@@ -45,7 +45,7 @@ class RunStarted(_Event):
 
     @classmethod
     def of(cls, run: Run, at: datetime) -> Self:
-        """Return the started event of a run, with this time of the start."""
+        """Return the started event of a run that started at the given time."""
         return cls(schema_=_form(run), run_id=run.run_id, started_at=iso(at))
 
 
@@ -58,7 +58,7 @@ class RunHeartbeat(_Event):
 
     @classmethod
     def of(cls, run: Run, progress: float, at: datetime) -> Self:
-        """Return the heartbeat of a run, with this progress (0 to 1) and this time of the event."""
+        """Return the heartbeat of a run with the given progress (0 to 1) and the time of the event."""
         return cls(schema_=_form(run), run_id=run.run_id, progress=round(progress, 4), ts=iso(at))
 
 
@@ -102,7 +102,7 @@ class RunCompleted(_Event):
         )
 
     def after_failure(self) -> Self:
-        """Return a copy of this SUCCESS with a null `error`, which clears an earlier published error."""
+        """Return a copy of this SUCCESS with `error: null`, which replaces an earlier published error."""
         return self.model_copy(update={"error": None})
 
     def wire(self) -> str:

@@ -21,7 +21,7 @@ MAX_DEDUPLICATION_ID = 128
 
 
 class StatusTopics:
-    """The topic of each type of event. If no SNS client is passed, the first publication creates a client."""
+    """The SNS topics by type of event. If no SNS client is passed, the first publication creates one."""
 
     def __init__(self, settings: "Settings", sns: Any = None) -> None:
         self._settings = settings

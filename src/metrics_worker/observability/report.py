@@ -40,7 +40,7 @@ class RunReport:
         snapshot_misses: The number of series for which a snapshot was looked up and none could be used.
         snapshots_written: The number of snapshots that were written after the outcome.
         snapshots_failed: The number of snapshots that could not be written.
-        snapshot_error: The first reason for that.
+        snapshot_error: The error of the first snapshot that could not be written.
         defect: An exception that is not one of the worker's own errors; the log line has its traceback.
         began: The start of the attempt, by `time.perf_counter()`.
         seconds: The duration of the attempt in seconds; 0 before `close()`.

@@ -1,9 +1,10 @@
 """JSON log lines and CloudWatch metrics (embedded metric format), written with Powertools.
 
-One log line closes each attempt at a run. Each number is written to CloudWatch once: with the dimensions
-`service` and `function_name`, and some counts with one further dimension (`error_code`, `outcome` or
-`function_version`). A metric code is never a dimension, because CloudWatch charges for each combination of
-dimension values. The alarms derive totals from these numbers (docs/decisions/0009-those-on-call.md).
+One log line closes each attempt at a run. Each number is written to CloudWatch once, with the dimensions
+`service` and `function_name`. Some counts have one further dimension (`error_code`, `outcome` or
+`function_version`); only `metric_run_defects_total` is written both with and without it. A metric code is
+never a dimension, because CloudWatch charges for each combination of dimension values. The alarms compute
+other totals from these numbers (docs/decisions/0009-those-on-call.md).
 
 Only the main thread writes log lines and metrics: Powertools' Metrics is not thread-safe.
 """
@@ -47,7 +48,7 @@ class _QuietMetrics(AmazonCloudWatchEMFProvider):
         if self.metric_set:
             super().flush_metrics(raise_on_empty_metrics)
         else:
-            self.clear_metrics()  # the dimensions
+            self.clear_metrics()  # this also removes the dimensions of the invocation
 
 
 metrics = Metrics(provider=_QuietMetrics(namespace=NAMESPACE, service=SERVICE))
@@ -90,12 +91,12 @@ def measured(handler: Handler) -> Handler:
 
 
 def count(name: str, *, function_name: str, and_total: bool = False, **dimensions: str) -> None:
-    """Write a metric with the value 1 and further dimensions to CloudWatch.
+    """Write a metric with the value 1 to CloudWatch, with dimensions besides `service` and `function_name`.
 
     Args:
         name: The name of the metric.
         function_name: The name of the Lambda function.
-        and_total: Whether the value also counts in a metric of this name without the further dimensions.
+        and_total: Whether the value is also written with `service` and `function_name` only.
         dimensions: The values of the further dimensions, by name.
     """
     own = {"service": SERVICE, "function_name": function_name}

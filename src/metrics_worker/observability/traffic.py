@@ -137,7 +137,7 @@ class Traffic:
         return _UNTIMED if self.trace is None else self.trace.timed(operation, key=key)
 
     def counts(self) -> dict[str, int]:
-        """Return the three numbers of requests and the two numbers of bytes, by attribute name."""
+        """Return the counts of requests and of bytes as a dictionary by attribute name."""
         return {
             "gets": self.gets,
             "puts": self.puts,

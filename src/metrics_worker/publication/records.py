@@ -6,7 +6,8 @@
                                     rollback, of the chosen version (with `rolled_back_at`)
     {base}runs/{runId}.ok           the idempotency marker, which is the commit record
 
-A run also leaves a snapshot of each series: the rows of its part files, for later runs. It can be deleted.
+A run also writes a snapshot of each series: the rows of its part files, for later runs. Snapshots can be
+deleted.
 
     {metrics prefix}_snapshots/{seriesCode}-{hash of the dataset's projections and the series code}.snapshot
 
@@ -69,7 +70,10 @@ class Keys:
 
 
 def snapshots(metrics_prefix: str) -> str:
-    """Return the key prefix of all snapshots. No metric code begins with an underscore."""
+    """Return the key prefix of all snapshots.
+
+    The folder `_snapshots` cannot be that of a metric, because no metric code begins with an underscore.
+    """
     return f"{metrics_prefix}_snapshots/"
 
 

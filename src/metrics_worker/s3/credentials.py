@@ -23,7 +23,10 @@ type Credentials = Callable[[], S3Credential]
 
 
 def container_credentials() -> Credentials | None:
-    """Return a function that requests credentials from the endpoint; None if Lambda provides no endpoint."""
+    """Return a function that requests credentials from Lambda's container endpoint.
+
+    Return None if the environment contains access keys or names no endpoint.
+    """
     url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     token = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
     if "AWS_ACCESS_KEY_ID" in os.environ or not url or not token:

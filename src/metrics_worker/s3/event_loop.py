@@ -1,8 +1,9 @@
 """The event loop of an invocation, which makes all its requests to S3.
 
-All threads of the invocation share one `EventLoop`, so that ten metrics do not open ten times as many
-connections. It cancels requests that are in flight at the deadline. Tools that read without an `EventLoop`
-have the same limit of connections for each call, and no deadline.
+All threads of the invocation share one `EventLoop`, and with it one limit on the number of connections, so
+that ten metrics do not open ten times as many. At the deadline, the `EventLoop` cancels the requests in
+flight. For tools that read without an `EventLoop`, the limit applies to each call separately, and there is no
+deadline.
 """
 
 import asyncio
@@ -16,12 +17,12 @@ from metrics_worker.deadline import Deadline
 from metrics_worker.errors import OutOfTime, StoreUnavailable, TransientError
 
 CONNECTIONS = 64
-"""The number of reads in flight. Each holds at most 4 MiB, so together they hold at most 256 MiB."""
+"""The maximum number of reads in flight. Each holds at most 4 MiB, so all together at most 256 MiB."""
 SCANS = 2
 """The number of threads that decode objects while the event loop continues."""
 
 type Reader = Callable[[asyncio.Semaphore], Coroutine[Any, Any, None]]
-"""A function that makes requests, and holds the semaphore during each request and the use of its answer."""
+"""A function that makes requests, and holds the semaphore while it makes a request and uses the response."""
 
 
 class EventLoop:
@@ -64,7 +65,7 @@ class EventLoop:
         try:
             return answer.result()
         finally:
-            del answer  # the traceback of its error refers to this frame, which would be a cycle
+            del answer  # the traceback of its error refers to this frame: a reference cycle
 
     def _begin[T](self, work: Coroutine[Any, Any, T], answer: "Future[T]") -> None:
         self._tasks.add(
@@ -72,7 +73,11 @@ class EventLoop:
         )  # the loop keeps only a weak reference
 
     async def _answer[T](self, work: Coroutine[Any, Any, T], answer: "Future[T]") -> None:
-        """Hand the result or the error to the waiting thread. A task that keeps its error is in a cycle."""
+        """Pass the result or the exception of the coroutine to the waiting thread.
+
+        The task does not raise the exception, because a task that stores an exception is in a reference
+        cycle.
+        """
         try:
             answer.set_result(await self._in_time(work))
         except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
@@ -114,7 +119,7 @@ def wait_for[T](
     Raises:
         StoreUnavailable: the work was cancelled after `seconds`. A write may have taken effect.
         OutOfTime: the work was cancelled at the deadline. A write may have taken effect.
-        Exception: whatever the work raises.
+        Exception: an exception of the coroutine.
     """
     limited = work
     if seconds is not None:
@@ -125,13 +130,13 @@ def wait_for[T](
 async def _within[T](
     work: Coroutine[Any, Any, T], seconds: float | None, too_late: Callable[[], TransientError]
 ) -> T:
-    """Return the result of work, and cancel the work after a time limit.
+    """Run a coroutine within a time limit, and return its result.
 
     Args:
-        work: the work. A TimeoutError of its own is raised unchanged.
+        work: the coroutine. If the coroutine itself raises a TimeoutError, that error is raised unchanged.
         seconds: the time limit; None for no limit.
-        too_late: creates the error to raise after the time limit. An error that is created earlier would be
-            a variable of this frame, which its traceback refers to: a reference cycle.
+        too_late: a function that creates the error to raise after the time limit. An error that is created
+            earlier would be a variable of this frame, to which its own traceback refers: a reference cycle.
     """
     limit = asyncio.timeout(seconds)
     try:
@@ -150,7 +155,7 @@ def run_concurrently(
 
     Raises:
         StoreUnavailable, OutOfTime: as with `wait_for`.
-        Exception: whatever the first reader raises that fails. The others are cancelled.
+        Exception: the exception of the first reader that fails; the other readers are cancelled.
     """
 
     async def run_all() -> None:

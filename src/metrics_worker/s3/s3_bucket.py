@@ -1,8 +1,9 @@
 """A bucket on S3, or on any other store of obstore, such as one in memory.
 
-The answer to a conditional write can be lost after the write took effect. Sent again, such a write would be
-refused because of its own object. Therefore each conditional write stores a random write id in the object's
-metadata; after a refusal, the write id of the stored object shows whether the write took effect.
+The response to a conditional write can be lost after the write took effect. If the client sent such a write
+again, S3 would refuse it, because the object of the first try exists. Therefore each conditional write stores
+a random write id in the object's metadata; after a refusal, the write id of the stored object shows whether
+the write took effect.
 """
 
 import asyncio
@@ -42,10 +43,10 @@ class S3Bucket:
     """A `Bucket` on a store of obstore.
 
     Attributes:
-        store: the client.
+        store: the obstore client.
         name: the bucket's name.
         traffic: the counts of the requests.
-        pause: waits for a number of seconds, between two tries of a conditional write.
+        pause: a function that waits for a number of seconds, between two tries of a conditional write.
         event_loop: the event loop that makes the requests; None for a new event loop in each call.
         timeout: the seconds after which a call fails; None for no limit but the deadline.
     """
@@ -104,7 +105,7 @@ class S3Bucket:
         run_concurrently([read_on] * min(CONNECTIONS, len(keys)), self.event_loop, self.timeout)
 
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:
-        """Read the last `WHOLE_BYTES` of a few objects concurrently; None means that one does not exist."""
+        """Return the last `WHOLE_BYTES` of several objects by key; None for each key without an object."""
         found: dict[str, StoredObject | None] = dict.fromkeys(keys)
         waiting = iter(keys)
 
@@ -212,10 +213,10 @@ class S3Bucket:
         return written["e_tag"] or ""
 
     async def _fetch(self, key: str, options: "GetOptions | None" = None) -> StoredObject:
-        """Read an object, or the part that the options name.
+        """Read an object, or the part of it that the options specify.
 
-        One request is made, and a second one if the connection ends within the body: the client retries
-        requests, but does not read the rest of a body.
+        If the connection ends within the body, make a second request, because the client retries only
+        requests whose response has not begun.
         """
         for is_last in (False, True):
             self.traffic.gets += 1
@@ -235,7 +236,10 @@ class S3Bucket:
         return StoredObject(key, body, meta["size"], meta["e_tag"] or "", result.attributes.get(_WRITE_ID))
 
     async def _tail(self, key: str) -> StoredObject:
-        """Read the last `WHOLE_BYTES` of an object. S3 refuses that for an empty object."""
+        """Read the last `WHOLE_BYTES` of an object.
+
+        S3 refuses such a request for an empty object. A HEAD request then confirms that the object is empty.
+        """
         try:
             return await self._fetch(key, {"range": {"suffix": WHOLE_BYTES}})
         except StoreUnavailable as error:
