@@ -40,14 +40,14 @@ CURRENCIES = ("BRL", "CHF", "CNY", "GBP", "ISK", "JPY", "MXN", "SEK", "USD", "ZA
 
 _WRITERS = 8
 _SCHEMA = pa.schema(
-    [
-        ("obs_time", pa.timestamp("ns")),
-        ("internal_series_code", pa.string()),
-        ("value", pa.float64()),
-        ("unit", pa.string()),
-        ("frequency", pa.string()),
-        ("collection_date", pa.timestamp("ns")),
-    ]
+    {
+        "obs_time": pa.timestamp("ns"),
+        "internal_series_code": pa.string(),
+        "value": pa.float64(),
+        "unit": pa.string(),
+        "frequency": pa.string(),
+        "collection_date": pa.timestamp("ns"),
+    }
 )
 
 type Rates = Mapping[str, Mapping[date, float]]
@@ -73,8 +73,10 @@ def series_code(currency: str) -> str:
 
 def currency_of(code: str) -> str | None:
     """Return the currency of a series code, or None if the code does not have the form of this dataset."""
-    parts = code.split("_")
-    return parts[1] if parts == ["ECB", *parts[1:2], "EUR", "D"] else None
+    match code.split("_"):
+        case ["ECB", currency, "EUR", "D"]:
+            return currency
+    return None
 
 
 @cache
@@ -109,30 +111,17 @@ def manifest_key(version: str) -> str:
 def part_files(rates: Rates, collected_at: datetime) -> Iterator[tuple[str, bytes]]:
     """Yield the part files: keys relative to `PROJECTIONS` in ascending order, and Parquet bytes.
 
-    Args:
-        rates: the rates to write.
-        collected_at: the value of the column `collection_date`, in UTC.
+    `collected_at` (UTC) is the value of the column `collection_date`.
     """
+    collected = collected_at.replace(tzinfo=None)
     for currency, days in sorted(rates.items()):
-        code = series_code(currency)
-        for (year, month), group in itertools.groupby(
-            days.items(), lambda item: (item[0].year, item[0].month)
-        ):
-            observations = list(group)
-            table = pa.table(
-                [
-                    [datetime.combine(day, time()) for day, _ in observations],
-                    [code] * len(observations),
-                    [value for _, value in observations],
-                    [f"{currency} per EUR"] * len(observations),
-                    ["D"] * len(observations),
-                    [collected_at.replace(tzinfo=None)] * len(observations),
-                ],
-                schema=_SCHEMA,
-            )
+        code, unit = series_code(currency), f"{currency} per EUR"
+        for month, group in itertools.groupby(days.items(), lambda item: f"{item[0]:year=%Y/month=%m}"):
+            rows = [(datetime.combine(day, time()), code, rate, unit, "D", collected) for day, rate in group]
+            table = pa.table(list(zip(*rows, strict=True)), schema=_SCHEMA)
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="snappy")
-            yield f"{code}/year={year}/month={month:02d}/data.parquet", sink.getvalue().to_pybytes()
+            yield f"{code}/{month}/data.parquet", sink.getvalue().to_pybytes()
 
 
 def manifest(rates: Rates, files: Iterable[str], collected_at: datetime) -> dict[str, Any]:
@@ -147,10 +136,7 @@ def manifest(rates: Rates, files: Iterable[str], collected_at: datetime) -> dict
         "data_points_count": sum(map(len, rates.values())),
         "series_count": len(rates),
         "series_codes": [series_code(currency) for currency in sorted(rates)],
-        "date_range": {
-            "min_obs_time": f"{min(days)}T00:00:00Z",
-            "max_obs_time": f"{max(days)}T00:00:00Z",
-        },
+        "date_range": {"min_obs_time": f"{min(days)}T00:00:00Z", "max_obs_time": f"{max(days)}T00:00:00Z"},
         "parquet_files": names,
         "partitions": [name.removesuffix("data.parquet") for name in names],
         "partition_strategy": "series_year_month",

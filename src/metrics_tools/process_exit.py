@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 _LOST_OUTPUT = 120
 """The exit status of a process that cannot write its buffered output, as in Python itself."""
@@ -24,39 +24,22 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
         main: the program. It returns the exit status or raises SystemExit. For any other exception, the
             traceback is printed and the status is 1.
     """
-    status = 0
+    status: object
     try:
-        status = _status(main())
+        status = main()
     except SystemExit as error:
-        status = _status(error.code)
+        status = error.code
     except BaseException as error:  # noqa: BLE001 - no caller is left that could report it
         sys.excepthook(type(error), error, error.__traceback__)
         status = 1
+    if not isinstance(status, int | None):  # sys.exit("message")
+        sys.stderr.write(f"{status}\n")
+        status = 1
     with suppress(Exception):
         atexit._run_exitfuncs()  # noqa: SLF001 - the only way to call what libraries have registered
-    if not all([_flush(sys.stdout), _flush(sys.stderr)]):
-        status = status or _LOST_OUTPUT
-    os._exit(status & 0xFF)
-
-
-def _status(code: object) -> int:
-    """Return the exit status for an argument of `sys.exit`: 0 for None, the value of an integer.
-
-    Any other argument is an error message: print the message and return 1.
-    """
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return int(code)
-    sys.stderr.write(f"{code}\n")
-    return 1
-
-
-def _flush(stream: TextIO | None) -> bool:
-    """Write the buffered output of a stream. Return False if that failed; True for None."""
-    try:
-        if stream is not None:
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
             stream.flush()
-    except (OSError, ValueError):  # the reader has ended, the disk is full, or the stream is closed
-        return False
-    return True
+        except (OSError, ValueError):  # the reader has ended, the disk is full, or the stream is closed
+            status = status or _LOST_OUTPUT
+    os._exit((status or 0) & 0xFF)

@@ -36,17 +36,11 @@ DemoOption = Annotated[
 ]
 _SERIES = re.compile(r"\bECB_([A-Z]{3})_EUR_D\b")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The location that a command works on.
-
-    Attributes:
-        bucket: the bucket from which the command reads, and to which it publishes if it publishes at all.
-        label: the name of the location in the output of the command.
-    """
+    """The location that a command works on, and the name of the location in the output of the command."""
 
     bucket: Bucket
     label: str
@@ -57,14 +51,7 @@ def open_place(
 ) -> Place | None:
     """Return the location that the options select; None if none of the three options is given.
 
-    Args:
-        bucket: the value of --bucket, the name of a bucket on S3; None if the option is missing.
-        folder: the value of --folder, the path of a folder; None if the option is missing.
-        demo: whether --demo is given.
-        files: the files of the requests. The demo data contains the currencies in these files.
-
-    Raises:
-        typer.Exit: more than one option is given, or the location does not exist. The error is printed.
+    The demo data contains the currencies in `files`, which are the files of the requests.
     """
     if sum((bucket is not None, folder is not None, demo)) > 1:
         raise impossible("Choose one of --bucket, --folder and --demo.")
@@ -76,14 +63,7 @@ def open_place(
 
 
 def bucket_place(name: str) -> Place:
-    """Return the location of a bucket on S3, or on the server at AWS_ENDPOINT_URL.
-
-    The location uses the credentials that the AWS CLI would use. The function does not check that the bucket
-    exists.
-
-    Raises:
-        typer.Exit: the name is not valid, or there are no usable credentials. The error is printed.
-    """
+    """Return the location of a bucket on S3, or on the server at AWS_ENDPOINT_URL. It may not exist."""
     name = name.removeprefix("s3://").removesuffix("/")
     if not _BUCKET.fullmatch(name):
         raise impossible(f"{name!r} is not the name of a bucket: 3 to 63 of a-z, 0-9, '.' and '-'.")
@@ -98,11 +78,7 @@ def bucket_place(name: str) -> Place:
 
 
 def _aws_session() -> tuple[str | None, Credentials]:
-    """Return the AWS region (None if not configured) and the credentials that the AWS CLI would use.
-
-    Raises:
-        typer.Exit: there are no credentials, or they cannot be used. The error is printed.
-    """
+    """Return the AWS region (None if not configured) and the credentials that the AWS CLI would use."""
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - half a second, and only buckets need it
     from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415 - as above: it imports boto3
 
@@ -121,11 +97,7 @@ def _aws_session() -> tuple[str | None, Credentials]:
 
 
 def aws_session() -> Any:
-    """Return a boto3 session for the profile and region in the environment variables.
-
-    Raises:
-        typer.Exit: the AWS configuration is not usable, such as an unknown profile. The error is printed.
-    """
+    """Return a boto3 session for the profile and region in the environment variables."""
     import boto3  # noqa: PLC0415 - half a second, and only AWS needs it
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - as above
 
@@ -136,11 +108,7 @@ def aws_session() -> Any:
 
 
 def folder_place(folder: Path) -> Place:
-    """Return the location of a folder that serves as a bucket.
-
-    Raises:
-        typer.Exit: the folder does not exist. The error is printed.
-    """
+    """Return the location of a folder that serves as a bucket."""
     if not folder.is_dir():
         hint = f"`metrics demo {folder}` creates one with the demo data."
         raise impossible(f"{folder}: there is no such folder. {hint}")
@@ -155,15 +123,12 @@ def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
     found: set[str] = set()
     for file in files:
         with suppress(OSError, ValueError):  # the parser of the request reports the error later
-            found |= set(_SERIES.findall(Path(file).read_text(encoding="utf-8")))
-    return (found & set(ecb.read_rates())) or ecb.CURRENCIES
+            found.update(_SERIES.findall(Path(file).read_text(encoding="utf-8")))
+    return found.intersection(ecb.read_rates()) or ecb.CURRENCIES
 
 
 def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:
-    """Return a location in memory with the demo data: the ECB's exchange rates of these currencies.
-
-    The keys of the objects have the same form as in a deployed bucket.
-    """
+    """Return a location in memory with the demo data: the ECB's exchange rates of these currencies."""
     store = MemoryStore()
     ecb.write_dataset(lambda key, body: obstore.put(store, key, body), currencies)
     return Place(S3Bucket(store, ecb.BUCKET), "the demo data")
@@ -171,4 +136,4 @@ def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:
 
 def metrics_prefix() -> str:
     """Return the key prefix of all metrics: the environment variable AWS_S3_METRICS_PREFIX, or `metrics/`."""
-    return os.environ.get(METRICS_PREFIX) or "metrics/"
+    return os.environ.get("AWS_S3_METRICS_PREFIX") or "metrics/"

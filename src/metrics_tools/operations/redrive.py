@@ -49,11 +49,10 @@ def message(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _dated(letter: DeadLetter) -> str:
-    """Return the body of a dead letter's message with the time of the request in `Timestamp`.
+    """Return the body of a dead letter's message as an SNS notification with the time of the request.
 
-    If the body is an SNS notification with a usable `Timestamp`, the body is returned unchanged. Otherwise
-    the body becomes a notification whose `Timestamp` is the time at which the message was sent. A body that
-    is not a JSON object is returned unchanged, too.
+    A notification with a usable `Timestamp` is returned unchanged, as is a body that is not a JSON object.
+    Any other body gets the time at which the message was sent.
     """
     try:
         envelope = unwrap_envelope(letter.body)
@@ -67,16 +66,7 @@ def _dated(letter: DeadLetter) -> str:
 
 
 def read(s3: Any, *, bucket: str, key: str) -> Stored:
-    """Read one dead letter from S3, and return its key and the dead letter.
-
-    Args:
-        s3: A boto3 S3 client.
-        bucket: The name of the data bucket.
-        key: The key of the dead letter.
-
-    Raises:
-        ValueError: The object is not a dead letter.
-    """
+    """Return the key and the content of one dead letter on S3; raise a ValueError if it is none."""
     try:
         return key, DeadLetter.parse(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     except ValueError as error:
@@ -84,10 +74,7 @@ def read(s3: Any, *, bucket: str, key: str) -> Stored:
 
 
 def read_all(s3: Any, *, bucket: str, prefix: str) -> Iterator[Stored]:
-    """Yield the key and the content of each dead letter under a prefix, in the order of the keys.
-
-    For each object that is not a dead letter, an error is printed on standard error.
-    """
+    """Yield each dead letter under a prefix, by key. For any other object, print an error."""
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", ()):
             try:
@@ -106,13 +93,8 @@ def table(letters: Sequence[Stored]) -> str:
 def chosen(s3: Any, options: argparse.Namespace) -> list[Stored]:
     """Return the dead letters that the command line selects, each with its key.
 
-    If `options.keys` has keys, the dead letters with these keys are returned. Otherwise, the dead letters
-    that were sent on `options.date` are returned, or all dead letters if there is no date. Without
-    `options.list`, this second selection contains only dead letters whose outcome is FAILURE.
-
-    Args:
-        s3: A boto3 S3 client.
-        options: The parsed command line.
+    They are those with the given keys. Without keys, they are those of `options.date`, or all if there is no
+    date; without --list, only those with the outcome FAILURE.
 
     Raises:
         ValueError: A key is not under the prefix of dead letters, or its object is not a dead letter.

@@ -6,8 +6,7 @@
     plots.py        the result as a plot in the terminal or as a PNG
     pages.py        the result as an HTML page
     written.py      the files that `metrics run` writes
-    operands.py     the two sides of `metrics compare`
-    differences.py  the differences between two series
+    comparing.py    the two sides of `metrics compare`, and their differences
 
 Only `metrics run --publish` writes to the bucket or folder of the datasets.
 """

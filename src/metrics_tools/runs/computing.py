@@ -43,8 +43,8 @@ from metrics_worker.s3.bucket import Bucket
 from metrics_worker.settings import Settings
 from metrics_worker.worker import Worker
 
-type OnProgress = Callable[[str, float], None]
-"""A function that is called with a run id and the share (0-1) of the run's part files that has been read."""
+type OnProgress = Callable[[float], None]
+"""A function that is called with the share (0-1) of a run's part files that has been read."""
 
 _NO_DEADLINE_MS = 10**9
 _UNUSED_TOPIC = "arn:aws:sns:us-east-1:000000000000:unused"
@@ -86,11 +86,11 @@ class Computed:
         return self.error.code if isinstance(self.error, PermanentError) else type(self.error).__name__
 
 
+@dataclass(frozen=True, slots=True)
 class _RecordingClient:
     """A stand-in for the SNS and SQS clients that records published events."""
 
-    def __init__(self) -> None:
-        self.events: list[tuple[datetime, dict[str, Any]]] = []
+    events: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
 
     def publish(self, **message: Any) -> None:
         """Record a status event."""
@@ -112,23 +112,18 @@ class _ReportingDatasets(Datasets):
         self, request: RunRequest, bucket: Bucket, on_progress: Callable[[float], None]
     ) -> dict[str, InputSeries]:
         """Read every series of the request's expression, as `Datasets` does."""
-        run_id = request.run.run_id
 
         def report(share: float) -> None:
             on_progress(share)
-            self._on_progress(run_id, share)
+            self._on_progress(share)
 
-        found = super().read(request, bucket, report)
-        self.inputs[run_id] = found
+        found = self.inputs[request.run.run_id] = super().read(request, bucket, report)
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class LocalWorker:
-    """A worker that computes requests in this process, one after the other. `LocalWorker.at` makes one.
-
-    A manifest or series that one request has read is used again for later requests.
-    """
+    """A worker that computes requests in this process. Later requests reuse what earlier ones have read."""
 
     worker: Worker
     invocation: Invocation
@@ -138,15 +133,9 @@ class LocalWorker:
     @classmethod
     @contextmanager
     def at(
-        cls, place: Place, *, publish: bool, on_progress: OnProgress = lambda *_: None
+        cls, place: Place, *, publish: bool, on_progress: OnProgress = lambda _: None
     ) -> "Iterator[LocalWorker]":
-        """Yield a local worker on a bucket or folder.
-
-        Args:
-            place: the bucket or folder that has the datasets.
-            publish: whether versions are written to this location. If false, they are written to memory.
-            on_progress: called while part files are read.
-        """
+        """Yield a worker on a location, to which it writes if `publish` is true; otherwise, to memory."""
         bucket = place.bucket if publish else Overlay(place.bucket)
         settings, client = settings_for(bucket.name), _RecordingClient()
         worker = Worker(settings, bucket, StatusTopics(settings, client), RequestQueue(settings, client))
@@ -155,12 +144,7 @@ class LocalWorker:
             yield cls(worker, replace(invocation, datasets=datasets), client, datasets)
 
     def compute(self, sample: Sample, *, run_id: str | None = None) -> Computed:
-        """Compute a request and return the result. The result contains an error of the run; none is raised.
-
-        Args:
-            sample: the request.
-            run_id: the run id to use; by default, a new one.
-        """
+        """Compute a request under a run id, by default a new one. An error of the run becomes a result."""
         request = sample.request | {"runId": run_id or str(uuid4())}
         report = RunReport(run_id=request["runId"], metric_code=sample.metric_code, attempt=1)
         first_event = len(self.client.events)
@@ -187,7 +171,7 @@ class LocalWorker:
 def settings_for(bucket: str) -> Settings:
     """Return the worker's settings from the environment, for a bucket and without real topics and queue.
 
-    If an environment variable is not valid, the command ends with an error that contains its name.
+    An environment variable that is not valid ends the command.
     """
     given: dict[str, Any] = {
         "AWS_S3_BUCKET": bucket,

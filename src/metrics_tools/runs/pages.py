@@ -15,13 +15,7 @@ _SOURCE = Source(SOURCE, SOURCE_URL, SOURCE_NOTE)
 
 
 def page_of(samples: Sequence[Sample], computed: Sequence[Computed], lead: str) -> str:
-    """Return the page as HTML.
-
-    Args:
-        samples: the requests.
-        computed: the result of each request, in the same order.
-        lead: a sentence that says where the requests were computed and whether the versions are published.
-    """
+    """Return the page of requests and their results, in the same order, as HTML below a lead sentence."""
     datasets = {summary.dataset_id for found in computed for summary in found.report.inputs}
     runs = [_shown(sample, found) for sample, found in zip(samples, computed, strict=True)]
     source = _SOURCE if datasets == {DATASET_ID} else None

@@ -78,9 +78,7 @@ class FileUnreadableError(Exception):
     """A file does not exist or can't be read. The text contains the path and the reason."""
 
 
-def read_requests(
-    path: Path, place: Callable[[], Place | None] = lambda: None, manifests: Sequence[str] = ()
-) -> list[Sample]:
+def read_requests(path: Path, place: Callable[[], Place | None] = lambda: None) -> list[Sample]:
     """Return the requests in a file, or a new request for the bare expression in the file.
 
     If the file cannot be read or contains no usable request, the command ends with an error.
@@ -89,14 +87,12 @@ def read_requests(
         path: the path of the file.
         place: returns the location of the datasets of a bare expression; it is not called for other files.
             If it returns None, a bare expression ends the command with an error.
-        manifests: the keys of the dataset manifests in which the series of a bare expression are looked up;
-            if empty, the newest manifest of each dataset is used.
     """
     try:
         raw = _read(str(path))
-        asked = _asked(str(path), raw)
-        if len(asked) == 1 and asked[0].is_expression and not asked[0].problems:
-            return [_made(path, asked[0], place(), manifests)]
+        match _asked(str(path), raw):
+            case [Asked(is_expression=True) as asked]:
+                return [_made(asked, place())]
         return samples_in(path, raw)
     except (EventFileError, FileUnreadableError) as error:
         raise impossible(str(error)) from error
@@ -183,12 +179,13 @@ def _datasets_there(place: Place, settings: Settings, manifests: Sequence[str]) 
 def body_around(asked: Asked, settings: Settings, place: Place | None, manifests: Sequence[str]) -> str:
     """Return the body of a request for a bare expression, with the unchanged text of the expression.
 
+    A series that exactly one dataset contains is listed in the request's `inputs`; the worker looks up any
+    other series in the datasets of the catalog. If the expression is not valid, neither is the request.
+
     Args:
-        asked: the expression; if it is not valid, neither is the request.
+        asked: the expression.
         settings: the worker's settings.
-        place: the location of the datasets that may contain the series; None for a request without datasets.
-            A series that exactly one dataset contains is listed in the request's `inputs`; the worker looks
-            up any other series in the datasets of the catalog.
+        place: the location of the datasets; None for a request without datasets.
         manifests: the keys of the manifests to search for the series; if empty, the newest of each dataset.
     """
     discovered = _datasets_there(place, settings, manifests) if place else None
@@ -215,24 +212,20 @@ def body_around(asked: Asked, settings: Settings, place: Place | None, manifests
     return f'{json.dumps(request)[:-1]}, "{ROOT}": {asked.body}}}'
 
 
-def _made(path: Path, asked: Asked, place: Place | None, manifests: Sequence[str]) -> Sample:
+def _made(asked: Asked, place: Place | None) -> Sample:
     if place is None:
         raise impossible(
-            f"{path}: it is an expression without a request around it. `metrics run {path} --demo` (or "
-            "--folder, --bucket) finds its series; `metrics send` and the like need a whole request."
+            f"{asked.file}: it is an expression without a request around it. `metrics run {asked.file} "
+            "--demo` (or --folder, --bucket) finds its series; other commands need a whole request."
         )
-    body = body_around(asked, settings_of(place), place, manifests)
-    return Sample(path, body, json.loads(body))
+    body = body_around(asked, settings_of(place), place, manifests=())
+    return Sample(Path(asked.file), body, json.loads(body))
 
 
 def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
-    """Return the location of the demo data, with the currencies that the requests need.
+    """Return the location of the demo data, with the currencies in the files of the requests.
 
     If a request reads another dataset than that of the demo, the command ends with an error.
-
-    Args:
-        samples: the requests.
-        files: the files in which the requests were found.
     """
     if any(sample.dataset_ids != {ecb.DATASET_ID} for sample in samples):
         raise impossible(

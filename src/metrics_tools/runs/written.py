@@ -35,20 +35,16 @@ class OutputFiles:
     def check(self, samples: Sequence[Sample], *, as_json: bool) -> None:
         """End the command with an error if one path would receive more than one content.
 
-        Args:
-            samples: the requests; each one writes its own PNG, CSV and Parquet file.
-            as_json: whether the command also prints JSON on standard output.
+        Each request writes its own PNG, CSV and Parquet file. JSON is printed on standard output.
         """
-        for option in ("png", "csv", "parquet"):
-            path = getattr(self, option)
-            if path is None or len(samples) <= 1 or _METRIC in str(path):
-                continue
-            stem = "" if path == STANDARD_OUTPUT else f"{path.stem}-"
-            example = path.with_name(f"{stem}{_METRIC}{path.suffix or f'.{option}'}")
-            raise impossible(
-                f"The file contains {len(samples)} requests: --{option} must name one file for each, such as "
-                f"'{example}'."
-            )
+        for option, path in {"png": self.png, "csv": self.csv, "parquet": self.parquet}.items():
+            if path is not None and len(samples) > 1 and _METRIC not in str(path):
+                stem = "" if path == STANDARD_OUTPUT else f"{path.stem}-"
+                example = path.with_name(f"{stem}{_METRIC}{path.suffix or f'.{option}'}")
+                raise impossible(
+                    f"The file contains {len(samples)} requests: --{option} must name one file for each, "
+                    f"such as '{example}'."
+                )
         if astuple(self).count(STANDARD_OUTPUT) + as_json > 1:
             raise impossible("Only one of --json and the options with - can write to standard output.")
 
@@ -59,11 +55,7 @@ class OutputFiles:
     def write(self, samples: Sequence[Sample], computed: Sequence[Computed], place: Place, fate: str) -> None:
         """Write all files. If one cannot be written, the command ends with an error.
 
-        Args:
-            samples: the requests.
-            computed: the result of each request.
-            place: the location of the datasets.
-            fate: a sentence for the page that says whether the versions are published.
+        `fate` is a sentence for the page that says whether the versions are published.
         """
         try:
             for sample, found in zip(samples, computed, strict=True):

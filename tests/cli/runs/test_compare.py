@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics_tools.runs.differences import differences
+from metrics_tools.runs.comparing import differences
 from metrics_worker.series import Series
 from tests.builders import day, parquet, ratio, rows, series, window
 

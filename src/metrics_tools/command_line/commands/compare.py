@@ -12,8 +12,14 @@ from metrics_tools.command_line.options import PlotOption
 from metrics_tools.console import WRONG, JsonOption, emit, impossible
 from metrics_tools.formatting import count, iso_time, shown_time
 from metrics_tools.runs import plots, tables
-from metrics_tools.runs.differences import Differences, differences
-from metrics_tools.runs.operands import Operand, is_version, read_operand, requests_in
+from metrics_tools.runs.comparing import (
+    Differences,
+    Operand,
+    differences,
+    is_version,
+    read_operand,
+    requests_in,
+)
 from metrics_tools.runs.requests import demo_for
 
 

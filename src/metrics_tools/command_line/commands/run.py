@@ -109,7 +109,7 @@ def _compute(samples: Sequence[Sample], place: Place, *, publish: bool, keep_run
     bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
     task, computed = bar.add_task("", total=1.0), []
 
-    def advance(_: str, part: float) -> None:
+    def advance(part: float) -> None:
         bar.update(task, completed=part)
 
     try:

@@ -1,8 +1,15 @@
-"""The two sides of a comparison: a published version, a request that is computed, or a Parquet file."""
+"""The two sides of `metrics compare`, and their differences.
+
+A side is a published version, a request that is computed, or a Parquet file. A difference is an observation
+that was added, is gone or has another value.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from metrics_tools.buckets.places import Place, metrics_prefix
 from metrics_tools.console import impossible
@@ -14,7 +21,7 @@ from metrics_tools.runs.computing import LocalWorker
 from metrics_tools.runs.requests import read_requests
 from metrics_worker.errors import MetricsWorkerError, ObjectNotFound
 from metrics_worker.publication.records import VERSION
-from metrics_worker.series import Series
+from metrics_worker.series import Series, Times, Values, common
 
 _FEW = 5
 """The number of newest versions that the error about a missing version lists."""
@@ -34,10 +41,7 @@ def is_version(text: str) -> bool:
 
 
 def requests_in(texts: Sequence[str], place: Place | None) -> list[Sample]:
-    """Return a request for each text that is the path of a request; skip versions and Parquet files.
-
-    If a file does not contain exactly one request, the command ends with an error.
-    """
+    """Return a request for each text that is the path of a request; skip versions and Parquet files."""
     return [_request(text, place) for text in texts if not is_version(text) and not _is_parquet(text)]
 
 
@@ -46,7 +50,7 @@ def read_operand(text: str, place: Place | None) -> Operand:
 
     Args:
         text: `CODE@VERSION`, `CODE@current`, or the path of a Parquet file or of a request.
-        place: the location of the version, or of the request's datasets; unused for a Parquet file.
+        place: the location of the version or of the datasets; only a Parquet file needs none.
     """
     try:
         if _is_parquet(text) and not is_version(text):
@@ -65,14 +69,7 @@ def _is_parquet(text: str) -> bool:
 
 
 def _request(text: str, place: Place | None) -> Sample:
-    """Return the only request in a file, or a new request for the bare expression in the file.
-
-    If the file does not exist, or does not contain exactly one request, the command ends with an error.
-
-    Args:
-        text: the path of the file.
-        place: the location in which the series of a bare expression are looked up.
-    """
+    """Return the only request or bare expression in a file. Otherwise, the command ends with an error."""
     if not Path(text).exists():
         raise impossible(
             f"{text}: neither a file nor a version. A version is CODE@VERSION or CODE@current, as "
@@ -107,3 +104,75 @@ def _computed(text: str, place: Place) -> Operand:
         reason = found.error and found.error.message
         raise impossible(f"{text}: the request cannot be computed: {found.code}: {reason}")
     return Operand(f"{text} (computed now)", found.version.series)
+
+
+class Change(NamedTuple):
+    """A changed observation: its time (µs since 1970, UTC), both values, and their relative difference.
+
+    The relative difference is the absolute difference divided by the larger absolute value: 0 to 2.
+    """
+
+    time: int
+    before: float
+    after: float
+    relative: float
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """The differences between a first and a second series.
+
+    Attributes:
+        gone: the observations at times that only the first series has.
+        added: the observations at times that only the second series has.
+        both: the number of times that both series have.
+        times: the times at which both series have an observation and the values differ, shape (n,).
+        before: the values of the first series at these times, shape (n,).
+        after: the values of the second series at these times, shape (n,).
+    """
+
+    gone: Series
+    added: Series
+    both: int
+    times: Times
+    before: Values
+    after: Values
+
+    @property
+    def changed(self) -> Series:
+        """Return the differences (second minus first value) at `times`, without those that are not finite."""
+        with np.errstate(over="ignore"):
+            return Series.where_finite(self.times, self.after - self.before)
+
+    @property
+    def any(self) -> bool:
+        """Return whether an observation was added, is gone or has another value."""
+        return bool(len(self.gone) or len(self.added) or self.times.size)
+
+    def largest(self, few: int) -> list[Change]:
+        """Return the `few` changed observations with the largest absolute differences, the largest first."""
+        with np.errstate(over="ignore"):
+            places = np.argsort(-np.abs(self.after - self.before), kind="stable")[:few]
+        before, after = self.before[places], self.after[places]
+        larger = np.maximum(np.abs(before), np.abs(after))
+        relative = np.abs(after / larger - before / larger)
+        columns = (column.tolist() for column in (self.times[places], before, after, relative))
+        return [Change(*row) for row in zip(*columns, strict=True)]
+
+
+def differences(first: Series, second: Series, tolerance: float = 0.0) -> Differences:
+    """Return the differences between two series.
+
+    Two values count as equal if their difference is at most `tolerance` times the larger absolute value.
+    """
+    times, before, after = common(first, second)
+    with np.errstate(over="ignore"):
+        limit = tolerance * np.maximum(np.abs(before), np.abs(after))
+        differ = np.abs(after - before) > limit
+    gone, added = _without(first, times), _without(second, times)
+    return Differences(gone, added, times.size, times[differ], before[differ], after[differ])
+
+
+def _without(series: Series, times: Times) -> Series:
+    kept = ~np.isin(series.times, times, assume_unique=True)
+    return Series(series.times[kept], series.values[kept])
