@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.padding import Padding
@@ -38,7 +38,7 @@ class Finding:
             "metric": self.found.metric_code,
             "valid": not self.is_wrong(strict=strict),
             **fields,
-            "problems": [problem.to_json() for problem in self.found.problems],
+            "problems": [asdict(problem) for problem in self.found.problems],
         }
 
 

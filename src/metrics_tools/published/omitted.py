@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from metrics_tools.published.findings import Finding
 from metrics_tools.published.metric import Metric
-from metrics_tools.validate.completeness import NEEDS_LISTING, Completeness, incompleteness
-from metrics_tools.validate.discovery import newest
+from metrics_tools.validate.discovery import NEEDS_LISTING, newest, omitted_files
 from metrics_worker.errors import StoreUnavailable
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.settings import Settings
@@ -32,17 +31,11 @@ def check_part_files(bucket: Bucket, metric: Metric, settings: Settings) -> Iter
         return
     for dataset_id, code, part_files in inputs:
         manifest = found.manifests.get(dataset_id)
-        omitted = incompleteness(bucket, manifest, code) if manifest else None
-        if manifest is not None and omitted is not None:
-            key = manifest.dataset.manifest_key
-            yield _finding(key, omitted, part_files, allowed=1 - settings.shrink_ratio)
-
-
-def _finding(key: str, omitted: Completeness, part_files: int, *, allowed: float) -> Finding:
-    is_lost = part_files <= omitted.listed < omitted.there * allowed
-    what = f"{omitted.text}; current was computed from {part_files:,}"
-    again = " Then request the metric again." if is_lost else ""
-    return Finding("finding" if is_lost else "note", key, what, f"If {NEEDS_LISTING}.{again}")
+        if manifest is not None and (omitted := omitted_files(bucket, manifest, code)) is not None:
+            is_lost = part_files <= omitted.listed < omitted.there * (1 - settings.shrink_ratio)
+            what = f"{omitted.text}; current was computed from {part_files:,}"
+            do = f"If {NEEDS_LISTING}.{' Then request the metric again.' if is_lost else ''}"
+            yield Finding("finding" if is_lost else "note", manifest.dataset.manifest_key, what, do)
 
 
 def _inputs(metric: Metric) -> list[tuple[str, str, int]]:

@@ -1,36 +1,24 @@
 """The fields of a request and of its nodes, from the worker's models, and their allowed values."""
 
-from collections.abc import Mapping
 from typing import get_args
 
 from pydantic import BaseModel
 
-from metrics_worker.expression.grammar import (
-    MAX_SERIES_CODE,
-    MAX_WINDOW,
-    ROOT,
-    Composite,
-    SeriesMath,
-    SeriesRef,
-    WindowOp,
-)
+from metrics_worker.expression.grammar import MAX_SERIES_CODE, MAX_WINDOW, ROOT, Node
 from metrics_worker.names import ID_RULE
 from metrics_worker.request import REQUESTED, V1
 
 NODES: dict[str, type[BaseModel]] = {
-    "series": SeriesRef,
-    "series_math": SeriesMath,
-    "window_op": WindowOp,
-    "composite": Composite,
+    tag.tag.strip("<>"): model for model, tag in map(get_args, get_args(get_args(Node.__value__)[0]))
 }
-OPERATIONS: dict[str, tuple[str, ...]] = {
-    kind: get_args(model.model_fields["op"].annotation) for kind, model in NODES.items() if kind != "series"
-}
+"""The pydantic model of each node type, by `expressionType`."""
 FIELDS = {kind: tuple(model.model_fields) for kind, model in NODES.items()}
+OPERATIONS: dict[str, tuple[str, ...]] = {
+    kind: get_args(NODES[kind].model_fields["op"].annotation) for kind in FIELDS if "op" in FIELDS[kind]
+}
 REQUIRED = {
-    kind: tuple(name for name, field in model.model_fields.items() if field.is_required())
-    for kind, model in NODES.items()
-    if kind != "series"
+    kind: tuple(name for name, field in NODES[kind].model_fields.items() if field.is_required())
+    for kind in OPERATIONS
 }
 """The required fields of each node type that is recognised even if one of these fields is missing."""
 NODE_FIELDS = tuple(dict.fromkeys([*FIELDS["series"], "seriesCode", *sum(FIELDS.values(), ())]))
@@ -44,7 +32,7 @@ PATHS = ("manifestPath", "projectionsPath")
 A_NODE = "a node: series_code; or op, left, right; or op, series, window; or op, operands"
 _CODE = f"1 to {MAX_SERIES_CODE} characters, without '/', control characters and blanks around it"
 _KEY = "a key in the data bucket: relative, no empty part, no '..'; under datasets/"
-ALLOWED: Mapping[str, str] = {
+ALLOWED = {
     "schema": f"{V1}, or no schema at all",
     "type": REQUESTED,
     "runId": ID_RULE,

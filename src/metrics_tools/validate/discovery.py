@@ -1,14 +1,19 @@
-"""The search for the datasets of a bucket, and for the dataset of each series of a bare expression."""
+"""The search for the datasets of a bucket, for the dataset of each series, and for omitted part files."""
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from metrics_worker.dataset.choice import SeriesFolder, list_part_files
 from metrics_worker.dataset.manifest import Manifest
 from metrics_worker.errors import InputReadError, StoreRefusal, StoreUnavailable
 from metrics_worker.request_check import Dataset
 from metrics_worker.s3.bucket import Bucket
 
-_VERSIONS, _MANIFEST, _PROJECTIONS = "versions/", "manifest.json", "projections/"
+NEEDS_LISTING = (
+    "the ingestor's manifests list only the part files that an update touched, the worker needs "
+    "WORKER_SERIES_FILES=listing (template parameter SeriesFiles)"
+)
 _LOOKS = 5
 """The number of newest versions of a dataset that are searched for one with a manifest."""
 
@@ -44,49 +49,33 @@ def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = 
     Raises:
         StoreUnavailable: the bucket can't be listed.
     """
-    found = {}
+    manifests = []
     for folder in _folders(bucket, datasets_prefix):
-        if only is not None and folder.rstrip("/").rpartition("/")[2] not in only:
-            continue
-        versions = sorted(_folders(bucket, folder + _VERSIONS), reverse=True)[:_LOOKS]
-        keys = [version + _MANIFEST for version in versions]
-        if (key := next((key for key in keys if bucket.find(key) is not None), None)) is not None:
-            dataset = of_manifest(key)
-            found[dataset.dataset_id] = dataset
-    return _discovered(bucket, found)
+        if only is None or folder.rstrip("/").rpartition("/")[2] in only:
+            versions = sorted(_folders(bucket, f"{folder}versions/"), reverse=True)[:_LOOKS]
+            keys = (f"{version}manifest.json" for version in versions)
+            manifests += [key for key in keys if bucket.find(key) is not None][:1]
+    return of_manifests(bucket, manifests)
 
 
 def of_manifests(bucket: Bucket, keys: Iterable[str]) -> Discovered:
-    """Return the datasets whose manifests have the given keys.
+    """Return the datasets whose manifests have the given keys (`datasets/fx/versions/v1/manifest.json`).
 
     Raises:
         ValueError: a key is not the key of a manifest.
         StoreUnavailable: S3 failed.
     """
-    datasets = [of_manifest(key) for key in keys]
-    return _discovered(bucket, {dataset.dataset_id: dataset for dataset in datasets})
-
-
-def of_manifest(key: str) -> Dataset:
-    """Return the dataset of a manifest: `fx` for the key `datasets/fx/versions/v1/manifest.json`.
-
-    Raises:
-        ValueError: the key is not the key of a manifest.
-    """
-    home, found, version = key.rpartition(f"/{_VERSIONS}")
-    if not found or not version.endswith(f"/{_MANIFEST}"):
-        raise ValueError(f"expected datasets/…/versions/…/manifest.json, found {key}")
-    return Dataset(home.rpartition("/")[2], key, f"{home}/{_PROJECTIONS}")
-
-
-def _discovered(bucket: Bucket, datasets: dict[str, Dataset]) -> Discovered:
-    manifests = {}
-    for dataset_id, dataset in datasets.items():
-        try:
-            manifests[dataset_id] = Manifest.parse(dataset, bucket.get(dataset.manifest_key).body)
-        except (InputReadError, StoreRefusal):
-            continue  # reading the dataset reports the reason
-    return Discovered(datasets, manifests)
+    found = Discovered({}, {})
+    for key in keys:
+        home, is_manifest, version = key.rpartition("/versions/")
+        if not is_manifest or not version.endswith("/manifest.json"):
+            raise ValueError(f"expected datasets/…/versions/…/manifest.json, found {key}")
+        dataset = Dataset(home.rpartition("/")[2], key, f"{home}/projections/")
+        found.datasets[dataset.dataset_id] = dataset
+    for dataset_id, dataset in found.datasets.items():
+        with suppress(InputReadError, StoreRefusal):  # reading the dataset reports the reason
+            found.manifests[dataset_id] = Manifest.parse(dataset, bucket.get(dataset.manifest_key).body)
+    return found
 
 
 def _folders(bucket: Bucket, prefix: str) -> Sequence[str]:
@@ -100,3 +89,37 @@ def _folders(bucket: Bucket, prefix: str) -> Sequence[str]:
     except (StoreRefusal, StoreUnavailable) as error:
         problem = "LIST: it can't be listed: is there such a bucket, and may you list it?"
         raise StoreUnavailable(prefix, problem) from error
+
+
+@dataclass(frozen=True, slots=True)
+class OmittedFiles:
+    """A series of which an incremental manifest omits part files that the bucket has.
+
+    Attributes:
+        listed: the number of the series' part files that the manifest lists.
+        there: the number of the series' part files that the bucket has.
+        text: both numbers, to continue "the manifest": "lists 1 of the 3 part files of X below datasets/…".
+    """
+
+    listed: int
+    there: int
+    text: str
+
+
+def omitted_files(bucket: Bucket, manifest: Manifest, code: str) -> OmittedFiles | None:
+    """Return the numbers of a series' part files if a manifest omits any; None if it does not.
+
+    The result is None also if the part files can't be listed. Only part files in a folder of the series are
+    compared: a layout with one file a month has none.
+
+    Raises:
+        StoreUnavailable: S3 failed.
+    """
+    prefix = manifest.dataset.projections_prefix
+    try:
+        (found,) = list_part_files(bucket, [SeriesFolder(prefix=prefix, code=code)]).values()
+    except InputReadError:
+        return None
+    listed = len({prefix + file for file in manifest.files}.intersection(file.key for file in found))
+    text = f"lists {listed:,} of the {len(found):,} part files of {code} below {prefix}"
+    return None if listed == len(found) else OmittedFiles(listed, len(found), text)

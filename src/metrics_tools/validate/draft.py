@@ -1,19 +1,35 @@
 """A request that may be invalid: its valid parts, and every problem that can be found without its inputs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from metrics_tools.validate.near import did_you_mean
-from metrics_tools.validate.problems import Problem, path_text, quoted, shown
-from metrics_tools.validate.spelling import Spelling
+from metrics_tools.validate.contract import (
+    A_NODE,
+    ALLOWED,
+    FIELDS,
+    NODE_FIELDS,
+    OPTIONAL_FIELDS,
+    REQUEST_FIELDS,
+    REQUIRED,
+)
+from metrics_tools.validate.near import did_you_mean, meant_names, renamed
+from metrics_tools.validate.problems import Problem, a_or_an, path_text, quoted, shown
 from metrics_tools.validate.wording import usable_id, value_at, worded
-from metrics_worker.expression.grammar import MAX_DEPTH, ROOT, Composite, SeriesRef, raw_operands
+from metrics_worker.expression.grammar import (
+    MAX_DEPTH,
+    MAX_NODES,
+    ROOT,
+    Composite,
+    SeriesRef,
+    raw_operands,
+    raw_type,
+)
 from metrics_worker.names import is_id
 from metrics_worker.problem import Path
 from metrics_worker.request import V1, Run, RunRequest, identity_problems
-from metrics_worker.request_check import Bounds, Checked, check_dataset, check_request
+from metrics_worker.request_check import Bounds, check_dataset, check_request
 
 _MAX_ALLOWED = 20
 """The largest number of datasets that a problem lists."""
@@ -22,23 +38,28 @@ _MAX_ALLOWED = 20
 class Draft:
     """A request that may be invalid.
 
+    A misspelled name of a required field is one problem. In the copy `event`, the name is right, so that the
+    check of the request continues below the field.
+
     Args:
         event: the decoded request.
         body_bytes: the size of the message's body in bytes.
         bounds: the limits of a request.
 
     Attributes:
-        event: a copy of the request in which misspelled field names are corrected.
+        event: the copy of the request.
         checked: the valid parts of the copy, and the problems of the others.
     """
 
     def __init__(self, event: Mapping[str, Any], body_bytes: int, bounds: Bounds) -> None:
         is_small = body_bytes <= bounds.max_body_bytes
-        self._spelling = Spelling(event if is_small else {})
+        self._misspelled: list[Problem] = []
+        self._written: dict[Path, str] = {}
+        self._nodes = 0
         self._bounds = bounds
-        self.event = self._spelling.event
+        self.event = self._corrected_request(event if is_small else {})
         code = _code_for_path(self.event)
-        self.checked: Checked = check_request(self.event, code, body_bytes, bounds)
+        self.checked = check_request(self.event, code, body_bytes, bounds)
         self._identity = list(identity_problems(self.event)) if is_small else []
         self._run = Run(
             run_id=str(self.event.get("runId")),
@@ -49,6 +70,72 @@ class Draft:
             body_bytes=body_bytes,
         )
 
+    def _corrected_request(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        copy = self._corrected(event, (), REQUEST_FIELDS, OPTIONAL_FIELDS)
+        for name, field in (("catalog", "datasets"), ("output", "basePath")):
+            if isinstance(part := copy.get(name), dict):
+                copy[name] = self._corrected(part, (name,), (field,))
+        if isinstance(inputs := copy.get("inputs"), list):
+            required = ("datasetId", "seriesCode")
+            copy["inputs"] = [
+                self._corrected(entry, ("inputs", i), required) if isinstance(entry, dict) else entry
+                for i, entry in enumerate(inputs)
+            ]
+        if ROOT in copy:
+            copy[ROOT] = self._corrected_node(copy[ROOT], (ROOT,), 1)
+        return copy
+
+    def _corrected_node(self, value: Any, path: Path, depth: int) -> Any:
+        """Return a copy of a node and of all nodes below it, with corrected names.
+
+        An object that has the shape of no node is corrected with the fields of all node types.
+        """
+        self._nodes += 1
+        if not isinstance(value, dict) or depth > MAX_DEPTH or self._nodes > MAX_NODES:
+            return value
+        kind = raw_type(value)
+        fields = (REQUIRED.get(kind, ()), FIELDS[kind]) if kind else (NODE_FIELDS, ())
+        node = self._corrected(value, path, *fields)
+        if isinstance(node.get("operands"), list):
+            node["operands"] = list(node["operands"])
+        for below, operand in list(raw_operands(node)):
+            holder: Any = node if len(below) == 1 else node["operands"]
+            holder[below[-1]] = self._corrected_node(operand, path + below, depth + 1)
+        return node
+
+    def _corrected(
+        self, fields: Mapping[str, Any], path: Path, required: Iterable[str], known: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """Return a copy of an object with corrected names, and add a problem for each misspelled name.
+
+        Args:
+            fields: the object.
+            path: the path of the object in the copy of the request.
+            required: the names of the required fields.
+            known: the names of the optional fields.
+        """
+        names = renamed(fields, required, known)
+        self._written |= {(*path, meant): name for name, meant in names.items()}
+        is_node = path[:1] == (ROOT,)
+        kind = raw_type(fields) if is_node else None
+        if is_node and kind is None and names:
+            where, hint = path_text(self._as_written(path)), meant_names(names)
+            self._misspelled.append(Problem(where, "not a valid node", shown(fields), A_NODE, hint))
+        else:
+            whose = a_or_an(kind) if kind else path_text(path) or "a request"
+            for name, meant in names.items():
+                where, text = (
+                    path_text(self._as_written((*path, meant))),
+                    f"{whose} has no field {quoted(name)}",
+                )
+                hint = f"did you mean `{meant}`?"
+                self._misspelled.append(Problem(where, text, shown(fields[name]), ALLOWED.get(meant), hint))
+        return {names.get(name, name): value for name, value in fields.items()}
+
+    def _as_written(self, path: Path) -> Path:
+        """Return the path in the author's file, with its misspelled names, of a value in the copy."""
+        return tuple(self._written.get(path[: i + 1], part) for i, part in enumerate(path))
+
     @property
     def catalog(self) -> dict[str, Any]:
         """Return the datasets of the catalog, valid or not; empty if the catalog itself is not valid."""
@@ -57,12 +144,12 @@ class Draft:
 
     def problems(self) -> Iterator[Problem]:
         """Yield the misspelled names, then the problems for which the worker refuses the request."""
-        yield from self._spelling.problems
+        yield from self._misspelled
         for problem in (*self._identity, *self.checked.problems):
             if problem.kind == "no_dataset":
                 yield self._no_dataset(str(problem.path[-1]))
             else:
-                yield worded(problem, self.event, self._spelling.as_written(problem.path))
+                yield worded(problem, self.event, self._as_written(problem.path))
 
     def dataset_problems(self) -> Iterator[Problem]:
         """Yield errors for series that no dataset can contain, and warnings for invalid, unused datasets.
@@ -89,7 +176,7 @@ class Draft:
         """
         position = self.checked.positions.get(code)
         path = ("inputs", position, field) if position is not None else self._first_node(code)
-        return path_text(self._spelling.as_written(path))
+        return path_text(self._as_written(path))
 
     def over(self, codes: Sequence[str]) -> RunRequest:
         """Return a request with a placeholder expression, which reads exactly the given series."""

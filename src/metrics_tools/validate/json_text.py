@@ -2,14 +2,13 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from metrics_tools.validate.problems import Problem, path_text, shown, warning
 from metrics_worker.request import whole_number
-
-_BOM = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +29,21 @@ class _Object(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.twice = [name for name in self if names.count(name) > 1] if len(self) < len(names) else []
+        self.twice = [name for name, number in Counter(name for name, _ in pairs).items() if number > 1]
 
 
 def load(text: str) -> Loaded:
     """Decode a text as the worker does. Invalid JSON is reported as a problem and raises no error."""
     try:
-        value = json.loads(text, parse_int=whole_number)
+        value = json.loads(text, parse_int=whole_number, object_pairs_hook=_Object)
     except json.JSONDecodeError as error:
-        return Loaded(None, (_not_json(text, error),))
+        line = text.split("\n")[error.lineno - 1].strip()
+        where = f"not JSON: {error.msg}, line {error.lineno}, column {error.colno}"
+        hint = _what_to_do(text, error.pos)
+        return Loaded(None, (Problem("", where, shown(line) if line else None, "JSON", hint),))
     except RecursionError:
         return Loaded(None, (Problem("", "not JSON: nested too deep to be read"),))
-    return Loaded(value, tuple(_twice(text)))
-
-
-def _not_json(text: str, error: json.JSONDecodeError) -> Problem:
-    line = text.split("\n")[error.lineno - 1].strip()
-    where = f"not JSON: {error.msg}, line {error.lineno}, column {error.colno}"
-    return Problem("", where, shown(line) if line else None, "JSON", _what_to_do(text, error.pos))
+    return Loaded(value, tuple(_names_twice(value)))
 
 
 def _what_to_do(text: str, at: int) -> str | None:
@@ -56,7 +51,7 @@ def _what_to_do(text: str, at: int) -> str | None:
     rest, before = text[at:], text[:at].rstrip()
     mistakes = {
         "the file is empty": not text.strip(),
-        "the file begins with a byte order mark: save it as UTF-8 without one": text.startswith(_BOM),
+        "the file begins with a byte order mark: save it as UTF-8 without one": text.startswith("\ufeff"),
         "there is a comma too many before the bracket": (
             re.match(r",?\s*[}\]]", rest) is not None and (before.endswith(",") or rest.startswith(","))
         ),
@@ -69,9 +64,8 @@ def _what_to_do(text: str, at: int) -> str | None:
     return next((hint for hint, it_is in mistakes.items() if it_is), None)
 
 
-def _twice(text: str) -> Iterator[Problem]:
+def _names_twice(value: Any) -> Iterator[Problem]:
     """Yield a warning for each name that an object contains twice; the worker uses the last one."""
-    value = json.loads(text, parse_int=whole_number, object_pairs_hook=_Object)
     rest: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while rest:
         path, found = rest.pop()

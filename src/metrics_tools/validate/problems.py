@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 MAX_SHOWN = 80
@@ -35,20 +35,9 @@ class Problem:
             if (said := getattr(self, name)) is not None:
                 object.__setattr__(self, name, printable(said))
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the problem as JSON values."""
-        return asdict(self)
-
 
 def warning(path: str, text: str, found: Any = None, hint: str | None = None) -> Problem:
-    """Return a warning.
-
-    Args:
-        path: the JSON path of the value.
-        text: a description of the problem.
-        found: the value; None if the warning does not show the value.
-        hint: the suggestion; None if the warning has none.
-    """
+    """Return a warning about the value at a JSON path; without `found`, it does not show the value."""
     return Problem(path, text, None if found is None else shown(found), None, hint, "warning")
 
 
@@ -61,6 +50,11 @@ def path_text(path: Iterable[str | int]) -> str:
 def quoted(name: str) -> str:
     """Return a name in backquotes, shortened."""
     return f"`{_shortened(name)}`"
+
+
+def a_or_an(noun: str) -> str:
+    """Return a noun after its indefinite article: "a series_math", "an object"."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
 
 
 def printable(text: str) -> str:

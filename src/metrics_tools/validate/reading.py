@@ -1,14 +1,13 @@
 """The check of a request's inputs, which reads them as the worker does and reports every problem."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from metrics_tools.describe.nodes import NodeView, counted
-from metrics_tools.validate.completeness import NEEDS_LISTING, incompleteness
+from metrics_tools.validate.discovery import NEEDS_LISTING, omitted_files
 from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.near import did_you_mean
-from metrics_tools.validate.problems import Problem, quoted, shown
+from metrics_tools.validate.problems import Problem, quoted, shown, warning
 from metrics_worker.dataset.datasets import Datasets, InputSeries
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.dataset.manifest import Manifest
@@ -59,17 +58,10 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A reader of inputs that reads as a worker with the given settings does.
-
-    Attributes:
-        bucket: the bucket of the datasets.
-        settings: the worker's settings: limits, memory, and the way in which part files are found.
-        on_progress: called with the share (0-1) of the inputs that has been read.
-    """
+    """A reader of inputs from a bucket that reads as a worker with the given settings does."""
 
     bucket: Bucket
     settings: Settings
-    on_progress: Callable[[float], None] = lambda _: None
 
     def read(self, draft: Draft) -> Inputs:
         """Read the manifests and series of a request, and return them with the problems of the inputs.
@@ -79,43 +71,39 @@ class Reader:
         Raises:
             StoreUnavailable: S3 failed or did not answer.
         """
-        given = self.settings
-        memory = Memory(given.memory_bytes)
         with Decoder() as decoder:
-            datasets = Datasets(given.series_files, given.limits, memory, decoder)
-            return _Reading(self, draft, datasets, memory).run()
+            return _Reading(self, draft, decoder).run()
 
 
 class _Reading:
     """One read of the manifests and series of a request, which collects the result in `_inputs`."""
 
-    def __init__(self, reader: Reader, draft: Draft, datasets: Datasets, memory: Memory) -> None:
+    def __init__(self, reader: Reader, draft: Draft, decoder: Decoder) -> None:
+        settings = reader.settings
         self._bucket = reader.bucket
-        self._on_progress = reader.on_progress
         self._draft = draft
         self._checked = draft.checked
-        self._datasets = datasets
-        self._memory = memory
-        self._inputs = Inputs(by_listing=reader.settings.series_files == "listing")
+        self._memory = Memory(settings.memory_bytes)
+        self._datasets = Datasets(settings.series_files, settings.limits, self._memory, decoder)
+        self._inputs = Inputs(by_listing=settings.series_files == "listing")
 
     def run(self) -> Inputs:
         """Read the manifests, then the series, and return both with all problems."""
-        inputs, declared = self._inputs, self._checked.named()
-        for dataset in self._checked.datasets.values():
-            self._read_manifest(dataset, is_searched=dataset.dataset_id not in declared.values())
-        codes = [code for code in self._checked.codes if self._can_be_read(code)]
+        inputs, checked = self._inputs, self._checked
+        for dataset in checked.datasets.values():
+            self._read_manifest(dataset, is_searched=dataset.dataset_id not in checked.named().values())
+        codes = [code for code in checked.codes if self._can_be_read(code)]
         try:
             self._read_series(codes)
         except InputReadError as error:
             self._read_one_by_one(codes, error)
-        is_whole = inputs.has_all(self._checked.codes)
-        inputs.problems.extend(self._omitted_files(codes))
-        if is_whole and self._checked.expression is not None:
-            inputs.problems.extend(_too_large(self._checked.expression, inputs.series, self._memory))
+        is_whole = inputs.has_all(checked.codes)
+        inputs.problems.extend(() if inputs.by_listing else self._omitted_files(codes))
+        if is_whole and checked.expression is not None:
+            inputs.problems.extend(_too_large(checked.expression, inputs.series, self._memory))
         return inputs
 
     def _read_manifest(self, dataset: Dataset, *, is_searched: bool) -> None:
-        path = f"catalog.datasets.{dataset.dataset_id}.manifestPath"
         hint = None
         try:
             body = self._bucket.get(dataset.manifest_key).body
@@ -124,16 +112,18 @@ class _Reading:
             # By listing, the worker reads the manifest only if the listing finds the series in the dataset.
             if not (self._inputs.by_listing and is_searched):
                 if isinstance(error, StoreRefusal):
-                    hint = self._newest_manifest(dataset)
-                found = shown(dataset.manifest_key)
-                self._inputs.problems.append(Problem(path, error.problem, found, None, hint))
+                    hint = self._newest_manifest(dataset.manifest_key)
+                path = f"catalog.datasets.{dataset.dataset_id}.manifestPath"
+                self._inputs.problems.append(
+                    Problem(path, error.problem, shown(dataset.manifest_key), None, hint)
+                )
 
-    def _newest_manifest(self, dataset: Dataset) -> str | None:
-        """Return a suggestion with the key of the dataset's newest manifest; None if there is none."""
-        versions = dataset.manifest_key.rpartition("/")[0].rpartition("/")[0]
+    def _newest_manifest(self, key: str) -> str | None:
+        """Return a suggestion with the newest manifest of a manifest's dataset; None if there is none."""
         with suppress(StoreRefusal):
-            keys = [key for key in self._listed(f"{versions}/") if key.endswith("/manifest.json")]
-            return f"did you mean {quoted(keys[-1])}?" if keys else None
+            keys = self._listed(key.rpartition("/")[0].rpartition("/")[0] + "/")
+            found = [key for key in keys if key.endswith("/manifest.json")]
+            return f"did you mean {quoted(found[-1])}?" if found else None
         return None
 
     def _can_be_read(self, code: str) -> bool:
@@ -152,7 +142,7 @@ class _Reading:
     def _read_series(self, codes: Sequence[str]) -> None:
         if codes:
             bucket = self._bucket.metered(self._inputs.traffic)
-            read = self._datasets.read(self._draft.over(codes), bucket, self._on_progress)
+            read = self._datasets.read(self._draft.over(codes), bucket, lambda _: None)
             self._inputs.series.update(read)
 
     def _read_one_by_one(self, codes: Sequence[str], together: InputReadError) -> None:
@@ -180,37 +170,38 @@ class _Reading:
         path, declared = self._draft.input_path(code), self._checked.declared
         home = self._inputs.manifests.get(declared.get(code, ""))
         homes = [home] if home else list(self._inputs.manifests.values())
+        allowed = hint = None
         if not self._inputs.by_listing and any(home.has(code) for home in homes):
             missing, count = self._missing(code, homes)
             if missing:
-                text = f"{len(missing):,} of the {count:,} part files of {quoted(code)} are not there"
-                named = ", ".join(missing[:_MAX_MISSING]) + (", …" if len(missing) > _MAX_MISSING else "")
-                return Problem(path, f"{text}: {named}", shown(code))
-            hint = None if code in declared else "say in inputs which dataset it is in"
-            text = f"{quoted(code)} can't be read: {error.problem}"
-            return Problem(path, text, shown(code), None, hint if len(homes) > 1 else None)
-        known = sorted(set().union(*(home.series_codes or () for home in homes)))
-        allowed = ", ".join(known[:_MAX_ALLOWED]) + (", …" if len(known) > _MAX_ALLOWED else "") or None
-        hint = did_you_mean(code, known)
-        return Problem(path, f"{quoted(code)}: {error.problem}", shown(code), allowed, hint)
+                text = f"{len(missing):,} of the {count:,} part files of {quoted(code)} are not there: "
+                text += _few(missing, _MAX_MISSING)
+            else:
+                text = f"{quoted(code)} can't be read: {error.problem}"
+                if code not in declared and len(homes) > 1:
+                    hint = "say in inputs which dataset it is in"
+        else:
+            known = sorted(set().union(*(home.series_codes or () for home in homes)))
+            text = f"{quoted(code)}: {error.problem}"
+            allowed, hint = _few(known, _MAX_ALLOWED) or None, did_you_mean(code, known)
+        return Problem(path, text, shown(code), allowed, hint)
 
     def _missing(self, code: str, homes: Sequence[Manifest]) -> tuple[list[str], int]:
-        """Return the keys of the part files of a series that the manifests list and the bucket does not have.
+        """Return the part files of a series that do not exist, and the number of those that are listed.
 
-        The second value is the number of part files that the manifests list. If S3 refuses to list a folder,
-        return no keys and 0.
+        If S3 refuses to list a folder, no part file counts as missing.
         """
-        missing, count = list[str](), 0
+        files, folders = list[str](), set[str]()
         for home in homes:
-            prefix, files = home.dataset.projections_prefix, home.files_of(code) or home.files
-            folders = sorted({file.partition("/")[0] + "/" if "/" in file else "" for file in files})
-            try:
-                existing = {key for folder in folders for key in self._listed(prefix + folder)}
-            except StoreRefusal:
-                return [], 0
-            missing += [prefix + file for file in files if prefix + file not in existing]
-            count += len(files)
-        return missing, count
+            for file in home.files_of(code) or home.files:
+                folder, is_in_folder, _ = file.partition("/")
+                folders.add(home.dataset.projections_prefix + (f"{folder}/" if is_in_folder else ""))
+                files.append(home.dataset.projections_prefix + file)
+        try:
+            existing = {key for folder in sorted(folders) for key in self._listed(folder)}
+        except StoreRefusal:
+            return [], 0
+        return [file for file in files if file not in existing], len(files)
 
     def _listed(self, folder: str) -> list[str]:
         try:
@@ -220,25 +211,17 @@ class _Reading:
 
     def _omitted_files(self, codes: Sequence[str]) -> Iterator[Problem]:
         """Yield a warning for each series of which a manifest omits part files that the bucket has."""
-        for code in () if self._inputs.by_listing else codes:
+        for code in codes:
             read = self._inputs.series.get(code)
             home = read.dataset_id if read else self._checked.declared.get(code, "")
             manifest = self._inputs.manifests.get(home)
-            omitted = incompleteness(self._bucket, manifest, code) if manifest else None
-            if omitted is not None:
+            if manifest and (omitted := omitted_files(self._bucket, manifest, code)) is not None:
                 text = f"the manifest of {quoted(home)} {omitted.text}"
-                path, hint = self._draft.input_path(code), f"if {NEEDS_LISTING}"
-                yield Problem(path, text, shown(code), None, hint, "warning")
+                yield warning(self._draft.input_path(code), text, code, f"if {NEEDS_LISTING}")
 
 
-def counted_inputs(expression: Node, series: Mapping[str, InputSeries]) -> NodeView:
-    """Return the expression as a tree with the observation counts of each node.
-
-    Args:
-        expression: the expression.
-        series: every series of the expression, by series code.
-    """
-    return counted(expression, {code: found.cleaned.series for code, found in series.items()})
+def _few(names: Sequence[str], limit: int) -> str:
+    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "")
 
 
 def _too_large(expression: Node, series: Mapping[str, InputSeries], memory: Memory) -> Iterator[Problem]:

@@ -1,15 +1,13 @@
 """The validation of a request: its fields, its meaning and its inputs, with every problem at once."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from metrics_tools.describe.nodes import NodeView, outlined
+from metrics_tools.describe.nodes import NodeView, counted, outlined
 from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.json_text import load
-from metrics_tools.validate.losses import warnings_about_counts
-from metrics_tools.validate.meaning import warnings_about_request
+from metrics_tools.validate.likely_mistakes import warnings_about_counts, warnings_about_request
 from metrics_tools.validate.problems import Problem, shown
-from metrics_tools.validate.reading import Inputs, Reader, counted_inputs
+from metrics_tools.validate.reading import Inputs, Reader
 from metrics_worker.errors import UnanswerableError
 from metrics_worker.expression.grammar import ROOT
 from metrics_worker.request import RunRequest, unwrap_envelope
@@ -69,7 +67,10 @@ def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: 
     if not isinstance(event, dict):
         return Validated((Problem("", "a request is a JSON object", shown(event)),))
     draft = Draft(event, len(body.encode(errors="replace")), bounds)
-    problems = [*loaded.problems, *_distinct(draft.problems())]
+    distinct: dict[tuple[str, str], Problem] = {}
+    for problem in draft.problems():
+        distinct.setdefault((problem.path, problem.text), problem)
+    problems = [*loaded.problems, *distinct.values()]
     if whole or reader is not None:
         problems += draft.dataset_problems()
     is_valid = not any(found.path.startswith(ROOT) and found.severity == "error" for found in problems)
@@ -80,7 +81,7 @@ def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: 
     inputs = reader.read(draft) if reader is not None else Inputs()
     problems += inputs.problems
     if expression and reader is not None and inputs.has_all(draft.checked.codes):
-        view = counted_inputs(expression, inputs.series)
+        view = counted(expression, {code: found.cleaned.series for code, found in inputs.series.items()})
         problems += warnings_about_counts(view)
     if not whole:
         problems = [found for found in problems if found.path != "expressionType"]
@@ -88,11 +89,3 @@ def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: 
     code = event.get("metricCode")
     request = None if is_refused else draft.request()
     return Validated(tuple(problems), code if isinstance(code, str) else None, request, view, inputs)
-
-
-def _distinct(problems: Iterable[Problem]) -> list[Problem]:
-    """Return the problems without repetitions of the same text at the same path."""
-    found: dict[tuple[str, str], Problem] = {}
-    for problem in problems:
-        found.setdefault((problem.path, problem.text), problem)
-    return list(found.values())

@@ -1,0 +1,108 @@
+"""Warnings about valid requests: fields without effect, and nodes that lose most observations."""
+
+from collections.abc import Iterator
+
+from metrics_tools.describe.nodes import NodeView, Overlap
+from metrics_tools.validate.contract import ALLOWED, OPTIONAL_FIELDS
+from metrics_tools.validate.draft import Draft
+from metrics_tools.validate.near import did_you_mean
+from metrics_tools.validate.problems import Problem, quoted, warning
+from metrics_worker.expression.grammar import SeriesMath, WindowOp
+
+_COMMENTS = ("description", "unit", "expectedError")
+"""Fields that an author may add; the worker ignores them, as it ignores every unknown field."""
+_LEAST_KEPT = 0.5
+"""The smallest share (0-1) of its operand's observations that a node can keep without a warning.
+
+For a series_math, the share of each side is computed separately, and only between the later beginning and the
+earlier end of the two sides: a longer side is expected to lose the observations outside this period. One half
+distinguishes a side of another frequency (with a monthly side, a daily side keeps one observation of twenty)
+from a side with a gap.
+"""
+
+
+def warnings_about_request(draft: Draft, view: NodeView) -> Iterator[Problem]:
+    """Yield the warnings about a request whose expression, with the tree `view`, is valid."""
+    absent = [name for name in OPTIONAL_FIELDS if draft.event.get(name) is None]
+    for name in draft.event:
+        if name not in ALLOWED and name not in _COMMENTS and (hint := did_you_mean(name, absent)):
+            text = f"a request has no field {quoted(name)}, so it is ignored"
+            yield warning(name, text, draft.event[name], hint)
+    declared, codes = draft.checked.declared, draft.checked.codes
+    for code in declared:
+        if code not in codes:
+            hint = did_you_mean(code, [other for other in codes if other not in declared])
+            text = f"the expression does not name {quoted(code)}, so it is not read"
+            yield warning(draft.input_path(code), text, code, hint or "leave it out, or use it")
+    yield from _warnings_about_nodes(view)
+
+
+def _warnings_about_nodes(view: NodeView) -> Iterator[Problem]:
+    match view.node:
+        case WindowOp(op=op, window=1) if op != "lag":
+            yield warning(f"{view.path}.window", f"the {op} of one observation is that observation", 1)
+        case SeriesMath(scale=0):
+            hint = "leave scale out, or give it another value"
+            yield warning(f"{view.path}.scale", "times 0, every value is 0", 0, hint)
+        case SeriesMath(op="subtract", left=left, right=right) if left == right:
+            # The ratio of a series to itself is intended: with a scale, it is how a constant is written.
+            yield warning(view.path, "left and right are the same, so every value is 0")
+        case _:
+            pass
+    for operand in view.operands:
+        yield from _warnings_about_nodes(operand)
+
+
+def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
+    """Yield warnings about nodes that have no observations, or lose most observations of a side.
+
+    If a node has no observations, the nodes above it have none either, and only the lowest is reported.
+    """
+    if all(below.counts and below.counts.observations for below in view.operands):
+        for text, hint in _losses(view):
+            yield Problem(view.path, text, view.formula[:200], None, hint, "warning")
+    for below in view.operands:
+        yield from warnings_about_counts(below)
+
+
+def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
+    """Yield a text and a suggestion for each reason for which a node loses most observations of a side."""
+    counts = view.counts
+    if counts is None:
+        return
+    overlap, lost = counts.overlap, counts.lost
+    if not counts.observations:
+        hint = _why_apart(overlap) if overlap and not overlap.both else None
+        yield f"it has no observation: of {counts.times:,} times {', '.join(counts.losses)}", hint
+        return
+    if overlap is not None and overlap.both < _LEAST_KEPT * max(overlap.left, overlap.right):
+        text = (
+            f"both sides have an observation at {overlap.both:,} times only: it loses "
+            f"{overlap.left - overlap.both:,} of {overlap.left:,} on the left and "
+            f"{overlap.right - overlap.both:,} of {overlap.right:,} on the right in the time that both cover"
+        )
+        yield text, _why_apart(overlap)
+    shorter = f"a window of {view.node.window:,} may be too long" if isinstance(view.node, WindowOp) else None
+    met = overlap.both if overlap else counts.times
+    for count, of, why, hint in (
+        (lost.warm_up, counts.times, "to warm up: windows and lags count observations", shorter),
+        (lost.zero_divisor, met, "since the right side is 0 there", None),
+        (lost.not_finite, met, "since the value is too large there", None),
+    ):
+        if of - count < _LEAST_KEPT * of:
+            yield f"it loses {count:,} of {of:,} {why}", hint
+
+
+def _why_apart(overlap: Overlap) -> str:
+    """Return a text that says why two sides have few times in common and what the author can do."""
+    if not (overlap.left and overlap.right):
+        return "the two cover no time together: one ends before the other begins"
+    if overlap.days > overlap.both and overlap.days >= _LEAST_KEPT * min(overlap.left, overlap.right):
+        return (
+            f"they have {overlap.days:,} days (UTC) in common, but at other times of day: "
+            "have both produced at the same time of day"
+        )
+    return (
+        "an operation needs both sides at the same time, and nothing is filled or resampled: a window or a "
+        "lag keeps the times of its series. Have one of them produced at the times of the other"
+    )
