@@ -140,11 +140,13 @@ def _compute(request: RunRequest, state: RunState, attempt: "Attempt") -> Commit
             expression,
             summaries,
             worker.settings.compression,
-            newest=version_of(state.current),
+            newest=(version_of(state.current), worker.newest_versions.find(run.metric_code)),
         )
         check_shrink(draft, state.current, worker.settings, attempt.report)
         with attempt.report.stage("commit"):
-            return commit(attempt.bucket, draft, worker.now, deadline.check)
+            committed = commit(attempt.bucket, draft, worker.now, deadline.check)
+        worker.newest_versions.remember(run.metric_code, committed.marker.version_ts)
+        return committed
 
 
 def _read(request: RunRequest, attempt: "Attempt", heartbeat: "Heartbeat") -> dict[str, "InputSeries"]:

@@ -6,7 +6,7 @@ layer.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from metrics_worker.messaging.request_queue import RequestQueue
 from metrics_worker.messaging.topics import StatusTopics
 from metrics_worker.names import metric_base
 from metrics_worker.publication.records import Keys
+from metrics_worker.publication.versions import NewestVersions
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.s3.s3_bucket import S3Bucket
 
@@ -34,6 +35,7 @@ class Worker:
         now: a function that returns the current time in UTC.
         clock: a function that returns the seconds of a monotonic clock.
         pause: a function that waits for the given number of seconds.
+        newest_versions: the versions that the process has written.
     """
 
     settings: "Settings"
@@ -43,6 +45,7 @@ class Worker:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
+    newest_versions: NewestVersions = field(default_factory=NewestVersions)
 
     @classmethod
     def start(cls, settings: "Settings") -> "Worker":

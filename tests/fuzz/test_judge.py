@@ -133,7 +133,7 @@ def test_an_unexpected_exception_in_the_worker_is_found(monkeypatch):
 
 
 def test_a_run_that_is_given_back_without_a_reason_is_found(monkeypatch):
-    monkeypatch.setattr("metrics_worker.publication.commit.MAX_VERSION_TRIES", 0)
+    monkeypatch.setattr("metrics_worker.publication.commit.versions_to_try", lambda *_: ())
     with pytest.raises(AssertionError, match="given back"):
         judge(Case([record(request())], bodies.objects()))
 

@@ -49,8 +49,8 @@ IMPORTS = {
         "pyarrow",
     ),
     "worker": Imports(
-        "messaging.topics messaging.request_queue publication.records request names settings "
-        "s3.s3_bucket s3.bucket"
+        "messaging.topics messaging.request_queue publication.records publication.versions request names "
+        "settings s3.s3_bucket s3.bucket"
     ),
     "observability.telemetry": Imports(
         "observability.report request observability.traffic errors", "aws_lambda_powertools"
@@ -63,7 +63,8 @@ IMPORTS = {
         "pydantic",
     ),
     "publication.commit": Imports(
-        "publication.current publication.records request s3.bucket series errors", "pyarrow"
+        "publication.current publication.records publication.versions request s3.bucket series errors",
+        "pyarrow",
     ),
     "dataset.datasets": Imports(
         "dataset.reading dataset.snapshots dataset.choice dataset.manifest limits dataset.singleflight "
@@ -102,6 +103,7 @@ IMPORTS = {
     "messaging.status_events": Imports("publication.records request names errors", "pydantic"),
     "publication.dead_letter": Imports("problem", "pydantic"),
     "publication.records": Imports("names", "pydantic"),
+    "publication.versions": Imports(""),
     "settings": Imports("limits request_check problem errors", "pydantic pydantic_settings"),
     "request": Imports("request_check names expression.grammar problem errors"),
     "request_check": Imports("names expression.grammar problem errors", "pydantic"),

@@ -6,7 +6,7 @@ import obstore
 import pytest
 
 from metrics_worker.errors import OutOfTime, OutputWriteError, StoreUnavailable, UnusableMarker
-from metrics_worker.publication.commit import MAX_VERSION_TRIES, Draft, commit
+from metrics_worker.publication.commit import Draft, commit
 from metrics_worker.publication.current import (
     Committed,
     RunState,
@@ -16,6 +16,7 @@ from metrics_worker.publication.current import (
     version_of,
 )
 from metrics_worker.publication.records import Keys, Marker
+from metrics_worker.publication.versions import MAX_TRIES
 from metrics_worker.request import Run
 from metrics_worker.series import Series
 from tests.builders import NOW
@@ -105,7 +106,7 @@ def test_a_version_that_another_run_has_costs_one_request(cloud, faults):
     ],
 )
 def test_the_search_for_a_free_version_begins_after_the_newest_known_one(cloud, newest, version):
-    draft = replace(draft_of(), newest=newest)
+    draft = replace(draft_of(), newest=(newest,))
     committed = commit(cloud.bucket, draft, lambda: NOW + timedelta(milliseconds=999), no_checkpoint)
     assert committed.marker.version_ts == version
 
@@ -114,7 +115,7 @@ def test_a_burst_of_runs_of_one_metric_tries_no_version_twice(cloud, faults):
     for number in range(40):
         state = read_state(cloud.bucket, KEYS, run_of(f"run-{number}"))
         run = run_of(f"run-{number}", NOW + timedelta(seconds=number))
-        draft = replace(draft_of(run), newest=version_of(state.current))
+        draft = replace(draft_of(run), newest=(version_of(state.current),))
         committed = commit(cloud.bucket, draft, lambda: NOW, no_checkpoint)
         move_current(cloud.bucket, KEYS, committed, state)
     assert faults.count("PUT", DATA) == 40
@@ -130,7 +131,7 @@ def test_the_next_version_after_the_last_second_of_a_day_is_on_the_next_day(clou
 
 
 def test_a_run_returns_if_all_versions_are_taken(cloud):
-    for second in range(MAX_VERSION_TRIES):
+    for second in range(MAX_TRIES):
         version = (NOW + timedelta(seconds=second)).strftime("%Y-%m-%dT%H-%M-%S")
         obstore.put(cloud.store, KEYS.data(version), b"taken")
 

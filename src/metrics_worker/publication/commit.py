@@ -9,7 +9,7 @@ docs/decisions/0003-commit-record.md explains the protocol and the alternatives.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -18,20 +18,16 @@ import pyarrow.parquet as pq
 from metrics_worker.errors import ManifestValidationError, ObjectTaken, StoreRefusal, StoreUnavailable
 from metrics_worker.publication.current import Committed, find_marker, output_errors
 from metrics_worker.publication.records import DATA_FILE, InputSummary, Keys, Marker, OutputManifest, Outputs
+from metrics_worker.publication.versions import MAX_TRIES, versions_to_try
 from metrics_worker.request import Run, iso
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.series import Series
-
-MAX_VERSION_TRIES = 60
-"""The number of versions (one for each second) that a run tries before it raises StoreUnavailable."""
 
 ROW_GROUP = 1_048_576
 """The number of rows in a row group. The deadline is checked before each row group is written.
 
 gzip, the slowest codec, needs 6 s for a row group.
 """
-
-_VERSION = "%Y-%m-%dT%H-%M-%S"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,7 @@ class Draft:
         expression: the expression as JSON values.
         inputs: the counts of rows of each input series.
         compression: the codec of the Parquet file.
-        newest: the newest known version of the metric; "" if none is known.
+        newest: the newest known versions of the metric, in any order; "" stands for an unknown one.
     """
 
     run: Run
@@ -54,7 +50,7 @@ class Draft:
     expression: dict[str, Any]
     inputs: list[InputSummary]
     compression: str
-    newest: str = ""
+    newest: tuple[str, ...] = ()
 
 
 def commit(
@@ -108,14 +104,12 @@ def _write_data(
     """Write the data file of the first free version, and return the version and the content of the file.
 
     A version is a second in UTC, from `now` on. The run that creates the data file owns the version. Many
-    runs of a metric within a short time take the versions of the next seconds, so the search begins after the
-    newest known version.
+    runs of a metric within a short time take the versions of the next seconds.
 
     Raises:
-        StoreUnavailable: no version is free within `MAX_VERSION_TRIES` seconds.
+        StoreUnavailable: no version is free within `MAX_TRIES` seconds.
     """
-    for later in range(_seconds_taken(draft.newest, now), MAX_VERSION_TRIES):
-        version_ts = (now + timedelta(seconds=later)).astimezone(UTC).strftime(_VERSION)
+    for version_ts in versions_to_try(draft.newest, now):
         body = _parquet(draft, version_ts, checkpoint)
         checkpoint()
         try:
@@ -123,17 +117,7 @@ def _write_data(
         except ObjectTaken:
             continue
         return version_ts, body
-    raise StoreUnavailable(draft.keys.base, f"no free version within {MAX_VERSION_TRIES} s")
-
-
-def _seconds_taken(newest: str, now: datetime) -> int:
-    """Return the number of seconds from now on whose versions are taken, as far as is known."""
-    try:
-        taken = datetime.strptime(newest, _VERSION).replace(tzinfo=UTC)
-    except ValueError:
-        return 0
-    seconds = int((taken - now.astimezone(UTC).replace(microsecond=0)).total_seconds()) + 1
-    return seconds if 0 < seconds < MAX_VERSION_TRIES else 0
+    raise StoreUnavailable(draft.keys.base, f"no free version within {MAX_TRIES} s")
 
 
 def _schema(draft: Draft, version_ts: str) -> pa.Schema:

@@ -1,0 +1,132 @@
+"""In a burst of runs of one metric, a run meets at most one version that another run has taken, on average.
+
+Each refused PUT of the data file is a version that was taken. The workers here take turns at every call to
+S3, in random orders that a seed determines.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+
+import numpy as np
+import pytest
+
+from metrics_worker.errors import StoreUnavailable
+from metrics_worker.publication.commit import Draft, commit
+from metrics_worker.publication.current import move_current, read_state, version_of
+from metrics_worker.publication.records import Keys
+from metrics_worker.publication.versions import MAX_TRIES, NewestVersions
+from metrics_worker.request import Run
+from metrics_worker.series import Series
+from tests.builders import NOW, Cloud
+from tests.edge import Edge, EdgeStore, nothing
+from tests.turns import Turns
+from tests.world import World
+
+KEYS = Keys("metrics/m/")
+SERIES = Series(np.arange(2, dtype=np.int64), np.array([1.0, 2.0]))
+STEP_SECONDS = 0.01
+ORDERS: dict[str, list[Sequence[int]]] = {
+    "alternating requests": [range(0, 40, 2), range(1, 40, 2)],
+    "older and newer requests": [range(20), range(20, 40)],
+    "newest request first": [range(39, 19, -1), range(19, -1, -1)],
+    "the same request time": [[5] * 20, [5] * 20],
+}
+
+
+def favour(name: str) -> Callable[[random.Random, Sequence[str]], str]:
+    """Return a choice function that lets one worker make ten steps for each step of the other."""
+    return lambda chance, names: name if name in names and chance.random() < 10 / 11 else names[-1]
+
+
+CHOICES = {
+    "equal": lambda chance, names: chance.choice(names),
+    "one is faster": favour("one"),
+    "other is faster": favour("other"),
+    "one after the other": lambda _, names: names[0],
+}
+
+
+@pytest.fixture
+def edge(monkeypatch) -> Edge:
+    edge = Edge()
+    monkeypatch.setattr("metrics_worker.s3.s3_bucket.obstore", EdgeStore(edge))
+    return edge
+
+
+def compute(cloud: Cloud, run: Run, newest: NewestVersions) -> str:
+    """Write a version, commit the run and move `current`, as the worker does; return the version."""
+    state = read_state(cloud.bucket, KEYS, run)
+    known = (version_of(state.current), newest.find("m"))
+    draft = Draft(run, KEYS, SERIES, {}, [], "snappy", newest=known)
+    committed = commit(cloud.bucket, draft, cloud.now, lambda: None)
+    newest.remember("m", committed.marker.version_ts)
+    move_current(cloud.bucket, KEYS, committed, state)
+    return committed.marker.version_ts
+
+
+def times() -> Iterator[datetime]:
+    """Yield the time of the worker's clock, which advances a little whenever it is read."""
+    for step in count():
+        yield NOW + timedelta(seconds=STEP_SECONDS * step)
+
+
+def work(cloud: Cloud, name: str, seconds: Iterable[int], versions: list[str]) -> None:
+    """Compute runs in the role of one process, each of them requested at a number of seconds."""
+    newest = NewestVersions()
+    for number, second in enumerate(seconds):
+        at = NOW + timedelta(seconds=second - 99)
+        run = Run(f"{name}-{number}", "m", v1=False, requested_at=at, event={})
+        versions.append(compute(cloud, run, newest))
+
+
+def taken_versions(edge: Edge, runs: int) -> int:
+    """Return how many PUTs of data files were refused, if each run has written one."""
+    return sum(call.operation == "PUT" and call.key.endswith(".parquet") for call in edge.calls) - runs
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("order", ORDERS)
+def test_runs_of_two_workers_meet_at_most_one_taken_version_each(order, choice, edge):
+    for seed in range(3):
+        chance = random.Random(seed)
+        versions: list[str] = []
+        edge.calls.clear()
+        cloud = Cloud(now=partial(next, times()))
+        requested = zip(("one", "other"), ORDERS[order], strict=True)
+        workers = {name: partial(work, cloud, name, seconds, versions) for name, seconds in requested}
+        turns = Turns(edge, workers, dict.fromkeys(workers, frozenset()))
+        try:
+            while turns.pending:
+                turns.let_step(CHOICES[choice](chance, sorted(turns.pending)))
+        finally:
+            turns.stop()
+            edge.before = nothing
+        assert len(set(versions)) == len(versions) == 40
+        assert taken_versions(edge, 40) <= 40
+
+
+def test_late_requests_meet_no_version_of_the_same_worker():
+    """A burst of dead letters does not move `current`, so the worker itself must know its versions."""
+    with World.started(WORKER_HEARTBEAT_ENABLED="false") as world:
+        world.request_run("m.a", "newest")
+        world.deliver_all()
+        world.edge.calls.clear()
+        for number in range(25):
+            world.request_run("m.a", f"late-{number}", seconds_ago=999 - number)
+        world.deliver_all()
+        world.check_all_succeeded()
+        assert taken_versions(world.edge, 25) == 0
+
+
+def test_a_run_tries_one_version_if_all_are_known_to_be_taken(edge):
+    cloud, newest = Cloud(), NewestVersions()
+    runs = [Run(f"r-{n}", "m", v1=False, requested_at=NOW, event={}) for n in range(MAX_TRIES + 1)]
+    for run in runs[:-1]:
+        compute(cloud, run, newest)
+    assert taken_versions(edge, MAX_TRIES) == 0
+    with pytest.raises(StoreUnavailable, match="no free version"):
+        compute(cloud, runs[-1], newest)
+    assert taken_versions(edge, MAX_TRIES) == 1
