@@ -104,6 +104,17 @@ def test_the_numbers_of_a_sample_are_those_of_its_run():
     }
 
 
+def test_the_needs_with_snapshots_follow_those_without(monkeypatch):
+    shown = metrics("explain", MOMENTUM, "--demo").stdout
+    assert "  with 1 snapshot, if 1 part file must be read: 6 GETs, 1 LIST, " in shown
+    (found,) = document("explain", MOMENTUM, "--demo")["requests"]
+    needs = found["needs"]["with_snapshots"]
+    assert (needs["snapshots"], needs["part_files"], needs["requests"]["gets"]) == (1, 1, 6)
+    assert needs["dollars"] < found["needs"]["dollars"] / 3
+    monkeypatch.setenv("WORKER_SNAPSHOTS", "off")
+    assert "  no snapshot is used: WORKER_SNAPSHOTS is off" in metrics("explain", MOMENTUM, "--demo").stdout
+
+
 def test_the_document_without_a_place(tmp_path):
     found = document("explain", file_of(tmp_path, request()))
     assert found["place"] is None

@@ -36,7 +36,7 @@ def test_a_command_prints_the_output_on_the_page(arguments, printed):
 
 def without_bytes(text):
     """Return the text without the size of the demo data, which depends on the time of its creation."""
-    return re.sub(r"[\d.]+ MB to read", "<size> MB to read", text)
+    return re.sub(r"[\d.]+ [kM]B to read", "<size> to read", text)
 
 
 def test_the_page_has_every_reason_for_a_loss_and_the_formula_of_the_run_time():

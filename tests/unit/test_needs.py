@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from metrics_tools.cost.needs import needs_of
@@ -34,13 +35,14 @@ def put_everything(store):
 
 
 def ran(cloud, event, **settings):
-    """Run an event with the worker and without snapshots, assert success, and return the report."""
-    worker = cloud.worker(**settings, WORKER_SNAPSHOTS="off")
+    """Run an event, assert success, and return the report. By default, the worker uses no snapshots."""
+    worker = cloud.worker(**{"WORKER_SNAPSHOTS": "off"} | settings)
     run = open_record(json.dumps(event), "0")
     report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)
     with Invocation.begin(worker.settings, 1, lambda: 300_000) as invocation:
         attempt = Attempt(run=run, report=report, worker=worker, invocation=invocation)
         run_metric(RunRequest.parse(run, worker.settings.bounds), attempt)
+        attempt.save_snapshots()
     assert report.outcome == "SUCCESS"
     return report
 
@@ -50,7 +52,7 @@ def said(cloud, event, **settings):
     worker = cloud.worker(**settings)
     found = validate(json.dumps(event), worker.settings.bounds, Reader(cloud.bucket, worker.settings))
     assert found.request is not None
-    return needs_of(found.request, found.inputs)
+    return needs_of(found.request, found.inputs, snapshots=worker.settings.snapshots == "on")
 
 
 EVENTS = {
@@ -108,6 +110,54 @@ def test_by_listing_each_series_needs_one_list_request(cloud):
     needs = said(cloud, request(), WORKER_SERIES_FILES="listing")
     found = ran(cloud, request(), WORKER_SERIES_FILES="listing").traffic
     assert (needs.requests.gets, needs.requests.lists) == (found.gets, found.lists) == (6, 2)
+
+
+def put_many(store, months, *, shared):
+    """Write part files of these months, of 40, for the series A and B of the dataset fx.
+
+    A month has one part file with rows of both series if `shared` is true, and otherwise one for each series.
+    """
+    folders = [""] if shared else ["A/", "B/"]
+    names = {f"{folder}month={month:02d}.parquet": month for folder in folders for month in range(1, 41)}
+    files = {
+        name: pa.concat_tables(
+            rows(code, [day(month)], [1.0]) for code in (name[0] if name[0] in "AB" else "AB")
+        )
+        for name, month in names.items()
+        if month in months
+    }
+    put_dataset(store, files, series_codes=["A", "B"], parquet_files=list(names))
+
+
+@pytest.mark.parametrize(("by", "shared"), [("manifest", False), ("manifest", True), ("listing", False)])
+def test_the_needs_with_snapshots_are_those_of_a_run_after_one_part_file_has_changed(cloud, by, shared):
+    put_many(cloud.store, range(41), shared=shared)
+    few = {f"C/{n}.parquet": rows("C", [day(n)], [1.0]) for n in (39, 40)}
+    put_dataset(cloud.store, few, dataset="more")
+    event = request(
+        ratio(ratio(A, B), C), inputs={"A": "fx", "B": "fx", "C": "more"}, datasets=("fx", "more")
+    )
+    settings = {"WORKER_SERIES_FILES": by, "WORKER_SNAPSHOTS": "on"}
+    ran(cloud, event, **settings)
+    put_many(cloud.store, [40], shared=shared)
+    needs = said(cloud, event, **settings).with_snapshots
+    cloud.now = lambda: NOW + timedelta(hours=1)  # for another version name
+    report = ran(cloud, event | {"runId": "run-2"}, **settings)
+    found = report.traffic
+    assert (report.snapshot_hits, needs.snapshots, needs.part_files) == (2, 2, 3 if shared else 4)
+    assert needs.requests == Requests(gets=found.gets, puts=found.puts, lists=found.lists)
+    written = cloud.read("metrics/ratio.a_to_b/runs/run-2.ok")
+    bytes_of_inputs = found.bytes_read - len(cloud.read(data_of(json.loads(written))))
+    assert needs.bytes_read == pytest.approx(bytes_of_inputs, rel=0.25)
+    assert needs.dollars == dollars_of(needs.requests, needs.seconds)
+
+
+def test_without_snapshots_there_is_no_second_estimate(cloud):
+    put_everything(cloud.store)
+    assert said(cloud, request()).with_snapshots is None, "one part file of each series"
+    put_many(cloud.store, range(41), shared=False)
+    assert said(cloud, request()).with_snapshots is not None
+    assert said(cloud, request(), WORKER_SNAPSHOTS="off").with_snapshots is None
 
 
 def test_a_part_file_beyond_one_request_takes_as_many_as_the_run(cloud, monkeypatch):

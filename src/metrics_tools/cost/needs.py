@@ -1,23 +1,27 @@
 """The estimate of a run: its part files, requests by kind, bytes, seconds and dollars.
 
-To make the estimate, the inputs are read and their requests are counted: a GET for each manifest and part
-file, and more for a part file of more than 4 MiB. In addition, the worker gets the marker and `current`,
-reads the data back, and writes data, manifest, marker and `current`. A test compares the estimate with real
-runs. The estimate assumes that the run reads every part file. A run that uses the snapshot of a series lists
-the part files and reads only the part files that have changed.
+To make the estimate, the inputs are read without snapshots and their requests are counted: a GET for each
+manifest and part file, and more for a part file of more than 4 MiB. In addition, the worker gets the marker
+and `current`, reads the data back, and writes data, manifest, marker and `current`. A test compares the
+estimate with real runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from metrics_tools.cost.prices import AS_OF, LATENCY, REGION, Requests, dollars_of, seconds_of
 from metrics_tools.validate.reading import Inputs
+from metrics_worker.dataset.choice import Source, listed_by_manifest
 from metrics_worker.dataset.datasets import InputSeries
+from metrics_worker.dataset.snapshots import folder_of, is_worthwhile, pages_of
 from metrics_worker.expression.grammar import series_codes
 from metrics_worker.request import RunRequest
 
 _LOOKS, _READ_BACK, _WRITES = 2, 1, 4
+_ROW_BYTES = 16
+_FILE_BYTES = 55
+"""The bytes of a snapshot for each row, and for each part file in addition to its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,31 @@ class SeriesNeed:
 
 
 @dataclass(frozen=True, slots=True)
+class WithSnapshots:
+    """The needs of a usual run: the snapshots exist, and one part file of each series has changed since.
+
+    Attributes:
+        snapshots: the number of snapshots that the run reads.
+        part_files: the number of part files that the run reads.
+        requests: the requests by kind.
+        bytes_read: the bytes that the requests for the inputs transfer.
+        seconds: the estimated duration.
+        dollars: the estimated cost.
+    """
+
+    snapshots: int
+    part_files: int
+    requests: Requests
+    bytes_read: int
+    seconds: float
+    dollars: float
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """The series that a run reads, and the requests, bytes, seconds and dollars that the run takes.
+
+    The numbers are for a run without snapshots, apart from those in `with_snapshots`.
 
     Attributes:
         series: the series that the run reads, in the order in which the expression contains them.
@@ -55,6 +82,8 @@ class Needs:
         bytes_read: the bytes that the requests for the inputs transferred; None if a series was not read.
         seconds: the estimated duration; None if a series was not read.
         dollars: the estimated cost; None if a series was not read.
+        with_snapshots: the needs of a run with snapshots; None if a series was not read, or if the worker
+            uses no snapshot for any of the series.
     """
 
     series: tuple[SeriesNeed, ...]
@@ -64,6 +93,7 @@ class Needs:
     bytes_read: int | None = None
     seconds: float | None = None
     dollars: float | None = None
+    with_snapshots: WithSnapshots | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes as JSON values, with the date, region and S3 latency of the estimate."""
@@ -71,7 +101,7 @@ class Needs:
         return asdict(self) | {"estimated_with": prices}
 
 
-def needs_of(request: RunRequest, inputs: Inputs | None = None) -> Needs:
+def needs_of(request: RunRequest, inputs: Inputs | None = None, *, snapshots: bool = True) -> Needs:
     """Return the series, requests, bytes, seconds and dollars that a run of the request takes.
 
     If a series of the request was not read, only `series` and `manifests` are filled in.
@@ -79,15 +109,16 @@ def needs_of(request: RunRequest, inputs: Inputs | None = None) -> Needs:
     Args:
         request: the request.
         inputs: the inputs of the request; None if they were not read.
+        snapshots: whether the worker uses snapshots (`WORKER_SNAPSHOTS`).
     """
     codes = series_codes(request.expression)
     if inputs is None or inputs.series.keys() != set(codes):
         bare = tuple(SeriesNeed(code, request.declared.get(code)) for code in codes)
         return Needs(bare, len(request.datasets))
-    read = inputs.traffic
+    read, sources = inputs.traffic, _sources(inputs)
     series = tuple(_read(inputs.series[code]) for code in codes)
     requests = Requests(gets=_LOOKS + read.gets + _READ_BACK, puts=_WRITES, lists=read.lists)
-    part_files = _part_files(inputs)
+    part_files = len({key for source in sources for key in source.keys})
     seconds = seconds_of(part_files, sum(need.rows or 0 for need in series))
     return Needs(
         series,
@@ -97,7 +128,60 @@ def needs_of(request: RunRequest, inputs: Inputs | None = None) -> Needs:
         read.bytes_read,
         seconds,
         dollars_of(requests, seconds),
+        _with_snapshots(inputs, sources) if snapshots else None,
     )
+
+
+def _with_snapshots(inputs: Inputs, sources: Sequence[Source]) -> WithSnapshots | None:
+    """Return the needs of a run with snapshots; None if no series has enough part files for one.
+
+    Args:
+        inputs: the inputs of the run, which were read without snapshots.
+        sources: the part files of each series.
+    """
+    used = [source for source in sources if is_worthwhile(source)]
+    if not used:
+        return None
+    manifests, read, trace = _manifest_keys(inputs), inputs.traffic, inputs.traffic.trace
+    manifest_bytes = sum(one.size for one in trace.requests if one.key in manifests) if trace else 0
+    part_files = {key for source in sources for key in source.keys}
+    changed = {source.keys[-1] for source in used}
+    changed |= part_files.difference(key for source in used for key in source.keys)
+    share = len(changed) / len(part_files)
+    pages = {folder_of(source): pages_of(source) for source in used}
+    # By listing, the worker looks up a snapshot before it knows how many part files a series has.
+    lookups = len(sources if inputs.by_listing else used)
+    gets = len(manifests) + lookups + round(share * (read.gets - len(manifests)))
+    requests = Requests(_LOOKS + gets + _READ_BACK, _WRITES, read.lists + sum(pages.values()))
+    rows = {code: found.cleaned.rows for code, found in inputs.series.items()}
+    seconds = seconds_of(len(changed), sum(rows.values())) + LATENCY * max(pages.values())
+    return WithSnapshots(
+        len(used),
+        len(changed),
+        requests,
+        manifest_bytes
+        + round(share * (read.bytes_read - manifest_bytes))
+        + sum(_ROW_BYTES * rows[source.code] for source in used)
+        + sum(len(key) + _FILE_BYTES for source in used for key in source.keys),
+        seconds,
+        dollars_of(requests, seconds),
+    )
+
+
+def _sources(inputs: Inputs) -> list[Source]:
+    """Return the part files of each series.
+
+    If the worker finds part files by listing, the keys are placeholders: only their number is known.
+    """
+    sources = []
+    for code, found in inputs.series.items():
+        source = listed_by_manifest(code, inputs.manifests[found.dataset_id])
+        if inputs.by_listing:
+            prefix = source.manifest.dataset.projections_prefix
+            keys = tuple(f"{prefix}{code}/{number}" for number in range(found.part_files))
+            source = Source(code, source.manifest, keys, by_path=True, listed=())
+        sources.append(source)
+    return sources
 
 
 def _manifest_keys(inputs: Inputs) -> set[str]:
@@ -125,15 +209,3 @@ def _read(found: InputSeries) -> SeriesNeed:
         len(rows.series),
         {reason: count for reason, count in reasons.items() if count},
     )
-
-
-def _part_files(inputs: Inputs) -> int:
-    """Return the number of part files that a run reads. A file with several series counts once."""
-    own, shared = 0, dict[str, set[str]]()
-    for code, found in inputs.series.items():
-        manifest = inputs.manifests[found.dataset_id]
-        if manifest.files_of(code) or inputs.by_listing:
-            own += found.part_files
-        else:
-            shared.setdefault(manifest.dataset.projections_prefix, set()).update(manifest.files)
-    return own + sum(map(len, shared.values()))

@@ -137,7 +137,9 @@ class LocalWorker:
     ) -> "Iterator[LocalWorker]":
         """Yield a worker on a location, to which it writes if `publish` is true; otherwise, to memory."""
         bucket = place.bucket if publish else Overlay(place.bucket)
-        settings, client = settings_for(bucket.name), _RecordingClient()
+        # Every part file is read, and nothing is written but the version.
+        settings = settings_for(bucket.name).model_copy(update={"snapshots": "off"})
+        client = _RecordingClient()
         worker = Worker(settings, bucket, StatusTopics(settings, client), RequestQueue(settings, client))
         with Decoder() as decoder, Invocation.begin(settings, 1, lambda: _NO_DEADLINE_MS) as invocation:
             datasets = _ReportingDatasets(settings, decoder, on_progress)
@@ -178,7 +180,6 @@ def settings_for(bucket: str) -> Settings:
         "AWS_SNS_EVENTS_TOPIC_ARN": _UNUSED_TOPIC,
         "AWS_SQS_RUN_REQUEST_QUEUE_URL": _UNUSED_QUEUE,
         "WORKER_STATUS_GAP_SECONDS": 0,  # events are not sent
-        "WORKER_SNAPSHOTS": "off",  # the command reads every part file, and writes nothing but the version
     }
     try:
         return Settings(**given)

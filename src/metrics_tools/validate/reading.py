@@ -21,7 +21,7 @@ from metrics_worker.errors import (
 from metrics_worker.expression.cost import peak_bytes
 from metrics_worker.expression.grammar import ROOT, Node
 from metrics_worker.limits import Memory
-from metrics_worker.observability.traffic import Traffic
+from metrics_worker.observability.traffic import Trace, Traffic
 from metrics_worker.request_check import Dataset
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.settings import Settings
@@ -47,7 +47,7 @@ class Inputs:
     problems: list[Problem] = field(default_factory=list)
     series: dict[str, InputSeries] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
-    traffic: Traffic = field(default_factory=Traffic)
+    traffic: Traffic = field(default_factory=lambda: Traffic(trace=Trace()))
     by_listing: bool = False
 
     def has_all(self, codes: Sequence[str]) -> bool:

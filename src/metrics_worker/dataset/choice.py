@@ -109,7 +109,7 @@ class Choice:
             StoreUnavailable: S3 failed.
         """
         if not self._by_listing:
-            return [_listed_by_manifest(code, manifest) for code, manifest in homes.items()]
+            return [listed_by_manifest(code, manifest) for code, manifest in homes.items()]
         folders = {
             code: SeriesFolder(prefix=manifest.dataset.projections_prefix, code=code)
             for code, manifest in homes.items()
@@ -224,7 +224,7 @@ def _not_found(code: str, searched: list[Dataset], *, why: str) -> InputReadErro
     return InputReadError.of_series(code, f"it is not in inputs, and {why} ({named})")
 
 
-def _listed_by_manifest(code: str, manifest: Manifest) -> Source:
+def listed_by_manifest(code: str, manifest: Manifest) -> Source:
     """Return a series' part files: the files in folders named after the series, or else all files."""
     files = manifest.files_of(code)
     prefix = manifest.dataset.projections_prefix

@@ -146,14 +146,14 @@ class Snapshots:
         quick = bucket.with_timeout(READ_SECONDS)
         keys = [self._key(projections, code) for projections, code in listed]
         sources = [] if keys else choose()
-        keys = keys or [self._key(*_series(source)) for source in sources if _is_worthwhile(source)]
+        keys = keys or [self._key(*_series(source)) for source in sources if is_worthwhile(source)]
         if not keys:
             return sources, [None] * len(sources)
         with ThreadPoolExecutor(1, "snapshots") as thread:
             finding = thread.submit(_find, keys, quick)
             sources = sources or choose()
-            used = [_is_worthwhile(source) for source in sources]
-            listings = _list({_folder(source) for source in compress(sources, used)} - {""}, quick)
+            used = [is_worthwhile(source) for source in sources]
+            listings = _list({folder_of(source) for source in compress(sources, used)} - {""}, quick)
             lookup = _Lookup(quick, claim, listings, finding.result())
         return sources, [
             lookup.stored(source, self._key(*_series(source))) if is_used else None
@@ -215,7 +215,7 @@ class _Lookup:
         """Return the snapshot of a series; None without an answer of S3 for it or for its part files."""
         identities = _identities(source.listed) if source.listed is not None else None
         if identities is None:
-            identities = self.listings.get(_folder(source))
+            identities = self.listings.get(folder_of(source))
         if identities is None or key not in self.found:
             return None
         subject, found = Subject(*_series(source), by_path=source.by_path), self.found[key]
@@ -250,17 +250,21 @@ def _series(source: "Source") -> tuple[str, str]:
     return source.manifest.dataset.projections_prefix, source.code
 
 
-def _is_worthwhile(source: "Source") -> bool:
+def is_worthwhile(source: "Source") -> bool:
     """Return whether a series has enough part files for a snapshot, and no part file twice."""
-    if len(source.keys) < MIN_PART_FILES:
-        return False
-    pages = 1
-    if source.listed is None and _folder(source) == source.manifest.dataset.projections_prefix:
-        pages += len(source.manifest.files) // KEYS_PER_PAGE
-    return len(source.keys) >= MIN_PART_FILES * pages and len(set(source.keys)) == len(source.keys)
+    fewest = MIN_PART_FILES * max(pages_of(source), 1)
+    return len(source.keys) >= fewest and len(set(source.keys)) == len(source.keys)
 
 
-def _folder(source: "Source") -> str:
+def pages_of(source: "Source") -> int:
+    """Return the number of pages of the listing that a snapshot needs; 0 if the part files are listed."""
+    if source.listed is not None or not source.keys:
+        return 0
+    has_others = folder_of(source) == source.manifest.dataset.projections_prefix
+    return 1 + len(source.manifest.files if has_others else source.keys) // KEYS_PER_PAGE
+
+
+def folder_of(source: "Source") -> str:
     """Return the folder that contains all part files of a series; "" if they were listed already."""
     if source.listed is not None:
         return ""

@@ -10,11 +10,18 @@ from rich.tree import Tree
 from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, Place, open_place
 from metrics_tools.command_line.validation import Finding, Validation, print_problem, print_text
 from metrics_tools.console import WRONG, JsonOption, emit, impossible, out
-from metrics_tools.cost.needs import Needs, SeriesNeed, needs_of
+from metrics_tools.cost.needs import Needs, SeriesNeed, WithSnapshots, needs_of
 from metrics_tools.cost.prices import AS_OF, LATENCY, REGION, Requests
 from metrics_tools.describe.nodes import Counts, NodeView
 from metrics_tools.formatting import count, duration, size
-from metrics_tools.runs.requests import FileArgument, FileUnreadableError, ManifestOption, read_file
+from metrics_tools.runs.requests import (
+    FileArgument,
+    FileUnreadableError,
+    ManifestOption,
+    read_file,
+    settings_of,
+)
+from metrics_worker.dataset.snapshots import MIN_PART_FILES
 from metrics_worker.expression.grammar import SeriesRef
 
 _LONGEST_WORDS = 300
@@ -67,7 +74,9 @@ def explain(
 
 def _needs(finding: Finding, place: Place | None) -> Needs | None:
     request = finding.found.request
-    return needs_of(request, finding.found.inputs if place else None) if request else None
+    snapshots = settings_of(place).snapshots == "on"
+    inputs = finding.found.inputs if place else None
+    return needs_of(request, inputs, snapshots=snapshots) if request else None
 
 
 def _document(finding: Finding, place: Place | None) -> dict[str, Any]:
@@ -167,11 +176,25 @@ def _print_run(needs: Needs, asked: Requests) -> None:
     print_text(Text(f"{rest}, {size(needs.bytes_read or 0)} to read"), 2)
     seconds, dollars = duration(needs.seconds or 0), needs.dollars or 0
     print_text(Text(f"about {seconds} and ${dollars:.6f}: ${dollars * 1e6:,.0f} a million"), 2)
+    print_text(Text(_with_snapshots(needs.with_snapshots)), 2)
     basis = (
         f"estimated for a run alone, at {duration(LATENCY)} a request, with list prices of {REGION} on "
         f"{AS_OF}; in a batch over the same series the part files are read once for all"
     )
     print_text(Text(basis, "dim"), 2)
+
+
+def _with_snapshots(needs: WithSnapshots | None) -> str:
+    """Return the cost of a run with snapshots in one line."""
+    if needs is None:
+        fewer = f"each series has fewer than {MIN_PART_FILES} part files"
+        return f"no snapshot is used: WORKER_SNAPSHOTS is off, or {fewer}"
+    lists = f", {count(needs.requests.lists, 'LIST')}" if needs.requests.lists else ""
+    return (
+        f"with {count(needs.snapshots, 'snapshot')}, if {count(needs.part_files, 'part file')} must be read: "
+        f"{needs.requests.gets:,} GETs{lists}, {size(needs.bytes_read)} to read, about "
+        f"{duration(needs.seconds)} and ${needs.dollars:.6f}: ${needs.dollars * 1e6:,.0f} a million"
+    )
 
 
 def _series(need: SeriesNeed) -> Text:
