@@ -135,7 +135,10 @@ def test_the_waterfall_shows_every_request_of_the_worker(page, out):
         == set(closed["stages"])
         == {"marker", "read", "evaluate", "commit", "current", "completed", "snapshots"}
     )
-    assert re.search(r"ECB_USD_EUR_D\s*335 requests", card.locator(".waterfall tbody").inner_text())
+    table = card.locator(".waterfall tbody")
+    assert re.search(r"ECB_USD_EUR_D\s*334 requests", table.inner_text())
+    for kind, name in (("listing", "listing"), ("snapshot", "snapshot"), ("write", "snapshot written")):
+        assert table.locator(f".{kind} th").filter(has_text=f"ECB_USD_EUR_D, {name}").count() == 1
     card.locator("details.waterfall-of details summary").click()
     caption = card.locator("details.waterfall-of caption").inner_text()
     assert caption.endswith(f" of {len(closed['trace']['requests'])}")

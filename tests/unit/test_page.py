@@ -22,9 +22,17 @@ from metrics_tools.page.numbers import Numbers, thinned
 from metrics_tools.page.shown import ShownEvent, ShownRun, Source
 from metrics_tools.page.sparkline import COLUMNS, sparkline
 from metrics_tools.page.waterfall import MAX_ROWS, breakable, lanes, rows, summary
+from metrics_worker.dataset.snapshots import MIN_PART_FILES
 from metrics_worker.expression.grammar import parse
+from metrics_worker.invocation import Attempt, Invocation
+from metrics_worker.observability.report import RunReport
 from metrics_worker.observability.traffic import Timed, Trace
+from metrics_worker.request import open_record
+from metrics_worker.run import complete_run
 from metrics_worker.series import Series
+from tests.builders import NOW as NOW_OF_THE_CLOUD
+from tests.builders import day, put_dataset, request
+from tests.builders import rows as table_of
 
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 DAY = 86_400_000_000
@@ -318,6 +326,102 @@ def test_the_part_files_of_a_series_share_a_row_and_other_requests_have_their_ow
         [(300.0, 0)],
         [(500.0, 0)],
     ]
+
+
+SNAPSHOT = "metrics/_snapshots/A-0123456789abcdef.snapshot"
+
+
+def of_snapshots(*more, problem=""):
+    """Return the requests for the series A of a run that looks up a snapshot."""
+    return [
+        Timed("LIST", "datasets/fx/projections/A/", 0.1, 0.1, 3000),
+        Timed("GET", SNAPSHOT, 0.1, 0.1, 9000, problem),
+        part_file("A", 0.2),
+        Timed("PUT", SNAPSHOT, 0.4, 0.1, 9000),
+        part_file("B", 0.2),
+        *more,
+    ]
+
+
+def kinds_of(text):
+    """Return the kind of each row of requests in the timeline, and its name and notes as one text."""
+    found = re.findall(r'<tr class="request (\w+)"><th scope="row">(.*?)</th>', text)
+    return [(kind, re.sub("<.*?>", "", name).strip()) for kind, name in found]
+
+
+def test_the_listing_the_snapshot_and_the_changed_part_files_have_rows_of_their_own():
+    manifest = {"inputs": [{"series_code": "A", "part_files": 2}, {"series_code": "B", "part_files": 1}]}
+    assert kinds_of(page_of(success(trace=trace_of(*of_snapshots()), manifest=manifest))) == [
+        ("listing", "A, listing 3.0 kB"),
+        ("snapshot", "A, snapshot 9.0 kB"),
+        ("changed", "A, changed part files 1.0 kB"),
+        ("read", "B 1.0 kB"),
+        ("write", "A, snapshot written 9.0 kB"),
+    ]
+
+
+def test_part_files_that_are_all_read_are_not_called_changed():
+    manifest = {"inputs": [{"series_code": "A", "part_files": 1}]}
+    for run in (
+        success(trace=trace_of(*of_snapshots()), manifest=manifest),  # the snapshot could not be used
+        success(trace=trace_of(*of_snapshots(problem="ObjectNotFound"))),
+    ):
+        assert ("read", "A 1.0 kB") in kinds_of(page_of(run))
+
+
+def test_a_series_whose_rows_all_come_from_its_snapshot_was_not_read_by_another_run():
+    requests = [one for one in of_snapshots() if "/year=2025/" not in one.key]
+    text = page_of(success(trace=trace_of(*requests), inputs={"A": INPUTS["A"]}))
+    assert "read by another run" not in text
+    assert [kind for kind, _ in kinds_of(text)] == ["listing", "snapshot", "write"]
+
+
+def test_the_snapshot_of_a_series_whose_code_is_no_key_is_shown_by_its_key():
+    key = SNAPSHOT.replace("A-", "series-")
+    assert kinds_of(page_of(success(trace=trace_of(Timed("GET", key, 0.1, 0.1))))) == [
+        ("snapshot", f"GET {key}")
+    ]
+
+
+def test_the_timeline_of_a_recorded_run_shows_its_use_of_a_snapshot(cloud):
+    names = [f"A/month={month}.parquet" for month in range(MIN_PART_FILES)]
+    files = {name: table_of("A", [day(month + 1)], [1.0]) for month, name in enumerate(names)}
+    event = request(A, kind="series", inputs={"A": "fx"}, metric="m.x")
+    put_dataset(cloud.store, files)
+    assert recorded(cloud, event) == {
+        "listing": ["A, listing"],
+        "snapshot": ["A, snapshot"],
+        "read": [f"GET {MANIFEST}", "A"],
+        "write": ["A, snapshot written"],
+    }
+    newest = dict(list(files.items())[-1:])
+    put_dataset(cloud.store, newest, parquet_files=names)
+    cloud.now = lambda: NOW_OF_THE_CLOUD + timedelta(hours=1)  # for another version name
+    assert recorded(cloud, event | {"runId": "run-2"}) == {
+        "listing": ["A, listing"],
+        "snapshot": ["A, snapshot"],
+        "read": [f"GET {MANIFEST}"],
+        "changed": ["A, changed part files"],
+    }
+
+
+MANIFEST = "datasets/fx/versions/v1/manifest.json"
+
+
+def recorded(cloud, event):
+    """Run an event with the worker, and return the names of the rows of requests for its inputs, by kind."""
+    worker, run = cloud.worker(), open_record(json.dumps(event), "0")
+    report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)
+    report.traffic.trace = Trace()
+    with Invocation.begin(worker.settings, 1, lambda: 300_000) as invocation:
+        assert complete_run(Attempt(run=run, report=report, worker=worker, invocation=invocation)) is None
+    manifest = json.loads(cloud.read(f"metrics/m.x/{report.version_ts}/manifest.json"))
+    found = {}
+    for kind, text in kinds_of(page_of(success(trace=report.traffic.trace, manifest=manifest))):
+        name = re.sub(r"( \d+ requests,)?( [\d.]+ k?B(, \w+)?| ObjectNotFound)$", "", text)
+        if "…" not in name and not name.startswith("PUBLISH"):
+            found.setdefault(kind, []).append(name)
+    return found
 
 
 def test_requests_share_a_row_if_there_would_be_too_many_rows():

@@ -1,14 +1,15 @@
 """The timeline of a run, whose table has a row for each stage, each request and the status events.
 
-Requests for part files of one series share a row. The table shows start and duration as text, and the bars
-illustrate them. A lane is a line of bars within a row: requests of one row that overlap in time are drawn in
-different lanes, one below the other. `rows()` returns the details of every request as JSON, for the request
-under the pointer and for the table of all requests.
+Requests for part files of one series share a row. The listing, the snapshot and the changed part files of a
+series have rows of their own. The table shows start and duration as text, and the bars illustrate them. A
+lane is a line of bars within a row: requests of one row that overlap in time are drawn in different lanes,
+one below the other. `rows()` returns the details of every request as JSON, for the request under the pointer
+and for the table of all requests.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -21,6 +22,8 @@ from metrics_worker.observability.traffic import Timed, Trace
 
 MAX_ROWS = 30
 """The most rows for single requests; if there are more, requests with the same operation share a row."""
+_SNAPSHOT = re.compile(r"/_snapshots/([^/]+)-[0-9a-f]{16}\.snapshot$")
+"""The end of the key of a snapshot, which contains the series code if the code can be part of a key."""
 _SHORTEST = 4
 """The width of the shortest bar, in the units of `RequestRow.width`."""
 _LANE, _LEAST, _MOST = 3, 12, 120
@@ -33,7 +36,8 @@ class RequestRow:
 
     Attributes:
         width: the width of the coordinate system of the bars.
-        kind: "read" or "write".
+        kind: "listing", "snapshot" or "changed" for the requests by which a run uses a snapshot: those for
+            listed, stored and changed part files; otherwise "read" or "write".
         name: the name, in which the common beginning of the metric's keys is replaced.
         notes: the number of requests, the bytes that they transferred, and their problems.
         start: the start of the first request, in seconds since the start of the trace.
@@ -123,24 +127,62 @@ def total_seconds(trace: Trace) -> float:
     return max([*ends, *(one.start + one.seconds for one in trace.requests)], default=0.0) or 1e-3
 
 
-def _groups(run: ShownRun, trace: Trace) -> dict[str, list[Timed]]:
-    """Return the requests of each row, in the order of their start, by the name of the row.
+def _groups(run: ShownRun, trace: Trace) -> dict[tuple[str, str], list[Timed]]:
+    """Return the requests of each row, in the order of their start, by the kind and the name of the row.
 
-    The requests for part files of one series share a row with the name of the series. Any other request has
-    its operation and key as its name or, if there are more than `MAX_ROWS` names, only its operation.
+    If there would be more than `MAX_ROWS` rows, the requests that are not for an input series share a row.
     """
     requests = sorted(trace.requests, key=lambda one: one.start)
-    named = [_series_of(one, run) or f"{one.operation} {one.key}" for one in requests]
-    is_crowded = len(set(named)) > MAX_ROWS
-    found: dict[str, list[Timed]] = {}
-    for one, name in zip(requests, named, strict=True):
-        is_own = not is_crowded or name in run.inputs
-        found.setdefault(name if is_own else f"{one.operation}, all others", []).append(one)
+    changed = _changed_series(run, requests)
+    rows_of_requests = [_row_of(one, run, changed) for one in requests]
+    is_crowded = len(set(rows_of_requests)) > MAX_ROWS
+    found: dict[tuple[str, str], list[Timed]] = {}
+    for one, row in zip(requests, rows_of_requests, strict=True):
+        is_own = not is_crowded or _series_of(one, run)
+        found.setdefault(row if is_own else (row[0], f"{one.operation}, all others"), []).append(one)
     return found
 
 
+def _row_of(request: Timed, run: ShownRun, changed: Collection[str]) -> tuple[str, str]:
+    """Return the kind and the name of the row of a request.
+
+    Args:
+        request: the request.
+        run: the run.
+        changed: the codes of the series of which the run read only the changed part files.
+    """
+    code, name = _series_of(request, run), f"{request.operation} {request.key}"
+    if request.operation in {"PUT", "PUBLISH"}:
+        return "write", f"{code}, snapshot written" if code else name
+    if request.operation == "LIST":
+        return "listing", f"{code}, listing" if code else name
+    if _SNAPSHOT.search(request.key):
+        return "snapshot", f"{code}, snapshot" if code else name
+    if code in changed:
+        return "changed", f"{code}, changed part files"
+    return "read", code or name
+
+
+def _changed_series(run: ShownRun, requests: Sequence[Timed]) -> set[str]:
+    """Return the codes of the series of which a run read a snapshot, and not all of the part files."""
+    inputs = (run.manifest or {}).get("inputs", ())
+    part_files = {one["series_code"]: one["part_files"] for one in inputs}
+    read: dict[str, set[str]] = {}
+    has_snapshot = set()
+    for one in requests:
+        code = _series_of(one, run)
+        if code and one.operation == "GET" and not one.problem:
+            if _SNAPSHOT.search(one.key):
+                has_snapshot.add(code)
+            else:
+                read.setdefault(code, set()).add(one.key)
+    return {code for code in has_snapshot if len(read.get(code, ())) != part_files.get(code)}
+
+
 def _series_of(request: Timed, run: ShownRun) -> str | None:
-    """Return the input series whose code is a folder of the request's key; None if there is none."""
+    """Return the input series of a part file, a listing or a snapshot; None for any other request."""
+    if snapshot := _SNAPSHOT.search(request.key):
+        return snapshot[1] if snapshot[1] in run.inputs else None
     folders = {part.rpartition("=")[2] for part in request.key.split("/")[:-1]}
     return next((code for code in run.inputs if code in folders), None)
 
@@ -153,7 +195,7 @@ def request_rows(run: ShownRun) -> Iterator[RequestRow]:
     """Yield the rows of the requests of a run that has a trace."""
     assert run.trace is not None
     total = total_seconds(run.trace)
-    for name, requests in _groups(run, run.trace).items():
+    for (kind, name), requests in _groups(run, run.trace).items():
         first, octets = requests[0].start, sum(one.size for one in requests)
         notes = [
             count(len(requests), "request") if len(requests) > 1 else "",
@@ -165,7 +207,7 @@ def request_rows(run: ShownRun) -> Iterator[RequestRow]:
         _, is_own, rest = key.partition(f"/{run.metric_code}/")
         placed = lanes(requests)
         yield RequestRow(
-            kind="write" if name.startswith(("PUT", "PUBLISH")) else "read",
+            kind=kind,
             name=f"{operation} …/{rest}" if is_own else name,
             notes=", ".join(filter(None, notes)),
             start=first,
@@ -188,7 +230,8 @@ def read_by_others(run: ShownRun) -> list[str]:
     """
     if run.status != "SUCCESS" or run.trace is None or run.trace.left_out:
         return []
-    return [code for code in run.inputs if code not in _groups(run, run.trace)]
+    read = {_series_of(one, run) for one in run.trace.requests}
+    return [code for code in run.inputs if code not in read]
 
 
 def event_places(events: Sequence[ShownEvent], trace: Trace) -> list[float]:
