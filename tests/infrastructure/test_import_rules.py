@@ -128,6 +128,7 @@ IMPORTS = {
     "problem": Imports("errors", "pydantic pydantic_core"),
     "series": Imports("", "numpy"),
     "kernels.rolling": Imports("", "numpy"),
+    "civil_dates": Imports("", "numpy"),
     "errors": Imports(""),
 }
 
