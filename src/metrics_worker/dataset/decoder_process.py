@@ -193,7 +193,10 @@ def _column_chunks(metadata: pq.FileMetaData, groups: list[int], columns: list[s
 
 
 def _working_bytes(chunks: _Chunks) -> int:
-    """Return the bytes of memory to decode a row group: `COPIES` stored sizes and one uncompressed size."""
+    """Return the bytes of memory that decoding a row group needs.
+
+    These are `COPIES` times the stored bytes of the row group, plus its uncompressed bytes.
+    """
     return sum(COPIES * chunk.total_compressed_size + chunk.total_uncompressed_size for chunk in chunks)
 
 
