@@ -186,7 +186,7 @@ def test_named_log_messages_exist():
 def test_the_probability_that_a_canary_receives_no_run_is_correct():
     assert round(100 * 0.9**10) == 35
     assert round(100 * 0.9**44) == 1
-    assert "with a probability of 35 %; with 44 it is 1 %" in TEXT
+    assert "none of ten invocations is 35 %, and none of 44 invocations 1 %" in TEXT
 
 
 def test_the_numbers_behind_the_monthly_cost_are_correct():
