@@ -194,7 +194,7 @@ def test_the_numbers_behind_the_monthly_cost_are_correct():
     assert "sixteen alarms" in TEXT
     watched = [max(1, len(alarm.get("Metrics", [])) - 1) for alarm in ALARMS.values()]
     assert sorted(watched)[-3:] == [1, 2, 3]
-    assert f"one uses two, one uses three): ${sum(watched) * 0.10:.2f}" in TEXT
+    assert f"${sum(watched) * 0.10:.2f} in total, because one alarm uses two metrics, one uses three" in TEXT
     values = {"error_code": len(codes()), "outcome": 3}
     written = sum(
         math.prod(values.get(dimension, 1) for dimension in dimensions)
