@@ -71,7 +71,7 @@ class RunRequest:
 
     @classmethod
     def parse(cls, run: Run, bounds: Bounds) -> Self:
-        """Return the request of the event in `run.event`.
+        """Return the request that `run.event` contains, or raise the error of its first problem.
 
         Args:
             run: the identity of the run, as `open_record()` returns it.

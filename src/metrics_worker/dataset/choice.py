@@ -120,7 +120,7 @@ class Choice:
     def _list(
         self, folders: Iterable[SeriesFolder], bucket: Bucket
     ) -> dict[SeriesFolder, Sequence[ListedObject]]:
-        """Return the part files in several folders. Each folder is listed once per invocation."""
+        """Return the part files in several folders, by folder. Each folder is listed once per invocation."""
         return self._listed.fetch(folders, lambda missing: list_part_files(bucket, missing))
 
     def _search_folders(

@@ -35,7 +35,7 @@ ALLOWANCE_BYTES = 192 * 1024 * 1024
 COPIES = 2
 """The number of copies of a row group's stored bytes in memory: the received bytes, and pyarrow's buffers."""
 STEP_BYTES = 32 * 1024 * 1024
-"""The number of stored bytes that are fetched and decoded in one step, unless one row group has more."""
+"""The maximum number of stored bytes of one decoding step; a larger row group is a step of its own."""
 BATCH_ROWS = 65_536
 MAX_FOOTER_BYTES = 64 * 1024 * 1024
 FIRST_READ_BYTES = 64 * 1024
@@ -170,7 +170,7 @@ class _Conversion:
 
 
 def _row_groups(parquet: pq.ParquetFile, source: PartialFile, codes: list[str] | None) -> list[int]:
-    """Return the numbers of the row groups whose statistics do not exclude all requested series."""
+    """Return the numbers of the row groups that, by their statistics, can contain a requested series."""
     every = list(range(parquet.metadata.num_row_groups))
     if codes is None or len(every) <= 1:
         return every

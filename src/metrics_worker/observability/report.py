@@ -32,7 +32,7 @@ class RunReport:
         shrunk: The number of lost rows, compared with the previous version, and the probable cause; None if
             no loss was found.
         moved_current: Whether `current` refers to the version of this run after the attempt; None if the
-            attempt ended earlier.
+            attempt ended before the update of `current`.
         heartbeat_may_arrive: Whether a heartbeat was sent but never answered.
         part_files_read: The number of part files of the run's series that were read, by this run or an
             earlier run of the batch. The rows of the other part files are from snapshots.
@@ -84,7 +84,7 @@ class RunReport:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the duration of the context to the stage with this name, even if the context raises."""
+        """Add the duration of the context to the stage with this name, even if the context fails."""
         began = time.perf_counter()
         try:
             yield

@@ -44,7 +44,7 @@ logger = Logger(service=SERVICE, use_rfc3339=True, utc=True, version=__version__
 class _QuietMetrics(AmazonCloudWatchEMFProvider):
     """Powertools' writer of metrics, without the warning about an invocation that has no metrics."""
 
-    def flush_metrics(self, raise_on_empty_metrics: bool = False) -> None:  # noqa: FBT001, FBT002 - its own
+    def flush_metrics(self, raise_on_empty_metrics: bool = False) -> None:  # noqa: FBT001, FBT002 - inherited
         if self.metric_set:
             super().flush_metrics(raise_on_empty_metrics)
         else:

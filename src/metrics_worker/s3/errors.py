@@ -69,7 +69,7 @@ _BY_CODE: dict[str, _Kind] = {
     "KMS.NotFoundException": _KMS_KEY,
     "KMS.KMSInvalidStateException": _KMS_KEY,
     "KeyTooLongError": _NOT_FOUND,
-    # Also a 404, but not of a missing object: it must not mean that a run's marker does not exist.
+    # Also a 404, but not for a missing object: it does not prove that a run's marker does not exist.
     "NoSuchBucket": _Kind(StoreUnavailable, "there is no such bucket"),
     "AuthorizationHeaderMalformed": _REGION,
 }

@@ -1,4 +1,4 @@
-"""The correction of listings by the S3 client, obstore, which normalises keys as if they were paths.
+"""Corrections to the listings of the S3 client (obstore), which treats keys as if they were paths.
 
 The client removes the slash at the end of a folder marker's key. If one key in a listing has an empty
 segment, a segment `.` or `..`, or a control character, the client raises an error for the whole listing.
