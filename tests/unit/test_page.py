@@ -416,7 +416,7 @@ def recorded(cloud, event):
     with Invocation.begin(worker.settings, 1, lambda: 300_000) as invocation:
         assert complete_run(Attempt(run=run, report=report, worker=worker, invocation=invocation)) is None
     manifest = json.loads(cloud.read(f"metrics/m.x/{report.version_ts}/manifest.json"))
-    found = {}
+    found: dict[str, list[str]] = {}
     for kind, text in kinds_of(page_of(success(trace=report.traffic.trace, manifest=manifest))):
         name = re.sub(r"( \d+ requests,)?( [\d.]+ k?B(, \w+)?| ObjectNotFound)$", "", text)
         if "…" not in name and not name.startswith("PUBLISH"):
