@@ -1,6 +1,6 @@
 """moto's server with three permission rules of AWS that moto lacks. The server is run as a module.
 
-The server prints its port and runs until it is stopped (`metrics_tools.local_cloud.moto_server`). It enforces
+The server prints its port and runs until it is stopped. It enforces
 permissions after a POST to /moto-api/reset-auth.
 These rules are added; each one names the AWS document that defines it:
 
@@ -14,15 +14,17 @@ These rules are added; each one names the AWS document that defines it:
   moto always returns 404. (S3 API Reference, GetObject, "Permissions")
 """
 
+import logging
+import sys
+import threading
 from typing import Any
 from unittest.mock import patch
 
 from moto.iam.access_control import IAMRequestBase
 from moto.s3.exceptions import MissingKey
 from moto.s3.responses import S3Response
+from moto.server import ThreadedMotoServer
 from moto.sns.responses import SNSResponse
-
-from metrics_tools.local_cloud.moto_server import serve
 
 _permitted = IAMRequestBase.check_action_permitted
 _get = S3Response._key_response_get
@@ -55,4 +57,9 @@ if __name__ == "__main__":
         patch.object(IAMRequestBase, "check_action_permitted", _check_action_permitted),
         patch.object(S3Response, "_key_response_get", _key_response_get),
     ):
-        serve()
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for each request
+        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        server.start()
+        sys.stdout.write(f"{server.get_host_and_port()[1]}\n")
+        sys.stdout.flush()
+        threading.Event().wait()

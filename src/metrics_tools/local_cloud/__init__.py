@@ -8,7 +8,6 @@ The requests come from `metrics_tools.request_files`, the exchange rates from `m
     run.py                the steps of a local run and of a served cloud
     template.py           the properties in template.yaml, so that the local resources equal the deployed ones
     cloud.py              the bucket, topics and queues on a moto server
-    moto_server.py        the process of the moto server
     emulator.py           the worker in the Lambda Runtime Interface Emulator
     handler_server.py     the process that runs the worker without the emulator
     event_source.py       a substitute for Lambda's event source mapping

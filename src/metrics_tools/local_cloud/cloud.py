@@ -8,9 +8,10 @@ proxy.
 import json
 import os
 import secrets
-import subprocess
+import socket
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,7 @@ from metrics_tools.local_cloud.template import REQUEST_QUEUE, Template
 
 LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
+_START_SECONDS = 30
 _PREFIX = "metrics-worker-local"
 
 
@@ -97,16 +99,40 @@ def local_cloud(template: Template, log: Path, host: str = LOOPBACK) -> Iterator
     Raises:
         LocalError: the server does not start.
     """
-    command = [sys.executable, "-P", str(Path(__file__).with_name("moto_server.py")), host]
-    with (
-        log.open("wb") as messages,
-        guarded(command, os.environ, stdout=subprocess.PIPE, stderr=messages) as server,
-    ):
-        assert server.stdout is not None
-        port = server.stdout.readline().strip()
-        if not port.isdigit():
-            raise LocalError(f"The local cloud (a moto server) did not start: see {log}.")
-        yield _create_resources(f"http://{host}:{port.decode()}", template)
+    port, _ = free_ports(host)
+    command = [sys.executable, "-P", "-m", "moto.server", "--host", host, "--port", str(port)]
+    with server("The local cloud (a moto server)", command, os.environ, address=(host, port), log=log):
+        yield _create_resources(f"http://{host}:{port}", template)
+
+
+def free_ports(host: str) -> tuple[int, int]:
+    """Return two different ports of an address of this machine that are not in use."""
+    with socket.create_server((host, 0)) as one, socket.create_server((host, 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
+
+
+@contextmanager
+def server(
+    name: str, command: Sequence[str], environment: Mapping[str, str], *, address: tuple[str, int], log: Path
+) -> Iterator[None]:
+    """Run a server, which writes its output to a file, from the time at which it listens on its address.
+
+    Raises:
+        LocalError: the server has ended, or does not listen after 30 seconds.
+    """
+    with log.open("wb") as output, guarded(command, environment, stdout=output, stderr=output) as process:
+        deadline = time.monotonic() + _START_SECONDS
+        while not _is_listening(address):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise LocalError(f"{name} did not start: see {log}.")
+            time.sleep(0.02)
+        yield
+
+
+def _is_listening(address: tuple[str, int]) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(address) == 0
 
 
 def _create_resources(endpoint: str, template: Template) -> Cloud:

@@ -12,9 +12,7 @@ import http.client
 import json
 import os
 import platform
-import socket
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -23,16 +21,12 @@ from threading import Lock
 from typing import Any
 
 from metrics_tools.local_cloud import LocalError
-from metrics_tools.local_cloud.cloud import LOOPBACK, Cloud
+from metrics_tools.local_cloud.cloud import LOOPBACK, Cloud, free_ports, server
 from metrics_tools.local_cloud.event_source import InvocationError
-from metrics_tools.local_cloud.subprocess_guard import guarded
 from metrics_tools.local_cloud.template import FUNCTION, Template
 
 HANDLER = "metrics_worker.handler.lambda_handler"
-EMULATOR = "EMULATOR"
-"""The environment variable that switches the emulator off."""
 _INVOCATIONS = "/2015-03-31/functions/function/invocations"
-_START_SECONDS = 10
 _BUILDS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -50,11 +44,7 @@ class Emulator:
     _one_at_a_time: Lock = field(default_factory=Lock)
 
     def invoke(self, event: dict[str, Any]) -> Any:
-        """Invoke the function with an event, and return the value that the function returns.
-
-        Raises:
-            InvocationError: the function raised an error, timed out or did not start.
-        """
+        """Invoke the function with an event, and return its result; raise an InvocationError if it fails."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=self.timeout)
         with self._one_at_a_time, closing(connection):
             try:
@@ -66,11 +56,7 @@ class Emulator:
 
 
 def parse_answer(text: str) -> Any:
-    """Return the value that the function returned, from the body of the emulator's response.
-
-    Raises:
-        InvocationError: the body is not JSON, or describes an error of the function.
-    """
+    """Return the function's result from the body of the response; raise an InvocationError for an error."""
     try:
         body = json.loads(text)
     except ValueError:  # such as "Task timed out after 300.00 seconds"
@@ -96,12 +82,10 @@ def emulator(
     Raises:
         LocalError: the emulator is not installed, or the worker does not start.
     """
-    # Both ports are taken at the same time, so that they differ.
-    with socket.create_server((LOOPBACK, 0)) as one, socket.create_server((LOOPBACK, 0)) as other:
-        port, api_port = one.getsockname()[1], other.getsockname()[1]
+    port, api_port = free_ports(LOOPBACK)
     if reason_without_emulator(os.environ):
-        server = Path(__file__).with_name("handler_server.py")
-        command = [sys.executable, "-P", str(server), str(port), handler]
+        script = Path(__file__).with_name("handler_server.py")
+        command = [sys.executable, "-P", str(script), str(port), handler]
     else:
         command = [
             *(str(find_emulator(root)), "--log-level", "warn"),
@@ -109,12 +93,7 @@ def emulator(
             *("--runtime-api-address", f"{LOOPBACK}:{api_port}"),
             *(sys.executable, "-m", "awslambdaric", handler),
         ]
-    with log.open("wb") as output, guarded(command, environment, stdout=output, stderr=output) as process:
-        deadline = time.monotonic() + _START_SECONDS
-        while not _is_listening(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise LocalError(f"The worker did not start: see {log}.")
-            time.sleep(0.02)
+    with server("The worker", command, environment, address=(LOOPBACK, port), log=log):
         yield Emulator(port, timeout + 30.0)
 
 
@@ -141,11 +120,8 @@ def function_environment(cloud: Cloud, template: Template, root: Path) -> dict[s
 
 def worker_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables `OUTPUT_COMPRESSION` and `WORKER_*` of an environment, by name."""
-    return {
-        name: value
-        for name, value in sorted(environment.items())
-        if name == "OUTPUT_COMPRESSION" or name.startswith("WORKER_")
-    }
+    names = (name for name in environment if name == "OUTPUT_COMPRESSION" or name.startswith("WORKER_"))
+    return {name: environment[name] for name in sorted(names)}
 
 
 def reason_without_emulator(environment: Mapping[str, str]) -> str:
@@ -154,11 +130,11 @@ def reason_without_emulator(environment: Mapping[str, str]) -> str:
     Raises:
         LocalError: the variable `EMULATOR` is neither on nor off.
     """
-    value = environment.get(EMULATOR, "") or "on"
+    value = environment.get("EMULATOR") or "on"
     if value not in {"on", "off"}:
-        raise LocalError(f"{EMULATOR}={value} is not valid: expected on or off.")
+        raise LocalError(f"EMULATOR={value} is not valid: expected on or off.")
     if value == "off":
-        return f"{EMULATOR} is off"
+        return "EMULATOR is off"
     if sys.platform != "linux":
         return "the emulator is a Linux program"
     known = platform.machine().lower() in _BUILDS
@@ -169,15 +145,9 @@ def find_emulator(root: Path) -> Path:
     """Return the path of the emulator for this machine, or raise a `LocalError` if it is not installed."""
     build = _BUILDS.get(platform.machine().lower())
     found = root.glob(f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{build}")
-    if (path := min(found, default=None)) is None:
-        raise LocalError(
-            f"There is no Lambda emulator for {platform.machine()} in .venv-sam: run `make install`, which "
-            "installs it with the SAM CLI."
-        )
-    return path
-
-
-def _is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((LOOPBACK, port)) == 0
+    if path := min(found, default=None):
+        return path
+    raise LocalError(
+        f"There is no Lambda emulator for {platform.machine()} in .venv-sam: run `make install`, which "
+        "installs it with the SAM CLI."
+    )

@@ -1,9 +1,8 @@
 """A small substitute for Lambda's event source mapping.
 
-The substitute receives a batch of messages, invokes the function as Lambda does, and deletes the messages
-that succeeded. The messages in `batchItemFailures` stay in the queue. The whole batch stays in the queue if
-the function fails, or if its response is not valid: an item of `batchItemFailures` has no identifier, or the
-identifier of a message that is not in the batch.
+The messages in `batchItemFailures` of the function's response stay in the queue. The whole batch stays in
+the queue if the function fails, or if its response is not valid: an item of `batchItemFailures` has no
+identifier, or the identifier of a message that is not in the batch.
 """
 
 import base64
@@ -24,12 +23,7 @@ class InvocationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The result of one batch.
-
-    Attributes:
-        deleted: the ids of the messages that succeeded and were deleted from the queue.
-        error: the error of the whole batch, in which case no message is deleted; None if there is none.
-    """
+    """The result of one batch: the ids of the messages that were deleted, or the error of the whole batch."""
 
     deleted: list[str] = field(default_factory=list)
     error: InvocationError | None = None

@@ -46,7 +46,6 @@ from metrics_tools.request_files import Sample
 _POLL_SECONDS = 0.1
 LAST_EVENTS_SECONDS = 5.0
 """The seconds to wait for further status events after the request queue has become empty."""
-_METRICS_PREFIX = "AWS_S3_METRICS_PREFIX"
 _RUN_ENVIRONMENT = {"POWERTOOLS_LOG_LEVEL": "DEBUG", "WORKER_STATUS_GAP_SECONDS": "0"}
 """The variables of the worker in a local run. At log level DEBUG, the worker logs the traces for the page.
 
@@ -107,12 +106,10 @@ def run(options: Options) -> int:
                 MessageDeduplicationId=sample.run_id,
             )
         delay = template.property(REQUEST_QUEUE, "DelaySeconds")
-        print_step(
-            f"Requested {count(len(samples), 'metric')}, which the queue delivers after {delay} s. "
-            "Status events (UTC):"
-        )
+        requested = f"Requested {count(len(samples), 'metric')}, which the queue delivers after {delay} s"
+        print_step(f"{requested}. Status events (UTC):")
         failure = _work(receive, events, options, cloud)
-        copies = copy_published(cloud, environment[_METRICS_PREFIX], copy)
+        copies = copy_published(cloud, environment["AWS_S3_METRICS_PREFIX"], copy)
         if failure:
             raise LocalError(f"The worker failed: {failure}\nIts log has more: {relative(options.log)}")
         messages_left = _messages_left(cloud)
@@ -138,10 +135,8 @@ def serve(options: Options, *, with_worker: bool) -> int:
             for name, value in sorted(environment.items())
             if name.startswith(_SERVED_PREFIXES) and not name.startswith("AWS_LAMBDA_")
         }
-        variables |= {
-            "METRICS_REQUEST_TOPIC": cloud.request_topic,
-            "METRICS_STATUS_QUEUE": cloud.status_queue,
-        }
+        variables["METRICS_REQUEST_TOPIC"] = cloud.request_topic
+        variables["METRICS_STATUS_QUEUE"] = cloud.status_queue
         path = options.out / "env"
         stack.callback(path.unlink, missing_ok=True)
         print_environment(variables, path)
@@ -188,14 +183,9 @@ def _start_cloud(stack: ExitStack, options: Options, *, with_worker: bool) -> tu
 
 
 def _currencies(options: Options) -> list[str]:
-    """Return the codes of the currencies in the dataset.
-
-    They are the currencies of the requests; if the user did not choose the requests, also `ecb.CURRENCIES`.
-    The list is never empty.
-    """
-    needed = {currency for sample in options.samples for currency in sample.currencies} & set(
-        ecb.read_rates()
-    )
+    """Return the currencies of the requests; if the user did not choose these, also `ecb.CURRENCIES`."""
+    found = {currency for sample in options.samples for currency in sample.currencies}
+    needed = found.intersection(ecb.read_rates())
     if not options.is_chosen:
         return sorted(needed.union(ecb.CURRENCIES))
     if not needed:
@@ -206,7 +196,7 @@ def _currencies(options: Options) -> list[str]:
 def _start_worker(
     stack: ExitStack, options: Options, deployed: tuple[Cloud, Template], environment: dict[str, str]
 ) -> Callable[[], Batch | None]:
-    """Start the worker, and return a function that passes a batch of the request queue to the worker."""
+    """Start the worker, and return a function that passes a batch of the request queue to it."""
     cloud, template = deployed
     timeout = int(template.property(FUNCTION, "Timeout"))
     started = emulator(ROOT, environment, log=options.log, timeout=timeout, handler=options.handler)
@@ -223,13 +213,9 @@ def _start_worker(
 def _work(
     receive: Callable[[], Batch | None], events: Mapping[str, RunEvents], options: Options, cloud: Cloud
 ) -> str:
-    """Invoke the worker until the request queue is empty and every run has an outcome.
+    """Invoke the worker until every run has an outcome; return the error of an invocation, or an empty text.
 
-    Waiting also ends at the timeout, after a failed invocation, and if a run has no outcome
-    `LAST_EVENTS_SECONDS` after the request queue has become empty.
-
-    Returns:
-        The error with which an invocation failed; an empty text if no invocation failed.
+    Waiting also ends at the timeout, and `LAST_EVENTS_SECONDS` after the request queue has become empty.
     """
     deadline = time.monotonic() + options.timeout
     empty_since: float | None = None
@@ -249,7 +235,7 @@ def _work(
 
 
 def _messages_left(cloud: Cloud) -> list[str]:
-    """Return a line for the request queue and the dead-letter queue, unless the queue is empty."""
+    """Return a line for each queue of requests and of dead letters that is not empty."""
     queues = {"request queue": cloud.request_queue, "dead-letter queue": cloud.dead_letter_queue}
     counts = {name: message_count(cloud, queue) for name, queue in queues.items()}
     return [f"{count(number, 'message')} left in the {name}" for name, number in counts.items() if number]

@@ -35,11 +35,7 @@ _GATEWAY = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
 
 
 def docker_gateway() -> str:
-    """Return the address of Docker's bridge network on the machine that runs the Docker daemon.
-
-    Raises:
-        LocalError: Docker is not installed, or its daemon does not answer.
-    """
+    """Return the address of Docker's bridge network; raise a LocalError if no Docker daemon answers."""
     command = ["docker", "network", "inspect", "bridge", "--format", _GATEWAY]
     found = shutil.which("docker") and subprocess.run(command, capture_output=True, text=True, check=False)
     if not found or found.returncode:
@@ -68,11 +64,7 @@ def local_template(
 ) -> dict[str, Any]:
     """Return a copy of the built template with the local cloud's addresses in the function's environment.
 
-    Args:
-        built: the output of `sam build`. The metadata of the layer contains the architecture.
-        cloud: the local cloud.
-        template: the template.yaml of the repository.
-        endpoint: the URL by which a container reaches the local cloud.
+    `endpoint` is the URL by which a container reaches the local cloud.
     """
     copy = deepcopy(dict(built))
     function = copy["Resources"][FUNCTION]["Properties"]

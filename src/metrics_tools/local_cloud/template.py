@@ -1,7 +1,6 @@
 """Reading template.yaml, from whose properties the local cloud and the local function are created.
 
-Only the intrinsic functions in these properties are supported; another intrinsic function raises an error. A
-parameter has its default value unless the caller passes another value.
+Only the intrinsic functions in these properties are supported.
 """
 
 from collections.abc import Mapping
@@ -19,8 +18,8 @@ class Template:
 
     Attributes:
         body: the parsed template.
-        values: name → value. The name is NAME for `!Ref NAME`, and NAME.ATTRIBUTE for `!GetAtt
-            NAME.ATTRIBUTE`. The values take precedence over the defaults of parameters.
+        values: by name, the values of `!Ref NAME` and `!GetAtt NAME.ATTRIBUTE`. They take precedence over
+            the defaults of parameters.
     """
 
     body: dict[str, Any]
@@ -38,12 +37,9 @@ class Template:
         return Template(self.body, {**self.values, **values})
 
     def property(self, resource: str, *path: str) -> Any:
-        """Return a property of a resource, such as `property("RequestQueue", "DelaySeconds")`.
-
-        References and conditions in the property are replaced by their values.
+        """Return a property, such as `property("RequestQueue", "DelaySeconds")`, with references resolved.
 
         Raises:
-            KeyError: the template has no such property.
             ValueError: the property uses an unsupported intrinsic function, or a reference without a value.
         """
         found: Any = self.body["Resources"][resource]["Properties"]

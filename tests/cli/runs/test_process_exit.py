@@ -117,7 +117,6 @@ def test_output_that_cannot_be_written_is_a_failure():
 
 def test_every_program_that_may_use_the_bucket_ends_with_run_and_exit():
     without_bucket = {
-        "src/metrics_tools/local_cloud/moto_server.py": "it is a server of S3",
         "src/metrics_tools/local_cloud/subprocess_guard.py": "it only starts another process",
         "benchmarks/s3.py": "it is a server of S3",
         "src/metrics_tools/process_exit.py": "it defines run_and_exit",
