@@ -126,9 +126,8 @@ class Differences:
         gone: the observations at times that only the first series has.
         added: the observations at times that only the second series has.
         both: the number of times that both series have.
-        times: the times at which both series have an observation and the values differ, shape (n,).
-        before: the values of the first series at these times, shape (n,).
-        after: the values of the second series at these times, shape (n,).
+        times, before, after: the times at which the values differ, and the values of the first and of the
+            second series at these times, each of shape (n,).
     """
 
     gone: Series

@@ -12,7 +12,7 @@ from metrics_tools.formatting import count
 from metrics_tools.page.numbers import thinned
 from metrics_worker.series import Series
 
-MAX_INPUTS = 6
+_MAX_INPUTS = 6
 """The most inputs that a PNG shows below the metric."""
 _HEIGHT, _LEAST_WIDTH, _MOST_WIDTH = 16, 30, 120
 _LARGEST = 1e300
@@ -54,39 +54,27 @@ def plot(lines: Sequence[tuple[str, Series]], title: str) -> None:
 def png_of(title: str, unit: str, metric: Series, inputs: Mapping[str, Series]) -> bytes:
     """Return a PNG with a panel of the metric and, on the same time axis, panels for its first inputs.
 
-    An input that cannot be drawn is skipped, and at most `MAX_INPUTS` are shown. If the metric has several
+    An input that cannot be drawn is skipped, and at most `_MAX_INPUTS` are shown. If the metric has several
     observations and cannot be drawn, the command ends with an error.
     """
-    import matplotlib as mpl  # noqa: PLC0415 - takes a second to import, and only pictures need it
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
+    from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second to import, and only pictures need it
 
     if (reason := undrawable(metric)) and len(metric) > 1:
         raise impossible(f"The metric cannot be drawn: {reason}.")
     shown = [(code, series) for code, series in inputs.items() if len(series) == 1 or not undrawable(series)]
-    panels = [(unit, metric), *shown[:MAX_INPUTS]]
-    figure, axes = plt.subplots(
-        len(panels),
-        sharex=True,
-        squeeze=False,
-        figsize=(11, 2.7 + 1.3 * len(panels)),
-        height_ratios=[3.0, *[1.0] * (len(panels) - 1)],
-        layout="constrained",
-    )
+    panels = [(unit, metric), *shown[:_MAX_INPUTS]]
+    figure = Figure(figsize=(11, 2.7 + 1.3 * len(panels)), layout="constrained")
+    heights = [3.0, *[1.0] * (len(panels) - 1)]
+    axes = figure.subplots(len(panels), sharex=True, squeeze=False, height_ratios=heights)
     for axis, (label, series) in zip(axes[:, 0], panels, strict=True):
-        is_metric = series is metric
-        colour, rotation = ("#1f4e79", 90) if is_metric else ("#777777", 0)
+        colour, rotation = ("#1f4e79", 90) if series is metric else ("#777777", 0)
         axis.plot(_datetimes(series), series.values, linewidth=0.9, color=colour)
         axis.set_ylabel(label, fontsize=8, rotation=rotation, ha="right")
         axis.grid(alpha=0.3)
         axis.margins(x=0.01)
     axes[0, 0].set_title(title, loc="left", fontsize=11)
     file = io.BytesIO()
-    try:
-        figure.savefig(file, dpi=120, format="png")
-    finally:
-        plt.close(figure)
+    figure.savefig(file, dpi=120, format="png")
     return file.getvalue()
 
 
