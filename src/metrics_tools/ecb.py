@@ -12,6 +12,7 @@ import csv
 import io
 import itertools
 import json
+import re
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -77,6 +78,11 @@ def currency_of(code: str) -> str | None:
         case ["ECB", currency, "EUR", "D"]:
             return currency
     return None
+
+
+def currencies_in(text: str) -> set[str]:
+    """Return the currencies, such as USD, whose series codes occur in a text. They need not have rates."""
+    return set(re.findall(r"\bECB_([A-Z]{3})_EUR_D\b", text))
 
 
 @cache

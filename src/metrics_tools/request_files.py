@@ -88,19 +88,9 @@ class Sample:
     @property
     def currencies(self) -> set[str]:
         """Return the currencies of all ECB series in the request, even if its expression is not valid."""
-        from metrics_tools.ecb import currency_of  # noqa: PLC0415 - half a second, only for valid files
+        from metrics_tools.ecb import currencies_in  # noqa: PLC0415 - half a second, only for valid files
 
-        found: set[str] = set()
-        rest = [self.request.get(ROOT), self.request.get("inputs")]
-        while rest:
-            match rest.pop():
-                case list(items):
-                    rest.extend(items)
-                case dict(fields):
-                    codes = (fields.get(name) for name in ("series_code", "seriesCode"))
-                    found |= {currency for code in codes if (currency := currency_of(str(code)))}
-                    rest.extend(fields.values())
-        return found
+        return currencies_in(json.dumps(self.request))
 
 
 def all_samples(folder: Path) -> list[Path]:

@@ -38,7 +38,7 @@ IMPORTS = {
     "buckets": Imports("console ecb", "boto3 botocore filelock obstore typer"),
     "local_cloud": Imports(
         "page published console formatting process_exit request_files ecb",
-        "boto3 numpy pyarrow rich samtranslator",
+        "boto3 numpy obstore pyarrow rich samtranslator",
     ),
     "page": Imports("published describe formatting", "jinja2 numpy"),
     "published": Imports("validate console formatting", "numpy obstore pyarrow pydantic"),

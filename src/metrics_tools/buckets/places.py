@@ -34,7 +34,6 @@ FolderOption = Annotated[
 DemoOption = Annotated[
     bool, typer.Option("--demo", help="The ECB's daily exchange rates, in memory: no cloud, no network.")
 ]
-_SERIES = re.compile(r"\bECB_([A-Z]{3})_EUR_D\b")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -67,22 +66,21 @@ def bucket_place(name: str) -> Place:
     name = name.removeprefix("s3://").removesuffix("/")
     if not _BUCKET.fullmatch(name):
         raise impossible(f"{name!r} is not the name of a bucket: 3 to 63 of a-z, 0-9, '.' and '-'.")
-    region, credentials = _aws_session()
+    session = aws_session()
     connected = S3Bucket.connect(
         name,
-        region=region or "us-east-1",
+        region=os.environ.get("AWS_REGION") or session.region_name or "us-east-1",
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None,
-        credentials=credentials,
+        credentials=_credentials(session),
     )
     return Place(connected, f"s3://{name}")
 
 
-def _aws_session() -> tuple[str | None, Credentials]:
-    """Return the AWS region (None if not configured) and the credentials that the AWS CLI would use."""
+def _credentials(session: Any) -> Credentials:
+    """Return the credentials of a boto3 session, which are those that the AWS CLI would use."""
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - half a second, and only buckets need it
     from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415 - as above: it imports boto3
 
-    session = aws_session()
     try:
         credentials = Boto3CredentialProvider(session)
         credentials()
@@ -93,7 +91,7 @@ def _aws_session() -> tuple[str | None, Credentials]:
         ) from None
     except BotoCoreError as error:
         raise impossible(f"Your AWS credentials cannot be used: {error}") from error
-    return os.environ.get("AWS_REGION") or session.region_name, credentials
+    return credentials
 
 
 def aws_session() -> Any:
@@ -123,7 +121,7 @@ def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
     found: set[str] = set()
     for file in files:
         with suppress(OSError, ValueError):  # the parser of the request reports the error later
-            found.update(_SERIES.findall(Path(file).read_text(encoding="utf-8")))
+            found |= ecb.currencies_in(Path(file).read_text(encoding="utf-8"))
     return found.intersection(ecb.read_rates()) or ecb.CURRENCIES
 
 

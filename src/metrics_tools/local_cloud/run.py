@@ -10,14 +10,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
+
+import obstore
+from obstore.store import S3Store
 
 from metrics_tools import ecb
 from metrics_tools.console import out
 from metrics_tools.formatting import count
 from metrics_tools.local_cloud import ROOT, LocalError
-from metrics_tools.local_cloud.cloud import Cloud, client, local_cloud, message_count
+from metrics_tools.local_cloud.cloud import REGION, Cloud, client, local_cloud, message_count
 from metrics_tools.local_cloud.emulator import (
     emulator,
     find_emulator,
@@ -153,10 +157,12 @@ def serve(options: Options, *, with_worker: bool) -> int:
 
 def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
     """Write the dataset of these currencies to the local cloud; if out is a terminal, show the progress."""
-    s3 = client("s3", cloud.endpoint)
+    # A put by obstore takes less than half of the processor time of a put by boto3.
+    http = {"allow_http": True, "timeout": timedelta(seconds=60)}
+    store = S3Store(ecb.BUCKET, endpoint=cloud.endpoint, region=REGION, client_options=http)
     with out.status("") as status:
         return ecb.write_dataset(
-            lambda key, body: s3.put_object(Bucket=ecb.BUCKET, Key=key, Body=body),
+            lambda key, body: obstore.put(store, key, body, use_multipart=False),
             currencies,
             on_file=lambda files: status.update(count(files, "part file")),
         )
