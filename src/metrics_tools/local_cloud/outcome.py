@@ -57,11 +57,6 @@ class Outcome:
     check: Comparison | None = None
     violations: list[str] = field(default_factory=list)
 
-    @property
-    def error_in_violations(self) -> bool:
-        """Return whether the text of a violation contains the error of the run."""
-        return bool(self.error) and any(self.error in violation for violation in self.violations)
-
 
 def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
     """Copy every published object below a prefix into a folder, and return the number of copied objects.

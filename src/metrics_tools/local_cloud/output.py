@@ -58,7 +58,7 @@ def _print_outcome(outcome: Outcome) -> None:
     out.print(title, soft_wrap=True)
     if outcome.status == "SUCCESS":
         _print_version(outcome)
-    elif outcome.status is not None and not outcome.error_in_violations:
+    elif outcome.status and not any(outcome.error in violation for violation in outcome.violations):
         print_detail(f"{outcome.status}{' (as expected)' if is_right else ''}: {outcome.error}")
     for violation in outcome.violations:
         print_detail(violation, "red")

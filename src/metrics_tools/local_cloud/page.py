@@ -34,11 +34,8 @@ def write_page(
         log: the worker's log, which contains the traces of the runs.
     """
     found, rates = traces(log), read_rates()
-    runs = [
-        shown_run(outcome, events[id_], rates, found.get(id_))
-        for outcome in outcomes
-        for id_ in [outcome.sample.run_id]
-    ]
+    by_id = {outcome.sample.run_id: outcome for outcome in outcomes}
+    runs = [shown_run(outcome, events[id_], rates, found.get(id_)) for id_, outcome in by_id.items()]
     source = Source(SOURCE, SOURCE_URL, SOURCE_NOTE)
     write(path, runs, title="Metrics of the local run", lead=_LEAD, source=source)
 

@@ -158,8 +158,12 @@ def serve(options: Options, *, with_worker: bool) -> int:
 def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
     """Write the dataset of these currencies to the local cloud; if out is a terminal, show the progress."""
     # A put by obstore takes less than half of the processor time of a put by boto3.
-    http = {"allow_http": True, "timeout": timedelta(seconds=60)}
-    store = S3Store(ecb.BUCKET, endpoint=cloud.endpoint, region=REGION, client_options=http)
+    store = S3Store(
+        ecb.BUCKET,
+        endpoint=cloud.endpoint,
+        region=REGION,
+        client_options={"allow_http": True, "timeout": timedelta(seconds=60)},
+    )
     with out.status("") as status:
         return ecb.write_dataset(
             lambda key, body: obstore.put(store, key, body, use_multipart=False),

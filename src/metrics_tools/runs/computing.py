@@ -56,7 +56,6 @@ class Computed:
     """The result of computing a request.
 
     Attributes:
-        request: the event, with the run id under which it was computed.
         report: the worker's record of the attempt.
         events: the recorded status events, each with the time (UTC) at which it would have been published.
         inputs: the series that were read, by series code.
@@ -64,7 +63,6 @@ class Computed:
         error: the error of the run; None after a SUCCESS.
     """
 
-    request: dict[str, Any]
     report: RunReport
     events: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
     inputs: dict[str, InputSeries] = field(default_factory=dict)
@@ -158,7 +156,7 @@ class LocalWorker:
             error = complete_run(attempt)
         except (TransientError, UnanswerableError) as failed:
             error = failed
-        computed = Computed(request, report, self.client.events[first_event:], error=error)
+        computed = Computed(report, self.client.events[first_event:], error=error)
         if report.version_ts is None or isinstance(error, TransientError):
             return computed
         bucket, keys = self.worker.bucket.metered(Traffic()), self.worker.keys(run)
