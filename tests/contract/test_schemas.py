@@ -7,8 +7,8 @@ from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
 from metrics_tools.contracts import schemas
-from metrics_tools.contracts.expression import SHAPES
 from metrics_tools.contracts.schema import DIALECT, encode, model
+from metrics_tools.validate.contract import NODES
 from metrics_worker.expression import grammar
 from metrics_worker.request import V1
 from tests.builders import ratio, record, series, window
@@ -55,7 +55,7 @@ def test_a_field_without_a_description_stops_the_generation():
 def test_the_schemas_of_expressions_describe_every_model_of_the_grammar():
     union = TypeAdapter(grammar.Node).json_schema()["$defs"]["Node"]["oneOf"]
     assert {branch["$ref"].rpartition("/")[2] for branch in union} == {
-        kind.__name__ for kind in SHAPES.values()
+        kind.__name__ for kind in NODES.values()
     }
     shapes = SCHEMAS["metric_run_requested"]["$defs"]
     assert shapes["window_op"]["properties"]["window"]["maximum"] == grammar.MAX_WINDOW

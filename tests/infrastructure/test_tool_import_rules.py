@@ -43,15 +43,15 @@ IMPORTS = {
     "page": Imports("published describe formatting", "jinja2 numpy"),
     "published": Imports("validate console formatting", "numpy obstore pyarrow pydantic"),
     "cost": Imports("validate"),
+    "contracts": Imports("validate", "pydantic"),
     "validate": Imports("describe", "pydantic"),
-    "describe": Imports("formatting", "numpy"),
+    "describe": Imports("formatting", "numpy pydantic"),
     "console": Imports("", "rich typer"),
     "formatting": Imports("", "numpy"),
     "process_exit": Imports(""),
     "request_files": Imports("ecb"),
     "ecb": Imports("", "currency_converter numpy pyarrow"),
     "operations": Imports("", "boto3 botocore"),
-    "contracts": Imports("", "pydantic"),
 }
 FILES = {path.relative_to(TOOLS).with_suffix("").as_posix(): path for path in sorted(TOOLS.rglob("*.py"))}
 

@@ -4,7 +4,7 @@
 
 import pytest
 
-from metrics_tools.describe.formula import formula
+from metrics_tools.describe.words import formula
 from metrics_worker.expression.grammar import parse
 
 A, B = {"series_code": "A"}, {"series_code": "B"}

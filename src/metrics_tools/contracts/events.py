@@ -11,7 +11,13 @@ from metrics_tools.contracts.patterns import ADDRESS, KEY, LINE, VERSION, whole
 from metrics_tools.contracts.request import ANY_CODE, METRIC_CODE, RUN_ID
 from metrics_tools.contracts.schema import NEXT, Meanings, Schema, described, fields, moment
 from metrics_worker import errors
-from metrics_worker.messaging import status_events
+from metrics_worker.messaging.status_events import (
+    MAX_ERROR,
+    RunCompleted,
+    RunHeartbeat,
+    RunStarted,
+    WireError,
+)
 from metrics_worker.request import MAX_MANIFEST_URI, V1
 
 _SUCCEEDED = "The run is committed and its version can be read."
@@ -47,7 +53,7 @@ _ERROR = described(
     "The problem and the object at fault (the series, the key or the JSON path), in one line of at most 1,000"
     " UTF-16 code units.",
     pattern=whole(LINE),
-    maxLength=status_events.MAX_ERROR,
+    maxLength=MAX_ERROR,
 )
 _COMPLETED = _common("completed") | {
     "metricCode": METRIC_CODE,
@@ -67,13 +73,8 @@ def published() -> dict[str, Schema]:
 def _events(*, v1: bool) -> Iterator[tuple[str, Schema]]:
     form = "v1" if v1 else "plain"
     for kind, state, text, body in (
-        ("started", "started", "The run has begun.", fields(status_events.RunStarted, _STARTED)),
-        (
-            "heartbeat",
-            "in progress",
-            "The run is in progress.",
-            fields(status_events.RunHeartbeat, _HEARTBEAT),
-        ),
+        ("started", "started", "The run has begun.", fields(RunStarted, _STARTED)),
+        ("heartbeat", "in progress", "The run is in progress.", fields(RunHeartbeat, _HEARTBEAT)),
         ("completed.success", "succeeded", _SUCCEEDED, _success(v1=v1)),
         ("completed.failure", "failed", _FAILED, _failure(v1=v1)),
     ):
@@ -82,14 +83,7 @@ def _events(*, v1: bool) -> Iterator[tuple[str, Schema]]:
 
 
 def _in_form(body: Schema, *, v1: bool) -> Schema:
-    """Return the JSON Schema keywords for the fields of an event in the plain or the v1 form.
-
-    In the v1 form, the field `schema` is required. In the plain form, an event with this field is not valid.
-
-    Args:
-        body: the `properties` and `required` of the event, including `schema` in `properties`.
-        v1: whether to return the keywords for the v1 form.
-    """
+    """Return the JSON Schema keywords for the fields of an event, with `schema` only in the v1 form."""
     properties, required = dict(body["properties"]), ["type", *body["required"]]
     if v1:
         return {"properties": properties, "required": ["schema", *required]}
@@ -120,7 +114,7 @@ def _failure(*, v1: bool) -> Schema:
             "code": described("The error code.", enum=codes(), type="string"),
             "message": _ERROR,
         }
-        error = schema.model(status_events.WireError, meanings, "The error that made the run fail.")
+        error = schema.model(WireError, meanings, "The error that made the run fail.")
     else:
         pattern = f"(?:{'|'.join(codes())}): {LINE}"
         error = {**_ERROR, "type": "string", "pattern": whole(pattern)}
@@ -131,16 +125,14 @@ def _failure(*, v1: bool) -> Schema:
 def _completed(status: str, more: dict[str, Schema], *, own: tuple[str, ...]) -> Schema:
     """Return the `properties` and `required` of a completed event with this status.
 
-    Args:
-        status: SUCCESS or FAILURE.
-        more: field name → schema, for the fields whose schema depends on the status or the form.
-        own: the names of the fields that only an event with this status has. They are required; the fields
-            that only an event with the other status has are left out.
+    The fields of `more` depend on the form. Only events with this status have the fields `own`.
     """
-    body = fields(status_events.RunCompleted, _COMPLETED)
+    body = fields(RunCompleted, _COMPLETED)
     other = {*_SUCCESS, *_FAILURE} - {*own}
     properties = {name: field for name, field in body["properties"].items() if name not in other}
     properties |= {"status": described("The outcome of the run.", const=status), **more}
     for name in own:
-        properties[name] = more.get(name) or schema.without_null(properties[name])
+        # None in the model means that the field is left out of the document.
+        found = properties[name]
+        properties[name] = more.get(name) or {**found.pop("anyOf")[0], **found}
     return {"properties": properties, "required": [*body["required"], *own]}

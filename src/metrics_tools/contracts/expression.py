@@ -7,21 +7,12 @@ as an integer is below 2**1023.
 
 import sys
 
-from pydantic import BaseModel
-
 from metrics_tools.contracts.patterns import LINE, whole
 from metrics_tools.contracts.schema import Meanings, Schema, described, model
-from metrics_worker.expression import grammar
+from metrics_tools.validate.contract import NODES
 from metrics_worker.expression.grammar import MAX_DEPTH, MAX_NODES
 
 NODE = {"$ref": "#/$defs/node"}
-SHAPES: dict[str, type[BaseModel]] = {
-    "series": grammar.SeriesRef,
-    "series_math": grammar.SeriesMath,
-    "window_op": grammar.WindowOp,
-    "composite": grammar.Composite,
-}
-"""The pydantic model of each node type, by `expressionType`."""
 
 SERIES_CODE = described(
     "The code of a series, which is also the name of a folder in the dataset. It has only printable"
@@ -92,7 +83,7 @@ def request_definitions() -> dict[str, Schema]:
     series["properties"]["seriesCode"] = code | described(text)
     del series["required"]
     series["oneOf"] = [{"required": ["series_code"]}, {"required": ["seriesCode"]}]
-    for name in SHAPES.keys() - {"series_math"}:
+    for name in NODES.keys() - {"series_math"}:
         shapes[name]["properties"]["scale"] = _UNUSED_SCALE
     return shapes
 
@@ -113,9 +104,9 @@ def manifest_definitions() -> dict[str, Schema]:
 
 def _shapes() -> dict[str, Schema]:
     shapes: dict[str, Schema] = {
-        "node": {"description": _NODE_TEXT, "oneOf": [{"$ref": f"#/$defs/{name}"} for name in SHAPES]}
+        "node": {"description": _NODE_TEXT, "oneOf": [{"$ref": f"#/$defs/{name}"} for name in NODES]}
     }
-    for name, kind in SHAPES.items():
+    for name, kind in NODES.items():
         shapes[name] = {"title": name} | model(kind, _MEANINGS[name], _TEXT[name])
     shapes["composite"]["properties"]["operands"]["items"] = NODE
     return shapes

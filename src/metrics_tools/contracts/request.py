@@ -5,9 +5,10 @@ checks that this list is complete.
 """
 
 from metrics_tools.contracts import patterns
-from metrics_tools.contracts.expression import NODE, SHAPES, request_definitions
+from metrics_tools.contracts.expression import NODE, request_definitions
 from metrics_tools.contracts.patterns import ADDRESS, BUCKET, FOLDERS, ID, KEY, whole
 from metrics_tools.contracts.schema import Schema, described, document, fields, model
+from metrics_tools.validate.contract import NODES
 from metrics_worker import request_check
 from metrics_worker.names import ID_RULE, MAX_ID, MAX_KEY_BYTES
 from metrics_worker.request import REQUESTED, V1
@@ -90,7 +91,7 @@ def requested() -> Schema:
     body = {
         "properties": {"schema": properties.pop("schema"), **identity, **properties},
         "required": [*identity, *body["required"]],
-        "allOf": [_agrees(name) for name in SHAPES],
+        "allOf": [_agrees(name) for name in NODES],
         "$defs": {
             "input": model(request_check._Input, _INPUT, "The dataset of one series."),  # noqa: SLF001 - as above
             "catalog": model(request_check._Catalog, {"datasets": _DATASETS}, "The catalog of datasets."),  # noqa: SLF001

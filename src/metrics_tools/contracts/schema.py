@@ -24,14 +24,7 @@ _NOISE = ("title", "default")
 
 
 def document(name: str, body: Schema, *, title: str, description: str) -> Schema:
-    """Return the complete schema document of a JSON object.
-
-    Args:
-        name: the name of the schema, which is also the end of its id.
-        body: the JSON Schema keywords of the object, such as `properties`.
-        title: the title of the schema.
-        description: the description of the object.
-    """
+    """Return the schema document with a name of a JSON object, of which `body` has the keywords."""
     head = {"$schema": DIALECT, "$id": ID + name, "title": title, "description": description}
     return head | {"type": "object"} | body
 
@@ -47,31 +40,22 @@ def described(description: str, **keywords: Any) -> Schema:
 
 
 def moment(text: str, *, more: str = "", pattern: str = TIME, **keywords: Any) -> Schema:
-    """Return the schema of a field with a UTC time.
+    """Return the schema of a field with a UTC time to the second, or with `TIME_MS` to the millisecond.
 
-    Args:
-        text: the beginning of the description; the function adds the precision of the time.
-        more: a text that is added to the end of the description.
-        pattern: `TIME` for whole seconds, `TIME_MS` for milliseconds.
-        keywords: further JSON Schema keywords.
+    The description consists of `text`, the precision, and `more`.
     """
     text += f", in UTC, to the {'millisecond' if pattern == TIME_MS else 'second'}.{more}"
     return described(text, **keywords, format="date-time", pattern=whole(pattern))
 
 
 def model(kind: type[BaseModel], meanings: Meanings, description: str) -> Schema:
-    """Return the schema of the JSON object that a pydantic model describes.
-
-    Args:
-        kind: the pydantic model.
-        meanings: a description for each field of the model.
-        description: the description of the object.
+    """Return the schema, with this description, of the JSON object that a pydantic model describes.
 
     Raises:
         ValueError: A field has no description, or a description has no field.
     """
-    head = {"description": description}
-    return head | _given(kind) | head | fields(kind, meanings)
+    extra = {"additionalProperties": False} if kind.model_config.get("extra") == "forbid" else {}
+    return {"description": description} | extra | {"type": "object"} | fields(kind, meanings)
 
 
 def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
@@ -84,32 +68,14 @@ def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
     Raises:
         ValueError: A field has no description, or a description has no field.
     """
-    given = _given(kind)
-    properties: Schema = given["properties"]
-    if properties.keys() != meanings.keys():
-        raise ValueError(f"{kind.__name__}: {sorted(properties.keys() ^ meanings.keys())} without the other")
-    merged = {name: _merged(properties[name], meaning) for name, meaning in meanings.items()}
-    return {"properties": merged, "required": given.get("required", [])}
-
-
-def _given(kind: type[BaseModel]) -> Schema:
-    """Return the schema that pydantic generates for a model, without titles, defaults and nested models."""
     made = kind.model_json_schema()
     if "$ref" in made:  # the model contains itself
         made = made["$defs"][kind.__name__]
-    cleaned: Schema = _clean({name: value for name, value in made.items() if name != "$defs"})
-    return cleaned
-
-
-def without_null(schema: Schema) -> Schema:
-    """Return the schema of a field that can be null in the model, without the alternative null.
-
-    None in the model means that the field is left out of the document. Other schemas are returned unchanged.
-    """
-    kept = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
-    if len(kept) != 1:
-        return schema
-    return {**kept[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
+    properties: Schema = {name: _clean(item) for name, item in made["properties"].items()}
+    if properties.keys() != meanings.keys():
+        raise ValueError(f"{kind.__name__}: {sorted(properties.keys() ^ meanings.keys())} without the other")
+    merged = {name: _merged(properties[name], meaning) for name, meaning in meanings.items()}
+    return {"properties": merged, "required": made.get("required", [])}
 
 
 def _merged(given: Schema, meaning: Schema | str) -> Schema:
@@ -129,8 +95,4 @@ def _clean(value: Any) -> Any:
         return [_clean(item) for item in value]
     if not isinstance(value, dict):
         return value
-    cleaned = {_RENAMED.get(name, name): item for name, item in value.items() if name not in _NOISE}
-    return {
-        name: {key: _clean(item) for key, item in inner.items()} if name == "properties" else _clean(inner)
-        for name, inner in cleaned.items()
-    }
+    return {_RENAMED.get(name, name): _clean(item) for name, item in value.items() if name not in _NOISE}

@@ -5,15 +5,15 @@ lost it for one reason, so observations and losses add up to the times. The work
 observations of one node at a time from the results of its operands: each subtree is evaluated once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_never
+from typing import Any, assert_never, cast
 
 import numpy as np
+from pydantic import BaseModel
 
-from metrics_tools.describe.formula import formula
-from metrics_tools.describe.words import in_words, step_in_words
+from metrics_tools.describe.words import formula, in_words, step_in_words
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import (
     ROOT,
@@ -22,7 +22,6 @@ from metrics_worker.expression.grammar import (
     SeriesMath,
     SeriesRef,
     WindowOp,
-    children,
     expression_type,
 )
 from metrics_worker.request import iso
@@ -184,65 +183,48 @@ def _counted(node: Node, inputs: Mapping[str, Series], path: str) -> tuple[NodeV
         result = inputs[node.series_code]
     else:
         named = {str(i): operand for i, operand in enumerate(operands)}
-        result = evaluate(_over(node, [SeriesRef(series_code=name) for name in named]), named)
+        result = evaluate(_over_series(node, named), named)
     return _view(node, path, _counts(node, operands, result), [view for view, _ in below]), result
 
 
-def _over(node: Node, operands: list[SeriesRef]) -> Node:
-    """Return a copy of a node with other operands."""
-    match node:
-        case SeriesRef():
-            return node
-        case SeriesMath():
-            fields: dict[str, Any] = dict(zip(("left", "right"), operands, strict=True))
-        case WindowOp():
-            fields = {"series": operands[0]}
-        case Composite():
-            fields = {"operands": tuple(operands)}
-        case _:
-            assert_never(node)
+def _over_series(node: Node, codes: Iterable[str]) -> Node:
+    """Return a copy of a node whose operands are series with these codes, in order."""
+    series = (SeriesRef(series_code=code) for code in codes)
+    fields = {
+        name: tuple(next(series) for _ in value) if isinstance(value, tuple) else next(series)
+        for name, value in node
+        if isinstance(value, tuple | BaseModel)
+    }
     return node.model_copy(update=fields)
 
 
 def _counts(node: Node, operands: list[Series], result: Series) -> Counts:
     of_all = of_some = overlap = None
+    kept = len(result)
     match node:
         case SeriesRef():
-            times, lost = len(result), Lost()
+            times, lost = kept, Lost()
         case SeriesMath(op=op):
             left, right = operands
-            times, lost = _math(op, left, right, len(result))
             overlap = Overlap.of(left, right)
-        case WindowOp():
-            (series,) = operands
-            times, lost = _window(node, series, len(result))
+            shared, _, divisors = common(left, right)
+            both = shared.size
+            zero = int((divisors == 0).sum()) if op == "ratio" else 0
+            times = len(left) + len(right) - both
+            lost = Lost(0, len(left) - both, len(right) - both, zero, both - zero - kept)
+        case WindowOp(op=op, window=window):
+            times = len(operands[0])
+            warm_up = min({"ema": 0, "lag": window}.get(op, window - 1), times)
+            lost = Lost(warm_up=warm_up, not_finite=times - warm_up - kept)
         case Composite():
             union_times, places = union(operands)
             times = union_times.size
             of_all = int((np.bincount(np.concatenate(places)) == len(operands)).sum())
-            of_some, lost = times - of_all, Lost(not_finite=times - len(result))
+            of_some, lost = times - of_all, Lost(not_finite=times - kept)
         case _:
             assert_never(node)
-    first, last = (_moment(result.times[at]) if len(result) else None for at in (0, -1))
-    return Counts(times, len(result), lost, of_all, of_some, first, last, overlap)
-
-
-def _math(op: str, left: Series, right: Series, kept: int) -> tuple[int, Lost]:
-    both, _, divisors = common(left, right)
-    zero = int((divisors == 0).sum()) if op == "ratio" else 0
-    lost = Lost(
-        left_only=len(left) - both.size,
-        right_only=len(right) - both.size,
-        zero_divisor=zero,
-        not_finite=both.size - zero - kept,
-    )
-    return len(left) + len(right) - both.size, lost
-
-
-def _window(node: WindowOp, series: Series, kept: int) -> tuple[int, Lost]:
-    reach = {"ema": 0, "lag": node.window}.get(node.op, node.window - 1)
-    warm_up = min(reach, len(series))
-    return len(series), Lost(warm_up=warm_up, not_finite=len(series) - warm_up - kept)
+    first, last = (_moment(result.times[at]) if kept else None for at in (0, -1))
+    return Counts(times, kept, lost, of_all, of_some, first, last, overlap)
 
 
 def _view(node: Node, path: str, counts: Counts | None, operands: Sequence[NodeView]) -> NodeView:
@@ -251,10 +233,12 @@ def _view(node: Node, path: str, counts: Counts | None, operands: Sequence[NodeV
 
 
 def _operands(node: Node, path: str) -> Iterator[tuple[str, Node]]:
-    """Yield the operands of a node, each with its JSON path."""
-    names = {SeriesMath: ("left", "right"), WindowOp: ("series",)}.get(type(node), ())
-    for number, operand in enumerate(children(node)):
-        yield f"{path}.{names[number] if names else f'operands[{number}]'}", operand
+    """Yield the operands of a node, in the order of its fields, each with its JSON path."""
+    for name, value in node:
+        if isinstance(value, tuple):
+            yield from ((f"{path}.{name}[{i}]", operand) for i, operand in enumerate(value))
+        elif isinstance(value, BaseModel):
+            yield f"{path}.{name}", cast("Node", value)
 
 
 def _moment(microseconds: int) -> datetime | None:
