@@ -40,7 +40,6 @@ CALLS = [
     *(f"GET datasets/fx/projections/{part}" for part in PARTS),
     *HEARTBEAT,
     f"PUT {DATA}",
-    f"GET {DATA}",
     f"PUT {MANIFEST}",
     f"PUT {MARKER}",
     f"PUT {CURRENT}",

@@ -46,7 +46,6 @@ CALLS = [
     *CALLS_OF_SNAPSHOTS,
     *(f"GET {PROJECTIONS}{part}" for part in REPLACED),
     f"PUT {DATA}",
-    f"GET {DATA}",
     f"PUT {MANIFEST}",
     f"PUT {MARKER}",
     f"PUT {CURRENT}",

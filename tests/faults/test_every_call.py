@@ -138,6 +138,12 @@ def a_run(world: World) -> None:
     world.request_run("m.a", "a-1")
 
 
+def a_run_that_reads_its_data_back(world: World) -> None:
+    """The bucket is encrypted with a KMS key, so that the ETag of an object is not its MD5."""
+    world.edge.has_md5_etags = False
+    a_run(world)
+
+
 def a_batch_of_three_groups(world: World) -> None:
     for group in "abc":
         world.request_run(f"m.{group}", f"{group}-1")
@@ -179,6 +185,7 @@ def a_dead_letter_of_a_committed_run(world: World) -> None:
 
 SCENARIOS: list[Callable[[World], None]] = [
     a_run,
+    a_run_that_reads_its_data_back,
     a_batch_of_three_groups,
     two_runs_of_a_metric,
     a_run_older_than_current,

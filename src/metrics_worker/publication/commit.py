@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import md5
 from typing import Any
 
 import pyarrow as pa
@@ -73,9 +74,8 @@ def commit(
         StoreUnavailable: S3 failed, or it is unknown whether a write took effect.
     """
     with output_errors():
-        version_ts, body = _write_data(bucket, draft, now(), checkpoint)
+        version_ts = _write_data(bucket, draft, now(), checkpoint)
         manifest = _manifest(draft, version_ts, now())
-        _validate(bucket, manifest, draft, body)
         checkpoint()
         _write_manifest(bucket, draft.keys.manifest(version_ts), manifest)
         marker = Marker(
@@ -98,25 +98,26 @@ def commit(
     return Committed(marker, manifest.encode())
 
 
-def _write_data(
-    bucket: Bucket, draft: Draft, now: datetime, checkpoint: Callable[[], None]
-) -> tuple[str, bytes]:
-    """Write the data file of the first free version, and return the version and the content of the file.
+def _write_data(bucket: Bucket, draft: Draft, now: datetime, checkpoint: Callable[[], None]) -> str:
+    """Write the data file of the first free version, check that S3 has it, and return the version.
 
     A version is a second in UTC, from `now` on. The run that creates the data file owns the version. Many
     runs of a metric within a short time take the versions of the next seconds.
 
     Raises:
+        ManifestValidationError: the content of the data file is not the one of the draft.
         StoreUnavailable: no version is free within `MAX_TRIES` seconds.
     """
     for version_ts in versions_to_try(draft.newest, now):
-        body = _parquet(draft, version_ts, checkpoint)
+        key, body = draft.keys.data(version_ts), _parquet(draft, version_ts, checkpoint)
+        _check_content(key, body, draft, version_ts)
         checkpoint()
         try:
-            bucket.create(draft.keys.data(version_ts), body)
+            etag = bucket.create(key, body)
         except ObjectTaken:
             continue
-        return version_ts, body
+        _check_stored(bucket, key, body, etag)
+        return version_ts
     raise StoreUnavailable(draft.keys.base, f"no free version within {MAX_TRIES} s")
 
 
@@ -166,27 +167,38 @@ def _manifest(draft: Draft, version_ts: str, now: datetime) -> OutputManifest:
     )
 
 
-def _validate(bucket: Bucket, manifest: OutputManifest, draft: Draft, body: bytes) -> None:
-    """Read the data file back, and compare its bytes, row count and schema with the draft.
+def _check_content(key: str, body: bytes, draft: Draft, version_ts: str) -> None:
+    """Compare the row count and the schema of a data file with the draft, before the file is written.
 
     Raises:
-        ManifestValidationError: the data file differs or cannot be read.
+        ManifestValidationError: they differ, or the file cannot be read.
     """
-    key = manifest.outputs.data_prefix + manifest.outputs.files[0]
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(body))
+    except (pa.ArrowException, OSError) as error:
+        raise ManifestValidationError(key, f"can't be read: {error}") from error
+    rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
+    if rows != len(draft.series) or not schema.equals(_schema(draft, version_ts), check_metadata=True):
+        raise ManifestValidationError(key, f"{rows} rows of {schema}")
+
+
+def _check_stored(bucket: Bucket, key: str, body: bytes, etag: str) -> None:
+    """Check that S3 has the bytes of the data file.
+
+    The ETag in S3's answer is the MD5 of the bytes that S3 stored, unless the bucket encrypts with a KMS key
+    or with a key of the client. In these cases, the file is read back.
+
+    Raises:
+        ManifestValidationError: S3 has other bytes, or the file cannot be read back.
+    """
+    if etag.strip('"') == md5(body, usedforsecurity=False).hexdigest():
+        return
     try:
         found = bucket.get(key)
-        if bytes(found.body) != body:
-            raise ManifestValidationError(
-                key, f"{found.size} bytes read back are not the {len(body)} written"
-            )
-        parquet = pq.ParquetFile(pa.BufferReader(pa.py_buffer(found.body)))
-    except (StoreRefusal, pa.ArrowException, OSError) as error:
+    except StoreRefusal as error:
         raise ManifestValidationError(key, f"can't be read back: {error}") from error
-    expected = _schema(draft, manifest.version_ts)
-    if parquet.metadata.num_rows != manifest.row_count or not parquet.schema_arrow.equals(
-        expected, check_metadata=True
-    ):
-        raise ManifestValidationError(key, f"{parquet.metadata.num_rows} rows of {parquet.schema_arrow}")
+    if bytes(found.body) != body:
+        raise ManifestValidationError(key, f"{found.size} bytes read back are not the {len(body)} written")
 
 
 def _write_manifest(bucket: Bucket, key: str, manifest: OutputManifest) -> None:
