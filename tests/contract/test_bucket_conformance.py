@@ -127,6 +127,16 @@ def test_reading_many_delivers_the_end_of_a_large_object(bucket, place):
     assert bytes(bucket.get_ranges(found[0], [(0, 5)])[0]) == b"begin"
 
 
+def test_reading_many_delivers_the_present_object_whatever_etag_is_expected(bucket, place):
+    etags = {key: bucket.create(key, b"old").strip('"') for key in (place + "same", place + "replaced")}
+    bucket.swap(place + "replaced", b"new and longer", etag=bucket.get(place + "replaced").etag)
+    etags[place + "deleted and created"] = "0123456789abcdef"
+    bucket.create(place + "deleted and created", b"new")
+    found: dict[str, bytes] = {}
+    bucket.get_many(list(etags), lambda one: found.__setitem__(one.key, bytes(one.body)), etags)
+    assert [found[key] for key in etags] == [b"old", b"new and longer", b"new"]
+
+
 def test_work_returned_by_the_callback_is_done_before_the_reading_ends(bucket, place):
     bucket.create(place + "a", b"1")
     bucket.create(place + "b", b"2")

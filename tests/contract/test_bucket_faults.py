@@ -48,6 +48,18 @@ def test_a_create_succeeds_despite_one_fault(proxy, faulty, place, fault):
     assert (bytes(found.body), found.etag) == (b"mine", etag)
 
 
+def test_reading_an_object_with_an_etag_costs_a_second_request_if_it_has_changed(proxy, faulty, place):
+    etag = faulty.create(place + "x", b"old").strip('"')
+    for body, requests in ((b"old", "G"), (b"new", "GG")):
+        faulty.swap(place + "x", body, etag=faulty.get(place + "x").etag)
+        proxy.forget()
+        found: list[StoredObject] = []
+        faulty.get_many([place + "x"], found.append, {place + "x": etag})
+        assert [bytes(one.body) for one in found] == [body]
+        assert methods(proxy) == requests
+        assert [call.headers.get("if-match") for call in proxy.calls] == [f'"{etag}"', None][: len(requests)]
+
+
 @each_fault_once
 def test_a_swap_succeeds_despite_one_fault(proxy, faulty, place, fault):
     old = faulty.create(place + "x", b"old")

@@ -10,7 +10,7 @@ lock.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -62,9 +62,11 @@ class FolderBucket(S3Bucket):
         return replace(found, write_id=found.etag)  # each write creates a new ETag
 
     @override
-    def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
+    def get_many(
+        self, keys: Sequence[str], on_object: OnObject, etags: Mapping[str, str] | None = None
+    ) -> None:
         with _file_errors():
-            super().get_many([self._checked(key) for key in keys], on_object)
+            super().get_many([self._checked(key) for key in keys], on_object, etags)
 
     @override
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:

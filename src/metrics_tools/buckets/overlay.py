@@ -5,7 +5,7 @@ overlay without changes. Conditional writes take the objects of the bucket below
 for a key that exists there, and `swap` compares the ETag of the object there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import override
@@ -60,11 +60,13 @@ class Overlay(Bucket):
         return self._read(key) if key in self._objects else self.below.find(key)
 
     @override
-    def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
+    def get_many(
+        self, keys: Sequence[str], on_object: OnObject, etags: Mapping[str, str] | None = None
+    ) -> None:
         for key in keys:
             if key in self._objects and (work := on_object(self._read(key, _TAIL))) is not None:
                 work()
-        self.below.get_many([key for key in keys if key not in self._objects], on_object)
+        self.below.get_many([key for key in keys if key not in self._objects], on_object, etags)
 
     @override
     def find_many(self, keys: Sequence[str]) -> dict[str, StoredObject | None]:

@@ -160,6 +160,7 @@ class Datasets:
                 claim=claim,
                 max_rows=self._limits.rows,
                 shared=self._shared,
+                etags={key: etag for each in stored if each for key, (etag, _) in each.listed.items()},
                 on_progress=advance,
             )
             files = reading.run()

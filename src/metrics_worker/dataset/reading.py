@@ -1,6 +1,6 @@
 """The reading of part files for one or more series."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,6 +58,7 @@ class Reading:
         claim: the memory that the read has reserved.
         max_rows: the most rows that a run may read.
         shared: the files that the invocation keeps.
+        etags: the ETags of the part files that were listed, by key.
         on_progress: called with the share of the files that has been read (0-1), after each file and at
             intervals while another run reads a shared file.
         files: the part files that have been read so far, by key.
@@ -69,6 +70,7 @@ class Reading:
     claim: "Claim"
     max_rows: int
     shared: SharedFiles
+    etags: Mapping[str, str]
     on_progress: Callable[[float], None]
     files: dict[str, ReadFile] = field(default_factory=dict)
     _codes: dict[str, set[str]] = field(default_factory=dict)
@@ -96,7 +98,7 @@ class Reading:
 
     def _fetch(self, keys: Iterable[str]) -> None:
         try:
-            self.bucket.get_many(list(keys), self._on_object)
+            self.bucket.get_many(list(keys), self._on_object, self.etags)
         except (StoreRefusal, InputReadError) as error:
             raise InputReadError.of_series(min(self._codes[error.subject]), error.message) from error
 

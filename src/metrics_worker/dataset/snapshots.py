@@ -78,6 +78,7 @@ class Stored:
         etag: the ETag of the object at the key; None if there is no object.
         snapshot: the snapshot; empty if there is no snapshot, or it cannot be used.
         unchanged: the keys of the part files whose rows are taken from the snapshot.
+        listed: the ETag and the size of each object in the series' folder, by key.
     """
 
     key: str
@@ -85,6 +86,7 @@ class Stored:
     etag: str | None
     snapshot: Snapshot = EMPTY
     unchanged: frozenset[str] = frozenset()
+    listed: Identities = field(default_factory=dict)
 
 
 class _Pending(NamedTuple):
@@ -213,13 +215,12 @@ class _Lookup:
 
     def stored(self, source: "Source", key: str) -> Stored | None:
         """Return the snapshot of a series; None without an answer of S3 for it or for its part files."""
-        identities = _identities(source.listed) if source.listed is not None else None
-        if identities is None:
-            identities = self.listings.get(folder_of(source))
+        here = source.listed
+        identities = self.listings.get(folder_of(source)) if here is None else _identities(here)
         if identities is None or key not in self.found:
             return None
         subject, found = Subject(*_series(source), by_path=source.by_path), self.found[key]
-        stored = Stored(key, subject, found.etag if found else None)
+        stored = Stored(key, subject, found.etag if found else None, listed=identities)
         if found is None or found.size > MAX_BYTES:
             return stored
         claimed = self.claim.taken
@@ -241,8 +242,7 @@ class _Lookup:
         if not missing:
             return found.body
         self.claim.take(2 * found.size, found.key, InputReadError)
-        starts = range(0, missing, _RANGE_BYTES)
-        ranges = [(start, min(missing, start + _RANGE_BYTES)) for start in starts]
+        ranges = [(n, min(missing, n + _RANGE_BYTES)) for n in range(0, missing, _RANGE_BYTES)]
         return memoryview(b"".join([*self.bucket.get_ranges(found, ranges), found.body]))
 
 

@@ -4,7 +4,7 @@
 memory. One test suite tests all three (tests/contract/test_bucket_conformance.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self
 
@@ -89,7 +89,9 @@ class Bucket(Protocol):
             AccessDenied, StoreUnavailable.
         """
 
-    def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
+    def get_many(
+        self, keys: Sequence[str], on_object: OnObject, etags: Mapping[str, str] | None = None
+    ) -> None:
         """Read the last `WHOLE_BYTES` of each object with one request, and pass the objects to a function.
 
         Args:
@@ -98,6 +100,8 @@ class Bucket(Protocol):
                 once. It must not block. For work that takes longer, it returns a function, which another
                 thread calls before `get_many` returns. If either function raises an exception, `get_many`
                 stops and raises the exception.
+            etags: the ETags, without quotation marks, that objects are expected to have, by key. An object
+                that has another ETag by now is requested again without the expectation.
 
         Raises:
             ObjectNotFound, AccessDenied, StoreUnavailable: the error of the first key that fails.

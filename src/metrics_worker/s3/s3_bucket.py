@@ -9,7 +9,7 @@ the write took effect.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
@@ -87,18 +87,20 @@ class S3Bucket:
         except ObjectNotFound:
             return None
 
-    def get_many(self, keys: Sequence[str], on_object: OnObject) -> None:
+    def get_many(
+        self, keys: Sequence[str], on_object: OnObject, etags: Mapping[str, str] | None = None
+    ) -> None:
         """Read the last `WHOLE_BYTES` of each object concurrently, and pass each object to `on_object`.
 
         The thread of the event loop calls `on_object`. If `on_object` returns a function, a thread of a pool
         calls that function. `get_many` returns when all these calls have ended.
         """
-        waiting = iter(keys)
+        waiting, expected = iter(keys), etags or {}
 
         async def read_on(limit: asyncio.Semaphore) -> None:
             for key in waiting:
                 async with limit:
-                    work = on_object(await self._tail(key))
+                    work = on_object(await self._tail(key, etag=expected.get(key, "")))
                 if work is not None:
                     await in_thread(work)
 
@@ -235,14 +237,20 @@ class S3Bucket:
         meta = result.meta
         return StoredObject(key, body, meta["size"], meta["e_tag"] or "", result.attributes.get(_WRITE_ID))
 
-    async def _tail(self, key: str) -> StoredObject:
+    async def _tail(self, key: str, *, etag: str = "") -> StoredObject:
         """Read the last `WHOLE_BYTES` of an object.
 
         S3 refuses such a request for an empty object. A HEAD request then confirms that the object is empty.
+        S3 also refuses it if the object does not have the given ETag. Then the present object is read.
         """
+        options: GetOptions = {"range": {"suffix": WHOLE_BYTES}}
+        if etag:
+            options["if_match"] = f'"{etag}"'
         try:
-            return await self._fetch(key, {"range": {"suffix": WHOLE_BYTES}})
+            return await self._fetch(key, options)
         except StoreUnavailable as error:
+            if etag and isinstance(error.__cause__, PreconditionError):
+                return await self._tail(key)
             if not lacks_range(error.__cause__):
                 raise
             with self.traffic.timed("HEAD", key=key), refusals(key, operation="HEAD"):
