@@ -7,8 +7,8 @@ They share no code with `metrics_worker.civil_dates`: they use `datetime` and `z
 from calendar import monthrange
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from importlib import resources
 from io import BytesIO
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def file(name: str) -> bytes:
     """Return the content of a zone's file in the time zone database."""
-    return Path("/usr/share/zoneinfo", name).read_bytes()
+    return resources.files("tzdata").joinpath("zoneinfo", name).read_bytes()
 
 
 def zone(name: str) -> ZoneInfo:

@@ -20,13 +20,14 @@ from datetime import datetime
 from functools import lru_cache
 from io import BytesIO
 from itertools import pairwise
-from pathlib import Path
 from struct import calcsize, unpack_from
 from typing import Literal, NamedTuple
-from zoneinfo import TZPATH, ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
+
+from metrics_worker.time_zones import zone_file
 
 type Times = NDArray[np.int64]
 """Times in microseconds since 1970-01-01 UTC, shape (n,), which never decrease."""
@@ -40,7 +41,6 @@ type _Integers = NDArray[np.int64]
 _MICROSECONDS = 1_000_000
 _DAY = 86_400
 _STEP = 28 * _DAY
-_DATABASE = Path(TZPATH[0])
 _BLOCK = 128 * _STEP  # about ten years
 _CYCLE = 146_097 * _DAY  # 400 years
 _LAST = 19_880_899_200  # 2600-01-01 00:00 UTC in seconds
@@ -76,11 +76,6 @@ class _Zone(NamedTuple):
     rule: ZoneInfo | None
 
 
-def is_zone(name: str) -> bool:
-    """Return whether a name is that of a time zone in the IANA database, such as "Europe/Madrid"."""
-    return name in _names()
-
-
 def civil_dates(times: Times, tz: str) -> Dates:
     """Return the civil date of each time in a zone: the date that a calendar on a wall there shows.
 
@@ -89,7 +84,7 @@ def civil_dates(times: Times, tz: str) -> Dates:
 
     Args:
         times: every int64 is allowed.
-        tz: the name of a zone for which `is_zone` is true.
+        tz: a name for which `time_zones.is_zone` is true.
     """
     if times.size == 0:
         return np.empty(0, "datetime64[D]")
@@ -110,7 +105,7 @@ def midnights(dates: Dates, tz: str) -> Times:
 
     Args:
         dates: the dates.
-        tz: the name of a zone for which `is_zone` is true.
+        tz: a name for which `time_zones.is_zone` is true.
     """
     if dates.size == 0:
         return np.empty(0, np.int64)
@@ -247,15 +242,10 @@ def _block(tz: str, index: int) -> _Offsets:
     return _Offsets(np.array(starts, np.int64), np.array(begun, np.int64))
 
 
-@lru_cache(maxsize=1)
-def _names() -> set[str]:
-    return available_timezones()
-
-
 @lru_cache(maxsize=64)
 def _zone(tz: str) -> _Zone:
     """Return a zone from its file, whose format TZif is specified in RFC 8536."""
-    file = (_DATABASE / tz).read_bytes()
+    file = zone_file(tz)
     # The first part of the file, with times of 32 bits, is skipped. Its header also begins with these counts.
     in_utc, standard, leaps, changes, types, names = unpack_from(_COUNTS, file)
     second = calcsize(_COUNTS) + changes * 5 + types * 6 + names + leaps * 8 + standard + in_utc

@@ -128,7 +128,8 @@ IMPORTS = {
     "problem": Imports("errors", "pydantic pydantic_core"),
     "series": Imports("", "numpy"),
     "kernels.rolling": Imports("", "numpy"),
-    "civil_dates": Imports("", "numpy"),
+    "civil_dates": Imports("time_zones", "numpy"),
+    "time_zones": Imports("", "tzdata"),
     "errors": Imports(""),
 }
 

@@ -1,8 +1,8 @@
 """Civil dates agree with a slow reference over random zones and times, and at every change of every zone."""
 
 from datetime import UTC, date, datetime, timedelta
+from importlib import resources
 from io import BytesIO
-from zoneinfo import available_timezones
 from zoneinfo._common import load_data
 
 import numpy as np
@@ -17,8 +17,8 @@ HOUR = 3600 * SECOND
 UNITS = ("days", "weeks", "months", "quarters", "years")
 PERIODS = ("week", "month", "quarter", "year")
 
-NAMES = sorted(available_timezones() - {"localtime"})
-SECONDS_1840, SECONDS_2100, SECONDS_2150 = -4_102_444_800, 4_102_444_800, 5_680_281_600
+NAMES = resources.files("tzdata").joinpath("zones").read_text().split()
+SECONDS_1840, SECONDS_2060, SECONDS_2100 = -4_102_444_800, 2_840_140_800, 4_102_444_800
 
 zones = st.sampled_from(
     [
@@ -142,5 +142,5 @@ def test_no_change_by_rule_is_missed():
 def test_every_zone_has_the_offsets_of_zoneinfo_at_random_times():
     random = np.random.default_rng(12)
     for name in distinct().values():
-        seconds = np.sort(random.integers(SECONDS_1840, SECONDS_2150, 200))
+        seconds = np.sort(random.integers(SECONDS_1840, SECONDS_2060, 200))
         assert offsets(name, seconds) == expected_offsets(name, seconds), name

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from metrics_worker import civil_dates
-from metrics_worker.civil_dates import is_zone, midnights, minus, period_ends, period_starts
+from metrics_worker.civil_dates import midnights, minus, period_ends, period_starts
 
 BUENOS_AIRES = "America/Argentina/Buenos_Aires"
 DAY = 86_400_000_000
@@ -30,37 +30,6 @@ def iso(found):
 
 def instants(found):
     return [str(each) for each in found.astype("datetime64[us]").astype("datetime64[s]")]
-
-
-@pytest.mark.parametrize("name", ["UTC", "Europe/Madrid", BUENOS_AIRES, "Etc/GMT+3", "Asia/Calcutta"])
-def test_names_of_the_iana_database_are_zones(name):
-    assert is_zone(name)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        "utc",
-        "Europe",
-        "Europe/",
-        "Europe/Paris ",
-        "europe/paris",
-        "/etc/localtime",
-        "../zones",
-        ".",
-        "+01:00",
-        "Europe/../UTC",
-        "Europe/Paris\0",
-        "Mars/Olympus",
-        "a" * 10_000,
-        "zone.tab",
-        "__init__.py",
-        "ARS",
-    ],
-)
-def test_other_names_and_paths_are_no_zones(name):
-    assert not is_zone(name)
 
 
 def test_local_midnights_of_buenos_aires_have_their_own_date_in_winter_and_in_summer():
