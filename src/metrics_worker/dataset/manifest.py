@@ -99,8 +99,8 @@ class Manifest:
         """Return the part files in folders that are named after a series; an empty list if there are none.
 
         Writers of Hive layouts percent-encode values: the folder `internal_series_code=FX%3AUSD` belongs to
-        the series `FX:USD`. If the code contains a percent sign and some folder names contain the code
-        unchanged, only the files in these folders are returned.
+        the series `FX:USD`. If the code itself contains a percent sign, folders with the unencoded code have
+        priority: if there are any, only the files in them are returned.
         """
         named = {code, *(name + code for name in HIVE_NAMES)}
         # The search for the code in the whole path comes first, because it is ten times faster than a split.

@@ -1,4 +1,4 @@
-"""A file object of which only some byte ranges are in memory, and a function that merges byte ranges."""
+"""A file object that has only some byte ranges of a file, and a function that merges byte ranges."""
 
 import io
 from collections.abc import Buffer, Iterable
@@ -11,7 +11,7 @@ type Ranges = list[tuple[int, int]]
 
 
 class PartialFile(io.RawIOBase):
-    """A read-only binary file of which only some byte ranges are in memory."""
+    """A read-only binary file object that has only some byte ranges of a file in memory."""
 
     def __init__(self, size: int) -> None:
         super().__init__()

@@ -217,8 +217,8 @@ def _values(report: RunReport) -> Iterable[Value]:
     """Yield the name, the unit and the value of each metric of an attempt.
 
     The counts of an attempt include zeros, so that in each period either all terms of an alarm's expression
-    have data or none has. Failures are counted by error code instead (`close_run`); their total is the number
-    of durations minus the successes and the returned attempts.
+    have data or none has. Failures are counted by error code instead (`close_run`). Their total is the number
+    of all attempts minus those that succeeded or were returned.
     """
     counts = {
         "metric_runs_started_total": int(report.started),

@@ -162,5 +162,5 @@ def _lost_inputs(
 
 
 def _is_lost(ratio: float, *, before: int, now: int) -> bool:
-    """Return whether the share of rows lost between two counts is at least the ratio, without rounding."""
+    """Return whether the share of lost rows is at least the ratio. The comparison is exact."""
     return now < before and before - now >= before * Fraction(str(ratio))

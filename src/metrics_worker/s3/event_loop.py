@@ -109,16 +109,16 @@ async def in_thread(work: Callable[[], None]) -> None:
 def wait_for[T](
     work: Coroutine[Any, Any, T], event_loop: EventLoop | None, seconds: float | None = None
 ) -> T:
-    """Run work in the event loop, or in a new one, wait until it ends, and return its result.
+    """Run a coroutine in the event loop, or in a new event loop, and return its result.
 
     Args:
         work: the coroutine that makes the requests.
         event_loop: the event loop of the invocation; None for a new event loop, which has no deadline.
-        seconds: the time after which the work is cancelled; None for no limit but the deadline.
+        seconds: the time after which the coroutine is cancelled; None for no limit except the deadline.
 
     Raises:
-        StoreUnavailable: the work was cancelled after `seconds`. A write may have taken effect.
-        OutOfTime: the work was cancelled at the deadline. A write may have taken effect.
+        StoreUnavailable: the coroutine was cancelled after `seconds`. A write may have taken effect.
+        OutOfTime: the coroutine was cancelled at the deadline. A write may have taken effect.
         Exception: an exception of the coroutine.
     """
     limited = work

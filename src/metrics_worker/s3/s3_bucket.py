@@ -152,7 +152,7 @@ class S3Bucket:
         )
 
     def get_ranges(self, found: StoredObject, ranges: Sequence[tuple[int, int]]) -> Sequence[memoryview]:
-        """Read parts of an object concurrently, each from its first byte to the byte before its end."""
+        """Read parts of an object concurrently, and return them in the order of the ranges."""
         parts = [memoryview(b"")] * len(ranges)
 
         def read(at: int, part: tuple[int, int]) -> Reader:
