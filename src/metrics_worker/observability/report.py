@@ -1,6 +1,6 @@
 """The report of one attempt at a run, from which its closing log line and its metrics are written.
 
-`run_metric()` fills in the report step by step, so the report is correct at whatever point the attempt ends.
+`run_metric()` fills in the report step by step, so the report is correct even if the attempt ends early.
 """
 
 import time

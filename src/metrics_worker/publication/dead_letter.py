@@ -26,7 +26,7 @@ class DeadLetter(BaseModel):
     Attributes:
         message_id: The SQS message id.
         outcome: The published outcome of the run; UNANSWERABLE if the message does not identify a run.
-        why: The reason for the outcome, as a text for operators.
+        why: The reason for the outcome, in words for operators.
         run_id: The run id; an empty string if the message does not identify a run.
         metric_code: The metric code; an empty string if `run_id` is empty.
         kept_at: The time at which the dead letter was stored (ISO 8601, UTC).

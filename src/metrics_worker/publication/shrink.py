@@ -58,7 +58,7 @@ class Shrunk:
 
     Attributes:
         series: the codes of the input series that lost observations, the largest loss first.
-        text: the counts of both versions and the probable cause, as a text for operators.
+        text: the counts of both versions and the probable cause, in words for operators.
     """
 
     series: tuple[str, ...]
