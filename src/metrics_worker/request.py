@@ -217,9 +217,7 @@ def _milliseconds(value: str | None) -> datetime | None:
 
 
 def _shown(value: Any) -> str:
-    """Return a JSON value as text: a string unchanged, another scalar as JSON, or "an object" or "an
-    array".
-    """
+    """Return a JSON value as text: a string unchanged, other scalars as JSON, "an object" or "an array"."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict | list):
