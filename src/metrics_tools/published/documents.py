@@ -59,24 +59,12 @@ class Current:
         return self.stored.body == manifest.body or is_same_document
 
 
-def encode_rollback(manifest: dict[str, Any], *, at: str, before: str | None) -> bytes:
-    """Return the content of `current` after a rollback.
-
-    Args:
-        manifest: the manifest of the version that was chosen.
-        at: the time of the rollback in ISO 8601.
-        before: the version that was current before the rollback; None if there was none.
-    """
-    return json.dumps({**manifest, "rolled_back_at": at, "rolled_back_from": before}, indent=2).encode()
-
-
 def json_object(stored: StoredObject | None) -> dict[str, Any]:
     """Return the JSON object that an object of the bucket contains; an empty dict if it contains none."""
     try:
-        document = json.loads(bytes(stored.body)) if stored else {}
-    except ValueError:
+        return parse_manifest(stored) if stored else {}
+    except InputReadError:
         return {}
-    return document if isinstance(document, dict) else {}
 
 
 def parse_time(text: object) -> datetime | None:

@@ -86,9 +86,12 @@ def follow_bucket(
     waiting, read = dict(bases), set[str]()
     while True:
         for run, base in list(waiting.items()):
-            if (found := _marker(bucket, Keys(base), run)) is not None:
+            if (stored := bucket.find(Keys(base).marker(run))) is not None:
+                if not (marker := json_object(stored)):
+                    raise CommittedRunError(stored.key, "the marker cannot be parsed")
                 del waiting[run]
-                yield found
+                version, rows = marker.get("version_ts"), marker.get("row_count")
+                yield _completed(runId=run, status="SUCCESS", versionTs=version, rowCount=rows)
         days = [dead_letters(prefix, day) for day in sorted({since, datetime.now(UTC).date()})]
         for found in _new_dead_letters(bucket, days, read=read, waiting=set(waiting)):
             waiting.pop(found.run_id, None)
@@ -97,21 +100,6 @@ def follow_bucket(
         if not waiting or left <= 0:
             return
         time.sleep(min(_LOOK_SECONDS, left))
-
-
-def _marker(bucket: Bucket, keys: Keys, run: str) -> StatusEvent | None:
-    """Return a completed event (SUCCESS) made from the run's marker; None if the marker does not exist.
-
-    Raises:
-        CommittedRunError: the marker is not a JSON object.
-    """
-    found = bucket.find(keys.marker(run))
-    if found is None:
-        return None
-    if not (marker := json_object(found)):
-        raise CommittedRunError(found.key, "the marker cannot be parsed")
-    version, rows = marker.get("version_ts"), marker.get("row_count")
-    return _completed(runId=run, status="SUCCESS", versionTs=version, rowCount=rows)
 
 
 def _new_dead_letters(

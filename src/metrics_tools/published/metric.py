@@ -60,10 +60,9 @@ class Metric:
         return json_object(self.manifests.get(version_ts))
 
     def is_committed(self, version_ts: str) -> bool:
-        """Return whether a version is committed.
+        """Return whether the marker of the run in a version's manifest refers to the version.
 
-        A version is committed if its manifest contains a run id, and the marker of this run refers to this
-        version. The manifest and the marker must have been read before.
+        The manifest and the marker must have been read before.
         """
         marker = self.markers.get(self._run(version_ts))
         return marker is not None and marker.version_ts == version_ts
@@ -139,11 +138,7 @@ def read_versions(bucket: Bucket, keys: Keys, versions: Sequence[str]) -> Metric
 
 
 def keys_of(code: str, *, prefix: str) -> Keys:
-    """Return the keys of a metric's objects.
-
-    Args:
-        code: the metric code.
-        prefix: the key prefix of all metrics.
+    """Return the keys of a metric's objects; `prefix` is the key prefix of all metrics.
 
     Raises:
         typer.Exit: the code cannot be a part of a key. The error is printed.

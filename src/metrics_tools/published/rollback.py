@@ -1,11 +1,12 @@
 """The rollback of a metric: `current` refers to a chosen version until a later request is published."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from metrics_tools.published.documents import Current, encode_rollback, parse_manifest
+from metrics_tools.published.documents import Current, parse_manifest
 from metrics_tools.published.findings import check_data
 from metrics_tools.published.metric import read_versions
 from metrics_worker.errors import InputReadError, ObjectTaken, StoreUnavailable
@@ -39,13 +40,7 @@ class Rollback:
 
 
 def roll_back(bucket: Bucket, keys: Keys, version_ts: str, *, now: Callable[[], datetime]) -> Rollback:
-    """Make `current` refer to a version, by compare-and-swap.
-
-    Args:
-        bucket: the bucket of the metric.
-        keys: the keys of the metric.
-        version_ts: the chosen version.
-        now: a function that returns the time in UTC.
+    """Make `current` refer to a version, by compare-and-swap. `now` returns the time in UTC.
 
     Raises:
         RollbackRefusedError: the version is not complete, or the version of a later request became current.
@@ -68,7 +63,8 @@ def roll_back(bucket: Bucket, keys: Keys, version_ts: str, *, now: Callable[[], 
         at = iso(decided, "milliseconds")
         if before == version_ts:
             return Rollback(version_ts, before, at, changed=False)
-        body = encode_rollback(manifest, at=at, before=before)
+        document = {**manifest, "rolled_back_at": at, "rolled_back_from": before}
+        body = json.dumps(document, indent=2).encode()
         try:
             if found is None:
                 bucket.create(keys.current, body)
@@ -85,8 +81,7 @@ def _complete_version(bucket: Bucket, keys: Keys, version_ts: str) -> dict[str, 
 
     Raises:
         RollbackRefusedError: the version is not committed or not readable.
-        AccessDenied: the credentials do not permit a request.
-        StoreUnavailable: S3 failed.
+        AccessDenied, StoreUnavailable: S3 refused a request or failed.
     """
     metric = read_versions(bucket, keys, [version_ts])
     found = metric.manifests[version_ts]

@@ -38,8 +38,7 @@ def read_version(bucket: Bucket, keys: Keys, version_ts: str) -> Version:
     Raises:
         InputReadError: the manifest or the data is damaged.
         ObjectNotFound: the manifest or the data does not exist.
-        AccessDenied: the credentials do not permit a request.
-        StoreUnavailable: S3 failed.
+        AccessDenied, StoreUnavailable: S3 refused a request or failed.
     """
     manifest = parse_manifest(bucket.get(keys.manifest(version_ts)))
     key = data_keys(manifest, keys)[0]
@@ -48,11 +47,7 @@ def read_version(bucket: Bucket, keys: Keys, version_ts: str) -> Version:
 
 
 def series_of(name: str, body: bytes) -> Series:
-    """Return the series in a Parquet file with the columns `obs_time` and `value`.
-
-    Args:
-        name: the name of the file, for the texts of errors.
-        body: the content of the whole file.
+    """Return the series in the content of a Parquet file with the columns `obs_time` and `value`.
 
     Raises:
         InputReadError: the file is not Parquet, lacks one of the columns, or contains several series.
