@@ -11,8 +11,8 @@ from metrics_tools.command_line.published_metric import CodeArgument, no_such_me
 from metrics_tools.console import WRONG, JsonOption, emit
 from metrics_tools.formatting import count
 from metrics_tools.published.findings import Finding, check_metric
+from metrics_tools.published.inputs import check_inputs
 from metrics_tools.published.metric import read_metric
-from metrics_tools.published.omitted import check_part_files
 from metrics_tools.runs.computing import settings_for
 
 
@@ -29,8 +29,10 @@ def doctor(
     """Check that the published objects of a metric are complete and consistent.
 
     The objects are markers, manifests, data, current and dead letters. The
-    command also checks whether the newest manifests of the datasets list
-    all part files of the series that current was computed from.
+    command also checks the series that current was computed from: whether
+    the newest manifests of the datasets list all of their part files, and
+    whether their snapshots have the rows of the part files. For the second
+    check, all part files of a series that has a snapshot are read.
 
     Each finding says what to do. A version that no marker names is only a
     note: readers do not see it, and nothing is ever deleted. The command
@@ -48,7 +50,7 @@ def doctor(
     with published_metric(code, bucket=bucket, folder=folder) as (place, keys):
         metric = read_metric(place.bucket, keys)
         findings = list(check_metric(place.bucket, metric, prefix=metrics_prefix(), limit=limit))
-        findings += check_part_files(place.bucket, metric, settings_for(place.bucket.name))
+        findings += check_inputs(place.bucket, metric, settings_for(place.bucket.name))
         if not (metric.versions or metric.markers or metric.unreadable or metric.current or findings):
             raise no_such_metric(code, place)
     problems = [finding for finding in findings if finding.is_problem]

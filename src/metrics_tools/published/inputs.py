@@ -1,17 +1,18 @@
-"""The check of `metrics doctor` that the dataset manifests of a metric list all part files in S3."""
+"""The checks of `metrics doctor` of the inputs of a metric: dataset manifests, part files and snapshots."""
 
 from collections.abc import Iterator
 
 from metrics_tools.published.findings import Finding
 from metrics_tools.published.metric import Metric
+from metrics_tools.published.snapshots import check_snapshot
 from metrics_tools.validate.discovery import NEEDS_LISTING, newest, omitted_files
 from metrics_worker.errors import StoreUnavailable
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.settings import Settings
 
 
-def check_part_files(bucket: Bucket, metric: Metric, settings: Settings) -> Iterator[Finding]:
-    """Yield a finding or a note for each manifest that omits part files of an input series of `current`.
+def check_inputs(bucket: Bucket, metric: Metric, settings: Settings) -> Iterator[Finding]:
+    """Check the input series of `current`, and yield the findings about manifests and snapshots.
 
     The newest manifest of each input dataset is compared with the part files in S3. The result is a finding
     if `current` was computed from no more part files than the manifest lists, and the omitted share is more
@@ -31,11 +32,14 @@ def check_part_files(bucket: Bucket, metric: Metric, settings: Settings) -> Iter
         return
     for dataset_id, code, part_files in inputs:
         manifest = found.manifests.get(dataset_id)
-        if manifest is not None and (omitted := omitted_files(bucket, manifest, code)) is not None:
+        if manifest is None:
+            continue
+        if (omitted := omitted_files(bucket, manifest, code)) is not None:
             is_lost = part_files <= omitted.listed < omitted.there * (1 - settings.shrink_ratio)
             what = f"{omitted.text}; current was computed from {part_files:,}"
             do = f"If {NEEDS_LISTING}.{' Then request the metric again.' if is_lost else ''}"
             yield Finding("finding" if is_lost else "note", manifest.dataset.manifest_key, what, do)
+        yield from check_snapshot(bucket, manifest, code, settings)
 
 
 def _inputs(metric: Metric) -> list[tuple[str, str, int]]:
