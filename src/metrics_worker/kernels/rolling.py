@@ -24,14 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 type Values = NDArray[np.float64]
-type Steps = tuple[_Step, ...]
+type Steps = tuple[Step, ...]
 
 # Results per block. The four or five arrays of 256 KiB that are in use at once fit into the level 2 cache.
 _BLOCK = 32_768
 # The layout of the matrix products of `ema`: a row has 32 values, a tile 32 rows, a block 32 tiles.
 _ROW = 32
 _TILE = _ROW * _ROW
-_LARGEST = float(np.finfo(np.float64).max)
+LARGEST = float(np.finfo(np.float64).max)
 _kept = threading.local()
 
 
@@ -49,17 +49,17 @@ def rolling_mean(values: Values, window: int) -> Values:
         return _sums(values, window, mean=True)
     except FloatingPointError:
         # A mean never exceeds the largest of its values, but rounding can take it beyond the float64 range.
-        return np.clip(_sums_near_the_limit(values, window, mean=True), -_LARGEST, _LARGEST)
+        return np.clip(_sums_near_the_limit(values, window, mean=True), -LARGEST, LARGEST)
 
 
 def rolling_max(values: Values, window: int) -> Values:
     """Return max(0, n - window + 1) maxima: maximum i is the largest of `values[i : i + window]`."""
-    return _folded(values, window, np.maximum, _extreme_steps(window))
+    return folded(values, window, np.maximum, _extreme_steps(window))
 
 
 def rolling_min(values: Values, window: int) -> Values:
     """Return max(0, n - window + 1) minima: minimum i is the smallest of `values[i : i + window]`."""
-    return _folded(values, window, np.minimum, _extreme_steps(window))
+    return folded(values, window, np.minimum, _extreme_steps(window))
 
 
 def lag(values: Values, window: int) -> Values:
@@ -83,10 +83,10 @@ def ema(values: Values, window: int) -> Values:
     except FloatingPointError:
         # An average never exceeds the largest of its values, but rounding can take it beyond float64's range.
         with np.errstate(all="ignore"):
-            return _averages(values, window, limit=_LARGEST)
+            return _averages(values, window, limit=LARGEST)
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
     """An array operation on a block of the series: target[i] = combine(left[i], right[i + shift]).
 
     `left`, `right` and `target` are numbers of arrays: 0 is the block, the largest number is the array of
@@ -100,7 +100,7 @@ class _Step(NamedTuple):
     target: int
 
 
-def _doublings(window: int) -> list[tuple[int, int]]:
+def doublings(window: int) -> list[tuple[int, int]]:
     """Return the additions that build a sum of `window` values from sums of 1, 2, 4, 8, … values.
 
     An addition (a, b) adds the sum of a values and the sum of the next b values. Smaller sums come
@@ -118,7 +118,7 @@ def _doublings(window: int) -> list[tuple[int, int]]:
 
 
 def _additions(window: int) -> list[tuple[int, int]]:
-    """Return the additions (a, b), as in `_doublings(window)` or fewer, that build a sum of `window` values.
+    """Return the additions (a, b), as in `doublings(window)` or fewer, that build a sum of `window` values.
 
     With window = factor * quotient + rest, the list builds sums of `factor` values, then sums of `quotient`
     such sums, and adds an earlier sum of `rest` values; `rest` is 0 or a power of two. A window of 4,095 then
@@ -132,28 +132,34 @@ def _additions(window: int) -> list[tuple[int, int]]:
     factors = (factor for factor in range(1, min(64, window + 1)) if (window % factor).bit_count() <= 1)
     factor = min(factors, key=length)
     quotient, rest = divmod(window, factor)
-    scaled = [(left * factor, right * factor) for left, right in _doublings(quotient)]
-    return [*_doublings(factor), *scaled, *([(window - rest, rest)] if rest else [])]
+    scaled = [(left * factor, right * factor) for left, right in doublings(quotient)]
+    return [*doublings(factor), *scaled, *([(window - rest, rest)] if rest else [])]
 
 
 @lru_cache(maxsize=256)
 def _sum_steps(window: int) -> Steps:
-    """Return the steps (`_Step`) with which `_folded` computes the sums of `window` consecutive values."""
-    return _steps([(left, right, left + right) for left, right in _additions(window)])
+    """Return the steps (`Step`) with which `folded` computes the sums of `window` consecutive values."""
+    return steps_of([(left, right, left + right) for left, right in _additions(window)])
+
+
+@lru_cache(maxsize=256)
+def doubling_steps(window: int) -> Steps:
+    """Return the steps (`Step`) that combine `window` values in the order of `doublings(window)`."""
+    return steps_of([(left, right, left + right) for left, right in doublings(window)])
 
 
 @lru_cache(maxsize=256)
 def _extreme_steps(window: int) -> Steps:
-    """Return the steps (`_Step`) with which `_folded` computes the extremes of `window` consecutive values.
+    """Return the steps (`Step`) with which `folded` computes the extremes of `window` consecutive values.
 
     The last step combines two overlapping spans of values, unless the window is a power of two.
     """
     largest = 1 << (window.bit_length() - 1)
     merges = [(1 << k, 1 << k, 2 << k) for k in range(window.bit_length() - 1)]
-    return _steps(merges if largest == window else [*merges, (largest, largest, window)])
+    return steps_of(merges if largest == window else [*merges, (largest, largest, window)])
 
 
-def _steps(merges: list[tuple[int, int, int]]) -> Steps:
+def steps_of(merges: list[tuple[int, int, int]]) -> Steps:
     """Return one step for each merge. A merge is the spans of left operand, right operand and result."""
     last_use = {span: index for index, (left, right, _) in enumerate(merges) for span in (left, right)}
     place = {1: 0}
@@ -161,12 +167,12 @@ def _steps(merges: list[tuple[int, int, int]]) -> Steps:
     steps = []
     for index, (left, right, span) in enumerate(merges):
         place[span] = free.pop() if free and index < len(merges) - 1 else max(place.values()) + 1
-        steps.append(_Step(place[left], place[right], span - right, span, place[span]))
+        steps.append(Step(place[left], place[right], span - right, span, place[span]))
         free += [place[done] for done in {left, right} if done > 1 and last_use[done] == index]
     return tuple(steps)
 
 
-def _folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mean: bool = False) -> Values:
+def folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mean: bool = False) -> Values:
     """Return the combinations of every `window` consecutive values; for a mean, divided by the window."""
     total = max(0, len(values) - window + 1)
     if window == 1 or total == 0:
@@ -174,7 +180,7 @@ def _folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mea
     result = np.empty(total)
     # Blocks overlap by window - 1 values. As none is shorter than the window, that at most doubles the work.
     block = max(_BLOCK, window)
-    scratch = _scratch(steps[-1].target - 1, min(block, total) + window - 1)
+    scratch = scratch_arrays(steps[-1].target - 1, min(block, total) + window - 1)
     for start in range(0, total, block):
         out = result[start : start + block]
         series = values[start : start + len(out) + window - 1]
@@ -190,7 +196,7 @@ def _folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mea
 @np.errstate(all="ignore", over="raise")
 def _sums(values: Values, window: int, *, mean: bool = False) -> Values:
     """Return rolling sums or means. Raise FloatingPointError if an addition overflows."""
-    return _folded(values, window, np.add, _sum_steps(window), mean=mean)
+    return folded(values, window, np.add, _sum_steps(window), mean=mean)
 
 
 @np.errstate(all="ignore")
@@ -200,12 +206,12 @@ def _sums_near_the_limit(values: Values, window: int, *, mean: bool = False) -> 
     The scale is a power of two, so only values that are negligible next to the largest values lose digits.
     """
     scale = window.bit_length()
-    plain = _folded(values, window, np.add, _sum_steps(window), mean=mean)
-    scaled = _folded(np.ldexp(values, -scale), window, np.add, _sum_steps(window), mean=mean)
+    plain = folded(values, window, np.add, _sum_steps(window), mean=mean)
+    scaled = folded(np.ldexp(values, -scale), window, np.add, _sum_steps(window), mean=mean)
     return np.where(np.isfinite(plain), plain, np.ldexp(scaled, scale))
 
 
-def _scratch(number: int, size: int) -> Values:
+def scratch_arrays(number: int, size: int) -> Values:
     """Return `number` uninitialised arrays of at least `size` values, for use until the thread's next call.
 
     Up to 2 MiB are kept between calls: clearing newly allocated pages can take longer than the computation.
@@ -258,7 +264,7 @@ def _averages(values: Values, window: int, limit: float | None) -> Values:
     decay = _decay(window)
     result = np.empty(len(values))
     tiles = min(_ROW, -(-len(values) // _TILE))
-    scratch = _scratch(2, tiles * (_TILE + _ROW))
+    scratch = scratch_arrays(2, tiles * (_TILE + _ROW))
     rows = scratch[0].reshape(tiles, _ROW, _ROW + 1)
     averages = scratch[1, : tiles * _TILE].reshape(tiles, _ROW, _ROW)
     state = float(values[0])
@@ -287,7 +293,7 @@ def _average_block(
         # The rounding error of a factor close to 1 would accumulate over tiles; `lost` is more accurate.
         slow = decay.kept > decay.lost
         state = state + (added - state * decay.lost) if slow else state * decay.kept + added
-        state = min(max(state, -_LARGEST), _LARGEST)
+        state = min(max(state, -LARGEST), LARGEST)
     rows[:, 0, -1] = chain[:tiles, -1]
     rows[:, 1:, -1] = _product(chain, decay.within_tile, limit)[:tiles, :-1]
     _product(rows, decay.within_row, limit, out=averages[:tiles])

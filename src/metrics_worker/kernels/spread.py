@@ -1,0 +1,147 @@
+"""The spread of consecutive values: their mean and the sum of the squared deviations from their own mean.
+
+The spread of a span is merged from the spreads of its two parts (Chan, Golub and LeVeque, 1979):
+
+    gap     = mean of the right part - mean of the left part
+    squares = squares of the left part + squares of the right part + gap ** 2 * left * right / (left + right)
+
+Only non-negative numbers are added, and no value outside the span takes part. A mean is represented by its
+offset from the first value of its span, so a gap is computed from differences of nearby values: a large level
+that all values share does not cost digits, and the squares of a constant span are exactly 0.
+
+A square can leave the range of float64 although the standard deviation is within the range. Such spans are
+computed again from values that are multiplied by a power of two, the `exponent` of their `Moments`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics_worker.kernels.rolling import Values, doubling_steps, scratch_arrays
+
+type Counts = int | NDArray[np.int64]
+type Mask = NDArray[np.bool_]
+type Compute = Callable[[Values], tuple[Values, Values]]
+
+# Values are multiplied by 2 ** -600 or 2 ** 600: the largest float becomes 4e127, the smallest float 2e-143.
+_SHIFT = 600
+# Sums of squares below this number may have lost digits, because some of the squares are subnormal or zero.
+_SMALL = 1e-290
+# If neighbours differ by at least this number, or are equal, no sum of squares is between 0 and _SMALL.
+_SMALL_STEP = 1e-140
+
+
+class Spread(NamedTuple):
+    """The spreads of many spans: `offset` is the mean minus the span's first value, `squares` is as above."""
+
+    offset: Values
+    squares: Values
+
+
+class Moments(NamedTuple):
+    """The moments of many windows, computed from the values times 2 ** `exponent`."""
+
+    deviation: Values  # the window's last value minus the window's mean
+    squares: Values
+    exponent: Counts
+
+
+def merge(
+    left: Spread | None, right: Spread | None, gap: Values, counts: tuple[Counts, Counts], out: Spread
+) -> None:
+    """Write the spreads of pairs of adjacent spans into `out`. A span of one value has no spread (None).
+
+    `gap` is the first value of the right span minus the first value of the left span; it is overwritten.
+    `counts` are the numbers of values in the left and the right spans.
+    """
+    before, after = counts
+    if right:
+        gap += right.offset
+    if left:
+        gap -= left.offset
+    np.multiply(gap, after / (before + after), out=out.offset)
+    gap *= gap
+    np.multiply(gap, before * after / (before + after), out=out.squares)
+    if left:
+        np.add(out.offset, left.offset, out=out.offset)
+        np.add(out.squares, left.squares, out=out.squares)
+    if right:
+        np.add(out.squares, right.squares, out=out.squares)
+
+
+def spread_of_spans(values: Values, window: int, out: Spread) -> None:
+    """Write the spreads of `values[i : i + window]`, for every i, into `out`; the window is 2 or more."""
+    steps = doubling_steps(window)
+    memory = scratch_arrays(2 * steps[-1].target - 1, len(values))
+    scratch = [Spread(*pair) for pair in zip(memory[1:-1:2], memory[2::2], strict=True)]
+    results = [*scratch, out]
+    for step in steps:
+        length = len(values) - step.span + 1
+        gap = np.subtract(values[step.shift :][:length], values[:length], out=memory[0, :length])
+        left = _part(results[step.left - 1], 0, length) if step.left else None
+        right = _part(results[step.right - 1], step.shift, length) if step.right else None
+        target = _part(results[step.target - 1], 0, length)
+        merge(left, right, gap, counts=(step.shift, step.span - step.shift), out=target)
+
+
+def _part(spread: Spread, start: int, length: int) -> Spread:
+    return Spread(spread.offset[start : start + length], spread.squares[start : start + length])
+
+
+def within_range(values: Values, compute: Compute) -> Moments:
+    """Return the moments of windows, whose deviations and squares `compute` returns for the values.
+
+    Windows whose squares overflow or are near the smallest float are computed again from scaled values.
+    """
+    moments = Moments(*compute(values), 0)
+    if not (moments.squares.max(initial=0.0) < np.inf):
+        moments = _rescaled(moments, ~np.isfinite(moments.squares), values, compute, -_SHIFT)
+    if moments.squares.min(initial=1.0) < _SMALL and _has_small_steps(values):
+        moments = _rescaled(moments, moments.squares < _SMALL, values, compute, _SHIFT)
+    return moments
+
+
+def _rescaled(moments: Moments, wanted: Mask, values: Values, compute: Compute, shift: int) -> Moments:
+    """Return the moments, the wanted ones computed from the values times 2 ** `shift` if that is finite."""
+    deviation, squares = compute(np.ldexp(values, shift))
+    wanted = wanted & np.isfinite(squares)
+    return Moments(
+        np.where(wanted, deviation, moments.deviation),
+        np.where(wanted, squares, moments.squares),
+        np.where(wanted, shift, moments.exponent),
+    )
+
+
+def _has_small_steps(values: Values) -> bool:
+    steps = np.abs(values[1:] - values[:-1])
+    return bool(((steps > 0) & (steps < _SMALL_STEP)).any())
+
+
+def variance(moments: Moments, counts: Counts) -> Values:
+    """Return the variances with the divisor n - 1; NaN for one value."""
+    return _scaled(_ratio(moments, counts), moments.exponent, -2)
+
+
+def deviation(moments: Moments, counts: Counts) -> Values:
+    """Return the standard deviations with the divisor n - 1; NaN for one value."""
+    return _scaled(np.sqrt(_ratio(moments, counts)), moments.exponent, -1)
+
+
+def zscore(moments: Moments, counts: Counts) -> Values:
+    """Return the deviations of the last values in standard deviations; NaN if a window is constant."""
+    # A deviation of 0 divided by a standard deviation of 0 is NaN.
+    return moments.deviation / np.sqrt(_ratio(moments, counts))
+
+
+def _ratio(moments: Moments, counts: Counts) -> Values:
+    ratio: Values = moments.squares / (np.asarray(counts) - 1)
+    return ratio
+
+
+def _scaled(values: Values, exponent: Counts, factor: int) -> Values:
+    if isinstance(exponent, int):
+        return values
+    scaled: Values = np.ldexp(values, factor * exponent)
+    return scaled

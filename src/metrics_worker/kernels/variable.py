@@ -1,0 +1,211 @@
+"""The kernels of variable windows: result k is of `values[first[k] : stop[k]]`, NaN if the window is empty.
+
+A kernel takes finite float64 values and two int64 arrays of equal length, `first` and `stop`, which never
+decrease, with 0 <= first[k] <= stop[k] <= len(values). It leaves the input unchanged, raises no exception,
+gives no warning and returns a new float64 array. Each result depends only on the values of its own window,
+bit for bit, and equals the result of the kernel for fixed windows except for the rounding of sums and means.
+
+The windows of a regular series have few lengths. If a length is frequent in a block of windows, the results
+of these windows are computed as those of a fixed window. The other windows are composed of spans of 1, 2, 4,
+8, … values. Both ways add the same numbers in the same order.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics_worker.kernels import spread
+from metrics_worker.kernels.rolling import LARGEST, Values, doubling_steps, folded, rolling_max, rolling_min
+from metrics_worker.kernels.spread import Counts, Moments, Spread
+
+type Positions = NDArray[np.int64]
+type Fixed = Callable[[Values, int], Values]
+type Kernel = Callable[[Values, Positions, Positions], Values]
+
+# Windows per block, unless the longest window is longer: most arrays of a block fit into the level 2 cache.
+_BLOCK = 16_384
+# A length is frequent if more than a sixteenth of the values of a block begin a window of that length.
+_FREQUENT = 16
+# Values are divided by 2 ** 64 for a sum that overflows: no sum of scaled values can overflow.
+_SCALE = 64
+
+
+def sum_between(values: Values, first: Positions, stop: Positions) -> Values:
+    """Return the sums of windows; a sum beyond the range of float64 is infinite."""
+    return _by_block(values, first, stop, _sums)
+
+
+def mean_between(values: Values, first: Positions, stop: Positions) -> Values:
+    """Return the finite means of windows."""
+
+    def means(part: Values, start: Positions, end: Positions) -> Values:
+        plain = _plain_sums(part, start, end) / (end - start)
+        if np.isfinite(plain).all():
+            return plain
+        scaled = _plain_sums(np.ldexp(part, -_SCALE), start, end) / (end - start)
+        # A mean never exceeds the largest of its values, but rounding can take it beyond the float64 range.
+        return np.where(np.isfinite(plain), plain, np.clip(np.ldexp(scaled, _SCALE), -LARGEST, LARGEST))
+
+    return _by_block(values, first, stop, means)
+
+
+def max_between(values: Values, first: Positions, stop: Positions) -> Values:
+    """Return the largest values of windows."""
+    return _by_block(values, first, stop, _extremes(rolling_max, np.maximum))
+
+
+def min_between(values: Values, first: Positions, stop: Positions) -> Values:
+    """Return the smallest values of windows."""
+    return _by_block(values, first, stop, _extremes(rolling_min, np.minimum))
+
+
+def var_between(values: Values, first: Positions, stop: Positions) -> Values:
+    """Return the variances of windows, as `rolling_var` does; NaN for a window of one value."""
+    return _by_block(values, first, stop, _from_moments(spread.variance))
+
+
+def std_between(values: Values, first: Positions, stop: Positions) -> Values:
+    """Return the standard deviations of windows, as `rolling_std` does; NaN for a window of one value."""
+    return _by_block(values, first, stop, _from_moments(spread.deviation))
+
+
+def zscore_between(values: Values, first: Positions, stop: Positions) -> Values:
+    """Return the z-scores of the last values of windows, as `rolling_zscore` does; NaN for one value."""
+    return _by_block(values, first, stop, _from_moments(spread.zscore))
+
+
+@np.errstate(all="ignore")
+def _by_block(values: Values, first: Positions, stop: Positions, kernel: Kernel) -> Values:
+    """Return the results of `kernel` for the windows that are not empty, and NaN for empty windows."""
+    result = np.full(len(first), np.nan)
+    windows = np.flatnonzero(stop > first)
+    if len(windows) < len(first):
+        result[windows] = _by_block(values, first[windows], stop[windows], kernel)
+        return result
+    block = max(_BLOCK, int((stop - first).max(initial=0)))
+    for start in range(0, len(first), block):
+        of_block = slice(start, start + block)
+        low, high = int(first[start]), int(stop[of_block][-1])
+        result[of_block] = kernel(values[low:high], first[of_block] - low, stop[of_block] - low)
+    return result
+
+
+def _by_length(
+    values: Values, first: Positions, stop: Positions, *, fixed: Fixed, composed: Kernel
+) -> Values:
+    """Return the results of windows that are not empty; the results of a window are the last axis.
+
+    `fixed` computes the results of all windows of one length, `composed` those of some windows of any length.
+    Both give the same results, bit for bit; `fixed` is faster if most of its results are needed.
+    """
+    lengths = stop - first
+    rest = np.ones(len(first), dtype=np.bool_)
+    found: list[tuple[Positions, Values]] = []
+    for length in np.flatnonzero(np.bincount(lengths) * _FREQUENT > len(values)).tolist():
+        windows = np.flatnonzero(lengths == length)
+        low, high = first[windows[0]], stop[windows[-1]]
+        found.append((windows, fixed(values[low:high], length)[..., first[windows] - low]))
+        rest[windows] = False
+    if rest.any():
+        windows = np.flatnonzero(rest)
+        found.append((windows, composed(values, first[windows], stop[windows])))
+    result = np.empty((*found[0][1].shape[:-1], len(first)))
+    for windows, values_of_windows in found:
+        result[..., windows] = values_of_windows
+    return result
+
+
+def _sums(values: Values, first: Positions, stop: Positions) -> Values:
+    sums = _plain_sums(values, first, stop)
+    if np.isfinite(sums).all():
+        return sums
+    scaled = _plain_sums(np.ldexp(values, -_SCALE), first, stop)
+    return np.where(np.isfinite(sums), sums, np.ldexp(scaled, _SCALE))
+
+
+def _plain_sums(values: Values, first: Positions, stop: Positions) -> Values:
+    """Return the sums of windows. A sum can be infinite or NaN because an intermediate result overflows."""
+    return _by_length(values, first, stop, fixed=_fixed_sums, composed=_composed_sums)
+
+
+def _fixed_sums(values: Values, window: int) -> Values:
+    return values if window == 1 else folded(values, window, np.add, doubling_steps(window))
+
+
+def _composed_sums(values: Values, first: Positions, stop: Positions) -> Values:
+    lengths = stop - first
+    sums = np.full(len(first), -0.0)  # -0.0 + x is x, also for x = -0.0.
+    table, span = values, 1
+    while True:
+        windows = np.flatnonzero(lengths & span)
+        sums[windows] += table[first[windows] + (lengths[windows] & (span - 1))]
+        if 2 * span > lengths.max():
+            return sums
+        table = table[:-span] + table[span:]
+        span *= 2
+
+
+def _extremes(fixed: Fixed, combine: np.ufunc) -> Kernel:
+    """Return a kernel that combines, for each window, two overlapping spans of 1, 2, 4, 8, … values."""
+
+    def composed(values: Values, first: Positions, stop: Positions) -> Values:
+        lengths = stop - first
+        result = np.empty(len(first))
+        table, span = values, 1
+        while True:
+            windows = np.flatnonzero((lengths >= span) & (lengths < 2 * span))
+            result[windows] = combine(table[first[windows]], table[stop[windows] - span])
+            if 2 * span > lengths.max():
+                return result
+            table = combine(table[:-span], table[span:])
+            span *= 2
+
+    return lambda values, first, stop: _by_length(values, first, stop, fixed=fixed, composed=composed)
+
+
+def _from_moments(finish: Callable[[Moments, Counts], Values]) -> Kernel:
+    """Return a kernel that computes its results from the moments of windows."""
+
+    def kernel(values: Values, first: Positions, stop: Positions) -> Values:
+        def moments(scaled: Values) -> tuple[Values, Values]:
+            offset, squares = _by_length(scaled, first, stop, fixed=_fixed_spread, composed=_composed_spread)
+            return scaled[stop - 1] - scaled[first] - offset, squares
+
+        return finish(spread.within_range(values, moments), stop - first)
+
+    return kernel
+
+
+def _fixed_spread(values: Values, window: int) -> Values:
+    """Return the offsets and the squares of the windows of one length, in two rows."""
+    result = np.zeros((2, len(values) - window + 1))
+    if window > 1:
+        spread.spread_of_spans(values, window, Spread(*result))
+    return result
+
+
+def _composed_spread(values: Values, first: Positions, stop: Positions) -> Values:
+    """Return the offsets and the squares of windows of any length, in two rows."""
+    lengths = stop - first
+    result = np.zeros((2, len(first)))
+    table, span = np.zeros((2, len(values))), 1
+    while True:
+        windows = np.flatnonzero(lengths & span)
+        before = lengths[windows] & (span - 1)
+        start = first[windows] + before
+        step = values[start] - values[first[windows]]
+        out = Spread(*np.empty((2, len(windows))))
+        # Merging a span with an empty span on its left, whose spread is 0, leaves it unchanged.
+        spread.merge(
+            Spread(*result[:, windows]), Spread(*table[:, start]), step, counts=(before, span), out=out
+        )
+        result[:, windows] = out
+        if 2 * span > lengths.max():
+            return result
+        step = values[span : table.shape[1]] - values[: table.shape[1] - span]
+        longer = np.empty((2, table.shape[1] - span))
+        left, right = Spread(*table[:, :-span]), Spread(*table[:, span:])
+        spread.merge(left, right, step, counts=(span, span), out=Spread(*longer))
+        table = longer
+        span *= 2
