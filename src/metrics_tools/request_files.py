@@ -10,20 +10,24 @@ file whose name begins with `fails-` must fail, with the error code in the field
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from metrics_tools.validate.contract import NODE_FIELDS, REQUEST_FIELDS
+from metrics_tools.validate.json_text import load
+from metrics_tools.validate.problems import Problem, shown
 from metrics_worker.errors import ExpressionError, UnanswerableError
 from metrics_worker.expression.grammar import ROOT, Node, expression_type, parse, series_codes
 from metrics_worker.request import REQUESTED, unwrap_envelope
-from metrics_worker.request_check import PLACEHOLDER_BUCKET
+from metrics_worker.request_check import PLACEHOLDER_BUCKET, Dataset
 
 FIRST = "run.json"
 FAILS = "fails-"
-_NODE_FIELDS = {"op", "series_code", "seriesCode"}
+_KNOWN_FIELDS = {*REQUEST_FIELDS, "inputs", "Message"}
+"""Fields that identify a request or notification: it has at least one of them, an expression has none."""
 
 
 class EventFileError(Exception):
@@ -93,6 +97,25 @@ class Sample:
         return currencies_in(json.dumps(self.request))
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request or a bare expression in a file.
+
+    Attributes:
+        file: the path of the file, as it was given.
+        body: the text of the request, of its notification, or of the bare expression.
+        is_expression: whether the file contains an expression without a request.
+        record: the position among the records of an event; None for a file that is not an event.
+        problems: the reasons why the body could not be read; empty if it could.
+    """
+
+    file: str
+    body: str = ""
+    is_expression: bool = False
+    record: int | None = None
+    problems: tuple[Problem, ...] = ()
+
+
 def all_samples(folder: Path) -> list[Path]:
     """Return the paths of the files in a folder: `run.json` first, files whose runs must fail last."""
     return sorted(
@@ -121,17 +144,40 @@ def samples_in(path: Path, raw: bytes) -> list[Sample]:
     Raises:
         EventFileError: the file contains no request, or two requests have the same run id.
     """
-    event = _json_object(path, raw, "it")
-    if "Records" in event:
-        records = event["Records"]
-        if not isinstance(records, list) or not records:
-            raise _not_an_event(path, "its Records are empty")
-        return _distinct([_sample(path, _message(path, record)) for record in records])
-    if event.keys() & _NODE_FIELDS and not event.keys() & {"type", ROOT}:
-        return [_sample_of_expression(path, event)]
-    if event.get("type") != REQUESTED:
-        raise _not_an_event(path, f"it has no Records, and its type is not {REQUESTED}")
-    return [_sample(path, json.dumps(event))]
+    return _distinct([_sample(path, asked) for asked in asked_in(str(path), raw)])
+
+
+def asked_in(file: str, raw: bytes) -> list[Asked]:
+    """Return the request or bare expression in the content of a file; for an event, one for each record.
+
+    Invalid content does not raise an error: `Asked.problems` describes it.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        text = f"not UTF-8: byte {error.start:,} is 0x{raw[error.start]:02x}"
+        return [Asked(file, problems=(Problem("", text, suggestion="save it as UTF-8"),))]
+    loaded = load(text)
+    if not loaded.is_json:
+        return [Asked(file, problems=loaded.problems)]
+    match loaded.value:
+        case {"Records": list(records)} if records:
+            return [_of_record(file, number, record) for number, record in enumerate(records)]
+        case {"Records": records}:
+            problem = Problem("Records", "an event holds a list of records, one or more", shown(records))
+            return [Asked(file, problems=(problem,))]
+        case dict() as fields if not fields.keys() & _KNOWN_FIELDS and fields.keys() & set(NODE_FIELDS):
+            return [Asked(file, text, is_expression=True)]
+    return [Asked(file, text)]
+
+
+def _of_record(file: str, number: int, record: Any) -> Asked:
+    body = record.get("body") if isinstance(record, dict) else None
+    if isinstance(body, str):
+        return Asked(file, body, record=number)
+    text = "a record has a body, a text" if isinstance(record, dict) else "a record is an object with a body"
+    path = f"Records[{number}].body" if isinstance(record, dict) else f"Records[{number}]"
+    return Asked(file, record=number, problems=(Problem(path, text, shown(body or record)),))
 
 
 def metric_code_of(path: Path) -> str:
@@ -146,6 +192,35 @@ def _distinct(samples: list[Sample]) -> list[Sample]:
         if run_ids.count(sample.run_id) > 1:
             raise EventFileError(f"{sample.path}: more than one sample has the runId {sample.run_id}.")
     return samples
+
+
+def _sample(path: Path, asked: Asked) -> Sample:
+    """Return the request in a message, or a new request for a bare expression.
+
+    Raises:
+        EventFileError: the request is not valid JSON, has another type, or has no run id or metric code.
+    """
+    for problem in asked.problems:
+        reasons = {"": f"it is {problem.text}", "Records": "its Records are empty"}
+        raise _not_an_event(path, reasons.get(problem.path, "one of its records has no body"))
+    if asked.is_expression:
+        return _sample_of_expression(path, json.loads(asked.body))
+    try:
+        envelope = unwrap_envelope(asked.body)
+    except UnanswerableError as error:
+        what = "it" if asked.record is None else "the body of a record"
+        raise _not_an_event(path, f"{what} is not a JSON object") from error
+    try:
+        request = envelope.event()
+    except UnanswerableError as error:
+        text = error.problem.removeprefix("not JSON: ")
+        raise _not_an_event(path, f"its request is not JSON: {text}") from error
+    if asked.record is None and request.get("type") != REQUESTED:
+        raise _not_an_event(path, f"it has no Records, and its type is not {REQUESTED}")
+    for name in ("runId", "metricCode"):
+        if not isinstance(request.get(name), str) or not request[name]:
+            raise _not_an_event(path, f"its request has no {name}")
+    return Sample(path, envelope.message, request)
 
 
 def _sample_of_expression(path: Path, expression: dict[str, Any]) -> Sample:
@@ -169,7 +244,7 @@ def _sample_of_expression(path: Path, expression: dict[str, Any]) -> Sample:
         metric_code=code,
         prefix="metrics/",
         homes=dict.fromkeys(series_codes(node), ecb.DATASET_ID),
-        datasets={ecb.DATASET_ID: (manifest, ecb.PROJECTIONS)},
+        datasets=[Dataset(ecb.DATASET_ID, manifest, ecb.PROJECTIONS)],
     )
     return Sample(path, json.dumps(request), request)
 
@@ -180,7 +255,7 @@ def request_around(
     metric_code: str,
     prefix: str,
     homes: Mapping[str, str],
-    datasets: Mapping[str, tuple[str, str]],
+    datasets: Iterable[Dataset],
 ) -> dict[str, Any]:
     """Return a request with a new run id for an expression. The expression is not checked.
 
@@ -189,7 +264,7 @@ def request_around(
         metric_code: the code of the metric.
         prefix: the key prefix of all metrics.
         homes: by series code, the id of the dataset that contains the series.
-        datasets: by dataset id, the key of the manifest and the prefix of the part files.
+        datasets: the datasets of the catalog.
     """
     try:
         kind = expression_type(parse(expression))
@@ -204,45 +279,12 @@ def request_around(
         "inputs": [{"datasetId": home, "seriesCode": code} for code, home in homes.items()],
         "catalog": {
             "datasets": {
-                id_: {"manifestPath": manifest, "projectionsPath": projections}
-                for id_, (manifest, projections) in datasets.items()
+                one.dataset_id: {"manifestPath": one.manifest_key, "projectionsPath": one.projections_prefix}
+                for one in datasets
             }
         },
         "output": {"basePath": f"s3://{PLACEHOLDER_BUCKET}/{prefix}{metric_code}/"},
     }
-
-
-def _message(path: Path, record: Any) -> str:
-    """Return the request in a record: the `Message` of the SNS notification in its body, or the body.
-
-    Raises:
-        EventFileError: the record has no body, or the body is not a JSON object.
-    """
-    body = record.get("body") if isinstance(record, dict) else None
-    if not isinstance(body, str):
-        raise _not_an_event(path, "one of its records has no body")
-    try:
-        return unwrap_envelope(body).message
-    except UnanswerableError as error:
-        raise _not_an_event(path, "the body of a record is not a JSON object") from error
-
-
-def _sample(path: Path, message: str) -> Sample:
-    request = _json_object(path, message, "its request")
-    for name in ("runId", "metricCode"):
-        if not isinstance(request.get(name), str) or not request[name]:
-            raise _not_an_event(path, f"its request has no {name}")
-    return Sample(path, message, request)
-
-
-def _json_object(path: Path, text: str | bytes, what: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text.decode() if isinstance(text, bytes) else text)
-    except (ValueError, RecursionError) as error:
-        raise _not_an_event(path, f"{what} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise _not_an_event(path, f"{what} is not a JSON object")
-    return value
 
 
 def _not_an_event(path: Path, reason: str) -> EventFileError:

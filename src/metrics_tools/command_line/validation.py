@@ -10,7 +10,8 @@ from rich.text import Text
 
 from metrics_tools.buckets.places import Place
 from metrics_tools.console import err, impossible, out
-from metrics_tools.runs.requests import Asked, body_around, bounds_of, settings_of
+from metrics_tools.request_files import Asked
+from metrics_tools.runs.requests import body_around, bounds_of, settings_of
 from metrics_tools.validate.problems import Problem
 from metrics_tools.validate.reading import Reader
 from metrics_tools.validate.validation import Validated

@@ -7,21 +7,27 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from metrics_tools import ecb
 from metrics_tools.buckets.places import Place, currencies_in, demo_place
 from metrics_tools.console import impossible
-from metrics_tools.request_files import EventFileError, Sample, metric_code_of, request_around, samples_in
+from metrics_tools.request_files import (
+    Asked,
+    EventFileError,
+    Sample,
+    asked_in,
+    metric_code_of,
+    request_around,
+    samples_in,
+)
 from metrics_tools.runs.computing import settings_for
-from metrics_tools.validate.contract import NODE_FIELDS, REQUEST_FIELDS
 from metrics_tools.validate.discovery import Discovered, newest, of_manifests
 from metrics_tools.validate.json_text import load
-from metrics_tools.validate.problems import Problem, shown
 from metrics_worker.errors import ExpressionError, StoreUnavailable
 from metrics_worker.expression.grammar import ROOT, parse, series_codes
 from metrics_worker.request_check import PLACEHOLDER_BUCKET, Bounds
@@ -30,8 +36,6 @@ from metrics_worker.settings import Settings
 STANDARD_INPUT = "-"
 _NAMED_BUCKET = r'{}\\*"\s*:\s*\\*"s3://([^/\s"\\]+)/'
 """A pattern for the bucket in a field of a request, whose quotes are escaped if the JSON is in a string."""
-_KNOWN_FIELDS = {*REQUEST_FIELDS, "inputs", "Message"}
-"""Fields that identify a request or notification: it has at least one of them, an expression has none."""
 
 FileArgument = Annotated[
     str,
@@ -55,25 +59,6 @@ ManifestOption = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request or a bare expression in a file.
-
-    Attributes:
-        file: the path of the file, as it was given.
-        body: the text of the request, of its notification, or of the bare expression.
-        is_expression: whether the file contains an expression without a request.
-        record: the position among the records of an event; None for a file that is not an event.
-        problems: the reasons why the body could not be read; empty if it could.
-    """
-
-    file: str
-    body: str = ""
-    is_expression: bool = False
-    record: int | None = None
-    problems: tuple[Problem, ...] = ()
-
-
 class FileUnreadableError(Exception):
     """A file does not exist or can't be read. The text contains the path and the reason."""
 
@@ -90,7 +75,7 @@ def read_requests(path: Path, place: Callable[[], Place | None] = lambda: None) 
     """
     try:
         raw = _read(str(path))
-        match _asked(str(path), raw):
+        match asked_in(str(path), raw):
             case [Asked(is_expression=True) as asked]:
                 return [_made(asked, place())]
         return samples_in(path, raw)
@@ -106,7 +91,7 @@ def read_file(file: str) -> list[Asked]:
     Raises:
         FileUnreadableError: the file does not exist or can't be read.
     """
-    return _asked(file, _read(file))
+    return asked_in(file, _read(file))
 
 
 def _read(file: str) -> bytes:
@@ -114,35 +99,6 @@ def _read(file: str) -> bytes:
         return sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
     except OSError as error:
         raise FileUnreadableError(f"{file}: {error.strerror}.") from error
-
-
-def _asked(file: str, raw: bytes) -> list[Asked]:
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        text = f"not UTF-8: byte {error.start:,} is 0x{raw[error.start]:02x}"
-        return [Asked(file, problems=(Problem("", text, suggestion="save it as UTF-8"),))]
-    loaded = load(text)
-    if not loaded.is_json:
-        return [Asked(file, problems=loaded.problems)]
-    match loaded.value:
-        case {"Records": list(records)} if records:
-            return [_of_record(file, number, record) for number, record in enumerate(records)]
-        case {"Records": records}:
-            problem = Problem("Records", "an event holds a list of records, one or more", shown(records))
-            return [Asked(file, problems=(problem,))]
-        case dict() as fields if not fields.keys() & _KNOWN_FIELDS and fields.keys() & set(NODE_FIELDS):
-            return [Asked(file, text, is_expression=True)]
-    return [Asked(file, text)]
-
-
-def _of_record(file: str, number: int, record: Any) -> Asked:
-    body = record.get("body") if isinstance(record, dict) else None
-    if isinstance(body, str):
-        return Asked(file, body, record=number)
-    text = "a record has a body, a text" if isinstance(record, dict) else "a record is an object with a body"
-    path = f"Records[{number}].body" if isinstance(record, dict) else f"Records[{number}]"
-    return Asked(file, record=number, problems=(Problem(path, text, shown(body or record)),))
 
 
 def settings_of(place: Place | None) -> Settings:
@@ -202,11 +158,7 @@ def body_around(asked: Asked, settings: Settings, place: Place | None, manifests
         metric_code=metric_code_of(Path(asked.file)),
         prefix=settings.metrics_prefix,
         homes=homes,
-        datasets={
-            id_: (found.manifest_key, found.projections_prefix)
-            for id_, found in datasets.items()
-            if id_ in needed
-        },
+        datasets=[found for id_, found in datasets.items() if id_ in needed],
     )
     del request[ROOT]
     return f'{json.dumps(request)[:-1]}, "{ROOT}": {asked.body}}}'
