@@ -44,11 +44,9 @@ class Finding:
 
 
 class Validation:
-    """The validation of requests with the settings of the environment.
+    """The validation of requests, and of their inputs if a location is given, with the worker's settings.
 
-    Args:
-        place: the location of the datasets; None to validate the requests without their inputs.
-        manifests: the keys of the dataset manifests in which the series of a bare expression are looked up.
+    The series of a bare expression are looked up in the dataset manifests with the keys `manifests`.
     """
 
     def __init__(self, place: Place | None, manifests: Sequence[str] = ()) -> None:

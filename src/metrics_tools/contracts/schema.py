@@ -61,10 +61,6 @@ def model(kind: type[BaseModel], meanings: Meanings, description: str) -> Schema
 def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
     """Return the JSON Schema keywords `properties` and `required` of a pydantic model.
 
-    Args:
-        kind: the pydantic model.
-        meanings: a description for each field of the model.
-
     Raises:
         ValueError: A field has no description, or a description has no field.
     """

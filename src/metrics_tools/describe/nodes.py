@@ -166,12 +166,7 @@ def outlined(node: Node, path: str = ROOT) -> NodeView:
 
 
 def counted(node: Node, inputs: Mapping[str, Series]) -> NodeView:
-    """Return the tree with counts.
-
-    Args:
-        node: the expression.
-        inputs: the series of the expression, by series code.
-    """
+    """Return the tree with counts; `inputs` has the series of the expression by series code."""
     return _counted(node, inputs, ROOT)[0]
 
 

@@ -35,7 +35,7 @@ def follow_queue(sqs: Any, queue: str, runs: set[str], *, seconds: float) -> Ite
     Args:
         sqs: a boto3 SQS client.
         queue: the URL of a queue that is subscribed to the status topics.
-        runs: the ids of the runs to follow.
+        runs: the ids of the runs.
         seconds: the maximum time to wait.
 
     Raises:
@@ -107,11 +107,7 @@ def _new_dead_letters(
 ) -> Iterator[StatusEvent]:
     """Yield a completed event for each followed run that a new dead letter contains.
 
-    Args:
-        bucket: the bucket.
-        prefixes: the key prefixes of the dead letters, one for each day.
-        read: the keys of the dead letters that earlier calls have read; this call adds its keys.
-        waiting: the ids of the runs that have no outcome yet.
+    The set `read` has the keys of the dead letters that earlier calls have read; this call adds its keys.
     """
     listed = {found.key for below in bucket.list_many(prefixes).values() for found in below}
     for key, stored in bucket.find_many(sorted(listed - read)).items():

@@ -57,11 +57,7 @@ class StatusEvent:
 
 
 def parse_status_event(body: str) -> StatusEvent | None:
-    """Return the status event in the body of a message; None if the body contains no event with a run id.
-
-    Args:
-        body: the event itself (raw delivery) or an SNS notification that contains the event.
-    """
+    """Return the status event in a message or in its SNS notification; None if there is none with a run id."""
     try:
         envelope = unwrap_envelope(body)
         event = envelope.event()

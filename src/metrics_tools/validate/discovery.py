@@ -39,12 +39,8 @@ class Discovered:
 def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = None) -> Discovered:
     """Return the newest version of every dataset: the last version by name that has a `manifest.json`.
 
-    A dataset without a manifest in its `_LOOKS` newest versions is skipped.
-
-    Args:
-        bucket: the bucket that has the datasets.
-        datasets_prefix: the prefix of all datasets.
-        only: the ids of the datasets to return; None returns all datasets.
+    A dataset without a manifest in its `_LOOKS` newest versions is skipped, and if `only` is given, any
+    dataset whose id is not in it.
 
     Raises:
         StoreUnavailable: the bucket can't be listed.

@@ -108,11 +108,7 @@ class Draft:
     ) -> dict[str, Any]:
         """Return a copy of an object with corrected names, and add a problem for each misspelled name.
 
-        Args:
-            fields: the object.
-            path: the path of the object in the copy of the request.
-            required: the names of the required fields.
-            known: the names of the optional fields.
+        The object is at `path` in the copy of the request. The fields in `known` are optional.
         """
         names = renamed(fields, required, known)
         self._written |= {(*path, meant): name for name, meant in names.items()}
@@ -168,12 +164,7 @@ class Draft:
                 yield replace(found, text=text, severity="warning")
 
     def input_path(self, code: str, field: str = "seriesCode") -> str:
-        """Return the JSON path of a series: its entry in `inputs`, or else the first node that reads it.
-
-        Args:
-            code: the series code.
-            field: the field of the entry in `inputs`.
-        """
+        """Return the JSON path of a series: a field of its entry in `inputs`, or else its first node."""
         position = self.checked.positions.get(code)
         path = ("inputs", position, field) if position is not None else self._first_node(code)
         return path_text(self._as_written(path))
