@@ -57,7 +57,7 @@ class StatusEvent:
 
 
 def parse_status_event(body: str) -> StatusEvent | None:
-    """Return the status event in a message or in its SNS notification; None if there is none with a run id."""
+    """Return the status event in a message or its SNS notification; None if there is none with a run id."""
     try:
         envelope = unwrap_envelope(body)
         event = envelope.event()
