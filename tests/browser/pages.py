@@ -7,7 +7,7 @@ from typing import Any
 
 from metrics_tools.describe.nodes import counted
 from metrics_tools.ecb import currency_of, rate_series, read_rates
-from metrics_tools.page import ShownEvent, ShownRun, Source, write
+from metrics_tools.page import ShownEvent, ShownRun, Source, page
 from metrics_tools.request_files import read_samples
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import dump, series_codes
@@ -65,5 +65,6 @@ def write_pages(path: Path) -> Path:
         "change", status="FAILURE", error="INPUT_READ_ERROR: none", metric=None, manifest=None, trace=None
     )
     runs = [shown_sample("run"), failed]
-    write(path, runs, title="Runs", source=Source("The ECB", "https://www.ecb.europa.eu/"), now=NOW)
+    source = Source("The ECB", "https://www.ecb.europa.eu/")
+    path.write_text(page(runs, title="Runs", source=source, now=NOW), encoding="utf-8")
     return path

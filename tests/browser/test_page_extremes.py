@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metrics_tools.describe.nodes import counted
-from metrics_tools.page import ShownEvent, ShownRun, write
+from metrics_tools.page import ShownEvent, ShownRun, page
 from metrics_worker.expression.grammar import parse
 from metrics_worker.observability.traffic import MAX_REQUESTS, Timed, Trace
 from metrics_worker.series import Series
@@ -29,7 +29,8 @@ def show(look, tmp_path):
 
     def show_it(metric, **fields):
         path = tmp_path / "page.html"
-        write(path, [ShownRun("m.x", "r-1", status="SUCCESS", metric=metric, **fields)], now=NOW)
+        run = ShownRun("m.x", "r-1", status="SUCCESS", metric=metric, **fields)
+        path.write_text(page([run], now=NOW), encoding="utf-8")
         return look(path)
 
     return show_it

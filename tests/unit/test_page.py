@@ -17,10 +17,9 @@ import pytest
 
 from metrics_tools.describe.nodes import counted, outlined
 from metrics_tools.formatting import duration, iso_time, shown_time, size
-from metrics_tools.page.document import page, write
+from metrics_tools.page.document import SPARKLINE_WIDTH, page, sparkline
 from metrics_tools.page.numbers import Numbers, thinned
 from metrics_tools.page.shown import ShownEvent, ShownRun, Source
-from metrics_tools.page.sparkline import COLUMNS, sparkline
 from metrics_tools.page.waterfall import MAX_ROWS, breakable, lanes, rows, summary
 from metrics_worker.dataset.snapshots import MIN_PART_FILES
 from metrics_worker.expression.grammar import parse
@@ -138,12 +137,9 @@ def test_the_content_security_policy_allows_only_the_script_of_the_page():
     assert "default-src 'none'" in policy[1]
 
 
-def test_the_page_shows_the_facts_events_and_objects_of_a_run(tmp_path):
-    path = tmp_path / "page.html"
-    write(
-        path, [success()], title="Runs", lead="So they are.", source=Source("The ECB", "https://ecb.example/")
-    )
-    text = path.read_text()
+def test_the_page_shows_the_facts_events_and_objects_of_a_run():
+    source = Source("The ECB", "https://ecb.example/")
+    text = page([success()], title="Runs", lead="So they are.", source=source)
     for expected in (
         "<title>Runs</title>",
         "1 of 1 runs ended as they should",
@@ -480,7 +476,7 @@ def test_a_sparkline_has_few_points_but_includes_the_extremes():
     values[7_777], values[13_331] = 1e4, -1e4
     drawn = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.-]+)", path(series(values)))]
     assert (min(drawn), max(drawn)) == (2, 30)
-    assert len(drawn) <= 4 * (COLUMNS + 1)
+    assert len(drawn) <= 4 * (SPARKLINE_WIDTH + 1)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from metrics_tools.formatting import duration
 from metrics_tools.local_cloud.outcome import Outcome
 from metrics_tools.local_cloud.status_listener import RunEvents
 from metrics_tools.local_cloud.worker_log import traces
-from metrics_tools.page import ShownEvent, ShownRun, Source, write
+from metrics_tools.page import ShownEvent, ShownRun, Source, page
 from metrics_tools.page.shown import expression_view
 from metrics_worker.expression.grammar import series_codes
 from metrics_worker.observability.traffic import Trace
@@ -37,7 +37,8 @@ def write_page(
     by_id = {outcome.sample.run_id: outcome for outcome in outcomes}
     runs = [shown_run(outcome, events[id_], rates, found.get(id_)) for id_, outcome in by_id.items()]
     source = Source(SOURCE, SOURCE_URL, SOURCE_NOTE)
-    write(path, runs, title="Metrics of the local run", lead=_LEAD, source=source)
+    text = page(runs, title="Metrics of the local run", lead=_LEAD, source=source)
+    path.write_text(text, encoding="utf-8")
 
 
 def shown_run(outcome: Outcome, events: RunEvents, rates: Rates, trace: Trace | None) -> ShownRun:

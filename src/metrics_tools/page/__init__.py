@@ -1,13 +1,12 @@
 """A self-contained HTML page that shows runs. It works from a file, in any browser, without a network.
 
     shown.py       the values that the page shows of a run; the caller fills them in
-    document.py    `write()`: the whole page, made from the templates
+    document.py    `page()`: the whole page, made from the templates
     page.html      the template of the page: its head and its overview of all runs
     run.html       the card of one run: chart, error, facts and collapsible sections
-    tree.*         the expression as a tree, with the observation counts of each node
+    tree.html      the expression as a tree, with the observation counts of each node
     waterfall.*    the timeline of a run's stages, requests and events
     numbers.py     the observations as exact and compact JSON, for the chart
-    sparkline.py   a small line chart without axes
     *.css, *.js    style, theme, charts and tables
 
 The templates write all text as HTML; the scripts only draw charts and tables from the embedded numbers, so
@@ -15,7 +14,7 @@ that the page is readable without scripts. All text from requests is escaped. Th
 policy allows only the page's own script, and no network access.
 """
 
-from metrics_tools.page.document import write
+from metrics_tools.page.document import page
 from metrics_tools.page.shown import ShownEvent, ShownRun, Source
 
-__all__ = ["ShownEvent", "ShownRun", "Source", "write"]
+__all__ = ["ShownEvent", "ShownRun", "Source", "page"]

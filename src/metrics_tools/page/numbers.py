@@ -21,7 +21,13 @@ MAX_OBSERVATIONS = 200_000
 
 @dataclass(slots=True)
 class Numbers:
-    """All series of a page, each stored once; runs refer to series by their index."""
+    """The series of a page, each stored once.
+
+    Attributes:
+        grids: the times of the series: a start in microseconds since 1970, a unit, and steps in this unit.
+        series: the values of each series, the index of its grid, and the number of its observations (`of`),
+            which is larger than the number of values if some are left out.
+    """
 
     grids: list[dict[str, Any]] = field(default_factory=list)
     series: list[dict[str, Any]] = field(default_factory=list)
@@ -29,7 +35,7 @@ class Numbers:
 
     @classmethod
     def of(cls, runs: Sequence[ShownRun]) -> dict[str, Any]:
-        """Return the times, the values and the references of the given runs as JSON values."""
+        """Return grids and series as JSON values, and for each run the indices of its series."""
         numbers = cls()
         shown = [numbers._run(run) for run in runs]
         return {"grids": numbers.grids, "series": numbers.series, "runs": shown}
@@ -40,7 +46,7 @@ class Numbers:
         return {"code": run.metric_code, "unit": run.unit, "metric": metric, "inputs": inputs}
 
     def _add(self, whole: Series) -> int:
-        """Return the index of a series, which is stored if it is new."""
+        """Store a series, unless it is stored already, and return its index."""
         series = thinned(whole)
         key = "series", series.times.tobytes() + series.values.tobytes()
         if key not in self._places:
@@ -61,7 +67,7 @@ class Numbers:
 
 
 def thinned(series: Series, most: int = MAX_OBSERVATIONS) -> Series:
-    """Return the series, reduced to its extremes if it has more than `most` observations."""
+    """Return a series, reduced to its extreme values if it has more than `most` observations."""
     if len(series) <= most:
         return series
     places = extremes(series.values, most)
@@ -69,16 +75,17 @@ def thinned(series: Series, most: int = MAX_OBSERVATIONS) -> Series:
 
 
 def extremes(values: Values, most: int) -> list[int]:
-    """Return the indices of about `most` values with which a line looks like one through all values.
+    """Return the indices of about `most` values, through which a line looks as through all values.
 
-    These are the first and the last value, and the least and the greatest of each of most / 2 stretches.
+    The indices ascend. They are those of the first and the last value, and those of the least and the
+    greatest value in each of most / 2 sections of equal length.
     """
     if values.size <= most:
         return list(range(values.size))
-    stretch = -(-2 * values.size // most)
+    section = -(-2 * values.size // most)
     kept = {0, values.size - 1}
-    for start in range(0, values.size, stretch):
-        part = values[start : start + stretch]
+    for start in range(0, values.size, section):
+        part = values[start : start + section]
         kept |= {start + int(part.argmin()), start + int(part.argmax())}
     return sorted(kept)
 

@@ -1,4 +1,4 @@
-"""The values that the page shows of a run. The page leaves out fields that are not set."""
+"""The values that the page shows of a run. The page omits the parts of a run whose values are missing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,12 @@ class ShownEvent:
 
     @classmethod
     def of(cls, at: datetime, event: Mapping[str, Any]) -> Self:
-        """Return the given event of either wire form (plain or v1), with its content summed up in words."""
+        """Return an event, in the plain or the v1 form, as the page shows it.
+
+        Args:
+            at: the time of the event, in UTC.
+            event: the event as JSON values.
+        """
         found = StatusEvent(at, event)
         return cls(at, found.type, ", ".join(filter(None, (found.status, found.detail))))
 

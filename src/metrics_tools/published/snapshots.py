@@ -1,9 +1,10 @@
 """The check of `metrics doctor` that a snapshot has the rows of its series' part files."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import accumulate
+from typing import Any
 
 from metrics_tools.formatting import count
 from metrics_tools.published.findings import Finding
@@ -15,7 +16,7 @@ from metrics_worker.dataset.snapshot import Snapshot, Subject, UnusableSnapshot,
 from metrics_worker.dataset.snapshots import Snapshots, Stored
 from metrics_worker.errors import MetricsWorkerError
 from metrics_worker.expression.grammar import SeriesRef
-from metrics_worker.limits import Claim, Memory
+from metrics_worker.limits import Memory
 from metrics_worker.publication import records
 from metrics_worker.request import Run, RunRequest
 from metrics_worker.s3.bucket import Bucket, StoredObject
@@ -39,12 +40,7 @@ class _FromPartFiles(Snapshots):
     made: dict[Subject, Snapshot] = field(default_factory=dict)
 
     def load(
-        self,
-        choose: Callable[[], list[Source]],
-        bucket: Bucket,  # noqa: ARG002 - no snapshot is read
-        claim: Claim,  # noqa: ARG002 - nor held in memory
-        *,
-        listed: Iterable[tuple[str, str]] = (),  # noqa: ARG002
+        self, choose: Callable[[], list[Source]], *_: Any, **__: Any
     ) -> tuple[list[Source], list[Stored | None]]:
         """Return the part files of several series, and for each series an empty snapshot."""
         sources = choose()

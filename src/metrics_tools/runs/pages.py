@@ -1,12 +1,10 @@
 """The HTML page that shows the runs of `metrics run`."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from metrics_tools.ecb import DATASET_ID, SOURCE, SOURCE_NOTE, SOURCE_URL
 from metrics_tools.formatting import duration
-from metrics_tools.page import ShownEvent, ShownRun, Source
-from metrics_tools.page.document import page
+from metrics_tools.page import ShownEvent, ShownRun, Source, page
 from metrics_tools.page.shown import expression_view
 from metrics_tools.request_files import Sample
 from metrics_tools.runs.computing import Computed
@@ -19,7 +17,7 @@ def page_of(samples: Sequence[Sample], computed: Sequence[Computed], lead: str) 
     datasets = {summary.dataset_id for found in computed for summary in found.report.inputs}
     runs = [_shown(sample, found) for sample, found in zip(samples, computed, strict=True)]
     source = _SOURCE if datasets == {DATASET_ID} else None
-    return page(runs, title="Metrics", lead=lead, source=source, now=datetime.now(UTC))
+    return page(runs, lead=lead, source=source)
 
 
 def _shown(sample: Sample, computed: Computed) -> ShownRun:
