@@ -55,7 +55,7 @@ def model(kind: type[BaseModel], meanings: Meanings, description: str) -> Schema
         ValueError: A field has no description, or a description has no field.
     """
     extra = {"additionalProperties": False} if kind.model_config.get("extra") == "forbid" else {}
-    return {"description": description} | extra | {"type": "object"} | fields(kind, meanings)
+    return {"description": description} | extra | fields(kind, meanings) | {"type": "object"}
 
 
 def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
