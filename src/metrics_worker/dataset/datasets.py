@@ -241,7 +241,7 @@ def _has_rows_of(source: Source, key: str, table: pa.Table) -> bool:
     Raises:
         InputReadError: neither the part file nor its path names a series.
     """
-    if CODE in table.column_names or source.by_path:
+    if source.by_path or CODE in table.column_names:
         return True
     prefix = source.manifest.dataset.projections_prefix
     if source.manifest.names_another(key.removeprefix(prefix), code=source.code):

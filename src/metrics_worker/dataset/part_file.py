@@ -5,6 +5,7 @@ A usual part file is small and is decoded in this process. Every other part file
 this module, so they accept and refuse the same files. `rows` converts the tables to the rows of a series.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ _PATHS = {
     CODE: b"\x18\x14internal_series_code\x15",
 }
 """The bytes before each column's codec in a footer: the field `path_in_schema` with the column's name."""
+_CODECS = re.compile(b"(?:%b)(?=(.?))" % b"|".join(map(re.escape, _PATHS.values())), re.DOTALL)
+"""A pattern that finds the codec of each column chunk in a footer, in one pass: a byte, or b"" at the end."""
 
 READING: dict[str, Any] = {
     # Otherwise ParquetFile and a dataset fragment show a column of JSON text as different types.
@@ -120,8 +123,7 @@ def _footer(body: memoryview) -> bytes:
 
 def _has_unbounded_codec(footer: bytes) -> bool:
     """Return whether a column's codec in a footer is not one of `BOUNDED_CODECS`."""
-    chunks = sum(footer.count(path) for path in _PATHS.values())
-    return chunks > sum(footer.count(path + codec) for path in _PATHS.values() for codec in BOUNDED_CODECS)
+    return not set(_CODECS.findall(footer)).issubset(BOUNDED_CODECS)
 
 
 def _states_few_bytes(metadata: pq.FileMetaData) -> bool:
