@@ -33,6 +33,7 @@ def _on_s3(sections: list[str], rounds: int, *, quick: bool, picture: Path | Non
             from benchmarks import snapshots  # noqa: PLC0415
 
             _print(snapshots.usual_day(server, store, 1 if quick else 5))
+            _print(snapshots.others(server, 1 if quick else 9, store))
             if not quick:
                 _print(snapshots.growth(server, store, rounds))
                 workload.upload(store, workload.dataset())  # it has replaced the manifest

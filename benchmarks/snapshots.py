@@ -2,16 +2,17 @@
 
 Two processes of the worker run in turn on one server: `WORKER_SNAPSHOTS=on` and `off`. Each reads events, one
 JSON object a line, from its standard input and answers with the wall time, the CPU time and the peak memory.
+A process can also read the part files in a plain loop, or compute the metrics with polars, as a comparison.
 """
 
-import io
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,12 +20,17 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 import obstore
+import pyarrow as pa
+import pyarrow.parquet as pq
 from obstore.store import ObjectStore
 
 from benchmarks import workload
+from benchmarks.batch import handle
 from benchmarks.measure import Spread, ratios, table
 from benchmarks.s3 import FakeS3
 from metrics_tools.process_exit import run_and_exit
+from metrics_worker.s3.connection import connect
+from metrics_worker.s3.event_loop import CONNECTIONS
 
 DELAYS_MS = (20, 0)
 MONTHS_OF_HISTORY = (12, 60, 240, 1200)
@@ -54,7 +60,7 @@ class Worker:
         )
 
     def run(self, event: dict[str, Any]) -> Measured:
-        """Compute the metrics of an event."""
+        """Compute the metrics of an event, or do the work that an object without records names."""
         print(json.dumps(event), file=_opened(self._process.stdin), flush=True)
         return Measured(*json.loads(_opened(self._process.stdout).readline()))
 
@@ -118,6 +124,35 @@ def usual_day(server: FakeS3, store: ObjectStore, rounds: int) -> str:
     )
 
 
+def others(server: FakeS3, rounds: int, store: ObjectStore) -> str:
+    """Return a table of batches against a plain loop that reads the part files, and against polars.
+
+    The loop and the batch without snapshots run in one process, which has read the part files before.
+    """
+    names = list(workload.EXPRESSIONS)
+    loop, polars = {"loop": list(workload.dataset())}, {"polars": names}
+    times: dict[str, list[Measured]] = {"on": [], "off": [], "loop": [], "polars": []}
+    with workers(server.url) as both:
+        for turn in range(rounds + 1):
+            update(store, workload.SERIES)
+            jobs = [
+                ("on", both["on"], _batch(names)),
+                ("polars", both["off"], polars),
+                ("off", both["off"], _batch(names)),
+                ("loop", both["off"], loop),
+            ]
+            for name, worker, job in jobs:
+                measured = worker.run(job)
+                if turn:  # the first one is a cold start, and writes the snapshots
+                    times[name].append(measured)
+    rows = [
+        [ours, rival, *_spreads(times[ours], times[rival])[:4]]
+        for ours, rival in (("off", "loop"), ("on", "loop"), ("off", "polars"), ("on", "polars"))
+    ]
+    head = ["snapshots", "compared with", "wall, s", "share", "CPU, s", "share"]
+    return table("A batch against other programs, 0 ms a request", head, rows)
+
+
 def growth(server: FakeS3, store: ObjectStore, rounds: int) -> str:
     """Return a table of runs over one series: with few part files, and with up to 100 years of them."""
     server.delay(DELAYS_MS[0])
@@ -169,17 +204,38 @@ def _single(code: str) -> dict[str, Any]:
     return {"Records": [record]}
 
 
+async def _read_in_a_loop(store: ObjectStore, names: Iterable[str]) -> None:
+    """Read part files concurrently and decode each of them, without any check."""
+    waiting = iter(names)
+
+    async def read_on() -> None:
+        for name in waiting:
+            found = await obstore.get_async(store, workload.PROJECTIONS + name)
+            body = pa.py_buffer(await found.bytes_async())
+            pq.ParquetFile(pa.BufferReader(body)).read(["obs_time", "internal_series_code", "value"])
+
+    await asyncio.gather(*(read_on() for _ in range(CONNECTIONS)))
+
+
+def _job(event: dict[str, Any], store: ObjectStore, url: str) -> Callable[[], object]:
+    """Return the work that an event describes."""
+    if "loop" in event:
+        return lambda: asyncio.run(_read_in_a_loop(store, event["loop"]))
+    if "polars" in event:
+        from benchmarks.others import WithPolars  # noqa: PLC0415 - a worker does not load polars
+
+        return partial(WithPolars(url).run, event["polars"])
+    return partial(handle, event)
+
+
 def _serve(url: str) -> None:
     workload.environment(url)
-    from metrics_worker.handler import lambda_handler  # noqa: PLC0415 - reads the environment
-
+    store = connect(workload.BUCKET, region="us-east-1", endpoint_url=url)
     for line in sys.stdin:
-        event = json.loads(line)
+        work = _job(json.loads(line), store, url)
         cpu, wall = time.process_time(), time.perf_counter()
-        with redirect_stdout(io.StringIO()):
-            answer = lambda_handler(event, workload.Context())
+        work()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        assert not answer["batchItemFailures"]
         status = Path("/proc/self/status").read_text(encoding="ascii")
         peak = next(int(each.split()[1]) for each in status.splitlines() if each.startswith("VmHWM"))
         print(json.dumps([wall, cpu, peak / 1024]), flush=True)
