@@ -2,7 +2,7 @@
 # pyarrow 26.0.1 and polars 2.1.0: the clocks of New York stay on winter time after 2037 and after 2099. zoneinfo, pandas and
 # DuckDB apply the current rule to every later year.
 #
-# Input: noon UTC on 1 July of some years, as local time in New York, where 1 July has summer time (UTC-4) by the current rule.
+# Input: noon UTC on 1 July of some years, as local time in New York, which has summer time (UTC-4) by the current rule.
 #
 # Behaviour: a file of the IANA time zone database lists changes of the clocks up to 2007 or 2037, and ends with a rule for
 # all later ones. pyarrow reads the list of the operating system's files and ignores the rule. polars contains a list

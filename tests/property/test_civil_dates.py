@@ -6,6 +6,7 @@ from io import BytesIO
 from zoneinfo._common import load_data
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,6 +67,15 @@ def test_civil_dates_and_their_midnights_agree_with_the_reference(times, name):
     some = sorted({*expected[:3], *expected[-2:]})
     first = civil_dates.midnights(np.array(some, "datetime64[D]"), name)
     assert first.tolist() == [reference.midnight(day, zone) for day in some]
+
+
+@pytest.mark.parametrize("name", ["America/New_York", "America/Sao_Paulo", "Pacific/Apia", "Europe/Paris"])
+@pytest.mark.parametrize("year", [1890, 2010, 2601, 9000])
+def test_dates_of_many_times_a_day_agree_with_the_reference(name, year):
+    start = reference.microseconds(datetime(year, 1, 1, tzinfo=UTC))
+    times = np.arange(start, start + 730 * 24 * HOUR, HOUR - 1)
+    expected = reference.civil_dates(times.tolist(), reference.zone(name))
+    assert as_dates(civil_dates.civil_dates(times, name)) == expected
 
 
 @settings(deadline=None)
