@@ -23,7 +23,8 @@ from matplotlib.figure import Figure
 
 from metrics_tools.ecb import read_rates, series_code
 from metrics_worker.expression.evaluate import evaluate
-from metrics_worker.expression.grammar import Node, parse, series_codes
+from metrics_worker.expression.grammar import parse, series_codes
+from metrics_worker.expression.nodes import Node
 from metrics_worker.series import Series
 
 HERE = Path(__file__).parent

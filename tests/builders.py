@@ -54,9 +54,9 @@ def ratio(left: Any, right: Any, **more: Any) -> dict[str, Any]:
     return {"op": "ratio", "left": left, "right": right, **more}
 
 
-def window(op: str, node: Any, length: int) -> dict[str, Any]:
+def window(op: str, node: Any, length: int, **fields: Any) -> dict[str, Any]:
     """Return the JSON of a window operation, such as `sma`, on a node."""
-    return {"op": op, "series": node, "window": length}
+    return {"op": op, "series": node, "window": length, **fields}
 
 
 def request(

@@ -12,14 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple, assert_never
 
-from metrics_worker.expression.grammar import (
-    Composite,
-    Node,
-    SeriesMath,
-    SeriesRef,
-    WindowOp,
-    children,
-)
+from metrics_worker.expression.grammar import children
+from metrics_worker.expression.nodes import Composite, Node, SeriesMath, SeriesRef, WindowOp
 from metrics_worker.series import Series
 
 EPS = Fraction(1, 2**52)

@@ -20,7 +20,8 @@ from metrics_tools.validate.contract import NODE_FIELDS, REQUEST_FIELDS
 from metrics_tools.validate.json_text import load
 from metrics_tools.validate.problems import Problem, shown
 from metrics_worker.errors import ExpressionError, UnanswerableError
-from metrics_worker.expression.grammar import ROOT, Node, expression_type, parse, series_codes
+from metrics_worker.expression.grammar import ROOT, expression_type, parse, series_codes
+from metrics_worker.expression.nodes import Node
 from metrics_worker.request import REQUESTED, unwrap_envelope
 from metrics_worker.request_check import PLACEHOLDER_BUCKET, Dataset
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from metrics_worker.errors import ConfigError, UnanswerableError
-from metrics_worker.expression.grammar import Node
+from metrics_worker.expression.nodes import Node
 from metrics_worker.names import ID_RULE, MAX_ID, is_id, printable
 from metrics_worker.problem import Problem, first_error, path_text
 from metrics_worker.request_check import Bounds, Dataset, check_request

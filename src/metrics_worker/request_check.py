@@ -11,15 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from metrics_worker.errors import ExpressionError
-from metrics_worker.expression.grammar import (
-    MAX_DEPTH,
-    MAX_SERIES_CODE,
-    Node,
-    check,
-    raw_operands,
-    raw_type,
-    series_codes,
-)
+from metrics_worker.expression.fields import MAX_SERIES_CODE
+from metrics_worker.expression.grammar import MAX_DEPTH, check, raw_operands, series_codes
+from metrics_worker.expression.nodes import Node
+from metrics_worker.expression.shapes import shape_of
 from metrics_worker.names import is_key, metric_base
 from metrics_worker.problem import Path, Problem, problems_of
 
@@ -188,7 +183,7 @@ def _check_expression(body: dict[str, Any], found: Checked) -> None:
         found.codes = series_codes(found.expression)
     elif all(problem.kind != "too_many_nodes" for problem in problems):
         found.codes = _valid_codes(value)
-    says, shape = body.get("expressionType"), raw_type(value)
+    says, shape = body.get("expressionType"), shape_of(value)
     if says != shape and says is not None and shape is not None:
         text = f"says {says!r:.80}, but expressionJson is a {shape}"
         found.problems.append(Problem(("expressionType",), "expression_type", text, error=ExpressionError))
@@ -200,7 +195,7 @@ def _valid_codes(value: Any) -> tuple[str, ...]:
     stack: list[tuple[Any, int]] = [(value, 1)]
     while stack:
         value, depth = stack.pop()
-        if raw_type(value) == "series":
+        if shape_of(value) == "series":
             node, _ = check(value)
             codes += series_codes(node) if node else ()
         if depth < MAX_DEPTH:

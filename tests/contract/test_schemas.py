@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from metrics_tools.contracts import schemas
 from metrics_tools.contracts.schema import DIALECT, encode, model
-from metrics_tools.validate.contract import NODES
-from metrics_worker.expression import grammar
+from metrics_worker.expression import fields, nodes
+from metrics_worker.expression.nodes import NODES
 from metrics_worker.request import V1
 from tests.builders import ratio, record, series, window
 from tests.contract.documents import (
@@ -53,13 +53,13 @@ def test_a_field_without_a_description_stops_the_generation():
 
 
 def test_the_schemas_of_expressions_describe_every_model_of_the_grammar():
-    union = TypeAdapter(grammar.Node).json_schema()["$defs"]["Node"]["oneOf"]
+    union = TypeAdapter(nodes.Node).json_schema()["$defs"]["Node"]["oneOf"]
     assert {branch["$ref"].rpartition("/")[2] for branch in union} == {
         kind.__name__ for kind in NODES.values()
     }
     shapes = SCHEMAS["metric_run_requested"]["$defs"]
-    assert shapes["window_op"]["properties"]["window"]["maximum"] == grammar.MAX_WINDOW
-    assert shapes["series"]["properties"]["series_code"]["maxLength"] == grammar.MAX_SERIES_CODE
+    assert shapes["window_op"]["properties"]["window"]["maximum"] == fields.MAX_WINDOW
+    assert shapes["series"]["properties"]["series_code"]["maxLength"] == fields.MAX_SERIES_CODE
 
 
 @EACH_SCHEMA

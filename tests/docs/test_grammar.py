@@ -11,17 +11,9 @@ import pytest
 from docs.plots import rates, value
 from metrics_worker.errors import ExpressionError, PermanentError
 from metrics_worker.expression.evaluate import evaluate
-from metrics_worker.expression.grammar import (
-    MAX_DEPTH,
-    MAX_NODES,
-    MAX_SERIES_CODE,
-    MAX_WINDOW,
-    Composite,
-    SeriesMath,
-    WindowOp,
-    children,
-    parse,
-)
+from metrics_worker.expression.fields import MAX_SERIES_CODE, MAX_WINDOW
+from metrics_worker.expression.grammar import MAX_DEPTH, MAX_NODES, children, parse
+from metrics_worker.expression.nodes import Composite, SeriesMath, WindowOp
 from metrics_worker.request import RunRequest, open_record
 from metrics_worker.request_check import Bounds
 from metrics_worker.series import Series

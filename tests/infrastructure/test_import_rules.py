@@ -105,8 +105,11 @@ IMPORTS = {
     "publication.records": Imports("names", "pydantic"),
     "publication.versions": Imports(""),
     "settings": Imports("limits request_check problem errors", "pydantic pydantic_settings"),
-    "request": Imports("request_check names expression.grammar problem errors"),
-    "request_check": Imports("names expression.grammar problem errors", "pydantic"),
+    "request": Imports("request_check names expression.nodes problem errors"),
+    "request_check": Imports(
+        "names expression.grammar expression.nodes expression.shapes expression.fields problem errors",
+        "pydantic",
+    ),
     "names": Imports("errors"),
     "s3.s3_bucket": Imports(
         "s3.connection s3.errors s3.listing s3.bucket observability.traffic s3.credentials s3.event_loop "

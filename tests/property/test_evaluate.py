@@ -11,7 +11,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from metrics_worker.expression.evaluate import evaluate
-from metrics_worker.expression.grammar import SeriesMath, SeriesRef, children, parse
+from metrics_worker.expression.grammar import children, parse
+from metrics_worker.expression.nodes import SeriesMath, SeriesRef
 from metrics_worker.series import Series
 from tests import reference_evaluation as reference
 from tests.property.strategies import expressions, inputs, tame, wild

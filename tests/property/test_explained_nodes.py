@@ -5,9 +5,11 @@ import operator
 
 from hypothesis import given, settings
 
-from metrics_tools.describe.nodes import Overlap, counted, outlined
+from metrics_tools.describe.counts import Overlap
+from metrics_tools.describe.nodes import counted, outlined
 from metrics_worker.expression.evaluate import evaluate
-from metrics_worker.expression.grammar import Composite, SeriesMath, SeriesRef, WindowOp, children, parse
+from metrics_worker.expression.grammar import children, parse
+from metrics_worker.expression.nodes import Composite, Ema, Lag, SeriesMath, SeriesRef, WindowOp
 from tests.property.strategies import expressions, inputs, wild
 
 OPERATIONS = {
@@ -73,7 +75,7 @@ def test_losses_are_counted_under_the_same_reasons_as_in_plain_python(expression
                 assert lost.zero_divisor == len(zero)
                 assert lost.not_finite == sum(not math.isfinite(value) for value in values)
                 assert lost.warm_up == 0
-            case WindowOp(op=op, window=window):
+            case WindowOp(op=op, window=window) | Ema(op=op, window=window) | Lag(op=op, window=window):
                 (only,) = operands
                 early = [place for place in range(len(only)) if place < window - (op != "lag")]
                 assert lost.warm_up == (0 if op == "ema" else len(early))

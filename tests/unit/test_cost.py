@@ -29,6 +29,41 @@ EXPRESSIONS = {
     "ratio": ratio(A, B),
     **{op: window(op, A, 30) for op in ("sma", "ema", "sum", "max", "min", "lag")},
     "long": window("sum", A, 5000),
+    **{
+        op: window(op, A, 30)
+        for op in ("std", "var", "median", "zscore", "rank", "count", "diff", "pct_change", "log_change")
+    },
+    **{
+        f"{op} of a month": window(op, A, 1, unit="months", tz="Europe/Berlin")
+        for op in ("sma", "max", "std", "zscore", "median", "rank", "count", "lag", "log_change")
+    },
+    **{f"{op} of few": window(op, A, 30, min_periods=1) for op in ("sma", "std", "median", "rank")},
+    "quantile": window("quantile", A, 30, q=0.9),
+    "quantile of a year": window("quantile", A, 1, unit="years", q=0.9),
+    **{
+        op: {"op": op, "series": A} for op in ("abs", "neg", "log", "exp", "sqrt", "sign", "cumsum", "cummax")
+    },
+    "cumsum of a month": {"op": "cumsum", "series": A, "reset": "month", "tz": "Europe/Berlin"},
+    "clip": {"op": "clip", "series": A, "lower": -1, "upper": 1},
+    "round": {"op": "round", "series": A, "digits": 2},
+    "round, one by one": {"op": "round", "series": A, "digits": 15},
+    "rebase": {"op": "rebase", "series": A, "at": "1970-01-01"},
+    **{
+        f"resample {how} {stamp}": {"op": "resample", "series": A, "to": "week", "how": how, "stamp": stamp}
+        for how, stamp in (("last", "last"), ("mean", "start"), ("sum", "end"), ("max", "end"))
+    },
+    **{
+        f"fill {method}": {"op": "fill", "series": A, "like": B, "method": method}
+        for method in ("previous", "linear")
+    },
+    **{op: {"op": op, "left": A, "right": {**A}, "window": 30} for op in ("corr", "cov", "beta")},
+    "power": {"op": "power", "left": A, "right": {"const": 2}},
+    "one minus": {"op": "subtract", "left": {"const": 1}, "right": A},
+    "constants": {"op": "max", "operands": [A, {"const": 1}, {"const": 2}]},
+    "monthly and daily": {
+        "op": "sum",
+        "operands": [{"op": "resample", "series": A, "to": "week", "how": "last", "stamp": "start"}, B],
+    },
     **{f"composite {op}": {"op": op, "operands": [A, B, C, D]} for op in ("sum", "avg", "max", "min")},
     "nested": ratio(window("sma", ratio(A, B), 5), window("ema", ratio(C, D), 5)),
     "wide": {"op": "sum", "operands": [window("sma", A, length) for length in range(2, 30)]},

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from metrics_tools.describe import nodes
-from metrics_tools.describe.nodes import Lost, counted, outlined
+from metrics_tools.describe.counts import Lost
+from metrics_tools.describe.nodes import counted, outlined
 from metrics_tools.describe.words import in_words, step_in_words
 from metrics_worker.errors import ExpressionError
 from metrics_worker.expression import evaluate as evaluation

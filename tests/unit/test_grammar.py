@@ -6,21 +6,17 @@ from typing import Any
 import pytest
 
 from metrics_worker.errors import ExpressionError
+from metrics_worker.expression.fields import MAX_SERIES_CODE, MAX_WINDOW
 from metrics_worker.expression.grammar import (
     MAX_DEPTH,
     MAX_NODES,
-    MAX_SERIES_CODE,
-    MAX_WINDOW,
-    Composite,
-    SeriesMath,
-    SeriesRef,
-    WindowOp,
     children,
     dump,
     expression_type,
     parse,
     series_codes,
 )
+from metrics_worker.expression.nodes import Composite, SeriesMath, SeriesRef, WindowOp
 from tests.builders import ratio
 
 
@@ -67,7 +63,7 @@ def test_each_operation_of_series_math_is_parsed(op):
 @pytest.mark.parametrize("op", ["sma", "ema", "sum", "max", "min", "lag"])
 def test_each_window_operation_is_parsed(op):
     node = parse(window(op, A, 14))
-    assert node == WindowOp(op=op, series=parse(A), window=14)
+    assert node == {"ema": Ema, "lag": Lag}.get(op, WindowOp)(op=op, series=parse(A), window=14)
     assert expression_type(node) == "window_op"
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from metrics_tools import ecb
 from metrics_tools.request_files import EventFileError, all_samples, read_samples
-from metrics_worker.expression.grammar import Composite, SeriesMath, WindowOp, children, series_codes
+from metrics_worker.expression.grammar import children, series_codes
+from metrics_worker.expression.nodes import Composite, SeriesMath, WindowOp
 from metrics_worker.request import RunRequest, open_record
 from metrics_worker.request_check import Bounds
 

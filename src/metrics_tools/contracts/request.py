@@ -5,10 +5,9 @@ checks that this list is complete.
 """
 
 from metrics_tools.contracts import patterns
-from metrics_tools.contracts.expression import NODE, request_definitions
+from metrics_tools.contracts.expression import NODE, TYPES, request_definitions
 from metrics_tools.contracts.patterns import ADDRESS, BUCKET, FOLDERS, ID, KEY, whole
 from metrics_tools.contracts.schema import Schema, described, document, fields, model
-from metrics_tools.validate.contract import NODES
 from metrics_worker import request_check
 from metrics_worker.names import ID_RULE, MAX_ID, MAX_KEY_BYTES
 from metrics_worker.request import REQUESTED, V1
@@ -91,7 +90,7 @@ def requested() -> Schema:
     body = {
         "properties": {"schema": properties.pop("schema"), **identity, **properties},
         "required": [*identity, *body["required"]],
-        "allOf": [_agrees(name) for name in NODES],
+        "allOf": [_agrees(*item) for item in TYPES.items()],
         "$defs": {
             "input": model(request_check._Input, _INPUT, "The dataset of one series."),  # noqa: SLF001 - as above
             "catalog": model(request_check._Catalog, {"datasets": _DATASETS}, "The catalog of datasets."),  # noqa: SLF001
@@ -111,7 +110,9 @@ def requested() -> Schema:
     )
 
 
-def _agrees(shape: str) -> Schema:
-    """Return a rule: if `expressionType` is this node type, the root node of the expression has it too."""
-    condition = {"properties": {"expressionType": {"const": shape}}, "required": ["expressionType"]}
-    return {"if": condition, "then": {"properties": {"expressionJson": {"$ref": f"#/$defs/{shape}"}}}}
+def _agrees(expression_type: str, kinds: list[str]) -> Schema:
+    """Return a rule: if `expressionType` has this value, the root node of the expression is of these kinds."""
+    condition = {"properties": {"expressionType": {"const": expression_type}}, "required": ["expressionType"]}
+    refs = [{"$ref": f"#/$defs/{kind}"} for kind in kinds]
+    root = refs[0] if len(refs) == 1 else {"oneOf": refs}
+    return {"if": condition, "then": {"properties": {"expressionJson": root}}}

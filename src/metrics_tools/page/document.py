@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import assert_never
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -17,7 +16,16 @@ from metrics_tools.formatting import clock, count, duration, rounded, shown_time
 from metrics_tools.page import waterfall
 from metrics_tools.page.numbers import Numbers, embedded, extremes
 from metrics_tools.page.shown import ShownRun, Source
-from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
+from metrics_worker.expression.nodes import (
+    Composite,
+    Constant,
+    Ema,
+    Lag,
+    Node,
+    SeriesMath,
+    SeriesRef,
+    WindowOp,
+)
 from metrics_worker.series import Series
 
 SPARKLINE_WIDTH = 120
@@ -170,14 +178,16 @@ def name_of(node: Node) -> str:
     match node:
         case SeriesRef(series_code=code):
             return code
+        case Constant(const=value):
+            return f"{value:g}"
         case SeriesMath(op=op, scale=scale):
             return op if scale == 1 else f"{op} × {scale:g}"  # noqa: RUF001 - a multiplication sign
-        case WindowOp(op=op, window=window):
+        case WindowOp(op=op, window=window) | Ema(op=op, window=window) | Lag(op=op, window=window):
             return f"{op} {window:,}"
         case Composite(op=op, operands=operands):
             return f"{op} of {len(operands)}"
         case _:
-            assert_never(node)
+            return node.op
 
 
 def lost_in_words(lost: Lost) -> str:

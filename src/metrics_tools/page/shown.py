@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from metrics_tools.describe.nodes import NodeView, counted, outlined
 from metrics_tools.published.status_event import StatusEvent
-from metrics_worker.expression.grammar import Node, series_codes
+from metrics_worker.expression.grammar import series_codes
+from metrics_worker.expression.nodes import Node
 from metrics_worker.observability.traffic import Trace
 from metrics_worker.series import Series
 

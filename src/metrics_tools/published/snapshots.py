@@ -15,7 +15,7 @@ from metrics_worker.dataset.manifest import Manifest
 from metrics_worker.dataset.snapshot import Snapshot, Subject, UnusableSnapshot, decode, unchanged
 from metrics_worker.dataset.snapshots import Snapshots, Stored
 from metrics_worker.errors import MetricsWorkerError
-from metrics_worker.expression.grammar import SeriesRef
+from metrics_worker.expression.nodes import SeriesRef
 from metrics_worker.limits import Memory
 from metrics_worker.publication import records
 from metrics_worker.request import Run, RunRequest

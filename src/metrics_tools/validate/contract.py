@@ -2,16 +2,12 @@
 
 from typing import get_args
 
-from pydantic import BaseModel
-
-from metrics_worker.expression.grammar import MAX_SERIES_CODE, MAX_WINDOW, ROOT, Node
+from metrics_worker.expression.fields import MAX_SERIES_CODE, MAX_WINDOW
+from metrics_worker.expression.grammar import ROOT
+from metrics_worker.expression.nodes import NODES
 from metrics_worker.names import ID_RULE
 from metrics_worker.request import REQUESTED, V1
 
-NODES: dict[str, type[BaseModel]] = {
-    tag.tag.strip("<>"): model for model, tag in map(get_args, get_args(get_args(Node.__value__)[0]))
-}
-"""The pydantic model of each node type, by `expressionType`."""
 FIELDS = {kind: tuple(model.model_fields) for kind, model in NODES.items()}
 OPERATIONS: dict[str, tuple[str, ...]] = {
     kind: get_args(NODES[kind].model_fields["op"].annotation) for kind in FIELDS if "op" in FIELDS[kind]

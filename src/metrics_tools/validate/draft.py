@@ -17,15 +17,9 @@ from metrics_tools.validate.contract import (
 from metrics_tools.validate.near import did_you_mean, meant_names, renamed
 from metrics_tools.validate.problems import Problem, a_or_an, path_text, quoted, shown
 from metrics_tools.validate.wording import usable_id, value_at, worded
-from metrics_worker.expression.grammar import (
-    MAX_DEPTH,
-    MAX_NODES,
-    ROOT,
-    Composite,
-    SeriesRef,
-    raw_operands,
-    raw_type,
-)
+from metrics_worker.expression.grammar import MAX_DEPTH, MAX_NODES, ROOT, raw_operands
+from metrics_worker.expression.nodes import Composite, SeriesRef
+from metrics_worker.expression.shapes import kind_of
 from metrics_worker.names import is_id
 from metrics_worker.problem import Path
 from metrics_worker.request import V1, Run, RunRequest, identity_problems
@@ -93,7 +87,7 @@ class Draft:
         self._nodes += 1
         if not isinstance(value, dict) or depth > MAX_DEPTH or self._nodes > MAX_NODES:
             return value
-        kind = raw_type(value)
+        kind = kind_of(value)
         fields = (REQUIRED.get(kind, ()), FIELDS[kind]) if kind else (NODE_FIELDS, ())
         node = self._corrected(value, path, *fields)
         if isinstance(node.get("operands"), list):
@@ -113,7 +107,7 @@ class Draft:
         names = renamed(fields, required, known)
         self._written |= {(*path, meant): name for name, meant in names.items()}
         is_node = path[:1] == (ROOT,)
-        kind = raw_type(fields) if is_node else None
+        kind = kind_of(fields) if is_node else None
         if is_node and kind is None and names:
             where, hint = path_text(self._as_written(path)), meant_names(names)
             self._misspelled.append(Problem(where, "not a valid node", shown(fields), A_NODE, hint))

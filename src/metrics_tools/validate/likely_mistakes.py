@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from metrics_tools.describe.nodes import NodeView, Overlap
+from metrics_tools.describe.counts import Overlap
+from metrics_tools.describe.nodes import NodeView
 from metrics_tools.validate.contract import ALLOWED, OPTIONAL_FIELDS
 from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.near import did_you_mean
 from metrics_tools.validate.problems import Problem, quoted, warning
-from metrics_worker.expression.grammar import SeriesMath, WindowOp
+from metrics_worker.expression.nodes import Constant, Ema, Lag, SeriesMath, WindowOp
 
 _COMMENTS = ("description", "unit", "expectedError")
 """Fields that an author may add; the worker ignores them, as it ignores every unknown field."""
@@ -39,7 +40,10 @@ def warnings_about_request(draft: Draft, view: NodeView) -> Iterator[Problem]:
 
 def _warnings_about_nodes(view: NodeView) -> Iterator[Problem]:
     match view.node:
-        case WindowOp(op=op, window=1) if op != "lag":
+        case (
+            WindowOp(op="sma" | "sum" | "max" | "min" as op, window=1, unit="observations")
+            | Ema(op=op, window=1)
+        ):
             yield warning(f"{view.path}.window", f"the {op} of one observation is that observation", 1)
         case SeriesMath(scale=0):
             hint = "leave scale out, or give it another value"
@@ -58,7 +62,8 @@ def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
 
     If a node has no observations, the nodes above it have none either, and only the lowest is reported.
     """
-    if all(below.counts and below.counts.observations for below in view.operands):
+    series = [below for below in view.operands if not isinstance(below.node, Constant)]
+    if all(below.counts and below.counts.observations for below in series):
         for text, hint in _losses(view):
             yield Problem(view.path, text, view.formula[:200], None, hint, "warning")
     for below in view.operands:
@@ -82,7 +87,9 @@ def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
             f"{overlap.right - overlap.both:,} of {overlap.right:,} on the right in the time that both cover"
         )
         yield text, _why_apart(overlap)
-    shorter = f"a window of {view.node.window:,} may be too long" if isinstance(view.node, WindowOp) else None
+    shorter = None
+    if isinstance(view.node, WindowOp | Ema | Lag):
+        shorter = f"a window of {view.node.window:,} may be too long"
     met = overlap.both if overlap else counts.times
     for count, of, why, hint in (
         (lost.warm_up, counts.times, "to warm up: windows and lags count observations", shorter),

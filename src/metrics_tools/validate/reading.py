@@ -19,7 +19,8 @@ from metrics_worker.errors import (
     StoreRefusal,
 )
 from metrics_worker.expression.cost import peak_bytes
-from metrics_worker.expression.grammar import ROOT, Node
+from metrics_worker.expression.grammar import ROOT
+from metrics_worker.expression.nodes import Node
 from metrics_worker.limits import Memory
 from metrics_worker.observability.traffic import Trace, Traffic
 from metrics_worker.request_check import Dataset

@@ -15,7 +15,8 @@ from metrics_tools.validate.near import (
     same_meaning,
 )
 from metrics_tools.validate.problems import MAX_SHOWN, Problem, a_or_an, path_text, quoted, shown
-from metrics_worker.expression.grammar import ROOT, raw_type
+from metrics_worker.expression.grammar import ROOT
+from metrics_worker.expression.shapes import shape_of
 from metrics_worker.names import MAX_ID
 from metrics_worker.problem import Path
 from metrics_worker.problem import Problem as Found
@@ -58,7 +59,7 @@ def worded(problem: Found, event: Mapping[str, Any], written: Path) -> Problem:
     ):
         text, allowed, hint = _of_another_node(problem, str(written[-1]), found)
     elif problem.kind == "expression_type":
-        text, allowed, hint = _expression_type(found, raw_type(event.get(ROOT)))
+        text, allowed, hint = _expression_type(found, shape_of(event.get(ROOT)))
     else:
         text, allowed, hint = _wrong_value(problem, name, found)
     return Problem(path_text(written), text, shown(found), allowed, hint)
@@ -90,7 +91,7 @@ def usable_id(found: Any) -> str:
 
 def _expression_type(says: Any, shape: str | None) -> tuple[str, str | None, str | None]:
     """Return the text, the allowed values and a suggestion for an `expressionType`."""
-    if says not in FIELDS:
+    if says not in {"series", "series_math", "window_op", "composite"}:
         return "there is no such type", ALLOWED["expressionType"], shape and f"this expression is a `{shape}`"
     return f"it says {says}, but the expression is a {shape}", str(shape), f"write `{shape}`"
 

@@ -5,14 +5,32 @@ allocates: the bound must never be below that memory, and must not exceed it by 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
+from metrics_worker.expression.nodes import (
+    Clip,
+    Composite,
+    Constant,
+    Cumulative,
+    Ema,
+    Fill,
+    Lag,
+    Node,
+    Pair,
+    Quantile,
+    Rebase,
+    Resample,
+    Round,
+    SeriesMath,
+    SeriesRef,
+    Transform,
+    WindowOp,
+)
 
 OBSERVATION_BYTES = 16
 """Bytes of one observation: an int64 time and a float64 value."""
-_MATH, _WINDOW, _COMPOSITE = 32, 48, 64
-"""Bytes of temporary arrays for each observation of the operands, by node type."""
+_MATH, _WINDOW, _COMPOSITE, _CALENDAR, _PAIR = 40, 48, 64, 120, 120
+"""Bytes of temporary arrays for each observation of the operands, by type of operation."""
 _WRITING = 64
 """Bytes for each observation of the result while its Parquet file is written and read back."""
 
@@ -26,43 +44,73 @@ def peak_bytes(node: Node, observations: Mapping[str, int]) -> int:
         node: the expression.
         observations: the number of observations of each input series, by series code.
     """
-    count, peak = _cost(node, observations, most=sum(observations.values()))
-    return max(peak, count * (OBSERVATION_BYTES + _WRITING))
+    cost = _cost(node, observations, total=sum(observations.values()))
+    return max(cost.peak, cost.most * (OBSERVATION_BYTES + _WRITING))
 
 
-def _cost(node: Node, observations: Mapping[str, int], most: int) -> tuple[int, int]:
-    """Return the largest possible number of observations of a node's result, and the peak memory in bytes.
+class _Cost(NamedTuple):
+    """The cost of a node.
 
-    `most` is the number of observations of all input series together.
+    Attributes:
+        most: the largest possible number of observations of the result.
+        stamps: the largest number of times below the node that are not times of an input series.
+        peak: the peak memory of the evaluation, in bytes.
     """
+
+    most: int
+    stamps: int
+    peak: int
+
+
+def _cost(node: Node, observations: Mapping[str, int], total: int) -> _Cost:
+    """Return the cost of a node; `total` is the number of observations of all input series together."""
+
+    def of(operands: Sequence[Node], work: int) -> tuple[list[int], int, int]:
+        return _held([_cost(operand, observations, total) for operand in operands], work)
+
     match node:
         case SeriesRef(series_code=code):
-            return observations[code], 0
+            return _Cost(observations[code], 0, 0)
+        case Constant():
+            return _Cost(0, 0, 0)
         case SeriesMath(left=left, right=right):
-            counts, peak = _held([left, right], observations, most, _MATH)
-            return min(counts), peak
-        case WindowOp(series=series):
-            (count,), peak = _held([series], observations, most, _WINDOW)
-            return count, peak
+            counts, stamps, peak = of(_without_constants([left, right]), _MATH)
+            return _Cost(min(counts), stamps, peak)
+        case Pair(left=left, right=right):
+            counts, stamps, peak = of([left, right], _PAIR)
+            return _Cost(min(counts), stamps, peak)
         case Composite(operands=operands):
-            counts, peak = _held(operands, observations, most, _COMPOSITE)
-            return min(sum(counts), most), peak
+            counts, stamps, peak = of(_without_constants(operands), _COMPOSITE)
+            return _Cost(min(sum(counts), total + stamps), stamps, peak)
+        case Fill(series=series, like=like):
+            (_, count), stamps, peak = of([series, like], _CALENDAR)
+            return _Cost(count, stamps, peak)
+        case Resample():
+            (count,), stamps, peak = of([node.series], _CALENDAR)
+            return _Cost(count, stamps + (count if node.stamp != "last" else 0), peak)
+        case WindowOp(unit="observations") | Ema() | Transform() | Clip():
+            (count,), stamps, peak = of([node.series], _WINDOW)
+            return _Cost(count, stamps, peak)
+        case WindowOp() | Quantile() | Lag() | Round() | Cumulative() | Rebase():
+            (count,), stamps, peak = of([node.series], _CALENDAR)
+            return _Cost(count, stamps, peak)
         case _:
             assert_never(node)
 
 
-def _held(
-    operands: Sequence[Node], observations: Mapping[str, int], most: int, work: int
-) -> tuple[list[int], int]:
-    """Return the largest number of observations of each operand, and the operation's peak memory in bytes.
+def _without_constants(operands: Sequence[Node]) -> list[Node]:
+    return [operand for operand in operands if not isinstance(operand, Constant)]
+
+
+def _held(operands: Sequence[_Cost], work: int) -> tuple[list[int], int, int]:
+    """Return the count of each operand, the sum of their stamps, and the operation's peak memory in bytes.
 
     The result of each operand stays in memory while the later operands are evaluated. `work` is the number of
     bytes that the operation itself needs for each observation of its operands.
     """
-    counts: list[int] = []
-    peak = 0
+    held = peak = 0
     for operand in operands:
-        count, own = _cost(operand, observations, most)
-        peak = max(peak, sum(counts) * OBSERVATION_BYTES + own)
-        counts.append(count)
-    return counts, max(peak, sum(counts) * (OBSERVATION_BYTES + work))
+        peak = max(peak, held * OBSERVATION_BYTES + operand.peak)
+        held += operand.most
+    stamps = sum(operand.stamps for operand in operands)
+    return [operand.most for operand in operands], stamps, max(peak, held * (OBSERVATION_BYTES + work))

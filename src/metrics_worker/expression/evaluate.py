@@ -5,13 +5,39 @@ value at any time, its result is an empty series and not an error.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, assert_never
+from typing import assert_never
 
 import numpy as np
 
-from metrics_worker.expression.grammar import Composite, Node, SeriesMath, SeriesRef, WindowOp
-from metrics_worker.kernels import rolling
-from metrics_worker.series import Series, Values, common, union
+from metrics_worker.expression.elementwise import clipped, rounded, transformed
+from metrics_worker.expression.fields import CompositeOp, MathOp
+from metrics_worker.expression.filling import filled_from_previous, interpolated
+from metrics_worker.expression.nodes import (
+    Clip,
+    Composite,
+    Constant,
+    Cumulative,
+    Ema,
+    Fill,
+    Lag,
+    Node,
+    Pair,
+    Quantile,
+    Rebase,
+    Resample,
+    Round,
+    SeriesMath,
+    SeriesRef,
+    Transform,
+    WindowOp,
+)
+from metrics_worker.expression.periods import accumulated, rebased, resampled
+from metrics_worker.expression.windows import lagged, paired, windowed
+from metrics_worker.kernels.rolling import ema
+from metrics_worker.series import Series, Times, Values, common, union
+
+type _Places = slice | np.ndarray
+"""The positions of an operand's observations in the result."""
 
 _HEADROOM = 10
 """If a sum overflows, its operands are divided by 2**10, which exceeds the maximum number of operands."""
@@ -35,64 +61,106 @@ def evaluate(
     match node:
         case SeriesRef(series_code=code):
             return inputs[code]
+        case Constant():
+            raise AssertionError("parse() accepts constants only as operands, which are not evaluated alone")
         case SeriesMath(op=op, left=left, right=right, scale=scale):
-            return _math(op, of(left), of(right), scale)
-        case WindowOp(op=op, series=series, window=window):
-            return _window(op, of(series), window)
+            return _math(op, *_both(left, right, of), scale=scale)
+        case Pair(op=pair_op, left=left, right=right, window=window):
+            return paired(pair_op, of(left), of(right), window)
         case Composite(op=op, operands=operands):
-            return _composite(op, [of(operand) for operand in operands])
+            return _composite(op, *_all(operands, of))
+        case WindowOp() | Quantile():
+            return windowed(node, of(node.series))
+        case Ema(window=window):
+            series = of(node.series)
+            return Series.where_finite(series.times, ema(series.values, window))
+        case Lag():
+            return lagged(node, of(node.series))
+        case Transform(op=op):
+            return transformed(op, of(node.series))
+        case Clip(lower=lower, upper=upper):
+            return clipped(of(node.series), lower, upper)
+        case Round(digits=digits):
+            return rounded(of(node.series), digits)
+        case Cumulative():
+            return accumulated(node, of(node.series))
+        case Rebase():
+            return rebased(node, of(node.series))
+        case Resample():
+            return resampled(node, of(node.series))
+        case Fill():
+            return _fill(node, of(node.series), of(node.like).times)
         case _:
             assert_never(node)
 
 
-def _math(
-    op: Literal["add", "subtract", "multiply", "ratio"], left: Series, right: Series, scale: float
-) -> Series:
-    times, a, b = common(left, right)
+def _both(left: Node, right: Node, of: Callable[[Node], Series]) -> tuple[Times, Values, Values]:
+    """Return the times of series_math, and the values of both sides; a constant has all times of the other.
+
+    Args:
+        left: the left node.
+        right: the right node; at least one of both is not a constant.
+        of: the function that evaluates a node.
+    """
+    if isinstance(left, Constant):
+        series = of(right)
+        return series.times, np.full(len(series), left.const), series.values
+    if isinstance(right, Constant):
+        series = of(left)
+        return series.times, series.values, np.full(len(series), right.const)
+    return common(of(left), of(right))
+
+
+def _math(op: MathOp, times: Times, left: Values, right: Values, *, scale: float) -> Series:
     # An overflow or a division by zero gives a value that is not finite; where_finite() leaves it out.
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         match op:
             case "add":
-                values = a + b
+                values = left + right
             case "subtract":
-                values = a - b
+                values = left - right
             case "multiply":
-                values = a * b
+                values = left * right
             case "ratio":
-                values = a / b
+                values = left / right
+            case "power":
+                values = np.power(left, right)
             case _:
                 assert_never(op)
         return Series.where_finite(times, values * scale)
 
 
-def _window(op: Literal["sma", "ema", "sum", "max", "min", "lag"], series: Series, window: int) -> Series:
-    match op:
-        case "sma":
-            values = rolling.rolling_mean(series.values, window)
-        case "sum":
-            values = rolling.rolling_sum(series.values, window)
-        case "max":
-            values = rolling.rolling_max(series.values, window)
-        case "min":
-            values = rolling.rolling_min(series.values, window)
-        case "ema":
-            values = rolling.ema(series.values, window)
-        case "lag":
-            values = rolling.lag(series.values, window)
-        case _:
-            assert_never(op)
-    # The value of a window belongs to the time of the window's last observation.
-    return Series.where_finite(series.times[len(series) - values.size :], values)
+def _all(operands: Sequence[Node], of: Callable[[Node], Series]) -> tuple[Times, list[Values], list[_Places]]:
+    """Return the times of a composite, and each operand's values and positions; a constant has all times.
+
+    Args:
+        operands: the operands, of which at least one is not a constant.
+        of: the function that evaluates a node.
+    """
+    series = [of(operand) for operand in operands if not isinstance(operand, Constant)]
+    times, found = union(series)
+    given = iter(zip(series, found, strict=True))
+    values, places = list[Values](), list[_Places]()
+    for operand in operands:
+        if isinstance(operand, Constant):
+            values.append(np.broadcast_to(operand.const, times.size))
+            places.append(slice(None))
+        else:
+            one, place = next(given)
+            values.append(one.values)
+            places.append(place)
+    return times, values, places
 
 
-def _composite(op: Literal["sum", "avg", "max", "min"], operands: Sequence[Series]) -> Series:
-    times, places = union(operands)
+def _composite(
+    op: CompositeOp, times: Times, operands: Sequence[Values], places: Sequence[_Places]
+) -> Series:
     match op:
         case "max" | "min":
             pick, worst = (np.maximum, -np.inf) if op == "max" else (np.minimum, np.inf)
             values = np.full(times.size, worst)
-            for series, place in zip(operands, places, strict=True):
-                values[place] = pick(values[place], series.values)
+            for given, place in zip(operands, places, strict=True):
+                values[place] = pick(values[place], given)
         case "sum" | "avg":
             count = np.zeros(times.size)
             for place in places:
@@ -103,8 +171,14 @@ def _composite(op: Literal["sum", "avg", "max", "min"], operands: Sequence[Serie
     return Series.where_finite(times, values)
 
 
+def _fill(node: Fill, series: Series, times: Times) -> Series:
+    if node.method == "linear":
+        return interpolated(series, times)
+    return filled_from_previous(series, times, node.max_age_days)
+
+
 def _total(
-    operands: Sequence[Series], places: Sequence[np.ndarray], divisor: Values, smaller: int = 0
+    operands: Sequence[Values], places: Sequence[_Places], divisor: Values, smaller: int = 0
 ) -> Values:
     """Return, for each time, the sum of the operands divided by the divisor.
 
@@ -112,15 +186,15 @@ def _total(
     computed again, and its operands are first divided by 2**smaller.
 
     Args:
-        operands: the operands.
-        places: for each operand, the positions of its observations in the result, as `union()` returns them.
+        operands: the values of each operand.
+        places: for each operand, the positions of its observations in the result.
         divisor: the divisor at each time of the result.
         smaller: the power of two by which the operands are divided; 0 in the first computation.
     """
     total = np.zeros(divisor.size)
     with np.errstate(over="ignore", invalid="ignore"):
-        for series, place in zip(operands, places, strict=True):
-            total[place] += np.ldexp(series.values, -smaller) if smaller else series.values
+        for values, place in zip(operands, places, strict=True):
+            total[place] += np.ldexp(values, -smaller) if smaller else values
         result: Values = np.ldexp(total / divisor, smaller)
     lost = ~np.isfinite(result)
     if not smaller and lost.any():

@@ -1,176 +1,64 @@
-"""The grammar of expressions: frozen nodes, `parse()` and `series_codes()`.
+"""The grammar of expressions: `parse()`, `check()`, `dump()`, and the traversal of nodes.
 
-The type of a node is recognised by its fields, not by `op`, because `sum`, `max` and `min` are both window
-operations and composites. `parse()` checks everything: depth, number of nodes, windows and scales are within
-bounds, so later code does not check them again. `parse()` raises an ExpressionError with the JSON path of the
-first invalid node; `check()` returns every problem.
+`parse()` checks everything: depth, number of nodes and all fields are within bounds, so later code does not
+check them again. `parse()` raises an ExpressionError with the JSON path of the first invalid node; `check()`
+returns every problem.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Any, assert_never
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import TypeAdapter, ValidationError
 
 from metrics_worker.errors import ExpressionError
+from metrics_worker.expression.nodes import (
+    Clip,
+    Composite,
+    Constant,
+    Cumulative,
+    Ema,
+    Fill,
+    Lag,
+    Node,
+    Pair,
+    Quantile,
+    Rebase,
+    Resample,
+    Round,
+    SeriesMath,
+    SeriesRef,
+    Transform,
+    WindowOp,
+)
 from metrics_worker.problem import Path, Problem, first_error, problems_of
 
 MAX_DEPTH = 32
 MAX_NODES = 512
-MAX_WINDOW = 1_000_000
-"""The longest window, in observations. (A window longer than its series gives an empty result anyway.)"""
-MAX_SERIES_CODE = 256
 
 ROOT = "expressionJson"
+_OPERANDS = ("left", "right", "series", "like")
+_NODE: TypeAdapter[Node] = TypeAdapter(Node)
 
 
-def _whole(value: Any) -> Any:
-    """Return an int for a float without a fraction (14 for 14.0, as in JSON Schema), or else the value.
+def expression_type(node: Node) -> str:
+    """Return the `expressionType` that a request with this root node must have, such as `series_math`.
 
-    pydantic's validation of the field then rejects a number such as 14.5.
+    A constant, which cannot be a root node, has the type `constant`.
     """
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    match node:
+        case SeriesRef():
+            return "series"
+        case Constant():
+            return "constant"
+        case SeriesMath() | Pair():
+            return "series_math"
+        case Composite():
+            return "composite"
+        case _:
+            return "window_op"
 
 
-def _one_segment(code: str) -> str:
-    """Return the series code unchanged if it can be one path segment of a key (`CODE/year=…`).
-
-    Raises:
-        ValueError: the code is '.' or '..', contains '/' or a control character, or has spaces around it.
-    """
-    if code in {".", ".."} or "/" in code or not code.isprintable() or code != code.strip():
-        raise ValueError("a series code has no '/', no control characters and no blanks around it")
-    return code
-
-
-def _finite_scale(value: Any) -> Any:
-    """Return 1.0 for a null scale, any other scale unchanged.
-
-    Raises:
-        ValueError: an integer of 2**1023 or more, which pydantic could convert to infinity.
-    """
-    if value is None:
-        return 1.0
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**1023:
-        raise ValueError("the scale is too large")
-    return value
-
-
-SeriesCode = Annotated[str, Field(min_length=1, max_length=MAX_SERIES_CODE), AfterValidator(_one_segment)]
-Window = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MAX_WINDOW)]
-Scale = Annotated[float, BeforeValidator(_finite_scale), Field(allow_inf_nan=False)]
-
-
-class _Node(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _unit_scale(cls, value: Any) -> Any:
-        """Return the node without a `scale` of 1 or null, which the control plane adds to all node types."""
-        if isinstance(value, dict) and "scale" in value and "scale" not in cls.model_fields:
-            scale = value["scale"]
-            if scale is None or (isinstance(scale, int | float) and scale is not True and scale == 1):
-                return {name: field for name, field in value.items() if name != "scale"}
-        return value
-
-
-class SeriesRef(_Node):
-    """A reference to one input series: `{"series_code": "X"}`."""
-
-    series_code: SeriesCode = Field(validation_alias=AliasChoices("series_code", "seriesCode"))
-
-
-class SeriesMath(_Node):
-    """An arithmetic operation on the values of two series at the same time.
-
-    For example `{"op": "ratio", "left": node, "right": node, "scale": 1}`.
-    """
-
-    op: Literal["add", "subtract", "multiply", "ratio"]
-    left: "Node"
-    right: "Node"
-    scale: Scale = 1.0
-
-
-class WindowOp(_Node):
-    """An operation on the last `window` observations: `{"op": "sma", "series": node, "window": 14}`."""
-
-    op: Literal["sma", "ema", "sum", "max", "min", "lag"]
-    series: "Node"
-    window: Window
-
-
-class Composite(_Node):
-    """An operation on all operands that have an observation at a time.
-
-    For example `{"op": "avg", "operands": [node, node]}`.
-    """
-
-    op: Literal["sum", "avg", "max", "min"]
-    operands: Annotated[tuple["Node", ...], Field(min_length=2, strict=False)]
-
-
-_TAGS: dict[type[_Node], str] = {
-    SeriesRef: "<series>",
-    SeriesMath: "<series_math>",
-    WindowOp: "<window_op>",
-    Composite: "<composite>",
-}
-"""The tag of each node type. The angle brackets distinguish a tag from a field name in an error's path."""
-
-_OPERANDS = ("left", "right", "series")
-_SHAPES = {
-    "series_code": "<series>",
-    "seriesCode": "<series>",
-    "left": "<series_math>",
-    "right": "<series_math>",
-    "operands": "<composite>",
-    "series": "<window_op>",
-    "window": "<window_op>",
-}
-
-
-def _shape(value: Any) -> str | None:
-    if isinstance(value, dict):
-        return next((tag for field, tag in _SHAPES.items() if field in value), None)
-    return _TAGS.get(type(value))
-
-
-type Node = Annotated[
-    Annotated[SeriesRef, Tag("<series>")]
-    | Annotated[SeriesMath, Tag("<series_math>")]
-    | Annotated[WindowOp, Tag("<window_op>")]
-    | Annotated[Composite, Tag("<composite>")],
-    Discriminator(
-        _shape,
-        custom_error_type="node_shape",
-        custom_error_message=(
-            "not a node: give series_code; or op, left, right; or op, series, window; or op, operands"
-        ),
-    ),
-]
-
-_NODE: TypeAdapter["Node"] = TypeAdapter(Node)
-
-
-def expression_type(node: "Node") -> str:
-    """Return the `expressionType` that a request with this root node must have, such as `series_math`."""
-    return _TAGS[type(node)].strip("<>")
-
-
-def parse(value: Any) -> "Node":
+def parse(value: Any) -> Node:
     """Return the root node of the expression that a decoded JSON value describes.
 
     Raises:
@@ -182,7 +70,7 @@ def parse(value: Any) -> "Node":
     return node
 
 
-def check(value: Any) -> "tuple[Node | None, list[Problem]]":
+def check(value: Any) -> tuple[Node | None, list[Problem]]:
     """Return the root node of an expression in decoded JSON and no problems, or None and every problem.
 
     Operands that are nested too deeply are not checked. If there are too many nodes, no node is checked.
@@ -195,6 +83,9 @@ def check(value: Any) -> "tuple[Node | None, list[Problem]]":
     except ValidationError as error:
         found = problems_of(error, (ROOT,), ExpressionError)
         return None, problems + [problem for problem in found if not _follows(problem)]
+    if isinstance(node, Constant):
+        text = "a constant cannot be the whole expression"
+        problems.append(Problem((ROOT,), "constant_root", text, error=ExpressionError))
     return (None if problems else node), problems
 
 
@@ -206,34 +97,34 @@ def raw_operands(value: Any) -> Iterator[tuple[Path, Any]]:
             yield from ((("operands", i), operand) for i, operand in enumerate(operands))
 
 
-def raw_type(value: Any) -> str | None:
-    """Return the type of a node in decoded JSON, such as `series_math`; None if no field identifies it."""
-    tag = _shape(value)
-    return None if tag is None else tag.strip("<>")
-
-
-def dump(node: "Node") -> dict[str, Any]:
+def dump(node: Node) -> dict[str, Any]:
     """Return the node as JSON values, such that `parse(dump(node)) == node`."""
     return node.model_dump(mode="json")
 
 
-def children(node: "Node") -> tuple["Node", ...]:
+def children(node: Node) -> tuple[Node, ...]:
     """Return the operands of a node, in the order of the node's fields."""
     match node:
-        case SeriesRef():
+        case SeriesRef() | Constant():
             return ()
-        case SeriesMath(left=left, right=right):
+        case SeriesMath(left=left, right=right) | Pair(left=left, right=right):
             return (left, right)
-        case WindowOp(series=series):
-            return (series,)
         case Composite(operands=operands):
             return operands
+        case Fill(series=series, like=like):
+            return (series, like)
+        case WindowOp() | Quantile() | Ema() | Lag() | Transform() | Clip() | Round():
+            return (node.series,)
+        case Cumulative() | Rebase() | Resample():
+            return (node.series,)
+        case _:
+            assert_never(node)
 
 
-def series_codes(node: "Node") -> tuple[str, ...]:
+def series_codes(node: Node) -> tuple[str, ...]:
     """Return the distinct series codes in the expression, in the order of their first appearance."""
 
-    def walk(node: "Node") -> Iterator[str]:
+    def walk(node: Node) -> Iterator[str]:
         if isinstance(node, SeriesRef):
             yield node.series_code
         for child in children(node):

@@ -12,7 +12,8 @@ from metrics_tools.command_line.validation import Finding, Validation, print_pro
 from metrics_tools.console import WRONG, JsonOption, emit, impossible, out
 from metrics_tools.cost.needs import Needs, SeriesNeed, WithSnapshots, needs_of
 from metrics_tools.cost.prices import AS_OF, LATENCY, REGION, Requests
-from metrics_tools.describe.nodes import Counts, NodeView
+from metrics_tools.describe.counts import Counts
+from metrics_tools.describe.nodes import NodeView
 from metrics_tools.formatting import count, duration, size
 from metrics_tools.runs.requests import (
     FileArgument,
@@ -22,7 +23,7 @@ from metrics_tools.runs.requests import (
     settings_of,
 )
 from metrics_worker.dataset.snapshots import MIN_PART_FILES
-from metrics_worker.expression.grammar import SeriesRef
+from metrics_worker.expression.nodes import SeriesRef
 
 _LONGEST_WORDS = 300
 """The characters of an expression in words; a longer one is shown only as a tree."""

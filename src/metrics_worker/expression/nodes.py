@@ -1,0 +1,295 @@
+"""The nodes of expressions: one frozen pydantic model for each shape of a JSON object.
+
+The models are strict, refuse unknown fields and check every field, so code that receives a node does not check
+the node again. In every optional field, null means the same as a missing field. The module `shapes` recognises
+the type of a node by its fields and its operation.
+"""
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from metrics_worker.expression import fields
+from metrics_worker.expression.fields import BaseNode, known_op
+from metrics_worker.expression.shapes import KIND_BY_OP, kind_of
+
+_MISPLACED = "a constant can only be left or right of series_math, or an operand of a composite"
+
+
+def _not_constant(node: "Node") -> "Node":
+    """Return the node unchanged. Raise ValueError if the node is a constant."""
+    if isinstance(node, Constant):
+        raise ValueError(_MISPLACED)  # noqa: TRY004 - pydantic catches ValueError
+    return node
+
+
+def _not_only_constants(operands: tuple["Node", ...]) -> tuple["Node", ...]:
+    """Return the operands unchanged. Raise ValueError if all operands are constants."""
+    if all(isinstance(operand, Constant) for operand in operands):
+        raise ValueError("at least one operand must not be a constant")
+    return operands
+
+
+Operand = Annotated["Node", AfterValidator(_not_constant)]
+"""An operand that cannot be a constant."""
+
+
+class SeriesRef(BaseNode):
+    """A reference to one input series: `{"series_code": "X"}`."""
+
+    series_code: fields.SeriesCode = Field(validation_alias=AliasChoices("series_code", "seriesCode"))
+
+
+class Constant(BaseNode):
+    """A number as an operand of series_math or of a composite: `{"const": 1}`."""
+
+    const: fields.Number
+
+
+class SeriesMath(BaseNode):
+    """An operation on two values at the same time: `{"op": "ratio", "left": node, "right": node}`."""
+
+    op: fields.MathOp
+    left: "Node"
+    right: "Node"
+    scale: fields.Number = 1.0
+
+    @field_validator("op", mode="before")
+    @classmethod
+    def _known_op(cls, value: Any) -> Any:
+        return known_op(value, (*get_args(fields.MathOp), *get_args(fields.PairOp)))
+
+    @field_validator("right")
+    @classmethod
+    def _not_both_constants(cls, right: "Node", info: ValidationInfo) -> "Node":
+        if isinstance(right, Constant) and isinstance(info.data.get("left"), Constant):
+            raise ValueError("left and right must not both be constants")  # noqa: TRY004 - for pydantic
+        return right
+
+
+class Pair(BaseNode):
+    """A statistic of the last `window` times that two series, `left` and `right`, have in common."""
+
+    op: fields.PairOp
+    left: Operand
+    right: Operand
+    window: fields.WindowOfTwo
+
+
+class Composite(BaseNode):
+    """An operation on all operands that have an observation: `{"op": "avg", "operands": [node, node]}`."""
+
+    op: fields.CompositeOp
+    operands: Annotated[
+        tuple["Node", ...], Field(min_length=2, strict=False), AfterValidator(_not_only_constants)
+    ]
+
+
+class _OverTime(BaseNode):
+    """The base class of the operations that look back by a number of observations or of calendar units."""
+
+    op: str
+    series: Operand
+    window: fields.Window
+    unit: fields.Unit = "observations"
+    tz: fields.Zone = "UTC"
+
+    @field_validator("tz", "max_age_days", check_fields=False)
+    @classmethod
+    def _needs_a_calendar_unit(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.data.get("unit") == "observations":
+            raise ValueError("it has no effect if the unit is observations")
+        return value
+
+
+class _Windowed(_OverTime):
+    """The base class of the operations on the observations of a window, which ends at each observation."""
+
+    min_periods: fields.Window | None = None
+
+    @field_validator("min_periods")
+    @classmethod
+    def _at_most_the_window(cls, least: int, info: ValidationInfo) -> int:
+        window = info.data.get("window")
+        if info.data.get("unit") == "observations" and window is not None and least > window:
+            raise ValueError(f"a window of {window} observations never has so many")
+        return least
+
+
+class WindowOp(_Windowed):
+    """An operation on the observations of a window: `{"op": "sma", "series": node, "window": 14}`."""
+
+    op: fields.RollingOp
+
+    @field_validator("op", mode="before")
+    @classmethod
+    def _known_op(cls, value: Any) -> Any:
+        return known_op(value, tuple(KIND_BY_OP))
+
+
+class Quantile(_Windowed):
+    """The quantile `q` (0-1) of the observations of a window, by linear interpolation."""
+
+    op: Literal["quantile"]
+    q: fields.Share
+
+
+class Ema(BaseNode):
+    """An exponential average: `{"op": "ema", "series": node, "window": 14}`."""
+
+    op: Literal["ema"]
+    series: Operand
+    window: fields.Window
+
+
+class Lag(_OverTime):
+    """An earlier value, or the change from an earlier value: `{"op": "diff", "series": node, "window": 1}`.
+
+    With a calendar unit, `max_age_days` limits how much older than the target date the value may be.
+    """
+
+    op: fields.LagOp
+    max_age_days: fields.Age = 7
+
+
+class Transform(BaseNode):
+    """A function of each value: `{"op": "log", "series": node}`."""
+
+    op: fields.TransformOp
+    series: Operand
+
+
+class Clip(BaseNode):
+    """A limit on each value: `{"op": "clip", "series": node, "lower": 0, "upper": 100}`."""
+
+    op: Literal["clip"]
+    series: Operand
+    lower: fields.Number | None = None
+    upper: fields.Number | None = None
+
+    @field_validator("upper")
+    @classmethod
+    def _not_below_lower(cls, upper: float, info: ValidationInfo) -> float:
+        lower = info.data.get("lower")
+        if lower is not None and upper < lower:
+            raise ValueError(f"upper must not be less than lower ({lower})")
+        return upper
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.lower is None and self.upper is None:
+            raise ValueError("clip needs lower or upper")
+        return self
+
+
+class Round(BaseNode):
+    """Each value, rounded as Python's `round` does: `{"op": "round", "series": node, "digits": 2}`."""
+
+    op: Literal["round"]
+    series: Operand
+    digits: fields.Digits
+
+
+class Cumulative(BaseNode):
+    """An operation on all observations so far, or since the beginning of the civil period `reset`."""
+
+    op: fields.CumulativeOp
+    series: Operand
+    reset: Literal["year", "quarter", "month"] | None = None
+    tz: fields.Zone = "UTC"
+
+    @field_validator("tz")
+    @classmethod
+    def _has_effect(cls, value: Any, info: ValidationInfo) -> Any:
+        if "reset" in info.data and info.data["reset"] is None:
+            raise ValueError("it has no effect without reset")
+        return value
+
+
+class Rebase(BaseNode):
+    """A series as an index that is `base` at the first observation whose civil date is `at` or later."""
+
+    op: Literal["rebase"]
+    series: Operand
+    at: fields.CivilDate
+    base: fields.Number = 100.0
+    tz: fields.Zone = "UTC"
+
+
+class Resample(BaseNode):
+    """One observation for each civil period; with `partial`, also for the last, incomplete period."""
+
+    op: Literal["resample"]
+    series: Operand
+    to: Literal["week", "month", "quarter", "year"]
+    how: fields.How
+    stamp: Literal["last", "start", "end"] = "last"
+    partial: bool = False
+    tz: fields.Zone = "UTC"
+
+
+class Fill(BaseNode):
+    """The values of `series` at the times of `like`, from the previous or from both neighbours."""
+
+    op: Literal["fill"]
+    series: Operand
+    like: Operand
+    method: Literal["previous", "linear"]
+    max_age_days: fields.Age | None = None
+
+    @field_validator("max_age_days")
+    @classmethod
+    def _has_effect(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get("method") == "linear":
+            raise ValueError("it has no effect if the method is linear")
+        return value
+
+
+def _tag(value: Any) -> str | None:
+    """Return the tag of a node, which is either decoded JSON or a model; None if it is neither."""
+    kind = _KINDS.get(type(value)) or kind_of(value)
+    return kind and f"<{kind}>"
+
+
+type Node = Annotated[
+    Annotated[SeriesRef, Tag("<series>")]
+    | Annotated[Constant, Tag("<constant>")]
+    | Annotated[SeriesMath, Tag("<series_math>")]
+    | Annotated[Pair, Tag("<pair>")]
+    | Annotated[Composite, Tag("<composite>")]
+    | Annotated[WindowOp, Tag("<window_op>")]
+    | Annotated[Quantile, Tag("<quantile>")]
+    | Annotated[Ema, Tag("<ema>")]
+    | Annotated[Lag, Tag("<lag>")]
+    | Annotated[Transform, Tag("<transform>")]
+    | Annotated[Clip, Tag("<clip>")]
+    | Annotated[Round, Tag("<round>")]
+    | Annotated[Cumulative, Tag("<cumulative>")]
+    | Annotated[Rebase, Tag("<rebase>")]
+    | Annotated[Resample, Tag("<resample>")]
+    | Annotated[Fill, Tag("<fill>")],
+    Discriminator(
+        _tag,
+        custom_error_type="node_shape",
+        custom_error_message=(
+            "not a node: give series_code; or op, left, right; or op, series, window; or op, operands"
+        ),
+    ),
+]
+"""Any node. The angle brackets distinguish a tag from a field name in the path of an error."""
+
+NODES: dict[str, type[BaseNode]] = {
+    tagged.__metadata__[0].tag.strip("<>"): tagged.__origin__
+    for tagged in get_args(get_args(Node.__value__)[0])
+}
+"""The model of each kind of node."""
+_KINDS = {model: kind for kind, model in NODES.items()}

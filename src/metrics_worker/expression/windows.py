@@ -1,0 +1,172 @@
+"""Operations on windows: the bounds of each window, the kernel of each operation, and lagged values.
+
+A window of observations has a fixed length, and a calendar window has a first observation that depends on the
+civil dates of the series. Fixed windows use the kernels in `rolling`, `moments` and `order`; windows of any
+other length use the kernels in `variable`.
+"""
+
+from typing import NamedTuple, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics_worker.civil_dates import Dates, Unit, civil_dates, minus
+from metrics_worker.expression.fields import PairOp
+from metrics_worker.expression.nodes import Lag, Quantile, WindowOp
+from metrics_worker.kernels import moments, order, rolling, variable
+from metrics_worker.series import Series, Times, Values, common
+
+
+class _Bounds(NamedTuple):
+    """The windows of some observations: window k contains the positions first[k] to stop[k] - 1."""
+
+    first: NDArray[np.int64]
+    stop: NDArray[np.int64]
+
+
+def windowed(node: WindowOp | Quantile, series: Series) -> Series:
+    """Return the results of a window operation, each at the time of the last observation of its window."""
+    if (unit := node.unit) != "observations":
+        bounds = _calendar_bounds(node, series.times, unit)
+        return Series.where_finite(series.times[bounds.stop - 1], _over(node, series.values, bounds))
+    least = node.window if node.min_periods is None else node.min_periods
+    stop = np.arange(least, min(node.window, len(series) + 1), dtype=np.int64)
+    values = _over_fixed(node, series.values)
+    if stop.size:
+        incomplete = _over(node, series.values, _Bounds(np.zeros_like(stop), stop))
+        values = np.concatenate((incomplete, values))
+    return Series.where_finite(series.times[len(series) - values.size :], values)
+
+
+def _calendar_bounds(node: WindowOp | Quantile, times: Times, unit: Unit) -> _Bounds:
+    """Return the calendar windows that contain enough observations; each ends with a different observation."""
+    dates = civil_dates(times, node.tz)
+    first = _positions(dates, minus(dates, node.window, unit))
+    stop = np.arange(1, times.size + 1, dtype=np.int64)
+    if node.min_periods is None or node.min_periods <= 1:
+        return _Bounds(first, stop)
+    enough = stop - first >= node.min_periods
+    return _Bounds(first[enough], stop[enough])
+
+
+def _positions(dates: Dates, targets: Dates) -> NDArray[np.int64]:
+    """Return, for each target date, the number of dates on or before it; the dates must not decrease."""
+    # numpy searches integers faster than dates.
+    return np.searchsorted(dates.view(np.int64), targets.view(np.int64), side="right").astype(np.int64)
+
+
+def _over_fixed(node: WindowOp | Quantile, values: Values) -> Values:
+    """Return the results for all complete windows of `node.window` observations."""
+    match node.op:
+        case "sma":
+            return rolling.rolling_mean(values, node.window)
+        case "sum":
+            return rolling.rolling_sum(values, node.window)
+        case "max":
+            return rolling.rolling_max(values, node.window)
+        case "min":
+            return rolling.rolling_min(values, node.window)
+        case "std":
+            return moments.rolling_std(values, node.window)
+        case "var":
+            return moments.rolling_var(values, node.window)
+        case "zscore":
+            return moments.rolling_zscore(values, node.window)
+        case "median":
+            return order.rolling_quantile(values, node.window, 0.5)
+        case "quantile":
+            return order.rolling_quantile(values, node.window, node.q)
+        case "rank":
+            return order.rolling_rank(values, node.window)
+        case "count":
+            return np.full(max(0, values.size - node.window + 1), float(node.window))
+        case _:
+            assert_never(node.op)
+
+
+def _over(node: WindowOp | Quantile, values: Values, bounds: _Bounds) -> Values:
+    """Return the results for windows of any length."""
+    match node.op:
+        case "sma":
+            return variable.mean_between(values, *bounds)
+        case "sum":
+            return variable.sum_between(values, *bounds)
+        case "max":
+            return variable.max_between(values, *bounds)
+        case "min":
+            return variable.min_between(values, *bounds)
+        case "std":
+            return variable.std_between(values, *bounds)
+        case "var":
+            return variable.var_between(values, *bounds)
+        case "zscore":
+            return variable.zscore_between(values, *bounds)
+        case "median":
+            return variable.quantile_between(values, *bounds, q=0.5)
+        case "quantile":
+            return variable.quantile_between(values, *bounds, q=node.q)
+        case "rank":
+            return variable.rank_between(values, *bounds)
+        case "count":
+            return (bounds.stop - bounds.first).astype(np.float64)
+        case _:
+            assert_never(node.op)
+
+
+def lagged(node: Lag, series: Series) -> Series:
+    """Return the earlier value, or the change from the earlier value, of each observation that has one."""
+    times, values, earlier = _with_earlier(node, series)
+    # A result that is undefined or too large is not finite; where_finite() leaves it out.
+    with np.errstate(all="ignore"):
+        match node.op:
+            case "lag":
+                result = earlier
+            case "diff":
+                result = values - earlier
+            case "pct_change":
+                result = values / earlier - 1
+            case "log_change":
+                result = _log_of_ratio(values, earlier)
+            case _:
+                assert_never(node.op)
+    return Series.where_finite(times, result)
+
+
+def _with_earlier(node: Lag, series: Series) -> tuple[Times, Values, Values]:
+    """Return the times and values of the observations that have an earlier value, and the earlier values."""
+    if (unit := node.unit) == "observations":
+        earlier = rolling.lag(series.values, node.window)
+        start = len(series) - earlier.size
+        return series.times[start:], series.values[start:], earlier
+    dates = civil_dates(series.times, node.tz)
+    targets = minus(dates, node.window, unit)
+    position = _positions(dates, targets) - 1
+    found = position >= 0
+    found[found] = dates[position[found]] >= targets[found] - np.timedelta64(node.max_age_days, "D")
+    return series.times[found], series.values[found], series.values[position[found]]
+
+
+def _log_of_ratio(values: Values, earlier: Values) -> Values:
+    """Return the logarithm of values / earlier where both are positive, NaN elsewhere.
+
+    The quotient of two float64 values can be out of range although its logarithm is not.
+    """
+    ratio = values / earlier
+    in_range = (ratio > np.finfo(np.float64).tiny) & (ratio < np.inf)
+    result = np.where(in_range, np.log(ratio), np.log(values) - np.log(earlier))
+    return np.where((values > 0) & (earlier > 0), result, np.nan)
+
+
+def paired(op: PairOp, left: Series, right: Series, window: int) -> Series:
+    """Return a statistic of the last `window` times that both series have, at the last of these times."""
+    times, a, b = common(left, right)
+    match op:
+        case "corr":
+            values = moments.rolling_corr(a, b, window)
+        case "cov":
+            values = moments.rolling_cov(a, b, window)
+        case "beta":
+            values = moments.rolling_beta(a, b, window)
+        case _:
+            assert_never(op)
+    return Series.where_finite(times[times.size - values.size :], values)
