@@ -7,42 +7,50 @@ observation (for example because a divisor is zero only after rounding), `Undeci
 """
 
 import math
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from metrics_worker.expression.grammar import children
-from metrics_worker.expression.nodes import Composite, Node, SeriesMath, SeriesRef, WindowOp
+from metrics_worker.expression.nodes import (
+    Clip,
+    Composite,
+    Constant,
+    Cumulative,
+    Ema,
+    Fill,
+    Lag,
+    Node,
+    Pair,
+    Quantile,
+    Rebase,
+    Resample,
+    Round,
+    SeriesMath,
+    SeriesRef,
+    Transform,
+    WindowOp,
+)
 from metrics_worker.series import Series
+from tests import reference_nodes as nodes
+from tests.reference_bounds import (
+    EPS,
+    LARGEST,
+    TINY,
+    Bounded,
+    Observations,
+    Undecided,
+    decided,
+    power,
+    product,
+    quotient,
+    rounded,
+    short,
+)
+from tests.reference_windows import largest, mean_of, smallest, total
 
-EPS = Fraction(1, 2**52)
-UNIT = EPS / 2
-"""The largest rounding error of one float64 operation, relative to the exact result."""
-TINY = Fraction(1, 2**1074)
-"""The smallest positive float64; the absolute rounding error of a subnormal result is at most this."""
-LARGEST = Fraction(sys.float_info.max)
 EMA_ROUNDINGS = 80
 """Roundings allowed in an exponential average: 33 for each of two products of 33 terms, and a reserve."""
-
-
-class Undecided(Exception):
-    """An exception: the exact values do not determine whether the float64 result has an observation."""
-
-
-class Bounded(NamedTuple):
-    """An exact value, and the largest error that a float64 result may have."""
-
-    value: Fraction
-    error: Fraction = Fraction(0)
-
-    @property
-    def size(self) -> Fraction:
-        """Return the largest absolute value that the float64 result may have."""
-        return abs(self.value) + self.error
-
-
-type Observations = dict[int, Bounded]
 
 
 def observations(series: Series) -> Observations:
@@ -57,129 +65,106 @@ def evaluate(node: Node, inputs: Mapping[str, Observations]) -> Observations:
     """Return the exact observations of the series that the expression defines.
 
     Raises:
-        Undecided: rounding may turn a divisor into zero, or a value may be too large for float64.
+        Undecided: rounding may decide whether there is an observation, or a value may be too large.
     """
     if isinstance(node, SeriesRef):
         return inputs[node.series_code]
-    result = step(node, [evaluate(child, inputs) for child in children(node)])
+    series = [evaluate(child, inputs) for child in children(node) if not isinstance(child, Constant)]
+    result = step(node, series)
     if any(found.size > LARGEST / 2 for found in result.values()):
         raise Undecided
     return result
 
 
 def step(node: Node, operands: Sequence[Observations]) -> Observations:
-    """Return the result of one operation on the observations of its operands."""
+    """Return the result of one operation on the observations of its operands without the constants."""
     match node:
-        case SeriesRef():
-            raise AssertionError("a series has no operands")
+        case SeriesRef() | Constant():
+            raise AssertionError("the node has no operands")
         case SeriesMath():
-            left, right = operands
+            left, right = _sides(node, operands)
             both = sorted(left.keys() & right.keys())
             found = {time: _math(node, left[time], right[time]) for time in both}
             return {time: result for time, result in found.items() if result is not None}
-        case WindowOp(op=op, window=window):
-            (series,) = operands
-            return _WINDOWED[op](series, window)
-        case Composite(op=op):
-            times = sorted(set().union(*operands))
-            return {
-                time: _COMPOSED[op]([series[time] for series in operands if time in series]) for time in times
-            }
+        case Pair():
+            return nodes.paired(node, *operands)
+        case Composite():
+            return _composite(node, operands)
+        case WindowOp() | Quantile():
+            return nodes.windowed(node, *operands)
+        case Ema(window=window):
+            return _ema(operands[0], window)
+        case Lag():
+            return nodes.lagged(node, *operands)
+        case Transform():
+            return nodes.transformed(node, *operands)
+        case Clip():
+            return nodes.clipped(node, *operands)
+        case Round():
+            return nodes.in_digits(node, *operands)
+        case Cumulative():
+            return nodes.accumulated(node, *operands)
+        case Rebase():
+            return nodes.rebased(node, *operands)
+        case Resample():
+            return nodes.resampled(node, *operands)
+        case Fill():
+            return nodes.filled(node, *operands)
         case _:
             assert_never(node)
 
 
+def _sides(node: SeriesMath, operands: Sequence[Observations]) -> tuple[Observations, Observations]:
+    """Return the left and the right observations; a constant has an observation at each time of the other."""
+    given = iter(operands)
+    left = None if isinstance(node.left, Constant) else next(given)
+    right = None if isinstance(node.right, Constant) else next(given)
+    times = list(left or right or ())
+
+    def constant(side: Node) -> Observations:
+        assert isinstance(side, Constant)
+        return dict.fromkeys(times, Bounded(Fraction(side.const)))
+
+    return constant(node.left) if left is None else left, constant(node.right) if right is None else right
+
+
 def _math(node: SeriesMath, left: Bounded, right: Bounded) -> Bounded | None:
+    once: Bounded | None
     a, b = left.value, right.value
     match node.op:
         case "add":
-            exact = Bounded(a + b, left.error + right.error)
+            once = rounded(decided(Bounded(a + b, left.error + right.error)))
         case "subtract":
-            exact = Bounded(a - b, left.error + right.error)
+            once = rounded(decided(Bounded(a - b, left.error + right.error)))
         case "multiply":
-            exact = Bounded(a * b, abs(a) * right.error + abs(b) * left.error + left.error * right.error)
+            once = product(left, right)
         case "ratio":
-            if right == Bounded(Fraction(0)):
-                return None
-            if abs(b) <= right.error:
-                raise Undecided
-            exact = Bounded(a / b, (left.error + abs(a / b) * right.error) / (abs(b) - right.error))
+            once = quotient(left, right)
+        case "power":
+            once = power(left, right)
         case _:
             assert_never(node.op)
-    if exact.size > LARGEST / 2:
-        raise Undecided
-    once = _rounded(exact)
+    if once is None:
+        return None
     scale = Fraction(node.scale)
-    return _rounded(Bounded(once.value * scale, once.error * abs(scale)))
+    return rounded(Bounded(once.value * scale, once.error * abs(scale)))
 
 
-def _rounded(exact: Bounded, roundings: Fraction | int = 1) -> Bounded:
-    """Return the value with its error increased by the given number of float64 roundings.
-
-    The fractions are shortened, which changes them by far less than one rounding.
-    """
-    error = exact.error + roundings * (UNIT * exact.size + TINY)
-    return Bounded(_short(exact.value, 256), _short(error, 64) * (1 + Fraction(1, 2**40)))
-
-
-def _short(value: Fraction, bits: int) -> Fraction:
-    """Return the fraction rounded to at least this many binary digits, so that it stays short."""
-    shift = bits + value.denominator.bit_length() - value.numerator.bit_length()
-    if value.denominator.bit_length() + value.numerator.bit_length() < 4 * bits:
-        return value
-    return Fraction(round(value * Fraction(2) ** shift)) / Fraction(2) ** shift
-
-
-def _windows(series: Observations, window: int) -> list[tuple[int, list[Bounded]]]:
-    """Return (time, observations) for each complete window, where time is that of its last observation."""
-    times, values = list(series), list(series.values())
-    return [(times[i], values[i - window + 1 : i + 1]) for i in range(window - 1, len(times))]
-
-
-def _total(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
-    size = sum((found.size for found in values), Fraction(0))
-    error = sum((found.error for found in values), Fraction(0))
-    return Bounded(sum((found.value for found in values), Fraction(0)), error + roundings * EPS * size)
-
-
-def _mean(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
-    """Return the mean: the sum with this many roundings, divided by the number of values and rounded."""
-    total = _total(values, roundings)
-    return _rounded(Bounded(total.value / len(values), total.error / len(values)), 2)
-
-
-def _sum_roundings(window: int) -> Fraction:
-    """Return the error bound of a kernel's sum in units of eps * sum(abs(x)), as windows.py documents it."""
-    return Fraction((window - 1).bit_length(), 2) + 1
-
-
-def _sum(series: Observations, window: int) -> Observations:
-    return {time: _total(values, _sum_roundings(window)) for time, values in _windows(series, window)}
-
-
-def _sma(series: Observations, window: int) -> Observations:
-    return {time: _mean(values, _sum_roundings(window)) for time, values in _windows(series, window)}
-
-
-def _largest(values: Sequence[Bounded]) -> Bounded:
-    """Return the largest value; its error is at most the largest error of any of the values."""
-    return Bounded(max(found.value for found in values), max(found.error for found in values))
-
-
-def _smallest(values: Sequence[Bounded]) -> Bounded:
-    return Bounded(min(found.value for found in values), max(found.error for found in values))
-
-
-def _max(series: Observations, window: int) -> Observations:
-    return {time: _largest(values) for time, values in _windows(series, window)}
-
-
-def _min(series: Observations, window: int) -> Observations:
-    return {time: _smallest(values) for time, values in _windows(series, window)}
-
-
-def _lag(series: Observations, window: int) -> Observations:
-    return {time: values[0] for time, values in _windows(series, window + 1)}
+def _composite(node: Composite, operands: Sequence[Observations]) -> Observations:
+    times = sorted(set().union(*operands))
+    constants = [Bounded(Fraction(each.const)) for each in node.operands if isinstance(each, Constant)]
+    present = {time: [series[time] for series in operands if time in series] + constants for time in times}
+    match node.op:
+        case "sum":
+            return {time: total(values, len(values) - 1) for time, values in present.items()}
+        case "avg":
+            return {time: mean_of(values, len(values) - 1) for time, values in present.items()}
+        case "max":
+            return {time: largest(values) for time, values in present.items()}
+        case "min":
+            return {time: smallest(values) for time, values in present.items()}
+        case _:
+            assert_never(node.op)
 
 
 def _ema(series: Observations, window: int) -> Observations:
@@ -188,28 +173,12 @@ def _ema(series: Observations, window: int) -> Observations:
     average = carried = largest = Fraction(0)
     for i, (time, found) in enumerate(series.items()):
         weight = Fraction(1) if i == 0 else alpha
-        average = _short(weight * found.value + (1 - weight) * average, 256)
-        carried = _short(weight * found.error + (1 - weight) * carried, 64)
+        average = short(weight * found.value + (1 - weight) * average, 256)
+        carried = short(weight * found.error + (1 - weight) * carried, 64)
         largest = max(largest, found.size)
         error = 2 * carried + (EMA_ROUNDINGS * (EPS * largest + TINY) if i else 0)
         result[time] = Bounded(average, error)
     return result
-
-
-_WINDOWED: dict[str, Callable[[Observations, int], Observations]] = {
-    "sma": _sma,
-    "ema": _ema,
-    "sum": _sum,
-    "max": _max,
-    "min": _min,
-    "lag": _lag,
-}
-_COMPOSED: dict[str, Callable[[Sequence[Bounded]], Bounded]] = {
-    "sum": lambda values: _total(values, len(values) - 1),
-    "avg": lambda values: _mean(values, len(values) - 1),
-    "max": _largest,
-    "min": _smallest,
-}
 
 
 def assert_equal(result: Series, expected: Observations) -> None:

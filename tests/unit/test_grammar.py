@@ -16,7 +16,7 @@ from metrics_worker.expression.grammar import (
     parse,
     series_codes,
 )
-from metrics_worker.expression.nodes import Composite, SeriesMath, SeriesRef, WindowOp
+from metrics_worker.expression.nodes import Composite, Ema, Lag, SeriesMath, SeriesRef, WindowOp
 from tests.builders import ratio
 
 

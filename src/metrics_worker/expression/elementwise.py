@@ -63,15 +63,14 @@ def _round(values: Values, digits: int) -> Values:
     if digits == 0:
         return np.rint(values)
     power = 10.0**digits
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         product = values * power
         size = np.abs(product)
         off_middle = np.abs(size - np.floor(size) - 0.5)
         is_plain = (size < _WHOLE) & (off_middle > np.spacing(size))
-        result = np.rint(product) / power
-    # If neighbouring float64 numbers are more than two decimal steps apart, each is its own rounded value.
-    is_coarse = np.spacing(np.abs(values)) * power > 2
-    result = np.where(is_coarse, values, result)
+        # If neighbouring float64 numbers are more than two decimal steps apart, each is its own rounded value.
+        is_coarse = np.spacing(np.abs(values)) * power > 2
+        result = np.where(is_coarse, values, np.rint(product) / power)
     hard = np.flatnonzero(~(is_plain | is_coarse))
     for start in range(0, hard.size, _AT_ONCE):
         places = hard[start : start + _AT_ONCE]

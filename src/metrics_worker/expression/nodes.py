@@ -1,8 +1,8 @@
 """The nodes of expressions: one frozen pydantic model for each shape of a JSON object.
 
-The models are strict, refuse unknown fields and check every field, so code that receives a node does not check
-the node again. In every optional field, null means the same as a missing field. The module `shapes` recognises
-the type of a node by its fields and its operation.
+The models are strict, refuse unknown fields and check every field, so code that receives a node does not
+check the node again. In every optional field, null means the same as a missing field. The module `shapes`
+recognises the type of a node by its fields and its operation.
 """
 
 from typing import Annotated, Any, Literal, Self, get_args
