@@ -125,14 +125,32 @@ IMPORTS = {
     "s3.event_loop": Imports("deadline errors"),
     "deadline": Imports("errors"),
     "limits": Imports("errors"),
-    "expression.cost": Imports("expression.grammar"),
-    "expression.evaluate": Imports("expression.grammar series kernels.rolling", "numpy"),
-    "expression.grammar": Imports("problem errors", "pydantic"),
+    "expression.cost": Imports("expression.nodes"),
+    "expression.evaluate": Imports(
+        "expression.windows expression.periods expression.elementwise expression.filling expression.nodes "
+        "expression.fields series kernels.rolling",
+        "numpy",
+    ),
+    "expression.windows": Imports(
+        "expression.nodes expression.fields series kernels.pending kernels.variable kernels.moments "
+        "kernels.rolling civil_dates",
+        "numpy",
+    ),
+    "expression.periods": Imports(
+        "expression.nodes series kernels.pending kernels.variable civil_dates", "numpy"
+    ),
+    "expression.elementwise": Imports("expression.fields series", "numpy"),
+    "expression.filling": Imports("series", "numpy"),
+    "expression.grammar": Imports("expression.nodes problem errors", "pydantic"),
+    "expression.nodes": Imports("expression.shapes expression.fields", "pydantic"),
+    "expression.shapes": Imports("expression.fields"),
+    "expression.fields": Imports("time_zones", "pydantic pydantic_core"),
     "problem": Imports("errors", "pydantic pydantic_core"),
     "series": Imports("", "numpy"),
     "kernels.variable": Imports("kernels.rolling kernels.spread", "numpy"),
     "kernels.moments": Imports("kernels.rolling kernels.spread", "numpy"),
     "kernels.spread": Imports("kernels.rolling", "numpy"),
+    "kernels.pending": Imports("", "numpy"),
     "kernels.rolling": Imports("", "numpy"),
     "civil_dates": Imports("time_zones", "numpy"),
     "time_zones": Imports("", "tzdata"),

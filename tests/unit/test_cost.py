@@ -17,7 +17,7 @@ A, B, C, D = (series(code) for code in "ABCD")
 
 def made(seed):
     rng = np.random.default_rng(seed)
-    times = np.sort(rng.choice(10 * COUNT, COUNT, replace=False)).astype(np.int64)
+    times = np.sort(rng.choice(10 * COUNT, COUNT, replace=False)).astype(np.int64) * 3_600_000_000
     return Series(times, rng.normal(size=COUNT))
 
 

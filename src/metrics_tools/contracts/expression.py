@@ -108,7 +108,7 @@ _MEANINGS: dict[str, Meanings] = {
         "window": "The distance to the earlier observation, in units.",
         "unit": _UNIT,
         "tz": _ZONE,
-        "max_age_days": "For a calendar unit: the largest age of the earlier value in days, at the target date.",
+        "max_age_days": "For a calendar unit: the largest age of the earlier value, in days.",
     },
     "transform": {"op": "The function of each value.", "series": _SERIES},
     "clip": {
@@ -144,8 +144,8 @@ _MEANINGS: dict[str, Meanings] = {
         "series": _SERIES,
         "to": "The period.",
         "how": "The value of a period: one of its observations, or a statistic of all of them.",
-        "stamp": "The time of a result: that of the last observation (`last`, the default), or midnight at the"
-        " beginning of the first or last day of the period.",
+        "stamp": "The time of a result: that of the last observation (`last`, the default), or midnight at"
+        " the beginning of the first or last day of the period.",
         "partial": "Whether the last period, which may be incomplete, has a result too; false by default.",
         "tz": _ZONE,
     },

@@ -111,7 +111,7 @@ def requested() -> Schema:
 
 
 def _agrees(expression_type: str, kinds: list[str]) -> Schema:
-    """Return a rule: if `expressionType` has this value, the root node of the expression is of these kinds."""
+    """Return a rule: if `expressionType` has this value, the root node is of one of these kinds."""
     condition = {"properties": {"expressionType": {"const": expression_type}}, "required": ["expressionType"]}
     refs = [{"$ref": f"#/$defs/{kind}"} for kind in kinds]
     root = refs[0] if len(refs) == 1 else {"oneOf": refs}

@@ -90,7 +90,7 @@ def step_in_words(node: Node) -> str:
     return _phrase(node, ())
 
 
-def _phrase(node: Node, operands: Sequence[str]) -> str:
+def _phrase(node: Node, operands: Sequence[str]) -> str:  # noqa: PLR0911 - one case for each kind
     """Return a node in words with the given operands; without operands, what the node does to any."""
     of = f" of {operands[0]}" if operands else ""
     match node:

@@ -9,6 +9,12 @@ from metrics_worker.series import Series, Values
 
 _WHOLE = 2.0**52
 """Every float64 of this size or more is a whole number."""
+_STEPS = 2
+"""The distance of neighbouring float64 numbers, in decimal steps, above which they need no rounding.
+
+The nearest decimal number is at most half a step from x. The float64 numbers next to x are at least half the
+spacing of x away (at a power of two, the lower one is half as far as the upper one), so none is nearer.
+"""
 _AT_ONCE = 4096
 """The number of values that are rounded one by one before their memory is released."""
 
@@ -68,8 +74,8 @@ def _round(values: Values, digits: int) -> Values:
         size = np.abs(product)
         off_middle = np.abs(size - np.floor(size) - 0.5)
         is_plain = (size < _WHOLE) & (off_middle > np.spacing(size))
-        # If neighbouring float64 numbers are more than two decimal steps apart, each is its own rounded value.
-        is_coarse = np.spacing(np.abs(values)) * power > 2
+        # If neighbouring float64 numbers are two decimal steps apart, each is its own rounded value.
+        is_coarse = np.spacing(np.abs(values)) * power > _STEPS
         result = np.where(is_coarse, values, np.rint(product) / power)
     hard = np.flatnonzero(~(is_plain | is_coarse))
     for start in range(0, hard.size, _AT_ONCE):

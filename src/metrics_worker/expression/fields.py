@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from metrics_worker.civil_dates import is_zone
+from metrics_worker.time_zones import is_zone
 
 MAX_WINDOW = 1_000_000
 """The longest window, in any unit. (A window longer than its series gives an empty result anyway.)"""
