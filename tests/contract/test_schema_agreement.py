@@ -26,7 +26,14 @@ GAPS = (
     "nested more than",
     "more than 512 nodes",
     "a series code has no",  # a character that cannot be printed, but is not a control character
-    "the scale is too large",  # a number that is written as an integer
+    "is too large",  # a number that is written as an integer
+    "a constant c",  # The whole expression, or an operand of an operation that takes no constant.
+    "must not",  # left and right, or all operands, are constants; or upper is below lower.
+    "it has no effect",  # an option without effect because of another field
+    "never has so many",
+    "clip needs lower or upper",
+    "a time zone has an IANA name",
+    "the calendar has no such date",
     "this series is listed twice",
     "(WORKER_MAX_",
     "but it is not in the catalog",

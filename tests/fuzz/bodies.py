@@ -36,6 +36,35 @@ REQUESTS: list[dict[str, Any]] = [
         schema="metrics.run.v1",
     ),
     request(
+        window(
+            "pct_change",
+            {
+                "op": "fill",
+                "series": {
+                    "op": "resample",
+                    "series": series("A"),
+                    "to": "week",
+                    "how": "mean",
+                    "partial": True,
+                },
+                "like": {"op": "clip", "series": series("B"), "lower": 0},
+                "method": "previous",
+                "max_age_days": 30,
+            },
+            1,
+            unit="days",
+            tz="America/St_Johns",
+        ),
+        kind="window_op",
+    ),
+    request(
+        {
+            "op": "subtract",
+            "left": {"const": 1},
+            "right": window("quantile", series("B"), 2, q=0.5, unit="weeks", min_periods=1),
+        },
+    ),
+    request(
         series("C"), kind="series", inputs={"C": "more"}, datasets=("more",), metric="m", run_id="r" * 128
     ),
 ]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from metrics_worker.errors import ExpressionError
 from metrics_worker.expression.grammar import children, dump, expression_type, parse, series_codes
-from tests.property.strategies import expressions
+from metrics_worker.expression.nodes import Constant
+from tests.property.strategies import all_expressions, expressions
 
 scalars = st.one_of(
     st.none(),
@@ -16,10 +17,14 @@ scalars = st.one_of(
     st.integers(),
     st.floats(),
     st.text(max_size=5),
-    st.sampled_from(["sum", "sma", "A"]),
+    st.sampled_from(["sum", "sma", "A", "lag", "fill", "resample", "clip", "corr", "months", "UTC", "last"]),
 )
 fields = st.sampled_from(
-    ["op", "left", "right", "scale", "series", "window", "operands", "series_code", "seriesCode", "x"]
+    [
+        *("op", "left", "right", "scale", "series", "window", "operands", "series_code", "seriesCode", "x"),
+        *("const", "unit", "tz", "q", "min_periods", "max_age_days", "lower", "upper", "digits", "reset"),
+        *("at", "base", "to", "how", "stamp", "partial", "like", "method"),
+    ]
 )
 values = st.recursive(
     scalars,
@@ -29,10 +34,11 @@ values = st.recursive(
 
 
 @settings(deadline=None)
-@given(expressions)
+@given(all_expressions)
 def test_parsing_a_dumped_node_returns_an_equal_node(expression):
     node = parse(expression)
     assert parse(dump(node)) == node
+    assert dump(parse(dump(node))) == dump(node)
     assert parse(json.loads(json.dumps(dump(node)))) == node
     assert hash(parse(dump(node))) == hash(node)
 
@@ -60,10 +66,12 @@ def test_dumping_returns_the_expression_in_its_canonical_form(expression):
 
 
 @settings(deadline=None)
-@given(expressions)
+@given(all_expressions)
 def test_the_series_codes_of_an_expression_are_those_of_its_leaves(expression):
     def leaves(node):
         below = children(node)
+        if isinstance(node, Constant):
+            return []
         return [code for child in below for code in leaves(child)] if below else [node.series_code]
 
     node = parse(expression)
@@ -86,7 +94,7 @@ def test_any_json_value_is_parsed_or_raises_an_expression_error(value):
 
 
 @settings(deadline=None)
-@given(expressions, st.data())
+@given(all_expressions, st.data())
 def test_an_unknown_field_in_any_node_is_an_error(expression, data):
     def places(node):
         yield node

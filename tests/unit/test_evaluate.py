@@ -233,3 +233,100 @@ def test_the_checkpoint_is_called_before_each_node_and_can_stop_the_evaluation()
 
     with pytest.raises(OutOfTime):
         evaluate(node, inputs, stop)
+
+
+# Calendar, constants and other operations of the extended grammar
+
+DAY = 86_400_000_000
+
+
+def on(**by_date):
+    """Return observations at midnight UTC; `on(d2024_01_31=1)` has the value 1 on 31 January 2024."""
+    dates = [name[1:].replace("_", "-") for name in by_date]
+    times = np.array(dates, "datetime64[us]").astype(np.int64).tolist()
+    return dict(zip(times, map(float, by_date.values()), strict=True))
+
+
+def node(op, **fields):
+    return {"op": op, "series": A, **fields}
+
+
+def test_one_minus_a_series_has_a_value_at_every_time_of_the_series():
+    assert value_of({"op": "subtract", "left": {"const": 1}, "right": A}, A={3: 0.25, 5: 2}) == {
+        3: 0.75,
+        5: -1.0,
+    }
+
+
+def test_a_composite_with_a_constant_has_a_value_where_any_other_operand_has_one():
+    expression = composite("max", A, {"const": 2}, B)
+    assert value_of(expression, A={1: 1.0, 2: 3.0}, B={2: 4.0, 3: 0.0}) == {1: 2.0, 2: 4.0, 3: 2.0}
+    assert value_of(composite("avg", A, {"const": 2}), A={1: 1.0}) == {1: 1.5}
+
+
+def test_a_power_that_is_not_real_gives_no_observation():
+    assert value_of(math("power"), A=numbered(2, -8, 0, -2), B=numbered(3, 0.5, -1, 3)) == {1: 8.0, 4: -8.0}
+
+
+def test_a_change_over_a_year_takes_the_last_value_on_or_before_the_date_a_year_earlier():
+    series = on(d2023_02_27=2, d2023_02_28=4, d2023_03_02=8, d2024_02_29=6)
+    change = node("pct_change", window=1, unit="years")
+    assert value_of(change, A=series) == {list(series)[3]: 0.5}
+    late = on(d2023_02_20=4, d2024_02_29=6)
+    assert value_of(change, A=late) == {}
+    assert list(value_of({**change, "max_age_days": 8}, A=late).values()) == [0.5]
+
+
+def test_a_window_of_days_contains_that_many_civil_dates():
+    series = on(d2024_01_01=1, d2024_01_02=2, d2024_01_08=4, d2024_01_09=8)
+    assert list(value_of(node("sum", window=7, unit="days"), A=series).values()) == [1.0, 3.0, 6.0, 12.0]
+    least = node("sum", window=7, unit="days", min_periods=2)
+    assert list(value_of(least, A=series).values()) == [3.0, 6.0, 12.0]
+
+
+def test_min_periods_gives_the_first_observations_a_shorter_window():
+    found = value_of(node("sma", window=3, min_periods=2), A=numbered(1, 3, 5, 7))
+    assert found == {2: 2.0, 3: 3.0, 4: 5.0}
+    assert list(value_of(node("std", window=3, min_periods=1), A=numbered(1, 1, 1))) == [2, 3]
+    assert value_of(node("std", window=1), A=numbered(1, 2)) == {}
+
+
+def test_a_constant_window_has_a_variance_of_zero_and_no_zscore():
+    assert value_of(node("var", window=2), A=numbered(1e16, 0.1, 0.1)).get(3) == 0.0
+    assert list(value_of(node("zscore", window=2), A=numbered(1e16, 0.1, 0.1))) == [2]
+
+
+def test_resampling_leaves_out_the_last_period_unless_it_is_partial():
+    series = on(d2024_01_30=1, d2024_01_31=2, d2024_02_15=5)
+    month = node("resample", to="month", how="mean", stamp="end")
+    assert value_of(month, A=series) == on(d2024_01_31=1.5)
+    assert value_of({**month, "partial": True}, A=series) == on(d2024_01_31=1.5, d2024_02_29=5)
+    assert value_of({**month, "how": "count", "stamp": "start"}, A=series) == on(d2024_01_01=2)
+
+
+def test_a_fill_has_a_value_at_each_time_of_the_other_series():
+    monthly, daily = on(d2024_01_31=1, d2024_02_10=2), on(d2024_01_30=0, d2024_02_05=0, d2024_02_12=0)
+    fill = {"op": "fill", "series": A, "like": B, "method": "previous"}
+    assert value_of(fill, A=monthly, B=daily) == on(d2024_02_05=1, d2024_02_12=2)
+    assert value_of({**fill, "max_age_days": 4}, A=monthly, B=daily) == on(d2024_02_12=2)
+    assert value_of({**fill, "method": "linear"}, A=monthly, B=daily) == on(d2024_02_05=1.5)
+
+
+def test_an_index_begins_at_the_first_observation_on_or_after_its_date():
+    series = on(d2024_01_01=3, d2024_01_04=4, d2024_01_05=5)
+    assert value_of(node("rebase", at="2024-01-02"), A=series) == on(d2024_01_04=100, d2024_01_05=125)
+    assert value_of(node("rebase", at="2024-01-06"), A=series) == {}
+    assert value_of(node("rebase", at="2024-01-01"), A=on(d2024_01_01=0, d2024_01_02=1)) == {}
+
+
+def test_a_cumulative_sum_begins_again_with_each_period():
+    series = on(d2023_12_31=1, d2024_01_01=2, d2024_01_02=4)
+    assert list(value_of(node("cumsum"), A=series).values()) == [1.0, 3.0, 7.0]
+    assert list(value_of(node("cumsum", reset="year"), A=series).values()) == [1.0, 2.0, 6.0]
+    later = node("cumsum", reset="year", tz="America/Argentina/Buenos_Aires")
+    assert list(value_of(later, A=series).values()) == [1.0, 3.0, 4.0]
+
+
+def test_the_logarithm_of_a_ratio_is_finite_even_if_the_ratio_is_not():
+    change = value_of(node("log_change", window=1), A=numbered(1e-300, 1e300))
+    assert change == {2: pytest.approx(600 * np.log(10))}

@@ -1,5 +1,6 @@
 """The grammar: which JSON values are valid expressions, and which path an error names."""
 
+import json
 import math
 from typing import Any
 
@@ -240,6 +241,131 @@ def test_an_error_names_the_path_of_the_invalid_node_or_field(value, path):
     assert raised.value.subject == "expressionJson" + path
     assert raised.value.code == "EXPRESSION_EVAL_ERROR"
     assert raised.value.problem
+
+
+CALENDAR = {"series": A, "window": 1, "unit": "months"}
+RESAMPLE = {"op": "resample", "series": A, "to": "month", "how": "last"}
+CONST = {"const": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        (CONST, ""),
+        (ratio(CONST, CONST), ".right"),
+        (ratio(A, {"const": "1"}), ".right.const"),
+        (ratio(A, {"const": math.inf}), ".right.const"),
+        (ratio(A, {"const": 10**400}), ".right.const"),
+        (ratio(A, {"const": True}), ".right.const"),
+        (composite("sum", CONST, CONST), ".operands"),
+        (window("sma", CONST, 2), ".series"),
+        ({"op": "corr", "left": A, "right": CONST, "window": 5}, ".right"),
+        ({"op": "corr", "left": A, "right": B, "window": 1}, ".window"),
+        ({"op": "corr", "left": A, "right": B}, ".window"),
+        (ratio(A, B, window=1), ".window"),
+        ({"op": "quantile", "series": A, "window": 5}, ".q"),
+        ({"op": "quantile", "series": A, "window": 5, "q": 1.1}, ".q"),
+        ({"op": "quantile", "series": A, "window": 5, "q": math.nan}, ".q"),
+        ({"op": "median", "series": A, "window": 5, "q": 0.5}, ".q"),
+        ({"op": "sma", **CALENDAR, "unit": "hours"}, ".unit"),
+        ({"op": "sma", **CALENDAR, "tz": "Mars/Olympus"}, ".tz"),
+        ({"op": "sma", **CALENDAR, "tz": "../UTC"}, ".tz"),
+        ({"op": "sma", **CALENDAR, "min_periods": 0}, ".min_periods"),
+        ({"op": "sma", **CALENDAR, "min_periods": MAX_WINDOW + 1}, ".min_periods"),
+        (window("sma", A, 3) | {"min_periods": 4}, ".min_periods"),
+        (window("sma", A, 3) | {"tz": "UTC"}, ".tz"),
+        (window("sma", A, 3) | {"max_age_days": 3}, ".max_age_days"),
+        (window("ema", A, 3) | {"unit": "days"}, ".unit"),
+        (window("ema", A, 3) | {"min_periods": 1}, ".min_periods"),
+        (window("lag", A, 3) | {"min_periods": 1}, ".min_periods"),
+        (window("lag", A, 3) | {"max_age_days": 7}, ".max_age_days"),
+        ({"op": "diff", **CALENDAR, "max_age_days": -1}, ".max_age_days"),
+        ({"op": "diff", **CALENDAR, "max_age_days": 1.5}, ".max_age_days"),
+        (window("abs", A, 2), ".window"),
+        (window("abs", A, True), ".window"),  # noqa: FBT003 - a JSON value
+        ({"op": "clip", "series": A}, ""),
+        ({"op": "clip", "series": A, "lower": 2, "upper": 1}, ".upper"),
+        ({"op": "clip", "series": A, "lower": math.inf}, ".lower"),
+        ({"op": "round", "series": A}, ".digits"),
+        ({"op": "round", "series": A, "digits": 16}, ".digits"),
+        ({"op": "cumsum", "series": A, "reset": "week"}, ".reset"),
+        ({"op": "cumsum", "series": A, "tz": "UTC"}, ".tz"),
+        ({"op": "rebase", "series": A}, ".at"),
+        ({"op": "rebase", "series": A, "at": "2026-02-29"}, ".at"),
+        ({"op": "rebase", "series": A, "at": "20260228"}, ".at"),
+        ({"op": "rebase", "series": A, "at": "2026-01-01", "base": math.nan}, ".base"),
+        (RESAMPLE | {"to": "day"}, ".to"),
+        (RESAMPLE | {"how": "median"}, ".how"),
+        (RESAMPLE | {"stamp": "middle"}, ".stamp"),
+        (RESAMPLE | {"partial": 1}, ".partial"),
+        ({"op": "fill", "series": A, "method": "previous"}, ".like"),
+        ({"op": "fill", "like": A, "method": "previous"}, ".series"),
+        ({"op": "fill", "series": A, "like": CONST, "method": "previous"}, ".like"),
+        ({"op": "fill", "series": A, "like": B, "method": "next"}, ".method"),
+        ({"op": "fill", "series": A, "like": B, "method": "linear", "max_age_days": 3}, ".max_age_days"),
+        (
+            {"op": "fill", "series": A, "like": {"op": "abs", "series": "B"}, "method": "linear"},
+            ".like.series",
+        ),
+    ],
+)
+def test_an_error_in_a_node_of_the_extended_grammar_names_the_path(value, path):
+    with pytest.raises(ExpressionError) as raised:
+        parse(value)
+    assert raised.value.subject == "expressionJson" + path
+
+
+def test_the_error_of_an_unknown_operation_lists_the_operations_on_the_same_fields():
+    with pytest.raises(ExpressionError, match=r"'sma', 'sum'.*'pct_change'.*'resample'.*found 'abv'"):
+        parse({"op": "abv", "series": A})
+    with pytest.raises(ExpressionError, match=r"'power', 'corr', 'cov' or 'beta', found 'pow'"):
+        parse({"op": "pow", "left": A, "right": B})
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ({"op": "power", "left": CONST, "right": A}, "series_math"),
+        ({"op": "corr", "left": A, "right": B, "window": 5}, "series_math"),
+        (composite("avg", A, CONST), "composite"),
+        ({"op": "median", **CALENDAR}, "window_op"),
+        ({"op": "pct_change", **CALENDAR}, "window_op"),
+        ({"op": "log", "series": A}, "window_op"),
+        (RESAMPLE, "window_op"),
+        ({"op": "fill", "series": A, "like": B, "method": "linear"}, "window_op"),
+    ],
+)
+def test_the_fields_of_a_root_node_decide_its_expression_type(value, kind):
+    assert expression_type(parse(value)) == kind
+
+
+@pytest.mark.parametrize(
+    "ignored", [{"window": 1}, {"window": 1.0}, {"scale": 1}, {"partial": None, "tz": None}]
+)
+def test_a_window_or_scale_of_one_and_null_in_optional_fields_are_ignored(ignored):
+    assert parse(RESAMPLE | ignored) == parse(RESAMPLE)
+    assert dump(parse(RESAMPLE | ignored)) == RESAMPLE
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (window("sma", A, 3), '{"op": "sma", "series": {"series_code": "A"}, "window": 3}'),
+        (window("lag", A, 3), '{"op": "lag", "series": {"series_code": "A"}, "window": 3}'),
+        (
+            ratio(A, B),
+            '{"op": "ratio", "left": {"series_code": "A"}, "right": {"series_code": "B"}, "scale": 1.0}',
+        ),
+    ],
+)
+def test_the_dump_of_an_earlier_expression_has_no_new_fields(value, text):
+    assert json.dumps(dump(parse(value))) == text
+
+
+def test_the_operands_of_a_fill_are_its_series_and_its_times():
+    node = parse({"op": "fill", "series": A, "like": window("sma", B, 2), "method": "previous"})
+    assert children(node) == (parse(A), parse(window("sma", B, 2)))
+    assert series_codes(node) == ("A", "B")
 
 
 def test_an_error_shows_the_invalid_value_shortened_if_it_is_long():

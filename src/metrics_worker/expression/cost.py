@@ -88,7 +88,9 @@ def _cost(node: Node, observations: Mapping[str, int], total: int) -> _Cost:
         case Resample():
             (count,), stamps, peak = of([node.series], _CALENDAR)
             return _Cost(count, stamps + (count if node.stamp != "last" else 0), peak)
-        case WindowOp(unit="observations") | Ema() | Transform() | Clip():
+        case (
+            WindowOp(unit="observations") | Lag(op="lag", unit="observations") | Ema() | Transform() | Clip()
+        ):
             (count,), stamps, peak = of([node.series], _WINDOW)
             return _Cost(count, stamps, peak)
         case WindowOp() | Quantile() | Lag() | Round() | Cumulative() | Rebase():
