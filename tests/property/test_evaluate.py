@@ -90,7 +90,7 @@ def test_every_operation_agrees_with_its_definition_applied_to_its_operands(expr
     assert_equals_definition(expression, given_series)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=100)
 @given(single_nodes | all_expressions, calendar_inputs(wild))
 def test_every_operation_agrees_with_its_definition_at_calendar_times(expression, given_series):
     assert_equals_definition(expression, given_series)
@@ -102,7 +102,7 @@ def test_a_whole_expression_differs_from_its_exact_value_only_by_rounding_errors
     assert_equals_exact_value(expression, given_series)
 
 
-@settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
 @given(all_expressions, calendar_inputs(tame))
 def test_an_expression_of_all_nodes_differs_from_its_exact_value_only_by_rounding(expression, given_series):
     assert_equals_exact_value(expression, given_series)
@@ -115,7 +115,7 @@ def cut(given_series, until):
     }
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(lasting_expressions, calendar_inputs(wild), st.data())
 def test_more_observations_never_change_earlier_results_of_nodes_over_the_calendar(
     expression, given_series, data
@@ -160,7 +160,7 @@ halves = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(wild | halves | st.floats(-1e5, 1e5), max_size=30), st.integers(0, 15))
 def test_rounding_equals_that_of_python_to_the_bit(values, digits):
     given_series = Series(np.arange(len(values)), np.array(values, np.float64))
