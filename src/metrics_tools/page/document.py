@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from metrics_tools.describe.nodes import Lost, NodeView
+from metrics_tools.describe.counts import Lost
+from metrics_tools.describe.nodes import NodeView
 from metrics_tools.formatting import clock, count, duration, rounded, shown_time
 from metrics_tools.page import waterfall
 from metrics_tools.page.numbers import Numbers, embedded, extremes
