@@ -73,7 +73,13 @@ def _pairs(statistic: Callable[[Values, Values], float], left: Values, right: Va
     return np.array([statistic(left[i - window : i], right[i - window : i]) for i in ends], np.float64)
 
 
+def _scaled(values: Values) -> Values:
+    """Return the values times a power of two, such that squares of deviations neither overflow nor vanish."""
+    return np.ldexp(values, -int(np.frexp(np.abs(values).max())[1]))
+
+
 def _correlation(left: Values, right: Values) -> float:
+    left, right = _scaled(left), _scaled(right)
     divisor = np.sqrt(_variance(left)) * np.sqrt(_variance(right))
     return float(np.clip(_covariance(left, right) / divisor, -1, 1)) if divisor > 0 else np.nan
 
