@@ -147,6 +147,8 @@ IMPORTS = {
     "expression.fields": Imports("time_zones", "pydantic pydantic_core"),
     "problem": Imports("errors", "pydantic pydantic_core"),
     "series": Imports("", "numpy"),
+    "kernels.cumulative": Imports("kernels.rolling", "numpy"),
+    "kernels.order": Imports("kernels.rolling", "numpy"),
     "kernels.variable": Imports("kernels.rolling kernels.spread", "numpy"),
     "kernels.moments": Imports("kernels.rolling kernels.spread", "numpy"),
     "kernels.spread": Imports("kernels.rolling", "numpy"),

@@ -103,6 +103,14 @@ def within_range(values: Values, compute: Compute) -> Moments:
     return moments
 
 
+def exponents(squares: Values, values: Values) -> NDArray[np.int64]:
+    """Return the exponents with which the windows of these squares are to be computed again, 0 for most."""
+    result = np.where(np.isfinite(squares), 0, -_SHIFT)
+    if _has_small_steps(values):
+        result[squares < _SMALL] = _SHIFT
+    return result
+
+
 def _rescaled(moments: Moments, wanted: Mask, values: Values, compute: Compute, shift: int) -> Moments:
     """Return the moments, the wanted ones computed from the values times 2 ** `shift` if that is finite."""
     deviation, squares = compute(np.ldexp(values, shift))
