@@ -11,10 +11,11 @@ import pandas as pd
 import polars as pl
 
 from benchmarks.measure import Spread, number, ratios, table
-from metrics_worker.kernels import rolling
+from metrics_worker.kernels import moments, order, rolling
 
 SIZES = (1_000, 10_000, 1_000_000)
 WINDOWS = (3, 30, 250, 5000)
+STATISTICS = ("std", "var", "zscore", "median", "quantile", "rank")
 RIVALS = ("pandas", "polars", "bottleneck", "numbagg")
 BLOCK_SECONDS = 0.003
 """The seconds that a measurement takes at least: a short call is repeated for about this time."""
@@ -33,6 +34,8 @@ def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
             "polars": lambda: column.ewm_mean(span=window, adjust=False),
             "numbagg": lambda: numbagg.move_exp_nanmean(values, alpha=alpha),
         }
+    if op in STATISTICS:
+        return _statistics(op, values, window)
     kernel = getattr(rolling, f"rolling_{op}")
     calls: dict[str, Call] = {
         "worker": lambda: kernel(values, window),
@@ -43,6 +46,34 @@ def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
     if op in {"sum", "mean"}:
         calls["numbagg"] = lambda: getattr(numbagg, f"move_{op}")(values, window=window)
     return calls
+
+
+def _statistics(op: str, values: Any, window: int) -> dict[str, Call]:
+    """Return the calls of a statistic; pandas and polars compute a z-score from two kernels."""
+    series, column = pd.Series(values), pl.Series(values)
+    if op == "zscore":
+        return {
+            "worker": lambda: moments.rolling_zscore(values, window),
+            "pandas": lambda: (series - series.rolling(window).mean()) / series.rolling(window).std(),
+            "polars": lambda: (column - column.rolling_mean(window)) / column.rolling_std(window),
+        }
+    if op == "quantile":
+        return {
+            "worker": lambda: order.rolling_quantile(values, window, 0.9),
+            "pandas": lambda: series.rolling(window).quantile(0.9),
+            "polars": lambda: column.rolling_quantile(0.9, interpolation="linear", window_size=window),
+        }
+    ours: dict[str, Call] = {
+        "std": lambda: moments.rolling_std(values, window),
+        "var": lambda: moments.rolling_var(values, window),
+        "median": lambda: order.rolling_quantile(values, window, 0.5),
+        "rank": lambda: order.rolling_rank(values, window),
+    }
+    return {
+        "worker": ours[op],
+        "pandas": lambda: getattr(series.rolling(window), op)(),  # noqa: PLW0108 - rolling() is part of it
+        "polars": lambda: getattr(column, f"rolling_{op}")(window),
+    }
 
 
 def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
@@ -69,7 +100,7 @@ def compare(rounds: int, sizes: Iterable[int] = SIZES) -> str:
     rows = []
     for size in sizes:
         values = np.cumsum(rng.normal(size=size))
-        for op in ("sum", "mean", "max", "min", "ema"):
+        for op in ("sum", "mean", "max", "min", "ema", *STATISTICS):
             for window in (window for window in WINDOWS if window <= size):
                 times = _in_turn(_calls(op, values, window), rounds)
                 ours = times["worker"]
