@@ -143,12 +143,6 @@ def _sum_steps(window: int) -> Steps:
 
 
 @lru_cache(maxsize=256)
-def doubling_steps(window: int) -> Steps:
-    """Return the steps (`Step`) that combine `window` values in the order of `doublings(window)`."""
-    return steps_of([(left, right, left + right) for left, right in doublings(window)])
-
-
-@lru_cache(maxsize=256)
 def _extreme_steps(window: int) -> Steps:
     """Return the steps (`Step`) with which `folded` computes the extremes of `window` consecutive values.
 

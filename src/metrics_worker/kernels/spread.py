@@ -14,12 +14,13 @@ computed again from values that are multiplied by a power of two, the `exponent`
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics_worker.kernels.rolling import Values, doubling_steps, scratch_arrays
+from metrics_worker.kernels.rolling import Steps, Values, doublings, scratch_arrays, steps_of
 
 type Counts = int | NDArray[np.int64]
 type Mask = NDArray[np.bool_]
@@ -46,6 +47,12 @@ class Moments(NamedTuple):
     deviation: Values  # the window's last value minus the window's mean
     squares: Values
     exponent: Counts
+
+
+@lru_cache(maxsize=256)
+def doubling_steps(window: int) -> Steps:
+    """Return the steps (`Step`) that combine `window` values in the order of `doublings(window)`."""
+    return steps_of([(left, right, left + right) for left, right in doublings(window)])
 
 
 def merge(

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics_worker.kernels import spread
-from metrics_worker.kernels.rolling import LARGEST, Values, doubling_steps, folded, rolling_max, rolling_min
-from metrics_worker.kernels.spread import Counts, Moments, Spread
+from metrics_worker.kernels.rolling import LARGEST, Values, folded, rolling_max, rolling_min
+from metrics_worker.kernels.spread import Counts, Moments, Spread, doubling_steps
 
 type Positions = NDArray[np.int64]
 type Fixed = Callable[[Values, int], Values]
