@@ -3,16 +3,16 @@
 All functions work on whole arrays, whose elements must not decrease. The offset of a zone from UTC changes a
 few times a year at most, so the functions need only the *changes* of the offset:
 
-- Past and announced changes are listed in the zone's file in the IANA time zone database. They are exact.
-- A zone with daylight saving time has a rule for all later changes. `zoneinfo` applies the rule. It is asked
-  for the offset every four weeks, and if two offsets differ, bisection finds the second of the change. Only
-  two changes within four weeks could be missed; a test shows that no rule has such changes. The four weeks
-  begin at fixed times, so a result does not depend on the other times in the array.
+- Past and announced changes are listed in the zone's file in the IANA time zone database. They are exact. - A
+zone with daylight saving time has a rule for all later changes. `zoneinfo` applies the rule. The module reads
+the offset at intervals of four weeks; if two successive offsets differ, it finds the second of the change by
+bisection. Only two changes within four weeks could be missed; a test shows that no rule has such changes. The
+intervals begin at fixed times, so a result does not depend on the other times in the array.
 
-Before the first listed change, which is in 1844 or later, a zone has its local mean time. `zoneinfo` knows no
-year after 9999, but times in int64 microseconds reach much further. So from the year 2600 on, a time has the
-offset of the time 400 years earlier, or a multiple of 400 years: after exactly 146,097 days, the Gregorian
-calendar and therefore all rules repeat themselves.
+Before the first listed change, which is in 1844 or later, a zone has its local mean time. `zoneinfo` supports
+no year after 9999, but times in int64 microseconds reach much further. Therefore a time from the year 2600 on
+has the offset of a time that is 400 years, or a multiple of 400 years, earlier. The Gregorian calendar, and
+with it every rule, repeats itself after 146,097 days, which are 400 years.
 """
 
 from bisect import bisect_left
@@ -77,13 +77,13 @@ class _Zone(NamedTuple):
 
 
 def civil_dates(times: Times, tz: str) -> Dates:
-    """Return the civil date of each time in a zone: the date that a calendar on a wall there shows.
+    """Return the civil date of each time in a zone: the date that a local calendar shows.
 
-    The dates never decrease: where the clocks go back past midnight, the times after the change keep the
+    The dates never decrease: if the clocks are set back past midnight, the times after the change have the
     later date. Without this rule, a window or period could end before an earlier one.
 
     Args:
-        times: every int64 is allowed.
+        times: the times; every int64 is allowed.
         tz: a name for which `time_zones.is_zone` is true.
     """
     if times.size == 0:
@@ -118,9 +118,10 @@ def _repeats_a_date(tz: str, times: Times) -> bool:
 def midnights(dates: Dates, tz: str) -> Times:
     """Return the first instant of each civil date in a zone, in microseconds UTC.
 
-    Where the clocks go forward over midnight, this is the instant of the change; where midnight occurs twice,
-    it is the first one. So it is the earliest time with the date in `civil_dates`, or with a later date if
-    the zone skips the whole date. An instant outside the int64 range becomes the nearest whole second in it.
+    If the clocks are set forward over midnight, the result is the instant of the change. If midnight occurs
+    twice, the result is the first midnight. The result is therefore the earliest time for which `civil_dates`
+    returns the date, or a later date if the zone skips the whole date. An instant outside the int64 range
+    becomes the nearest whole second in it.
 
     Args:
         dates: the dates.
@@ -180,9 +181,10 @@ def _weekdays(dates: Dates) -> NDArray[np.timedelta64]:
 
 
 def _months(dates: Dates) -> tuple[Dates, _Integers]:
-    """Return successive months as datetime64[M], and for each the number of successive dates in it.
+    """Return months as datetime64[M], and for each the number of consecutive dates that are in it.
 
-    Converting a date to its month takes ten times as long as finding the dates of a month by bisection.
+    The months are in ascending order. A month can occur more than once, or with the number 0. Converting a
+    date to its month takes ten times as long as finding the dates of a month by bisection.
     """
     if dates.size == 0:
         return dates.astype("datetime64[M]"), np.empty(0, np.int64)
@@ -207,7 +209,7 @@ def _last_days(months: Dates) -> Dates:
 
 
 def _known(seconds: _Integers) -> _Integers:
-    """Return for each time a time before 2600 at which every zone has the same offset."""
+    """Return, for each time, a time before the year 2600 that has the same offset in every zone."""
     if seconds[-1] < _LAST:
         return seconds
     cycles: _Integers = np.maximum((seconds - _LAST) // _CYCLE + 1, 0)
@@ -220,7 +222,7 @@ def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers
     Args:
         values: the value of each span.
         ends: the end of each span except the last.
-        times: results of `_known`, which decrease if they come from times after 2600.
+        times: results of `_known`, which can decrease if the original times are after the year 2600.
     """
     if (times[1:] < times[:-1]).any():
         return values[np.searchsorted(ends, times, side="right")]
@@ -228,7 +230,7 @@ def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers
 
 
 def _offsets(tz: str, times: _Integers) -> _Offsets:
-    """Return a zone's listed offsets, and those by rule that cover the times, which come from `_known`."""
+    """Return the offsets of a zone for times from `_known`: those in its file, then those by its rule."""
     zone = _zone(tz)
     if zone.rule is None:
         return zone.listed
@@ -240,7 +242,7 @@ def _offsets(tz: str, times: _Integers) -> _Offsets:
 
 @lru_cache(maxsize=512)
 def _block(tz: str, index: int) -> _Offsets:
-    """Return the offsets by rule in the block from second index * _BLOCK on, without the listed offsets."""
+    """Return a zone's offsets by its rule for `_BLOCK` seconds, which begin at second `index * _BLOCK`."""
     zone = _zone(tz)
 
     def offset(second: int) -> int:
