@@ -33,13 +33,13 @@ class InputSeries:
 
     Attributes:
         code: the series code.
-        dataset_id: the id of the dataset that the series is in.
+        dataset_id: the id of the dataset that contains the series.
         dataset_version: the version in the dataset's manifest; None if the manifest has none.
-        part_files: the number of part files that have the rows.
+        part_files: the number of all part files of the series.
         cleaned: the series, and the counts of its rows.
         part_files_read: the number of part files that were read; the rows of the others are from a snapshot.
-        has_snapshot: whether a snapshot was used; None if none was looked up.
-        subject: the series, by which its snapshot is saved; None if it has none.
+        has_snapshot: whether a snapshot was used; None if no snapshot was looked up.
+        subject: the identity of the series in its snapshot; None if no snapshot was looked up.
     """
 
     code: str
@@ -99,9 +99,9 @@ class Datasets:
 
         Args:
             request: the request.
-            bucket: the bucket that has the datasets.
-            on_progress: called with the share (0-1) that has been read, after each file and at intervals
-                while other runs read. An exception that it raises ends the reading.
+            bucket: the bucket that contains the datasets.
+            on_progress: a function that is called with the progress of the reading (0-1), after each file and
+                at intervals while other runs read. An exception that it raises ends the reading.
 
         Raises:
             InputReadError: a manifest, file or series is missing, unreadable or of the wrong type.
@@ -128,7 +128,7 @@ class Datasets:
         return found
 
     def save_snapshots(self, run_id: str, bucket: Bucket) -> Saved:
-        """Write the snapshots of a run's series that lack enough part files, and return the result."""
+        """Write the snapshots of a run's series that have enough changed part files; return the counts."""
         subjects = self._subjects.pop(run_id, ())
         return self._snapshots.save(subjects, bucket) if self._snapshots is not None else Saved()
 
@@ -180,7 +180,7 @@ class Datasets:
         bucket: Bucket,
         claim: Claim,
     ) -> tuple[list[Source], list[Stored | None]]:
-        """Return the part files of each series, and its snapshot."""
+        """Return the part files of each series, and the snapshot of each series or None."""
         if self._snapshots is None:
             sources = choose()
             return sources, [None] * len(sources)
@@ -188,7 +188,7 @@ class Datasets:
         return self._snapshots.load(choose, bucket, claim, listed=listed)
 
     def _assemble(self, source: Source, stored: Stored | None, files: dict[str, ReadFile]) -> InputSeries:
-        """Return one series from the part files that were read, and from its snapshot."""
+        """Assemble a series from the part files that were read and from its snapshot, and return it."""
         read = source.keys if stored is None else [key for key in source.keys if key not in stored.unchanged]
         own = [key for key in read if _has_rows_of(source, key, files[key].table)]
         try:
@@ -229,7 +229,7 @@ class Datasets:
 
 
 def _without_unchanged(source: Source, stored: Stored | None) -> Source:
-    """Return the part files of a series that must be read."""
+    """Return the source without the part files whose rows are taken from the snapshot."""
     if stored is None or not stored.unchanged:
         return source
     return replace(source, keys=tuple(key for key in source.keys if key not in stored.unchanged))

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 TIME, VALUE, CODE = "obs_time", "value", "internal_series_code"
 
 USUAL_ROWS = 100_000
-"""The most rows of a usual part file. Decoding so many takes about 10 MB."""
+"""The maximum number of rows of a usual part file. Decoding so many rows needs about 10 MB."""
 USUAL_BYTES = 16 * 1024 * 1024
-"""The most decompressed bytes of a usual part file whose codec has no bound on its expansion."""
+"""The maximum decompressed size of a usual part file whose codec can expand without bound."""
 USUAL_FOOTER_BYTES = 262_144
-"""The largest footer of a usual part file. The footer of 20 row groups with 100 columns is smaller."""
+"""The maximum footer size of a usual part file. The footer of 20 row groups with 100 columns is smaller."""
 BOUNDED_CODECS = (b"\x00", b"\x02", b"\x0a", b"\x0e")
 """Codecs that expand a page by a factor of 256 at most: none, snappy, LZ4 and LZ4_RAW.
 
@@ -49,15 +49,15 @@ READING: dict[str, Any] = {
     "thrift_string_size_limit": 8_000_000,
     "thrift_container_size_limit": 1_000_000,
 }
-"""Options for opening a part file. The limits bound the memory that pyarrow takes for a damaged footer."""
+"""Options for opening a part file. The limits bound the memory that pyarrow needs for a damaged footer."""
 WRITERS_WITHOUT_CHECKSUMS = ("Parquet.jl",)
 """Writers that put a checksum of 0 into every page header. Their pages are read without verification."""
 
 _DECIMALS_AT_ONCE = 65_536
-"""The number of decimals that are converted at once. Each takes about 100 bytes as text."""
+"""The number of decimals that are converted at once. Each decimal needs about 100 bytes as text."""
 
 type Admit = Callable[[str, int, int], None]
-"""A function of a key, and the rows and bytes to be decoded. It raises an error if they are too many."""
+"""A function of a key and the numbers of rows and bytes to decode. It raises an error to refuse the file."""
 
 
 def open_part_file(source: Any, **options: Any) -> pq.ParquetFile:
@@ -82,8 +82,8 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
 
     Args:
         file: the object, or its last bytes.
-        codes: the codes of the series whose rows are kept. None keeps all rows, and all rows of a file
-            without the code column are kept.
+        codes: the codes of the series whose rows are returned. If `codes` is None, or the file has no code
+            column, all rows are returned.
         admit: called before anything is decoded. An exception that it raises ends the read.
 
     Returns:
@@ -116,13 +116,13 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
 
 
 def _footer(body: memoryview) -> bytes:
-    """Return the bytes of a file's footer; no bytes if there is none, which pyarrow then reports."""
+    """Return the bytes of a file's footer; no bytes if the file has no footer."""
     size = int.from_bytes(body[-8:-4], "little")
     return bytes(body[-8 - size : -8]) if size + 8 <= len(body) else b""
 
 
 def _has_unbounded_codec(footer: bytes) -> bool:
-    """Return whether a column's codec in a footer is not one of `BOUNDED_CODECS`."""
+    """Return whether a footer states, for one of the three columns, a codec outside `BOUNDED_CODECS`."""
     return not set(_CODECS.findall(footer)).issubset(BOUNDED_CODECS)
 
 
@@ -176,7 +176,7 @@ def with_text_codes(table: pa.Table) -> pa.Table:
 
 
 def filter_codes(table: pa.Table, codes: Iterable[str]) -> pa.Table:
-    """Return the rows whose series code, a string, is one of the given codes."""
+    """Return the rows of a table with one of these series codes. The codes in the table are strings."""
     import pyarrow.compute as pc  # noqa: PLC0415 - takes 25 ms, and is loaded during the first requests
 
     return table.filter(pc.is_in(table[CODE], pa.array(sorted(codes), pa.string())))
@@ -205,7 +205,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 _USABLE = {TIME: _is_time, VALUE: _is_number, CODE: _is_text}
 _KNOWN: list[tuple[pa.Schema, list[str]]] = []
-"""The schema of the previous file and its columns. The next file usually has the same: this saves 20 µs."""
+"""The schema and columns of the previous file. The next file usually has the same, which saves 20 µs."""
 
 
 def decimals_as_float64(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -223,7 +223,7 @@ def decimals_as_float64(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 @contextmanager
 def read_errors(key: str, *, problem: str) -> Iterator[None]:
-    """Turn pyarrow's errors into an InputReadError of the part file, with the defect that they indicate."""
+    """Translate errors of pyarrow to an InputReadError that names the part file and the problem."""
     try:
         yield
     except MemoryError as error:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from metrics_worker.s3.bucket import Bucket, StoredObject
 
 ROW_BYTES = 100
-"""Bytes of a row, without its series code, until it is part of a series. Measured in decision 0010."""
+"""The memory in bytes for a decoded row, without its series code. Decision 0010 has the measurement."""
 MAX_SHARED_BYTES = 64 * 1024 * 1024
-"""The most decoded bytes of part files with several series that an invocation keeps for its other runs."""
+"""The maximum size of the decoded part files with several series that are kept for other runs."""
 
 
 class ReadFile(NamedTuple):
@@ -32,7 +32,7 @@ class ReadFile(NamedTuple):
 
 @dataclass(slots=True)
 class SharedFiles:
-    """The part files with several series that an invocation keeps, since its other runs may need them.
+    """The part files with several series that an invocation keeps, because other runs may need them.
 
     Attributes:
         files: each such file that was read, by key; None if its table was too large to keep.
@@ -45,7 +45,7 @@ class SharedFiles:
 
 @dataclass(slots=True)
 class Reading:
-    """One read of all part files of some series, each file once.
+    """The reading of all part files of some series, each file once.
 
     The thread of the run starts the read and waits for it. The event-loop thread calls `_on_object` with each
     file as it arrives, and decodes usual files one at a time. Unusual files are decoded by the child process,
@@ -53,14 +53,14 @@ class Reading:
 
     Attributes:
         sources: the series, each with the keys of its part files.
-        bucket: the bucket that has them.
+        bucket: the bucket that contains the part files.
         decoder: the child process for unusual files.
         claim: the memory that the read has reserved.
-        max_rows: the most rows that a run may read.
+        max_rows: the maximum number of rows that a run may read.
         shared: the files that the invocation keeps.
         etags: the ETags of the part files that were listed, by key.
-        on_progress: called with the share of the files that has been read (0-1), after each file and at
-            intervals while another run reads a shared file.
+        on_progress: a function that is called with the share of the files that has been read (0-1), after
+            each file and at intervals while another run reads a shared file.
         files: the part files that have been read so far, by key.
     """
 
@@ -82,7 +82,7 @@ class Reading:
 
         Raises:
             InputReadError: a part file is missing or unreadable; the message names its series.
-            StoreUnavailable, DecoderUnavailable, OutOfMemory, OutOfTime.
+            StoreUnavailable, DecoderUnavailable, OutOfMemory, OutOfTime: the run must be tried again later.
         """
         for source in self.sources:
             for key in source.keys:
@@ -103,10 +103,10 @@ class Reading:
             raise InputReadError.of_series(min(self._codes[error.subject]), error.message) from error
 
     def _share(self, keys: list[str]) -> dict[str, ReadFile | None]:
-        """Read part files that contain several series, and return them by key.
+        """Read part files that contain several series, and return by key those that other runs can reuse.
 
-        The value is None for a file that the invocation does not keep for other runs. All files are also
-        stored in `files`, for this run.
+        The value is None for a file that is not kept for other runs, because it was not read as a whole or
+        the kept files would exceed `MAX_SHARED_BYTES`. This run finds every file in `files`.
         """
         self._fetch(keys)
         return {key: self.files[key] if key in self._to_share else None for key in keys}
@@ -142,9 +142,9 @@ class Reading:
         """Reserve memory for a part file.
 
         Args:
-            key: its key.
+            key: the key of the part file.
             rows: the number of rows to be decoded.
-            size: the bytes that decoding takes in addition to the rows.
+            size: the bytes of memory that decoding needs in addition to the rows.
 
         Raises:
             InputReadError: the file has more rows, or needs more memory, than a run may take.
@@ -165,12 +165,12 @@ def read_part_file(
 
     Args:
         found: the object, or its last bytes.
-        bucket: the bucket that has the rest of it.
+        bucket: the bucket from which the rest of the object is read.
         decoder: the child process for unusual files.
-        codes: the codes of the series whose rows are kept; None keeps all rows.
+        codes: the codes of the series whose rows are returned; None for all rows.
 
     Raises:
-        InputReadError, DecoderUnavailable, StoreUnavailable, StoreRefusal.
+        InputReadError, DecoderUnavailable, StoreUnavailable, StoreRefusal: as `Decoder.read` describes.
     """
 
     def admit(*_: object) -> None:

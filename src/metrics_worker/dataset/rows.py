@@ -1,8 +1,8 @@
 """The rows of a series in the tables of its part files, before they are cleaned.
 
-Times of any unit and zone become microseconds in UTC, floored; values of any number become float64. Each row
-is converted by itself, so several part files have the same rows whether they are converted together or one by
-one. The module `snapshot` relies on this.
+Times of any unit and zone become microseconds in UTC, floored; values of any number become float64. Rows are
+converted one by one, so part files yield the same rows whether they are converted together or separately. The
+module `snapshot` relies on this.
 """
 
 from collections.abc import Iterable, Sequence
@@ -64,7 +64,7 @@ def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
 
     Args:
         tables: (key, table) in the order of the manifest.
-        code: the series: from a table with the code column, only its rows are used.
+        code: the series code. From a table with the code column, only the rows with this code are used.
 
     Raises:
         InputReadError: a time or value cannot be represented, or a code is not text.
@@ -77,7 +77,7 @@ def rows_of(tables: Iterable[tuple[str, pa.Table]], code: str) -> Rows:
 
     Args:
         tables: (key, table) in the order of the manifest.
-        code: the series: from a table with the code column, only its rows are used.
+        code: the series code. From a table with the code column, only the rows with this code are used.
 
     Raises:
         InputReadError: a time or value cannot be represented, or a code is not text.
@@ -100,7 +100,7 @@ def rows_of(tables: Iterable[tuple[str, pa.Table]], code: str) -> Rows:
 
 
 def _rows(tables: Sequence[pa.Table], code: str) -> Rows:
-    """Return the rows of a series in tables of one schema."""
+    """Return the rows of a series in tables with the same schema."""
     table = pa.concat_tables(tables)
     own = _is_of(with_text_codes(table), code)
     complete = own & table[TIME].is_valid().to_numpy() & table[VALUE].is_valid().to_numpy()
@@ -128,7 +128,7 @@ def _counts(
     own: _Mask,
     lengths: Sequence[int],
 ) -> list[Counts]:
-    """Return the counts of each part file; the files have these numbers of rows of any series."""
+    """Return the counts of each part file. `lengths` are the numbers of rows of the files, of all series."""
     ends = np.cumsum([0, *lengths])
     completes, owns = (
         np.diff(np.concatenate(([0], np.cumsum(mask)))[ends]).tolist() for mask in (complete, own)

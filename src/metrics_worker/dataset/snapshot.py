@@ -1,8 +1,9 @@
 """The snapshot of a series: the rows of its part files in one object, and the identity of each part file.
 
-A snapshot holds the rows after their conversion and before they are cleaned: two arrays, in the order of the
-part files. Each row is converted by itself, so a part file that has not changed since contributes the same
-rows, to the bit, for every type of times and values. The document, all numbers little-endian:
+A snapshot contains the rows after their conversion and before they are cleaned: two arrays, in the order of
+the part files. Rows are converted one by one. A part file that is unchanged since the snapshot was written
+therefore yields bit-identical rows, whatever the types of its times and values. The document has these parts,
+with all numbers little-endian:
 
     magic                       8 bytes, `MAGIC`: the format and the meaning of a row
     SHA-256                     32 bytes, of everything that follows
@@ -60,7 +61,7 @@ class PartFiles(NamedTuple):
     """The part files of a snapshot, as columns of equal length.
 
     Attributes:
-        keys: the keys, each of them once.
+        keys: the keys, without duplicates.
         etags: the ETags without quotation marks.
         sizes: the sizes in bytes.
         rows: the numbers of rows of the series that have a time and a value.
@@ -166,7 +167,8 @@ def unchanged(stored: Snapshot, identities: Mapping[str, tuple[str, int]]) -> fr
 
     Args:
         stored: the snapshot.
-        identities: the current ETag and size of part files by key; an ETag "" identifies nothing.
+        identities: the current ETag and size of part files by key; a part file with the ETag "" counts as
+            changed.
     """
     keys, etags, sizes, _, _ = stored.files
     known = zip(keys, zip(etags, sizes, strict=True), strict=True)
@@ -174,7 +176,7 @@ def unchanged(stored: Snapshot, identities: Mapping[str, tuple[str, int]]) -> fr
 
 
 def splice(keys: Iterable[str], stored: Snapshot, read: Snapshot) -> Snapshot:
-    """Return the rows of part files that were partly read and are partly in a snapshot.
+    """Combine part files that were read with others from a snapshot, and return them as a snapshot.
 
     Args:
         keys: the keys of the part files in the order of the result. Each of them is in `stored` or in `read`.

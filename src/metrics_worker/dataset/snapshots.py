@@ -44,15 +44,15 @@ if TYPE_CHECKING:
     from metrics_worker.s3.bucket import Bucket, ListedObject, StoredObject
 
 MIN_PART_FILES = 32
-"""The fewest part files, for each page of the listing, for which a snapshot is used.
+"""The minimum number of part files, for each page of the listing, for which a snapshot is used.
 
 A page of a listing costs as much as 12.5 GET requests, and so does a write: decision 0011.
 """
 MIN_CHANGED = 2
-"""The fewest part files that a snapshot must lack before it is written again.
+"""The minimum number of new or changed part files for which a snapshot is written again.
 
-One of them is usually the part file of the current month. It is replaced at every update, so a snapshot that
-has it would save the next run nothing.
+A single one is usually the part file of the current month. It is replaced at every update, so a snapshot with
+its present rows would save the next run nothing.
 """
 KEYS_PER_PAGE = 1000  # of a listing of S3
 MAX_BYTES = 64 * 1024 * 1024  # of a snapshot that is read or written: about 4 million rows
@@ -70,11 +70,11 @@ type Identities = Mapping[str, tuple[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The stored snapshot of a series, and the part files that it replaces.
+    """The snapshot of a series in S3, and the part files whose rows are taken from it.
 
     Attributes:
         key: the key of the snapshot.
-        subject: the series.
+        subject: the identity of the series in the snapshot.
         etag: the ETag of the object at the key; None if there is no object.
         snapshot: the snapshot; empty if there is no snapshot, or it cannot be used.
         unchanged: the keys of the part files whose rows are taken from the snapshot.
@@ -111,11 +111,11 @@ class Saved:
 
 @dataclass(slots=True)
 class Snapshots:
-    """The snapshots of one invocation. It writes the snapshot of a series at most once.
+    """The snapshots of one invocation. The snapshot of a series is written at most once.
 
     Attributes:
         metrics_prefix: the key prefix of all metrics and snapshots.
-        memory: the memory of the invocation, from which the encoding of snapshots claims bytes.
+        memory: the memory of the invocation, in which bytes are reserved for the encoding of snapshots.
     """
 
     metrics_prefix: str
@@ -132,12 +132,12 @@ class Snapshots:
         *,
         listed: Iterable[tuple[str, str]] = (),
     ) -> "tuple[list[Source], list[Stored | None]]":
-        """Return the part files of several series, and the snapshot of each: None if it is not used.
+        """Return the part files of several series, and the snapshot of each, or None if none was looked up.
 
         Args:
             choose: a function that returns the part files of the series.
-            bucket: the bucket that has the part files and the snapshots.
-            claim: the memory that the snapshots are claimed from.
+            bucket: the bucket that contains the part files and the snapshots.
+            claim: the claim in which the memory for the snapshots is reserved.
             listed: the series whose part files `choose` finds by listing, as (projections, series code).
                 Their snapshots are read while `choose` runs.
 
@@ -163,11 +163,11 @@ class Snapshots:
         ]
 
     def keep(self, stored: Stored, snapshot: Snapshot) -> None:
-        """Keep the rows of a series for `save`, if the stored snapshot lacks at least `MIN_CHANGED` files.
+        """Keep a new snapshot for `save`, if at least `MIN_CHANGED` part files are new or have changed.
 
         Args:
-            stored: the snapshot that is stored.
-            snapshot: the snapshot with the present part files.
+            stored: the snapshot in S3.
+            snapshot: the new snapshot, with the rows of all part files.
         """
         changed = sum(key not in stored.unchanged for key in snapshot.files.keys)
         if changed >= MIN_CHANGED:
@@ -178,7 +178,7 @@ class Snapshots:
     def save(self, subjects: Iterable[Subject], bucket: "Bucket") -> Saved:
         """Write the kept snapshots of these series, and return the numbers of written and failed snapshots.
 
-        If another worker has written a snapshot since it was read, that snapshot stays.
+        If another worker has replaced a snapshot since this worker read it, the replacement remains.
         """
         with self._lock:
             pending = [self._pending.pop(each) for each in subjects if each in self._pending]
@@ -199,13 +199,13 @@ class Snapshots:
 
 @dataclass(frozen=True, slots=True)
 class _Lookup:
-    """The answers of S3 about some snapshots and about the part files of their series.
+    """The responses of S3: some snapshots, and listings of the part files of their series.
 
     Attributes:
-        bucket: the bucket, for the rest of a large snapshot.
-        claim: the memory that the snapshots are claimed from.
-        listings: the identities of part files by the folder that was listed.
-        found: the snapshots by key; None for one that does not exist.
+        bucket: the bucket from which the rest of a large snapshot is read.
+        claim: the claim in which the memory for the snapshots is reserved.
+        listings: the ETags and sizes of part files, by folder.
+        found: the snapshots by key; None for each key without an object.
     """
 
     bucket: "Bucket"
@@ -214,7 +214,7 @@ class _Lookup:
     found: "Mapping[str, StoredObject | None]"
 
     def stored(self, source: "Source", key: str) -> Stored | None:
-        """Return the snapshot of a series; None without an answer of S3 for it or for its part files."""
+        """Return the snapshot of a series; None if reading it or listing its part files failed."""
         here = source.listed
         identities = self.listings.get(folder_of(source)) if here is None else _identities(here)
         if identities is None or key not in self.found:
@@ -237,7 +237,7 @@ class _Lookup:
         return stored
 
     def _whole(self, found: "StoredObject") -> memoryview:
-        """Return the whole body of a snapshot; if only its last bytes were read, read the others."""
+        """Return the whole body of a snapshot. If only the last bytes were read, read the others first."""
         missing = found.size - len(found.body)
         if not missing:
             return found.body
@@ -272,14 +272,14 @@ def folder_of(source: "Source") -> str:
 
 
 def _find(keys: Sequence[str], bucket: "Bucket") -> "Mapping[str, StoredObject | None]":
-    """Return snapshots by key: None for a key without an object, and no entries if S3 fails or refuses."""
+    """Return snapshots by key, None for each key without an object; an empty mapping if S3 fails."""
     with suppress(StoreRefusal, StoreUnavailable):
         return bucket.find_many(keys) if keys else {}
     return {}
 
 
 def _list(folders: Iterable[str], bucket: "Bucket") -> Mapping[str, Identities]:
-    """Return the identities of the objects in each folder; no entries if S3 fails or refuses."""
+    """Return the ETags and sizes of the objects by folder; an empty mapping if S3 fails or refuses."""
     with suppress(StoreRefusal, StoreUnavailable):
         listed = bucket.list_many(list(folders)) if folders else {}
         return {folder: _identities(found) for folder, found in listed.items()}
@@ -291,7 +291,7 @@ def _identities(listed: "Iterable[ListedObject]") -> Identities:
 
 
 def _write(pending: _Pending, bucket: "Bucket", memory: "Memory") -> MetricsWorkerError | None:
-    """Write a snapshot that is not larger than `MAX_BYTES`. Return the error; None for success."""
+    """Write a snapshot, or skip it if it is larger than `MAX_BYTES`. Return the error of a failed write."""
     key, etag = pending.stored.key, pending.stored.etag
     try:
         with memory.claim() as claim:

@@ -42,7 +42,7 @@ class Draft:
         expression: the expression as JSON values.
         inputs: the counts of rows of each input series.
         compression: the codec of the Parquet file.
-        newest: the newest known versions of the metric, in any order; "" stands for an unknown one.
+        newest: the newest known versions of the metric, in any order; empty texts are ignored.
     """
 
     run: Run
@@ -66,7 +66,7 @@ def commit(
         checkpoint: a function that is called before each write. Its exceptions end the commit.
 
     Returns:
-        The commit record that exists now: of this attempt, or of the attempt that committed first.
+        The committed run, with the version of this attempt or of the attempt that committed first.
 
     Raises:
         OutputWriteError: S3 refused a write.
@@ -101,8 +101,8 @@ def commit(
 def _write_data(bucket: Bucket, draft: Draft, now: datetime, checkpoint: Callable[[], None]) -> str:
     """Write the data file of the first free version, check that S3 has it, and return the version.
 
-    A version is a second in UTC, from `now` on. The run that creates the data file owns the version. Many
-    runs of a metric within a short time take the versions of the next seconds.
+    A version is a time in UTC, in whole seconds. The run that creates the data file of a version owns the
+    version. If a metric has many runs within a short time, the later runs get versions in the future.
 
     Raises:
         ManifestValidationError: the content of the data file is not the one of the draft.
@@ -205,6 +205,6 @@ def _write_manifest(bucket: Bucket, key: str, manifest: OutputManifest) -> None:
     try:
         bucket.create(key, manifest.encode())
     except ObjectTaken as error:
-        # No other run writes this key, because this run has created the data. The next attempt takes another
+        # No other run writes this key, because this run has created the data. The next attempt uses another
         # version.
         raise StoreUnavailable(error.subject, error.problem) from error

@@ -165,7 +165,7 @@ def _manifest(bucket: Bucket, marker: Marker, key: str) -> bytes:
 
 
 def move_current(bucket: Bucket, keys: Keys, committed: Committed, state: RunState | None = None) -> bool:
-    """Make `current` a copy of the committed version's manifest, unless its version has a newer request.
+    """Make `current` a copy of the committed version's manifest, unless `current` is of a newer request.
 
     Args:
         bucket: the data bucket.
@@ -218,7 +218,7 @@ def age(current: StoredObject) -> tuple[datetime, str]:
 
 
 def version_of(current: StoredObject | None) -> str:
-    """Return the version that `current` names; "" if there is none or it is unknown."""
+    """Return the version that `current` names; "" if `current` does not exist or is not valid."""
     try:
         return Pointer.model_validate_json(bytes(current.body) if current else b"").version_ts
     except ValueError:

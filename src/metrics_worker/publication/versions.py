@@ -1,8 +1,10 @@
-"""The choice of a run's version: the first second in UTC, from now on, that no other run of the metric has.
+"""The choice of a run's version: the first second in UTC, from the present one on, that is free.
 
-A run that tries a taken version pays for a refused PUT. `current` names a recent version, but it lags behind
-runs in progress, and a late request does not move it. Therefore a process also remembers the versions that it
-has written itself: of two processes that compute runs of one metric, each meets a version of the other once.
+A version is free if no other run of the metric has written it. An attempt to write a version that is not free
+costs a refused PUT. The version in `current` does not suffice to find a free one, because runs in progress
+have newer versions, and a late request does not move `current`. Therefore a process also stores the versions
+that it has written itself. If two processes compute runs of one metric, each process then tries a version of
+the other at most once for each run.
 """
 
 from collections.abc import Iterable
@@ -18,7 +20,7 @@ _MAX_METRICS = 1000
 
 @dataclass(frozen=True, slots=True)
 class NewestVersions:
-    """The newest version of each metric that this process has written. Several threads may use it."""
+    """The newest version of each metric that this process has written. Several threads can use the object."""
 
     _by_metric: dict[str, str] = field(default_factory=dict)
 
@@ -27,14 +29,14 @@ class NewestVersions:
         return self._by_metric.get(metric_code, "")
 
     def remember(self, metric_code: str, version_ts: str) -> None:
-        """Store the version that a run of the metric has got. The number of stored metrics is limited."""
+        """Store the version that a run of the metric has written. The number of stored metrics is limited."""
         if len(self._by_metric) >= _MAX_METRICS:
             self._by_metric.clear()
         self._by_metric[metric_code] = version_ts
 
 
 def versions_to_try(newest: Iterable[str], now: datetime) -> Iterable[str]:
-    """Return the versions that a run tries in turn, beginning after the newest known version.
+    """Return the versions that a run tries, in this order, beginning after the newest known version.
 
     A known version more than `2 * MAX_TRIES` seconds ahead is from a wrong clock and is ignored. If every
     version within `MAX_TRIES` seconds is known to be taken, only the present second is returned.
