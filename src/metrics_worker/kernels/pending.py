@@ -85,8 +85,12 @@ def _correlation(left: Values, right: Values) -> float:
 
 
 def _slope(left: Values, right: Values) -> float:
+    exponents = [int(np.frexp(np.abs(values).max())[1]) for values in (left, right)]
+    left, right = _scaled(left), _scaled(right)
     divisor = _variance(right)
-    return _covariance(left, right) / divisor if divisor > 0 else np.nan
+    if not divisor > 0:
+        return np.nan
+    return float(np.ldexp(_covariance(left, right) / divisor, exponents[0] - exponents[1]))
 
 
 def rolling_cov(left: Values, right: Values, window: int) -> Values:
