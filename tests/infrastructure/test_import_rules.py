@@ -132,12 +132,12 @@ IMPORTS = {
         "numpy",
     ),
     "expression.windows": Imports(
-        "expression.nodes expression.fields series kernels.pending kernels.variable kernels.moments "
+        "expression.nodes expression.fields series kernels.variable kernels.order kernels.moments "
         "kernels.rolling civil_dates",
         "numpy",
     ),
     "expression.periods": Imports(
-        "expression.nodes series kernels.pending kernels.variable civil_dates", "numpy"
+        "expression.nodes series kernels.variable kernels.cumulative civil_dates", "numpy"
     ),
     "expression.elementwise": Imports("expression.fields series", "numpy"),
     "expression.filling": Imports("series", "numpy"),
@@ -152,7 +152,6 @@ IMPORTS = {
     "kernels.variable": Imports("kernels.rolling kernels.spread", "numpy"),
     "kernels.moments": Imports("kernels.rolling kernels.spread", "numpy"),
     "kernels.spread": Imports("kernels.rolling", "numpy"),
-    "kernels.pending": Imports("", "numpy"),
     "kernels.rolling": Imports("", "numpy"),
     "civil_dates": Imports("time_zones", "numpy"),
     "time_zones": Imports("", "tzdata"),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from metrics_worker.civil_dates import Dates, civil_dates, midnights, period_ends, period_starts
 from metrics_worker.expression.nodes import Cumulative, Rebase, Resample
-from metrics_worker.kernels import pending, variable
+from metrics_worker.kernels import cumulative, variable
 from metrics_worker.series import Series, Times, Values
 
 
@@ -19,11 +19,11 @@ def accumulated(node: Cumulative, series: Series) -> Series:
         starts = _first_positions(period_starts(civil_dates(series.times, node.tz), node.reset))
     match node.op:
         case "cumsum":
-            values = pending.cumulative_sum(series.values, starts)
+            values = cumulative.cumulative_sum(series.values, starts)
         case "cummax":
-            values = pending.cumulative_max(series.values, starts)
+            values = cumulative.cumulative_max(series.values, starts)
         case "cummin":
-            values = pending.cumulative_min(series.values, starts)
+            values = cumulative.cumulative_min(series.values, starts)
         case _:
             assert_never(node.op)
     return Series.where_finite(series.times, values)

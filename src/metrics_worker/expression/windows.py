@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metrics_worker.civil_dates import Dates, Unit, civil_dates, minus
 from metrics_worker.expression.fields import PairOp
 from metrics_worker.expression.nodes import Lag, Quantile, WindowOp
-from metrics_worker.kernels import moments, pending, rolling, variable
+from metrics_worker.kernels import moments, order, rolling, variable
 from metrics_worker.series import Series, Times, Values, common
 
 
@@ -73,11 +73,11 @@ def _over_fixed(node: WindowOp | Quantile, values: Values) -> Values:
         case "zscore":
             return moments.rolling_zscore(values, node.window)
         case "median":
-            return pending.rolling_quantile(values, node.window, 0.5)
+            return order.rolling_quantile(values, node.window, 0.5)
         case "quantile":
-            return pending.rolling_quantile(values, node.window, node.q)
+            return order.rolling_quantile(values, node.window, node.q)
         case "rank":
-            return pending.rolling_rank(values, node.window)
+            return order.rolling_rank(values, node.window)
         case "count":
             return np.full(max(0, values.size - node.window + 1), float(node.window))
         case _:
@@ -102,11 +102,11 @@ def _over(node: WindowOp | Quantile, values: Values, bounds: _Bounds) -> Values:
         case "zscore":
             return variable.zscore_between(values, *bounds)
         case "median":
-            return pending.quantile_between(values, *bounds, q=0.5)
+            return order.quantile_between(values, *bounds, 0.5)
         case "quantile":
-            return pending.quantile_between(values, *bounds, q=node.q)
+            return order.quantile_between(values, *bounds, node.q)
         case "rank":
-            return pending.rank_between(values, *bounds)
+            return order.rank_between(values, *bounds)
         case "count":
             return (bounds.stop - bounds.first).astype(np.float64)
         case _:
@@ -162,11 +162,11 @@ def paired(op: PairOp, left: Series, right: Series, window: int) -> Series:
     times, a, b = common(left, right)
     match op:
         case "corr":
-            values = pending.rolling_corr(a, b, window)
+            values = moments.rolling_corr(a, b, window)
         case "cov":
-            values = pending.rolling_cov(a, b, window)
+            values = moments.rolling_cov(a, b, window)
         case "beta":
-            values = pending.rolling_beta(a, b, window)
+            values = moments.rolling_beta(a, b, window)
         case _:
             assert_never(op)
     return Series.where_finite(times[times.size - values.size :], values)
