@@ -85,6 +85,9 @@ def _cost(node: Node, observations: Mapping[str, int], total: int) -> _Cost:
         case Fill(series=series, like=like):
             (_, count), stamps, peak = of([series, like], _CALENDAR)
             return _Cost(count, stamps, peak)
+        case Cumulative(op="cummax" | "cummin", reset=None):
+            (count,), stamps, peak = of([node.series], _WINDOW)
+            return _Cost(count, stamps, peak)
         case Resample():
             (count,), stamps, peak = of([node.series], _CALENDAR)
             return _Cost(count, stamps + (count if node.stamp != "last" else 0), peak)
