@@ -28,9 +28,11 @@ class Imports(NamedTuple):
 IMPORTS = {
     "__main__": Imports("command_line"),
     "command_line": Imports(
-        "runs buckets published cost validate describe console formatting process_exit request_files ecb",
+        "definition_tests runs buckets published cost validate describe console formatting process_exit "
+        "request_files ecb",
         "botocore rich typer",
     ),
+    "definition_tests": Imports("runs validate formatting request_files", "numpy pydantic yaml"),
     "runs": Imports(
         "buckets page published validate console formatting request_files ecb",
         "matplotlib numpy plotext pydantic rich typer",

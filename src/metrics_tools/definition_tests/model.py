@@ -1,0 +1,130 @@
+"""The format of a file with tests of metrics, as pydantic models; docs/testing-metrics.md describes it."""
+
+from datetime import UTC, tzinfo
+from io import BytesIO
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, model_validator
+
+from metrics_tools.definition_tests.observations import Observations, Part, Points, Time, microseconds, points
+from metrics_worker.expression.grammar import SeriesCode
+from metrics_worker.time_zones import is_zone, zone_file
+
+
+def _zone(name: str) -> str:
+    if not is_zone(name):
+        raise ValueError("there is no such time zone; a zone is written America/New_York")
+    return name
+
+
+class Tolerance(Part):
+    """The largest allowed difference: the larger of `absolute` and `relative` times the expected value."""
+
+    relative: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-9
+    absolute: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    def allows(self, actual: float, expected: float) -> bool:
+        """Return whether an actual value is close enough to the expected value."""
+        return abs(actual - expected) <= max(self.absolute, self.relative * abs(expected))
+
+
+class ExpectedError(Part):
+    """The expected error: its wire code, a text that the message contains, or both."""
+
+    code: str | None = None
+    text: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_field(self) -> Self:
+        if not self.code and not self.text:
+            raise ValueError("give the `code` of the error, or a `text` that its message contains")
+        return self
+
+
+class Expectation(Part):
+    """The expected result of a test: observations and times without an observation, or an error."""
+
+    observations: Observations | None = None
+    none: list[Time] = Field(default_factory=list)
+    others: Literal["fail", "allow"] = "fail"
+    tolerance: Tolerance = Tolerance()
+    error: ExpectedError | None = None
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Self:
+        if self.error is not None and self.model_fields_set != {"error"}:
+            raise ValueError("an expected `error` excludes all other fields")
+        if self.error is None and self.observations is None and not self.none:
+            raise ValueError("give `observations`, times with `none`, or an `error`")
+        return self
+
+
+class DefinitionTest(Part):
+    """A test: input series, an expression or the file of a request, and the expected result."""
+
+    name: Annotated[str, Field(min_length=1)]
+    tz: Annotated[str, AfterValidator(_zone)] | None = None
+    series: dict[SeriesCode, Observations] = Field(default_factory=dict)
+    expression: Any = None
+    request: Annotated[str, Field(min_length=1)] | None = None
+    expect: Expectation
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of the times that are written without an offset."""
+        return UTC if self.tz is None else ZoneInfo.from_file(BytesIO(zone_file(self.tz)), key=self.tz)
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if (self.expression is None) == (self.request is None):
+            raise ValueError("give either an `expression` or the file of a `request`")
+        self.inputs()
+        self.expected()
+        return self
+
+    def inputs(self) -> dict[str, Points]:
+        """Return the points of each input series.
+
+        Raises:
+            ValueError: a series has two values for one time, or dates that do not exist.
+        """
+        return {code: _points(f"series.{code}", given, self.zone) for code, given in self.series.items()}
+
+    def expected(self) -> Points:
+        """Return the expected points; None as a value means that the result must not have the time.
+
+        Raises:
+            ValueError: a time occurs twice, or a date does not exist.
+        """
+        points = _points("expect.observations", self.expect.observations or {}, self.zone)
+        for time in self.expect.none:
+            at = microseconds(time, self.zone)
+            if points.setdefault(at, None) is not None:
+                raise ValueError(f"expect.none: {time} has a value in expect.observations")
+        return points
+
+
+class DefinitionTests(Part):
+    """The content of a file: one or more tests with different names."""
+
+    tests: Annotated[list[DefinitionTest], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_distinct_names(self) -> Self:
+        names = [test.name for test in self.tests]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two tests have the name {twice!r}: give each test a name of its own")
+        return self
+
+
+def _points(path: str, given: Observations, zone: tzinfo) -> Points:
+    """Return observations as points. The text of an error begins with `path`.
+
+    Raises:
+        ValueError: a time occurs twice, or a date does not exist.
+    """
+    try:
+        return points(given, zone)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

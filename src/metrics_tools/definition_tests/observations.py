@@ -1,0 +1,151 @@
+"""Observations in a file with tests: the three forms in which they are written, and their conversion."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from math import isfinite
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from metrics_worker import civil_dates
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_ABSENT = "_"
+"""The text that means "no observation" in place of a value, as null does."""
+
+type Points = dict[int, float | None]
+"""By time, in microseconds since 1970-01-01 UTC: a value, or None for a time without an observation."""
+
+
+def _time(value: Any) -> datetime:
+    """Return the time in an ISO 8601 text. The time has no zone if the text has none.
+
+    Raises:
+        ValueError: the value is not a time.
+    """
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError("a time is written 2026-01-31, 2026-01-31T09:30 or 2026-01-31T09:30:00Z") from None
+
+
+def _value(value: Any) -> float | None:
+    """Return the value of an observation, or None for null and "_".
+
+    Raises:
+        ValueError: the value is not a finite number.
+    """
+    if value is None or value == _ABSENT:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or abs(value) >= 2**1023 or not isfinite(value):
+        raise ValueError('a value is a finite number; null or "_" means that there is no observation')
+    return float(value)
+
+
+def _form(value: Any) -> str | None:
+    """Return the tag of the form in which observations are written; None if the value has none of them."""
+    match value:
+        case {"values": _} | {"start": _} | {"every": _}:
+            return "<regular>"
+        case dict():
+            return "<mapping>"
+        case list():
+            return "<pairs>"
+    return None
+
+
+class Part(BaseModel):
+    """The base class of all parts of a file. A field that is not in the model is a problem."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+type Time = Annotated[datetime, BeforeValidator(_time)]
+type Value = Annotated[float | None, BeforeValidator(_value)]
+
+
+class Regular(Part):
+    """Observations at regular dates: the first date, the step, and the values in order."""
+
+    start: Time
+    every: Literal["day", "business day", "week", "month", "quarter", "year"]
+    values: list[Value]
+
+    def items(self) -> Iterator[tuple[datetime, float | None]]:
+        """Yield the time and the value of each observation; the clock shows the same time on all dates.
+
+        If a month is too short for the day of `start`, the date is the last day of the month.
+
+        Raises:
+            ValueError: a business day is a Saturday or Sunday, or a date is after the year 9999.
+        """
+        first = np.array([self.start.date()], "datetime64[D]")
+        if self.every == "business day" and not np.is_busday(first).all():
+            raise ValueError("`start` is on a weekend: begin with a business day")
+        for number, value in enumerate(self.values):
+            match self.every:
+                case "business day":
+                    dates = np.busday_offset(first, number)
+                case "day" | "week" | "month" | "quarter" | "year" as every:
+                    dates = civil_dates.minus(first, -number, _UNITS[every])
+            day = dates.item()
+            if not isinstance(day, date):  # numpy knows more years than Python
+                raise ValueError("the observations end after the year 9999")  # noqa: TRY004 - pydantic needs it
+            yield datetime.combine(day, self.start.timetz()), value
+
+
+_UNITS: dict[str, civil_dates.Unit] = {
+    "day": "days",
+    "week": "weeks",
+    "month": "months",
+    "quarter": "quarters",
+    "year": "years",
+}
+
+type Pair = Annotated[tuple[Time, Value], Field(strict=False)]
+type Observations = Annotated[
+    Annotated[dict[Time, Value], Tag("<mapping>")]
+    | Annotated[list[Pair], Tag("<pairs>")]
+    | Annotated[Regular, Tag("<regular>")],
+    Discriminator(
+        _form,
+        custom_error_type="observations",
+        custom_error_message=(
+            "observations are {time: value, …}, or [[time, value], …], or {start, every, values}"
+        ),
+    ),
+]
+
+
+def microseconds(time: datetime, zone: tzinfo) -> int:
+    """Return a time in microseconds since 1970-01-01 UTC; a time without an offset is in the given zone."""
+    return ((time if time.tzinfo else time.replace(tzinfo=zone)) - _EPOCH) // _MICROSECOND
+
+
+def time_text(at: int, zone: tzinfo) -> str:
+    """Return a time as text, as a clock in the zone shows it; midnight is written as the date alone.
+
+    Args:
+        at: the time in microseconds since 1970-01-01 UTC.
+        zone: the zone.
+    """
+    local = (_EPOCH + at * _MICROSECOND).astimezone(zone)
+    return local.replace(tzinfo=None).isoformat(" ").removesuffix(" 00:00:00")
+
+
+def points(given: Observations, zone: tzinfo) -> Points:
+    """Return observations in any form as points, in the order in which they are written.
+
+    Raises:
+        ValueError: a time occurs twice, or a date does not exist.
+    """
+    found: Points = {}
+    for time, value in given if isinstance(given, list) else given.items():
+        at = microseconds(time, zone)
+        if at in found:
+            raise ValueError(f"the time {time} occurs twice")
+        found[at] = value
+    return found
