@@ -49,7 +49,7 @@ install: .venv/.project .venv-sam/.installed ## Create the virtual environments:
 
 # The constraints are the locked versions of the deployed packages, without hashes: with them, pip would require a hash for
 # every package.
-.venv/.installed: requirements.txt src/requirements.txt src/requirements.lock layers/pyarrow/requirements.txt layers/pyarrow/requirements.lock
+.venv/.installed: requirements.txt requirements-cli.txt src/requirements.txt src/requirements.lock layers/pyarrow/requirements.txt layers/pyarrow/requirements.lock
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv: about a minute the first time"
 	$(PYTHON) -m venv --clear .venv
@@ -81,7 +81,7 @@ browser: install ## Install Chromium for the browser tests, if the user is root 
 	    || echo "Chromium could not be installed, so the browser tests are skipped. To try again: rm .venv/.browser-tried"; \
 	fi
 
-.venv-fuzz/.installed: tests/fuzz/requirements.txt requirements.txt src/requirements.txt layers/pyarrow/requirements.txt
+.venv-fuzz/.installed: tests/fuzz/requirements.txt requirements.txt requirements-cli.txt src/requirements.txt layers/pyarrow/requirements.txt
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv-fuzz: one or two minutes the first time"
 	$(PYTHON) -m venv --clear .venv-fuzz
