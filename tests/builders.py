@@ -1,7 +1,7 @@
 """Builders of requests, SQS records and datasets, and a fake cloud in memory.
 
-The fakes replace AWS and no code of the worker: an SNS client, an SQS client, a Lambda context, and a memory
-store behind the real `S3Bucket`.
+The fakes replace only AWS, not the worker's own code: an SNS client, an SQS client, a Lambda context, and a
+memory store behind the real `S3Bucket`.
 """
 
 import io
@@ -167,7 +167,7 @@ def put_dataset(
         store: the bucket.
         files: the content of each part file, by key relative to the projections.
         dataset: the dataset id.
-        manifest: fields that are added to the manifest or replaced.
+        manifest: fields to add to the manifest or to replace in it.
     """
     for name, content in files.items():
         body = content if isinstance(content, bytes) else parquet(content)
@@ -193,7 +193,10 @@ def put_a_and_b(store: ObjectStore) -> None:
 
 @dataclass
 class FakeSns:
-    """A fake SNS client that records publications; the hook `before` may raise an error of botocore."""
+    """A fake SNS client that records publications.
+
+    A test can set the hook `before`, which may raise an error.
+    """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     before: Callable[[dict[str, Any]], None] = lambda _: None
@@ -218,7 +221,10 @@ class FakeSns:
 
 @dataclass
 class FakeSqs:
-    """A fake SQS client that records changes of visibility; the hook `before` may raise an error."""
+    """A fake SQS client that records changes of visibility.
+
+    A test can set the hook `before` to raise an error.
+    """
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     before: Callable[[dict[str, Any]], None] = lambda _: None
@@ -281,7 +287,8 @@ class Cloud:
 
         Args:
             settings: replacements for environment variables, by name. Unless they include
-                `WORKER_STATUS_GAP_SECONDS`, the worker does not wait between started and completed.
+                `WORKER_STATUS_GAP_SECONDS`, the worker does not wait between the started and the completed
+                event.
         """
         configured = _settings(frozenset(os.environ.items()), **{"WORKER_STATUS_GAP_SECONDS": 0, **settings})
         return Worker(

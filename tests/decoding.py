@@ -32,9 +32,9 @@ def stored(body: bytes) -> StoredObject:
 
 
 def in_this_process(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
-    """Read a part file as the worker does: in this process if the file is usual.
+    """Read a part file as the worker does.
 
-    Unusual and damaged files are read in the child process.
+    The worker decodes usual part files in its own process, and unusual and damaged ones in the child process.
     """
     table = read_usual(stored(body), codes, admit)
     return in_the_child(body, codes) if table is None else with_text_codes(table)

@@ -94,7 +94,7 @@ class Edge:
 
     @contextmanager
     def around(self, call: Call) -> Iterator[None]:
-        """Call the hooks before and after the effect of a call; the caller has the effect in the context."""
+        """Call the hooks before and after the effect of a call, which is the body of the `with` statement."""
         try:
             self._live()
             with self._changed:
@@ -170,7 +170,7 @@ class EdgeSns(FakeSns):
 
 @dataclass
 class EdgeSqs(FakeSqs):
-    """A fake SQS client of one model queue that calls the hooks of an edge."""
+    """A fake SQS client for one model queue (tests/fifo_queue.py) that calls the hooks of an edge."""
 
     edge: Edge = field(default_factory=Edge)
     queue: FifoQueue | None = None

@@ -67,7 +67,10 @@ class _Rule:
     lock: Lock = field(default_factory=Lock)
 
     def taken(self) -> bool:
-        """Use the rule once, and return whether it was still in force; several threads may call this."""
+        """Count one more use of the rule, and return whether the rule still applies.
+
+        The method is thread-safe.
+        """
         with self.lock:
             self.times -= 1
             return self.times >= 0
@@ -144,7 +147,7 @@ class Faults:
         self.rules.append(_Rule(operation, pattern, action, effect_first=True, times=times))
 
     def hold(self, pattern: str, operation: str = "GET") -> "Gate":
-        """Return a gate at which asynchronous calls wait that have this operation and a matching key."""
+        """Return a gate for all asynchronous calls that have this operation and a matching key."""
         gate = Gate()
         self.gates.append((operation, pattern, gate))
         return gate
@@ -192,7 +195,7 @@ class Faults:
             action()
 
     async def _apply_aside(self, operation: str, key: str, *, effect_first: bool) -> None:
-        """Apply the rules in another thread: an action may wait for other runs, which need the event loop."""
+        """Apply the rules in another thread, because an action may wait for runs that need the event loop."""
         for action in self._due(operation, key, effect_first=effect_first):
             with ThreadPoolExecutor(1) as thread:
                 await asyncio.get_running_loop().run_in_executor(thread, action)

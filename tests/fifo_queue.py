@@ -156,8 +156,8 @@ class FifoQueue:
         """Make a message in flight visible `VisibilityTimeout` seconds from now.
 
         Raises:
-            ClientError: the handle is of an earlier receive, the message is visible again or was deleted, or
-                the message would be in flight for more than twelve hours.
+            ClientError: the receipt handle is from an earlier receive, the message is visible again or was
+                deleted, or the message would be in flight for more than twelve hours.
         """
         assert QueueUrl == QUEUE_URL
         message, now = self._held(ReceiptHandle, "ChangeMessageVisibility"), self.clock.now
@@ -191,7 +191,7 @@ class FifoQueue:
         """Delete a message in flight.
 
         Raises:
-            ClientError: the handle is of an earlier receive, or the message is visible again.
+            ClientError: the receipt handle is from an earlier receive, or the message is visible again.
         """
         self.messages.remove(self._held(receipt_handle, "DeleteMessage"))
 

@@ -69,7 +69,7 @@ def current_never_goes_back(before: Picture, after: Picture) -> None:
 
 
 def published_objects_never_change(before: Picture, after: Picture) -> None:
-    """Assert that markers, manifests and data do not change after they were written, nor a run's version."""
+    """Assert that no marker, manifest or data file was changed or deleted, so each run keeps its version."""
     for key, body in before.objects.items():
         if "/current/" not in key:
             assert key in after.objects, f"{key} was deleted"
@@ -77,7 +77,7 @@ def published_objects_never_change(before: Picture, after: Picture) -> None:
 
 
 def current_is_the_newest_request_that_succeeded(picture: Picture) -> None:
-    """Assert that `current` names the newest requested run whose SUCCESS was published.
+    """Assert that `current` names the run with the newest request among the runs with a published SUCCESS.
 
     A worker replaces `current` before it publishes the SUCCESS.
     """
@@ -95,7 +95,7 @@ def current_is_the_newest_request_that_succeeded(picture: Picture) -> None:
 
 
 def a_success_is_committed(picture: Picture) -> None:
-    """Assert that a SUCCESS agrees with the marker of the run, so a repeated run has the same version."""
+    """Assert that every SUCCESS names the version in the run's marker, so that repeated events agree."""
     for run in picture.requested:
         for event in picture.completed(run):
             if event["status"] == "SUCCESS":
@@ -111,7 +111,7 @@ def a_run_has_one_outcome(picture: Picture) -> None:
     """Assert that all completed events of a run are equal, with two exceptions.
 
     The handler of the dead-letter queue may publish a FAILURE after another FAILURE, and a SUCCESS that is
-    published again may have an additional null error.
+    published again may have the additional field `error: null`.
     """
     for run in picture.requested:
         outcomes = {
@@ -267,7 +267,7 @@ def _table(body: bytes) -> tuple[int, tuple[str, ...]]:
 
 
 def _age(manifest: bytes) -> tuple[datetime, str]:
-    """Return the sort key of a version's age: the later of the times of its request and of its rollback.
+    """Return a key that sorts versions by age: the later of the times of the request and of the rollback.
 
     A version that was requested at the moment of a rollback counts as older than the rollback.
     """

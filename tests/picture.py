@@ -51,7 +51,7 @@ class Picture:
         return by_run
 
     def completed(self, run: str) -> list[Json]:
-        """Return the run's completed events, one for each time that one was published."""
+        """Return the run's completed events in order; an event that was published twice occurs twice."""
         return self._completed.get(run, [])
 
 

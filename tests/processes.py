@@ -34,7 +34,7 @@ LANDING_SECONDS = 10
 class Lambda:
     """The processes of one Lambda function: the emulator and the runtime.
 
-    An invocation starts the processes if they do not run: they were not started yet, or they have died.
+    An invocation starts the processes if they have not been started yet or have died.
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
@@ -85,7 +85,10 @@ class Lambda:
 
 
 class LandingProxy(FaultyProxy):
-    """A proxy that counts forwarded calls, because a call may take effect after its process was killed."""
+    """A proxy that counts forwarded calls until they take effect.
+
+    A call may still take effect after the process that made the call was killed.
+    """
 
     def __init__(self, upstream: str) -> None:
         super().__init__(upstream)

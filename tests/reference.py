@@ -20,7 +20,7 @@ def rolling_sum(values: Sequence[float], window: int) -> list[float]:
 
 
 def rolling_mean(values: Sequence[float], window: int) -> list[float]:
-    """Return the exact sum of each window, rounded and then divided by the window."""
+    """Return the exact sum of each window, rounded and then divided by the length of the window."""
     return [_exact_sum(run, window) for run in _runs(values, window)]
 
 

@@ -35,7 +35,10 @@ def microseconds(at: datetime) -> int:
 
 
 def civil_dates(times: Sequence[int], zone: ZoneInfo) -> list[date]:
-    """Return the date of each time in a zone, or the date of the previous time if that is later."""
+    """Return the date of each time in a zone.
+
+    The dates never decrease: if the clock goes back over midnight, the later date remains.
+    """
     dates: list[date] = []
     for each in times:
         own = moment(each).astimezone(zone).date()

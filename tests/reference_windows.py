@@ -1,4 +1,4 @@
-"""Statistics of the observations of one window, from their definitions, by exact rational arithmetic.
+"""Statistics of the observations of one window, computed from their definitions with exact fractions.
 
 Each function takes the observations in the order of time and returns the exact result with an error bound, or
 None if the result is undefined.
@@ -25,14 +25,20 @@ _TWO_PASS = 64
 
 
 def total(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
-    """Return the sum, with a bound for this many roundings of the sum of the absolute values."""
+    """Return the exact sum.
+
+    Its error bound allows `roundings` roundings of the sum of the absolute values.
+    """
     size = sum((found.size for found in values), Fraction(0))
     error = sum((found.error for found in values), Fraction(0))
     return Bounded(sum((found.value for found in values), Fraction(0)), error + roundings * EPS * size)
 
 
 def mean_of(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
-    """Return the mean: the sum with this many roundings, divided by the number of values and rounded."""
+    """Return the exact mean.
+
+    Its error bound allows `roundings` roundings of the sum and two of the quotient.
+    """
     summed = total(values, roundings)
     return rounded(Bounded(summed.value / len(values), summed.error / len(values)), 2)
 
@@ -81,9 +87,10 @@ def covariance(left: Sequence[Bounded], right: Sequence[Bounded]) -> Bounded | N
 
 
 def _deviations(values: Sequence[Bounded]) -> tuple[list[Fraction], Fraction, Fraction]:
-    """Return the deviations from the mean, the largest error of one, and the mean absolute deviation.
+    """Return the deviations from the mean, the largest of their errors, and the spread.
 
-    A common error of all deviations cancels out in first order, so the rounding of the mean has no effect.
+    The spread is the sum of the absolute deviations divided by n - 1. A common error of all deviations
+    cancels out in first order, so the rounding of the mean has no effect.
     """
     n = len(values)
     middle = sum((found.value for found in values), Fraction(0)) / n
@@ -114,7 +121,10 @@ def deviation(values: Sequence[Bounded]) -> Bounded | None:
 
 
 def zscore(values: Sequence[Bounded]) -> Bounded | None:
-    """Return the distance of the last value from the mean in standard deviations; None if these are 0."""
+    """Return the last value's deviation from the mean in standard deviations.
+
+    Return None if the standard deviation is 0 or undefined.
+    """
     found = deviation(values)
     if found is None or not sign(found):
         return None

@@ -18,7 +18,7 @@ type Step = frozenset[tuple[bool, str]]
 
 
 def step_of(call: Call) -> Step:
-    """Return the step that consists of one call, as the set of accessed keys."""
+    """Return the step that consists of one call: a set that contains (whether the call writes, key)."""
     return frozenset({(call.writes, call.key)})
 
 
@@ -116,7 +116,7 @@ class Turns:
 class _Choice:
     """A point of an execution at which one of several workers was chosen.
 
-    A worker that is asleep at this point is not chosen, because the order would repeat one that was tried.
+    The workers in `asleep` are not chosen: the resulting order would be equivalent to one that was executed.
     """
 
     pending: dict[str, Step]
@@ -192,7 +192,10 @@ class Exploration:
         return bool(awake)
 
     def _next(self) -> bool:
-        """Go back to the last choice that leaves a worker to try; return False if there is no such choice."""
+        """Go back to the last point at which another worker can be chosen, and choose it.
+
+        Return False if no point is left.
+        """
         while self._choices:
             last = self._choices[-1]
             last.asleep[last.taken] = last.pending[last.taken]

@@ -116,7 +116,7 @@ class World:
             (self.deliver if due == waiting[0] else self.deliver_dead_letters)(limit)
 
     def deliver_all(self) -> None:
-        """Deliver until the request queue is empty, then deliver dead letters up to `MAX_RECEIVES` times."""
+        """Deliver requests until the queue is empty, then deliver dead letters up to `MAX_RECEIVES` times."""
         for _ in range(MAX_DELIVERIES):
             if not self.queue.messages:
                 break
@@ -139,7 +139,7 @@ class World:
         return delivery
 
     def _answering(self, function: Handler) -> Handler:
-        """Return the function with its response to Lambda recorded as a call, at which a fault can occur."""
+        """Wrap a handler so that its response to Lambda is recorded as a call, at which a fault can occur."""
 
         def answer(event: Any, context: Any) -> Any:
             response = function(event, context)
@@ -174,7 +174,11 @@ class World:
                 self.violation = violation
 
     def _take_picture(self) -> Picture:
-        """Return a picture; effects are read before causes, because other threads may write meanwhile."""
+        """Return a picture of the state.
+
+        Other threads may write meanwhile, so effects (events, `current`) are read before their causes (the
+        objects).
+        """
         waiting, dead = _runs(self.queue), _runs(self.dead)
         messages = list(self.cloud.sns.messages)
         objects = {}

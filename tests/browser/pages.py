@@ -1,4 +1,4 @@
-"""Pages for the browser tests, with sample metrics that are computed from the ECB's rates here."""
+"""Pages for the browser tests; their sample metrics are computed from the ECB's exchange rates."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,10 @@ NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 
 
 def shown_sample(name: str, **fields: Any) -> ShownRun:
-    """Return a sample request as the page shows it after a run, with one S3 request for each part file."""
+    """Return the values that the page shows of a successful run of a sample request.
+
+    The run's trace has one S3 request for each part file; keyword arguments replace fields of the result.
+    """
     (sample,) = read_samples([ROOT / "events" / f"{name}.json"])
     expression, rates = sample.expression, read_rates()
     assert expression is not None

@@ -1,4 +1,4 @@
-"""The page shows extreme runs correctly: texts like markup, values at the limits of float64, many inputs."""
+"""The page shows extreme runs correctly: texts that look like markup, extreme float64 values, many inputs."""
 
 import re
 

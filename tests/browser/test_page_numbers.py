@@ -46,7 +46,7 @@ def parquet(out):
 
 @pytest.fixture(scope="module")
 def usd():
-    """Return the values of the input series in the dataset by date."""
+    """Return the values of the input series by date, as the dataset contains them."""
     return read_rates()["USD"]
 
 
@@ -61,7 +61,10 @@ def figure(page):
 
 
 def reading(figure):
-    """Return the reading above the chart: the date of the cursor, and the value of each line by name."""
+    """Return two values that the page shows above the chart.
+
+    The first is the date at the cursor, the second a dict from the name of each line to its value there.
+    """
     day = date.fromisoformat(figure.locator(".reading time").inner_text())
     names = figure.locator(".reading li > span:first-of-type").all_inner_texts()
     values = figure.locator(".reading b").all_inner_texts()

@@ -1,4 +1,4 @@
-"""Readers can use the page with zoom, a keyboard, both themes, a phone's width and a screen reader."""
+"""The page is usable with zoom, with a keyboard, in both themes, on a phone and with a screen reader."""
 
 from datetime import date
 from itertools import pairwise
@@ -201,7 +201,7 @@ def test_all_text_has_the_contrast_that_wcag_aa_requires(look, path, scheme, siz
 
 
 def contrast(*colours):
-    """Return the WCAG contrast ratio of two colours, written as browsers write them: `rgb(1, 2, 3)`."""
+    """Return the WCAG contrast ratio of two colours, given in the notation of browsers: `rgb(1, 2, 3)`."""
 
     def luminance(colour):
         parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]

@@ -49,7 +49,7 @@ def proxied(s3):
 
 @pytest.fixture
 def proxy(proxied):
-    """Return the proxy of the S3 server, without faults and recorded calls of earlier tests."""
+    """Return the proxy of the S3 server, after removing the faults and recorded calls of earlier tests."""
     proxied[0].forget()
     return proxied[0]
 

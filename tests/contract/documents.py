@@ -19,7 +19,10 @@ EXAMPLES: dict[str, Any] = {
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    """Check a pattern as ECMA-262 defines it; Python's `$` also matches before a final newline."""
+    """Check a string against a pattern with the semantics of ECMA-262.
+
+    In ECMA-262, `$` matches only at the end; in Python, it also matches before a final newline.
+    """
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
@@ -45,7 +48,7 @@ def schema_of_event(event: dict[str, Any]) -> str:
 
 
 def schema_of_example(name: str) -> str:
-    """Return the schema of an example: the longest schema name with which the example's name begins."""
+    """Return the schema for an example: the longest schema name that is a prefix of the example's name."""
     return max((schema for schema in SCHEMAS if f"{name}.".startswith(f"{schema}.")), key=len)
 
 
@@ -59,7 +62,10 @@ def tree_of(body: str) -> Any:
 
 
 def _is_json(document: Any) -> bool:
-    """Return whether a value can be written as JSON; Python also parses NaN and unpaired surrogates."""
+    """Return whether a value can be written as valid JSON.
+
+    Python's parser also accepts NaN and unpaired surrogates.
+    """
     try:
         json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     except ValueError:

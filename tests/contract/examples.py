@@ -59,7 +59,7 @@ def lay_out(cloud: Cloud) -> None:
 
 @dataclass
 class Stage:
-    """Both Lambda functions on one fake cloud, with the dataset of the examples.
+    """Both Lambda functions in one fake cloud, with the dataset of the examples.
 
     Attributes:
         cloud: the fake cloud.
@@ -97,7 +97,7 @@ class Stage:
         assert function({"Records": [found]}, self.context) == {"batchItemFailures": []}
 
     def run_slowly(self, event: dict[str, Any]) -> None:
-        """Run a request, and delay the write of the data file until another heartbeat was published."""
+        """Run a request, and delay the write of its data file until one more heartbeat has been published."""
         publishing = threading.Event()
 
         def published(message: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ def datasets_of(
     manifest_bytes: int = 10_000_000,
     memory: int = 1_000_000_000,
 ) -> Datasets:
-    """Return the `Datasets` of a new invocation, which reads series within the given limits."""
+    """Return the `Datasets` of a new invocation, with the given limits on the series that it reads."""
     return Datasets(
         files,
         Limits(part_files=part_files, rows=rows, manifest_bytes=manifest_bytes),
@@ -74,7 +74,7 @@ def only(code="A", **more):
 
 
 def left_out(code="A", datasets=("fx", "gx")):
-    """Return a request for one series that is not listed in `inputs`."""
+    """Return a request for one series whose dataset is not given in `inputs`; `datasets` is the catalog."""
     return request(series(code), kind="series", inputs={}, datasets=datasets)
 
 

@@ -39,7 +39,10 @@ def bucket(request) -> Bucket:
 
 @pytest.fixture(params=[*BELOW, "overlay with objects", "overlay over objects", "overlay with some objects"])
 def written_and_read(request, tmp_path):
-    """Return the buckets to which the tests write objects in turn, and the bucket that has all objects."""
+    """Return a list of buckets and one bucket that contains all objects written to any of them.
+
+    The tests write their objects to the buckets of the list in turn, and read them from the other bucket.
+    """
     if request.param in BELOW:
         bucket = bucket_of(request.param, request)
         return [bucket], bucket

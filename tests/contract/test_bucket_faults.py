@@ -181,7 +181,10 @@ def _many(bucket, key):
 
 
 def _found(key):
-    """Return an object without its bytes. The ETag of a simple PUT is the MD5 hash of the bytes."""
+    """Return the expected object, without its content.
+
+    The ETag of a simple PUT is the MD5 hash of the content.
+    """
     return StoredObject(key, memoryview(b""), 4, f'"{md5(b"body").hexdigest()}"')
 
 

@@ -1,8 +1,8 @@
 """The commit publishes no version whose data differs in S3 from the data that was computed.
 
-S3's answer to the PUT contains the ETag, which is the MD5 of the stored bytes unless a KMS key encrypts them.
-The commit compares this MD5, and reads the data back if the ETag is another text. Each call goes through a
-proxy to the S3 server of the conformance tests.
+S3's answer to the PUT contains the ETag, which is the MD5 of the stored bytes unless the bucket encrypts them
+with a KMS key. The commit compares the ETag with the MD5 of the data, and reads the data back if they differ.
+Each call goes through a proxy to the S3 server of the conformance tests.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def calls_of_data(proxy: FaultyProxy) -> list[str]:
 
 
 def damaged(call: Call) -> Call:
-    """Return a PUT of data with one bit of a value changed; return any other call as it is."""
+    """Return the call with one bit of a value flipped if it is a PUT of a data file, otherwise unchanged."""
     if not (call.method == "PUT" and is_data(call)):
         return call
     body = bytearray(call.body)
@@ -97,7 +97,10 @@ def test_data_that_is_damaged_on_its_way_to_s3_is_never_published(proxy, faulty,
 
 
 def test_damaged_data_whose_answer_is_lost_is_never_published(proxy, faulty, place):
-    """The second PUT is refused because of the damaged object, which has the run's own write id."""
+    """Damage the first PUT and lose its response: S3 then refuses the second PUT, because the object exists.
+
+    The commit must not trust the damaged object, although the object has the run's own write id.
+    """
 
     def damage_and_lose(call: Call) -> Fault:
         if calls_of_data(proxy) != ["PUT"]:

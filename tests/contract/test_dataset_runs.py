@@ -1,4 +1,4 @@
-"""A run finds its series without `inputs`, by listing, and together with other runs of the invocation."""
+"""A run finds its series without `inputs`, by listing, and if it shares reads with runs of its invocation."""
 
 import json
 

@@ -1,6 +1,6 @@
 """The schema of requests agrees with the worker's parser, except for rules that a schema cannot express.
 
-Every request that the worker accepts is valid by the schema. The worker accepts every valid request, or
+Every request that the worker accepts is valid against the schema. The worker accepts every valid request, or
 rejects it for one of the reasons in `GAPS`, which docs/contracts/README.md also lists.
 """
 

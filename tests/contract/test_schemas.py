@@ -1,4 +1,4 @@
-"""The schemas in docs/contracts are up to date and complete, and the worker's documents are valid by them."""
+"""The schemas in docs/contracts are complete, and the worker's documents are valid against the schemas."""
 
 from typing import Any
 

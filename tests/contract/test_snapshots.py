@@ -33,7 +33,7 @@ _runs = count()
 
 
 class Place:
-    """A dataset with the series A in a bucket, and runs that read it; each is an invocation of its own."""
+    """A bucket that contains a dataset with the series A. Each call of `run` reads A in a new invocation."""
 
     def __init__(self, bucket, *, name="fx", files=MANY, by="manifest"):
         self.bucket, self.by = bucket, by
@@ -61,7 +61,10 @@ class Place:
         obstore.put(self.bucket.store, self.key, body, use_multipart=False)
 
     def run(self, *, bucket=None, memory=10**9, use=True):
-        """Read A as a run does, save its snapshot, and return the series, the traffic and the result."""
+        """Read A as a run does, and save its snapshot.
+
+        Return the series, the numbers of GETs and LISTs of the read, and the result of saving the snapshot.
+        """
         self.trace = Trace()
         traffic = Traffic(trace=self.trace)
         metered = (bucket or self.bucket).metered(traffic)
@@ -170,7 +173,10 @@ def test_a_part_file_that_the_listing_lacks_is_read_and_named(place):
 
 
 def test_a_folder_of_many_series_is_only_listed_if_it_is_cheaper_than_reading(cloud):
-    """A layout with the month first: one listing of 3 pages is needed for 33 part files of the series."""
+    """Use a layout in which the month comes before the series in the key.
+
+    A listing would need 3 pages, because it also returns the part files of 80 other series; A has only 33.
+    """
     place = Place(cloud.bucket)
     place.names = [f"month={n:04d}/{code}/data.parquet" for n in range(MANY) for code in ("A", *range(80))]
     for number, name in enumerate(place.names):
@@ -345,7 +351,7 @@ def test_the_etags_of_a_listing_are_those_of_reads_on_an_s3_server(on_s3):
 
 
 def test_a_listing_of_several_pages():
-    """On a server that is fast enough for 7,500 requests."""
+    """Use an S3 server that is fast enough for the 7,500 requests of this test."""
     with s3.running() as server:
         place = Place(S3Bucket.connect(BUCKET, region="us-east-1", endpoint_url=server.url), files=2500)
         _test_pages(place)
@@ -394,7 +400,7 @@ def test_a_write_that_is_denied_by_a_server_is_counted(proxy, faulty):
 
 
 def test_a_folder_keeps_its_snapshots(tmp_path):
-    """The command line reads folders; their files have ETags too."""
+    """Read and save a snapshot in a folder, as the command line does; files in a folder have ETags, too."""
     from metrics_tools.buckets.folder import FolderBucket  # noqa: PLC0415 - only here
 
     memory = S3Bucket(obstore.store.MemoryStore(), BUCKET)

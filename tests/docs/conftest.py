@@ -16,9 +16,9 @@ from tests.docs.reading import BASE, FIRST, NEWEST
 
 @pytest.fixture(scope="module")
 def left() -> Cloud:
-    """Return a cloud with the objects of two runs of a metric.
+    """Return a cloud that contains the objects of two runs of a metric.
 
-    The second run has the newer request, and another value for each day.
+    The second run has the newer request, and a different value for each day.
     """
     with Stage.opened() as stage:
         stage.run(EXAMPLES[REQUEST])

@@ -1,4 +1,4 @@
-"""docs/authoring.md: the commands on the page, run with the files on the page, print the output there."""
+"""docs/authoring.md: the page's commands, run with the page's files, print the output that the page shows."""
 
 import re
 from pathlib import Path

@@ -45,7 +45,7 @@ def properties(table: exp.Create) -> dict[str, str]:
 
 
 def location(table: exp.Create, **values: str) -> str:
-    """Return the location of a partition from the template of the table."""
+    """Return the S3 location of a partition, from the location template in the definition of the table."""
     path = properties(table)["storage.location.template"]
     for name, value in values.items():
         path = path.replace(f"${{{name}}}", value)

@@ -55,7 +55,7 @@ def world(processes) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def snapshots(processes) -> Expected:
-    """Return the expected results of runs over the part files of a series that has a snapshot."""
+    """Return the expected results of runs that read a series with a snapshot and are not killed."""
     world = World(*processes)
     expected = expected_results(world)
     world.forget()

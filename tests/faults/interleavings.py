@@ -39,7 +39,7 @@ def twice(world: World) -> list[list[Record]]:
 
 
 def at_once(world: World) -> list[list[Record]]:
-    """Return two batches, one for each worker, with one message each."""
+    """Return one batch for each of two workers; each batch has one message."""
     return [[record] for record in world.queue.receive()]
 
 
@@ -84,7 +84,7 @@ def a_committed_run_and_an_older_one(world: World) -> list[list[Record]]:
 
 
 def committed(world: World, run: str) -> None:
-    """Let a worker die right after it has committed a run, so that the message is redelivered."""
+    """Kill a worker right after it has committed a run, so that the message of the run is redelivered."""
 
     def die(call):
         if call.key.endswith(".ok") and call.writes:

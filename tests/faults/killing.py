@@ -52,7 +52,7 @@ NEVER = "no call has this name"
 
 
 def name_of(call: Call) -> str:
-    """Return the name of a call, as in `CALLS` but with the run id and the metric code of the call."""
+    """Return the name of a call: a name in `CALLS`, with the run id and the metric code filled in."""
     if action := call.headers.get("x-amz-target"):
         return action.removeprefix("AmazonSQS.")
     if call.method == "POST":
@@ -70,7 +70,10 @@ def without_version(key: str) -> str:
 
 
 def of_run(name: str, run: str) -> str:
-    """Return a name in `CALLS` with the run id and the metric code; the run ids here are `metric-number`."""
+    """Return a name in `CALLS` with the run id and the metric code filled in.
+
+    The run ids of these tests have the form `metric-number`, so the metric code follows from the run id.
+    """
     return name.replace("{run}", run).replace("{metric}", metric_of(run))
 
 

@@ -4,7 +4,7 @@ Hypothesis chooses the sequence. After every write and every event, the state of
 checked against `tests/invariants.py`; after every rule, the state is also checked against a small model of
 the allowed outcomes. At the end, all faults are removed, and every run must then get an outcome. If a test
 fails, it prints a sequence that reproduces the failure. For a nightly run, set `METRICS_TEST_EXAMPLES=5000`.
-Each of two test modules tries half of the sequences, so that two processes of pytest can share the work.
+Two test modules try half of the sequences each, so that two processes of pytest can share the work.
 """
 
 import os
@@ -55,18 +55,18 @@ seconds = st.sampled_from([0.4, 1, 15, 120, 1800, 100_000])
 
 
 def waiting(method: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return the rule with the precondition that a queue has messages."""
+    """Return the rule of a state machine, with the precondition that one of the two queues has messages."""
     return precondition(lambda self: self.world.queue.messages or self.world.dead.messages)(method)
 
 
 @dataclass
 class CallFault:
-    """A hook that raises an error at the matching call with a given number, and at the next matching calls.
+    """A hook that raises an error at a certain number of consecutive matching calls.
 
     Calls that a run makes concurrently are not counted, so that a sequence can be reproduced.
 
     Attributes:
-        number: the number of the first matching call that fails; 1 is the next one.
+        number: which of the next matching calls is the first one to fail; 1 is the next one.
         times: the number of matching calls that fail.
         error: the error that these calls raise.
         at: returns whether a call matches.
@@ -248,7 +248,7 @@ class WorkerMachine(RuleBasedStateMachine):
             self._stack.close()
 
     def _check_that_a_run_reads_the_newest_part_files(self) -> None:
-        """Whatever has happened to the snapshot of the series."""
+        """Assert that a new run reads the newest part files, whatever has happened to the snapshot."""
         node = {"op": "max", "series": series(READABLE), "window": 1}
         self.world.request_run("m.last", "last", expression=node, kind="window_op", inputs={READABLE: "fx"})
         self.world.deliver_all()

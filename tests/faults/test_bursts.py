@@ -1,7 +1,7 @@
-"""In a burst of runs of one metric, a run meets at most one version that another run has taken, on average.
+"""In a burst of runs of one metric, each run finds on average at most one version name already taken.
 
-Each refused PUT of the data file is a version that was taken. The workers here take turns at every call to
-S3, in random orders that a seed determines.
+S3 refuses the PUT of a data file if another run has already written a version with this name, so the tests
+count refused PUTs. The workers take turns at every call to S3, in random orders that a seed determines.
 """
 
 import random
@@ -37,7 +37,10 @@ ORDERS: dict[str, list[Sequence[int]]] = {
 
 
 def favour(name: str) -> Callable[[random.Random, Sequence[str]], str]:
-    """Return a choice function that lets one worker make ten steps for each step of the other."""
+    """Return a function that chooses the next worker.
+
+    It chooses the named worker ten times as often as the other.
+    """
     return lambda chance, names: name if name in names and chance.random() < 10 / 11 else names[-1]
 
 
@@ -74,7 +77,7 @@ def times() -> Iterator[datetime]:
 
 
 def work(cloud: Cloud, name: str, seconds: Iterable[int], versions: list[str]) -> None:
-    """Compute runs in the role of one process, each of them requested at a number of seconds."""
+    """Compute one run after another, as one process does; `seconds` gives the time of each run's request."""
     newest = NewestVersions()
     for number, second in enumerate(seconds):
         at = NOW + timedelta(seconds=second - 99)
@@ -83,7 +86,7 @@ def work(cloud: Cloud, name: str, seconds: Iterable[int], versions: list[str]) -
 
 
 def taken_versions(edge: Edge, runs: int) -> int:
-    """Return how many PUTs of data files were refused, if each run has written one."""
+    """Return how many PUTs of data files were refused: all PUTs of data files except one for each run."""
     return sum(call.operation == "PUT" and call.key.endswith(".parquet") for call in edge.calls) - runs
 
 
@@ -109,7 +112,7 @@ def test_runs_of_two_workers_meet_at_most_one_taken_version_each(order, choice, 
 
 
 def test_late_requests_meet_no_version_of_the_same_worker():
-    """A burst of dead letters does not move `current`, so the worker itself must know its versions."""
+    """The worker remembers the versions that it has written; late requests do not move `current`."""
     with World.started(WORKER_HEARTBEAT_ENABLED="false") as world:
         world.request_run("m.a", "newest")
         world.deliver_all()

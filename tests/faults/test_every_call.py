@@ -139,7 +139,7 @@ def a_run(world: World) -> None:
 
 
 def a_run_that_reads_its_data_back(world: World) -> None:
-    """The bucket is encrypted with a KMS key, so that the ETag of an object is not its MD5."""
+    """Request a run in a bucket with a KMS key, in which the ETag of an object is not its MD5."""
     world.edge.has_md5_etags = False
     a_run(world)
 
@@ -161,7 +161,7 @@ def a_run_older_than_current(world: World) -> None:
 
 
 def a_run_that_is_returned_to_the_queue(world: World) -> None:
-    """Return the message of a run and the later messages of its group to the queue, which calls SQS."""
+    """Request two runs of a metric. The first fails, so the worker returns both messages to the queue."""
     two_runs_of_a_metric(world)
     world.edge.during = Armed((("GET", "datasets/fx/versions/v1/manifest.json"), 1), FAULTS["500"])
 
@@ -204,7 +204,7 @@ def deliver_with(world: World, place: tuple[str, str], fault: str) -> None:
 
 @contextmanager
 def arming(world: World, spot: Spot, fault: Fault) -> Iterator[None]:
-    """Install the hook of a fault in the context, and assert at the end that the fault occurred."""
+    """Install a fault for the body of the `with` statement, and assert at the end that the fault occurred."""
     armed = Armed(spot, fault)
     if fault.after:
         world.edge.after = armed

@@ -40,7 +40,7 @@ def dataset(cloud):
 
 
 def assert_announced_once_and_whole(cloud, run_id="run-1"):
-    """Assert that the run has SUCCESS as its only outcome, and that its marker, manifest and data agree.
+    """Assert that SUCCESS is the run's only outcome, and that its marker, manifest and data agree.
 
     `current` must agree with the marker, too.
     """

@@ -1,8 +1,8 @@
-"""Every call of the snapshot path, with every fault that the call can meet: no run fails or waits for it.
+"""A fault at any call that concerns a snapshot neither fails nor delays a run.
 
-The calls are those that a run makes only because of snapshots: the listing of the part files, the read of the
-snapshot, and its write after the outcome. Unless the fault kills the process, the run must succeed in its
-first delivery, with the result of a run without snapshots; and so must a run after it.
+Only because of snapshots, a run lists the part files, reads the snapshot, and writes it after the outcome.
+The tests inject every possible fault at each of these calls. Unless the fault kills the process, the run must
+succeed in its first delivery, with the same result as without snapshots. The next run must succeed, too.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ def a_first_run(world: World) -> None:
 
 
 def a_run_after_an_update(world: World) -> None:
-    """The snapshot of A is read and replaced, that of B is only read."""
+    """Request a run after an update of A. The run replaces the snapshot of A, but only reads that of B."""
     a_first_run(world)
     world.deliver_all()
     replace_part_file(world, [8.0, 9.0])
@@ -128,7 +128,7 @@ def test_no_fault_of_a_snapshot_reaches_the_run(scenario, fault, record_testsuit
 
 @pytest.mark.parametrize("number", range(1, 5))
 def test_a_part_file_that_changes_between_the_listing_and_its_read_is_read_as_it_is_then(number):
-    """The snapshot has the ETag of what was read, so a later run finds the part file unchanged."""
+    """The run saves the new rows with their ETag in the snapshot, so the next run reads no part file of A."""
     with World.started(**NO_HEARTBEATS) as world:
         a_run_after_an_update(world)
 
@@ -157,7 +157,7 @@ def test_a_part_file_that_changes_between_the_listing_and_its_read_is_read_as_it
 
 
 def test_a_part_file_that_changes_after_the_listing_and_is_not_read_is_read_by_the_next_run():
-    """The run has the rows that the listing named."""
+    """The first run has the rows from before the change, which are in the snapshot."""
     with World.started(**NO_HEARTBEATS) as world:
         a_run_after_an_update(world)
         world.deliver_all()

@@ -1,4 +1,4 @@
-"""A kill just after a call of a run with a snapshot leaves the run and the snapshot whole."""
+"""A kill just after any call of a run with a snapshot damages neither the result nor the snapshot."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A kill just before a call of a run with a snapshot leaves the run and the snapshot whole."""
+"""A kill just before any call of a run with a snapshot damages neither the result nor the snapshot."""
 
 import pytest
 

@@ -24,7 +24,7 @@ def faults(monkeypatch):
 
 @pytest.fixture
 def lines(monkeypatch):
-    """Return a function that returns the parsed log lines; each line must be JSON."""
+    """Return a function that parses all log lines and returns them; a line that is not JSON is an error."""
     stream = io.StringIO()
     (handler,) = logger.handlers
     monkeypatch.setattr(handler, "stream", stream)
@@ -58,7 +58,11 @@ def bury(cloud, monkeypatch):
 
 @pytest.fixture
 def fails(cloud, invoke):
-    """Return a function that runs a request in both wire forms and returns its error code and message."""
+    """Return a function that runs a request in both wire forms, plain and v1.
+
+    The function asserts that both forms end with the same FAILURE, and returns the error code and the
+    message.
+    """
 
     def run(body):
         for form in (body, {**body, "schema": "metrics.run.v1"}):

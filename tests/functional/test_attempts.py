@@ -29,8 +29,8 @@ class Errors:
     """The metrics that Lambda itself would report for one function: its invocations and its errors.
 
     Attributes:
-        messages: the number of messages in each invocation.
-        lost: the number of messages in each invocation that was an error.
+        messages: the number of messages of each invocation.
+        lost: the number of messages of each invocation that Lambda counts as an error.
     """
 
     messages: list[int] = field(default_factory=list)
@@ -168,7 +168,7 @@ class _Counted(WorkerMachine):
 
     Attributes:
         errors: the invocations and errors that Lambda counts.
-        killed: the number of messages in each batch whose worker was killed.
+        killed: the number of messages of each batch in which the worker was killed.
     """
 
     errors = Errors()

@@ -1,4 +1,4 @@
-"""If a SUCCESS may follow a FAILURE of the same run, it has a null `error` to clear the earlier error."""
+"""A SUCCESS that may follow a FAILURE of the same run has the field `error: null`, which clears the error."""
 
 import pytest
 from botocore.exceptions import ClientError

@@ -25,7 +25,7 @@ FAST = {"WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.001}
 
 
 class Beats:
-    """A recorder of the heartbeats that SNS receives; these are the heartbeats after the started event."""
+    """A recorder of the heartbeats that SNS receives after the started event."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._come = threading.Semaphore(0)
@@ -44,7 +44,10 @@ class Beats:
             self._come.release()  # This is the last call of a heartbeat.
 
     def wait(self, more: int = 2) -> None:
-        """Wait for `more` further heartbeats; the second of them begins after this call has begun."""
+        """Wait until `more` further heartbeats have ended.
+
+        The first of them may have begun before this call.
+        """
         while self._come.acquire(blocking=False):
             pass
         for _ in range(more):

@@ -16,7 +16,10 @@ CURRENT = "metrics/ratio.a_to_b/current/manifest.json"
 
 @pytest.fixture
 def update(cloud, invoke):
-    """Return a function that runs a metric twice: with a complete manifest, then with that of one month."""
+    """Return a function that runs a metric with a complete manifest, and then with that of one month.
+
+    The second manifest lists only the part files of the month.
+    """
 
     def run(expression=None, **settings):
         put_dataset(cloud.store, MONTHS)

@@ -78,7 +78,11 @@ def settings(proxy):
 
 @pytest.fixture(params=["worker", "dead letters"])
 def either(request, settings, monkeypatch, proxy):
-    """Return a function that invokes one of the two handlers with `left` seconds until the deadline."""
+    """Return a function that invokes a Lambda function `left` seconds before the deadline.
+
+    The Lambda function is the worker in one half of the tests, and the dead-letter function in the other
+    half.
+    """
     module = handler if request.param == "worker" else dead_letters
     return _function(module, settings, monkeypatch, proxy)
 

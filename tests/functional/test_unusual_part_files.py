@@ -1,4 +1,4 @@
-"""Runs whose part files are decoded in the child process succeed, even after a read that ended early."""
+"""Runs whose part files are decoded in the child process succeed, even after a read that was cut short."""
 
 import numpy as np
 import obstore

@@ -61,7 +61,7 @@ def throttled():
 
 
 def living():
-    """Return the number of objects in memory that belong to invocations, by the name of the class."""
+    """Return the number of objects in memory that belong to invocations, by class name."""
     return Counter(type(found).__name__ for found in gc.get_objects() if isinstance(found, KEPT))
 
 

@@ -73,7 +73,10 @@ def _round(number: int, total: Tally, folder: Path) -> None:
 
 
 def _by_hypothesis(name: str, cases: st.SearchStrategy[Case], number: int, folder: Path) -> Tally:
-    """Judge `EXAMPLES` generated cases; if some fail, save the smallest of them in the folder."""
+    """Judge `EXAMPLES` generated cases of the kind `name`; `number` is the seed.
+
+    If the judge finds a problem, save the smallest case with the problem in the folder.
+    """
     tally, last = Tally(), {}
     options = settings(
         max_examples=EXAMPLES,

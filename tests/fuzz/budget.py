@@ -1,4 +1,4 @@
-"""The number of examples that a test tries: a few fixed ones, or more with METRICS_TEST_EXAMPLES."""
+"""The number of examples that a test tries: a small fixed number, multiplied by METRICS_TEST_EXAMPLES."""
 
 import os
 
@@ -9,9 +9,9 @@ TIMES = max(1, int(os.environ.get("METRICS_TEST_EXAMPLES", "1")))
 
 
 def bounded(examples: int) -> settings:
-    """Return Hypothesis settings for a number of examples.
+    """Return Hypothesis settings for a number of examples, which is multiplied by METRICS_TEST_EXAMPLES.
 
-    The examples are the same in each run if `TIMES` is 1, and random otherwise.
+    The examples are the same in each run unless that variable is greater than 1.
     """
     return settings(
         max_examples=examples * TIMES,

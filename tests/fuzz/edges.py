@@ -12,7 +12,10 @@ from pathlib import Path
 
 
 def _edge(kind: str) -> Callable[[bytes], None]:
-    """Return a function that parses bytes and raises only errors of the worker's error tree."""
+    """Return a function that parses bytes.
+
+    It ignores the worker's own errors, and raises all other exceptions.
+    """
     # These modules are imported here so that atheris instruments them.
     from metrics_worker.dataset.manifest import Manifest  # noqa: PLC0415
     from metrics_worker.errors import PermanentError, UnanswerableError  # noqa: PLC0415

@@ -54,7 +54,10 @@ def filtered_scan(file: bytes, table: Any) -> None:
 
 
 def main() -> None:
-    """Use the layer, import the worker, and assert that every module came from the given folders."""
+    """Write and read Parquet files with the pyarrow of the layer, and import the modules of the worker.
+
+    Assert that every loaded module comes from the folders on the command line or from the standard library.
+    """
     sys.path[:0] = TREES
     import numpy as np  # noqa: PLC0415 - sys.path is set above
     import pyarrow as pa  # noqa: PLC0415

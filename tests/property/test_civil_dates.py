@@ -39,7 +39,10 @@ zones = st.sampled_from(
 
 @st.composite
 def moments(draw: st.DrawFn) -> list[int]:
-    """Generate increasing times: hours or seconds around a time of any year that `datetime` can represent."""
+    """Generate increasing times.
+
+    They begin in any year that `datetime` covers and are seconds to months apart.
+    """
     year = draw(st.integers(1850, 2100) | st.integers(2, 9998))
     start = reference.microseconds(datetime(year, 1, 1, tzinfo=UTC))
     step = draw(st.sampled_from([SECOND, HOUR, 24 * HOUR, 24 * 31 * HOUR]))
@@ -117,7 +120,7 @@ def distinct() -> dict[bytes, str]:
 
 
 def offsets(name, seconds):
-    """Return the offset of a zone at each second, as the module computes it."""
+    """Return the offset of a zone at each second, as `metrics_worker.civil_dates` computes it."""
     starts, found = civil_dates._offsets(name, seconds)
     return found[np.searchsorted(starts, seconds, side="right") - 1].tolist()
 
@@ -140,7 +143,7 @@ def test_no_listed_change_of_any_zone_is_missed():
 
 
 def test_no_change_by_rule_is_missed():
-    """The rules of all zones, at every six hours of 29 years, which contain all kinds of years."""
+    """Check the yearly rules of all zones every six hours for 29 years, which include every kind of year."""
     seconds = np.arange(SECONDS_2100, SECONDS_2100 + 29 * 366 * 86_400, 21_600)
     rules = {file.rpartition(b"\n")[0].rpartition(b"\n")[2]: name for file, name in distinct().items()}
     with_changes = [name for rule, name in rules.items() if b"," in rule]

@@ -5,8 +5,8 @@ The tests allow these errors, with eps = 2**-52 and n values in the window:
 - A quantile may be off by 2 * eps * n times the largest of the values, because the position of the
   quantile is rounded. A median and a rank are correctly rounded.
 - A cumulative sum may be off by 2 * eps * sum(abs(x)).
-- A covariance may be off by 16 * eps * sqrt(n) of the product of the standard deviations; a correlation
-  and a beta likewise.
+- A covariance may be off by 16 * eps * sqrt(n) times the product of the standard deviations. The same
+  relative error is allowed for a correlation and a beta.
 """
 
 from itertools import pairwise

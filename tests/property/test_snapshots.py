@@ -72,7 +72,10 @@ numbers = st.none() | st.sampled_from([0.0, -0.0, 1.5, -2.25, 0.1, 3.0, math.nan
 
 @st.composite
 def contents(draw: st.DrawFn, codes: tuple[str, ...]) -> bytes:
-    """Generate a part file that has rows of some of the series; without the code column, of one of them."""
+    """Generate a part file with rows of some series.
+
+    If only one code is given, the code column may be missing.
+    """
     size = draw(st.integers(0, 4))
     columns = {
         "obs_time": _times(
@@ -153,7 +156,10 @@ def _bits(found: InputSeries) -> dict[str, Any]:
 
 @contextmanager
 def for_any_number_of_part_files(changed: int):
-    """Use snapshots for few part files too, and write them after so many changes."""
+    """Use snapshots even for a single part file.
+
+    A snapshot is written if `changed` part files have changed.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshots, "MIN_PART_FILES", 1)
         patch.setattr(snapshots, "MIN_CHANGED", changed)
@@ -183,7 +189,7 @@ CHANGES = (
 
 @dataclass
 class History:
-    """A dataset and the changes that are drawn for it."""
+    """A generator of the history of a dataset: it draws changes and applies them to the dataset."""
 
     draw: Any
     layout: str

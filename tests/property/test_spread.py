@@ -2,8 +2,8 @@
 
 The tests allow these errors, with eps = 2**-52 and n values in the window:
 
-- A variance may be off by 16 * eps * sqrt(n) of itself. The factor sqrt(n) is reached only if the first value
-  of a span is an extreme outlier, because a mean is represented by its offset from that value.
+- A variance may have a relative error of 16 * eps * sqrt(n). The factor sqrt(n) is reached only if the first
+  value of a span is an extreme outlier, because a mean is represented by its offset from that value.
 - A z-score may be off by the relative error of the standard deviation, and by 16 * eps * sqrt(n) for the
   deviation of the last value, which can be the difference of two larger numbers.
 
@@ -49,7 +49,10 @@ LEVELS = st.one_of(
 
 
 def windows_of(seed: int, length: int, count: int) -> tuple[Positions, Positions]:
-    """Return the bounds of `count` windows in a series: any windows, or windows of a few frequent lengths."""
+    """Return the bounds of windows in a series.
+
+    Depending on the seed, the windows have any lengths or a few lengths, and random or consecutive ends.
+    """
     rng = np.random.default_rng(seed)
     stop = np.sort(rng.integers(0, length + 1, count)) if seed % 3 == 0 else np.arange(length + 1)
     sizes = rng.integers(0, length + 1, len(stop)) if seed % 2 else rng.choice([3, 4, 5, 9], len(stop))
@@ -70,7 +73,7 @@ def assert_equal_within_rounding(name: str, results: Values, windows: Sequence[S
 
 
 def allowed(name: str, exact: float, window: Sequence[float]) -> float:
-    """Return the largest error of a result."""
+    """Return the largest error that a test allows for a result."""
     if name in {"sum", "mean"}:
         size = 2 * EPS * sum(abs(value) / len(window) for value in window)
         return size * (len(window) if name == "sum" else 1) + SMALLEST

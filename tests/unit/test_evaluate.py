@@ -241,7 +241,10 @@ DAY = 86_400_000_000
 
 
 def on(**by_date):
-    """Return observations at midnight UTC; `on(d2024_01_31=1)` has the value 1 on 31 January 2024."""
+    """Return values at midnight UTC of dates.
+
+    For example, `on(d2024_01_31=1)` has the value 1 on 31 January 2024.
+    """
     dates = [name[1:].replace("_", "-") for name in by_date]
     times = np.array(dates, "datetime64[us]").astype(np.int64).tolist()
     return dict(zip(times, map(float, by_date.values()), strict=True))

@@ -21,9 +21,9 @@ async def until(condition):
 
 
 class Crowd:
-    """A set of readers that share a limit on concurrent readers.
+    """A set of readers that share a limit on how many may read at the same time.
 
-    No reader finishes before all of them have started and as many as the limit allows are inside the limit.
+    No reader finishes before all readers have started and the limit is reached.
     """
 
     def __init__(self, size):

@@ -25,7 +25,10 @@ class Beats:
         return len(self.beats) > self._before_start
 
     def wait(self, more: int = 1) -> None:
-        """Wait for `more` further heartbeats; the second of them begins after this call has begun."""
+        """Wait for `more` further calls of the recorder.
+
+        The first of these heartbeats may have begun before `wait`.
+        """
         while self._come.acquire(blocking=False):
             pass
         for _ in range(more):

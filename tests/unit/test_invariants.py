@@ -71,7 +71,7 @@ def with_current(objects, version_ts=FIRST):
 
 
 def changed(picture, ending, **fields):
-    """Return a picture in which fields of the JSON object whose key has the given ending are changed."""
+    """Return a picture with changed fields of one JSON object, the one whose key has the given ending."""
     (key,) = [key for key in picture.objects if key.endswith(ending)]
     body = json.dumps(json.loads(picture.objects[key]) | fields).encode()
     return replace(picture, objects={**picture.objects, key: body})

@@ -1,4 +1,4 @@
-"""The allowed word that the author of a misspelled or foreign word probably meant, which `near` returns."""
+"""`near` returns the allowed word that the author of a misspelled or foreign word probably meant."""
 
 import pytest
 

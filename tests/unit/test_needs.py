@@ -35,7 +35,7 @@ def put_everything(store):
 
 
 def ran(cloud, event, **settings):
-    """Run an event, assert success, and return the report. By default, the worker uses no snapshots."""
+    """Run an event, assert that it succeeds, and return the report. By default, the run uses no snapshots."""
     worker = cloud.worker(**{"WORKER_SNAPSHOTS": "off"} | settings)
     run = open_record(json.dumps(event), "0")
     report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)
@@ -48,7 +48,7 @@ def ran(cloud, event, **settings):
 
 
 def said(cloud, event, **settings):
-    """Return the estimated needs of a run of the event, without a run."""
+    """Return what the run of an event is estimated to need, without running it."""
     worker = cloud.worker(**settings)
     found = validate(json.dumps(event), worker.settings.bounds, Reader(cloud.bucket, worker.settings))
     assert found.request is not None
@@ -113,9 +113,10 @@ def test_by_listing_each_series_needs_one_list_request(cloud):
 
 
 def put_many(store, months, *, shared):
-    """Write part files of these months, of 40, for the series A and B of the dataset fx.
+    """Write dataset fx with the series A and B.
 
-    A month has one part file with rows of both series if `shared` is true, and otherwise one for each series.
+    The manifest lists part files for 40 months, but only those of the given months are written. A month has
+    one part file with rows of both series if `shared` is true, and otherwise one part file for each series.
     """
     folders = [""] if shared else ["A/", "B/"]
     names = {f"{folder}month={month:02d}.parquet": month for folder in folders for month in range(1, 41)}
@@ -194,7 +195,10 @@ def test_a_million_single_runs_cost_what_the_table_says():
 
 
 def measured():
-    """Return (number of part files, seconds) for each row of the table of part files in the document."""
+    """Return (number of part files, seconds) from each row of the table of part files on the page.
+
+    The page is docs/performance.md.
+    """
     table = PERFORMANCE.partition("### part files")[2].partition("###")[0]
     found = re.findall(r"^\| ([\d,]+) +\| ([\d.]+) \(", table, re.MULTILINE)
     return [(int(files.replace(",", "")), float(seconds)) for files, seconds in found]

@@ -260,7 +260,7 @@ def test_text_of_a_request_cannot_become_markup():
 
 
 def decoded(document, place):
-    """Return the times and values of a series in the page, decoded as the script of the page decodes them."""
+    """Return the times and values of a series of the page, decoded as the page's script decodes them."""
     found = document["series"][place]
     grid = document["grids"][found["grid"]]
     times = grid["start"] + grid["unit"] * np.cumsum([0, *grid["steps"]])
@@ -328,7 +328,7 @@ SNAPSHOT = "metrics/_snapshots/A-0123456789abcdef.snapshot"
 
 
 def of_snapshots(*more, problem=""):
-    """Return the requests for the series A of a run that looks up a snapshot."""
+    """Return the timed requests of a run for the series A, which has a snapshot, and for the series B."""
     return [
         Timed("LIST", "datasets/fx/projections/A/", 0.1, 0.1, 3000),
         Timed("GET", SNAPSHOT, 0.1, 0.1, 9000, problem),
@@ -340,7 +340,7 @@ def of_snapshots(*more, problem=""):
 
 
 def kinds_of(text):
-    """Return the kind of each row of requests in the timeline, and its name and notes as one text."""
+    """Return (kind, text) for each row of requests in the timeline; the text has the row's name and notes."""
     found = re.findall(r'<tr class="request (\w+)"><th scope="row">(.*?)</th>', text)
     return [(kind, re.sub("<.*?>", "", name).strip()) for kind, name in found]
 

@@ -1,4 +1,4 @@
-"""Part files with every common type, codec and encoding are read correctly, by either way to read them.
+"""Part files with every common type, codec and encoding are read correctly in both ways of reading.
 
 The worker reads a usual part file in its own process, and any other part file in a child process.
 """

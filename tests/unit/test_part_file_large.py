@@ -1,4 +1,4 @@
-"""Of a part file that is larger than one request, only the row groups and columns of the series are read."""
+"""If a part file is too large for one request, only the needed row groups and columns are read."""
 
 import numpy as np
 import obstore
@@ -18,7 +18,7 @@ KEY = "datasets/fx/projections/A/data.parquet"
 
 
 def large_file(store, *, dictionary=False):
-    """Store a part file that is larger than one request; return the values of series A, and the file's bytes.
+    """Store a part file that is too large for one request; return the values of series A, and the file.
 
     The file contains two series, each with ten row groups.
     """
@@ -43,9 +43,9 @@ def large_file(store, *, dictionary=False):
 
 
 def read_large(codes, *, dictionary=False):
-    """Read the large file; return its table, the share of its bytes that was read, and the number of GETs.
+    """Read the large file; return its table, the fraction of its bytes that was read, and the number of GETs.
 
-    The share and the number do not include the first request.
+    The first request, which reads the end of the file, is not counted.
     """
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)

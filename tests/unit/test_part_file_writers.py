@@ -1,6 +1,6 @@
-"""Part files of other writers than pyarrow are read correctly, in this process and in the child process.
+"""Part files written by libraries other than pyarrow are read correctly.
 
-The worker decodes unusual part files in the child process.
+They are read both in this process and in the child process that decodes unusual part files.
 """
 
 import numpy as np

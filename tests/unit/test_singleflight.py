@@ -12,7 +12,10 @@ Cache = Singleflight[str, Any]
 
 
 class Readings:
-    """Readers of keys that count the reads of each key. The value of a key is the key, repeated twice."""
+    """A source of values that counts how often each key is read.
+
+    The value of a key is the key, repeated twice.
+    """
 
     def __init__(self):
         self.asked = Counter[str]()

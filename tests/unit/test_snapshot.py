@@ -1,4 +1,4 @@
-"""The document of a snapshot: what was written is read again to the bit, and no other bytes are accepted."""
+"""The document of a snapshot: reading it restores the written values exactly, and rejects all other bytes."""
 
 import json
 import struct
@@ -50,7 +50,7 @@ def same(found, expected):
 
 
 def altered(body, **changes):
-    """Return a document with another head, and with the checksum of that head."""
+    """Return a document with changed fields in its head, and with the checksum of the changed head."""
     length, rows = struct.unpack_from("<QQ", body, 40)
     head = json.loads(body[HEAD : HEAD + length]) | changes
     return with_head(json.dumps(head).encode(), rows, body[HEAD + length :])

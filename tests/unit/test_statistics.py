@@ -1,4 +1,4 @@
-"""The statistical kernels return the results of examples, and treat their arguments as all kernels do.
+"""The statistical kernels return the expected results of examples, and never change their arguments.
 
 tests/property/test_spread.py and tests/property/test_order.py compare the kernels with slow references.
 """

@@ -57,10 +57,10 @@ class Workers:
 
 
 def explore(functions, *, reduced=True, **calls_before_kill):
-    """Execute the workers in every order; return the exploration and the contents of the dict.
+    """Execute the workers in every order, and return three results.
 
-    The second result has the contents after every access in any order, the third the contents after every
-    complete execution.
+    The first result is the exploration. The second is the set of all contents of the dict after any access,
+    and the third is the set of its contents after a complete execution.
     """
     exploration = Exploration(reduced=reduced)
     executions: list[Workers] = []
