@@ -77,7 +77,7 @@ def complain(text: str) -> None:
 
 
 def visible(text: str) -> str:
-    """Return a text with an escape sequence for each control or format character except line breaks."""
+    """Return a text with control and format characters as escape sequences, except for line breaks."""
     if text.isprintable():
         return text
     return "".join(
@@ -111,5 +111,5 @@ def print_table(table: Table) -> None:
 
 
 def is_wide(needed: int) -> bool:
-    """Return whether standard output is not a terminal, or is one with at least `needed` columns."""
+    """Return whether a line of `needed` characters fits on the terminal; True if there is no terminal."""
     return not out.is_terminal or out.width >= needed

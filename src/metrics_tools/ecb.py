@@ -159,7 +159,7 @@ def write_dataset(
 
     Args:
         put: writes one object, given its key and its bytes. Several threads call it at the same time.
-        currencies: the currencies to write. One at least must have ECB rates; those without are ignored.
+        currencies: the currencies to write. At least one must have ECB rates; those without are ignored.
         on_file: called with the number of part files that have been written so far.
     """
     rates, now = read_rates(), datetime.now(UTC).replace(microsecond=0)

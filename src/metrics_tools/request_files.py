@@ -1,8 +1,8 @@
 """The requests in files, such as those of events/.
 
-A file contains an event as Lambda passes it to the function (`Records` of SQS messages, whose `body` is an
-SNS notification or a request), a request as the control plane writes it, or only an expression over the
-series of the ECB, for which a request is created here.
+A file contains one of three things: an event as Lambda passes it to the function (`Records` of SQS messages,
+whose `body` is an SNS notification or a request), a request as the control plane writes it, or only an
+expression over the series of the ECB. For an expression, this module makes a request.
 
 A request may have fields that the worker ignores: `description` and `unit` are shown to users. The run of a
 file whose name begins with `fails-` must fail, with the error code in the field `expectedError`.
@@ -32,7 +32,10 @@ _KNOWN_FIELDS = {*REQUEST_FIELDS, "inputs", "Message"}
 
 
 class EventFileError(Exception):
-    """A file contains no request that can be sent; the text names the file and the expected content."""
+    """The error if a file contains no request that can be sent.
+
+    Its text names the file and the expected content.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Sample:
 
     @property
     def unit(self) -> str:
-        """Return the unit of the values, or an empty text."""
+        """Return the unit of the values, or an empty string."""
         return str(self.request.get("unit", ""))
 
     @property
@@ -182,7 +185,7 @@ def _of_record(file: str, number: int, record: Any) -> Asked:
 
 
 def metric_code_of(path: Path) -> str:
-    """Return the metric code for an expression: the name of its file, with hyphens for other characters."""
+    """Return the file name of an expression as a metric code; hyphens replace invalid characters."""
     stem = "" if str(path) == "-" else path.stem
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:128] or "metric"
 

@@ -43,7 +43,7 @@ class FolderBucket(S3Bucket):
 
     @property
     def root(self) -> Path:
-        """The folder, which must exist."""
+        """Return the folder, which must exist."""
         assert isinstance(self.store, LocalStore)
         return Path(self.store.prefix or "/")
 
@@ -121,7 +121,7 @@ class FolderBucket(S3Bucket):
 
     @contextmanager
     def _written(self, key: str, body: bytes) -> Iterator[tuple[Path, str]]:
-        """Write a temporary file, yield its path and ETag, and remove the file after the context."""
+        """Write a temporary file, yield its path and ETag, and remove the file at the end of the context."""
         path, name = self._path(key), f"{PRIVATE}partial/{uuid4().hex}"
         partial = self.root / name
         self.traffic.puts += 1
@@ -144,7 +144,7 @@ class FolderBucket(S3Bucket):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock of the folder: only one `swap` of all threads and processes replaces a file."""
+        """Hold the lock of the folder, so that only one thread of one process at a time replaces a file."""
         from filelock import FileLock  # noqa: PLC0415 - 55 ms, and only replacing a file needs it
 
         path = self.root / PRIVATE / "lock"

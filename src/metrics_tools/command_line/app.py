@@ -31,7 +31,7 @@ SUMMARIES = {
 
 
 class _Subcommand(TyperCommand):
-    """A subcommand whose module is imported when it is called or asked for its help."""
+    """A subcommand whose module is imported only if the subcommand is called or its help is requested."""
 
     @override
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Estimates of the requests, bytes, seconds and dollars that a run takes."""
+"""Estimates of the requests, bytes, seconds and dollars that a run needs."""

@@ -49,7 +49,7 @@ class SeriesNeed:
 
 @dataclass(frozen=True, slots=True)
 class WithSnapshots:
-    """The needs of a usual run: the snapshots exist, and one part file of each series has changed since.
+    """The needs of a usual run: each series has a snapshot, and one of its part files has changed since then.
 
     Attributes:
         snapshots: the number of snapshots that the run reads.
@@ -102,7 +102,7 @@ class Needs:
 
 
 def needs_of(request: RunRequest, inputs: Inputs | None = None, *, snapshots: bool = True) -> Needs:
-    """Return the series, requests, bytes, seconds and dollars that a run of the request takes.
+    """Return the series, requests, bytes, seconds and dollars that a run of the request needs.
 
     If a series of the request was not read, only `series` and `manifests` are filled in.
 

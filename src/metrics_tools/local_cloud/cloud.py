@@ -92,7 +92,7 @@ def client(service: str, endpoint: str) -> Any:
 
 @contextmanager
 def local_cloud(template: Template, log: Path, host: str = LOOPBACK) -> Iterator[Cloud]:
-    """Start the local cloud, whose queue is that of the template, and stop it at the end of the context.
+    """Start the local cloud with the resources of the template, and stop it at the end of the context.
 
     The server listens on the address `host` of this machine, and writes its messages to the file `log`.
 
@@ -106,7 +106,7 @@ def local_cloud(template: Template, log: Path, host: str = LOOPBACK) -> Iterator
 
 
 def free_ports(host: str) -> tuple[int, int]:
-    """Return two different ports of an address of this machine that are not in use."""
+    """Return two different free TCP ports at an address of this machine."""
     with socket.create_server((host, 0)) as one, socket.create_server((host, 0)) as other:
         return one.getsockname()[1], other.getsockname()[1]
 
@@ -115,7 +115,9 @@ def free_ports(host: str) -> tuple[int, int]:
 def server(
     name: str, command: Sequence[str], environment: Mapping[str, str], *, address: tuple[str, int], log: Path
 ) -> Iterator[None]:
-    """Run a server, which writes its output to a file, from the time at which it listens on its address.
+    """Start a server, wait until it listens on its address, and stop it at the end of the context.
+
+    The server writes its output to the file `log`.
 
     Raises:
         LocalError: the server has ended, or does not listen after 30 seconds.

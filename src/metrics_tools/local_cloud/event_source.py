@@ -15,7 +15,10 @@ from metrics_tools.local_cloud.cloud import REGION
 
 
 class InvocationError(Exception):
-    """The function raised an error, timed out or did not start: Lambda's error type and error message."""
+    """The error of an invocation in which the function raised an error, timed out or did not start.
+
+    Its text contains the error type and the error message, as Lambda returns them.
+    """
 
     def __str__(self) -> str:
         return ": ".join(self.args)

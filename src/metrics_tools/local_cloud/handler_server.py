@@ -1,9 +1,9 @@
-"""An HTTP server that invokes the handler. It runs the worker where the Lambda emulator is not used.
+"""An HTTP server that calls the handler. It replaces the Lambda emulator where the emulator is not used.
 
 Run this file as a script with a port and the name of a handler. The server answers like the emulator, one
-invocation at a time, and calls the handler in the main thread. Other than Lambda, the server does not limit
-the memory of the worker and does not end an invocation at its timeout; the worker itself stops in time,
-because the context shows the remaining time.
+invocation at a time, and calls the handler in the main thread. Unlike Lambda, the server does not limit the
+memory of the worker and does not end an invocation at its timeout; the worker itself stops in time, because
+the context shows the remaining time.
 """
 
 import json

@@ -34,8 +34,8 @@ class Outcome:
     Attributes:
         sample: the request.
         status: SUCCESS or FAILURE, or None if no completed event arrived.
-        error: the error in the completed event, `CODE: message`; an empty text after a SUCCESS.
-        version: the version in the completed event; an empty text after a FAILURE.
+        error: the error in the completed event, `CODE: message`; an empty string after a SUCCESS.
+        version: the version in the completed event; an empty string after a FAILURE.
         seconds: the time from the started to the completed event; None if either event is missing.
         keys: the keys of all objects of the metric.
         times: the times of the observations, in UTC.
@@ -121,7 +121,7 @@ def _event_violations(outcome: Outcome, events: RunEvents) -> Iterator[str]:
 
 
 def _object_violations(outcome: Outcome, completed: StatusEvent, folder: Path) -> Iterator[str]:
-    """Read the version in the completed event into the outcome, and yield violations by its objects.
+    """Read the version in the completed event into the outcome, and yield each violation in its objects.
 
     Raises:
         KeyError, ValueError, OSError: the version cannot be read.

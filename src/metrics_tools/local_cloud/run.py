@@ -123,9 +123,10 @@ def run(options: Options) -> int:
 
 
 def serve(options: Options, *, with_worker: bool) -> int:
-    """Start the local cloud with the dataset, print and write its environment, wait for Ctrl-C; return 0.
+    """Start the local cloud with the dataset, and keep it running until Ctrl-C; return 0.
 
-    If `with_worker` is true, the worker runs too, and takes the requests from the request queue.
+    The environment variables for using the cloud are printed, and written to a file. If `with_worker` is
+    true, the worker runs too, and takes the requests from the request queue.
 
     Raises:
         LocalError: the cloud or the worker does not start.
@@ -156,7 +157,7 @@ def serve(options: Options, *, with_worker: bool) -> int:
 
 
 def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
-    """Write the dataset of these currencies to the local cloud; if out is a terminal, show the progress."""
+    """Write the dataset of these currencies to the local cloud. A terminal shows the progress."""
     # A put by obstore takes less than half of the processor time of a put by boto3.
     store = S3Store(
         ecb.BUCKET,
@@ -223,9 +224,10 @@ def _start_worker(
 def _work(
     receive: Callable[[], Batch | None], events: Mapping[str, RunEvents], options: Options, cloud: Cloud
 ) -> str:
-    """Invoke the worker until every run has an outcome; return the error of an invocation, or an empty text.
+    """Invoke the worker until every run has an outcome.
 
-    Waiting also ends at the timeout, and `LAST_EVENTS_SECONDS` after the request queue has become empty.
+    The loop also ends at the timeout, after a failed invocation, and when the request queue has been empty
+    for `LAST_EVENTS_SECONDS`. Return the error of the failed invocation, or an empty string.
     """
     deadline = time.monotonic() + options.timeout
     empty_since: float | None = None
@@ -245,7 +247,10 @@ def _work(
 
 
 def _messages_left(cloud: Cloud) -> list[str]:
-    """Return a line for each queue of requests and of dead letters that is not empty."""
+    """Return a line with the number of messages for each of the two queues that is not empty.
+
+    The queues are the request queue and the dead-letter queue.
+    """
     queues = {"request queue": cloud.request_queue, "dead-letter queue": cloud.dead_letter_queue}
     counts = {name: message_count(cloud, queue) for name, queue in queues.items()}
     return [f"{count(number, 'message')} left in the {name}" for name, number in counts.items() if number]

@@ -66,7 +66,7 @@ def _dated(letter: DeadLetter) -> str:
 
 
 def read(s3: Any, *, bucket: str, key: str) -> Stored:
-    """Return the key and the content of one dead letter on S3; raise a ValueError if it is none."""
+    """Return the key and the content of one dead letter on S3. Raise a ValueError for any other object."""
     try:
         return key, DeadLetter.parse(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     except ValueError as error:
@@ -93,11 +93,11 @@ def table(letters: Sequence[Stored]) -> str:
 def chosen(s3: Any, options: argparse.Namespace) -> list[Stored]:
     """Return the dead letters that the command line selects, each with its key.
 
-    They are those with the given keys. Without keys, they are those of `options.date`, or all if there is no
-    date; without --list, only those with the outcome FAILURE.
+    If the command line contains keys, the dead letters with these keys are selected. Otherwise, all dead
+    letters are selected, or all of `options.date`; without `--list`, only those with the outcome FAILURE.
 
     Raises:
-        ValueError: A key is not under the prefix of dead letters, or its object is not a dead letter.
+        ValueError: a key is not under the prefix of dead letters, or its object is not a dead letter.
     """
     folder = dead_letters(options.prefix)
     if other := [key for key in options.keys if not key.startswith(folder)]:

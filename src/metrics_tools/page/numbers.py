@@ -75,10 +75,10 @@ def thinned(series: Series, most: int = MAX_OBSERVATIONS) -> Series:
 
 
 def extremes(values: Values, most: int) -> list[int]:
-    """Return the indices of about `most` values, through which a line looks as through all values.
+    """Return the indices of about `most` values that preserve the look of a line through all values.
 
-    The indices ascend. They are those of the first and the last value, and those of the least and the
-    greatest value in each of most / 2 sections of equal length.
+    The indices are those of the first and the last value, and those of the least and the greatest value in
+    each of `most / 2` sections of equal length, in ascending order.
     """
     if values.size <= most:
         return list(range(values.size))

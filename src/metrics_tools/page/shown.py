@@ -1,4 +1,4 @@
-"""The values that the page shows of a run. The page omits the parts of a run whose values are missing."""
+"""The values of a run that the page shows. The page omits the parts for which a value is missing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

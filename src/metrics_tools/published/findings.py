@@ -82,10 +82,10 @@ def check_metric(bucket: Bucket, metric: Metric, *, prefix: str, limit: int) -> 
 
 
 def _check_markers(metric: Metric) -> Iterator[Finding]:
-    """Yield a finding for each marker that has one of these faults.
+    """Yield a finding for each fault of a marker.
 
-    The marker is that of another run; another marker refers to the same version; the manifest of the version
-    does not exist; or the manifest contains other values than the marker.
+    A marker is faulty if it is that of another run, if another marker refers to the same version, if the
+    manifest of the version does not exist, or if the manifest contains other values than the marker.
     """
     owners: dict[str, str] = {}
     for run, marker in metric.markers.items():

@@ -79,7 +79,7 @@ def follow_bucket(
         seconds: the maximum time to wait.
 
     Raises:
-        AccessDenied, StoreUnavailable.
+        AccessDenied, StoreUnavailable: S3 refused a request or failed.
         CommittedRunError: a marker is not a JSON object.
     """
     end, since = time.monotonic() + seconds, datetime.now(UTC).date()

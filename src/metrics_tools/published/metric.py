@@ -72,7 +72,7 @@ class Metric:
         return self.current is not None and self.current.is_copy_of(self.manifests.get(version_ts))
 
     def problem(self, version_ts: str) -> str:
-        """Return a text about a fault in a version's manifest or marker; an empty text if neither has one."""
+        """Return the fault in a version's manifest or marker as text; an empty string if there is none."""
         stored, key = self.manifests.get(version_ts), self.keys.marker(self._run(version_ts))
         if stored is None:
             return "no manifest"

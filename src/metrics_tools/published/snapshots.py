@@ -31,7 +31,7 @@ _DELETE = (
 
 @dataclass(slots=True)
 class _FromPartFiles(Snapshots):
-    """Snapshots that are made from all part files, and are never read or written.
+    """Snapshots that are made from all part files. They are kept in memory and not stored in the bucket.
 
     Attributes:
         made: the snapshots.

@@ -42,7 +42,7 @@ class StatusEvent:
 
     @property
     def detail(self) -> str:
-        """Return a text with the progress, the number of rows and the version, or the error of the event."""
+        """Return the progress, the number of rows and the version, or the error of the event as text."""
         match self.event:
             case {"progress": int() | float() as share}:
                 return f"{share:.0%}"

@@ -71,7 +71,10 @@ class Computed:
 
     @property
     def outcome(self) -> Literal["SUCCESS", "FAILURE", "RETURNED"]:
-        """The outcome; RETURNED after a transient error: a queue would deliver the message again."""
+        """Return the outcome.
+
+        RETURNED means a transient error, after which a queue would deliver the message again.
+        """
         if self.error is None:
             return "SUCCESS"
         return "RETURNED" if isinstance(self.error, TransientError) else "FAILURE"

@@ -79,7 +79,7 @@ def png_of(title: str, unit: str, metric: Series, inputs: Mapping[str, Series]) 
 
 
 def undrawable(series: Series) -> str:
-    """Return the reason why a series cannot be drawn as a line; an empty text if it can be drawn."""
+    """Return the reason why a series cannot be drawn as a line; an empty string if it can be drawn."""
     if len(series) < 2:  # noqa: PLR2004 - a line has two ends
         return f"{count(len(series), 'observation')}: too few"
     if series.times[0] < _FIRST or series.times[-1] > _LAST:

@@ -69,7 +69,7 @@ def requests(computed: Computed) -> str:
 
 
 def remedy(code: str) -> str:
-    """Return a sentence on how to correct an error with this wire code or class name; never an empty text."""
+    """Return a sentence on how to correct an error with this wire code or class name. It is never empty."""
     return _REMEDIES.get(code, "The cause may be temporary: try again.")
 
 

@@ -33,7 +33,7 @@ class OutputFiles:
     html: Path | None
 
     def check(self, samples: Sequence[Sample], *, as_json: bool) -> None:
-        """End the command with an error if one path would receive more than one content.
+        """End the command with an error if several outputs would have the same path.
 
         Each request writes its own PNG, CSV and Parquet file. JSON is printed on standard output.
         """
@@ -84,7 +84,7 @@ class OutputFiles:
 
 
 def title_of(sample: Sample) -> str:
-    """Return the description of a request; an empty text if the request has none."""
+    """Return the description of a request; an empty string if the request has none."""
     return "" if sample.title == sample.metric_code else sample.title
 
 

@@ -155,9 +155,10 @@ def _route(
 def _send(sample: Sample, route: Route, *, keep_run_id: bool) -> Sent:
     """Publish a request as the control plane does: the metric code is its message group.
 
-    The deduplication id is the run id, but a new one for a request that keeps its run id, as for a redrive:
-    within five minutes, SNS and SQS would drop it as a duplicate. The message attribute `redriven` makes the
-    worker add `"error": null` to a SUCCESS, which clears the error of an earlier FAILURE.
+    The deduplication id is usually the run id. A request that keeps the run id of its file gets a random one,
+    because SNS and SQS drop a message if they received the same deduplication id within the last five
+    minutes. The message attribute `redriven` makes the worker add `"error": null` to a SUCCESS, which clears
+    the error of an earlier FAILURE.
     """
     request = sample.request if keep_run_id else sample.request | {"runId": str(uuid4())}
     body = json.dumps(request)
@@ -198,7 +199,7 @@ def _follow(sent: Sequence[Sent], route: Route, seconds: float) -> Iterator[Stat
 
 
 def _no_outcome(missing: Sequence[Sent], route: Route, timeout: float) -> typer.Exit:
-    """Print which runs had no outcome in time, and return the exit to raise."""
+    """Print which runs had no outcome in time, and return the exception that ends the command."""
     runs = ", ".join(f"{one.metric_code} {one.run_id}" for one in missing)
     if route.status_queue:
         return impossible(f"No outcome within {timeout:g} s: no completed event of {runs}.")
@@ -211,7 +212,7 @@ def _no_outcome(missing: Sequence[Sent], route: Route, timeout: float) -> typer.
 def _document(
     sent: Sequence[Sent], heard: Sequence[StatusEvent], status: dict[str, str], to: str | None
 ) -> dict[str, Any]:
-    """Return what was sent and heard as JSON values."""
+    """Return the sent requests, each with the received status events of its run, as JSON values."""
     runs = [
         {
             **asdict(one),
@@ -241,7 +242,7 @@ def _client(service: str, region: str | None) -> Any:
 
 @contextmanager
 def _aws_errors() -> Iterator[None]:
-    """Turn an error of AWS, or of the connection to it, into a message that ends the command."""
+    """Translate an error of AWS, or of the connection to AWS, to a message that ends the command."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # noqa: PLC0415 - slow to import
 
     try:
