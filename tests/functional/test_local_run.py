@@ -137,7 +137,9 @@ def test_the_output_of_a_single_run_is_in_the_singular(without_emulator):
         assert expected in done.stdout
 
 
-@pytest.mark.parametrize("text", ['{"Records": []}', '{"op": "log", "series": {"series_code": "A"}}'])
+@pytest.mark.parametrize(
+    "text", ['{"Records": []}', '{"op": "smaa", "series": {"series_code": "A"}, "window": 3}']
+)
 def test_a_file_is_checked_before_anything_that_takes_time_is_loaded(tmp_path, text):
     path = tmp_path / "wrong.json"
     path.write_text(text)

@@ -156,15 +156,91 @@ def test_a_sample_that_must_fail_and_ends_otherwise_has_a_violation(checked, eve
         ({"op": "ema", "series": BRL, "window": 3}, dict(zip(at(2, 4, 5), [2, 1, 5.5], strict=True))),
         ({"op": "avg", "operands": [USD, BRL]}, dict(zip(at(1, 2, 3, 4, 5), [1, 2, 3, 2, 7.5], strict=True))),
         ({"op": "min", "operands": [USD, BRL]}, dict(zip(at(1, 2, 3, 4, 5), [1, 2, 3, 0, 5], strict=True))),
+        (
+            {"op": "subtract", "left": {"const": 1}, "right": BRL},
+            dict(zip(at(2, 4, 5), [-1, 1, -9], strict=True)),
+        ),
+        (
+            {"op": "multiply", "left": BRL, "right": {"const": 3}},
+            dict(zip(at(2, 4, 5), [6, 0, 30], strict=True)),
+        ),
+        (
+            {"op": "sum", "series": BRL, "window": 2, "min_periods": 1},
+            dict(zip(at(2, 4, 5), [2, 2, 10], strict=True)),
+        ),
+        (
+            {"op": "sum", "series": BRL, "window": 2, "unit": "days"},
+            dict(zip(at(2, 4, 5), [2, 0, 10], strict=True)),
+        ),
+        (
+            {"op": "max", "series": BRL, "window": 3, "unit": "days", "min_periods": 2},
+            dict(zip(at(4, 5), [2, 10], strict=True)),
+        ),
+        ({"op": "zscore", "series": USD, "window": 3}, dict(zip(at(3, 4, 5), [1, 1, 1], strict=True))),
+        ({"op": "lag", "series": BRL, "window": 1, "unit": "days"}, dict(zip(at(4, 5), [2, 0], strict=True))),
+        (
+            {"op": "lag", "series": BRL, "window": 1, "unit": "days", "max_age_days": 0},
+            dict(zip(at(5), [0], strict=True)),
+        ),
+        ({"op": "diff", "series": USD, "window": 1}, dict(zip(at(2, 3, 4, 5), [1, 1, 1, 1], strict=True))),
+        ({"op": "pct_change", "series": BRL, "window": 1}, dict(zip(at(4), [-1], strict=True))),
+        (
+            {"op": "rebase", "series": USD, "at": "2025-01-04"},
+            dict(zip(at(4, 5), [100, 125], strict=True)),
+        ),
+        ({"op": "rebase", "series": BRL, "at": "2025-01-03"}, {}),
+        ({"op": "resample", "series": USD, "to": "month", "how": "mean"}, {}),
+        (
+            {"op": "resample", "series": USD, "to": "month", "how": "mean", "partial": True},
+            dict(zip(at(5), [3], strict=True)),
+        ),
+        (
+            {
+                "op": "resample",
+                "series": USD,
+                "to": "month",
+                "how": "mean",
+                "tz": "America/Argentina/Buenos_Aires",
+            },
+            {date(2025, 1, 1): 1},
+        ),
     ],
 )
 def test_the_recomputation_follows_the_algebra(node, expected):
     assert recompute(node, RATES) == expected
 
 
-def test_a_series_of_another_source_cannot_be_recomputed():
+@pytest.mark.parametrize(
+    ("day", "unit", "expected"),
+    [
+        (date(2024, 3, 31), "months", date(2024, 2, 29)),
+        (date(2025, 3, 31), "quarters", date(2024, 12, 31)),
+        (date(2024, 2, 29), "years", date(2023, 2, 28)),
+        (date(2025, 1, 1), "weeks", date(2024, 12, 25)),
+    ],
+)
+def test_the_recomputation_finds_earlier_dates_by_the_calendar(day, unit, expected):
+    rates = {"USD": {expected: 1.0, day: 2.0}}
+    node = {"op": "lag", "series": USD, "window": 1, "unit": unit, "max_age_days": 0}
+    assert recompute(node, rates) == {day: 1.0}
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"series_code": "BCRA_RESERVAS_USD_M_D"},
+        {"op": "abs", "series": USD, "window": 1},
+        {"op": "median", "series": USD, "window": 9},
+        {"op": "corr", "left": USD, "right": BRL, "window": 2},
+        {"op": "fill", "series": BRL, "like": USD, "method": "previous"},
+        {"op": "resample", "series": USD, "to": "week", "how": "mean"},
+        {"op": "resample", "series": USD, "to": "year", "how": "mean", "stamp": "start"},
+        {"op": "max", "operands": [USD, {"const": 0}]},
+    ],
+)
+def test_other_series_and_operations_are_not_recomputed(node):
     with pytest.raises(KeyError):
-        recompute({"series_code": "BCRA_RESERVAS_USD_M_D"}, RATES)
+        recompute(node, RATES)
 
 
 ONE_DAY_AND_NEXT = dict(zip(at(1, 2), [1.0, 200.0], strict=True))

@@ -8,8 +8,8 @@ import pytest
 
 from metrics_tools import ecb
 from metrics_tools.request_files import EventFileError, all_samples, read_samples
-from metrics_worker.expression.grammar import children, series_codes
-from metrics_worker.expression.nodes import Composite, SeriesMath, WindowOp
+from metrics_worker.expression.grammar import children, expression_type, series_codes
+from metrics_worker.expression.nodes import Composite, Ema, Lag, SeriesMath, WindowOp
 from metrics_worker.request import RunRequest, open_record
 from metrics_worker.request_check import Bounds
 
@@ -95,14 +95,17 @@ def test_each_run_and_each_metric_is_requested_once():
 def test_the_samples_cover_the_grammar():
     trees = [sample.expression for sample in read_samples(PATHS)]
     every = [node for tree in trees for node in nodes(tree)]
-    assert {type(tree) for tree in trees} == {SeriesMath, WindowOp, Composite}
+    assert {expression_type(tree) for tree in trees} == {"series_math", "window_op", "composite"}
     assert {node.op for node in every if isinstance(node, SeriesMath)} == {
         "add",
         "subtract",
         "multiply",
         "ratio",
     }
-    assert {node.op for node in every if isinstance(node, WindowOp)} >= {"sma", "ema", "max", "min", "lag"}
+    windowed = {node.op for node in every if isinstance(node, WindowOp | Ema | Lag)}
+    assert windowed >= {"sma", "ema", "max", "min", "lag", "pct_change", "zscore"}
+    assert {node.op for node in every if hasattr(node, "op")} >= {"rebase", "resample"}
+    assert {node.unit for node in every if isinstance(node, WindowOp | Lag)} >= {"months", "years"}
     assert {node.op for node in every if isinstance(node, Composite)} >= {"avg", "max"}
 
 
@@ -180,8 +183,8 @@ def test_for_an_expression_alone_a_request_is_created_that_the_worker_accepts(tm
 
 def test_an_invalid_expression_alone_is_an_error_with_a_remedy(tmp_path):
     path = tmp_path / "mine.json"
-    path.write_text('{"op": "log", "series": {"series_code": "ECB_USD_EUR_D"}, "window": 3}')
-    with pytest.raises(EventFileError, match=r"mine\.json: .* not valid.*found 'log'.*validate"):
+    path.write_text('{"op": "smaa", "series": {"series_code": "ECB_USD_EUR_D"}, "window": 3}')
+    with pytest.raises(EventFileError, match=r"mine\.json: .* not valid.*found 'smaa'.*validate"):
         read_samples([path])
 
 

@@ -98,7 +98,7 @@ def check_run(sample: Sample, events: RunEvents, folder: Path, rates: Rates) -> 
     except (KeyError, ValueError, OSError) as error:
         outcome.violations.append(f"the version cannot be read ({type(error).__name__}: {error})")
     days = (time.date() for time in outcome.times)
-    with suppress(KeyError):  # a series that is not the ECB's
+    with suppress(KeyError):  # a series or an operation that the recomputation does not support
         expected = recompute(sample.request["expressionJson"], rates)
         outcome.check = compare(found=dict(zip(days, outcome.values, strict=True)), expected=expected)
     if outcome.check and outcome.check.problem:

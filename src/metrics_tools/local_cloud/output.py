@@ -75,6 +75,8 @@ def _print_version(outcome: Outcome) -> None:
             f"checked: all {outcome.check.checked:,} equal a recomputation in plain Python from the ECB's "
             f"file (largest difference {outcome.check.largest:.1g}, relative for values above 1)"
         )
+    elif outcome.check is None:
+        print_detail("not checked: the recomputation does not support all of its series and operations")
 
 
 def print_summary(outcomes: Sequence[Outcome], messages_left: Sequence[str]) -> bool:
