@@ -1,4 +1,4 @@
-"""The hooks in .pre-commit-hooks.yaml run as pre-commit runs them: the entry, followed by the matching files."""
+"""The hooks in .pre-commit-hooks.yaml, run as pre-commit runs them: an entry, and the matching files."""
 
 import json
 import re

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, model_validator
 
 from metrics_tools.definition_tests.observations import Observations, Part, Points, Time, microseconds, points
-from metrics_worker.expression.grammar import SeriesCode
+from metrics_worker.expression.fields import SeriesCode
 from metrics_worker.time_zones import is_zone, zone_file
 
 

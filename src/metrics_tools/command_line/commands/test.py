@@ -111,7 +111,7 @@ def _print_failure(outcome: Outcome) -> None:
     table = new_table("   ", "time", numbers=("expected", "actual", "difference"))
     for found in outcome.differences[:MOST_SHOWN]:
         values = ["none" if value is None else repr(value) for value in (found.expected, found.actual)]
-        add_row(table, "", found.time, *values, "" if found.amount is None else f"{found.amount:.6g}")
+        add_row(table, "", found.time, *values, "-" if found.amount is None else f"{found.amount:.6g}")
     print_table(table)
     if (more := len(outcome.differences) - MOST_SHOWN) > 0:
         print_text(Text(f"and {more:,} more: --json shows all", "dim"), 4)

@@ -1,0 +1,61 @@
+"""docs/testing-metrics.md and docs/examples/: commands, fields, hooks, and an example of each operation."""
+
+import re
+
+import pytest
+import yaml
+
+from metrics_tools.definition_tests.model import DefinitionTest, Expectation
+from metrics_tools.definition_tests.reading import read
+from metrics_tools.validate.contract import OPERATIONS
+from metrics_worker.expression.grammar import children, parse
+from metrics_worker.expression.nodes import NODES
+from tests.cli.given import ROOT, metrics
+from tests.docs.pages import rows, section, text_of
+
+PAGE = "docs/testing-metrics.md"
+FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```yaml\n(.*?)```", text_of(PAGE), re.DOTALL))
+CONSOLES = re.findall(r"```console\n\$ metrics ([^\n]*)\n(.*?)```", text_of(PAGE), re.DOTALL)
+EXAMPLES = sorted((ROOT / "docs/examples").glob("*.test.yaml"))
+
+
+@pytest.mark.parametrize(("arguments", "printed"), CONSOLES, ids=[arguments for arguments, _ in CONSOLES])
+def test_a_command_prints_the_output_on_the_page(tmp_path, monkeypatch, arguments, printed):
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert metrics(*arguments.split()).stdout == printed
+
+
+def test_the_page_lists_every_field():
+    fields = {cells[0].strip("`") for cells in rows(section(PAGE, "Files"))}
+    assert {*DefinitionTest.model_fields, *Expectation.model_fields} <= fields
+
+
+def test_the_page_lists_every_hook():
+    hooks = yaml.safe_load(text_of(".pre-commit-hooks.yaml"))
+    assert [cells[0].strip("`") for cells in rows(section(PAGE, "Hooks for pre-commit"))] == [
+        hook["id"] for hook in hooks
+    ]
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_every_example_passes(file):
+    found = metrics("test", file)
+    assert found.exit_code == 0, found.stdout
+
+
+def test_the_examples_have_every_operation_of_every_kind_of_node():
+    used = set()
+    nodes = [parse(test.expression) for file in EXAMPLES for test in read(str(file)).tests if is_valid(test)]
+    while nodes:
+        node = nodes.pop()
+        kind = next(kind for kind, model in NODES.items() if type(node) is model)
+        used.add((kind, getattr(node, "op", None)))
+        nodes.extend(children(node))
+    expected = {(kind, op) for kind in NODES for op in OPERATIONS.get(kind, [None])}
+    assert used == expected
+
+
+def is_valid(test):
+    return test.expression is not None and test.expect.error is None
