@@ -215,12 +215,13 @@ def test_json_has_the_messages_of_metrics_validate(tmp_path):
             "series.A: `start` is on a weekend",
         ),
         (
-            {"series": {"A": {"start": "9999-12-31", "every": "day", "values": [1, 2]}}},
+            {"series": {"A": {"start": "9998-12-31", "every": "day", "values": [1, 2]}}},
             "",
-            "series.A: the observations end after the year 9999",
+            "series.A: 9999-01-01 00:00:00 is not in the years 2 to 9998",
         ),
         ({"series": {"A": [["2026-01-01", 1], ["2026-01-01T00:00Z", 2]]}}, "", "series.A: the time"),
         ({"expect": {"observations": DAYS, "none": ["2026-01-01"]}}, "", "expect.none: 2026-01-01"),
+        ({"series": {"A": {"0001-01-01": 1}}}, "", "series.A: 0001-01-01 00:00:00 is not in the years"),
         ({"series": {"AA": DAYS}}, "series", "the expression reads `A`, not in `series`"),
     ],
 )
@@ -228,6 +229,12 @@ def test_a_problem_has_the_name_of_the_test_and_its_path(tmp_path, fields, path,
     (found,) = problems(tmp_path, one_test({"observations": DAYS}, **fields)).items()
     assert found[0] == f"tests[0].{path}".removesuffix(".")
     assert found[1].startswith(f"in the test `it`: {text}")
+
+
+def test_an_expression_that_contains_itself_is_too_deep(tmp_path):
+    text = "tests:\n- name: it\n  expression: &e {op: sma, series: *e, window: 3}\n"
+    text += "  expect: {error: {text: nested more than 32 nodes deep}}\n"
+    assert outcome(tmp_path, text, "my.test.yaml")["passed"]
 
 
 def test_a_request_that_cannot_be_read_is_a_problem_and_other_tests_run(tmp_path):

@@ -87,7 +87,7 @@ class DefinitionTest(Part):
         """Return the points of each input series.
 
         Raises:
-            ValueError: a series has two values for one time, or dates that do not exist.
+            ValueError: a series has two values for one time, or a date that is not allowed.
         """
         return {code: _points(f"series.{code}", given, self.zone) for code, given in self.series.items()}
 
@@ -95,7 +95,7 @@ class DefinitionTest(Part):
         """Return the expected points; None as a value means that the result must not have the time.
 
         Raises:
-            ValueError: a time occurs twice, or a date does not exist.
+            ValueError: a time occurs twice, or a date is not allowed.
         """
         points = _points("expect.observations", self.expect.observations or {}, self.zone)
         for time in self.expect.none:
@@ -122,7 +122,7 @@ def _points(path: str, given: Observations, zone: tzinfo) -> Points:
     """Return observations as points. The text of an error begins with `path`.
 
     Raises:
-        ValueError: a time occurs twice, or a date does not exist.
+        ValueError: a time occurs twice, or a date is not allowed.
     """
     try:
         return points(given, zone)

@@ -1,7 +1,7 @@
 """Observations in a file with tests: the three forms in which they are written, and their conversion."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, tzinfo
 from math import isfinite
 from typing import Annotated, Any, Literal
 
@@ -80,21 +80,17 @@ class Regular(Part):
         If a month is too short for the day of `start`, the date is the last day of the month.
 
         Raises:
-            ValueError: a business day is a Saturday or Sunday, or a date is after the year 9999.
+            ValueError: the step is a business day, and the first date is a Saturday or Sunday.
         """
         first = np.array([self.start.date()], "datetime64[D]")
         if self.every == "business day" and not np.is_busday(first).all():
             raise ValueError("`start` is on a weekend: begin with a business day")
         for number, value in enumerate(self.values):
-            match self.every:
-                case "business day":
-                    dates = np.busday_offset(first, number)
-                case "day" | "week" | "month" | "quarter" | "year" as every:
-                    dates = civil_dates.minus(first, -number, _UNITS[every])
-            day = dates.item()
-            if not isinstance(day, date):  # numpy knows more years than Python
-                raise ValueError("the observations end after the year 9999")  # noqa: TRY004 - pydantic needs it
-            yield datetime.combine(day, self.start.timetz()), value
+            if self.every == "business day":
+                dates = np.busday_offset(first, number)
+            else:
+                dates = civil_dates.minus(first, -number, _UNITS[self.every])
+            yield datetime.combine(dates.item(), self.start.timetz()), value
 
 
 _UNITS: dict[str, civil_dates.Unit] = {
@@ -121,7 +117,13 @@ type Observations = Annotated[
 
 
 def microseconds(time: datetime, zone: tzinfo) -> int:
-    """Return a time in microseconds since 1970-01-01 UTC; a time without an offset is in the given zone."""
+    """Return a time in microseconds since 1970-01-01 UTC; a time without an offset is in the given zone.
+
+    Raises:
+        ValueError: the time is in the year 1 or 9999, so Python may not know it in another zone.
+    """
+    if not MINYEAR < time.year < MAXYEAR:
+        raise ValueError(f"{time} is not in the years {MINYEAR + 1} to {MAXYEAR - 1}")
     return ((time if time.tzinfo else time.replace(tzinfo=zone)) - _EPOCH) // _MICROSECOND
 
 
@@ -140,7 +142,7 @@ def points(given: Observations, zone: tzinfo) -> Points:
     """Return observations in any form as points, in the order in which they are written.
 
     Raises:
-        ValueError: a time occurs twice, or a date does not exist.
+        ValueError: a time occurs twice, or a date is outside the years that are allowed.
     """
     found: Points = {}
     for time, value in given if isinstance(given, list) else given.items():

@@ -18,7 +18,8 @@ from metrics_tools.validate.near import did_you_mean
 from metrics_tools.validate.problems import Problem, quoted
 from metrics_worker.errors import MetricsWorkerError, PermanentError
 from metrics_worker.expression.evaluate import evaluate
-from metrics_worker.expression.grammar import Node, parse, series_codes
+from metrics_worker.expression.grammar import parse, series_codes
+from metrics_worker.expression.nodes import Node
 from metrics_worker.request import RunRequest, open_record
 from metrics_worker.series import Series
 
