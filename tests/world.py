@@ -27,7 +27,7 @@ from tests.fifo_queue import Clock, Delivery, FifoQueue, Handler, deliver
 from tests.picture import Picture
 
 MAX_RECEIVES = 3
-"""Fewer receives than the template allows, so that a permanent fault costs fewer attempts."""
+"""Fewer receives than in the template, so that a message with a permanent fault has fewer attempts."""
 MAX_DELIVERIES = 40
 
 

@@ -51,7 +51,7 @@ def figure(page):
 
 
 def unfolded(page):
-    """Open all collapsible sections of a page and return the page."""
+    """Expand all collapsible sections of a page, and return the page."""
     page.evaluate("() => { for (const fold of document.querySelectorAll('details')) fold.open = true; }")
     page.locator("caption", has_text="Requests").first.wait_for()
     page.locator("caption", has_text="Observations").first.wait_for()

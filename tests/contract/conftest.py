@@ -70,6 +70,6 @@ def place(request):
 def read(cloud):
     """Return `read(event, files=…)`, which reads the series of a request from the fake cloud.
 
-    The function returns a dict from series code to values.
+    The result is a dict from series code to values.
     """
     return Reader(cloud.bucket)

@@ -52,7 +52,7 @@ def damaged(call: Call) -> Call:
 
 @pytest.fixture
 def forward_with(proxy, monkeypatch):
-    """Return a function that changes the calls that the proxy forwards, and the answers that it returns."""
+    """Return a function that sets how the proxy changes forwarded calls and the responses to them."""
 
     def change(of_call: Callable[[Call], Call], etag: str | None = None) -> None:
         forward = proxy.forward

@@ -43,7 +43,7 @@ GAPS = (
     "expected a prefix that ends in",
     "the manifest's URI would exceed",
 )
-"""Parts of the worker's error messages for requests that are valid by the schema but are rejected."""
+"""Parts of the worker's error messages for requests that are valid against the schema but are rejected."""
 
 
 def rejection(event: Any) -> str | None:

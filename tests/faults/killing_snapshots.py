@@ -53,7 +53,7 @@ CALLS = [
 ]
 """The calls to S3 of a run that reads the snapshot and replaces it, and its completed event."""
 CALLS_OF_THE_FIRST_RUN = [*CALLS_OF_SNAPSHOTS, f"GET {PROJECTIONS}{PARTS[0]}", f"PUT {CURRENT}", COMPLETED]
-"""Those calls of a run without an old snapshot at which a kill differs from a kill of a run with one."""
+"""Calls of a run that creates a snapshot. A kill at any other call is as in a run that replaces one."""
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,9 @@ class Fault:
     """A fault: an error that is raised at a call.
 
     Attributes:
-        raises: returns the error.
+        raises: a function that returns the error for a call.
         after: whether the error is raised after the effect of the call, instead of before it.
-        times: at how many calls in a row the error is raised.
+        times: the number of consecutive calls at which the error is raised.
         at: the operations at which the fault can occur.
     """
 

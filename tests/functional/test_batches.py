@@ -29,7 +29,7 @@ def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
 
 
 def waits(cloud) -> dict[str, int]:
-    """Return the new visibility timeout in seconds of each message, by message id."""
+    """Return the visibility timeout in seconds that the worker set for each message, by message id."""
     return {
         call["ReceiptHandle"].removeprefix("receipt-of-"): call["VisibilityTimeout"]
         for call in cloud.sqs.calls

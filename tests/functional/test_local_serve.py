@@ -18,7 +18,7 @@ TIMEOUT = 60
 
 @contextmanager
 def served(out, *words):
-    """Run the local cloud during the context, and yield the environment variables that select it."""
+    """Run the local cloud during the context, and yield the environment variables for its commands."""
     process = subprocess.Popen(
         [sys.executable, "-m", "metrics_tools.local_cloud", "--serve", *words, "--out", str(out)],
         cwd=ROOT,

@@ -30,7 +30,7 @@ def endpoint():
 
 
 class Aws:
-    """AWS clients in the roles of the control plane, the ingestor and the event source mapping."""
+    """The AWS clients with which a test acts as control plane, ingestor and event source mapping."""
 
     def __init__(self, endpoint: str) -> None:
         self._clients = {

@@ -85,7 +85,8 @@ class Deployment:
     Args:
         server: the server; all its resources are deleted first.
         stack: the stack to deploy.
-        lost: the permission to leave out, as (function, action, resource); `named()` returns the resource.
+        lost: the permission to leave out, as (function, action, resource), with the resource's name from
+            `named()`.
     """
 
     def __init__(self, server: Server, stack: Stack, lost: tuple[str, str, str] | None = None) -> None:

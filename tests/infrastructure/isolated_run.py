@@ -1,7 +1,8 @@
-"""Use the built packages as Lambda would, with only the packages and the standard library on the path.
+"""Use the built packages as Lambda would, with only these packages and the standard library on the path.
 
-`python -I -S isolated_run.py FOLDER…` prints the codecs and modules that it used, or ends with an exception.
-test_package_size.py runs this script, which contains no tests itself.
+`python -I -S isolated_run.py FOLDER…` prints the codecs and the modules that it used, or ends with an
+exception. The folders contain the built packages. test_package_size.py runs this script, which contains no
+tests itself.
 """
 
 import importlib

@@ -114,7 +114,7 @@ LOSSES: dict[tuple[str, str, str], Seen] = {
         ("DeleteMessage", {}),
     )
 }
-"""The results that differ from `WHOLE` without a permission, by (function, action, resource)."""
+"""By missing permission (function, action, resource), the results that differ from `WHOLE`."""
 
 ASSERTED = {
     (function, action, resource)
@@ -162,7 +162,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def listing():
-    """Return the stack in which the worker lists part files; this worker needs the most permissions."""
+    """Return the stack in which the worker lists part files, which needs the most permissions."""
     return Stack(SeriesFiles="listing")
 
 

@@ -115,7 +115,7 @@ def test_periods_agree_with_the_reference(given_days, period):
 
 
 def distinct() -> dict[bytes, str]:
-    """Return one name for each different file of the time zone database."""
+    """Return one zone name for each distinct file of the time zone database, by content of the file."""
     return {reference.file(name): name for name in NAMES}
 
 

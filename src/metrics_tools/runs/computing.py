@@ -81,7 +81,7 @@ class Computed:
 
     @property
     def code(self) -> str:
-        """The wire code of a permanent error, the class name of any other error, or "" for a SUCCESS."""
+        """Return the wire code of a permanent error, the class name of another error, or an empty string."""
         if self.error is None:
             return ""
         return self.error.code if isinstance(self.error, PermanentError) else type(self.error).__name__
