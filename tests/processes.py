@@ -85,9 +85,9 @@ class Lambda:
 
 
 class LandingProxy(FaultyProxy):
-    """A proxy that counts forwarded calls until they take effect.
+    """A proxy that counts the forwarded calls whose effect is still to come.
 
-    A call may still take effect after the process that made the call was killed.
+    A call may take effect after the process that made the call was killed.
     """
 
     def __init__(self, upstream: str) -> None:

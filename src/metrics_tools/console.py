@@ -48,7 +48,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 @contextmanager
 def report_on_stderr() -> Iterator[None]:
-    """Print everything on standard error, so that standard output can hold a file."""
+    """Print everything on standard error in this context, so that standard output can receive a file."""
     out.stderr = True
     try:
         yield

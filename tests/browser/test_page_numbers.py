@@ -1,4 +1,4 @@
-"""In a real browser, the page of a real local run shows the numbers of the Parquet file."""
+"""In a real browser, the page of a local run shows the same numbers as the Parquet file of the run."""
 
 import csv
 import json

@@ -94,7 +94,7 @@ def values(found):
     return found.cleaned.series.values.tolist()
 
 
-# What is read and written
+# Reading and writing
 
 
 @pytest.mark.parametrize("by", ["manifest", "listing"])
@@ -295,7 +295,7 @@ def test_the_key_of_a_snapshot_is_a_usable_key_for_any_series_code(code):
     assert len(key) < 250
 
 
-# What S3 refuses
+# Requests that S3 refuses
 
 
 @pytest.mark.parametrize("fault", [denied, throttled])
@@ -339,7 +339,7 @@ def test_memory_for_writing_that_other_runs_hold_is_a_counted_failure(place, mon
     assert (saved.written, saved.failed) == (0, 1)
 
 
-# On a server
+# Snapshots on an S3 server
 
 
 def test_the_etags_of_a_listing_are_those_of_reads_on_an_s3_server(on_s3):

@@ -109,7 +109,7 @@ def test_the_page_explains_every_field_of_the_closing_log_line():
     written = {field for line in closing for field in line}
     assert named <= written | {"error_code"}
     of_powertools = {"level", "location", "message", "timestamp", "service", "cold_start", "event_type"}
-    also = {"row_count", "started", "inputs"}  # equal to rows_out; whether started was published; details
+    also = {"row_count", "started", "inputs"}  # fields that the page need not explain
     left = {name for name in written - named if not name.startswith(("function_", "traffic."))}
     assert left <= of_powertools | also | {"exception", "exception_name"}
 

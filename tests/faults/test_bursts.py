@@ -1,4 +1,4 @@
-"""In a burst of runs of one metric, each run finds on average at most one version name already taken.
+"""In a burst of runs of one metric, a run finds its version name taken at most once, on average.
 
 S3 refuses the PUT of a data file if another run has already written a version with this name, so the tests
 count refused PUTs. The workers take turns at every call to S3, in random orders that a seed determines.

@@ -53,7 +53,7 @@ def _is_plain(error: Exception) -> None:
 
 
 def main(kind: str, seconds: int, folder: Path) -> None:
-    """Run the fuzzer; it ends the process."""
+    """Run the fuzzer, which ends the process when it has finished or has a finding."""
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415 - only here is it needed
 
     corpus = folder / f"corpus-{kind}"

@@ -1,4 +1,4 @@
-"""Civil dates agree with a slow reference over random zones and times, and at every change of every zone."""
+"""Civil dates agree with a slow reference at random times, and at every clock change of every zone."""
 
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources

@@ -115,7 +115,7 @@ def _series_math(node: Mapping[str, Any], rates: Rates) -> Days:
 
 
 def _sides(left: Mapping[str, Any], right: Mapping[str, Any], rates: Rates) -> tuple[Days, Days]:
-    """Return the observations of both sides; a constant has the days of the other side."""
+    """Return the observations of both sides. A constant gets an observation on each day of the other side."""
     if "const" in left:
         other = recompute(right, rates)
         return dict.fromkeys(other, left["const"]), other
@@ -200,12 +200,15 @@ def _finite(days: Days) -> Days:
 
 
 def _civil_date(day: date, node: Mapping[str, Any]) -> date:
-    """Return the civil date, in the time zone of a node, of an observation at midnight UTC of a day."""
+    """Return the civil date of midnight UTC of a day, in the time zone of a node."""
     return datetime.combine(day, time(), UTC).astimezone(ZoneInfo(node.get("tz") or "UTC")).date()
 
 
 def _minus(day: date, count: int, unit: str) -> date:
-    """Return a date minus a number of calendar units; the last day of a month limits the result."""
+    """Return a date minus a number of calendar units.
+
+    If the resulting month is too short for the day of the month, the result is the last day of this month.
+    """
     if unit in {"days", "weeks"}:
         return day - timedelta(**{unit: count})
     year, month = divmod(day.year * 12 + day.month - 1 - _MONTHS[unit] * count, 12)

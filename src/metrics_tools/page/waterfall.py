@@ -164,7 +164,7 @@ def _row_of(request: Timed, run: ShownRun, changed: Collection[str]) -> tuple[st
 
 
 def _changed_series(run: ShownRun, requests: Sequence[Timed]) -> set[str]:
-    """Return the codes of the series of which a run read a snapshot, and not all of the part files."""
+    """Return the codes of the series for which a run read a snapshot and only some of the part files."""
     inputs = (run.manifest or {}).get("inputs", ())
     part_files = {one["series_code"]: one["part_files"] for one in inputs}
     read: dict[str, set[str]] = {}

@@ -177,7 +177,7 @@ def _made(asked: Asked, place: Place | None) -> Sample:
 def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
     """Return the location of the demo data, with the currencies in the files of the requests.
 
-    If a request reads another dataset than that of the demo, the command ends with an error.
+    If a request reads a dataset other than the demo data, the command ends with an error.
     """
     if any(sample.dataset_ids != {ecb.DATASET_ID} for sample in samples):
         raise impossible(

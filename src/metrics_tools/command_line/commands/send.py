@@ -129,7 +129,10 @@ def send(
 def _route(
     *, topic: str | None, queue: str | None, status_queue: str | None, bucket: str | None, wait: bool
 ) -> Route:
-    """Return the route that the options and the environment name; end the command if one is not valid."""
+    """Return the route given by the options and the environment variables.
+
+    The command ends with an error if one of these values is not valid.
+    """
     if topic is not None and queue is not None:
         raise impossible("Choose one of --topic and --queue.")
     if queue is None:
