@@ -162,7 +162,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def listing():
-    """Return the stack in which the worker lists part files, which needs the most permissions."""
+    """Return the stack whose worker lists part files; this worker needs the most permissions."""
     return Stack(SeriesFiles="listing")
 
 

@@ -1,4 +1,4 @@
-"""The estimated requests of a run equal those of a real run; its cost agrees with docs/performance.md."""
+"""The estimated requests of a run equal its real requests, and the cost agrees with docs/performance.md."""
 
 import json
 import re

@@ -35,7 +35,7 @@ def draft_of(run=None, values=(1.0, 2.0)):
 
 
 def no_checkpoint():
-    """Do nothing: a checkpoint at which the commit always continues."""
+    """Do nothing, so that the commit continues at every checkpoint."""
 
 
 def publish(cloud, run=None, now=NOW):

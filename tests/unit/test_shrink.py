@@ -1,4 +1,4 @@
-"""The comparison of a run with the current version: which losses of rows are reported, and in which words."""
+"""The comparison of a run with the current version: the losses of rows that are reported, and the texts."""
 
 import json
 from datetime import timedelta
@@ -43,7 +43,7 @@ def draft(rows, *inputs, expression=EXPRESSION):
 
 
 def current(rows, *inputs, **fields):
-    """Return a current manifest: that of a run with this number of rows, requested a day earlier."""
+    """Return the manifest of a current version whose run had this number of rows, a day earlier."""
     body = {
         "version_ts": "2026-10-29T12-00-00",
         "created_at": (NOW - timedelta(days=1)).isoformat(),

@@ -70,7 +70,7 @@ class WithSnapshots:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The series that a run reads, and the requests, bytes, seconds and dollars that the run takes.
+    """The series that a run reads, and the requests, bytes, seconds and dollars that the run needs.
 
     The numbers are for a run without snapshots, apart from those in `with_snapshots`.
 

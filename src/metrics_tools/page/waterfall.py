@@ -38,7 +38,7 @@ class RequestRow:
         width: the width of the coordinate system of the bars.
         kind: "listing", "snapshot" or "changed" for the requests by which a run uses a snapshot: those for
             listed, stored and changed part files; otherwise "read" or "write".
-        name: the name, in which the common beginning of the metric's keys is replaced.
+        name: the name, in which an ellipsis replaces the common beginning of the metric's keys.
         notes: the number of requests, the bytes that they transferred, and their problems.
         start: the start of the first request, in seconds since the start of the trace.
         seconds: the time from the start of the first request to the end of the last one.

@@ -1,7 +1,7 @@
 """The documents of a published metric: manifests, markers and `current`.
 
 A version is committed if and only if the marker of the run that wrote the version refers to the version. A
-listing takes one request for each thousand objects. Functions with an argument `bucket` raise the errors of
+listing needs one request for each thousand objects. Functions with an argument `bucket` raise the errors of
 the bucket: UnusableKey, AccessDenied and StoreUnavailable.
 """
 
