@@ -227,7 +227,7 @@ class WorkerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_visible_state_agrees_with_the_model(self) -> None:
-        """Check that only runs that can succeed have versions, and that `current` is the newest of those."""
+        """Check that only runs that can succeed have versions, and that `current` is the newest version."""
         type(self).steps_done += 1
         picture = self.world.check_invariants()
         invariants.current_is_the_newest_request_that_succeeded(picture)
