@@ -315,6 +315,17 @@ def test_a_fill_has_a_value_at_each_time_of_the_other_series():
     assert value_of({**fill, "method": "linear"}, A=monthly, B=daily) == on(d2024_02_05=1.5)
 
 
+@pytest.mark.parametrize(
+    ("first", "last"), [(1e9, 999999999.9999999), (-1e308, -1.0000000000000002e308), (-1.7e308, 1.7e308)]
+)
+def test_a_linear_fill_between_two_observations_never_changes_direction(first, last):
+    fill = {"op": "fill", "series": A, "like": B, "method": "linear"}
+    filled = value_of(fill, A={0: first, 10: last}, B=dict.fromkeys(range(11), 0.0))
+    values = list(filled.values())
+    assert (values[0], values[-1]) == (first, last)
+    assert values == sorted(values, reverse=last < first)
+
+
 def test_an_index_begins_at_the_first_observation_on_or_after_its_date():
     series = on(d2024_01_01=3, d2024_01_04=4, d2024_01_05=5)
     assert value_of(node("rebase", at="2024-01-02"), A=series) == on(d2024_01_04=100, d2024_01_05=125)

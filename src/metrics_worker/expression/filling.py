@@ -39,8 +39,12 @@ def interpolated(series: Series, times: Times) -> Series:
     left, right = series.values[before], series.values[after]
     since, until = _elapsed(series.times[before], times), _elapsed(times, series.times[after])
     span = np.maximum(_elapsed(series.times[before], series.times[after]), 1).astype(np.float64)
-    # Unlike left + share * (right - left), the sum of two shares never overflows.
-    between = left * (until / span) + right * (since / span)
+    # Between two observations, the computed results of each formula never change direction. The difference of
+    # two values of the same sign never overflows, nor does the sum of shares of values of different signs.
+    with np.errstate(over="ignore"):
+        steps = left + (right - left) * (since / span)
+    shares = left * (until / span) + right * (since / span)
+    between = np.where(np.signbit(left) == np.signbit(right), steps, shares)
     limited = np.where(between < np.minimum(left, right), np.minimum(left, right), between)
     limited = np.where(limited > np.maximum(left, right), np.maximum(left, right), limited)
     return Series(times, np.where(before == after, left, limited))
