@@ -2,6 +2,7 @@
 
 import math
 import operator
+from dataclasses import asdict
 
 from hypothesis import given, settings
 
@@ -9,8 +10,24 @@ from metrics_tools.describe.counts import Overlap
 from metrics_tools.describe.nodes import counted, outlined
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import children, parse
-from metrics_worker.expression.nodes import Composite, Ema, Lag, SeriesMath, SeriesRef, WindowOp
-from tests.property.strategies import expressions, inputs, wild
+from metrics_worker.expression.nodes import (
+    Composite,
+    Constant,
+    Ema,
+    Fill,
+    Lag,
+    SeriesMath,
+    SeriesRef,
+    WindowOp,
+)
+from tests.property.strategies import (
+    all_expressions,
+    calendar_inputs,
+    expressions,
+    inputs,
+    single_nodes,
+    wild,
+)
 
 OPERATIONS = {
     "add": operator.add,
@@ -41,6 +58,20 @@ def test_a_node_counts_the_observations_of_its_evaluation_and_a_reason_for_every
         assert counts.times == counts.observations + counts.lost.total
         operands = [by_time(evaluate(child, series)) for child in children(view.node)] or [by_time(result)]
         assert counts.times == len(set().union(*operands))
+
+
+@settings(deadline=None, max_examples=400)
+@given(single_nodes | all_expressions, calendar_inputs(wild))
+def test_each_time_of_every_kind_of_node_has_an_observation_or_one_reason(expression, series):
+    for view in views(counted(parse(expression), series)):
+        result, counts = evaluate(view.node, series), view.counts
+        assert counts.observations == len(result)
+        assert min(asdict(counts.lost).values()) >= 0
+        assert counts.times == counts.observations + counts.lost.total
+        operands = [evaluate(child, series) for child in children(view.node) if type(child) is not Constant]
+        if isinstance(view.node, Fill):
+            operands = operands[1:]
+        assert counts.times == len(set().union(*map(by_time, operands or [result])))
 
 
 @settings(deadline=None, max_examples=250)
@@ -88,7 +119,7 @@ def test_losses_are_counted_under_the_same_reasons_as_in_plain_python(expression
 
 
 @settings(deadline=None, max_examples=100)
-@given(expressions, inputs(wild))
+@given(expressions | all_expressions, inputs(wild))
 def test_the_tree_without_series_equals_the_tree_with_series_except_for_counts(expression, series):
     node = parse(expression)
 

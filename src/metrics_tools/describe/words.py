@@ -1,23 +1,34 @@
 """An expression as text for people: as a formula, and in plain words.
 
-`formula()` returns `sma(ECB_USD_EUR_D, 14) + lag(ECB_USD_EUR_D, 30)`. `in_words()` returns `the mean of the
-last 14 observations of ECB_USD_EUR_D`; an operand that is not a series is in brackets. `step_in_words()`
-describes a node without its operands, for a tree that shows them below the node.
+`formula()` returns `sma(ECB_USD_EUR_D, 14) + pct_change(ECB_GBP_EUR_D, 1 year)`. `in_words()` returns `the
+mean of the last 14 observations of ECB_USD_EUR_D`; an operand that is not a series is in brackets.
+`step_in_words()` describes a node without its operands, for a tree that shows them below the node.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from metrics_tools.formatting import count
 from metrics_worker.expression.grammar import children, dump
 from metrics_worker.expression.nodes import (
+    Clip,
     Composite,
     Constant,
+    Cumulative,
     Ema,
+    Fill,
     Lag,
     Node,
+    Pair,
+    Quantile,
+    Rebase,
+    Resample,
+    Round,
     SeriesMath,
     SeriesRef,
+    Transform,
     WindowOp,
 )
 
@@ -31,26 +42,73 @@ _MATH = {
     "power": ("^", _POWER, "{} to the power of {}"),
 }
 """By operation: the sign, its precedence, and the operation in words."""
-_MEASURES = {"sma": "mean", "avg": "mean", "sum": "sum", "max": "highest", "min": "lowest"}
-
-
 _LEAST = {_SUM: (_SUM, _QUOTIENT), _POWER: (_WHOLE, _WHOLE)}
 """By precedence of an operator: the lowest precedence of a left and of a right operand without brackets."""
+_MEASURES = {
+    "sma": "mean",
+    "avg": "mean",
+    "mean": "mean",
+    "sum": "sum",
+    "max": "highest",
+    "min": "lowest",
+    "first": "first value",
+    "last": "last value",
+    "std": "standard deviation",
+    "var": "variance",
+    "median": "median",
+    "cumsum": "sum",
+    "cummax": "highest",
+    "cummin": "lowest",
+}
+"""By operation: a noun for the result, or an adjective for one of the values."""
+_WITHIN = {
+    "zscore": "the z-score{} within {}",
+    "rank": "the rank{} within {}, as a share (1 for the highest)",
+}
+_EARLIER = {
+    "lag": "the {}value{} {}",
+    "diff": "the change{1} against the {0}value {2}",
+    "pct_change": "the relative change{1} (0.01 for 1 %) against the {0}value {2}",
+    "log_change": "the logarithmic change{1} against the {0}value {2}",
+}
+_FUNCTIONS = {
+    "abs": "the absolute value",
+    "neg": "the negative",
+    "log": "the natural logarithm",
+    "exp": "the exponential",
+    "sqrt": "the square root",
+    "sign": "the sign (-1, 0 or 1)",
+}
+_PAIRS = {
+    "corr": "the correlation of {} and {}",
+    "cov": "the covariance of {} and {}",
+    "beta": "the beta of {} to {}",
+}
+_STAMPS = {"last": "", "start": ", dated to its first day", "end": ", dated to its last day"}
 _OPERANDS = ("op", "left", "right", "series", "like", "operands")
+_PLAIN = ("window", "to", "how", "method", "digits")
+"""The options that a formula writes without their names, in this order."""
+_CODE = re.compile(r"[^\W\d][\w.:-]*")
+"""The series codes that a formula writes without quotation marks."""
 
 
 def formula(node: Node) -> str:
-    """Return an expression as one line of text."""
+    """Return an expression as one line of text, in which every option that is not the default is written."""
     return _written(node)[0]
+
+
+def number_text(value: float) -> str:
+    """Return the shortest text of a number that has the same float64 value: "1", "0.57813", "1e-07"."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def _written(node: Node) -> tuple[str, int]:
     """Return the text of a node, and the precedence of its outermost operator."""
     match node:
         case SeriesRef(series_code=code):
-            return code, _WHOLE
+            return code if _CODE.fullmatch(code) else json.dumps(code, ensure_ascii=False), _WHOLE
         case Constant(const=value):
-            return f"{value:.15g}", _SUM if value < 0 else _WHOLE
+            return number_text(value), _WHOLE if value >= 0 and number_text(value)[0] != "-" else _SUM
         case SeriesMath(op=op, left=left, right=right, scale=scale):
             sign, binds, _ = _MATH[op]
             # An operand of equal precedence needs brackets on the right. A quotient needs them as any factor.
@@ -58,15 +116,39 @@ def _written(node: Node) -> tuple[str, int]:
             text = f"{_bracketed(*_written(left), on_left)} {sign} {_bracketed(*_written(right), on_right)}"
             if scale == 1:
                 return text, binds
-            return f"{_bracketed(text, binds, _PRODUCT)} × {scale:g}", _PRODUCT  # noqa: RUF001 - as in print
+            return f"{_bracketed(text, binds, _PRODUCT)} × {number_text(scale)}", _PRODUCT  # noqa: RUF001
+        case Composite(operands=operands):
+            # The name distinguishes a constant from the length of a window: max(X, const=3), max(X, 3).
+            texts = [
+                f"const={formula(one)}" if isinstance(one, Constant) else formula(one) for one in operands
+            ]
+            return f"{node.op}({', '.join(texts)})", _WHOLE
         case _:
-            options = [f"{v}" if name == "window" else f"{name}={v}" for name, v in _options(node).items()]
+            named = [(name, value) for name, value in _options(node).items() if name not in _PLAIN]
+            options = plain_options(node) + [f"{name}={_option_text(value)}" for name, value in named]
             return f"{node.op}({', '.join([*map(formula, children(node)), *options])})", _WHOLE
 
 
+def plain_options(node: Node) -> list[str]:
+    """Return the options that need no name: the length of a window, the period of resample and others."""
+    options = _options(node)
+    return [str(options[name]) for name in _PLAIN if name in options]
+
+
 def _options(node: Node) -> dict[str, Any]:
-    """Return the fields of a node that are neither its operation nor an operand, without default values."""
-    return {name: value for name, value in dump(node).items() if name not in _OPERANDS}
+    """Return the options of a node that are not the default, the time zone at the end."""
+    options = {name: value for name, value in dump(node).items() if name not in _OPERANDS}
+    if (unit := options.pop("unit", None)) is not None:
+        options["window"] = count(options["window"], unit.removesuffix("s")).replace(",", "")
+    if (zone := options.pop("tz", None)) is not None:
+        options["tz"] = zone
+    return options
+
+
+def _option_text(value: Any) -> str:
+    if isinstance(value, float):
+        return number_text(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bracketed(text: str, binds: int, least: int) -> str:
@@ -77,8 +159,6 @@ def in_words(node: Node) -> str:
     """Return a noun phrase for a node and its operands."""
     if isinstance(node, SeriesRef):
         return node.series_code
-    if isinstance(node, Constant):
-        return f"{node.const:g}"
     operands = [(below, in_words(below)) for below in children(node)]
     return _phrase(
         node, [text if isinstance(below, SeriesRef | Constant) else f"({text})" for below, text in operands]
@@ -92,28 +172,105 @@ def step_in_words(node: Node) -> str:
 
 def _phrase(node: Node, operands: Sequence[str]) -> str:  # noqa: PLR0911 - one case for each kind
     """Return a node in words with the given operands; without operands, what the node does to any."""
-    of = f" of {operands[0]}" if operands else ""
     match node:
         case SeriesRef():
             return "series"
+        case Constant(const=value):
+            return number_text(value)
         case SeriesMath(op=op, scale=scale):
             text = _MATH[op][2].format(*operands or ("left", "right"))
-            return text if scale == 1 else f"{text}, times {scale:g}"
-        case Lag(op="lag", window=window, unit="observations"):
-            return f"the value{of} {count(window, 'observation')} earlier"
-        case Ema(window=window):
-            return f"the exponential mean{of} over {count(window, 'observation')}"
-        case WindowOp(window=window, unit="observations", min_periods=None) if node.op in _MEASURES:
-            last = "observation" if window == 1 else count(window, "observation")
-            return f"the {_MEASURES[node.op]} of the last {last}{of}"
+            return text if scale == 1 else f"{text}, times {number_text(scale)}"
+        case Pair(op=op, window=window):
+            sides = _PAIRS[op].format(*operands or ("left", "right"))
+            return f"{sides} over the last {count(window, 'time')} that both have"
         case Composite(op=op):
             which = f"the {len(node.operands)} operands"
             if operands:
                 which = f"{', '.join(operands[:-1])} and {operands[-1]}"
             return f"the {_MEASURES[op]} of whichever of {which} have a value"
-        case Constant(const=value):
-            return f"{value:g}"
+        case Fill():
+            return _filled(node, *operands or ("series", "like"))
         case _:
-            options = ", ".join(f"{name} {value}" for name, value in _options(node).items())
-            of = f" of {' and '.join(operands)}" if operands else ""
-            return f"{node.op}{of}" + (f" ({options})" if options else "")
+            text = _phrase_of_one(node, f" of {operands[0]}" if operands else "", *operands or ("the value",))
+            zone = getattr(node, "tz", "UTC")
+            return text if zone == "UTC" else f"{text} (dates in {zone})"
+
+
+def _phrase_of_one(node: Node, of: str, operand: str) -> str:  # noqa: PLR0911 - one case for each kind
+    """Return a node with one operand in words, without its time zone.
+
+    Args:
+        node: the node.
+        of: the operand after a noun, such as ` of X`; empty if the operand is not named.
+        operand: the operand as the subject of the phrase.
+    """
+    match node:
+        case WindowOp() | Quantile():
+            return _windowed(node, of)
+        case Ema(window=window):
+            return f"the exponential mean{of} over {count(window, 'observation')}"
+        case Lag(op=op):
+            return _EARLIER[op].format("last " if _spans_dates(node) else "", of, _distance(node))
+        case Transform(op=op):
+            noun, bracket, rest = _FUNCTIONS[op].partition(" (")
+            return f"{noun}{of}{bracket}{rest}"
+        case Clip(lower=lower, upper=upper):
+            limits = {"at least": lower, "at most": upper}
+            texts = [f"{word} {number_text(value)}" for word, value in limits.items() if value is not None]
+            return f"{operand} limited to {' and '.join(texts)}"
+        case Round(digits=digits):
+            return f"{operand} rounded to {count(digits, 'decimal place')}"
+        case Cumulative(op=op, reset=reset):
+            since = "so far" if reset is None else f"since the beginning of each {reset}"
+            return f"the {_MEASURES[op]} of all observations{of} {since}"
+        case Rebase(at=at, base=base):
+            subject = f"{operand} as " if of else ""
+            return f"{subject}an index that is {number_text(base)} at the first observation on or after {at}"
+        case Resample(how=how, to=to, stamp=stamp, partial=partial):
+            measure = "number of observations" if how == "count" else _MEASURES[how]
+            open_period = ", also of the incomplete last one" if partial else ""
+            return f"the {measure}{of} in each {to}{open_period}{_STAMPS[stamp]}"
+        case _:
+            raise AssertionError(f"a node without one operand: {node!r}")
+
+
+def _windowed(node: WindowOp | Quantile, of: str) -> str:
+    """Return an operation on the observations of a window in words, without its time zone."""
+    least = node.min_periods
+    text = "" if least is None else f", from {count(least, 'observation')} on"
+    if node.unit == "observations":
+        period = "observation" if node.window == 1 else count(node.window, "observation")
+    else:
+        period = count(node.window, f"calendar {node.unit.removesuffix('s')}")
+        text = "" if least == 1 else text
+    if node.op in _WITHIN:
+        return _WITHIN[node.op].format(of, f"the last {period}") + text
+    measure = (
+        f"{number_text(node.q)} quantile" if isinstance(node, Quantile) else _MEASURES.get(node.op, "number")
+    )
+    if node.unit == "observations":
+        return f"the {measure} of the last {period}{of}{text}"
+    observations = " of observations" if node.op == "count" else ""
+    return f"the {measure}{observations}{of} over the last {period}{text}"
+
+
+def _spans_dates(node: Lag) -> bool:
+    """Return whether several earlier observations could be the value: by calendar, with a permitted age."""
+    return node.unit != "observations" and node.max_age_days > 0
+
+
+def _distance(node: Lag) -> str:
+    """Return which earlier value a lag or change refers to, such as `1 observation earlier`."""
+    if node.unit == "observations":
+        return f"{count(node.window, 'observation')} earlier"
+    before = f"the date {count(node.window, node.unit.removesuffix('s'))} earlier"
+    if not node.max_age_days:
+        return f"on {before}"
+    return f"on or before {before}, at most {count(node.max_age_days, 'day')} older"
+
+
+def _filled(node: Fill, series: str, like: str) -> str:
+    if node.method == "linear":
+        return f"{series} at the times of {like}, interpolated linearly"
+    age = "" if node.max_age_days is None else f", at most {count(node.max_age_days, 'day')} old"
+    return f"the last value of {series} at or before each time of {like}{age}"

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from metrics_tools.describe.counts import Lost
+from metrics_tools.describe.losses import REASONS, Lost
 from metrics_tools.describe.nodes import NodeView
+from metrics_tools.describe.words import number_text, plain_options
 from metrics_tools.formatting import clock, count, duration, rounded, shown_time
 from metrics_tools.page import waterfall
 from metrics_tools.page.numbers import Numbers, embedded, extremes
@@ -20,12 +21,9 @@ from metrics_tools.page.shown import ShownRun, Source
 from metrics_worker.expression.nodes import (
     Composite,
     Constant,
-    Ema,
-    Lag,
     Node,
     SeriesMath,
     SeriesRef,
-    WindowOp,
 )
 from metrics_worker.series import Series
 
@@ -35,7 +33,7 @@ _GAP_STEPS, _GAP_MICROSECONDS = 10, 31 * 86_400_000_000
 """The longest gap that a sparkline bridges: this many median steps or this time, whichever is longer."""
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("theme.js", "format.js", "scale.js", "chart.js", "gestures.js", "tables.js", "page.js")
-_REASONS = {
+_REASONS = REASONS | {
     "warm_up": "before the window is full",
     "left_only": "only on the left",
     "right_only": "only on the right",
@@ -180,15 +178,13 @@ def name_of(node: Node) -> str:
         case SeriesRef(series_code=code):
             return code
         case Constant(const=value):
-            return f"{value:g}"
+            return number_text(value)
         case SeriesMath(op=op, scale=scale):
-            return op if scale == 1 else f"{op} × {scale:g}"  # noqa: RUF001 - a multiplication sign
-        case WindowOp(op=op, window=window) | Ema(op=op, window=window) | Lag(op=op, window=window):
-            return f"{op} {window:,}"
+            return op if scale == 1 else f"{op} × {number_text(scale)}"  # noqa: RUF001 - a multiplication sign
         case Composite(op=op, operands=operands):
             return f"{op} of {len(operands)}"
         case _:
-            return node.op
+            return " ".join([node.op, *plain_options(node)])
 
 
 def lost_in_words(lost: Lost) -> str:
