@@ -12,14 +12,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from metrics_worker.errors import MetricsWorkerError
+from metrics_worker.expression.grammar import dump, expression_type, parse
+from metrics_worker.expression.nodes import NODES
 from metrics_worker.request import RunRequest, open_record
 from metrics_worker.request_check import Bounds, check_dataset
 from tests.builders import BUCKET, ratio, request, series, window
-from tests.contract.documents import is_valid, tree_of
+from tests.contract.documents import EXAMPLES, SCHEMAS, is_valid, tree_of
 from tests.fuzz.bodies import REQUESTS
 from tests.fuzz.budget import bounded
 from tests.fuzz.json_trees import mutated, text
-from tests.property.strategies import expressions
+from tests.property.strategies import all_expressions, expressions, single_nodes
 
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 GAPS = (
@@ -31,7 +33,6 @@ GAPS = (
     "must not",  # left and right, or all operands, are constants; or upper is below lower.
     "it has no effect",  # an option without effect because of another field
     "never has so many",
-    "clip needs lower or upper",
     "a time zone has an IANA name",
     "the calendar has no such date",
     "this series is listed twice",
@@ -86,7 +87,7 @@ def test_a_mutated_request_is_valid_if_and_only_if_the_worker_accepts_it(tree):
 
 
 @bounded(200)
-@given(expressions.flatmap(mutated))
+@given((expressions | single_nodes | all_expressions).flatmap(mutated))
 def test_a_mutated_expression_is_valid_if_and_only_if_the_worker_accepts_it(tree):
     decoded = tree_of(text(request(tree)))
     assume(decoded is not None)
@@ -95,6 +96,26 @@ def test_a_mutated_expression_is_valid_if_and_only_if_the_worker_accepts_it(tree
         problem, valid = rejection(event), is_valid("metric_run_requested", event)
         assert valid or problem
         assert not (valid and problem) or is_a_gap(problem, event), problem
+
+
+@bounded(300)
+@given(single_nodes | all_expressions)
+def test_every_expression_of_the_grammar_is_valid_in_requests_and_in_manifests(expression):
+    node = parse(expression)
+    assert is_valid("metric_run_requested", request(expression, kind=expression_type(node)))
+    assert is_valid("output_manifest", EXAMPLES["output_manifest"] | {"expression": dump(node)})
+
+
+DEFINITIONS = SCHEMAS["metric_run_requested"]["$defs"]
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_the_examples_of_each_kind_of_node_are_valid_and_have_this_kind(kind):
+    for example in DEFINITIONS[kind]["examples"]:
+        whole = {"op": "add", "left": example, "right": series("A")} if kind == "constant" else example
+        node = parse(whole)
+        assert type(node.left if kind == "constant" else node) is NODES[kind]
+        assert is_valid("metric_run_requested", request(whole, kind=expression_type(node)))
 
 
 A, B = series("A"), series("B")
@@ -176,6 +197,19 @@ REJECTED: dict[str, Any] = {
     "a code of two dots": {"expressionJson": ratio(A, series(".."))},
     "a code with a blank": {"expressionJson": ratio(A, series("B "))},
     "a code of 257": {"expressionJson": ratio(A, series("B" * 257))},
+    "a clip without limits": {
+        "expressionType": "window_op",
+        "expressionJson": {"op": "clip", "series": A, "lower": None},
+    },
+    "a constant as the whole expression": {"expressionJson": {"const": 1}},
+    "a constant below a window": {
+        "expressionType": "window_op",
+        "expressionJson": window("sma", {"const": 1}, 2),
+    },
+    "an unknown unit": {"expressionType": "window_op", "expressionJson": window("sma", A, 2, unit="year")},
+    "a pair with a window of one": {"expressionJson": {"op": "corr", "left": A, "right": B, "window": 1}},
+    "a quantile without q": {"expressionType": "window_op", "expressionJson": window("quantile", A, 2)},
+    "a window that has no effect": {"expressionType": "window_op", "expressionJson": window("abs", A, 2)},
     "an input without its dataset": {"inputs": [{"seriesCode": "A"}]},
     "an input without its series": {"inputs": [{"datasetId": "fx"}]},
     "no catalog": {"catalog": None},

@@ -211,9 +211,14 @@ def test_a_tree_is_json_with_and_without_counts():
             "the relative change (0.01 for 1 %) against the value on the date 1 year earlier",
         ),
         (
-            of_a("diff", window=4, unit="weeks"),
-            "the change of A against the last value on or before the date 4 weeks earlier, at most 7 days older",
-            "the change against the last value on or before the date 4 weeks earlier, at most 7 days older",
+            of_a("lag", window=4, unit="weeks"),
+            "the last value of A on or before the date 4 weeks earlier, at most 7 days older",
+            "the last value on or before the date 4 weeks earlier, at most 7 days older",
+        ),
+        (
+            of_a("diff", window=4, unit="weeks", max_age_days=0),
+            "the change of A against the value on the date 4 weeks earlier",
+            "the change against the value on the date 4 weeks earlier",
         ),
         (
             of_a("zscore", window=12, unit="months", tz="Europe/Berlin"),
