@@ -138,7 +138,7 @@ test-cov: install browser ## Run the test suite with line and branch coverage
 
 .PHONY: plots
 plots: install ## Redraw the plots of docs/grammar.md after a change of its expressions
-	$(PY) docs/plots.py
+	$(PY) -m docs.plots
 
 .PHONY: clean
 clean: ## Remove everything that the other targets created

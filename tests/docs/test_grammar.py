@@ -8,12 +8,12 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from docs.plots import rates, value
+from docs.panels import rates, value
 from metrics_worker.errors import ExpressionError, PermanentError
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.fields import MAX_SERIES_CODE, MAX_WINDOW
 from metrics_worker.expression.grammar import MAX_DEPTH, MAX_NODES, children, parse
-from metrics_worker.expression.nodes import Composite, SeriesMath, WindowOp
+from metrics_worker.expression.nodes import NODES
 from metrics_worker.request import RunRequest, open_record
 from metrics_worker.request_check import Bounds
 from metrics_worker.series import Series
@@ -30,10 +30,30 @@ def expression(text):
     return json.loads(re.sub(r"(?<![\"/])\b([AB])\b(?!\")", r'{"series_code": "\1"}', text.strip("`")))
 
 
-def series(cells):
-    """Return the series in a row of a table, which has one cell for each day; a dot means no observation."""
+def days_with(cells):
+    """Return the times of the cells that are not dots: the days from 1 January 2026, at midnight UTC."""
+    first = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
     days = [day for day, cell in enumerate(cells) if cell != "·"]
-    return Series(np.array(days, np.int64), np.array([float(cells[day]) for day in days]))
+    return np.array([(first + day * 86_400) * 1_000_000 for day in days], np.int64)
+
+
+def numbers_in(cells):
+    """Return the numbers in a row of a table; a dot means no observation, and `…` marks omitted digits."""
+    return [float(cell.rstrip("…")) for cell in cells if cell != "·"]
+
+
+def series(cells):
+    """Return the series in a row of a table, which has one cell for each day."""
+    return Series(days_with(cells), np.array(numbers_in(cells)))
+
+
+def without_omitted_digits(values, cells):
+    """Return the values; if a cell omits digits, its value is cut after the digits that the cell shows."""
+    shown = [cell for cell in cells if cell != "·"]
+    return [
+        float(str(value)[: len(cell) - 1]) if cell.endswith("…") else value
+        for value, cell in zip(values.tolist(), shown, strict=True)
+    ]
 
 
 def summary(result):
@@ -56,7 +76,7 @@ def operations(node):
 
 
 def test_every_json_example_on_the_page_has_its_result_below_it():
-    assert len(EXAMPLES) == text_of(PAGE).count("```json") >= 10
+    assert len(EXAMPLES) == text_of(PAGE).count("```json") >= 45
 
 
 @pytest.mark.parametrize(("body", "result"), EXAMPLES)
@@ -68,23 +88,40 @@ def test_an_example_gives_the_result_on_the_page(body, result):
 def test_an_expression_gives_the_values_in_the_table(row):
     inputs = {name.strip("`"): series(cells) for name, *cells, _ in EDGE_CASES[:2]}
     result = evaluate(parse(expression(row[0])), inputs)
-    expected = series(row[1:-1])
-    assert result.times.tolist() == expected.times.tolist()
-    assert result.values.tolist() == expected.values.tolist()
+    cells = row[1:-1]
+    assert result.times.tolist() == days_with(cells).tolist()
+    assert without_omitted_digits(result.values, cells) == numbers_in(cells)
 
 
 def test_the_table_has_every_operation():
     shown = {found for row in EDGE_CASES[2:] for found in operations(parse(expression(row[0])))}
     every = {
-        (kind.__name__, op)
-        for kind in (SeriesMath, WindowOp, Composite)
-        for op in get_args(kind.model_fields["op"].annotation)
+        (model.__name__, op)
+        for model in NODES.values()
+        if "op" in model.model_fields
+        for op in get_args(model.model_fields["op"].annotation)
     }
-    assert shown - {("SeriesRef", "")} == every
-    assert (
-        f"{len(every)}"
-        == {"fourteen": "14"}[re.findall(r"kinds of node\s+and (\w+) operations", text_of(PAGE))[0]]
-    )
+    assert shown - {("SeriesRef", ""), ("Constant", "")} == every
+    numbers = re.findall(r"There are (\d+) kinds of node and (\d+) operations", text_of(PAGE))[0]
+    assert numbers == (str(len(NODES)), str(len(every)))
+    assert re.findall(r"(\d+) kinds of node, (\d+) operations", text_of("README.md")) == [numbers]
+
+
+def test_the_table_of_kinds_has_every_kind_with_its_fields_and_operations():
+    kinds = {
+        re.sub(r"[\[\]]|\(.*?\)", "", kind): fields for kind, fields, _ in rows(text_of(PAGE))[: len(NODES)]
+    }
+    assert list(kinds) == sorted(kinds, key=list(kinds).index)
+    assert set(kinds) == set(NODES)
+    for kind, text in kinds.items():
+        fields = set(re.findall(r"`(\w+)`?\??", text)) - {"op"}
+        if kind == "quantile":
+            fields |= set(NODES["window_op"].model_fields) - {"op"}
+        model = NODES[kind].model_fields
+        assert fields - {"op"} == set(model) - {"op"}, kind
+        if "op" in model:
+            listed = re.sub(r"\(.*?\)", "", text.partition("`op`: ")[2].partition(";")[0])
+            assert set(re.findall(r"\w+", listed)) == set(get_args(model["op"].annotation)), kind
 
 
 @pytest.mark.parametrize(("text", "error"), REFUSED)

@@ -1,0 +1,360 @@
+"""The panels of the plots of grammar.md: the series that each plot shows, and their labels.
+
+Each plot evaluates the JSON expressions of its own section of the page, with the worker's code, on the ECB's
+rates.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metrics_tools.ecb import read_rates, series_code
+from metrics_worker.expression.evaluate import evaluate
+from metrics_worker.expression.grammar import parse, series_codes
+from metrics_worker.expression.nodes import Node
+from metrics_worker.series import Series
+
+PAGE = Path(__file__).parent / "grammar.md"
+
+INK, SOFT = "#1f2328", "#59636e"
+BLUE, ORANGE, GREEN = "#0969da", "#bc4c00", "#1a7f37"
+_LAST_YEAR = "2025-11-01", "2026-10-30"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A series in a panel: its label, its colour and its matplotlib marker (an empty marker draws a line)."""
+
+    series: Series
+    label: str
+    colour: str
+    marks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """A shaded range of days with a text; `height` is the height of the text in the panel, from 0 to 1."""
+
+    first: str
+    last: str
+    text: str
+    height: float = 0.86
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Lines that share one time axis."""
+
+    lines: Sequence[Line]
+    shade: Shade | None = None
+
+
+@cache
+def rates() -> dict[str, Series]:
+    """Return the ECB's series by series code."""
+    return {
+        series_code(currency): Series(
+            np.array(
+                [int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000 for day in days], np.int64
+            ),
+            np.array(list(days.values())),
+        )
+        for currency, days in read_rates().items()
+    }
+
+
+def expressions(section: str) -> list[dict[str, Any]]:
+    """Return the JSON expressions of the section of the page that has this heading."""
+    text = re.split(rf"^#+ {re.escape(section)}$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
+    own = re.split(r"^#+ ", text, flags=re.MULTILINE)[0]
+    return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", own, re.DOTALL)]
+
+
+def value(expression: Mapping[str, Any] | Node) -> Series:
+    """Return the result of an expression on the ECB's rates."""
+    node = parse(expression)
+    return evaluate(node, {code: rates()[code] for code in series_codes(node)})
+
+
+def series() -> list[Panel]:
+    """Show one series and the gap in it."""
+    (krona,) = expressions("series")
+    return [Panel([_krona(value(krona), BLUE)], _krona_gap("no observations"))]
+
+
+def series_math() -> list[Panel]:
+    """Show two series and their ratio, which exists only at the times that both have."""
+    (cents,) = expressions("series_math")
+    return [
+        Panel([_dollar("left: ")]),
+        Panel([_krona(rates()["ECB_ISK_EUR_D"], ORANGE, "right: ")]),
+        Panel(
+            [Line(value(cents), "ratio: US cents per króna", GREEN)], _krona_gap("no right side, no ratio")
+        ),
+    ]
+
+
+def averages() -> list[Panel]:
+    """Show the first months of the euro: sma starts after its warm-up, ema starts at once."""
+    mean, smooth = (value(one) for one in expressions("sma and ema"))
+    lines = [
+        _dollar(marks="o"),
+        Line(mean, "sma, 20 observations", BLUE),
+        Line(smooth, "ema, 20 observations", ORANGE),
+    ]
+    warm_up = Shade("1999-01-04", "1999-01-29", "19 observations of warm-up", height=0.08)
+    return [_part(Panel(lines, warm_up), "1999-01-04", "1999-05-31")]
+
+
+def extremes() -> list[Panel]:
+    """Show one year of a series between its rolling maximum and minimum."""
+    high, low = (value(one) for one in expressions("max and min"))
+    lines = [
+        _dollar(),
+        Line(high, "max, 60 observations", BLUE),
+        Line(low, "min, 60 observations", ORANGE),
+    ]
+    return [_part(Panel(lines), *_LAST_YEAR)]
+
+
+def sums() -> list[Panel]:
+    """Show a series and its lag, and the rolling sum of its daily changes."""
+    past, total = (value(one) for one in expressions("lag and sum"))
+    shifted = Panel([_dollar(), Line(past, "lag, 20 observations", BLUE)])
+    changes = Panel([Line(total, "sum of the last 20 daily changes", GREEN)])
+    return [_part(panel, *_LAST_YEAR) for panel in (shifted, changes)]
+
+
+def composite() -> list[Panel]:
+    """Show two series, one of them with a gap, with their average and their maximum."""
+    mean, highest = (value(one) for one in expressions("composite"))
+    yen = Line(rates()["ECB_JPY_EUR_D"], "ECB_JPY_EUR_D (yen per euro)", SOFT)
+    return [
+        Panel([yen, _krona(rates()["ECB_ISK_EUR_D"], ORANGE)]),
+        Panel([Line(mean, "avg of the operands that have an observation", GREEN)], _krona_gap("yen only")),
+        Panel([Line(highest, "max of the operands that have an observation", BLUE)], _krona_gap("yen only")),
+    ]
+
+
+def division() -> list[Panel]:
+    """Show a ratio whose right side is sometimes zero, and mark the observations without a ratio."""
+    (place,) = expressions("Division by zero")
+    krona, result = rates()["ECB_ISK_EUR_D"], value(place)
+    left_out = ~np.isin(krona.times, result.times)
+    lost = Series(krona.times[left_out], krona.values[left_out])
+    above = [
+        _krona(krona, SOFT, marks="o"),
+        Line(lost, "equal to the four before: the range is zero, no ratio", ORANGE, "o"),
+    ]
+    below = [Line(result, "position in the range of 5 observations, percent", GREEN, "o")]
+    return [_part(Panel(lines), "2008-09-01", "2008-12-09") for lines in (above, below)]
+
+
+def constants() -> list[Panel]:
+    """Show one minus a share, and a reciprocal."""
+    fall, reciprocal = (value(one) for one in expressions("constants and power"))
+    return [
+        Panel([Line(fall, "1 \u2212 the dollar rate ÷ its highest of 250 observations", BLUE)]),
+        Panel([Line(reciprocal, "the dollar rate to the power of \u22121: euros per dollar", GREEN)]),
+    ]
+
+
+def changes() -> list[Panel]:
+    """Show the percentage change and the logarithmic change of the real."""
+    percentage, logarithmic = (value(one) for one in expressions("diff, pct_change and log_change"))
+    lines = [
+        Line(percentage, "pct_change of ECB_BRL_EUR_D, 250 observations", BLUE),
+        Line(logarithmic, "log_change", ORANGE),
+    ]
+    return [_part(Panel(lines), "2019-01-01", "2022-12-31")]
+
+
+def statistics() -> list[Panel]:
+    """Show the standard deviation of daily changes, and a z-score."""
+    deviation, score = (value(one) for one in expressions("std, var and zscore"))
+    return [
+        Panel([Line(deviation, "std of the daily log_change of the dollar rate, 60 observations", BLUE)]),
+        Panel([Line(score, "zscore of the dollar rate, 250 observations", GREEN)]),
+    ]
+
+
+def order() -> list[Panel]:
+    """Show a year of the dollar rate with its median and 0.9 quantile, and its rank."""
+    median, high, rank = (value(one) for one in expressions("median, quantile, rank and count"))
+    above = [
+        _dollar(),
+        Line(median, "median, 60 observations", BLUE),
+        Line(high, "quantile 0.9", ORANGE),
+    ]
+    below = [Line(rank, "rank in 60 observations", GREEN)]
+    return [_part(Panel(lines), *_LAST_YEAR) for lines in (above, below)]
+
+
+def calendar_windows() -> list[Panel]:
+    """Show the mean of 12 months and the mean of 250 observations after a gap of nine years."""
+    mean, _ = expressions("windows of the calendar")
+    lines = [
+        _krona(rates()["ECB_ISK_EUR_D"], SOFT),
+        Line(value(mean), "sma, 12 months", BLUE),
+        Line(_by_observations(mean), "sma, 250 observations", ORANGE),
+    ]
+    return [_part(Panel(lines), "2018-01-01", "2019-12-31")]
+
+
+def min_periods() -> list[Panel]:
+    """Show a mean that begins earlier, and a calendar window that begins later, with min_periods."""
+    early, late = expressions("min_periods")
+    above = [
+        _dollar(),
+        Line(value(early), "sma of 60, min_periods 20", BLUE),
+        Line(value({**early, "min_periods": None}), "sma of 60", ORANGE),
+    ]
+    below = [
+        Line(value({**late, "min_periods": None}), "sma of 12 months", ORANGE),
+        Line(value(late), "min_periods 200", BLUE),
+    ]
+    return [_part(Panel(lines), "1999-01-04", "1999-12-31") for lines in (above, below)]
+
+
+def calendar_lag() -> list[Panel]:
+    """Show the change of the króna over a year and over 250 observations, after its gap."""
+    change, _ = expressions("a lag by the calendar")
+    lines = [
+        Line(_by_observations(change), "pct_change, 250 observations", ORANGE),
+        Line(value(change), "pct_change, 1 year", BLUE),
+    ]
+    missing = Shade("2018-02-01", "2019-01-31", "no observation one year earlier", height=0.08)
+    return [_part(Panel(lines, missing), "2018-02-01", "2020-12-31")]
+
+
+def transforms() -> list[Panel]:
+    """Show a logarithm, and absolute daily changes."""
+    logarithm, absolute = (value(one) for one in expressions("abs, neg, log, exp, sqrt and sign"))
+    return [
+        Panel([Line(logarithm, "log of ECB_BRL_EUR_D (reais per euro)", BLUE)]),
+        Panel([Line(absolute, "abs of the daily pct_change of ECB_CHF_EUR_D (francs per euro)", GREEN)]),
+    ]
+
+
+def clip_and_round() -> list[Panel]:
+    """Show a z-score within limits, and a rounded rate."""
+    clipped, rounded = expressions("clip and round")
+    scores = [
+        Line(value(clipped["series"]), "zscore, 250 observations", SOFT),
+        Line(value(clipped), "clip to \u22122 and 2", BLUE),
+    ]
+    rates_ = [_dollar(), Line(value(rounded), "round to 2 digits", ORANGE)]
+    return [_part(Panel(lines), *_LAST_YEAR) for lines in (scores, rates_)]
+
+
+def cumulative() -> list[Panel]:
+    """Show the highest rate so far, and the change since the beginning of the year."""
+    highest, since = (value(one) for one in expressions("cumsum, cummax and cummin"))
+    return [
+        Panel([_dollar(), Line(highest, "cummax", BLUE)]),
+        Panel([Line(since, "cumsum of the daily diff, reset each year", GREEN)]),
+    ]
+
+
+def indexes() -> list[Panel]:
+    """Show three currencies as indexes with the same base date."""
+    dollar, yen = expressions("rebase")
+    pound = {**dollar, "series": {"series_code": "ECB_GBP_EUR_D"}}
+    lines = [
+        Line(value(dollar), "ECB_USD_EUR_D, 2020 = 100", BLUE),
+        Line(value({**yen, "base": 100}), "ECB_JPY_EUR_D", ORANGE),
+        Line(value(pound), "ECB_GBP_EUR_D", GREEN),
+    ]
+    return [Panel(lines)]
+
+
+def resampling() -> list[Panel]:
+    """Show the mean of each month of a year at the month's last observation."""
+    mean, *_ = expressions("resample")
+    lines = [_dollar(), Line(value(mean), "mean of each complete month", BLUE, "o")]
+    return [_part(Panel(lines), *_LAST_YEAR)]
+
+
+def filling() -> list[Panel]:
+    """Show a monthly series at the times of a daily one."""
+    previous, linear = expressions("fill")
+    lines = [
+        Line(value(previous), "fill, previous", ORANGE),
+        Line(value(linear), "fill, linear", BLUE),
+        Line(value(previous["series"]), "monthly mean of ECB_USD_EUR_D", INK, "o"),
+    ]
+    return [_part(Panel(lines), *_LAST_YEAR)]
+
+
+def pairs() -> list[Panel]:
+    """Show the correlation of two currencies, and the beta of the dollar to the renminbi."""
+    correlation, beta = (value(one) for one in expressions("corr, cov and beta"))
+    return [
+        Panel([Line(correlation, "corr of daily changes: dollar and pound, 250 observations", BLUE)]),
+        Panel([Line(beta, "beta of the dollar to the renminbi", GREEN)]),
+    ]
+
+
+def _by_observations(expression: Mapping[str, Any]) -> Series:
+    """Return the result of an expression whose window is replaced by one of 250 observations."""
+    return value({**expression, "window": 250, "unit": "observations"})
+
+
+def _dollar(prefix: str = "", marks: str = "") -> Line:
+    colour = BLUE if prefix else SOFT
+    return Line(rates()["ECB_USD_EUR_D"], f"{prefix}ECB_USD_EUR_D (US dollars per euro)", colour, marks)
+
+
+def _krona(series: Series, colour: str, prefix: str = "", marks: str = "") -> Line:
+    return Line(series, f"{prefix}ECB_ISK_EUR_D (krónur per euro)", colour, marks)
+
+
+def _krona_gap(text: str) -> Shade:
+    """Return a shade over the years in which the ECB did not quote the króna."""
+    return Shade("2008-12-10", "2018-01-31", text)
+
+
+def _part(panel: Panel, first: str, last: str) -> Panel:
+    """Return the panel restricted to the days from `first` to `last`."""
+    low, high = (
+        int(datetime.fromisoformat(f"{day}T00:00Z").timestamp()) * 1_000_000 for day in (first, last)
+    )
+
+    def within(series: Series) -> Series:
+        chosen = (series.times >= low) & (series.times <= high)
+        return Series(series.times[chosen], series.values[chosen])
+
+    return Panel([replace(line, series=within(line.series)) for line in panel.lines], panel.shade)
+
+
+PLOTS: dict[str, tuple[Callable[[], list[Panel]], float]] = {
+    "series": (series, 2.3),
+    "series-math": (series_math, 4.6),
+    "constants": (constants, 3.6),
+    "composite": (composite, 5.0),
+    "averages": (averages, 2.8),
+    "extremes": (extremes, 2.6),
+    "sums": (sums, 3.8),
+    "changes": (changes, 2.4),
+    "statistics": (statistics, 3.6),
+    "order": (order, 3.8),
+    "calendar-windows": (calendar_windows, 2.6),
+    "min-periods": (min_periods, 3.8),
+    "calendar-lag": (calendar_lag, 2.4),
+    "transforms": (transforms, 3.6),
+    "clip-round": (clip_and_round, 3.6),
+    "cumulative": (cumulative, 3.6),
+    "rebase": (indexes, 2.4),
+    "resample": (resampling, 2.4),
+    "fill": (filling, 2.4),
+    "pairs": (pairs, 3.6),
+    "division": (division, 3.4),
+}
+"""For each plot (file grammar-….svg): the function that makes its panels, and its height in inches."""
