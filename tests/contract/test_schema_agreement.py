@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from metrics_worker.errors import MetricsWorkerError
-from metrics_worker.expression.grammar import dump, expression_type, parse
+from metrics_worker.expression.grammar import children, dump, expression_type, parse
 from metrics_worker.expression.nodes import NODES
 from metrics_worker.request import RunRequest, open_record
 from metrics_worker.request_check import Bounds, check_dataset
@@ -114,7 +114,8 @@ def test_the_examples_of_each_kind_of_node_are_valid_and_have_this_kind(kind):
     for example in DEFINITIONS[kind]["examples"]:
         whole = {"op": "add", "left": example, "right": series("A")} if kind == "constant" else example
         node = parse(whole)
-        assert type(node.left if kind == "constant" else node) is NODES[kind]
+        described = children(node)[0] if kind == "constant" else node
+        assert type(described) is NODES[kind]
         assert is_valid("metric_run_requested", request(whole, kind=expression_type(node)))
 
 

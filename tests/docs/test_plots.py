@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from docs import plots
+from docs import panels, plots
 from tests.docs.pages import ROOT, text_of
 
 NUMBER = re.compile(r"-?\d+\.?\d*")
@@ -25,10 +25,10 @@ def skeleton_and_numbers(svg):
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plots")
-    return {name: plots.draw(name, folder) for name in plots.PLOTS}
+    return {name: plots.draw(name, folder) for name in panels.PLOTS}
 
 
-@pytest.mark.parametrize("name", plots.PLOTS)
+@pytest.mark.parametrize("name", panels.PLOTS)
 def test_a_committed_plot_is_up_to_date(name, drawn):
     committed = (ROOT / "docs" / "img" / drawn[name].name).read_text()
     (shape, numbers), (shape_now, numbers_now) = map(
@@ -43,12 +43,12 @@ def test_drawing_twice_gives_the_same_bytes(drawn, tmp_path):
     assert again.read_bytes() == drawn["division"].read_bytes()
 
 
-@pytest.mark.parametrize("name", plots.PLOTS)
+@pytest.mark.parametrize("name", panels.PLOTS)
 def test_a_plot_has_a_dark_replacement_for_each_of_its_colours(name):
     svg = (ROOT / "docs" / "img" / f"grammar-{name}.svg").read_text()
     style = svg.partition("</style>")[0].partition("prefers-color-scheme: dark")[2]
     used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg.partition("</style>")[2]))
-    assert {plots.BACK, plots.INK, plots.GRID} <= used
+    assert {plots.BACK, panels.INK, plots.GRID} <= used
     for colour in used:
         assert f'[style*="fill: {colour}"]' in style
         assert f'[style*="stroke: {colour}"]' in style
@@ -56,9 +56,9 @@ def test_a_plot_has_a_dark_replacement_for_each_of_its_colours(name):
 
 def test_the_page_shows_every_plot_with_a_description():
     shown = re.findall(r"!\[(.{30,})\]\(img/grammar-([a-z-]+)\.svg\)", text_of("docs/grammar.md"))
-    assert [name for _, name in shown] == list(plots.PLOTS)
+    assert [name for _, name in shown] == list(panels.PLOTS)
 
 
 def test_every_committed_plot_is_still_drawn():
     committed = {path.name for path in Path(ROOT / "docs" / "img").glob("grammar-*.svg")}
-    assert committed == {f"grammar-{name}.svg" for name in plots.PLOTS}
+    assert committed == {f"grammar-{name}.svg" for name in panels.PLOTS}
