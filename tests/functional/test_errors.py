@@ -117,7 +117,7 @@ def test_a_dataset_that_may_not_be_read_is_named(cloud, fails, faults):
     ("expression", "kind", "culprit"),
     [
         (ratio(series("A"), {"op": "modulo"}), "series_math", "expressionJson.right"),
-        (window("median", series("A"), 3), "window_op", "expressionJson.op"),
+        (window("mode", series("A"), 3), "window_op", "expressionJson.op"),
         (window("sma", series("A"), 0), "window_op", "expressionJson.window"),
         (
             ratio(series("A"), {"op": "sma", "series": series("B"), "window": 2.5}),
