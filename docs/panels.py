@@ -230,7 +230,7 @@ def calendar_lag() -> list[Panel]:
         Line(_by_observations(change), "pct_change, 250 observations", ORANGE),
         Line(value(change), "pct_change, 1 year", BLUE),
     ]
-    missing = Shade("2018-02-01", "2019-01-31", "no observation one year earlier", height=0.08)
+    missing = Shade("2018-02-01", "2019-01-31", "no observation one year earlier", height=0.3)
     return [_part(Panel(lines, missing), "2018-02-01", "2020-12-31")]
 
 
