@@ -12,13 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics_worker.kernels import spread
+from metrics_worker.kernels.centred import centred_sums, centres
 from metrics_worker.kernels.rolling import Values, doublings
 from metrics_worker.kernels.spread import Moments, Spread
 
 type Exponents = NDArray[np.int64]
 
-# Windows per block: the eight to ten arrays in use at once fit into the level 2 cache.
-_BLOCK = 8_192
+# Windows per block, unless the window is longer. Merging uses more arrays, which fit into the level 2 cache.
+_BLOCK = 32_768
+_MERGED_BLOCK = 8_192
+# The longest windows whose moments are merged. Those of longer windows are computed from centred sums.
+_MERGED = 10
+# The variance of a window is the mean square of the deviations from a centre minus the squared distance between
+# mean and centre. If the variance is less than a fifteenth of the squared distance, it is merged instead: its
+# relative error could exceed 16 times that of the mean square.
+_LEAST_SHARE = 1 / 15
 
 
 def rolling_var(values: Values, window: int) -> Values:
@@ -33,7 +41,7 @@ def rolling_std(values: Values, window: int) -> Values:
 
 def rolling_zscore(values: Values, window: int) -> Values:
     """Return (last value - mean) / standard deviation of windows; NaN if a window is constant."""
-    return _by_block(values, window, spread.zscore)
+    return _by_block(values, window, spread.zscore, last=True)
 
 
 def rolling_cov(left: Values, right: Values, window: int) -> Values:
@@ -67,22 +75,58 @@ def rolling_beta(left: Values, right: Values, window: int) -> Values:
 
 
 @np.errstate(all="ignore")
-def _by_block(values: Values, window: int, finish: Callable[[Moments, int], Values]) -> Values:
-    """Return the results of `finish` for the moments of `values[i : i + window]`, for every i."""
+def _by_block(
+    values: Values, window: int, finish: Callable[[Moments, int], Values], *, last: bool = False
+) -> Values:
+    """Return the results of `finish` for the moments of all windows; `deviation` is None unless `last`."""
     total = max(0, len(values) - window + 1)
     if window == 1:
         return np.full(total, np.nan)
     result = np.empty(total)
-    block = max(_BLOCK, window)
+    block = _block(window)
     for start in range(0, len(result), block):
         out = result[start : start + block]
         part = values[start : start + len(out) + window - 1]
-        out[:] = finish(spread.within_range(part, lambda scaled: _moments(scaled, window)), window)
+        out[:] = finish(spread.within_range(part, lambda scaled: _moments(scaled, window, last=last)), window)
     return result
 
 
-def _moments(values: Values, window: int) -> tuple[Values, Values]:
-    """Return the deviations of the last values and the squares of windows, which may overflow."""
+def _block(window: int) -> int:
+    """Return the number of windows per block, a multiple of the window: results do not depend on blocks."""
+    return window * max(1, (_MERGED_BLOCK if window <= _MERGED else _BLOCK) // window)
+
+
+def _moments(values: Values, window: int, *, last: bool) -> tuple[Values | None, Values]:
+    """Return the deviations of the last values, if needed, and the squares of windows, which may overflow."""
+    if window <= _MERGED:
+        return _merged_moments(values, window)
+    sums = centred_sums(values[None], window)[0]
+    deviations = None
+    if last:
+        deviations = values[window - 1 :] - centres(values, window)
+        deviations -= sums.real * (1 / window)
+    distances = sums.real * sums.real
+    distances *= 1 / window
+    squares = sums.imag - distances
+    distances *= _LEAST_SHARE
+    accurate = squares >= distances
+    if not accurate.all():
+        for windows in _runs(np.flatnonzero(~accurate), window):
+            low, high = windows[0], windows[-1] + window
+            merged = _merged_moments(values[low:high], window)
+            squares[windows] = merged[1][windows - low]
+            if deviations is not None:
+                deviations[windows] = merged[0][windows - low]
+    return deviations, squares
+
+
+def _runs(windows: NDArray[np.int64], window: int) -> list[NDArray[np.int64]]:
+    """Divide the numbers of windows where the next window begins more than `window` values later."""
+    return np.split(windows, np.flatnonzero(np.diff(windows) > window) + 1)
+
+
+def _merged_moments(values: Values, window: int) -> tuple[Values, Values]:
+    """Return the deviations of the last values and the squares of windows, merged as in `spread.py`."""
     total = len(values) - window + 1
     result = Spread(np.empty(total), np.empty(total))
     spread.spread_of_spans(values, window, result)

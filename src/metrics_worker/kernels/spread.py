@@ -24,7 +24,7 @@ from metrics_worker.kernels.rolling import Steps, Values, doublings, scratch_arr
 
 type Counts = int | NDArray[np.int64]
 type Mask = NDArray[np.bool_]
-type Compute = Callable[[Values], tuple[Values, Values]]
+type Compute = Callable[[Values], tuple[Values | None, Values]]
 
 # Values are multiplied by 2 ** -600 or 2 ** 600: the largest float becomes 4e127, the smallest float 2e-143.
 _SHIFT = 600
@@ -44,7 +44,7 @@ class Spread(NamedTuple):
 class Moments(NamedTuple):
     """The moments of many windows, computed from the values times 2 ** `exponent`."""
 
-    deviation: Values  # the window's last value minus the window's mean
+    deviation: Values | None  # the window's last value minus the window's mean; None if it is not needed
     squares: Values
     exponent: Counts
 
@@ -123,7 +123,7 @@ def _rescaled(moments: Moments, wanted: Mask, values: Values, compute: Compute, 
     deviation, squares = compute(np.ldexp(values, shift))
     wanted = wanted & np.isfinite(squares)
     return Moments(
-        np.where(wanted, deviation, moments.deviation),
+        None if deviation is None else np.where(wanted, deviation, moments.deviation),
         np.where(wanted, squares, moments.squares),
         np.where(wanted, shift, moments.exponent),
     )
@@ -135,24 +135,34 @@ def _has_small_steps(values: Values) -> bool:
 
 
 def variance(moments: Moments, counts: Counts) -> Values:
-    """Return the variances with the divisor n - 1; NaN for one value."""
+    """Return the variances with the divisor n - 1; NaN for one value. The squares are overwritten."""
     return _scaled(_ratio(moments, counts), moments.exponent, -2)
 
 
 def deviation(moments: Moments, counts: Counts) -> Values:
-    """Return the standard deviations with the divisor n - 1; NaN for one value."""
-    return _scaled(np.sqrt(_ratio(moments, counts)), moments.exponent, -1)
+    """Return the standard deviations with the divisor n - 1; NaN for one value.
+
+    The squares are overwritten.
+    """
+    ratio = _ratio(moments, counts)
+    return _scaled(np.sqrt(ratio, out=ratio), moments.exponent, -1)
 
 
 def zscore(moments: Moments, counts: Counts) -> Values:
-    """Return the deviations of the last values in standard deviations; NaN if a window is constant."""
+    """Return the deviations of the last values in standard deviations; NaN if a window is constant.
+
+    The squares are overwritten.
+    """
+    assert moments.deviation is not None
+    ratio = _ratio(moments, counts)
+    np.sqrt(ratio, out=ratio)
     # A deviation of 0 divided by a standard deviation of 0 is NaN.
-    return moments.deviation / np.sqrt(_ratio(moments, counts))
+    return np.divide(moments.deviation, ratio, out=ratio)
 
 
 def _ratio(moments: Moments, counts: Counts) -> Values:
-    ratio: Values = moments.squares / (np.asarray(counts) - 1)
-    return ratio
+    """Return the squares divided by count - 1, in the memory of the squares."""
+    return np.divide(moments.squares, np.subtract(counts, 1), out=moments.squares)
 
 
 def _scaled(values: Values, exponent: Counts, factor: int) -> Values:
