@@ -171,7 +171,9 @@ def test_a_request_is_checked_as_the_worker_checks_it(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("tests: [", "not YAML: "),
+        ("tests: [\n", "not YAML: "),
+        ("tests: \x00", "not YAML: unacceptable character #x0000"),
+        ("tests: " + "9" * 5000, "not YAML: Exceeds the limit"),
         ("tests:\n- name: it\n  name: it\n", "not YAML: the key name occurs twice, line 3, column 3"),
         ("tests: !!python/object/apply:os.getcwd []", "not YAML: could not determine a constructor"),
         ("a: 1\n---\nb: 2\n", "not YAML: "),
@@ -203,6 +205,7 @@ def test_json_has_the_messages_of_metrics_validate(tmp_path):
         ({"series": {"A": [[20260101, 1]]}}, "series.A[0][0]", "a time is written 2026-01-31"),
         ({"series": {"A": {"2026-01-01": True}}}, "series.A.2026-01-01", "a value is a finite number"),
         ({"series": {"A": {"2026-01-01": 10**400}}}, "series.A.2026-01-01", "a value is a finite number"),
+        ({"series": {"A": {"2026-01-01": float("nan")}}}, "series.A.2026-01-01", "a value is a finite"),
         ({"series": {"A": 3}}, "series.A", "observations are {time: value, …}"),
         (
             {"series": {"A": {"start": "2026-01-01", "values": [1]}}},

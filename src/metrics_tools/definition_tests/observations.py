@@ -1,8 +1,8 @@
 """Observations in a file with tests: the three forms in which they are written, and their conversion."""
 
+import sys
 from collections.abc import Iterator
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, tzinfo
-from math import isfinite
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -40,7 +40,7 @@ def _value(value: Any) -> float | None:
     if value is None or value == _ABSENT:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or abs(value) >= 2**1023 or not isfinite(value):
+    if not is_number or not abs(value) <= sys.float_info.max:
         raise ValueError('a value is a finite number; null or "_" means that there is no observation')
     return float(value)
 

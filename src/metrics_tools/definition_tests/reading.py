@@ -33,6 +33,8 @@ _SCALARS = {
     "float": (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
 }
 """By type: the pattern of plain scalars, and the characters with which they can begin."""
+_KEY = "[key]"
+"""The last part of pydantic's path of a problem if the key of a mapping is not valid."""
 _FIELDS = {
     name
     for model in (DefinitionTests, DefinitionTest, Expectation, ExpectedError, Regular, Tolerance)
@@ -105,26 +107,18 @@ def _yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        line = (text.splitlines() or [""])[min(mark.line, text.count("\n"))].strip() if mark else None
-        raise InvalidFileError(
-            Problem("", f"not YAML: {error.problem or error.context}{where}", line and shown(line))
-        ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = (
-            "nested too deep to be read"
-            if isinstance(error, RecursionError)
-            else " ".join(str(error).split())
-        )
-        raise InvalidFileError(Problem("", f"not YAML: {reason}")) from error
+        raise InvalidFileError(Problem("", f"not YAML: {error.problem or error.context}{where}")) from error
+    except RecursionError as error:
+        raise InvalidFileError(Problem("", "not YAML: nested too deep to be read")) from error
+    except (yaml.YAMLError, ValueError) as error:  # a character or number that PyYAML does not accept
+        raise InvalidFileError(Problem("", f"not YAML: {' '.join(str(error).split())}")) from error
 
 
 def _problems(error: ValidationError, value: Any) -> list[Problem]:
     """Return every problem that pydantic found, each with the name of its test."""
     found = []
     for problem in problems_of(error):
-        path = tuple(
-            part for part in problem.path if part != "[key]"
-        )  # pydantic's mark of a key of a mapping
+        path = tuple(part for part in problem.path if part != _KEY)
         text, hint = problem.text.replace("Input should", "it should"), None
         name = str(path[-1]) if path else ""
         if problem.kind == "missing":
