@@ -44,15 +44,11 @@ if TYPE_CHECKING:
     from metrics_worker.s3.bucket import Bucket, ListedObject, StoredObject
 
 MIN_PART_FILES = 32
-"""The minimum number of part files, for each page of the listing, for which a snapshot is used.
-
-A page of a listing costs as much as 12.5 GET requests, and so does a write: decision 0011.
-"""
+"""A snapshot is used only for a series with this many part files for each page of its listing (decision 0011)."""
 MIN_CHANGED = 2
-"""The minimum number of new or changed part files for which a snapshot is written again.
+"""A snapshot is written again only after this many new or changed part files.
 
-A single one is usually the part file of the current month. It is replaced at every update, so a snapshot with
-its present rows would save the next run nothing.
+A single one is usually the part file of the current month, which is replaced at every update anyway.
 """
 KEYS_PER_PAGE = 1000  # of a listing of S3
 MAX_BYTES = 64 * 1024 * 1024  # of a snapshot that is read or written: about 4 million rows
@@ -60,8 +56,7 @@ READ_SECONDS = 3.0  # after which the part files are read without the snapshot
 WRITE_SECONDS = 5.0  # after which a write is given up
 _WRITES = 8  # at the same time
 _RANGE_BYTES = 8 * 1024 * 1024  # of a large snapshot, by one request
-_WRITTEN_ROW_BYTES = 3 * 16
-"""The memory that is claimed for each row of a snapshot that is written: three copies of 16 bytes."""
+_WRITTEN_ROW_BYTES = 3 * 16  # claimed for each row of a snapshot that is written: three copies
 _CLAIMED_BYTES = 100  # for each row, as for a row of a part file
 
 type Identities = Mapping[str, tuple[str, int]]
