@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from metrics_worker.s3.bucket import Bucket, ListedObject, StoredObject
 
 MIN_PART_FILES = 32
-"""A snapshot is used only for a series with this many part files for each page of its listing (decision 0011)."""
+"""A snapshot is used for series with this many part files for each page of the listing (decision 0011)."""
 MIN_CHANGED = 2
 """A snapshot is written again only after this many new or changed part files.
 
