@@ -264,10 +264,15 @@ def hand_over(records: list[Record], queue: FifoQueue, handler: Handler, context
 
 
 def failures(answer: Any, received: set[str]) -> set[str]:
-    """Return the message ids in a function's response.
+    """Return the ids of the failed messages in a Lambda function's response; an empty response has none.
+
+    Args:
+        answer: the response, with the key `batchItemFailures`.
+        received: the ids of the messages in the batch.
 
     Raises:
-        ValueError: the response is invalid, which Lambda treats as a failure of the whole batch.
+        ValueError: the response is invalid or names a message that is not in the batch. Lambda treats such a
+            response as a failure of the whole batch.
     """
     items = [] if not answer else answer.get("batchItemFailures", ...)
     if items is None:

@@ -1,4 +1,4 @@
-"""A function that ends a process which used the bucket without finalising the Python interpreter.
+"""A function that ends a process without finalising the interpreter, for processes that used the bucket.
 
 The S3 client has runtime threads that cannot be stopped or joined. Shortly after a request, one of these
 threads may enter Python while the interpreter is finalising, which aborts the process (SIGABRT) although its

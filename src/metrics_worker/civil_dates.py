@@ -3,11 +3,11 @@
 All functions work on whole arrays, whose elements must not decrease. The offset of a zone from UTC changes a
 few times a year at most, so the functions need only the *changes* of the offset:
 
-- Past and announced changes are listed in the zone's file in the IANA time zone database. They are exact. - A
-zone with daylight saving time has a rule for all later changes. `zoneinfo` applies the rule. The module reads
-the offset at intervals of four weeks; if two successive offsets differ, it finds the second of the change by
-bisection. Only two changes within four weeks could be missed; a test shows that no rule has such changes. The
-intervals begin at fixed times, so a result does not depend on the other times in the array.
+- Past and announced changes are listed in the zone's file in the IANA time zone database. They are exact.
+- A zone with daylight saving time has a rule for all later changes, which `zoneinfo` applies. The module
+  reads the offset at intervals of four weeks. If two successive offsets differ, it finds the second of the
+  change by bisection. Only two changes within four weeks could be missed; a test shows that no rule has such
+  changes. The intervals begin at fixed times, so a result does not depend on the other times in the array.
 
 Before the first listed change, which is in 1844 or later, a zone has its local mean time. `zoneinfo` supports
 no year after 9999, but times in int64 microseconds reach much further. Therefore a time from the year 2600 on
@@ -222,7 +222,8 @@ def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers
     Args:
         values: the value of each span.
         ends: the end of each span except the last.
-        times: results of `_known`, which can decrease if the original times are after the year 2600.
+        times: times from `_known`, which replaces times from the year 2600 on by earlier ones. Therefore
+            these times can decrease although the original times do not.
     """
     if (times[1:] < times[:-1]).any():
         return values[np.searchsorted(ends, times, side="right")]

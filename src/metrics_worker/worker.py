@@ -35,7 +35,7 @@ class Worker:
         now: a function that returns the current time in UTC.
         clock: a function that returns the seconds of a monotonic clock.
         pause: a function that waits for the given number of seconds.
-        newest_versions: the versions that the process has written.
+        newest_versions: for each metric, the newest version that the process has written.
     """
 
     settings: "Settings"

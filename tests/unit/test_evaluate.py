@@ -241,7 +241,7 @@ DAY = 86_400_000_000
 
 
 def on(**by_date):
-    """Return values at midnight UTC of dates.
+    """Return a dictionary from times (midnight UTC of each date, in microseconds) to values.
 
     For example, `on(d2024_01_31=1)` has the value 1 on 31 January 2024.
     """

@@ -152,7 +152,7 @@ def _series(points: Points) -> Series:
 
 
 def _compared(test: DefinitionTest, result: Series) -> tuple[str, tuple[Difference, ...]]:
-    """Return the reason why a result fails the test, or an empty text, and all differences."""
+    """Return the reason why a result fails the test (an empty string if it passes), and all differences."""
     if test.expect.error is not None:
         return f"an error was expected, but the result has {count(len(result), 'observation')}", ()
     actual = dict(zip(result.times.tolist(), result.values.tolist(), strict=True))

@@ -58,7 +58,7 @@ class Cloud:
 
 
 def isolated(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return a copy of an environment with random AWS credentials, and without AWS and proxy settings."""
+    """Return an environment with random AWS credentials, without the caller's AWS and proxy settings."""
     other = {
         name: value
         for name, value in environment.items()

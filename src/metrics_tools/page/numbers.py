@@ -67,7 +67,11 @@ class Numbers:
 
 
 def thinned(series: Series, most: int = MAX_OBSERVATIONS) -> Series:
-    """Return a series, reduced to its extreme values if it has more than `most` observations."""
+    """Return a series, or about `most` of its observations if it has more.
+
+    The remaining observations are the first, the last, and the lowest and the highest of each section of the
+    series (see `extremes`).
+    """
     if len(series) <= most:
         return series
     places = extremes(series.values, most)

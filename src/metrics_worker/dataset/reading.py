@@ -45,11 +45,11 @@ class SharedFiles:
 
 @dataclass(slots=True)
 class Reading:
-    """The reading of all part files of some series, each file once.
+    """One read of all part files of some series; each file is read once.
 
-    The thread of the run starts the read and waits for it. The event-loop thread calls `_on_object` with each
-    file as it arrives, and decodes usual files one at a time. Unusual files are decoded by the child process,
-    while a scan thread waits.
+    The thread of the run starts the read and waits for it. As each file arrives, the event-loop thread calls
+    `_on_object`, which decodes a usual file (see `part_file`) immediately. Any other file is decoded by the
+    child process. A scan thread waits for the child process, so the event loop is not blocked.
 
     Attributes:
         sources: the series, each with the keys of its part files.

@@ -1,8 +1,8 @@
 """The rows of a series in the tables of its part files, before they are cleaned.
 
-Times of any unit and zone become microseconds in UTC, floored; values of any number become float64. Rows are
-converted one by one, so part files yield the same rows whether they are converted together or separately. The
-module `snapshot` relies on this.
+Times of any unit and time zone become whole microseconds in UTC, rounded down. Values of any numeric type
+become float64. Rows are converted one by one, so part files yield the same rows whether they are converted
+together or separately. The module `snapshot` relies on this.
 """
 
 from collections.abc import Iterable, Sequence

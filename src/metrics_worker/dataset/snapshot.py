@@ -138,7 +138,16 @@ def decode(body: memoryview, subject: Subject) -> Snapshot:
 
 
 def _files(text: bytes, subject: Subject, rows: int) -> PartFiles:
-    """Return the part files in a head, after checking that the head belongs to the series."""
+    """Return the part files that the head of a snapshot states.
+
+    Args:
+        text: the head, as JSON.
+        subject: the series that the head must state.
+        rows: the number of rows in the snapshot.
+
+    Raises:
+        UnusableSnapshot: the head is invalid, is of another series, or states another number of rows.
+    """
     try:
         head = json.loads(text)
         found = Subject(*(head[name] for name in Subject._fields))

@@ -17,8 +17,8 @@ def filled_from_previous(series: Series, times: Times, max_age_days: int | None)
     Args:
         series: the series.
         times: the times of the result, strictly increasing.
-        max_age_days: times that are more than so many days of 24 hours after the last observation are left
-            out; None for no limit.
+        max_age_days: the maximum age of a value, in days of 24 hours: a time is left out if its value would
+            be older. None for no limit.
     """
     position = np.searchsorted(series.times, times, side="right") - 1
     found = position >= 0

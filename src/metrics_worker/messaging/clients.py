@@ -1,7 +1,7 @@
 """boto3 clients for SNS and SQS, and the time limits of their calls.
 
-Clients are created at their first use. botocore takes most of the import time of a cold start, so only this
-module and `limited_http` import botocore, when the first client is created.
+A client is created when it is first used. Importing botocore would take most of the import time of a cold
+start, so it is imported only when the first client is created, and only by this module and `limited_http`.
 """
 
 from collections.abc import Iterator
