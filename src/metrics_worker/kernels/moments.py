@@ -171,7 +171,9 @@ def _squares_of_pairs(pairs: Values, window: int) -> Values:
     """Return, in three rows, the squared deviations of both series and the products of their deviations."""
     offsets = {1: np.zeros(pairs.shape)}
     squares = {1: np.zeros((3, pairs.shape[1]))}
-    for before, after in doublings(window):
+    merges = doublings(window)
+    last_merges = {part: index for index, merge in enumerate(merges) for part in merge}
+    for index, (before, after) in enumerate(merges):
         span = before + after
         length = pairs.shape[1] - span + 1
         gap = pairs[:, before : before + length] - pairs[:, :length]
@@ -182,4 +184,8 @@ def _squares_of_pairs(pairs: Values, window: int) -> Values:
         merged += squares[before][:, :length]
         merged += squares[after][:, before : before + length]
         squares[span] = merged
+        # A long window has up to forty spans. Only those that a later merge needs stay in memory.
+        for part in {before, after}:
+            if last_merges[part] == index:
+                del offsets[part], squares[part]
     return squares[window]
