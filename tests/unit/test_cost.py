@@ -38,6 +38,19 @@ EXPRESSIONS = {
         for op in ("sma", "max", "std", "zscore", "median", "rank", "count", "lag", "log_change")
     },
     **{f"{op} of few": window(op, A, 30, min_periods=1) for op in ("sma", "std", "median", "rank")},
+    **{
+        f"{op}, {length} observations": window(op, A, length)
+        for op in ("sma", "std", "zscore", "median", "rank")
+        for length in (5000, COUNT // 2)
+    },
+    **{
+        f"{op} of all observations": window(op, A, COUNT, min_periods=1)
+        for op in ("sma", "max", "std", "zscore", "median", "rank", "count")
+    },
+    **{
+        f"{op} of 100 years": window(op, A, 100, unit="years")
+        for op in ("sma", "max", "std", "zscore", "median", "rank", "count")
+    },
     "quantile": window("quantile", A, 30, q=0.9),
     "quantile of a year": window("quantile", A, 1, unit="years", q=0.9),
     **{
@@ -57,6 +70,7 @@ EXPRESSIONS = {
         for method in ("previous", "linear")
     },
     **{op: {"op": op, "left": A, "right": {**A}, "window": 30} for op in ("corr", "cov", "beta")},
+    "long corr": {"op": "corr", "left": A, "right": B, "window": COUNT // 4},
     "power": {"op": "power", "left": A, "right": {"const": 2}},
     "one minus": {"op": "subtract", "left": {"const": 1}, "right": A},
     "constants": {"op": "max", "operands": [A, {"const": 1}, {"const": 2}]},

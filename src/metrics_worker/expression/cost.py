@@ -29,8 +29,17 @@ from metrics_worker.expression.nodes import (
 
 OBSERVATION_BYTES = 16
 """Bytes of one observation: an int64 time and a float64 value."""
-_MATH, _WINDOW, _COMPOSITE, _CALENDAR, _PAIR = 40, 48, 64, 120, 120
+_MATH, _WINDOW, _COMPOSITE, _CALENDAR = 40, 48, 64, 120
 """Bytes of temporary arrays for each observation of the operands, by type of operation."""
+_MOMENTS, _ORDER, _PAIR, _OTHER = 240, 352, 160, 96
+"""Bytes of temporary arrays for each value of a block of windows, by type of kernel."""
+_BLOCK_BYTES = (
+    {"count": 0}
+    | dict.fromkeys(("std", "var", "zscore"), _MOMENTS)
+    | dict.fromkeys(("median", "quantile", "rank"), _ORDER)
+)
+_BLOCK = 8_192
+"""The smallest number of windows in a block. A block has at least as many windows as a window has values."""
 _WRITING = 64
 """Bytes for each observation of the result while its Parquet file is written and read back."""
 
@@ -76,9 +85,10 @@ def _cost(node: Node, observations: Mapping[str, int], total: int) -> _Cost:
         case SeriesMath(left=left, right=right):
             counts, stamps, peak = of(_without_constants([left, right]), _MATH)
             return _Cost(min(counts), stamps, peak)
-        case Pair(left=left, right=right):
-            counts, stamps, peak = of([left, right], _PAIR)
-            return _Cost(min(counts), stamps, peak)
+        case Pair(left=left, right=right, window=window):
+            counts, stamps, peak = of([left, right], _MATH)
+            work = sum(counts) * (OBSERVATION_BYTES + _MATH) + _values_of_block(min(counts), window) * _PAIR
+            return _Cost(min(counts), stamps, max(peak, work))
         case Composite(operands=operands):
             counts, stamps, peak = of(_without_constants(operands), _COMPOSITE)
             return _Cost(min(sum(counts), total + stamps), stamps, peak)
@@ -91,16 +101,30 @@ def _cost(node: Node, observations: Mapping[str, int], total: int) -> _Cost:
         case Resample():
             (count,), stamps, peak = of([node.series], _CALENDAR)
             return _Cost(count, stamps + (count if node.stamp != "last" else 0), peak)
-        case (
-            WindowOp(unit="observations") | Lag(op="lag", unit="observations") | Ema() | Transform() | Clip()
-        ):
+        case WindowOp() | Quantile():
+            return _cost_of_windows(node, _cost(node.series, observations, total))
+        case Lag(op="lag", unit="observations") | Ema() | Transform() | Clip():
             (count,), stamps, peak = of([node.series], _WINDOW)
             return _Cost(count, stamps, peak)
-        case WindowOp() | Quantile() | Lag() | Round() | Cumulative() | Rebase():
+        case Lag() | Round() | Cumulative() | Rebase():
             (count,), stamps, peak = of([node.series], _CALENDAR)
             return _Cost(count, stamps, peak)
         case _:
             assert_never(node)
+
+
+def _cost_of_windows(node: WindowOp | Quantile, operand: _Cost) -> _Cost:
+    """Return the cost of a window operation. A calendar window can contain all observations."""
+    values = operand.most
+    if node.unit == "observations":
+        values = _values_of_block(values, node.window)
+    work = operand.most * (OBSERVATION_BYTES + _WINDOW) + values * _BLOCK_BYTES.get(node.op, _OTHER)
+    return _Cost(operand.most, operand.stamps, max(operand.peak, work))
+
+
+def _values_of_block(count: int, window: int) -> int:
+    """Return the largest number of values in a block of windows of a series with `count` observations."""
+    return min(count, 2 * max(window, _BLOCK))
 
 
 def _without_constants(operands: Sequence[Node]) -> list[Node]:
