@@ -18,7 +18,7 @@ from metrics_worker.series import Series
 
 _LEAD = (
     "Computed by the Lambda handler from series of daily exchange rates, such as ECB_USD_EUR_D: US dollars "
-    "per euro. Windows and lags count observations, not calendar days."
+    "per euro. Windows and lags count observations, unless they have a calendar unit."
 )
 
 
