@@ -22,6 +22,12 @@ from tests.docs.pages import blocks, rows, section, text_of
 PAGE = "docs/grammar.md"
 EXAMPLES = re.findall(r"```json\n([^`]*)```\n\n> (.*)\n", text_of(PAGE))
 EDGE_CASES = rows(section(PAGE, "One rule"))
+EVERY_OPERATION = {
+    (model.__name__, op)
+    for model in NODES.values()
+    if "op" in model.model_fields
+    for op in get_args(model.model_fields["op"].annotation)
+}
 REFUSED = rows(section(PAGE, "Errors").partition("\n###")[0])
 
 
@@ -95,33 +101,34 @@ def test_an_expression_gives_the_values_in_the_table(row):
 
 def test_the_table_has_every_operation():
     shown = {found for row in EDGE_CASES[2:] for found in operations(parse(expression(row[0])))}
-    every = {
-        (model.__name__, op)
-        for model in NODES.values()
-        if "op" in model.model_fields
-        for op in get_args(model.model_fields["op"].annotation)
-    }
-    assert shown - {("SeriesRef", ""), ("Constant", "")} == every
+    assert shown - {("SeriesRef", ""), ("Constant", "")} == EVERY_OPERATION
     numbers = re.findall(r"There are (\d+) kinds of node and (\d+) operations", text_of(PAGE))[0]
-    assert numbers == (str(len(NODES)), str(len(every)))
+    assert numbers == (str(len(NODES)), str(len(EVERY_OPERATION)))
     assert re.findall(r"(\d+) kinds of node, (\d+) operations", text_of("README.md")) == [numbers]
 
 
 def test_the_table_of_kinds_has_every_kind_with_its_fields_and_operations():
-    kinds = {
-        re.sub(r"[\[\]]|\(.*?\)", "", kind): fields for kind, fields, _ in rows(text_of(PAGE))[: len(NODES)]
-    }
-    assert list(kinds) == sorted(kinds, key=list(kinds).index)
+    without_links = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text_of(PAGE))
+    kinds = {kind: fields for kind, fields, _ in rows(without_links)[: len(NODES)]}
     assert set(kinds) == set(NODES)
     for kind, text in kinds.items():
-        fields = set(re.findall(r"`(\w+)`?\??", text)) - {"op"}
-        if kind == "quantile":
-            fields |= set(NODES["window_op"].model_fields) - {"op"}
-        model = NODES[kind].model_fields
-        assert fields - {"op"} == set(model) - {"op"}, kind
+        fields, optional = set(re.findall(r"`(\w+)`", text)), set(re.findall(r"`(\w+)`\?", text))
+        model = dict(NODES[kind].model_fields)
+        if "all fields of a window_op" in text:
+            model = {name: field for name, field in model.items() if name in {"op", "q"}}
+        assert fields == set(model), kind
+        assert optional == {name for name, field in model.items() if not field.is_required()}, kind
         if "op" in model:
-            listed = re.sub(r"\(.*?\)", "", text.partition("`op`: ")[2].partition(";")[0])
-            assert set(re.findall(r"\w+", listed)) == set(get_args(model["op"].annotation)), kind
+            listed = text.partition("`op`: ")[2].partition(";")[0]
+            assert set(listed.split(", ")) == set(get_args(model["op"].annotation)), kind
+
+
+def test_the_table_of_other_systems_has_only_operations_of_the_grammar():
+    every = {op for _, op in EVERY_OPERATION}
+    for row in rows(section(PAGE, "From other systems")):
+        named = set(re.findall(r"`(\w+)`", row[-1]))
+        assert named & every, row[0]
+        assert named - every <= {"how"}, row[0]
 
 
 @pytest.mark.parametrize(("text", "error"), REFUSED)
