@@ -11,7 +11,7 @@ BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 DAYS = [BEGIN + timedelta(days=n) for n in range(4018)]  # the days of eleven years
 WORKDAYS = [day for day in DAYS if day.weekday() < 5]
 MONTHS = [day for day in DAYS if day.day == 1]
-SAME_TIMES = "an operation needs both sides at the same time, and nothing is filled or resampled"
+SAME_TIMES = "an operation needs both sides at the same time, and a window or a lag keeps"
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_ratio_of_a_daily_to_a_monthly_series_says_what_it_loses_why_and_what_
     inside = len(MONTHS) - 1  # The first month begins on a Saturday, before the first working day.
     assert text.endswith(f" and {inside - both} of {inside} on the right in the time that both cover")
     assert hint.startswith(SAME_TIMES)
-    assert "Have one of them produced at the times of the other" in hint
+    assert "use fill to bring one side onto the times of the other" in hint
 
 
 def test_a_monthly_series_whose_times_are_all_daily_times_is_a_warning_too(tmp_path, data):
@@ -101,7 +101,7 @@ def test_a_window_that_is_longer_than_half_of_the_series_is_a_warning(tmp_path, 
 
 def test_a_divisor_that_is_mostly_zero_and_values_that_are_too_large_are_reported(tmp_path, data):
     ((_, text, _),) = warnings(tmp_path, data, ratio(series("DAILY"), series("ZERO")), "DAILY", "ZERO")
-    assert "since the right side is 0 there" in text
+    assert "since the divisor is 0 there" in text
     square = {"op": "multiply", "left": series("LARGE"), "right": series("LARGE")}
     ((_, text, _),) = warnings(tmp_path, data, square, "LARGE")
     assert "too large" in text
@@ -121,3 +121,42 @@ def test_explain_reports_the_warning_too_and_its_json_contains_the_counts(tmp_pa
 def test_without_a_location_there_are_no_warnings_about_losses(tmp_path):
     asked = request(ratio(series("DAILY"), series("MONTHLY")), inputs={"DAILY": "fx", "MONTHLY": "fx"})
     assert problems_of(tmp_path, asked) == []
+
+
+def node(op, code, **options):
+    return {"op": op, "series": series(code), **options}
+
+
+def test_dates_in_utc_of_a_series_with_local_times_are_a_warning(tmp_path, data):
+    monthly = node("sma", "LOCAL", window=1, unit="months")
+    ((path, text, hint),) = warnings(tmp_path, data, monthly, "LOCAL", kind="window_op")
+    assert path == "expressionJson"
+    assert text == "its dates are those of UTC, but most times of `LOCAL` are not midnight (03:00)"
+    assert "give `tz`" in hint
+    zoned = monthly | {"tz": "America/Argentina/Buenos_Aires"}
+    assert warnings(tmp_path, data, zoned, "LOCAL", kind="window_op") == []
+    for op in (node("sma", "DAILY", window=1, unit="months"), node("sma", "LOCAL", window=20)):
+        assert warnings(tmp_path, data, op, op["series"]["series_code"], kind="window_op") == []
+
+
+def test_a_fill_that_makes_a_series_less_frequent_is_a_warning(tmp_path, data):
+    monthly = node("fill", "DAILY", like=series("MONTHLY"), method="previous")
+    ((_, text, hint),) = warnings(tmp_path, data, monthly, "DAILY", "MONTHLY", kind="window_op")
+    assert f"only the {len(MONTHS)} times of `like`" in text
+    assert "resample" in hint
+    daily = node("fill", "MONTHLY", like=series("DAILY"), method="previous")
+    assert warnings(tmp_path, data, daily, "DAILY", "MONTHLY", kind="window_op") == []
+
+
+def test_an_index_that_begins_after_the_last_observation_is_a_warning(tmp_path, data):
+    index = node("rebase", "EARLY", at="2015-01-01")
+    ((_, text, hint),) = warnings(tmp_path, data, index, "EARLY", kind="window_op")
+    assert "no observation" in text
+    assert hint.startswith("the last observation is at 2000-05-")
+
+
+def test_a_lag_whose_earlier_values_are_too_old_is_a_warning(tmp_path, data):
+    lag = node("lag", "MONTHLY", window=25, unit="days", max_age_days=5)
+    ((_, text, hint),) = warnings(tmp_path, data, lag, "MONTHLY", kind="window_op")
+    assert "the earlier value is too old there" in text
+    assert hint == "max_age_days may be too small"

@@ -1,14 +1,38 @@
 """Warnings about valid requests: fields without effect, and nodes that lose most observations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 
 from metrics_tools.describe.counts import Overlap
 from metrics_tools.describe.nodes import NodeView
+from metrics_tools.formatting import shown_time
 from metrics_tools.validate.contract import ALLOWED, OPTIONAL_FIELDS
 from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.near import did_you_mean
 from metrics_tools.validate.problems import Problem, quoted, warning
-from metrics_worker.expression.nodes import Constant, Ema, Lag, SeriesMath, WindowOp
+from metrics_tools.validate.zones_and_dates import abbreviated_zone_hint
+from metrics_worker.expression.grammar import series_codes
+from metrics_worker.expression.nodes import (
+    Composite,
+    Constant,
+    Ema,
+    Fill,
+    Lag,
+    Rebase,
+    Resample,
+    SeriesMath,
+    WindowOp,
+)
+from metrics_worker.request import iso
+from metrics_worker.series import Series
+
+_DAY = 86_400_000_000
+"""In microseconds."""
+_YEARS = {*range(249, 254), *range(259, 263), 364, 365, 366}
+"""The numbers of observations that an author may write for a year of workdays or of days."""
+_MORE_OFTEN = 3
+"""The smallest ratio of observations at which the series of a fill is more frequent than its `like`."""
 
 _COMMENTS = ("description", "unit", "expectedError")
 """Fields that an author may add; the worker ignores them, as it ignores every unknown field."""
@@ -40,6 +64,22 @@ def warnings_about_request(draft: Draft, view: NodeView) -> Iterator[Problem]:
 
 def _warnings_about_nodes(view: NodeView) -> Iterator[Problem]:
     match view.node:
+        case Lag(op="diff" | "pct_change" | "log_change", window=window, unit="observations") if (
+            window in _YEARS
+        ):
+            text = f"{window} observations are about a year of daily data, but no year has exactly so many"
+            yield warning(f"{view.path}.window", text, window, 'a year is "window": 1, "unit": "years"')
+        case WindowOp(op="std" | "var" | "zscore" as op, window=1, unit="observations"):
+            text = f"the {op} needs 2 observations, so it never has a value"
+            yield warning(f"{view.path}.window", text, 1, "give a longer window")
+        case Resample(partial=True):
+            text = "the last period is open: its value changes with every new observation"
+            yield warning(f"{view.path}.partial", text, hint="leave partial out to keep every value final")
+        case Composite(op="sum", operands=operands) if Constant(const=0.0) in operands:
+            at = operands.index(Constant(const=0.0))
+            yield warning(
+                f"{view.path}.operands[{at}]", "plus 0, every sum stays the same", hint="leave it out"
+            )
         case (
             WindowOp(op="sma" | "sum" | "max" | "min" as op, window=1, unit="observations")
             | Ema(op=op, window=1)
@@ -53,8 +93,35 @@ def _warnings_about_nodes(view: NodeView) -> Iterator[Problem]:
             yield warning(view.path, "left and right are the same, so every value is 0")
         case _:
             pass
+    zone = getattr(view.node, "tz", "UTC")
+    if place := abbreviated_zone_hint(zone):
+        yield warning(f"{view.path}.tz", "the time zone is an abbreviation", zone, place)
     for operand in view.operands:
         yield from _warnings_about_nodes(operand)
+
+
+def warnings_about_zones(view: NodeView, inputs: Mapping[str, Series]) -> Iterator[Problem]:
+    """Yield a warning for each node that counts civil dates in UTC although its series has local times.
+
+    Args:
+        view: the tree of the expression.
+        inputs: the series of the expression by series code.
+    """
+    node = view.node
+    uses_dates = getattr(node, "unit", "observations") != "observations" or getattr(node, "reset", None)
+    if (uses_dates or isinstance(node, Rebase | Resample)) and getattr(node, "tz", None) == "UTC":
+        for code in series_codes(node):
+            of_day = inputs[code].times % _DAY
+            if len(of_day) and np.count_nonzero(of_day) >= _LEAST_KEPT * len(of_day):
+                usual = shown_time(int(np.median(of_day)))[11:]
+                text = (
+                    f"its dates are those of UTC, but most times of {quoted(code)} are not midnight ({usual})"
+                )
+                hint = "give `tz`, such as America/Argentina/Buenos_Aires"
+                yield warning(view.path, text, hint=hint)
+                break
+    for operand in view.operands:
+        yield from warnings_about_zones(operand, inputs)
 
 
 def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
@@ -76,8 +143,11 @@ def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
     if counts is None:
         return
     overlap, lost = counts.overlap, counts.lost
+    last = view.operands[0].counts.last if view.operands and view.operands[0].counts else None
     if not counts.observations:
         hint = _why_apart(overlap) if overlap and not overlap.both else None
+        if isinstance(view.node, Rebase) and last and lost.before:
+            hint = f"the last observation is at {iso(last)}: `at` must not be later"
         yield f"it has no observation: of {counts.times:,} times {', '.join(counts.losses)}", hint
         return
     if overlap is not None and overlap.both < _LEAST_KEPT * max(overlap.left, overlap.right):
@@ -87,13 +157,23 @@ def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
             f"{overlap.right - overlap.both:,} of {overlap.right:,} on the right in the time that both cover"
         )
         yield text, _why_apart(overlap)
-    shorter = None
+    if isinstance(view.node, Fill):
+        sizes = [operand.counts.observations for operand in view.operands if operand.counts]
+        if sizes[0] >= _MORE_OFTEN * sizes[1]:
+            text = f"it has only the {sizes[1]:,} times of `like`, and leaves out most of {sizes[0]:,} values"
+            yield text, "fill makes a series more frequent, and resample less frequent"
+    shorter, longer, older = None, "a longer window has more", "max_age_days may be too small"
     if isinstance(view.node, WindowOp | Ema | Lag):
         shorter = f"a window of {view.node.window:,} may be too long"
     met = overlap.both if overlap else counts.times
     for count, of, why, hint in (
         (lost.warm_up, counts.times, "to warm up: windows and lags count observations", shorter),
-        (lost.zero_divisor, met, "since the right side is 0 there", None),
+        (lost.too_few, counts.times, "since the window has too few observations there", longer),
+        (lost.no_earlier, counts.times, "since nothing is so early", shorter),
+        (lost.too_old, counts.times, "since the earlier value is too old there", older),
+        (lost.undefined, met, "since the operation is not defined there", None),
+        (lost.no_spread, met, "since all values of the window are equal there", None),
+        (lost.zero_divisor, met, "since the divisor is 0 there", None),
         (lost.not_finite, met, "since the value is too large there", None),
     ):
         if of - count < _LEAST_KEPT * of:
@@ -110,6 +190,6 @@ def _why_apart(overlap: Overlap) -> str:
             "have both produced at the same time of day"
         )
     return (
-        "an operation needs both sides at the same time, and nothing is filled or resampled: a window or a "
-        "lag keeps the times of its series. Have one of them produced at the times of the other"
+        "an operation needs both sides at the same time, and a window or a lag keeps the times of its "
+        "series: use fill to bring one side onto the times of the other, or resample for both sides"
     )

@@ -1,7 +1,7 @@
 """The allowed name that an author probably meant, by its meaning in other tools or by its spelling.
 
-pandas, SQL and spreadsheets have many operations that the grammar does not have. A suggestion by spelling
-alone would mislead there (`log` is spelled almost as `lag`), so such a name is answered by its meaning.
+Other tools have many operations that the grammar does not have, or has under another name. A suggestion by
+spelling alone would mislead there, so such a name is answered by its meaning.
 """
 
 import re
@@ -17,28 +17,69 @@ _SHORT = 4
 _LONGEST = 300
 """The most characters of a word that is compared, because comparing long words takes time."""
 
-_LAGGED = '{"op": "lag", "series": X, "window": n}'
-_CHANGE = (
-    'write {"op": "ratio", "left": {"op": "subtract", "left": X, "right": L}, "right": L}, '
-    f"where L is {_LAGGED}"
-)
-_YEAR = "n counts observations: 12 are a year of a monthly series, 4 of a quarterly one"
-_NEGATIVE = '{"op": "add", "left": X, "right": X, "scale": -0.5}'
+_YEAR = 'write {"op": "pct_change", "series": X, "window": 1, "unit": "years"}'
+_SQUARE = '{"op": "power", "left": X, "right": {"const": 2}}'
 
 _SAME = {
     "sma": "average avg mean ma movingaverage rollingaverage runningaverage rollingmean rollmean runningmean "
     "simplemovingaverage",
-    "avg": "average mean sma",
+    "avg": "average mean sma averageseries",
+    "mean": "average avg sma",
     "ema": "ewm ewma ewmmean exponentialmovingaverage exponentialsmoothing",
-    "lag": "delay shift previous prev prior lagged backshift",
-    "ratio": "/ ÷ div divide divided divideby division quotient truediv",
-    "subtract": "- − minus sub substract subtraction diff difference delta",  # noqa: RUF001 - the minus sign
+    "lag": "delay shift previous prev prior lagged backshift timeshift",
+    "ratio": "/ ÷ div divide divided divideby division quotient truediv divideseries",
+    "subtract": "- − minus sub substract subtraction diff difference delta diffseries",  # noqa: RUF001 - as in print
     "add": "+ plus addition sum total",
-    "multiply": "* × mul mult times product prod multiplication",  # noqa: RUF001 - the multiplication sign
-    "max": "maximum highest largest peak rollingmax",
-    "min": "minimum lowest smallest trough rollingmin",
-    "sum": "total rollingsum movingsum plus + add",
+    "multiply": "* × mul mult times product prod multiplication multiplyseries",  # noqa: RUF001 - as in print
+    "power": "pow ** ^ exponent",
+    "max": "maximum highest largest peak rollingmax movingmax maxseries high",
+    "min": "minimum lowest smallest trough rollingmin movingmin minseries low",
+    "sum": "total rollingsum movingsum sumseries plus + add",
+    "std": "stdev stddev stddevp standarddeviation sd volatility vol rollingstd movingstd",
+    "var": "variance rollingvar",
+    "median": "med rollingmedian movingmedian",
+    "quantile": "percentile npercentile rollingquantile",
+    "zscore": "z standardscore standardize standardise",
+    "rank": "percentrank pctrank percentileofscore rollingrank",
+    "count": "nobs rollingcount numberofobservations",
+    "diff": "difference delta change chg derivative absolutechange",
+    "pct_change": "percentchange changepercent pct pch diff% DIFF% growth growthrate return returns roc "
+    "rateofchange relativechange",
+    "log_change": "logreturn logreturns logdiff logdifference dlog dln",
+    "abs": "absolute absolutevalue magnitude",
+    "neg": "negate negative unaryminus opposite",
+    "log": "ln logarithm naturallog",
+    "exp": "exponential",
+    "sqrt": "root squareroot",
+    "sign": "signum sgn",
+    "clip": "clamp cap limit",
+    "round": "around",
+    "cumsum": "cumulative cumulativesum runningtotal runningsum integral expanding",
+    "cummax": "cumulativemax runningmax",
+    "cummin": "cumulativemin runningmin",
+    "rebase": "index reindex nbd base100",
+    "resample": "downsample asfreq groupby summarize smartsummarize aggregate collapse convert",
+    "fill": "ffill fillna pad interpolate align coalesce upsample keeplastvalue asof mergeasof locf",
+    "corr": "correlation correl pearson",
+    "cov": "covariance covar",
+    "beta": "regression slope",
     "window": "length n period periods size span lag",
+    "unit": "units freq frequency interval offset",
+    "tz": "timezone zone",
+    "min_periods": "minobs mincount",
+    "max_age_days": "maxage tolerance",
+    "q": "quantile percentile p prob",
+    "digits": "decimals ndigits places precision",
+    "at": "date start from",
+    "lower": "min low floor",
+    "upper": "max high ceiling",
+    "reset": "by per groupby",
+    "to": "freq frequency rule period",
+    "how": "agg aggregation func",
+    "stamp": "label",
+    "like": "on target reference",
+    "method": "how kind",
+    "const": "constant value number",
     "series_code": "code symbol",
     "seriesCode": "code symbol",
     "metricCode": "code",
@@ -52,49 +93,65 @@ _SAME = {
     "manifestPath": "manifest",
     "projectionsPath": "projections",
     "datasetId": "dataset",
+    "observations": "observation obs rows periods",
+    "days": "day d daily",
+    "weeks": "week w weekly",
+    "months": "month m mo monthly",
+    "quarters": "quarter q quarterly",
+    "years": "year y yr a annual annually yearly",
+    "week": "weeks w weekly",
+    "month": "months m mo monthly",
+    "quarter": "quarters q quarterly",
+    "year": "years y yr a annual annually yearly ytd",
+    "last": "close end eop latest",
+    "first": "open begin bop",
+    "start": "begin beginning left first",
+    "end": "right close",
+    "previous": "ffill pad forward asof locf last",
+    "linear": "interpolate interpolation time",
 }
-"""For each operation and field, its names in other tools; of several, the first allowed one is meant."""
+"""For each operation, field and value, its names in other tools; of several, the first allowed is meant.
+
+The other tools are pandas, FRED, Haver, Graphite, CloudWatch, SQL and spreadsheets.
+"""
 
 _INSTEAD = {
-    "log ln log2 log10 log1p logarithm lg exp exponential expm1 sqrt root cbrt": "",
-    "pow power ** ^ square squared": 'the square of X is {"op": "multiply", "left": X, "right": X}',
-    "abs absolute magnitude": f'write {{"op": "max", "operands": [X, {_NEGATIVE}]}}',
-    "neg negate negative unaryminus": f"write {_NEGATIVE}",
-    "sign signum round floor ceil trunc clip cap mod modulo remainder": "",
-    "std stdev stddev standarddeviation sd volatility vol var variance": "",
-    "median med quantile percentile zscore rank count mode skew kurt kurtosis mad sem": "",
-    "corr correlation cov covariance beta regression": "",
-    "pctchange percentchange pct change growth growthrate return returns roc rateofchange": _CHANGE,
-    "yoy yearoveryear annualchange mom monthovermonth qoq quarteroverquarter wow": f"{_CHANGE}; {_YEAR}",
-    "logchange logreturn logreturns logdiff": "",
-    "diff difference delta": f'write {{"op": "subtract", "left": X, "right": {_LAGGED}}}',
-    "product prod rollingproduct": "multiply takes left and right; a window has no product",
-    "cumsum cumprod cummax cummin cumulative cumulativesum runningtotal expanding ytd": (
-        "a window has a fixed length, and nothing adds up from the beginning"
-    ),
+    "log2 log10 log1p lg expm1 cbrt": 'log is the natural logarithm: {"op": "ratio", "left": '
+    '{"op": "log", "series": X}, "right": {"const": 2.302585092994046}} is the common one',
+    "square squared": f"the square of X is {_SQUARE}",
+    "reciprocal inverse invert": 'write {"op": "ratio", "left": {"const": 1}, "right": X}',
+    "floor ceil trunc mod modulo remainder": "round rounds to the nearest value",
+    "mode skew kurt kurtosis mad sem": "",
+    "normalize normalise": "zscore is the distance from the mean in standard deviations, and rebase divides "
+    "by the value at a date",
+    "yoy yearoveryear annualchange yryr yryr% pc1": _YEAR,
+    "ch1": _YEAR.replace("pct_change", "diff"),
+    "mom monthovermonth": _YEAR.replace("years", "months"),
+    "qoq quarteroverquarter": _YEAR.replace("years", "quarters"),
+    "wow weekoverweek": _YEAR.replace("years", "weeks"),
+    "ytd yeartodate": 'write {"op": "cumsum", "series": X, "reset": "year"}',
+    "product prod rollingproduct cumprod": "multiply takes left and right; a window has no product",
     "lead forward next ahead": "lag looks back, and nothing looks ahead",
-    "fill ffill fillna bfill pad interpolate resample asfreq align coalesce downsample upsample": (
-        "nothing is filled or resampled: both sides of an operation need observations at the same times"
-    ),
+    "bfill": "fill takes the previous observation, and nothing looks ahead",
     "if where case when gt lt ge le eq compare": "",
-    "rebase normalize normalise index standardize standardise": "",
     "wma dema tema hma kama": "sma weighs its observations alike; ema weighs the later ones more",
-    "constant const number value": "there are no constants; the ratio of a series to itself is 1, and times "
-    "its scale any other",
+    "constant const number value": 'a constant is an operand: {"const": 1}',
+    "rate persecond nonnegativederivative": "diff is the change against an earlier value",
+    "pca cca cch compounded annualised annualized": "scale a pct_change or a log_change",
 }
 """For the names of other operations, how to write them in the grammar; empty if the grammar can't."""
 
-_CALENDAR = "windows count observations, not calendar time: `window` takes the number of observations"
 _FIELDS = {
-    "days day weeks week months month quarters quarter years year hours hour minutes calendar": _CALENDAR,
-    "unit units freq frequency interval offset timedelta": _CALENDAR,
+    **{
+        f"{unit} {unit}s": f'`unit` says it: write "window": n, "unit": "{unit}s"'
+        for unit in ("day", "week", "month", "quarter", "year")
+    },
+    "hour hours minutes timedelta": "a window counts observations, or days, weeks, months, quarters or years",
+    "calendar": 'a calendar window has a `unit`, such as "unit": "months"',
     "alpha smoothing": "`window` says it: alpha is 2 / (window + 1)",
     "halflife decay com": "`window` says it: the weight of the newest observation is 2 / (window + 1)",
-    "minperiods minobs": "there is none: a window has a value once it is full",
     "weights weight": "there are none: multiply each operand by its scale, in a series_math",
-    "fill fillvalue default method": "there is none: what is not defined is not there",
-    "maxagedays": "there is none: lag counts observations, however old they are",
-    "const constant value number": _INSTEAD["constant const number value"],
+    "fillvalue default": "there is none: what is not defined is not there",
 }
 """For the names of other tools' fields, the remedy."""
 

@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from metrics_tools.describe.nodes import NodeView, counted, outlined
 from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.json_text import load
-from metrics_tools.validate.likely_mistakes import warnings_about_counts, warnings_about_request
+from metrics_tools.validate.likely_mistakes import (
+    warnings_about_counts,
+    warnings_about_request,
+    warnings_about_zones,
+)
 from metrics_tools.validate.problems import Problem, shown
 from metrics_tools.validate.reading import Inputs, Reader
 from metrics_worker.errors import UnanswerableError
@@ -81,8 +85,9 @@ def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: 
     inputs = reader.read(draft) if reader is not None else Inputs()
     problems += inputs.problems
     if expression and reader is not None and inputs.has_all(draft.checked.codes):
-        view = counted(expression, {code: found.cleaned.series for code, found in inputs.series.items()})
-        problems += warnings_about_counts(view)
+        series = {code: found.cleaned.series for code, found in inputs.series.items()}
+        view = counted(expression, series)
+        problems += [*warnings_about_zones(view, series), *warnings_about_counts(view)]
     if not whole:
         problems = [found for found in problems if found.path != "expressionType"]
     is_refused = any(problem.severity == "error" for problem in problems)

@@ -2,9 +2,19 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
-from metrics_tools.validate.contract import A_NODE, ALLOWED, FIELDS, NODE_FIELDS, OPERATIONS, PATHS
+from metrics_tools.validate.contract import (
+    A_NODE,
+    ALLOWED,
+    CHOICES,
+    FIELDS,
+    NODE_FIELDS,
+    OPERATIONS,
+    PATHS,
+    REQUIRED,
+    expression_type_of,
+)
 from metrics_tools.validate.near import (
     did_you_mean,
     instead_of_field,
@@ -15,8 +25,10 @@ from metrics_tools.validate.near import (
     same_meaning,
 )
 from metrics_tools.validate.problems import MAX_SHOWN, Problem, a_or_an, path_text, quoted, shown
+from metrics_tools.validate.zones_and_dates import date_hint, zone_hint
+from metrics_worker.expression.fields import PairOp
 from metrics_worker.expression.grammar import ROOT
-from metrics_worker.expression.shapes import shape_of
+from metrics_worker.expression.shapes import KIND_BY_OP, shape_of
 from metrics_worker.names import MAX_ID
 from metrics_worker.problem import Path
 from metrics_worker.problem import Problem as Found
@@ -37,6 +49,9 @@ _TEXTS = {
     "string_unicode": "it contains half a character: a surrogate without its other half",
 }
 """By pydantic's error type, the text that describes the problem."""
+_HINTS = {"tz": zone_hint, "at": date_hint}
+"""By field, the function that suggests a value for a text that is not valid."""
+_PERCENT = 100
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*", re.ASCII)
 
 
@@ -78,7 +93,9 @@ def value_at(event: Any, path: Iterable[str | int], default: Any = None) -> Any:
 def _missing(problem: Found, name: str, event: Mapping[str, Any], written: Path) -> Problem:
     kind = problem.node
     whose = a_or_an(kind) if kind else "a dataset" if name in PATHS else path_text(written[:-1])
-    allowed = ", ".join(OPERATIONS[kind]) if kind and name == "op" else ALLOWED.get(name)
+    allowed = ALLOWED.get(name)
+    if kind and name == "op":
+        allowed = ", ".join(OPERATIONS[expression_type_of(kind)])
     instead = next(iter(renamed(value_at(event, problem.path[:-1], {}), [name])), None)
     hint = f"there is {quoted(instead)}: did you mean `{name}`?" if instead else None
     return Problem(path_text(written), f"{whose or 'a request'} needs `{name}`", None, allowed, hint)
@@ -103,8 +120,9 @@ def _of_another_node(problem: Found, name: str, found: Any) -> tuple[str, str | 
         text = f"{a_or_an(kind)} has no field {quoted(name)}"
         return text, ", ".join(FIELDS[kind]), _instead_of_field(kind, name)
     is_short = isinstance(found, str) and len(found) <= MAX_SHOWN
-    hint = _instead_of_operation(kind, found) if is_short else None
-    return f"{shown(found)} is not an operation of {a_or_an(kind)}", ", ".join(OPERATIONS[kind]), hint
+    shape = expression_type_of(kind)
+    hint = _instead_of_operation(shape, found) if is_short else None
+    return f"{shown(found)} is not an operation of {a_or_an(shape)}", ", ".join(OPERATIONS[shape]), hint
 
 
 def _wrong_value(problem: Found, name: str, found: Any) -> tuple[str, str | None, str | None]:
@@ -126,9 +144,23 @@ def _wrong_value(problem: Found, name: str, found: Any) -> tuple[str, str | None
             hint = f"write s3://bucket/{text.split('/', 3)[3]}"
         case "key" if found.startswith("s3://"):
             hint = "write the key alone, or with the address of the data bucket before it"
+        case _ if name in CHOICES or name in _HINTS or name == "q":
+            text, hint = _wrong_option(problem, name, found)
         case _:
             text, hint = _wrong_type(problem, found)
     return text, allowed, hint
+
+
+def _wrong_option(problem: Found, name: str, found: Any) -> tuple[str, str | None]:
+    """Return a text and a suggestion for a value of an option with a list, a time zone, a date or a share."""
+    match problem.kind:
+        case "literal_error" if isinstance(found, str):
+            return f"not a valid {name}", did_you_mean(found, CHOICES[name].split(", "))
+        case "value_error" if isinstance(found, str) and name in _HINTS:
+            return problem.text, _HINTS[name](found)
+        case "less_than_equal" if name == "q" and found <= _PERCENT:
+            return _wrong_type(problem, found)[0], f"q is not in percent: write {found / _PERCENT:g}"
+    return _wrong_type(problem, found)
 
 
 def _wrong_type(problem: Found, found: Any) -> tuple[str, str | None]:
@@ -141,7 +173,7 @@ def _wrong_type(problem: Found, found: Any) -> tuple[str, str | None]:
         case "literal_error" if isinstance(found, str):
             return "there is no such schema", f"did you mean `{V1}`?" if found.startswith("metrics") else None
         case "int_type" if isinstance(found, float):
-            return "windows count whole observations", None
+            return "it should be a whole number", None
     text = problem.text.replace("Input should be", "it should be").replace("String should", "it should")
     return _TEXTS.get(problem.kind, text), None
 
@@ -152,27 +184,33 @@ def _instead_of_field(kind: str, name: str) -> str | None:
         return "only series_math has a scale: give it to a series_math above or below"
     if name == "seriesCode" and kind == "series":
         return "the node has a series_code too: keep one of them"
+    if name == "window":
+        return "only 1 is accepted here, and has no effect: leave it out"
     return instead_of_field(name) or did_you_mean(name, FIELDS[kind])
 
 
-def _instead_of_operation(kind: str, found: str) -> str:
-    """Return a suggestion for a name that is no operation of a node type, by its meaning or its spelling."""
-    allowed, instead = OPERATIONS[kind], instead_of_operation(found)
+def _instead_of_operation(shape: str, found: str) -> str:
+    """Return a suggestion for a name that is not an operation, by its meaning or its spelling."""
+    allowed, instead = OPERATIONS[shape], instead_of_operation(found)
     home = next((other for other, operations in OPERATIONS.items() if found in operations), None)
     meant = same_meaning(found, allowed) or (near(found, allowed) if instead is None else None)
     if meant is not None:
-        return f"did you mean `{meant}`?" + (f" `{found}` is of {home}, with {_sides(home)}" if home else "")
+        return f"did you mean `{meant}`?" + (
+            f" `{found}` is of {home}, with {_sides(home, found)}" if home else ""
+        )
     if home is not None:
-        return f"`{found}` needs {_sides(home)}"
+        return f"`{found}` needs {_sides(home, found)}"
     for other in ("series_math", "composite", "window_op") if instead is None else ():
         if (meant := near(found, OPERATIONS[other])) is not None:
-            return f"did you mean `{meant}`? It needs {_sides(other)}"
+            return f"did you mean `{meant}`? It needs {_sides(other, meant)}"
     return f"there is no {quoted(found)}: {instead or _ALL_OPERATIONS}"
 
 
-def _sides(kind: str) -> str:
-    """Return the names of the fields that a node has in addition to its operation."""
-    return " and ".join(field for field in FIELDS[kind] if field not in {"op", "scale"})
+def _sides(shape: str, op: str) -> str:
+    """Return the names of the fields that an operation needs, such as `left and right`."""
+    kind = "pair" if op in get_args(PairOp) else KIND_BY_OP[op] if shape == "window_op" else shape
+    *others, last = [field for field in REQUIRED[kind] if field != "op"]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _instead_of_node(found: Any) -> str | None:
@@ -182,8 +220,8 @@ def _instead_of_node(found: Any) -> str | None:
             return f'a series is written {{"series_code": {shown(found)}}}'
         case bool():
             return None
-        case int() | float() | {"const": _} | {"constant": _}:
-            return instead_of_field("const")
+        case int() | float():
+            return f'a constant is written {{"const": {shown(found)}}}'
         case list():
             return 'several nodes are the operands of one: {"op": "avg", "operands": […]}'
         case dict() if names := renamed(found, NODE_FIELDS):
