@@ -17,7 +17,7 @@ from metrics_worker.expression.nodes import NODES
 from metrics_worker.request import RunRequest, open_record
 from metrics_worker.request_check import Bounds, check_dataset
 from tests.builders import BUCKET, ratio, request, series, window
-from tests.contract.documents import EXAMPLES, SCHEMAS, is_valid, tree_of
+from tests.contract.documents import EXAMPLES, SCHEMAS, VALIDATORS, is_valid, tree_of
 from tests.fuzz.bodies import REQUESTS
 from tests.fuzz.budget import bounded
 from tests.fuzz.json_trees import mutated, text
@@ -117,6 +117,14 @@ def test_the_examples_of_each_kind_of_node_are_valid_and_have_this_kind(kind):
         described = children(node)[0] if kind == "constant" else node
         assert type(described) is NODES[kind]
         assert is_valid("metric_run_requested", request(whole, kind=expression_type(node)))
+
+
+def test_the_time_to_find_all_errors_does_not_grow_exponentially_with_the_depth():
+    expression: Any = {"series_code": ""}
+    for _ in range(31):
+        expression = {"op": "round", "series": expression, "digits": 2}
+    validator = VALIDATORS["metric_run_requested"]
+    assert list(validator.iter_errors(request(expression, kind="window_op")))
 
 
 A, B = series("A"), series("B")

@@ -60,7 +60,7 @@ def test_a_node_counts_the_observations_of_its_evaluation_and_a_reason_for_every
         assert counts.times == len(set().union(*operands))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(single_nodes | all_expressions, calendar_inputs(wild))
 def test_each_time_of_every_kind_of_node_has_an_observation_or_one_reason(expression, series):
     for view in views(counted(parse(expression), series)):

@@ -7,6 +7,7 @@ docs/contracts/README.md.
 """
 
 import sys
+from typing import get_args
 
 from pydantic import BaseModel
 
@@ -17,13 +18,13 @@ from metrics_worker.expression.nodes import NODES
 
 NODE = {"$ref": "#/$defs/node"}
 OPERAND = {"$ref": "#/$defs/operand"}
-TYPES = {
-    "series": ["series"],
-    "series_math": ["series_math", "pair"],
-    "composite": ["composite"],
-    "window_op": [kind for kind, model in NODES.items() if "series" in model.model_fields],
+TYPES: dict[str, Schema] = {
+    "series": {"not": {"required": ["op"]}},
+    "series_math": {"required": ["left"]},
+    "composite": {"required": ["operands"]},
+    "window_op": {"required": ["series"]},
 }
-"""The kinds of nodes that each `expressionType` allows as the root."""
+"""For each `expressionType`, a schema that only root nodes of this type match, if they are valid."""
 
 SERIES_CODE = described(
     "The code of a series, which is also the name of a folder in the dataset. It has only printable"
@@ -281,15 +282,36 @@ def manifest_definitions() -> dict[str, Schema]:
 
 
 def _shapes() -> dict[str, Schema]:
-    nodes = [{"$ref": f"#/$defs/{name}"} for name in NODES if name != "constant"]
-    shapes: dict[str, Schema] = {
-        "node": {"description": _NODE_TEXT, "oneOf": nodes},
-        "operand": {
-            "description": "A node or a constant.",
-            "oneOf": [*nodes, {"$ref": "#/$defs/constant"}],
-        },
+    shapes = {
+        "node": {"description": _NODE_TEXT, **_one_of([name for name in NODES if name != "constant"])},
+        "operand": {"description": "A node or a constant.", **_one_of(list(NODES))},
     }
     for name, kind in NODES.items():
         shapes[name] = {"title": name} | model(kind, _MEANINGS[name], _TEXT[name])
     shapes["composite"]["properties"]["operands"]["items"] = OPERAND
     return shapes
+
+
+def _one_of(kinds: list[str]) -> Schema:
+    """Return a schema that accepts nodes of some kinds, and checks a node only as a node of its own kind.
+
+    With `oneOf`, a validator would check the operands of a node once for each kind, and the time would grow
+    exponentially with the depth of the expression.
+    """
+    marks = [_mark(name) for name in kinds]
+    rules = [
+        {"if": mark, "then": {"$ref": f"#/$defs/{name}"}} for mark, name in zip(marks, kinds, strict=True)
+    ]
+    return {"anyOf": marks, "allOf": rules}
+
+
+def _mark(name: str) -> Schema:
+    """Return a schema that only valid nodes of one kind match, which does not check their operands."""
+    if name == "series":
+        return {"anyOf": [{"required": ["series_code"]}, {"required": ["seriesCode"]}]}
+    if name == "constant":
+        return {"required": ["const"]}
+    fields = NODES[name].model_fields
+    operand = next(field for field in ("left", "operands", "series") if field in fields)
+    operations = list(get_args(fields["op"].annotation))
+    return {"required": ["op", operand], "properties": {"op": {"enum": operations}}}

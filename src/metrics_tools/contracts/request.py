@@ -110,9 +110,7 @@ def requested() -> Schema:
     )
 
 
-def _agrees(expression_type: str, kinds: list[str]) -> Schema:
-    """Return a rule: if `expressionType` has this value, the root node is of one of these kinds."""
+def _agrees(expression_type: str, root: Schema) -> Schema:
+    """Return a rule: if `expressionType` has this value, the root node matches this schema."""
     condition = {"properties": {"expressionType": {"const": expression_type}}, "required": ["expressionType"]}
-    refs = [{"$ref": f"#/$defs/{kind}"} for kind in kinds]
-    root = refs[0] if len(refs) == 1 else {"oneOf": refs}
     return {"if": condition, "then": {"properties": {"expressionJson": root}}}
