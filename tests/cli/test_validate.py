@@ -156,8 +156,9 @@ X = [0.5, -2.0, 4.0, 0.0, -1.0]
 )
 def test_the_expression_that_is_suggested_in_place_of_an_operation_computes_it(tmp_path, op, meant):
     (problem,) = problems_of(tmp_path, request(window(op, A, 2), kind="window_op", inputs={"A": "fx"}))
-    text = re.search(r"\{.*\}", problem["suggestion"])[0]
-    node = parse(json.loads(re.sub(r"\bX\b", '{"series_code": "A"}', text)))
+    suggested = re.search(r"\{.*\}", problem["suggestion"])
+    assert suggested
+    node = parse(json.loads(re.sub(r"\bX\b", '{"series_code": "A"}', suggested[0])))
     years = np.array(["2001-01-01", "2002-01-01", "2003-01-01", "2004-01-01", "2005-01-01"], "M8[us]")
     values = evaluate(node, {"A": Series(years.astype(np.int64), np.array(X))}).values
     np.testing.assert_array_equal(values, meant)

@@ -47,7 +47,7 @@ IMPORTS = {
     "cost": Imports("validate"),
     "request_files": Imports("validate ecb"),
     "contracts": Imports("", "pydantic"),
-    "validate": Imports("describe"),
+    "validate": Imports("describe formatting", "numpy"),
     "describe": Imports("formatting", "numpy pydantic"),
     "console": Imports("", "rich typer"),
     "formatting": Imports("", "numpy"),
