@@ -23,7 +23,7 @@ _FARTHEST = 800
 
 
 class Undecided(Exception):
-    """An exception: the exact values do not determine whether the float64 result has an observation."""
+    """An exception: it is not certain, because of rounding, whether the float64 result has an observation."""
 
 
 class Bounded(NamedTuple):
@@ -61,7 +61,10 @@ def rounded(exact: Bounded, roundings: Fraction | int = 1) -> Bounded:
 
 
 def short(value: Fraction, bits: int) -> Fraction:
-    """Return the fraction rounded to at least this many binary digits, so that it stays short."""
+    """Return the fraction rounded to at least this many binary digits.
+
+    Longer fractions slow the tests down.
+    """
     shift = bits + value.denominator.bit_length() - value.numerator.bit_length()
     if value.denominator.bit_length() + value.numerator.bit_length() < 4 * bits:
         return value
@@ -129,7 +132,7 @@ def exponential(exact: Bounded) -> Bounded:
 
 
 def power(left: Bounded, right: Bounded) -> Bounded | None:
-    """Return left to the power of right; None if it is not a real number, or a division by zero."""
+    """Return left to the power of right; None if this divides by zero or is not a real number."""
     if right.value == 0 == right.error:
         return Bounded(Fraction(1))
     exponent_sign, base_sign = sign(right), sign(left)

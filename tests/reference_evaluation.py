@@ -77,7 +77,10 @@ def evaluate(node: Node, inputs: Mapping[str, Observations]) -> Observations:
 
 
 def step(node: Node, operands: Sequence[Observations]) -> Observations:
-    """Return the result of one operation on the observations of its operands without the constants."""
+    """Return the result of one operation.
+
+    `operands` has the observations of its operands except constants.
+    """
     match node:
         case SeriesRef() | Constant():
             raise AssertionError("the node has no operands")
@@ -115,7 +118,10 @@ def step(node: Node, operands: Sequence[Observations]) -> Observations:
 
 
 def _sides(node: SeriesMath, operands: Sequence[Observations]) -> tuple[Observations, Observations]:
-    """Return the left and the right observations; a constant has an observation at each time of the other."""
+    """Return the observations of both sides.
+
+    A constant gets an observation at each time of the other side.
+    """
     given = iter(operands)
     left = None if isinstance(node.left, Constant) else next(given)
     right = None if isinstance(node.right, Constant) else next(given)
@@ -184,8 +190,8 @@ def _ema(series: Observations, window: int) -> Observations:
 def assert_equal(result: Series, expected: Observations) -> None:
     """Assert that the result has the expected observations, each within its error bound.
 
-    An observation that is too large for float64 must be missing; one that may or may not be too large, within
-    its error, may be there or missing.
+    An observation must be missing if its value is certainly too large for float64. If only its error bound
+    makes the value too large, it may be missing or present.
     """
     found = dict(zip(result.times.tolist(), result.values.tolist(), strict=True))
     assert list(found) == sorted(found)

@@ -1,4 +1,4 @@
-"""The operations on one or two series for the slow reference implementation: one observation after another.
+"""The operations on one or two series for the slow reference implementation, computed value by value.
 
 Civil dates come from `reference_civil_dates`, and the statistics of a window from `reference_windows`. The
 operands and results are dicts from time to exact value (`Observations`).
@@ -59,7 +59,7 @@ def _defined(results: Iterator[tuple[int, Bounded | None]]) -> Observations:
 
 
 def windowed(node: WindowOp | Quantile, series: Observations) -> Observations:
-    """Return the statistic of each window that has enough observations."""
+    """Return, for each observation, the statistic of its window, if the window has enough observations."""
     statistic = statistics.quantile(node.q) if isinstance(node, Quantile) else statistics.STATISTICS[node.op]
     times, values = list(series), list(series.values())
     dates = _dates(series, node.tz)
@@ -76,7 +76,7 @@ def windowed(node: WindowOp | Quantile, series: Observations) -> Observations:
 
 
 def lagged(node: Lag, series: Observations) -> Observations:
-    """Return the earlier value or the change of each observation that has an earlier value."""
+    """Return, for each observation that has an earlier one, the earlier value or the change since then."""
     times, values = list(series), list(series.values())
     dates = _dates(series, node.tz)
 
@@ -109,7 +109,7 @@ def _change(op: str, value: Bounded, earlier: Bounded) -> Bounded | None:
 
 
 def transformed(node: Transform, series: Observations) -> Observations:
-    """Return the function of each value."""
+    """Return the value of the function for each observation."""
     functions = {
         "abs": lambda x: Bounded(abs(x.value), x.error),
         "neg": lambda x: Bounded(-x.value, x.error),
@@ -122,7 +122,7 @@ def transformed(node: Transform, series: Observations) -> Observations:
 
 
 def clipped(node: Clip, series: Observations) -> Observations:
-    """Return each value, or the limit that it exceeds."""
+    """Return the values; a limit replaces each value beyond the limit."""
 
     def limited(value: Fraction) -> Fraction:
         value = value if node.lower is None else max(value, Fraction(node.lower))
@@ -144,7 +144,7 @@ def in_digits(node: Round, series: Observations) -> Observations:
 
 
 def accumulated(node: Cumulative, series: Observations) -> Observations:
-    """Return the statistic of all observations of a period up to each observation."""
+    """Return the statistic of all observations from the start of a period up to each observation."""
     statistic = statistics.STATISTICS[node.op.removeprefix("cum")]
     dates = _dates(series, node.tz)
     starts = [civil.period_start(day, node.reset) if node.reset else date.min for day in dates]
@@ -156,7 +156,7 @@ def accumulated(node: Cumulative, series: Observations) -> Observations:
 
 
 def rebased(node: Rebase, series: Observations) -> Observations:
-    """Return the quotients by the first value on or after a date, times the base."""
+    """Return each value divided by the first value on or after a date, times the base."""
     at = date.fromisoformat(node.at)
     later = [time for time, day in zip(series, _dates(series, node.tz), strict=True) if day >= at]
     ratios = _defined((time, quotient(series[time], series[later[0]])) for time in later)
@@ -164,7 +164,7 @@ def rebased(node: Rebase, series: Observations) -> Observations:
 
 
 def resampled(node: Resample, series: Observations) -> Observations:
-    """Return one observation for each period, without the last unless `partial` is true."""
+    """Return one observation for each period; the last period is left out unless `partial` is true."""
     dates = dict(zip(series, _dates(series, node.tz), strict=True))
     groups = groupby(series, key=lambda time: civil.period_start(dates[time], node.to))
     periods = [(start, list(times)) for start, times in groups]
@@ -180,7 +180,10 @@ def resampled(node: Resample, series: Observations) -> Observations:
 
 
 def filled(node: Fill, series: Observations, like: Observations) -> Observations:
-    """Return the values of one series at the times of another."""
+    """Return the values of one series at the times of another series.
+
+    The value at a time is that of the previous observation, or is interpolated linearly.
+    """
     if node.method == "linear":
         return _defined((time, _on_line(series, time)) for time in like)
 
@@ -207,7 +210,7 @@ def _on_line(series: Observations, time: int) -> Bounded | None:
 
 
 def paired(node: Pair, left: Observations, right: Observations) -> Observations:
-    """Return the statistic of the last common times."""
+    """Return, for each common time, the statistic of the window of common times that ends at this time."""
     times = [time for time in left if time in right]
     ends = range(node.window, len(times) + 1)
 

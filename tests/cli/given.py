@@ -27,7 +27,7 @@ def document(*arguments, stdin=None):
 
 
 def as_process(*arguments, stdin=None, **environment):
-    """Run `metrics` in a process of its own whose output goes to pipes, and return the completed process."""
+    """Run `metrics` in a separate process, with pipes for its output, and return the completed process."""
     return subprocess.run(
         [sys.executable, "-m", "metrics_tools", *map(str, arguments)],
         cwd=ROOT,

@@ -77,7 +77,7 @@ def test_a_composite_counts_the_times_at_which_only_some_operands_have_an_observ
 
 
 def test_the_numbers_of_a_sample_are_those_of_its_run():
-    """Check the sample events/momentum.json: the mean of 14 minus the mean of 30 daily rates of the dollar.
+    """Check the sample events/momentum.json: the mean of 14 daily rates of the dollar minus the mean of 30.
 
     The demo data have 7,126 rates of the dollar.
     """

@@ -1,4 +1,4 @@
-"""`metrics validate` and `metrics explain` warn of operations that lose most observations of an operand."""
+"""`metrics validate` and `metrics explain` warn if an operation loses most observations of an operand."""
 
 from datetime import UTC, datetime, timedelta
 

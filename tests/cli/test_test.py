@@ -26,7 +26,7 @@ def outcome(tmp_path, content, name="my.test.json"):
 
 
 def problems(tmp_path, content, name="my.test.json"):
-    """Run an invalid file, and return the text of each problem by its path."""
+    """Run a file that is not valid, and return the text of each problem by its JSON path."""
     file = file_of(tmp_path, content, name)
     assert metrics("test", file).exit_code == 2
     (found,) = document("test", file)["files"]

@@ -37,7 +37,7 @@ def expression(text):
 
 
 def days_with(cells):
-    """Return the times of the cells that are not dots: the days from 1 January 2026, at midnight UTC."""
+    """Return the times of the cells that are not dots. The first cell is 1 January 2026 at midnight UTC."""
     first = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
     days = [day for day, cell in enumerate(cells) if cell != "·"]
     return np.array([(first + day * 86_400) * 1_000_000 for day in days], np.int64)
@@ -54,7 +54,10 @@ def series(cells):
 
 
 def without_omitted_digits(values, cells):
-    """Return the values; if a cell omits digits, its value is cut after the digits that the cell shows."""
+    """Return the values, truncated where the cells of the table omit digits.
+
+    A cell that ends with `…` shows only the first digits of its value.
+    """
     shown = [cell for cell in cells if cell != "·"]
     return [
         float(str(value)[: len(cell) - 1]) if cell.endswith("…") else value
@@ -69,7 +72,7 @@ def summary(result):
 
 
 def parsed(body):
-    """Parse a request with all checks that need no S3, and return its only dataset."""
+    """Parse a request, with all checks that do not read S3, and return the only dataset of the request."""
     request = RunRequest.parse(open_record(json.dumps(body), None), Bounds("data", "metrics/", "datasets/"))
     (dataset,) = request.datasets.values()
     return dataset

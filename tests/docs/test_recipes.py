@@ -29,7 +29,7 @@ RECIPES = {
 
 
 def variance(values):
-    """Return the sample variance; `statistics.variance` is slow, because it uses fractions."""
+    """Return the sample variance. `statistics.variance` would be slow, because it uses fractions."""
     mean = statistics.fmean(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 

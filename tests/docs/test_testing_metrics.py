@@ -1,4 +1,4 @@
-"""docs/testing-metrics.md and docs/examples/: commands, fields, hooks, and an example of each operation."""
+"""docs/testing-metrics.md and docs/examples/: commands, fields, hooks, and one example of each operation."""
 
 import re
 

@@ -106,7 +106,10 @@ _constants = st.builds(lambda number: {"const": number}, _numbers)
 
 
 def _fields(**required: Any) -> st.SearchStrategy[dict[str, Any]]:
-    """Generate objects with these fields; each value is a strategy, a tuple of choices or one value."""
+    """Generate JSON objects with these fields.
+
+    The value of a field is a strategy, a tuple of choices, or a constant.
+    """
     made = {
         name: value
         if isinstance(value, st.SearchStrategy)
@@ -144,7 +147,10 @@ _LAGS = ("lag", "diff", "pct_change", "log_change")
 
 
 def _with_one_series(node: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
-    """Return a strategy for each type of node with one operand whose results never change later."""
+    """Return a list of strategies: one for each type of node with one operand.
+
+    Nodes whose earlier results can be changed by later observations are left out.
+    """
     lag = st.one_of(
         _fields(window=windows),
         _merged(_calendar, st.one_of(st.just({}), _fields(max_age_days=st.sampled_from([0, 3, 7, 400])))),
@@ -169,7 +175,10 @@ def _with_one_series(node: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any
 
 
 def _with_two_series(node: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
-    """Return a strategy for each type of node with several operands whose results never change later."""
+    """Return a list of strategies: one for each type of node with several operands.
+
+    Nodes whose earlier results can be changed by later observations are left out.
+    """
     sides = st.one_of(
         _fields(left=node, right=node),
         _fields(left=node, right=_constants),

@@ -41,7 +41,10 @@ def floats(series):
 
 
 def math_in_floats(node, left, right):
-    """Return the result of series_math, computed with Python floats, without values that are not finite."""
+    """Return the result of series_math, computed with Python floats.
+
+    Values that are not finite are left out.
+    """
     operations = {
         "add": lambda a, b: a + b,
         "subtract": lambda a, b: a - b,

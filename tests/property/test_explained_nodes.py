@@ -1,4 +1,4 @@
-"""The counts of observations and losses of each node agree with the evaluation and with a slow count."""
+"""For each node, the counts of observations and losses agree with the evaluation and with a slow count."""
 
 import math
 import operator

@@ -17,7 +17,7 @@ from tests.builders import BUCKET, put_a_and_b, request
 def metrics():
     """Return `metrics(*words)`, which runs a command and returns its exit code and output.
 
-    An exception of the command other than its exit is raised in the test.
+    If the command raises an exception other than its exit, the function raises this exception, too.
     """
 
     def run(*words):

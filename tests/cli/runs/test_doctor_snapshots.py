@@ -17,7 +17,7 @@ KEY = records.snapshot("metrics/", projections=SUBJECT.projections, code=SUBJECT
 
 
 class Published(Place):
-    """A folder in which the metric m.a, the series A, is published, with the snapshot of A."""
+    """A folder with a published metric, `m.a`, which consists of the series A, and with the snapshot of A."""
 
     def __init__(self, folder):
         self.folder = folder

@@ -39,7 +39,7 @@ print("statuses:", *statuses)
 
 
 def program(code, *words):
-    """Run a Python program in a process of its own, with buffered output, and return the finished process."""
+    """Run a Python program in a separate process, with buffered output, and return the completed process."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
         [sys.executable, "-c", code, *words],

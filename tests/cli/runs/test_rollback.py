@@ -1,4 +1,4 @@
-"""`metrics rollback` makes an older version current, and `doctor`, `history` and later runs respect that."""
+"""`metrics rollback` makes an older version current, and the other commands and later runs accept this."""
 
 import json
 import shutil
