@@ -1,7 +1,11 @@
-"""Compare the window kernels with those of pandas, polars, bottleneck and numbagg, on float64 without NaN."""
+"""Compare the window kernels with those of pandas, polars, bottleneck and numbagg, on float64 without NaN.
+
+The times are CPU times of all threads, because other programs may use the machine at the same time.
+"""
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import bottleneck as bn
@@ -11,14 +15,17 @@ import pandas as pd
 import polars as pl
 
 from benchmarks.measure import Spread, number, ratios, table
-from metrics_worker.kernels import moments, order, rolling
+from metrics_worker.kernels import moments, order, rolling, variable
 
 SIZES = (1_000, 10_000, 1_000_000)
 WINDOWS = (3, 30, 250, 5000)
 STATISTICS = ("std", "var", "zscore", "median", "quantile", "rank")
+PAIRS = ("corr", "cov")
+CALENDAR = ("sum", "mean", "max", "std")
+CALENDAR_HOURS = 30 * 24
 RIVALS = ("pandas", "polars", "bottleneck", "numbagg")
 BLOCK_SECONDS = 0.003
-"""The seconds that a measurement takes at least: a short call is repeated for about this time."""
+"""The CPU seconds that a measurement takes at least: a short call is repeated for about this time."""
 
 type Call = Callable[[], object]
 
@@ -36,6 +43,8 @@ def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
         }
     if op in STATISTICS:
         return _statistics(op, values, window)
+    if op in PAIRS:
+        return _pairs(op, values, window)
     kernel = getattr(rolling, f"rolling_{op}")
     calls: dict[str, Call] = {
         "worker": lambda: kernel(values, window),
@@ -76,35 +85,79 @@ def _statistics(op: str, values: Any, window: int) -> dict[str, Call]:
     }
 
 
+def _pairs(op: str, values: Any, window: int) -> dict[str, Call]:
+    """Return the calls of a statistic of two series; the second series is the first one in reverse order."""
+    other = values[::-1].copy()
+    series, others = pd.Series(values), pd.Series(other)
+    kernel = getattr(moments, f"rolling_{op}")
+    return {
+        "worker": lambda: kernel(values, other, window),
+        "pandas": lambda: getattr(series.rolling(window), op)(others),
+    }
+
+
+def calendar(rounds: int, size: int) -> list[list[object]]:
+    """Return the rows of windows of 30 days over hourly observations.
+
+    The windows of `hours` contain 720 observations, as those of pandas. The windows of `dates` begin at
+    midnight, 29 days before the day of their last observation, as those of the grammar: their lengths differ.
+    """
+    values = np.cumsum(np.random.default_rng(1).normal(size=size))
+    series = pd.Series(values, index=pd.date_range("2000", periods=size, freq="h"))
+    stop = np.arange(1, size + 1)
+    bounds = {
+        "hours": np.maximum(0, stop - CALENDAR_HOURS),
+        "dates": np.maximum(0, (stop - 1) // 24 * 24 - CALENDAR_HOURS + 24),
+    }
+    rows: list[list[object]] = []
+    for op in CALENDAR:
+        kernel = getattr(variable, f"{op}_between")
+        for name, first in bounds.items():
+            calls: dict[str, Call] = {
+                "worker": partial(kernel, values, first, stop),
+                "pandas": partial(_over_30_days, series, op),
+            }
+            times = _in_turn(calls, rounds)
+            ours = number(Spread.of(times["worker"]).middle * 1e6)
+            against = ratios(times["worker"], times["pandas"])
+            rows.append([f"{size:,}", op, f"30 days ({name})", ours, against, "", "", ""])
+    return rows
+
+
+def _over_30_days(series: Any, op: str) -> object:
+    return getattr(series.rolling("30D"), op)()
+
+
 def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each call in each round; the rounds of the calls alternate."""
+    """Return the CPU seconds of each call in each round; the rounds of the calls alternate."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     repeats = {}
     for name, call in calls.items():
         call()  # numbagg compiles its function in the first call.
-        start = time.perf_counter()
+        start = time.process_time()
         call()
-        repeats[name] = max(1, int(BLOCK_SECONDS / (time.perf_counter() - start)))
+        repeats[name] = max(1, int(BLOCK_SECONDS / (time.process_time() - start)))
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(repeats[name]):
                 call()
-            times[name].append((time.perf_counter() - start) / repeats[name])
+            times[name].append((time.process_time() - start) / repeats[name])
     return times
 
 
 def compare(rounds: int, sizes: Iterable[int] = SIZES) -> str:
     """Return the table of the worker's time divided by the time of each rival."""
     rng = np.random.default_rng(1)
-    rows = []
+    rows: list[list[object]] = []
     for size in sizes:
         values = np.cumsum(rng.normal(size=size))
-        for op in ("sum", "mean", "max", "min", "ema", *STATISTICS):
+        for op in ("sum", "mean", "max", "min", "ema", *STATISTICS, *PAIRS):
             for window in (window for window in WINDOWS if window <= size):
                 times = _in_turn(_calls(op, values, window), rounds)
                 ours = times["worker"]
                 against = [ratios(ours, times[rival]) if rival in times else "" for rival in RIVALS]
                 rows.append([f"{size:,}", op, window, number(Spread.of(ours).middle * 1e6), *against])
-    head = ["n", "kernel", "window", "worker, µs", *RIVALS]
+        rows += calendar(rounds, size)
+    head = ["n", "kernel", "window", "worker, CPU µs", *RIVALS]
     return table("Kernels: the worker's time over the other's (below 1 the worker is faster)", head, rows)

@@ -126,3 +126,24 @@ def test_kernels_of_pairs_equal_their_references(left, right, window):
             assert isnan(result) == isnan(exact)
             if isfinite(exact) and isfinite(size):
                 assert abs(result - exact) <= bound * size + 2 * window * SMALLEST
+
+
+@pytest.mark.parametrize("name", ["cov", "corr", "beta"])
+@settings(deadline=None, max_examples=8)
+@given(seed=SEEDS, window=st.one_of(st.integers(11, 40), st.integers(11, 500)), cut=st.integers(0, 40_000))
+def test_kernels_of_pairs_equal_their_references_in_a_long_series(name, seed, window, cut):
+    left, right = long_series(seed, 40_000), long_series(seed + 3, 40_000)
+    right = right + left if seed % 2 else right
+    kernel = getattr(moments, f"rolling_{name}")
+    results = kernel(left, right, window)
+    part = kernel(left[:cut].copy(), right[:cut].copy(), window)
+    assert part.tobytes() == results[: len(part)].tobytes()
+    some = np.random.default_rng(seed).integers(0, len(results), 3).tolist()
+    for i in {0, len(results) - 1, 32_768, *some}:
+        ones, others = left[i : i + window].tolist(), right[i : i + window].tolist()
+        spreads = reference.std(ones), reference.std(others)
+        sizes = {"cov": spreads[0] * spreads[1], "corr": 1.0, "beta": spreads[0] / spreads[1]}
+        exact = getattr(reference, name)(ones, others)
+        if isfinite(exact) and isfinite(sizes[name]):
+            bound = 16 * EPS * sqrt(window) * sizes[name]
+            assert abs(results[i] - exact) <= bound + 2 * window * SMALLEST

@@ -79,6 +79,15 @@ def test_a_large_level_and_a_past_spike_do_not_affect_a_standard_deviation() -> 
     assert moments.rolling_std(noise, 8)[21:].tolist() == expected[21:].tolist()
 
 
+def test_a_spike_that_is_the_centre_of_its_windows_costs_no_digits() -> None:
+    noise = np.resize(array(0, 1, 3, 0.5), 100)
+    noise[40] = 1e9  # with a window of 20, position 40 begins a block
+    deviations = moments.rolling_std(noise, 20)
+    alone = [moments.rolling_std(noise[i : i + 20], 20)[0] for i in range(81)]
+    assert deviations.tolist() == pytest.approx(alone, rel=1e-14, abs=0)
+    assert deviations[41:].tolist() == pytest.approx(moments.rolling_std(noise[41:], 20).tolist(), rel=1e-14)
+
+
 def test_a_constant_window_has_variance_zero_and_no_zscore_or_correlation() -> None:
     series = np.concatenate([np.full(50, 0.1), array(7), np.full(50, 1e300)])
     for window in (2, 7, 30):

@@ -54,7 +54,7 @@ def centred_sums(series: Values, window: int) -> Terms:
     # The window that begins with a block is this block, and needs nothing of the next block.
     behind[:, :-1, 0] = ahead[:, :-1, -1]
     ahead[:, :, -1] = 0
-    sums = behind.reshape(shape[0], -1)[:, :total]
+    sums: Terms = behind.reshape(shape[0], -1)[:, :total]
     sums += ahead.reshape(shape[0], -1)[:, window - 1 : length]
     return sums
 

@@ -3,7 +3,8 @@
 A kernel takes n finite float64 values (or two such series) and a window of 1 observation or more, and returns
 a new array of max(0, n - window + 1) results. Result i depends only on the values of its own window,
 `values[i : i + window]`, bit for bit, and an undefined result is NaN. No kernel raises an exception or gives
-a warning. `spread.py` describes the arithmetic.
+a warning. `centred.py` and
+`spread.py` describe the arithmetic.
 """
 
 from collections.abc import Callable
@@ -23,9 +24,9 @@ _BLOCK = 32_768
 _MERGED_BLOCK = 8_192
 # The longest windows whose moments are merged. Those of longer windows are computed from centred sums.
 _MERGED = 10
-# The variance of a window is the mean square of the deviations from a centre minus the squared distance between
-# mean and centre. If the variance is less than a fifteenth of the squared distance, it is merged instead: its
-# relative error could exceed 16 times that of the mean square.
+# A variance is the mean square of the deviations from a centre minus the squared distance of the mean from
+# the centre. If it is less than a fifteenth of that square, the moments of the window are merged, because the
+# relative error of the difference could exceed 16 times that of the mean square.
 _LEAST_SHARE = 1 / 15
 
 
@@ -110,18 +111,19 @@ def _moments(values: Values, window: int, *, last: bool) -> tuple[Values | None,
     squares = sums.imag - distances
     distances *= _LEAST_SHARE
     accurate = squares >= distances
-    if not accurate.all():
-        for windows in _runs(np.flatnonzero(~accurate), window):
-            low, high = windows[0], windows[-1] + window
-            merged = _merged_moments(values[low:high], window)
-            squares[windows] = merged[1][windows - low]
-            if deviations is not None:
-                deviations[windows] = merged[0][windows - low]
+    for windows in _runs(np.flatnonzero(~accurate), window):
+        low, high = windows[0], windows[-1] + window
+        merged = _merged_moments(values[low:high], window)
+        squares[windows] = merged[1][windows - low]
+        if deviations is not None:
+            deviations[windows] = merged[0][windows - low]
     return deviations, squares
 
 
 def _runs(windows: NDArray[np.int64], window: int) -> list[NDArray[np.int64]]:
     """Divide the numbers of windows where the next window begins more than `window` values later."""
+    if not len(windows):
+        return []
     return np.split(windows, np.flatnonzero(np.diff(windows) > window) + 1)
 
 
@@ -142,7 +144,7 @@ def _pairs(left: Values, right: Values, window: int, finish: Callable[[Values, E
     if window == 1:
         return np.full(total, np.nan)
     result = np.empty(total)
-    block = max(_BLOCK, window)
+    block = _block(window)
     for start in range(0, total, block):
         out = result[start : start + block]
         part = slice(start, start + len(out) + window - 1)
@@ -157,6 +159,8 @@ def _pairs_within_range(pairs: Values, window: int) -> tuple[Values, Exponents]:
     """
     squares = _squares_of_pairs(pairs, window)
     exponents = np.stack([spread.exponents(squares[row], pairs[row]) for row in range(2)])
+    if not exponents.any():
+        return squares, exponents
     for shifts in np.unique(exponents, axis=1).T:
         if shifts.any():
             windows = (exponents == shifts[:, None]).all(axis=0)
@@ -169,6 +173,23 @@ def _pairs_within_range(pairs: Values, window: int) -> tuple[Values, Exponents]:
 
 def _squares_of_pairs(pairs: Values, window: int) -> Values:
     """Return, in three rows, the squared deviations of both series and the products of their deviations."""
+    if window <= _MERGED:
+        return _merged_pairs(pairs, window)
+    sums = centred_sums(pairs, window)
+    means = sums.real[:2] * (1 / window)
+    distances = sums.real[[0, 1, 0]]
+    distances *= means[[0, 1, 1]]
+    squares = np.stack([sums.imag[0], sums.imag[1], sums.real[2]])
+    squares -= distances
+    accurate = (squares[:2] >= distances[:2] * _LEAST_SHARE).all(axis=0)
+    for windows in _runs(np.flatnonzero(~accurate), window):
+        low, high = windows[0], windows[-1] + window
+        squares[:, windows] = _merged_pairs(pairs[:, low:high], window)[:, windows - low]
+    return squares
+
+
+def _merged_pairs(pairs: Values, window: int) -> Values:
+    """Return the results of `_squares_of_pairs`, merged as in `spread.py`."""
     offsets = {1: np.zeros(pairs.shape)}
     squares = {1: np.zeros((3, pairs.shape[1]))}
     merges = doublings(window)

@@ -122,8 +122,10 @@ def _rescaled(moments: Moments, wanted: Mask, values: Values, compute: Compute, 
     """Return the moments, the wanted ones computed from the values times 2 ** `shift` if that is finite."""
     deviation, squares = compute(np.ldexp(values, shift))
     wanted = wanted & np.isfinite(squares)
+    if deviation is not None and moments.deviation is not None:
+        deviation = np.where(wanted, deviation, moments.deviation)
     return Moments(
-        None if deviation is None else np.where(wanted, deviation, moments.deviation),
+        deviation,
         np.where(wanted, squares, moments.squares),
         np.where(wanted, shift, moments.exponent),
     )

@@ -3,7 +3,7 @@
 A kernel takes finite float64 values and two int64 arrays of equal length, `first` and `stop`, which never
 decrease, with 0 <= first[k] <= stop[k] <= len(values). It leaves the input unchanged, raises no exception,
 gives no warning and returns a new float64 array. Each result depends only on the values of its own window,
-bit for bit, and equals the result of the kernel for fixed windows except for the rounding of sums and means.
+bit for bit. It equals the result of the kernel for fixed windows, except for rounding.
 
 The windows of a regular series have few lengths. If a length is frequent in a block of windows, the results
 of these windows are computed as those of a fixed window. The other windows are composed of spans of 1, 2, 4,
@@ -79,8 +79,9 @@ def zscore_between(values: Values, first: Positions, stop: Positions) -> Values:
 def _by_block(values: Values, first: Positions, stop: Positions, kernel: Kernel) -> Values:
     """Return the results of `kernel` for the windows that are not empty, and NaN for empty windows."""
     result = np.full(len(first), np.nan)
-    windows = np.flatnonzero(stop > first)
-    if len(windows) < len(first):
+    filled = stop > first
+    if not filled.all():
+        windows = np.flatnonzero(filled)
         result[windows] = _by_block(values, first[windows], stop[windows], kernel)
         return result
     block = max(_BLOCK, int((stop - first).max(initial=0)))
@@ -100,6 +101,12 @@ def _by_length(
     Both give the same results, bit for bit; `fixed` is faster if most of its results are needed.
     """
     lengths = stop - first
+    if (
+        first[-1] - first[0] == len(first) - 1
+        and (lengths == lengths[0]).all()
+        and (np.diff(first) == 1).all()
+    ):
+        return fixed(values, int(lengths[0]))
     rest = np.ones(len(first), dtype=np.bool_)
     found: list[tuple[Positions, Values]] = []
     for length in np.flatnonzero(np.bincount(lengths) * _FREQUENT > len(values)).tolist():
@@ -107,6 +114,8 @@ def _by_length(
         low, high = first[windows[0]], stop[windows[-1]]
         found.append((windows, fixed(values[low:high], length)[..., first[windows] - low]))
         rest[windows] = False
+    if not found:
+        return composed(values, first, stop)
     if rest.any():
         windows = np.flatnonzero(rest)
         found.append((windows, composed(values, first[windows], stop[windows])))
