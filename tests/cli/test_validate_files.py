@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from metrics_tools.validate.contract import OPERATIONS
 from tests.builders import (
     envelope,
     put_a_and_b,
@@ -155,7 +156,7 @@ def test_the_document_for_machines(tmp_path):
         "path": "expressionJson.op",
         "text": '"smaa" is not an operation of a window_op',
         "found": '"smaa"',
-        "allowed": "sma, ema, sum, max, min, lag",
+        "allowed": ", ".join(OPERATIONS["window_op"]),
         "suggestion": "did you mean `sma`?",
         "severity": "error",
     }
