@@ -82,11 +82,12 @@ def _write_terms(values: Values, centres: Values, terms: Terms) -> None:
 def _accumulate(terms: Terms, out: Terms) -> None:
     """Write the cumulative sums of blocks (the last axis) into `out`.
 
-    A complex number has two sums, which take the time of one. In a long block of n values, no more than about
-    2 * sqrt(n) additions follow one another.
+    A complex number has two sums, which take the time of one. A block of n values is accumulated in runs of r
+    values, so no value passes through more than about r + n / r additions; r is 256, or sqrt(n) if n is larger
+    than 65,536.
     """
     window = terms.shape[-1]
-    run = window if window <= _RUN else isqrt(window)
+    run = min(window, max(_RUN, isqrt(window)))
     whole = window - window % run
     runs = out[..., :whole].reshape(*out.shape[:-1], -1, run)
     np.add.accumulate(terms[..., :whole].reshape(runs.shape), axis=-1, out=runs)

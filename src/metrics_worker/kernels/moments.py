@@ -1,10 +1,9 @@
 """The kernels of fixed windows that are computed from squared deviations: variance, z-score, correlation.
 
 A kernel takes n finite float64 values (or two such series) and a window of 1 observation or more, and returns
-a new array of max(0, n - window + 1) results. Result i depends only on the values of its own window,
-`values[i : i + window]`, bit for bit, and an undefined result is NaN. No kernel raises an exception or gives
-a warning. `centred.py` and
-`spread.py` describe the arithmetic.
+a new array of max(0, n - window + 1) results. Result i is computed from `values[i : i + window]` alone, so
+later observations never change a bit of it; its rounding can depend on i. An undefined result is NaN. No
+kernel raises an exception or gives a warning. `centred.py` and `spread.py` describe the arithmetic.
 """
 
 from collections.abc import Callable
