@@ -83,8 +83,7 @@ def _accumulate(terms: Terms, out: Terms) -> None:
     """Write the cumulative sums of blocks (the last axis) into `out`.
 
     A complex number has two sums, which take the time of one. A block of n values is accumulated in runs of r
-    values, so no value passes through more than about r + n / r additions; r is 256, or sqrt(n) if n is larger
-    than 65,536.
+    values, so no value passes through more than about r + n / r additions; r is the larger of 256 and sqrt(n).
     """
     window = terms.shape[-1]
     run = min(window, max(_RUN, isqrt(window)))
