@@ -83,7 +83,7 @@ def _accumulate(terms: Terms, out: Terms) -> None:
     """Write the cumulative sums of blocks (the last axis) into `out`.
 
     A complex number has two sums, which take the time of one. A block of n values is accumulated in runs of r
-    values, so no value passes through more than about r + n / r additions; r is the larger of 256 and sqrt(n).
+    values; r is 256, or sqrt(n) if that is larger. No value passes through more than r + n / r additions.
     """
     window = terms.shape[-1]
     run = min(window, max(_RUN, isqrt(window)))
