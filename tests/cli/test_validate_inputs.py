@@ -165,7 +165,7 @@ def long(cloud, tmp_path, monkeypatch):
 
 
 def test_an_expression_that_needs_too_much_memory_is_reported(tmp_path, long):
-    assert problems_of(tmp_path, window("sma", A, 3), "--folder", long) == []
+    assert problems_of(tmp_path, window("lag", A, 3), "--folder", long) == []
     (problem,) = problems_of(tmp_path, {"op": "sum", "operands": [A, B, series("C")]}, "--folder", long)
     assert "WORKER_MAX_MEMORY_MB" in problem["text"]
     (problem,) = problems_of(tmp_path, {"op": "sum", "operands": [A] * 20}, "--folder", long)

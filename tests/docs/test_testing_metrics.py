@@ -1,13 +1,13 @@
 """docs/testing-metrics.md and docs/examples/: commands, fields, hooks, and one example of each operation."""
 
 import re
+from typing import get_args
 
 import pytest
 import yaml
 
 from metrics_tools.definition_tests.model import DefinitionTest, Expectation
 from metrics_tools.definition_tests.reading import read
-from metrics_tools.validate.contract import OPERATIONS
 from metrics_worker.expression.grammar import children, parse
 from metrics_worker.expression.nodes import NODES
 from tests.cli.given import ROOT, metrics
@@ -53,7 +53,12 @@ def test_the_examples_have_every_operation_of_every_kind_of_node():
         kind = next(kind for kind, model in NODES.items() if type(node) is model)
         used.add((kind, getattr(node, "op", None)))
         nodes.extend(children(node))
-    expected = {(kind, op) for kind in NODES for op in OPERATIONS.get(kind, [None])}
+    fields = {kind: model.model_fields.get("op") for kind, model in NODES.items()}
+    expected = {
+        (kind, op)
+        for kind, field in fields.items()
+        for op in (get_args(field.annotation) if field else [None])
+    }
     assert used == expected
 
 

@@ -13,6 +13,7 @@ from tests.cli.given import on_terminal
 TOOLS = Path(__file__).parents[3] / "src" / "metrics_tools"
 COLONS = "Q:S:L:A:smile:"
 BRACKETS = "CPI[us][red]x[red]"
+QUOTED = f'"{BRACKETS}"'
 ESCAPE = "E\x1b[31m\u202eE"
 
 
@@ -43,12 +44,12 @@ def file(tmp_path):
 def test_explain_prints_codes_unchanged(metrics, place, file):
     done = metrics("explain", file, "--folder", place)
     assert done.exit_code == 0
-    assert f"{COLONS} ÷ {BRACKETS}" in done.stdout
+    assert f"{COLONS} ÷ {QUOTED}" in done.stdout
 
 
 def test_validate_prints_codes_and_names_unchanged(metrics, place, file):
     done = metrics("validate", file, "--folder", place)
-    assert f"{file}  ratio.a_to_b = {COLONS} ÷ {BRACKETS}" in done.stdout
+    assert f"{file}  ratio.a_to_b = {COLONS} ÷ {QUOTED}" in done.stdout
     assert f"its inputs in {place} too" in done.stdout
 
 
