@@ -20,10 +20,10 @@ from metrics_worker.expression.nodes import NODES
 NODE = {"$ref": "#/$defs/node"}
 OPERAND = {"$ref": "#/$defs/operand"}
 TYPES: dict[str, Schema] = {
-    "series": {"not": {"required": ["op"]}},
-    "series_math": {"required": ["left"]},
-    "composite": {"required": ["operands"]},
-    "window_op": {"required": ["series"]},
+    "series": {"not": {"type": "object", "required": ["op"]}},
+    "series_math": {"type": "object", "required": ["left"]},
+    "composite": {"type": "object", "required": ["operands"]},
+    "window_op": {"type": "object", "required": ["series"]},
 }
 """For each `expressionType`, a schema that only root nodes of this type match, if they are valid."""
 
@@ -269,10 +269,10 @@ def _one_of(kinds: list[str]) -> Schema:
 def _mark(name: str) -> Schema:
     """Return a schema that only valid nodes of one kind match, which does not check their operands."""
     if name == "series":
-        return {"anyOf": [{"required": ["series_code"]}, {"required": ["seriesCode"]}]}
+        return {"type": "object", "anyOf": [{"required": ["series_code"]}, {"required": ["seriesCode"]}]}
     if name == "constant":
-        return {"required": ["const"]}
+        return {"type": "object", "required": ["const"]}
     fields = NODES[name].model_fields
     operand = next(field for field in ("left", "operands", "series") if field in fields)
     operations = list(get_args(fields["op"].annotation))
-    return {"required": ["op", operand], "properties": {"op": {"enum": operations}}}
+    return {"type": "object", "required": ["op", operand], "properties": {"op": {"enum": operations}}}
