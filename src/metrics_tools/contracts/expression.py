@@ -274,5 +274,5 @@ def _mark(name: str) -> Schema:
         return {"type": "object", "required": ["const"]}
     fields = NODES[name].model_fields
     operand = next(field for field in ("left", "operands", "series") if field in fields)
-    operations = list(get_args(fields["op"].annotation))
-    return {"type": "object", "required": ["op", operand], "properties": {"op": {"enum": operations}}}
+    operation = described("An operation of this kind.", enum=list(get_args(fields["op"].annotation)))
+    return {"type": "object", "required": ["op", operand], "properties": {"op": operation}}
