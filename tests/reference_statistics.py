@@ -11,19 +11,11 @@ from fractions import Fraction
 from math import inf, isqrt, nan
 
 type Statistic = Callable[[Sequence[float]], float]
-type PairStatistic = Callable[[Sequence[float], Sequence[float]], float]
 
 
 def rolling(statistic: Statistic, values: Sequence[float], window: int) -> list[float]:
     """Return the statistic of each window of `window` values."""
     return [statistic(values[i : i + window]) for i in range(len(values) - window + 1)]
-
-
-def rolling_pairs(
-    statistic: PairStatistic, left: Sequence[float], right: Sequence[float], window: int
-) -> list[float]:
-    """Return the statistic of each window of `window` pairs of values."""
-    return [statistic(left[i : i + window], right[i : i + window]) for i in range(len(left) - window + 1)]
 
 
 def between(

@@ -13,7 +13,7 @@ import tzdata
 
 def is_zone(name: str) -> bool:
     """Return whether a name is that of a time zone in the database, such as "Europe/Madrid"."""
-    return name in _names()
+    return name in zone_names()
 
 
 def zone_file(name: str) -> bytes:
@@ -28,6 +28,6 @@ def zone_file(name: str) -> bytes:
 
 
 @cache
-def _names() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
     """Return the names of all time zones."""
     return frozenset(resources.files(tzdata).joinpath("zones").read_text(encoding="ascii").split())

@@ -141,7 +141,7 @@ IMPORTS = {
     ),
     "expression.elementwise": Imports("expression.fields series", "numpy"),
     "expression.filling": Imports("series", "numpy"),
-    "expression.grammar": Imports("expression.nodes problem errors", "pydantic"),
+    "expression.grammar": Imports("expression.fields expression.nodes problem errors", "pydantic"),
     "expression.nodes": Imports("expression.shapes expression.fields", "pydantic"),
     "expression.shapes": Imports("expression.fields"),
     "expression.fields": Imports("time_zones", "pydantic pydantic_core"),

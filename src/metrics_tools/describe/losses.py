@@ -7,21 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics_worker.civil_dates import civil_dates, minus, period_starts
-from metrics_worker.expression.nodes import (
-    Composite,
-    Constant,
-    Fill,
-    Lag,
-    Node,
-    Pair,
-    Quantile,
-    Rebase,
-    Resample,
-    SeriesMath,
-    SeriesRef,
-    Transform,
-    WindowOp,
-)
+from metrics_worker.expression import nodes
 from metrics_worker.expression.windows import lagged, windowed
 from metrics_worker.kernels.rolling import rolling_max, rolling_min
 from metrics_worker.series import Series, Times, Values, common, union
@@ -91,7 +77,7 @@ class Lost:
         return sum(asdict(self).values())
 
 
-def losses_of(node: Node, operands: list[Series], result: Series) -> Lost:  # noqa: PLR0911 - one case for each kind
+def losses_of(node: nodes.Node, operands: list[Series], result: Series) -> Lost:  # noqa: PLR0911 - one case for each kind
     """Return the losses of a node, one reason for each time of its operands that has no observation.
 
     Args:
@@ -100,23 +86,23 @@ def losses_of(node: Node, operands: list[Series], result: Series) -> Lost:  # no
         result: the result of the node.
     """
     match node:
-        case SeriesMath() if len(operands) == 1:
+        case nodes.SeriesMath() if len(operands) == 1:
             return _of_math(node, *_with_constant(node, operands[0]), result)
-        case SeriesMath():
+        case nodes.SeriesMath():
             times, left, right = common(*operands)
             return replace(_of_math(node, times, left, right, result), **_one_sided(operands, times))
-        case Pair():
+        case nodes.Pair():
             times, left, right = common(*operands)
             found = _classified(result, times, _reasons_of_pair(node, left, right))
             return replace(found, **_one_sided(operands, times))
-        case Resample():
+        case nodes.Resample():
             return _of_resample(node, operands[0], result)
-        case Fill():
+        case nodes.Fill():
             times = operands[1].times
             return _classified(result, times, _reasons_of_fill(node, operands[0], times))
-        case SeriesRef():
+        case nodes.SeriesRef():
             return Lost()
-        case Composite():
+        case nodes.Composite():
             return _classified(result, union(operands)[0], {})
         case _:
             return _classified(result, operands[0].times, _reasons_of_one(node, operands[0]))
@@ -137,16 +123,16 @@ def _one_sided(operands: list[Series], both: Times) -> dict[str, int]:
     return {"left_only": len(left) - both.size, "right_only": len(right) - both.size}
 
 
-def _with_constant(node: SeriesMath, series: Series) -> tuple[Times, Values, Values]:
+def _with_constant(node: nodes.SeriesMath, series: Series) -> tuple[Times, Values, Values]:
     """Return the times and both sides of an operation with one constant."""
     left, right = (
-        np.full(len(series), side.const) if isinstance(side, Constant) else series.values
+        np.full(len(series), side.const) if isinstance(side, nodes.Constant) else series.values
         for side in (node.left, node.right)
     )
     return series.times, left, right
 
 
-def _of_math(node: SeriesMath, times: Times, left: Values, right: Values, result: Series) -> Lost:
+def _of_math(node: nodes.SeriesMath, times: Times, left: Values, right: Values, result: Series) -> Lost:
     reasons = dict[str, _Mask]()
     with np.errstate(all="ignore"):
         if node.op == "ratio":
@@ -156,19 +142,19 @@ def _of_math(node: SeriesMath, times: Times, left: Values, right: Values, result
     return _classified(result, times, reasons)
 
 
-def _reasons_of_one(node: Node, series: Series) -> _Reasons:
+def _reasons_of_one(node: nodes.Node, series: Series) -> _Reasons:
     """Return the reasons for the losses of a node with one operand that keeps the times of the operand."""
     values = series.values
     match node:
-        case WindowOp() | Quantile():
+        case nodes.WindowOp() | nodes.Quantile():
             return _reasons_of_window(node, series)
-        case Lag():
+        case nodes.Lag():
             return _reasons_of_lag(node, series)
-        case Transform(op="log"):
+        case nodes.Transform(op="log"):
             return {"undefined": values <= 0}
-        case Transform(op="sqrt"):
+        case nodes.Transform(op="sqrt"):
             return {"undefined": values < 0}
-        case Rebase():
+        case nodes.Rebase():
             before = civil_dates(series.times, node.tz) < np.datetime64(node.at, "D")
             begins_with_zero = bool((values[~before][:1] == 0).any())
             return {"before": before, "zero_divisor": ~before & begins_with_zero}
@@ -176,9 +162,9 @@ def _reasons_of_one(node: Node, series: Series) -> _Reasons:
             return {}
 
 
-def _reasons_of_window(node: WindowOp | Quantile, series: Series) -> _Reasons:
+def _reasons_of_window(node: nodes.WindowOp | nodes.Quantile, series: Series) -> _Reasons:
     shared = {name: getattr(node, name) for name in ("series", "window", "unit", "tz")}
-    size = windowed(WindowOp.model_construct(op="count", **shared, min_periods=1), series).values
+    size = windowed(nodes.WindowOp.model_construct(op="count", **shared, min_periods=1), series).values
     needs_two = node.op in {"std", "var", "zscore"}
     least = node.min_periods or (node.window if node.unit == "observations" else 1)
     too_few = size < max(least, 2 if needs_two else 1)
@@ -186,14 +172,14 @@ def _reasons_of_window(node: WindowOp | Quantile, series: Series) -> _Reasons:
     reasons = {"warm_up" if is_warm_up else "too_few": too_few}
     if node.op == "zscore":
         high, low = (
-            windowed(WindowOp.model_construct(op=op, **shared, min_periods=1), series).values
+            windowed(nodes.WindowOp.model_construct(op=op, **shared, min_periods=1), series).values
             for op in ("max", "min")
         )
         reasons["no_spread"] = high == low
     return reasons
 
 
-def _reasons_of_lag(node: Lag, series: Series) -> _Reasons:
+def _reasons_of_lag(node: nodes.Lag, series: Series) -> _Reasons:
     times, values = series.times, series.values
     reasons = dict[str, _Mask]()
     if node.unit == "observations":
@@ -212,7 +198,7 @@ def _reasons_of_lag(node: Lag, series: Series) -> _Reasons:
     return reasons
 
 
-def _reasons_of_pair(node: Pair, left: Values, right: Values) -> _Reasons:
+def _reasons_of_pair(node: nodes.Pair, left: Values, right: Values) -> _Reasons:
     early = np.arange(left.size) < node.window - 1
     constant = np.zeros(left.size, dtype=bool)
     for side in {"corr": (left, right), "beta": (right,), "cov": ()}[node.op]:
@@ -220,14 +206,14 @@ def _reasons_of_pair(node: Pair, left: Values, right: Values) -> _Reasons:
     return {"warm_up": early, "no_spread": constant}
 
 
-def _reasons_of_fill(node: Fill, series: Series, times: Times) -> _Reasons:
+def _reasons_of_fill(node: nodes.Fill, series: Series, times: Times) -> _Reasons:
     if not len(series):
         return {"before": np.ones(times.size, dtype=bool)}
     late = "after" if node.method == "linear" else "too_old"
     return {"before": times < series.times[0], late: times > series.times[-1 if late == "after" else 0]}
 
 
-def _of_resample(node: Resample, series: Series, result: Series) -> Lost:
+def _of_resample(node: nodes.Resample, series: Series, result: Series) -> Lost:
     """Return the losses of a node whose results may have other times than its operand's observations."""
     if not len(series):
         return Lost()

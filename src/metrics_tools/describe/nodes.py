@@ -5,17 +5,18 @@ lost it for one reason, so observations and losses add up to the times. The work
 observations of one node at a time from the results of its operands: each subtree is evaluated once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel
 
 from metrics_tools.describe.counts import Counts, counts_of
 from metrics_tools.describe.words import formula, in_words, step_in_words
 from metrics_worker.expression.evaluate import evaluate
-from metrics_worker.expression.grammar import ROOT, expression_type
+from metrics_worker.expression.grammar import ROOT, expression_type, operands
 from metrics_worker.expression.nodes import Constant, Node, SeriesRef
+from metrics_worker.problem import Path, path_text
 from metrics_worker.series import Series
 
 
@@ -54,7 +55,8 @@ class NodeView:
 
 def outlined(node: Node, path: str = ROOT) -> NodeView:
     """Return the tree without counts, for which no series is needed."""
-    return _view(node, path, None, [outlined(operand, at) for at, operand in _operands(node, path)])
+    views = [outlined(operand, _below(path, at)) for at, operand in operands(node)]
+    return _view(node, path, None, views)
 
 
 def counted(node: Node, inputs: Mapping[str, Series]) -> NodeView:
@@ -65,7 +67,8 @@ def counted(node: Node, inputs: Mapping[str, Series]) -> NodeView:
 def _counted(node: Node, inputs: Mapping[str, Series], path: str) -> tuple[NodeView, Series]:
     """Return the view of a node, and its result."""
     views, named = list[NodeView](), dict[str, Series]()
-    for at, operand in _operands(node, path):
+    for below, operand in operands(node):
+        at = _below(path, below)
         if isinstance(operand, Constant):
             views.append(outlined(operand, at))
             continue
@@ -99,10 +102,6 @@ def _view(node: Node, path: str, counts: Counts | None, operands: Sequence[NodeV
     return NodeView(path, node, expression_type(node), *texts, counts, tuple(operands))
 
 
-def _operands(node: Node, path: str) -> Iterator[tuple[str, Node]]:
-    """Yield the operands of a node, in the order of its fields, each with its JSON path."""
-    for name, value in node:
-        if isinstance(value, tuple):
-            yield from ((f"{path}.{name}[{i}]", operand) for i, operand in enumerate(value))
-        elif isinstance(value, BaseModel):
-            yield f"{path}.{name}", cast("Node", value)
+def _below(path: str, below: Path) -> str:
+    """Return the JSON path of an operand, from the path of its node and the path below the node."""
+    return f"{path}.{path_text(below)}"

@@ -11,26 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from metrics_tools.formatting import count
+from metrics_worker.expression import nodes
 from metrics_worker.expression.grammar import children, dump
-from metrics_worker.expression.nodes import (
-    Clip,
-    Composite,
-    Constant,
-    Cumulative,
-    Ema,
-    Fill,
-    Lag,
-    Node,
-    Pair,
-    Quantile,
-    Rebase,
-    Resample,
-    Round,
-    SeriesMath,
-    SeriesRef,
-    Transform,
-    WindowOp,
-)
 
 _SUM, _QUOTIENT, _PRODUCT, _POWER, _WHOLE = range(5)
 """Operator precedences, the lowest first. An operand of too low a precedence is written in brackets."""
@@ -92,7 +74,7 @@ _CODE = re.compile(r"[^\W\d][\w.:-]*")
 """The series codes that a formula writes without quotation marks."""
 
 
-def formula(node: Node) -> str:
+def formula(node: nodes.Node) -> str:
     """Return an expression as one line of text, in which every option that is not the default is written."""
     return _written(node)[0]
 
@@ -102,14 +84,14 @@ def number_text(value: float) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
-def _written(node: Node) -> tuple[str, int]:
+def _written(node: nodes.Node) -> tuple[str, int]:
     """Return the text of a node, and the precedence of its outermost operator."""
     match node:
-        case SeriesRef(series_code=code):
+        case nodes.SeriesRef(series_code=code):
             return code if _CODE.fullmatch(code) else json.dumps(code, ensure_ascii=False), _WHOLE
-        case Constant(const=value):
+        case nodes.Constant(const=value):
             return number_text(value), _WHOLE if value >= 0 and number_text(value)[0] != "-" else _SUM
-        case SeriesMath(op=op, left=left, right=right, scale=scale):
+        case nodes.SeriesMath(op=op, left=left, right=right, scale=scale):
             sign, binds, _ = _MATH[op]
             # An operand of equal precedence needs brackets on the right. A quotient needs them as any factor.
             on_left, on_right = _LEAST.get(binds, (_PRODUCT, _WHOLE))
@@ -117,10 +99,11 @@ def _written(node: Node) -> tuple[str, int]:
             if scale == 1:
                 return text, binds
             return f"{_bracketed(text, binds, _PRODUCT)} × {number_text(scale)}", _PRODUCT  # noqa: RUF001
-        case Composite(operands=operands):
+        case nodes.Composite(operands=operands):
             # The name distinguishes a constant from the length of a window: max(X, const=3), max(X, 3).
             texts = [
-                f"const={formula(one)}" if isinstance(one, Constant) else formula(one) for one in operands
+                f"const={formula(one)}" if isinstance(one, nodes.Constant) else formula(one)
+                for one in operands
             ]
             return f"{node.op}({', '.join(texts)})", _WHOLE
         case _:
@@ -129,13 +112,13 @@ def _written(node: Node) -> tuple[str, int]:
             return f"{node.op}({', '.join([*map(formula, children(node)), *options])})", _WHOLE
 
 
-def plain_options(node: Node) -> list[str]:
+def plain_options(node: nodes.Node) -> list[str]:
     """Return the options that need no name: the length of a window, the period of resample and others."""
     options = _options(node)
     return [str(options[name]) for name in _PLAIN if name in options]
 
 
-def _options(node: Node) -> dict[str, Any]:
+def _options(node: nodes.Node) -> dict[str, Any]:
     """Return the options of a node that are not the default, the time zone at the end."""
     options = {name: value for name, value in dump(node).items() if name not in _OPERANDS}
     if (unit := options.pop("unit", None)) is not None:
@@ -155,40 +138,44 @@ def _bracketed(text: str, binds: int, least: int) -> str:
     return text if binds >= least else f"({text})"
 
 
-def in_words(node: Node) -> str:
+def in_words(node: nodes.Node) -> str:
     """Return a noun phrase for a node and its operands."""
-    if isinstance(node, SeriesRef):
+    if isinstance(node, nodes.SeriesRef):
         return node.series_code
     operands = [(below, in_words(below)) for below in children(node)]
     return _phrase(
-        node, [text if isinstance(below, SeriesRef | Constant) else f"({text})" for below, text in operands]
+        node,
+        [
+            text if isinstance(below, nodes.SeriesRef | nodes.Constant) else f"({text})"
+            for below, text in operands
+        ],
     )
 
 
-def step_in_words(node: Node) -> str:
+def step_in_words(node: nodes.Node) -> str:
     """Return what a node does to its operands, which are called left, right or by their number."""
     return _phrase(node, ())
 
 
-def _phrase(node: Node, operands: Sequence[str]) -> str:  # noqa: PLR0911 - one case for each kind
+def _phrase(node: nodes.Node, operands: Sequence[str]) -> str:  # noqa: PLR0911 - one case for each kind
     """Return a node in words with the given operands; without operands, what the node does to any."""
     match node:
-        case SeriesRef():
+        case nodes.SeriesRef():
             return "series"
-        case Constant(const=value):
+        case nodes.Constant(const=value):
             return number_text(value)
-        case SeriesMath(op=op, scale=scale):
+        case nodes.SeriesMath(op=op, scale=scale):
             text = _MATH[op][2].format(*operands or ("left", "right"))
             return text if scale == 1 else f"{text}, times {number_text(scale)}"
-        case Pair(op=op, window=window):
+        case nodes.Pair(op=op, window=window):
             sides = _PAIRS[op].format(*operands or ("left", "right"))
             return f"{sides} over the last {count(window, 'time')} that both have"
-        case Composite(op=op):
+        case nodes.Composite(op=op):
             which = f"the {len(node.operands)} operands"
             if operands:
                 which = f"{', '.join(operands[:-1])} and {operands[-1]}"
             return f"the {_MEASURES[op]} of whichever of {which} have a value"
-        case Fill():
+        case nodes.Fill():
             return _filled(node, *operands or ("series", "like"))
         case _:
             text = _phrase_of_one(node, f" of {operands[0]}" if operands else "", *operands or ("the value",))
@@ -196,7 +183,7 @@ def _phrase(node: Node, operands: Sequence[str]) -> str:  # noqa: PLR0911 - one 
             return text if zone == "UTC" else f"{text} (dates in {zone})"
 
 
-def _phrase_of_one(node: Node, of: str, operand: str) -> str:  # noqa: PLR0911 - one case for each kind
+def _phrase_of_one(node: nodes.Node, of: str, operand: str) -> str:  # noqa: PLR0911 - one case for each kind
     """Return a node with one operand in words, without its time zone.
 
     Args:
@@ -205,28 +192,28 @@ def _phrase_of_one(node: Node, of: str, operand: str) -> str:  # noqa: PLR0911 -
         operand: the operand as the subject of the phrase.
     """
     match node:
-        case WindowOp() | Quantile():
+        case nodes.WindowOp() | nodes.Quantile():
             return _windowed(node, of)
-        case Ema(window=window):
+        case nodes.Ema(window=window):
             return f"the exponential mean{of} over {count(window, 'observation')}"
-        case Lag(op=op):
+        case nodes.Lag(op=op):
             return _EARLIER[op].format("last " if _spans_dates(node) else "", of, _distance(node))
-        case Transform(op=op):
+        case nodes.Transform(op=op):
             noun, bracket, rest = _FUNCTIONS[op].partition(" (")
             return f"{noun}{of}{bracket}{rest}"
-        case Clip(lower=lower, upper=upper):
+        case nodes.Clip(lower=lower, upper=upper):
             limits = {"at least": lower, "at most": upper}
             texts = [f"{word} {number_text(value)}" for word, value in limits.items() if value is not None]
             return f"{operand} limited to {' and '.join(texts)}"
-        case Round(digits=digits):
+        case nodes.Round(digits=digits):
             return f"{operand} rounded to {count(digits, 'decimal place')}"
-        case Cumulative(op=op, reset=reset):
+        case nodes.Cumulative(op=op, reset=reset):
             since = "so far" if reset is None else f"since the beginning of each {reset}"
             return f"the {_MEASURES[op]} of all observations{of} {since}"
-        case Rebase(at=at, base=base):
+        case nodes.Rebase(at=at, base=base):
             subject = f"{operand} as " if of else ""
             return f"{subject}an index that is {number_text(base)} at the first observation on or after {at}"
-        case Resample(how=how, to=to, stamp=stamp, partial=partial):
+        case nodes.Resample(how=how, to=to, stamp=stamp, partial=partial):
             measure = "number of observations" if how == "count" else _MEASURES[how]
             open_period = ", also of the incomplete last one" if partial else ""
             return f"the {measure}{of} in each {to}{open_period}{_STAMPS[stamp]}"
@@ -234,7 +221,7 @@ def _phrase_of_one(node: Node, of: str, operand: str) -> str:  # noqa: PLR0911 -
             raise AssertionError(f"a node without one operand: {node!r}")
 
 
-def _windowed(node: WindowOp | Quantile, of: str) -> str:
+def _windowed(node: nodes.WindowOp | nodes.Quantile, of: str) -> str:
     """Return an operation on the observations of a window in words, without its time zone."""
     least = node.min_periods
     text = "" if least is None else f", from {count(least, 'observation')} on"
@@ -246,7 +233,9 @@ def _windowed(node: WindowOp | Quantile, of: str) -> str:
     if node.op in _WITHIN:
         return _WITHIN[node.op].format(of, f"the last {period}") + text
     measure = (
-        f"{number_text(node.q)} quantile" if isinstance(node, Quantile) else _MEASURES.get(node.op, "number")
+        f"{number_text(node.q)} quantile"
+        if isinstance(node, nodes.Quantile)
+        else _MEASURES.get(node.op, "number")
     )
     if node.unit == "observations":
         return f"the {measure} of the last {period}{of}{text}"
@@ -254,12 +243,12 @@ def _windowed(node: WindowOp | Quantile, of: str) -> str:
     return f"the {measure}{observations}{of} over the last {period}{text}"
 
 
-def _spans_dates(node: Lag) -> bool:
+def _spans_dates(node: nodes.Lag) -> bool:
     """Return whether several earlier observations could be the value: by calendar, with a permitted age."""
     return node.unit != "observations" and node.max_age_days > 0
 
 
-def _distance(node: Lag) -> str:
+def _distance(node: nodes.Lag) -> str:
     """Return which earlier value a lag or change refers to, such as `1 observation earlier`."""
     if node.unit == "observations":
         return f"{count(node.window, 'observation')} earlier"
@@ -269,7 +258,7 @@ def _distance(node: Lag) -> str:
     return f"on or before {before}, at most {count(node.max_age_days, 'day')} older"
 
 
-def _filled(node: Fill, series: str, like: str) -> str:
+def _filled(node: nodes.Fill, series: str, like: str) -> str:
     if node.method == "linear":
         return f"{series} at the times of {like}, interpolated linearly"
     age = "" if node.max_age_days is None else f", at most {count(node.max_age_days, 'day')} old"

@@ -3,9 +3,8 @@
 import re
 from datetime import datetime
 from difflib import get_close_matches
-from zoneinfo import available_timezones
 
-from metrics_worker.time_zones import is_zone
+from metrics_worker.time_zones import is_zone, zone_names
 
 _ABBREVIATIONS = {
     "ART": "America/Argentina/Buenos_Aires",
@@ -40,7 +39,7 @@ def zone_hint(name: str) -> str | None:
 
 def _zone_like(wanted: str) -> str | None:
     """Return the time zone with this name or with this city, in any case, or with a similar name."""
-    zones = {zone.casefold(): zone for zone in sorted(available_timezones()) if is_zone(zone)}
+    zones = {zone.casefold(): zone for zone in sorted(zone_names())}
     same = [zone for low, zone in zones.items() if low == wanted or low.rpartition("/")[2] == wanted]
     if same:
         return max(same, key=len)

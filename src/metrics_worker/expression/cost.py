@@ -7,25 +7,7 @@ allocates: the bound must never be below that memory, and must not exceed it by 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, assert_never
 
-from metrics_worker.expression.nodes import (
-    Clip,
-    Composite,
-    Constant,
-    Cumulative,
-    Ema,
-    Fill,
-    Lag,
-    Node,
-    Pair,
-    Quantile,
-    Rebase,
-    Resample,
-    Round,
-    SeriesMath,
-    SeriesRef,
-    Transform,
-    WindowOp,
-)
+from metrics_worker.expression import nodes
 
 OBSERVATION_BYTES = 16
 """Bytes of one observation: an int64 time and a float64 value."""
@@ -44,7 +26,7 @@ _WRITING = 64
 """Bytes for each observation of the result while its Parquet file is written and read back."""
 
 
-def peak_bytes(node: Node, observations: Mapping[str, int]) -> int:
+def peak_bytes(node: nodes.Node, observations: Mapping[str, int]) -> int:
     """Return the peak memory, in bytes, of evaluating a node and writing its result.
 
     The memory of the input series is not included.
@@ -71,49 +53,52 @@ class _Cost(NamedTuple):
     peak: int
 
 
-def _cost(node: Node, observations: Mapping[str, int], total: int) -> _Cost:
+def _cost(node: nodes.Node, observations: Mapping[str, int], total: int) -> _Cost:
     """Return the cost of a node; `total` is the number of observations of all input series together."""
 
-    def of(operands: Sequence[Node], work: int) -> tuple[list[int], int, int]:
+    def of(operands: Sequence[nodes.Node], work: int) -> tuple[list[int], int, int]:
         return _held([_cost(operand, observations, total) for operand in operands], work)
 
     match node:
-        case SeriesRef(series_code=code):
+        case nodes.SeriesRef(series_code=code):
             return _Cost(observations[code], 0, 0)
-        case Constant():
+        case nodes.Constant():
             return _Cost(0, 0, 0)
-        case SeriesMath(left=left, right=right):
+        case nodes.SeriesMath(left=left, right=right):
             counts, stamps, peak = of(_without_constants([left, right]), _MATH)
             return _Cost(min(counts), stamps, peak)
-        case Pair(left=left, right=right, window=window):
+        case nodes.Pair(left=left, right=right, window=window):
             counts, stamps, peak = of([left, right], _MATH)
             work = sum(counts) * (OBSERVATION_BYTES + _MATH) + _values_of_block(min(counts), window) * _PAIR
             return _Cost(min(counts), stamps, max(peak, work))
-        case Composite(operands=operands):
+        case nodes.Composite(operands=operands):
             counts, stamps, peak = of(_without_constants(operands), _COMPOSITE)
             return _Cost(min(sum(counts), total + stamps), stamps, peak)
-        case Fill(series=series, like=like):
+        case nodes.Fill(series=series, like=like):
             (_, count), stamps, peak = of([series, like], _CALENDAR)
             return _Cost(count, stamps, peak)
-        case Cumulative(op="cummax" | "cummin", reset=None):
-            (count,), stamps, peak = of([node.series], _WINDOW)
-            return _Cost(count, stamps, peak)
-        case Resample():
+        case nodes.Resample():
             (count,), stamps, peak = of([node.series], _CALENDAR)
             return _Cost(count, stamps + (count if node.stamp != "last" else 0), peak)
-        case WindowOp() | Quantile():
+        case nodes.WindowOp() | nodes.Quantile():
             return _cost_of_windows(node, _cost(node.series, observations, total))
-        case Lag(op="lag", unit="observations") | Ema() | Transform() | Clip():
+        case (
+            nodes.Lag(op="lag", unit="observations")
+            | nodes.Cumulative(op="cummax" | "cummin", reset=None)
+            | nodes.Ema()
+            | nodes.Transform()
+            | nodes.Clip()
+        ):
             (count,), stamps, peak = of([node.series], _WINDOW)
             return _Cost(count, stamps, peak)
-        case Lag() | Round() | Cumulative() | Rebase():
+        case nodes.Lag() | nodes.Round() | nodes.Cumulative() | nodes.Rebase():
             (count,), stamps, peak = of([node.series], _CALENDAR)
             return _Cost(count, stamps, peak)
         case _:
             assert_never(node)
 
 
-def _cost_of_windows(node: WindowOp | Quantile, operand: _Cost) -> _Cost:
+def _cost_of_windows(node: nodes.WindowOp | nodes.Quantile, operand: _Cost) -> _Cost:
     """Return the cost of a window operation. A calendar window can contain all observations."""
     values = operand.most
     if node.unit == "observations":
@@ -127,8 +112,8 @@ def _values_of_block(count: int, window: int) -> int:
     return min(count, 2 * max(window, _BLOCK))
 
 
-def _without_constants(operands: Sequence[Node]) -> list[Node]:
-    return [operand for operand in operands if not isinstance(operand, Constant)]
+def _without_constants(operands: Sequence[nodes.Node]) -> list[nodes.Node]:
+    return [operand for operand in operands if not isinstance(operand, nodes.Constant)]
 
 
 def _held(operands: Sequence[_Cost], work: int) -> tuple[list[int], int, int]:

@@ -9,28 +9,10 @@ from typing import assert_never
 
 import numpy as np
 
+from metrics_worker.expression import nodes
 from metrics_worker.expression.elementwise import clipped, rounded, transformed
 from metrics_worker.expression.fields import CompositeOp, MathOp
 from metrics_worker.expression.filling import filled_from_previous, interpolated
-from metrics_worker.expression.nodes import (
-    Clip,
-    Composite,
-    Constant,
-    Cumulative,
-    Ema,
-    Fill,
-    Lag,
-    Node,
-    Pair,
-    Quantile,
-    Rebase,
-    Resample,
-    Round,
-    SeriesMath,
-    SeriesRef,
-    Transform,
-    WindowOp,
-)
 from metrics_worker.expression.periods import accumulated, rebased, resampled
 from metrics_worker.expression.windows import lagged, paired, windowed
 from metrics_worker.kernels.rolling import ema
@@ -44,7 +26,7 @@ _HEADROOM = 10
 
 
 def evaluate(
-    node: Node, inputs: Mapping[str, Series], checkpoint: Callable[[], None] = lambda: None
+    node: nodes.Node, inputs: Mapping[str, Series], checkpoint: Callable[[], None] = lambda: None
 ) -> Series:
     """Return the series that the expression defines.
 
@@ -54,47 +36,49 @@ def evaluate(
         checkpoint: a function that is called before each node; its exceptions end the evaluation.
     """
 
-    def of(operand: Node) -> Series:
+    def of(operand: nodes.Node) -> Series:
         return evaluate(operand, inputs, checkpoint)
 
     checkpoint()
     match node:
-        case SeriesRef(series_code=code):
+        case nodes.SeriesRef(series_code=code):
             return inputs[code]
-        case Constant():
+        case nodes.Constant():
             raise AssertionError("parse() accepts constants only as operands, which are not evaluated alone")
-        case SeriesMath(op=op, left=left, right=right, scale=scale):
+        case nodes.SeriesMath(op=op, left=left, right=right, scale=scale):
             return _math(op, *_both(left, right, of), scale=scale)
-        case Pair(op=pair_op, left=left, right=right, window=window):
+        case nodes.Pair(op=pair_op, left=left, right=right, window=window):
             return paired(pair_op, of(left), of(right), window)
-        case Composite(op=op, operands=operands):
+        case nodes.Composite(op=op, operands=operands):
             return _composite(op, *_all(operands, of))
-        case WindowOp() | Quantile():
+        case nodes.WindowOp() | nodes.Quantile():
             return windowed(node, of(node.series))
-        case Ema(window=window):
+        case nodes.Ema(window=window):
             series = of(node.series)
             return Series.where_finite(series.times, ema(series.values, window))
-        case Lag():
+        case nodes.Lag():
             return lagged(node, of(node.series))
-        case Transform(op=op):
+        case nodes.Transform(op=op):
             return transformed(op, of(node.series))
-        case Clip(lower=lower, upper=upper):
+        case nodes.Clip(lower=lower, upper=upper):
             return clipped(of(node.series), lower, upper)
-        case Round(digits=digits):
+        case nodes.Round(digits=digits):
             return rounded(of(node.series), digits)
-        case Cumulative():
+        case nodes.Cumulative():
             return accumulated(node, of(node.series))
-        case Rebase():
+        case nodes.Rebase():
             return rebased(node, of(node.series))
-        case Resample():
+        case nodes.Resample():
             return resampled(node, of(node.series))
-        case Fill():
+        case nodes.Fill():
             return _fill(node, of(node.series), of(node.like).times)
         case _:
             assert_never(node)
 
 
-def _both(left: Node, right: Node, of: Callable[[Node], Series]) -> tuple[Times, Values, Values]:
+def _both(
+    left: nodes.Node, right: nodes.Node, of: Callable[[nodes.Node], Series]
+) -> tuple[Times, Values, Values]:
     """Return the times of series_math, and the values of both sides; a constant has all times of the other.
 
     Args:
@@ -102,10 +86,10 @@ def _both(left: Node, right: Node, of: Callable[[Node], Series]) -> tuple[Times,
         right: the right node; at least one of both is not a constant.
         of: the function that evaluates a node.
     """
-    if isinstance(left, Constant):
+    if isinstance(left, nodes.Constant):
         series = of(right)
         return series.times, np.full(len(series), left.const), series.values
-    if isinstance(right, Constant):
+    if isinstance(right, nodes.Constant):
         series = of(left)
         return series.times, series.values, np.full(len(series), right.const)
     return common(of(left), of(right))
@@ -130,19 +114,21 @@ def _math(op: MathOp, times: Times, left: Values, right: Values, *, scale: float
         return Series.where_finite(times, values * scale)
 
 
-def _all(operands: Sequence[Node], of: Callable[[Node], Series]) -> tuple[Times, list[Values], list[_Places]]:
+def _all(
+    operands: Sequence[nodes.Node], of: Callable[[nodes.Node], Series]
+) -> tuple[Times, list[Values], list[_Places]]:
     """Return the times of a composite, and each operand's values and positions; a constant has all times.
 
     Args:
         operands: the operands, of which at least one is not a constant.
         of: the function that evaluates a node.
     """
-    series = [of(operand) for operand in operands if not isinstance(operand, Constant)]
+    series = [of(operand) for operand in operands if not isinstance(operand, nodes.Constant)]
     times, found = union(series)
     given = iter(zip(series, found, strict=True))
     values, places = list[Values](), list[_Places]()
     for operand in operands:
-        if isinstance(operand, Constant):
+        if isinstance(operand, nodes.Constant):
             values.append(np.broadcast_to(operand.const, times.size))
             places.append(slice(None))
         else:
@@ -171,7 +157,7 @@ def _composite(
     return Series.where_finite(times, values)
 
 
-def _fill(node: Fill, series: Series, times: Times) -> Series:
+def _fill(node: nodes.Fill, series: Series, times: Times) -> Series:
     if node.method == "linear":
         return interpolated(series, times)
     return filled_from_previous(series, times, node.max_age_days)

@@ -6,30 +6,13 @@ returns every problem.
 """
 
 from collections.abc import Iterator
-from typing import Any, assert_never
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from metrics_worker.errors import ExpressionError
-from metrics_worker.expression.nodes import (
-    Clip,
-    Composite,
-    Constant,
-    Cumulative,
-    Ema,
-    Fill,
-    Lag,
-    Node,
-    Pair,
-    Quantile,
-    Rebase,
-    Resample,
-    Round,
-    SeriesMath,
-    SeriesRef,
-    Transform,
-    WindowOp,
-)
+from metrics_worker.expression.fields import BaseNode
+from metrics_worker.expression.nodes import Composite, Constant, Node, Pair, SeriesMath, SeriesRef
 from metrics_worker.problem import Path, Problem, first_error, problems_of
 
 MAX_DEPTH = 32
@@ -102,23 +85,18 @@ def dump(node: Node) -> dict[str, Any]:
     return node.model_dump(mode="json")
 
 
+def operands(node: Node) -> Iterator[tuple[Path, Node]]:
+    """Yield (JSON path below the node, operand) for each operand of a node, in the order of its fields."""
+    for name, value in node:
+        if isinstance(value, tuple):
+            yield from (((name, i), operand) for i, operand in enumerate(value))
+        elif isinstance(value, BaseNode):
+            yield (name,), cast("Node", value)
+
+
 def children(node: Node) -> tuple[Node, ...]:
-    """Return the operands of a node, in the order of the node's fields."""
-    match node:
-        case SeriesRef() | Constant():
-            return ()
-        case SeriesMath(left=left, right=right) | Pair(left=left, right=right):
-            return (left, right)
-        case Composite(operands=operands):
-            return operands
-        case Fill(series=series, like=like):
-            return (series, like)
-        case WindowOp() | Quantile() | Ema() | Lag() | Transform() | Clip() | Round():
-            return (node.series,)
-        case Cumulative() | Rebase() | Resample():
-            return (node.series,)
-        case _:
-            assert_never(node)
+    """Return the operands of a node, in the order of its fields."""
+    return tuple(operand for _, operand in operands(node))
 
 
 def series_codes(node: Node) -> tuple[str, ...]:

@@ -3,11 +3,11 @@
 from typing import assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metrics_worker.civil_dates import Dates, civil_dates, midnights, period_ends, period_starts
 from metrics_worker.expression.nodes import Cumulative, Rebase, Resample
 from metrics_worker.kernels import cumulative, variable
+from metrics_worker.kernels.variable import Positions
 from metrics_worker.series import Series, Times, Values
 
 
@@ -57,7 +57,7 @@ def resampled(node: Resample, series: Series) -> Series:
     return Series.where_finite(_stamps(node, series.times, dates, first, stop), values)
 
 
-def _first_positions(starts: Dates) -> NDArray[np.int64]:
+def _first_positions(starts: Dates) -> Positions:
     """Return the position of the first observation of each period.
 
     Args:
@@ -68,7 +68,7 @@ def _first_positions(starts: Dates) -> NDArray[np.int64]:
     return np.flatnonzero(is_first).astype(np.int64)
 
 
-def _of_periods(node: Resample, values: Values, first: NDArray[np.int64], stop: NDArray[np.int64]) -> Values:
+def _of_periods(node: Resample, values: Values, first: Positions, stop: Positions) -> Values:
     """Return one value for each period; period k has the observations first[k] to stop[k] - 1."""
     match node.how:
         case "last":
@@ -93,8 +93,8 @@ def _stamps(
     node: Resample,
     times: Times,
     dates: Dates,
-    first: NDArray[np.int64],
-    stop: NDArray[np.int64],
+    first: Positions,
+    stop: Positions,
 ) -> Times:
     """Return the time of the result of each period.
 

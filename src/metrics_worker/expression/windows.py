@@ -1,116 +1,93 @@
 """Operations on windows: the bounds of each window, the kernel of each operation, and lagged values.
 
 A window of observations has a fixed length, and a calendar window has a first observation that depends on the
-civil dates of the series. Fixed windows use the kernels in `rolling`, `moments` and `order`; windows of any
-other length use the kernels in `variable`.
+civil dates of the series. Fixed windows use the kernels in `rolling`, `moments` and `order`; other windows
+use the kernels in `variable` and `order`.
 """
 
-from typing import NamedTuple, assert_never
+from functools import partial
+from typing import assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metrics_worker.civil_dates import Dates, Unit, civil_dates, minus
 from metrics_worker.expression.fields import PairOp
 from metrics_worker.expression.nodes import Lag, Quantile, WindowOp
 from metrics_worker.kernels import moments, order, rolling, variable
+from metrics_worker.kernels.variable import Fixed, Kernel, Positions
 from metrics_worker.series import Series, Times, Values, common
-
-
-class _Bounds(NamedTuple):
-    """The windows of some observations: window k contains the positions first[k] to stop[k] - 1."""
-
-    first: NDArray[np.int64]
-    stop: NDArray[np.int64]
 
 
 def windowed(node: WindowOp | Quantile, series: Series) -> Series:
     """Return the results of a window operation, each at the time of the last observation of its window."""
+    fixed, between = _kernels(node)
     if (unit := node.unit) != "observations":
-        bounds = _calendar_bounds(node, series.times, unit)
-        return Series.where_finite(series.times[bounds.stop - 1], _over(node, series.values, bounds))
+        first, stop = _calendar_bounds(node, series.times, unit)
+        return Series.where_finite(series.times[stop - 1], between(series.values, first, stop))
     least = node.window if node.min_periods is None else node.min_periods
     stop = np.arange(least, min(node.window, len(series) + 1), dtype=np.int64)
-    values = _over_fixed(node, series.values)
+    values = fixed(series.values, node.window)
     if stop.size:
-        incomplete = _over(node, series.values, _Bounds(np.zeros_like(stop), stop))
+        incomplete = between(series.values, np.zeros_like(stop), stop)
         values = np.concatenate((incomplete, values))
     return Series.where_finite(series.times[len(series) - values.size :], values)
 
 
-def _calendar_bounds(node: WindowOp | Quantile, times: Times, unit: Unit) -> _Bounds:
-    """Return the calendar windows with enough observations; each ends with a different observation."""
+def _calendar_bounds(node: WindowOp | Quantile, times: Times, unit: Unit) -> tuple[Positions, Positions]:
+    """Return the bounds `first` and `stop` of the calendar windows that have enough observations.
+
+    A window contains the positions first[k] to stop[k] - 1; each ends with a different observation.
+    """
     dates = civil_dates(times, node.tz)
     first = _positions(dates, minus(dates, node.window, unit))
     stop = np.arange(1, times.size + 1, dtype=np.int64)
     if node.min_periods is None or node.min_periods <= 1:
-        return _Bounds(first, stop)
+        return first, stop
     enough = stop - first >= node.min_periods
-    return _Bounds(first[enough], stop[enough])
+    return first[enough], stop[enough]
 
 
-def _positions(dates: Dates, targets: Dates) -> NDArray[np.int64]:
+def _positions(dates: Dates, targets: Dates) -> Positions:
     """Return, for each target date, the number of dates on or before it; the dates must not decrease."""
     # numpy searches integers faster than dates.
     return np.searchsorted(dates.view(np.int64), targets.view(np.int64), side="right").astype(np.int64)
 
 
-def _over_fixed(node: WindowOp | Quantile, values: Values) -> Values:
-    """Return the results for all complete windows of `node.window` observations."""
+def _kernels(node: WindowOp | Quantile) -> tuple[Fixed, Kernel]:
+    """Return the kernels of an operation: for windows of one length, and for windows of any length."""
     match node.op:
         case "sma":
-            return rolling.rolling_mean(values, node.window)
+            return rolling.rolling_mean, variable.mean_between
         case "sum":
-            return rolling.rolling_sum(values, node.window)
+            return rolling.rolling_sum, variable.sum_between
         case "max":
-            return rolling.rolling_max(values, node.window)
+            return rolling.rolling_max, variable.max_between
         case "min":
-            return rolling.rolling_min(values, node.window)
+            return rolling.rolling_min, variable.min_between
         case "std":
-            return moments.rolling_std(values, node.window)
+            return moments.rolling_std, variable.std_between
         case "var":
-            return moments.rolling_var(values, node.window)
+            return moments.rolling_var, variable.var_between
         case "zscore":
-            return moments.rolling_zscore(values, node.window)
+            return moments.rolling_zscore, variable.zscore_between
         case "median":
-            return order.rolling_quantile(values, node.window, 0.5)
+            return partial(order.rolling_quantile, q=0.5), partial(order.quantile_between, q=0.5)
         case "quantile":
-            return order.rolling_quantile(values, node.window, node.q)
+            return partial(order.rolling_quantile, q=node.q), partial(order.quantile_between, q=node.q)
         case "rank":
-            return order.rolling_rank(values, node.window)
+            return order.rolling_rank, order.rank_between
         case "count":
-            return np.full(max(0, values.size - node.window + 1), float(node.window))
+            return _count, _count_between
         case _:
             assert_never(node.op)
 
 
-def _over(node: WindowOp | Quantile, values: Values, bounds: _Bounds) -> Values:
-    """Return the results for windows of any length."""
-    match node.op:
-        case "sma":
-            return variable.mean_between(values, *bounds)
-        case "sum":
-            return variable.sum_between(values, *bounds)
-        case "max":
-            return variable.max_between(values, *bounds)
-        case "min":
-            return variable.min_between(values, *bounds)
-        case "std":
-            return variable.std_between(values, *bounds)
-        case "var":
-            return variable.var_between(values, *bounds)
-        case "zscore":
-            return variable.zscore_between(values, *bounds)
-        case "median":
-            return order.quantile_between(values, *bounds, 0.5)
-        case "quantile":
-            return order.quantile_between(values, *bounds, node.q)
-        case "rank":
-            return order.rank_between(values, *bounds)
-        case "count":
-            return (bounds.stop - bounds.first).astype(np.float64)
-        case _:
-            assert_never(node.op)
+def _count(values: Values, window: int) -> Values:
+    return np.full(max(0, values.size - window + 1), float(window))
+
+
+def _count_between(_: Values, first: Positions, stop: Positions) -> Values:
+    return (stop - first).astype(np.float64)
 
 
 def lagged(node: Lag, series: Series) -> Series:
