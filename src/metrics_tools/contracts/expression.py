@@ -206,7 +206,7 @@ def request_definitions() -> dict[str, Schema]:
 
 
 def _accept_ignored(shape: Schema, kind: type[BaseModel]) -> None:
-    """Add to a schema what a request may contain and the worker ignores: null, a scale and a window of 1."""
+    """Allow in a schema the values that the worker ignores: null, and a scale and a window of 1."""
     fields = shape["properties"]
     for name in fields.keys() - {*shape.get("required", ()), "series_code", "seriesCode", "scale"}:
         text = fields[name].pop("description")

@@ -73,7 +73,7 @@ class Lost:
 
     @property
     def total(self) -> int:
-        """Return the number of all times without an observation."""
+        """Return the number of times without an observation, for all reasons together."""
         return sum(asdict(self).values())
 
 
@@ -214,7 +214,10 @@ def _reasons_of_fill(node: nodes.Fill, series: Series, times: Times) -> _Reasons
 
 
 def _of_resample(node: nodes.Resample, series: Series, result: Series) -> Lost:
-    """Return the losses of a node whose results may have other times than its operand's observations."""
+    """Return the losses of a resample, counted by period.
+
+    Its results can be at times at which the operand has no observation.
+    """
     if not len(series):
         return Lost()
     starts = period_starts(civil_dates(series.times, node.tz), node.to)

@@ -27,7 +27,7 @@ class NodeView:
     Attributes:
         path: its JSON path, as error messages show it: `expressionJson.left.operands[0]`.
         node: the node.
-        kind: series, series_math, window_op or composite.
+        kind: series, series_math, window_op, composite or constant.
         formula: the node and its operands in one line.
         words: the node and its operands in plain words.
         step: what the node does to its operands, in words.
@@ -83,7 +83,7 @@ def _counted(node: Node, inputs: Mapping[str, Series], path: str) -> tuple[NodeV
 
 
 def _over_series(node: Node, codes: Iterable[str]) -> Node:
-    """Return a copy of a node whose operands are series with these codes, in order; constants stay."""
+    """Return a copy of a node whose operands are replaced by series with these codes; constants remain."""
     left = iter(codes)
 
     def replaced(operand: Any) -> Any:

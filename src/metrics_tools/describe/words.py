@@ -222,7 +222,10 @@ def _phrase_of_one(node: nodes.Node, of: str, operand: str) -> str:  # noqa: PLR
 
 
 def _windowed(node: nodes.WindowOp | nodes.Quantile, of: str) -> str:
-    """Return an operation on the observations of a window in words, without its time zone."""
+    """Return a window operation as a phrase, without the time zone of the window.
+
+    `of` is the operand after a noun, such as ` of X`; it is empty if the operand is not named.
+    """
     least = node.min_periods
     text = "" if least is None else f", from {count(least, 'observation')} on"
     if node.unit == "observations":

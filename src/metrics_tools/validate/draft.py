@@ -82,7 +82,7 @@ class Draft:
     def _corrected_node(self, value: Any, path: Path, depth: int) -> Any:
         """Return a copy of a node and of all nodes below it, with corrected names.
 
-        An object that has the shape of no node is corrected with the fields of all node types.
+        If the fields of an object do not show its kind, its names are compared with the fields of all kinds.
         """
         self._nodes += 1
         if not isinstance(value, dict) or depth > MAX_DEPTH or self._nodes > MAX_NODES:
@@ -123,7 +123,7 @@ class Draft:
         return {names.get(name, name): value for name, value in fields.items()}
 
     def _as_written(self, path: Path) -> Path:
-        """Return the path in the author's file, with its misspelled names, of a value in the copy."""
+        """Return the path in the author's file, with its misspelled names, of a path in the copy."""
         return tuple(self._written.get(path[: i + 1], part) for i, part in enumerate(path))
 
     @property

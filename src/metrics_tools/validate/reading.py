@@ -167,7 +167,7 @@ class _Reading:
             problems.append(Problem(together.subject, together.problem))
 
     def _unreadable(self, code: str, error: InputReadError) -> Problem:
-        """Return the problem of a series that cannot be read: missing part files, or else the error."""
+        """Return the problem of an unreadable series: its missing part files or, without any, the error."""
         path, declared = self._draft.input_path(code), self._checked.declared
         home = self._inputs.manifests.get(declared.get(code, ""))
         homes = [home] if home else list(self._inputs.manifests.values())

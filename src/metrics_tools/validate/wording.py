@@ -190,7 +190,7 @@ def _instead_of_field(kind: str, name: str) -> str | None:
 
 
 def _instead_of_operation(shape: str, found: str) -> str:
-    """Return a suggestion for a name that is not an operation, by its meaning or its spelling."""
+    """Return a suggestion in place of an unknown operation, by the meaning or the spelling of its name."""
     allowed, instead = OPERATIONS[shape], instead_of_operation(found)
     home = next((other for other, operations in OPERATIONS.items() if found in operations), None)
     meant = same_meaning(found, allowed) or (near(found, allowed) if instead is None else None)

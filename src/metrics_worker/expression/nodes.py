@@ -200,7 +200,7 @@ class Round(BaseNode):
 
 
 class Cumulative(BaseNode):
-    """An operation on all observations so far, or since the beginning of the civil period `reset`."""
+    """An operation on all observations so far, or since the beginning of the calendar period `reset`."""
 
     op: fields.CumulativeOp
     series: Operand
@@ -226,7 +226,7 @@ class Rebase(BaseNode):
 
 
 class Resample(BaseNode):
-    """One observation for each civil period; with `partial`, also for the last, incomplete period."""
+    """One observation for each calendar period; with `partial`, also for the last, incomplete period."""
 
     op: Literal["resample"]
     series: Operand

@@ -1,4 +1,4 @@
-"""Operations on civil periods and dates: cumulative results, indexes and resampling."""
+"""Operations on calendar periods and civil dates: cumulative results, indexes and resampling."""
 
 from typing import assert_never
 
@@ -42,7 +42,7 @@ def rebased(node: Rebase, series: Series) -> Series:
 
 
 def resampled(node: Resample, series: Series) -> Series:
-    """Return one observation for each civil period that has observations.
+    """Return one observation for each calendar period that has observations.
 
     The last period is left out unless `partial` is true: only a later observation shows that it has ended.
     """
