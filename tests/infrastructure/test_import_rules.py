@@ -122,7 +122,7 @@ IMPORTS = {
     "s3.bucket": Imports("observability.traffic s3.event_loop"),
     "observability.traffic": Imports(""),
     "s3.credentials": Imports("", "obstore"),
-    "s3.event_loop": Imports("deadline errors"),
+    "s3.event_loop": Imports("deadline errors", "uvloop"),
     "deadline": Imports("errors"),
     "limits": Imports("errors"),
     "expression.cost": Imports("expression.nodes"),

@@ -7,6 +7,7 @@ deadline.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, Thread
@@ -15,6 +16,11 @@ from typing import Any, Self
 
 from metrics_worker.deadline import Deadline
 from metrics_worker.errors import OutOfTime, StoreUnavailable, TransientError
+
+if sys.platform == "win32":  # which only the tools support, and uvloop does not
+    from asyncio import new_event_loop
+else:
+    from uvloop import new_event_loop  # takes half of the CPU time of asyncio's (decision 0002)
 
 CONNECTIONS = 64
 """The maximum number of reads in flight. Each holds at most 4 MiB, so all together at most 256 MiB."""
@@ -37,7 +43,7 @@ class EventLoop:
     def __init__(self, deadline: Deadline | None = None) -> None:
         self.limit = asyncio.Semaphore(CONNECTIONS)
         self._deadline = deadline
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_event_loop()
         self._tasks = set[asyncio.Task[None] | None]()
         self._scans = ThreadPoolExecutor(SCANS, "scan")
         self._loop.set_default_executor(self._scans)
