@@ -88,6 +88,16 @@ def test_a_column_of_the_wrong_type_is_named_with_its_type(read, column, values)
     assert problem_of(read, parquet(table)).startswith(f"column '{column}' is of type {kind}")
 
 
+def test_a_type_that_only_arrow_metadata_states_is_checked_in_each_file(read):
+    # Parquet stores durations and integers alike, so the footers of both files have the same Parquet schema.
+    integers, durations = (
+        rows("A", [day(1)], pa.array([1], kind)) for kind in (pa.int64(), pa.duration("us"))
+    )
+    read(parquet(integers))
+    assert problem_of(read, parquet(durations)) == "column 'value' is of type duration[us]"
+    assert read(parquet(integers))["value"].to_pylist() == [1]
+
+
 def test_a_time_beyond_the_range_of_microseconds_is_an_error(read):
     body = parquet(rows("A", pa.array([2**62], pa.timestamp("ms")), [1.0]))
     with pytest.raises(InputReadError, match=f"{KEY}: .*out of the range of microseconds"):
