@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PIN = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
+PIN = re.compile(r"^([a-z0-9-]+)==([^\s;]+)", re.MULTILINE)
 EACH_FOLDER = pytest.mark.parametrize("folder", ["src", "layers/pyarrow"])
 
 
