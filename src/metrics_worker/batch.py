@@ -19,14 +19,16 @@ type Failed = tuple[SQSRecord, BaseException]
 def process(
     records: list[dict[str, Any]], handle: Callable[[SQSRecord], None], *, skip_group_on_error: bool = False
 ) -> list[Failed]:
-    """Handle messages in order, and return the messages that must be returned to the queue.
+    """Handle messages in order, and return the failed ones, each with its exception.
+
+    The failed messages, and the messages that were skipped after a failure, must go back to the queue.
 
     Args:
         records: the messages of one queue, as Lambda delivers them.
-        handle: a function that handles one message. If the function raises an exception, the message must be
-            returned to the queue.
-        skip_group_on_error: whether messages of other groups are still handled after a failure. If false, all
-            later messages must be returned to the queue unhandled.
+        handle: a function that handles one message. If the function raises an exception, the message has
+            failed.
+        skip_group_on_error: whether only the later messages of the same message group are skipped after a
+            failure. If false, all later messages are skipped.
     """
     processor = SqsFifoPartialProcessor(skip_group_on_error=skip_group_on_error)
     processor.raise_on_entire_batch_failure = False
@@ -47,4 +49,4 @@ def failures(failed: list[Failed]) -> list[dict[str, str]]:
 
 
 def _nothing(_: SQSRecord) -> None:
-    """Do nothing: this function replaces the processor's reference to the handler."""
+    """Do nothing: this function replaces the processor's reference to the real handler."""

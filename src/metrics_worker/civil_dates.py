@@ -5,7 +5,7 @@ few times a year at most, so the functions need only the *changes* of the offset
 
 - Past and announced changes are listed in the zone's file in the IANA time zone database. They are exact.
 - A zone with daylight saving time has a rule for all later changes, which `zoneinfo` applies. The module
-  reads the offset at intervals of four weeks. If two successive offsets differ, it finds the second of the
+  reads the offset at intervals of four weeks. If two successive offsets differ, it finds the time of the
   change by bisection. Only two changes within four weeks could be missed; a test shows that no rule has such
   changes. The intervals begin at fixed times, so a result does not depend on the other times in the array.
 
@@ -53,10 +53,10 @@ _THURSDAY = 3  # the weekday of 1970-01-01, counted from Monday = 0
 
 
 class _Offsets(NamedTuple):
-    """The offsets of a zone from UTC.
+    """The offsets of a zone from UTC, and the times at which they begin.
 
     Attributes:
-        starts: the first second of each offset, in seconds since 1970-01-01 UTC.
+        starts: the time at which each offset begins, in seconds since 1970-01-01 UTC, ascending.
         offsets: the offsets in seconds: local time minus UTC.
     """
 
@@ -68,8 +68,9 @@ class _Zone(NamedTuple):
     """A time zone.
 
     Attributes:
-        listed: the offsets in the zone's file; the first begins before all times.
-        rule: the zone, if a rule determines the changes after the listed ones; otherwise None.
+        listed: the offsets that the zone's file lists. The first one begins before all times.
+        rule: the zone as a ZoneInfo, if a rule determines the offsets after the listed ones, as for zones
+            with daylight saving time; None if the last listed offset applies without end.
     """
 
     listed: _Offsets
@@ -79,8 +80,9 @@ class _Zone(NamedTuple):
 def civil_dates(times: Times, tz: str) -> Dates:
     """Return the civil date of each time in a zone: the date that a local calendar shows.
 
-    The dates never decrease: if the clocks are set back past midnight, the times after the change have the
-    later date. Without this rule, a window or period could end before an earlier one.
+    The dates never decrease. If the clocks are set back past midnight, the calendar shows the earlier date
+    again; for these times, the result is the later date. Without this rule, a window or period could end
+    before an earlier one.
 
     Args:
         times: the times; every int64 is allowed.
@@ -99,7 +101,7 @@ def civil_dates(times: Times, tz: str) -> Dates:
 
 
 def _own_dates(times: Times, tz: str) -> Dates:
-    """Return the civil date of each time in a zone, which decreases where a date is repeated."""
+    """Return the local date at each time. If clocks are set back past midnight, the dates decrease there."""
     seconds = times // _MICROSECONDS
     known = _known(seconds)
     starts, offsets = _offsets(tz, known)
@@ -109,19 +111,18 @@ def _own_dates(times: Times, tz: str) -> Dates:
 
 
 def _repeats_a_date(tz: str, times: Times) -> bool:
-    """Return whether the clocks of a zone go back past midnight, before, during or after the given times."""
+    """Return whether a zone's clocks are set back past midnight, at a time in or near the given range."""
     starts, offsets = _offsets(tz, _known(times[[0, -1]] // _MICROSECONDS))
     before, after = starts[1:] + offsets[:-1] - 1, starts[1:] + offsets[1:]
     return bool((before // _DAY > after // _DAY).any())
 
 
 def midnights(dates: Dates, tz: str) -> Times:
-    """Return the first instant of each civil date in a zone, in microseconds UTC.
+    """Return the first instant of each civil date in a zone, in microseconds since 1970-01-01 UTC.
 
     If the clocks are set forward over midnight, the result is the instant of the change. If midnight occurs
-    twice, the result is the first midnight. The result is therefore the earliest time for which `civil_dates`
-    returns the date, or a later date if the zone skips the whole date. An instant outside the int64 range
-    becomes the nearest whole second in it.
+    twice, the result is the first midnight. If the zone skips a whole date, the result is the first instant
+    of the next date. An instant outside the int64 range becomes the nearest whole second in it.
 
     Args:
         dates: the dates.
@@ -144,8 +145,8 @@ def midnights(dates: Dates, tz: str) -> Times:
 def minus(dates: Dates, count: int, unit: Unit) -> Dates:
     """Return each date minus a number of units.
 
-    If the month of the result is too short, the result is its last day: 31 March minus 1 month is 28 or
-    29 February.
+    If the resulting month has no such day, the result is the last day of the month: 31 March minus 1 month is
+    28 or 29 February.
     """
     if unit == "days":
         return dates - np.timedelta64(count, "D")
@@ -181,10 +182,11 @@ def _weekdays(dates: Dates) -> NDArray[np.timedelta64]:
 
 
 def _months(dates: Dates) -> tuple[Dates, _Integers]:
-    """Return months as datetime64[M], and for each the number of consecutive dates that are in it.
+    """Return the months of the dates, and the number of successive dates that each month applies to.
 
-    The months are in ascending order. A month can occur more than once, or with the number 0. Converting a
-    date to its month takes ten times as long as finding the dates of a month by bisection.
+    `np.repeat(months, lengths)` is the month of each date, as datetime64[M]. The months are in ascending
+    order; a month can occur more than once, or apply to no date. This form is used for speed: converting
+    every date to its month would take ten times as long as finding the dates of a month by bisection.
     """
     if dates.size == 0:
         return dates.astype("datetime64[M]"), np.empty(0, np.int64)
@@ -196,7 +198,7 @@ def _months(dates: Dates) -> tuple[Dates, _Integers]:
 
 
 def _first_months(months: Dates, period: Period) -> Dates:
-    """Return the first month of each month's period."""
+    """Return the first month of the calendar period (month, quarter or year) that contains each month."""
     numbers = months.astype(np.int64)  # 0 is January 1970
     firsts: Dates = (numbers - numbers % _MONTHS[period]).astype("datetime64[M]")
     return firsts
@@ -209,7 +211,7 @@ def _last_days(months: Dates) -> Dates:
 
 
 def _known(seconds: _Integers) -> _Integers:
-    """Return, for each time, a time before the year 2600 that has the same offset in every zone."""
+    """Return, for each time in seconds, a time before the year 2600 with the same offset in every zone."""
     if seconds[-1] < _LAST:
         return seconds
     cycles: _Integers = np.maximum((seconds - _LAST) // _CYCLE + 1, 0)
@@ -217,13 +219,13 @@ def _known(seconds: _Integers) -> _Integers:
 
 
 def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers:
-    """Return the value of the span that contains each time.
+    """Return, for each time, the value of the time span that contains the time.
 
     Args:
         values: the value of each span.
-        ends: the end of each span except the last.
-        times: times from `_known`, which replaces times from the year 2600 on by earlier ones. Therefore
-            these times can decrease although the original times do not.
+        ends: the end of each span except the last, ascending. A span does not include its end.
+        times: the times, as `_known` returns them. They can decrease, because `_known` replaces times from
+            the year 2600 on by earlier ones.
     """
     if (times[1:] < times[:-1]).any():
         return values[np.searchsorted(ends, times, side="right")]
@@ -231,7 +233,7 @@ def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers
 
 
 def _offsets(tz: str, times: _Integers) -> _Offsets:
-    """Return the offsets of a zone for times from `_known`: those in its file, then those by its rule."""
+    """Return a zone's offsets: those that its file lists, then those by its rule near the given times."""
     zone = _zone(tz)
     if zone.rule is None:
         return zone.listed
@@ -243,7 +245,14 @@ def _offsets(tz: str, times: _Integers) -> _Offsets:
 
 @lru_cache(maxsize=512)
 def _block(tz: str, index: int) -> _Offsets:
-    """Return a zone's offsets by its rule for `_BLOCK` seconds, which begin at second `index * _BLOCK`."""
+    """Return the offsets that a zone's rule determines within one block of time.
+
+    Blocks are used for caching. Each has a length of `_BLOCK` seconds.
+
+    Args:
+        tz: the name of a zone with a rule.
+        index: the number of the block. The block begins `index * _BLOCK` seconds after 1970-01-01 UTC.
+    """
     zone = _zone(tz)
 
     def offset(second: int) -> int:
@@ -266,7 +275,7 @@ def _block(tz: str, index: int) -> _Offsets:
 
 @lru_cache(maxsize=64)
 def _zone(tz: str) -> _Zone:
-    """Return a zone from its file, whose format TZif is specified in RFC 8536."""
+    """Read a time zone from its file, which has the format TZif (RFC 8536)."""
     file = zone_file(tz)
     # The first part of the file, with times of 32 bits, is skipped. Its header also begins with these counts.
     in_utc, standard, leaps, changes, types, names = unpack_from(_COUNTS, file)

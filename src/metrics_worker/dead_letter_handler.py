@@ -118,11 +118,13 @@ def settle(record: SQSRecord, invocation: Invocation) -> None:
 
 
 def announce(run: Run, attempt: int, since: datetime, invocation: Invocation) -> tuple[Outcome, str]:
-    """Publish the outcome of a run, and return the outcome and its reason.
+    """Publish the outcome of a run, and return the outcome and the reason for it.
 
     Args:
         run: The identity of the run.
-        attempt: The number of the attempt in the deduplication id, higher than that of any earlier event.
+        attempt: The attempt number for the event's deduplication id. It must be higher than the number of
+            every earlier event of the run, because SNS drops an event whose deduplication id it already
+            knows.
         since: The time at which the message became a dead letter.
         invocation: The resources of the invocation.
 
@@ -138,10 +140,10 @@ def announce(run: Run, attempt: int, since: datetime, invocation: Invocation) ->
 
 
 def _outcome(run: Run, since: datetime, bucket: Bucket) -> tuple[RunCompleted, str]:
-    """Return the completed event of a run, and the reason. If the run is committed, also update `current`.
+    """Return the completed event of a run, and the reason for its outcome in words.
 
-    Only the identity of the run is checked. A run whose request is not valid under the present settings may
-    have been committed under earlier settings.
+    If the run is committed, `current` is also updated. Only the identity of the run is checked: even if the
+    request is not valid under the present settings, the run may have been committed under earlier settings.
     """
     try:
         check_code(run)

@@ -57,7 +57,13 @@ class Invocation:
     def begin(
         cls, settings: "Settings", groups: int, remaining_ms: Callable[[], int]
     ) -> "Iterator[Invocation]":
-        """Yield an invocation for the given number of message groups. Its threads end with the context."""
+        """Yield an invocation. Its threads end with the context.
+
+        Args:
+            settings: the worker's settings.
+            groups: the number of message groups in the batch.
+            remaining_ms: a function that returns the milliseconds until Lambda's timeout.
+        """
         deadline, memory = Deadline(remaining_ms), Memory(settings.memory_bytes)
         with (
             Decoder(deadline) as decoder,
@@ -110,7 +116,7 @@ class Attempt:
     def publishing_start(self) -> Iterator[None]:
         """Publish the started event in another thread, and wait for that thread at the end of the context.
 
-        If the context ends without an error, the event is published.
+        If the context ends without an error, the event has been published.
 
         Raises:
             StatusUnavailable: SNS refused the event or failed.
@@ -145,8 +151,8 @@ class Attempt:
         """Publish the completed event, not sooner than `WORKER_STATUS_GAP_SECONDS` after the started event.
 
         The control plane reads the two events from different queues. If it reads the started event last, it
-        shows a run that has ended as running. If this attempt has published no started event, an earlier
-        attempt published one long ago.
+        shows a run that has ended as running. There is no wait if this attempt has not published the started
+        event: an earlier attempt published one long ago.
 
         Raises:
             OutOfTime: the wait would end after the deadline.

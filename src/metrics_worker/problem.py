@@ -58,10 +58,10 @@ def problems_of(
     """Return one problem for each error that pydantic found.
 
     Args:
-        error: the error of any pydantic model. Names in angle brackets in its locations are types of
-            expression nodes, not fields.
+        error: the error of any pydantic model. In its locations, a name in angle brackets (`<window_op>`) is
+            the type of an expression node, not a field.
         root: the JSON path of the validated value.
-        kind: the value of `Problem.error` for all problems.
+        kind: the class of the error that reports these problems to the control plane (`Problem.error`).
     """
     return [_problem(details, root, kind) for details in error.errors(include_url=False)]
 

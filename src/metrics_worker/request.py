@@ -35,7 +35,7 @@ class Run:
         run_id: a unique id of the request: 1-128 of the characters `A-Za-z0-9._-`, so it can be a part of
             keys.
         metric_code: the code of the metric, with the same rule unless `has_usable_code` is false.
-        v1: whether the status events have the v1 form.
+        v1: whether the request has the field `schema`, so that the status events have the v1 form.
         requested_at: the time of the control plane's request, UTC.
         event: the decoded event, for `RunRequest.parse`.
         body_bytes: the size of the message's body in bytes.

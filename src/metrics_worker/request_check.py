@@ -125,8 +125,10 @@ class Checked:
 def check_request(event: dict[str, Any], metric_code: str, body_bytes: int, bounds: Bounds) -> Checked:
     """Check all fields of a request except its identity, and continue after each problem.
 
+    If the message's body is too large, no field is checked, and the size is the only problem.
+
     Args:
-        event: the decoded event. If the message's body is too large, only its size is checked.
+        event: the decoded event.
         metric_code: the code of the metric, with which `output.basePath` must end.
         body_bytes: the size of the message's body in bytes.
         bounds: the limits of the request.
@@ -204,7 +206,12 @@ def _valid_codes(value: Any) -> tuple[str, ...]:
 
 
 def _check_inputs(inputs: Iterable[dict[str, str] | None], found: Checked) -> None:
-    """Store the dataset of each series in `found`, and a problem for each repeated series."""
+    """Store the dataset of each series in `found`, and a problem for each series that is listed twice.
+
+    Args:
+        inputs: the entries of the request's `inputs`; None in place of each invalid entry, which is skipped.
+        found: the result of the check, which receives the datasets and problems.
+    """
     for i, entry in enumerate(inputs):
         if entry is None:
             continue
@@ -217,7 +224,7 @@ def _check_inputs(inputs: Iterable[dict[str, str] | None], found: Checked) -> No
 
 
 def _check_base_path(base_path: str, metric_code: str, bounds: Bounds, problems: list[Problem]) -> None:
-    """Append a problem unless `output.basePath` is the metric's own prefix in the data bucket."""
+    """Append a problem unless `output.basePath` is the metric's own key prefix in the data bucket."""
     base = metric_base(bounds.metrics_prefix, metric_code)
     accepted = (f"s3://{bucket}/{base}" for bucket in (bounds.bucket, PLACEHOLDER_BUCKET))
     if f"{base_path.removesuffix('/')}/" not in accepted:
@@ -269,9 +276,12 @@ def check_dataset(dataset_id: str, entry: Any, bounds: Bounds) -> tuple[Dataset 
 
 
 def _key_problem(key: str, bounds: Bounds, end: str) -> str | None:
-    """Return the problem of a key in the request; None if the worker can read objects under the key.
+    """Return a text about a key in the request that the worker must not read; None if the key is allowed.
 
-    `end` is added to the key for the comparison with the prefixes: a slash if the key is a folder, or "".
+    Args:
+        key: the key of an object, or of a folder without the final slash.
+        bounds: the limits of the request, which contain the allowed prefixes.
+        end: "/" if the key is that of a folder, otherwise "".
     """
     if not is_key(key):
         return "expected a relative key without empty parts or '..'"

@@ -198,9 +198,10 @@ def _check_lists(manifest: Manifest, code: str) -> None:
 
 
 def _search_manifests(code: str, manifests: list[Manifest]) -> Manifest:
-    """Return the only manifest whose dataset contains a series.
+    """Return the manifest of the only dataset that contains a series.
 
-    If no manifest lists the series, return the only manifest that does not list its series at all.
+    If no manifest shows that its dataset contains the series, return the only manifest that does not list the
+    series of its dataset: that dataset may contain the series.
 
     Args:
         code: the code of a series that is missing from the request's `inputs`.
@@ -290,7 +291,7 @@ def _is_data(file: str) -> bool:
 
 
 def _other_folders(code: str) -> list[str]:
-    """Return the other names that the folder `CODE/` can have: Hive names and percent-encoded names."""
+    """Return other names of the folder `CODE/`, such as `FX%3AUSD/` and `series=FX%3AUSD/` for `FX:USD`."""
     as_hive = "".join(f"%{ord(char):02X}" if char in _ESCAPED_BY_HIVE else char for char in code)
     values = dict.fromkeys((code, as_hive, quote(code, safe="")))
     folders = [f"{name}{value}/" for name in ("", *HIVE_NAMES) for value in values]

@@ -128,7 +128,10 @@ class Datasets:
         return found
 
     def save_snapshots(self, run_id: str, bucket: Bucket) -> Saved:
-        """Write the snapshots of a run's series that have enough changed part files; return the counts."""
+        """Write the snapshots of a run's series, and return the numbers of written and failed snapshots.
+
+        Only snapshots with enough new or changed part files are written.
+        """
         subjects = self._subjects.pop(run_id, ())
         return self._snapshots.save(subjects, bucket) if self._snapshots is not None else Saved()
 
@@ -180,7 +183,10 @@ class Datasets:
         bucket: Bucket,
         claim: Claim,
     ) -> tuple[list[Source], list[Stored | None]]:
-        """Return the part files of each series, and the snapshot of each series or None."""
+        """Return the part files of each series, and the snapshot of each series.
+
+        A snapshot is None if none was looked up.
+        """
         if self._snapshots is None:
             sources = choose()
             return sources, [None] * len(sources)
@@ -236,10 +242,13 @@ def _without_unchanged(source: Source, stored: Stored | None) -> Source:
 
 
 def _has_rows_of(source: Source, key: str, table: pa.Table) -> bool:
-    """Return whether a part file can have rows of a series.
+    """Return whether a part file can contain rows of a series.
+
+    The result is true if the file has the code column, or is in a folder that is named after the series. It
+    is false if the folder is named after another series.
 
     Raises:
-        InputReadError: neither the part file nor its path names a series.
+        InputReadError: the file has no code column, and its path names no series.
     """
     if source.by_path or CODE in table.column_names:
         return True
@@ -250,7 +259,7 @@ def _has_rows_of(source: Source, key: str, table: pa.Table) -> bool:
 
 
 def _snapshot_of(keys: list[str], files: dict[str, ReadFile], rows: Rows) -> Snapshot:
-    """Return the rows of part files that were read, in the form of a snapshot."""
+    """Return the part files that a run has read, and their rows of one series, as a snapshot."""
     columns = PartFiles(
         keys,
         etags=[plain_etag(files[key].etag) for key in keys],

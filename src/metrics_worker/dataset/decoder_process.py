@@ -123,7 +123,15 @@ class Conversation:
                     self.send_table(convert(batch))
 
     def _with_footer(self, size: int, tail: memoryview) -> tuple[PartialFile, tuple[int, memoryview]]:
-        """Return a file object, and the end of the file from its footer on or earlier, as (offset, bytes).
+        """Return a file object that can read the footer, and the bytes that the file object has.
+
+        These bytes are the end of the file, from the footer or from an earlier position on, as (offset,
+        bytes). If the tail does not contain the whole footer, the missing bytes are requested from the
+        worker.
+
+        Args:
+            size: the size of the file in bytes.
+            tail: the last bytes of the file.
 
         Raises:
             ValueError: the footer has more than `MAX_FOOTER_BYTES`.
@@ -142,7 +150,7 @@ class Conversation:
 
 
 class _Conversion:
-    """A function that converts decoded batches to the tables that are sent to the worker.
+    """A callable that converts decoded record batches to the tables that are sent to the worker.
 
     The tables contain only rows of the requested series. Codes are strings, and decimal values are float64.
     """

@@ -47,7 +47,7 @@ class _ManifestBody(BaseModel):
 
 
 class _JsonManifest(BaseModel):
-    """The field by which a manifest of JSON files is recognised."""
+    """A model of the field that only a manifest of JSON files has; the worker does not read JSON files."""
 
     json_files: list[Any]
 
@@ -122,9 +122,11 @@ class Manifest:
         return True if self.files_of(code) else None
 
     def names_another(self, file: str, *, code: str) -> bool:
-        """Return whether a folder in a file's path is named after another series, or has any Hive name.
+        """Return whether a folder in a file's path is named after another series than this one.
 
-        Only codes in `series_codes` of the manifest are recognised as the names of other series.
+        A folder is named after another series if its name is another code in the manifest's `series_codes`,
+        or if it is a Hive name (`series=CODE`). The caller has already checked that no folder is named after
+        this series.
         """
         known = (self.series_codes or frozenset()) - {code}
         return any(

@@ -239,7 +239,12 @@ def decimals_as_float64(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 @contextmanager
 def read_errors(key: str, *, problem: str) -> Iterator[None]:
-    """Translate errors of pyarrow to an InputReadError that names the part file and the problem."""
+    """Translate errors of pyarrow in the context to an InputReadError.
+
+    Args:
+        key: the key of the part file, which is the subject of the error.
+        problem: a description of the damage that an error in the context indicates.
+    """
     try:
         yield
     except MemoryError as error:

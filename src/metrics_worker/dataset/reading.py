@@ -23,7 +23,7 @@ MAX_SHARED_BYTES = 64 * 1024 * 1024
 
 
 class ReadFile(NamedTuple):
-    """A part file that was read: its table, and the ETag and the size (bytes) of the object that was read."""
+    """A part file that was read: its table, and the ETag and the size in bytes of the object in S3."""
 
     table: "pa.Table"
     etag: str
@@ -49,14 +49,14 @@ class Reading:
 
     The thread of the run starts the read and waits for it. As each file arrives, the event-loop thread calls
     `_on_object`, which decodes a usual file (see `part_file`) immediately. Any other file is decoded by the
-    child process. A scan thread waits for the child process, so the event loop is not blocked.
+    child process; a thread of a pool waits for the child process, so the event loop is not blocked.
 
     Attributes:
         sources: the series, each with the keys of its part files.
         bucket: the bucket that contains the part files.
         decoder: the child process for unusual files.
         claim: the memory that the read has reserved.
-        max_rows: the maximum number of rows that a run may read.
+        max_rows: the maximum number of rows of a run; a single file with more rows is refused.
         shared: the files that the invocation keeps.
         etags: the ETags of the part files that were listed, by key.
         on_progress: a function that is called with the share of the files that has been read (0-1), after
@@ -103,10 +103,10 @@ class Reading:
             raise InputReadError.of_series(min(self._codes[error.subject]), error.message) from error
 
     def _share(self, keys: list[str]) -> dict[str, ReadFile | None]:
-        """Read part files that contain several series, and return by key those that other runs can reuse.
+        """Read part files that contain several series, and return, by key, the files to keep for other runs.
 
-        The value is None for a file that is not kept for other runs, because it was not read as a whole or
-        the kept files would exceed `MAX_SHARED_BYTES`. This run finds every file in `files`.
+        For a file that is not kept, the value is None: the file was not read as a whole, or the kept files
+        would exceed `MAX_SHARED_BYTES`. This run itself finds every file, kept or not, in `files`.
         """
         self._fetch(keys)
         return {key: self.files[key] if key in self._to_share else None for key in keys}
@@ -174,7 +174,7 @@ def read_part_file(
     """
 
     def admit(*_: object) -> None:
-        """Accept every file."""
+        """Do nothing, so that a file of any size is read."""
 
     table = read_usual(found, codes, admit)
     return decoder.read(found, bucket, codes, admit) if table is None else table

@@ -55,12 +55,12 @@ class Rows(NamedTuple):
     counts: list[Counts]
 
     def clean(self) -> Cleaned:
-        """Return the series, with the numbers of rows that were left out by reason."""
+        """Return the cleaned series, and the number of rows that were left out for each reason."""
         return clean(self.times, self.values, null=sum(each.null for each in self.counts))
 
 
 def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
-    """Return the series in the tables of its part files.
+    """Return the cleaned series in the tables of its part files, and the counts of its rows.
 
     Args:
         tables: (key, table) in the order of the manifest.
@@ -73,7 +73,7 @@ def to_series(tables: Iterable[tuple[str, pa.Table]], code: str) -> Cleaned:
 
 
 def rows_of(tables: Iterable[tuple[str, pa.Table]], code: str) -> Rows:
-    """Return the rows of a series in the tables of its part files.
+    """Return the rows of a series in the tables of its part files, before they are cleaned.
 
     Args:
         tables: (key, table) in the order of the manifest.
@@ -114,7 +114,10 @@ def _rows(tables: Sequence[pa.Table], code: str) -> Rows:
 
 
 def _is_of(table: pa.Table, code: str) -> _Mask:
-    """Return a boolean array: for each row, whether the row belongs to the series."""
+    """Return a boolean array with one element for each row: whether the row belongs to the series.
+
+    If the table has no code column, all rows belong to the series.
+    """
     if CODE not in table.column_names:
         return np.ones(table.num_rows, dtype=np.bool)
     import pyarrow.compute as pc  # noqa: PLC0415 - 25 ms, which a cold start spends during its first requests
@@ -128,7 +131,13 @@ def _counts(
     own: _Mask,
     lengths: Sequence[int],
 ) -> list[Counts]:
-    """Return the counts of each part file. `lengths` are the numbers of rows of the files, of all series."""
+    """Return the numbers of complete and incomplete rows of a series in each part file.
+
+    Args:
+        complete: for each row of all part files, whether it belongs to the series and has a time and a value.
+        own: for each row of all part files, whether it belongs to the series.
+        lengths: the number of rows of each part file.
+    """
     ends = np.cumsum([0, *lengths])
     completes, owns = (
         np.diff(np.concatenate(([0], np.cumsum(mask)))[ends]).tolist() for mask in (complete, own)
@@ -137,7 +146,13 @@ def _counts(
 
 
 def _microseconds(column: pa.ChunkedArray) -> Times:
-    """Return times without nulls as microseconds in UTC. A time zone only affects how times are displayed."""
+    """Return a column of times without nulls as microseconds since 1970-01-01 UTC, rounded down.
+
+    The time zone of a column is ignored, because it does not change the stored instants.
+
+    Raises:
+        pyarrow.ArrowInvalid: a time is out of the range of int64 microseconds.
+    """
     kind = column.type
     if pa.types.is_null(kind):
         return np.empty(0, np.int64)
@@ -155,7 +170,10 @@ def _microseconds(column: pa.ChunkedArray) -> Times:
 
 
 def _float64(column: pa.ChunkedArray) -> Values:
-    """Return values without nulls. Decimals and integers beyond 2**53 are rounded to the nearest float64."""
+    """Return a column of values without nulls as float64.
+
+    Decimals, and integers beyond 2**53, are rounded to the nearest float64.
+    """
     if pa.types.is_decimal(column.type):
         column = decimals_as_float64(column)
     elif not pa.types.is_float64(column.type):

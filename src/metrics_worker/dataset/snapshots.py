@@ -127,7 +127,7 @@ class Snapshots:
         *,
         listed: Iterable[tuple[str, str]] = (),
     ) -> "tuple[list[Source], list[Stored | None]]":
-        """Return the part files of several series, and the snapshot of each, or None if none was looked up.
+        """Return the part files of several series, and for each its snapshot, or None if none was looked up.
 
         Args:
             choose: a function that returns the part files of the series.
@@ -194,13 +194,13 @@ class Snapshots:
 
 @dataclass(frozen=True, slots=True)
 class _Lookup:
-    """The responses of S3: some snapshots, and listings of the part files of their series.
+    """The responses of S3 to a lookup of snapshots: the snapshots, and the listings of the part files.
 
     Attributes:
         bucket: the bucket from which the rest of a large snapshot is read.
         claim: the claim in which the memory for the snapshots is reserved.
         listings: the ETags and sizes of part files, by folder.
-        found: the snapshots by key; None for each key without an object.
+        found: the objects of the snapshots by key; None for each key without an object.
     """
 
     bucket: "Bucket"
@@ -232,7 +232,7 @@ class _Lookup:
         return stored
 
     def _whole(self, found: "StoredObject") -> memoryview:
-        """Return the whole body of a snapshot. If only the last bytes were read, read the others first."""
+        """Return the whole body of a snapshot. If only its last bytes were read, read its other bytes now."""
         missing = found.size - len(found.body)
         if not missing:
             return found.body
@@ -246,13 +246,13 @@ def _series(source: "Source") -> tuple[str, str]:
 
 
 def is_worthwhile(source: "Source") -> bool:
-    """Return whether a series has enough part files for a snapshot, and no part file twice."""
+    """Return whether a series has enough part files, each listed once, for a snapshot to save time."""
     fewest = MIN_PART_FILES * max(pages_of(source), 1)
     return len(source.keys) >= fewest and len(set(source.keys)) == len(source.keys)
 
 
 def pages_of(source: "Source") -> int:
-    """Return the number of pages of the listing that a snapshot needs; 0 if the part files are listed."""
+    """Return the number of LIST requests that using a snapshot adds; 0 if the files were listed already."""
     if source.listed is not None or not source.keys:
         return 0
     has_others = folder_of(source) == source.manifest.dataset.projections_prefix
@@ -260,21 +260,21 @@ def pages_of(source: "Source") -> int:
 
 
 def folder_of(source: "Source") -> str:
-    """Return the folder that contains all part files of a series; "" if they were listed already."""
+    """Return the lowest folder that contains all part files of a series; "" if they were listed already."""
     if source.listed is not None:
         return ""
     return commonpath(key.rpartition("/")[0] for key in (min(source.keys), max(source.keys))) + "/"
 
 
 def _find(keys: Sequence[str], bucket: "Bucket") -> "Mapping[str, StoredObject | None]":
-    """Return snapshots by key, None for each key without an object; an empty mapping if S3 fails."""
+    """Return the objects of snapshots by key (None for a key without an object); no keys if S3 fails."""
     with suppress(StoreRefusal, StoreUnavailable):
         return bucket.find_many(keys) if keys else {}
     return {}
 
 
 def _list(folders: Iterable[str], bucket: "Bucket") -> Mapping[str, Identities]:
-    """Return the ETags and sizes of the objects by folder; an empty mapping if S3 fails or refuses."""
+    """Return, for each folder, the ETags and sizes of its objects by key; no folders if S3 fails."""
     with suppress(StoreRefusal, StoreUnavailable):
         listed = bucket.list_many(list(folders)) if folders else {}
         return {folder: _identities(found) for folder, found in listed.items()}
@@ -286,7 +286,7 @@ def _identities(listed: "Iterable[ListedObject]") -> Identities:
 
 
 def _write(pending: _Pending, bucket: "Bucket", memory: "Memory") -> MetricsWorkerError | None:
-    """Write a snapshot, or skip it if it is larger than `MAX_BYTES`. Return the error of a failed write."""
+    """Write a snapshot of at most `MAX_BYTES`; skip a larger one. Return the error if the write fails."""
     key, etag = pending.stored.key, pending.stored.etag
     try:
         with memory.claim() as claim:

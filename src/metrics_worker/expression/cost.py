@@ -44,7 +44,8 @@ class _Cost(NamedTuple):
 
     Attributes:
         most: the largest possible number of observations of the result.
-        stamps: the largest number of times below the node that are not times of an input series.
+        stamps: the largest possible number of new times, which belong to no input series. Only resampling
+            creates new times: the first or last day of each period.
         peak: the peak memory of the evaluation, in bytes.
     """
 
@@ -54,7 +55,13 @@ class _Cost(NamedTuple):
 
 
 def _cost(node: nodes.Node, observations: Mapping[str, int], total: int) -> _Cost:
-    """Return the cost of a node; `total` is the number of observations of all input series together."""
+    """Return the cost of a node.
+
+    Args:
+        node: the node.
+        observations: the number of observations of each input series, by series code.
+        total: the sum of these numbers.
+    """
 
     def of(operands: Sequence[nodes.Node], work: int) -> tuple[list[int], int, int]:
         return _held([_cost(operand, observations, total) for operand in operands], work)
@@ -108,7 +115,14 @@ def _cost_of_windows(node: nodes.WindowOp | nodes.Quantile, operand: _Cost) -> _
 
 
 def _values_of_block(count: int, window: int) -> int:
-    """Return the largest number of values in a block of windows of a series with `count` observations."""
+    """Return the largest number of values that the windows of one block can contain together.
+
+    The kernels process the windows of a series in blocks, to limit the memory for intermediate results.
+
+    Args:
+        count: the number of observations of the series.
+        window: the number of observations of a window.
+    """
     return min(count, 2 * max(window, _BLOCK))
 
 
@@ -117,10 +131,14 @@ def _without_constants(operands: Sequence[nodes.Node]) -> list[nodes.Node]:
 
 
 def _held(operands: Sequence[_Cost], work: int) -> tuple[list[int], int, int]:
-    """Return the count of each operand, the sum of their stamps, and the operation's peak memory in bytes.
+    """Return the counts and the cost of an operation on several operands.
 
-    The result of each operand stays in memory while the later operands are evaluated. `work` is the number of
-    bytes that the operation itself needs for each observation of its operands.
+    The result is the number of observations of each operand, the sum of their `stamps`, and the peak memory
+    in bytes. The result of each operand stays in memory while the later operands are evaluated.
+
+    Args:
+        operands: the costs of the operands.
+        work: the bytes that the operation itself needs for each observation of its operands.
     """
     held = peak = 0
     for operand in operands:

@@ -61,10 +61,10 @@ def _round(values: Values, digits: int) -> Values:
     """Return each value rounded to the nearest decimal number with `digits` places, as a new array.
 
     The decimal number nearest to x is k / 10**digits, where k is the whole number nearest to x * 10**digits.
-    If the computed product p is less than 2**52 and farther from the middle of two whole numbers than one
-    unit in the last place of p, which exceeds its rounding error, then k is the whole number nearest to p.
-    Since k and 10**digits are float64 numbers, their computed quotient is the float64 nearest to the decimal
-    number, as in Python. The few other values are rounded by Python itself.
+    Numpy computes this product as a float64 number p, whose rounding error is less than one unit in the last
+    place of p. If p is less than 2**52, and farther than that from the middle of two whole numbers, then k is
+    the whole number nearest to p. The quotient is exact to the last bit, because k and 10**digits are float64
+    numbers. Python itself rounds the few other values.
     """
     if digits == 0:
         return np.rint(values)

@@ -79,7 +79,9 @@ def evaluate(
 def _both(
     left: nodes.Node, right: nodes.Node, of: Callable[[nodes.Node], Series]
 ) -> tuple[Times, Values, Values]:
-    """Return the times of series_math, and the values of both sides; a constant has all times of the other.
+    """Return the times of the result of series_math, and the values of both sides at these times.
+
+    The times are those that both sides have. A constant has its value at all times of the other side.
 
     Args:
         left: the left node.
@@ -117,7 +119,9 @@ def _math(op: MathOp, times: Times, left: Values, right: Values, *, scale: float
 def _all(
     operands: Sequence[nodes.Node], of: Callable[[nodes.Node], Series]
 ) -> tuple[Times, list[Values], list[_Places]]:
-    """Return the times of a composite, and each operand's values and positions; a constant has all times.
+    """Return the times of a composite, and for each operand its values and their positions in the times.
+
+    The times are those that at least one operand has. A constant has its value at all of them.
 
     Args:
         operands: the operands, of which at least one is not a constant.

@@ -37,9 +37,9 @@ Unit = Literal["observations", "days", "weeks", "months", "quarters", "years"]
 
 
 def _whole(value: Any) -> Any:
-    """Return an int for a float without a fraction (14 for 14.0, as in JSON Schema), or else the value.
+    """Return a float without a fraction as an int (14 for 14.0), and any other value unchanged.
 
-    pydantic's validation of the field then rejects a number such as 14.5.
+    JSON Schema also treats 14.0 as an integer. pydantic then rejects a number such as 14.5.
     """
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -85,7 +85,11 @@ def _real_date(text: str) -> str:
 
 
 def known_op(value: Any, allowed: Sequence[str]) -> Any:
-    """Return the operation unchanged. Raise an error that lists the allowed operations if it is another."""
+    """Return the operation unchanged if it is allowed.
+
+    Raises:
+        PydanticCustomError: the operation is not allowed; the error lists the allowed operations.
+    """
     if value in allowed:
         return value
     *others, last = map(repr, allowed)
@@ -105,17 +109,17 @@ CivilDate = Annotated[str, AfterValidator(_real_date)]
 
 
 class BaseNode(BaseModel):
-    """The base class of all nodes: what is ignored when a node is parsed, and left out when it is dumped."""
+    """The base class of all nodes. It removes fields without effect when a node is parsed or dumped."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _without_ignored_fields(cls, value: Any) -> Any:
-        """Return the node without null in optional fields, and without a scale or window that has no effect.
+        """Return a decoded node without null in optional fields, and without a `scale` or `window` of 1.
 
-        The control plane adds a `scale` of 1 to all node types, and finds series only below nodes that have
-        a `window`; therefore each node type with `series` accepts a window of 1.
+        These values have no effect. The control plane adds a `scale` of 1 to all node types. It finds series
+        only below nodes that have a `window`, so each node type with `series` accepts a window of 1.
         """
         if not isinstance(value, dict):
             return value

@@ -28,9 +28,14 @@ def filled_from_previous(series: Series, times: Times, max_age_days: int | None)
 
 
 def interpolated(series: Series, times: Times) -> Series:
-    """Return, at each time from the first observation to the last, the value on the line between neighbours.
+    """Return a series at other times, by linear interpolation between the neighbouring observations.
 
-    At the time of an observation, the result is the value of this observation to the bit.
+    Times before the first and after the last observation are left out. At the time of an observation, the
+    result is exactly the value of this observation.
+
+    Args:
+        series: the series.
+        times: the times of the result, strictly increasing.
     """
     before = np.searchsorted(series.times, times, side="right") - 1
     after = np.searchsorted(series.times, times, side="left")

@@ -112,7 +112,10 @@ def series_codes(node: Node) -> tuple[str, ...]:
 
 
 def _has_valid_size(value: Any) -> bool:
-    """Return whether `_size_problems()` would find no problem in a value; for a valid value, it is faster."""
+    """Return whether the depth and the number of nodes in decoded JSON are within bounds.
+
+    This check is faster than `_size_problems()`, which is only called to describe the problems.
+    """
     nodes, depth, level = 0, 0, [value]
     while level:
         nodes += len(level)
@@ -127,9 +130,10 @@ def _has_valid_size(value: Any) -> bool:
 
 
 def _size_problems(value: Any) -> Iterator[Problem]:
-    """Yield a problem for each node whose operands are too deep, and one if there are too many nodes.
+    """Yield a problem for each node that is nested too deeply, and one problem if there are too many nodes.
 
-    The root has depth 1. Recursive functions on the value are safe only after this function, which is not.
+    The root has depth 1. This function is not recursive, because a value of any depth must not cause a
+    RecursionError. Recursive functions must not be called for the value before its size is checked.
     """
     nodes = 0
     stack: list[tuple[Any, Path, int]] = [(value, (ROOT,), 1)]
@@ -148,7 +152,13 @@ def _size_problems(value: Any) -> Iterator[Problem]:
 
 
 def _pruned(value: Any, levels: int) -> Any:
-    """Return a copy of a node with this many levels, including its own; a series replaces deeper nodes."""
+    """Return a copy of a node without the nodes that are nested too deeply.
+
+    Args:
+        value: the node in decoded JSON.
+        levels: the number of levels to keep, including that of the node itself. A placeholder series replaces
+            each node below these levels.
+    """
     if levels == 0:
         return {"series_code": "pruned"}
     if not isinstance(value, dict):
@@ -163,5 +173,9 @@ def _pruned(value: Any, levels: int) -> Any:
 
 
 def _follows(problem: Problem) -> bool:
-    """Return whether a "too few operands" problem only follows from operands that are invalid themselves."""
+    """Return whether a problem is only the consequence of other problems, which are reported anyway.
+
+    If some operands of a composite are invalid, pydantic also reports that the composite has too few
+    operands.
+    """
     return problem.kind == "too_short" and isinstance(problem.found, list) and len(problem.found) > 1

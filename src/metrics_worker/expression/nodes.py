@@ -144,7 +144,7 @@ class Quantile(_Windowed):
 
 
 class Ema(BaseNode):
-    """An exponential average: `{"op": "ema", "series": node, "window": 14}`."""
+    """An average with exponential weights: `{"op": "ema", "series": node, "window": 14}`."""
 
     op: Literal["ema"]
     series: Operand
@@ -200,7 +200,10 @@ class Round(BaseNode):
 
 
 class Cumulative(BaseNode):
-    """An operation on all observations so far, or since the beginning of the calendar period `reset`."""
+    """The running sum, maximum or minimum of all observations so far: `{"op": "cumsum", "series": node}`.
+
+    With `reset`, only the observations of the same calendar year, quarter or month count.
+    """
 
     op: fields.CumulativeOp
     series: Operand
@@ -238,7 +241,7 @@ class Resample(BaseNode):
 
 
 class Fill(BaseNode):
-    """The values of `series` at the times of `like`, from the previous or from both neighbours."""
+    """The series `series` at the times of `like`: the previous value, or a linear interpolation."""
 
     op: Literal["fill"]
     series: Operand
@@ -255,7 +258,7 @@ class Fill(BaseNode):
 
 
 def _tag(value: Any) -> str | None:
-    """Return the tag of a node, which is either decoded JSON or a model; None if it is neither."""
+    """Return the tag, such as `<lag>`, by which pydantic selects a node's model; None if it is no node."""
     kind = _KINDS.get(type(value)) or kind_of(value)
     return kind and f"<{kind}>"
 

@@ -30,9 +30,10 @@ def accumulated(node: Cumulative, series: Series) -> Series:
 
 
 def rebased(node: Rebase, series: Series) -> Series:
-    """Return the series divided by its first value on or after a civil date, times the base, from then on.
+    """Return the series as an index: its values from a civil date on, relative to the first of these values.
 
-    If there is no such value, or the value is 0, the result is empty.
+    Each value is divided by the first value on or after the date, and multiplied by the base. If there is no
+    such first value, or it is 0, the result is empty.
     """
     dates = civil_dates(series.times, node.tz)
     start = int((dates < np.datetime64(node.at, "D")).sum())

@@ -27,9 +27,10 @@ _SHAPES = {
 
 
 def shape_of(value: Any) -> str | None:
-    """Return the expression type of a node in decoded JSON, such as `window_op`; None if no field has one.
+    """Return the expression type of a node in decoded JSON, such as `window_op`, which its fields determine.
 
-    A constant, which cannot be a whole expression, has the type `constant`.
+    The result is None if the value has none of the fields that identify a type. A constant, which cannot be a
+    whole expression, has the type `constant`.
     """
     if isinstance(value, dict):
         return next((shape for field, shape in _SHAPES.items() if field in value), None)
@@ -37,9 +38,10 @@ def shape_of(value: Any) -> str | None:
 
 
 def kind_of(value: Any) -> str | None:
-    """Return the kind of a node in decoded JSON, such as `lag`; None if it has the shape of no node.
+    """Return the kind of a node in decoded JSON, such as `lag`; None if its fields identify no type of node.
 
-    If the operation is unknown or missing, the kind is that of the most usual operations on the same fields.
+    A kind is more exact than an expression type: the type `window_op` includes the kinds `lag`, `ema` and
+    others. If the operation is unknown or missing, the result is the expression type.
     """
     shape, op = shape_of(value), value.get("op") if isinstance(value, dict) else None
     if shape == "series_math" and op in get_args(PairOp):

@@ -48,7 +48,12 @@ def _calendar_bounds(node: WindowOp | Quantile, times: Times, unit: Unit) -> tup
 
 
 def _positions(dates: Dates, targets: Dates) -> Positions:
-    """Return, for each target date, the number of dates on or before it; the dates must not decrease."""
+    """Return, for each target date, the number of dates on or before it.
+
+    Args:
+        dates: the dates, which must not decrease.
+        targets: the target dates, in any order.
+    """
     # numpy searches integers faster than dates.
     return np.searchsorted(dates.view(np.int64), targets.view(np.int64), side="right").astype(np.int64)
 

@@ -87,7 +87,10 @@ def _problem(error: Exception) -> str:
 
 
 def _noting(translated: "TransientError", error: Exception, limit: CallLimit) -> "TransientError":
-    """Set `may_arrive` of the translated error if a request was sent but not answered; return the error."""
+    """Record in the translated error whether the failed call may still take effect, and return the error.
+
+    `may_arrive` of the error becomes true if a request was sent but not answered.
+    """
     from botocore.exceptions import ConnectionClosedError, ReadTimeoutError  # noqa: PLC0415 - as above
 
     lost = isinstance(error, (ReadTimeoutError, ConnectionClosedError))

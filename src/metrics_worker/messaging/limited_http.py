@@ -39,7 +39,7 @@ def limit_calls(client: Any, *, connect: float, read: float) -> None:
     session = _Session(client.meta.endpoint_url, (connect, read))
 
     def send(request: Any, **_: Any) -> Any:
-        """Send a request instead of botocore, and return the response to botocore."""
+        """Send a request in place of botocore's own HTTP client, and return the response to botocore."""
         limit = current_limit()
         if limit.left() <= 0:
             raise CutOffError

@@ -42,7 +42,7 @@ logger = Logger(service=SERVICE, use_rfc3339=True, utc=True, version=__version__
 
 
 class _QuietMetrics(AmazonCloudWatchEMFProvider):
-    """Powertools' writer of metrics, without the warning about an invocation that has no metrics."""
+    """Powertools' class that writes metrics, without its warning about an invocation that has no metrics."""
 
     def flush_metrics(self, raise_on_empty_metrics: bool = False) -> None:  # noqa: FBT001, FBT002 - inherited
         if self.metric_set:
@@ -72,10 +72,11 @@ _CLOSING = {"SUCCESS": "run succeeded", "FAILURE": "run failed", "RETURNED": "ru
 
 
 def measured(handler: Handler) -> Handler:
-    """Return a handler that adds the function's name to metrics and the function's version to log lines.
+    """Decorate a Lambda handler, so that its log lines and metrics identify the function.
 
-    After an invocation that returns, the new handler also writes the peak memory of the process. Lambda
-    itself counts an invocation that is killed or raises an exception as an error of the function.
+    Log lines get the function's version, and metrics the function's name. After an invocation that returns,
+    the peak memory of the process is also written as a metric. Lambda itself counts an invocation that is
+    killed or raises an exception as an error of the function.
     """
 
     @wraps(handler)
@@ -91,7 +92,9 @@ def measured(handler: Handler) -> Handler:
 
 
 def count(name: str, *, function_name: str, and_total: bool = False, **dimensions: str) -> None:
-    """Write a metric with the value 1 to CloudWatch, with dimensions besides `service` and `function_name`.
+    """Write a CloudWatch metric with the value 1, immediately and apart from the metrics of the invocation.
+
+    Its dimensions are `service`, `function_name` and the given ones.
 
     Args:
         name: The name of the metric.

@@ -36,7 +36,7 @@ class Timed:
     problem: str = ""
 
     def row(self) -> list[object]:
-        """Return the attributes as a list in the order of their declaration, with times in milliseconds."""
+        """Return the attributes as a list, in the order of their declaration, with times in milliseconds."""
         return [self.operation, self.key, _ms(self.start), _ms(self.seconds), self.size, self.problem]
 
 

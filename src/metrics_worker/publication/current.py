@@ -114,7 +114,7 @@ def _is_predecessors(body: bytes, run: Run) -> bool:
 
 
 def _marker_of_current(bucket: Bucket, keys: Keys, run: Run) -> Marker:
-    """Return a commit record, built from `current`, for a run that this worker's predecessor computed.
+    """Return a commit record, built from `current`, for a run that the previous worker computed.
 
     Raises:
         UnusableMarker: `current` is not a copy of the manifest of the run's version.
@@ -205,9 +205,9 @@ def age(current: StoredObject) -> tuple[datetime, str]:
     """Return a sort key of `current`: only a version with a larger (request time, version) replaces it.
 
     The key consists of the request time in UTC and the version, which are both read from `current`. If
-    `requested_at` is missing, as in manifests by this worker's predecessor, `created_at` is used. After a
-    rollback, the key consists of the time of the rollback and a text that sorts after every version. If
-    `current` is not valid, the key is the smallest possible one.
+    `requested_at` is missing, as in manifests of the previous worker, `created_at` is used. After a rollback,
+    the key consists of the time of the rollback and a text that sorts after every version. If `current` is
+    not valid, the key is the smallest possible one.
     """
     try:
         body = Pointer.model_validate_json(bytes(current.body))

@@ -93,19 +93,19 @@ class _Document(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     def encode(self) -> bytes:
-        """Return the document as JSON for S3."""
+        """Return the document as indented JSON in UTF-8, the form in which it is written to S3."""
         return self.model_dump_json(indent=2).encode()
 
 
 class Outputs(_Document):
-    """The data files of a version: a key prefix and the names below it."""
+    """The data files of a version: the key prefix that they share, and their names below this prefix."""
 
     data_prefix: str
     files: list[str]
 
 
 class InputSummary(_Document):
-    """An input series: its dataset, and the counts of its rows by use (observation, null, NaN and others)."""
+    """An input series: its dataset, and the numbers of its rows that became observations or were left out."""
 
     dataset_id: str
     dataset_version: str | None

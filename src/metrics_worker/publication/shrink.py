@@ -44,7 +44,7 @@ class _Input(BaseModel):
 
 
 class _Before(BaseModel):
-    """The counts in the current version's manifest; this worker's predecessor wrote only `row_count`."""
+    """The counts in the current version's manifest; the previous worker wrote only `row_count`."""
 
     version_ts: str
     row_count: int

@@ -100,7 +100,10 @@ class EventLoop:
 
 
 async def in_thread(work: Callable[[], None]) -> None:
-    """Run work in a thread. On cancellation, wait for the thread to finish: it still holds claimed memory."""
+    """Run a function in a thread of the pool.
+
+    On cancellation, wait for the function to end, because it still uses memory that the run has reserved.
+    """
     is_cut_off = Event()
     loop = asyncio.get_running_loop()
     scan = loop.run_in_executor(None, lambda: None if is_cut_off.is_set() else work())
@@ -141,8 +144,9 @@ async def _within[T](
     Args:
         work: the coroutine. If the coroutine itself raises a TimeoutError, that error is raised unchanged.
         seconds: the time limit; None for no limit.
-        too_late: a function that creates the error to raise after the time limit. An error that is created
-            earlier would be a variable of this frame, to which its own traceback refers: a reference cycle.
+        too_late: a function that creates the error to raise after the time limit. The error must not be
+            created earlier: it would be in a variable of this function, and its traceback would refer to the
+            same variables, which is a reference cycle.
     """
     limit = asyncio.timeout(seconds)
     try:
@@ -157,7 +161,12 @@ async def _within[T](
 def run_concurrently(
     readers: Sequence[Reader], event_loop: EventLoop | None, seconds: float | None = None
 ) -> None:
-    """Run readers concurrently in the event loop, or in a new one; the arguments are those of `wait_for`.
+    """Run several readers concurrently, and return when all have ended.
+
+    Args:
+        readers: functions that make requests, as described by `Reader`.
+        event_loop: the event loop of the invocation; None for a new event loop, which has no deadline.
+        seconds: the time after which the readers are cancelled; None for no limit except the deadline.
 
     Raises:
         StoreUnavailable, OutOfTime: as with `wait_for`.
