@@ -62,7 +62,10 @@ def open_place(
 
 
 def bucket_place(name: str) -> Place:
-    """Return the location of a bucket on S3, or on the server at AWS_ENDPOINT_URL. It may not exist."""
+    """Return the location of a bucket on S3, or on the server at AWS_ENDPOINT_URL.
+
+    No request is made, so the bucket may not exist.
+    """
     name = name.removeprefix("s3://").removesuffix("/")
     if not _BUCKET.fullmatch(name):
         raise impossible(f"{name!r} is not the name of a bucket: 3 to 63 of a-z, 0-9, '.' and '-'.")

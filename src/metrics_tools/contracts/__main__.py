@@ -1,4 +1,4 @@
-"""Write each schema to docs/contracts/schemas/, after deleting all JSON files in that folder."""
+"""Write each JSON Schema to docs/contracts/schemas/, after deleting all JSON files in that folder."""
 
 from pathlib import Path
 

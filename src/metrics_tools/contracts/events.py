@@ -66,7 +66,7 @@ _COMPLETED = _common("completed") | {
 
 
 def published() -> dict[str, Schema]:
-    """Return the schema document of each event in each form, by schema name."""
+    """Return the schema document of each status event in each form, by schema name."""
     return dict(sorted(event for v1 in (False, True) for event in _events(v1=v1)))
 
 
@@ -123,9 +123,12 @@ def _failure(*, v1: bool) -> Schema:
 
 
 def _completed(status: str, more: dict[str, Schema], *, own: tuple[str, ...]) -> Schema:
-    """Return the `properties` and `required` of a completed event with this status.
+    """Return the `properties` and `required` of the schema of a completed event with a given status.
 
-    The fields of `more` depend on the form. Only events with this status have the fields `own`.
+    Args:
+        status: the status: SUCCESS or FAILURE.
+        more: the schemas of the fields that differ between the plain and the v1 form.
+        own: the names of the fields that only events with this status have.
     """
     body = fields(RunCompleted, _COMPLETED)
     other = {*_SUCCESS, *_FAILURE} - {*own}

@@ -206,7 +206,14 @@ def request_definitions() -> dict[str, Schema]:
 
 
 def _accept_ignored(shape: Schema, kind: type[BaseModel]) -> None:
-    """Allow in a schema the values that the worker ignores: null, and a scale and a window of 1."""
+    """Extend the schema of a node, so that it accepts the values that the worker ignores.
+
+    These values are null in an optional field, and a `scale` and a `window` of 1.
+
+    Args:
+        shape: the schema of the node, which is changed in place.
+        kind: the worker's model of the node.
+    """
     fields = shape["properties"]
     for name in fields.keys() - {*shape.get("required", ()), "series_code", "seriesCode", "scale"}:
         text = fields[name].pop("description")
@@ -218,7 +225,7 @@ def _accept_ignored(shape: Schema, kind: type[BaseModel]) -> None:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """Return the schema of a field without the alternative null; other schemas are returned unchanged."""
+    """Return the schema of a field without null as an allowed value. Other schemas are returned unchanged."""
     kept = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
     if len(kept) != 1:
         return schema
@@ -228,8 +235,8 @@ def _without_null(schema: Schema) -> Schema:
 def manifest_definitions() -> dict[str, Schema]:
     """Return the JSON Schema `$defs` for expressions in manifests: `node`, and one for each node type.
 
-    Other than in a request, `series_code` has only one spelling, `scale` is required in `series_math`, and no
-    field is null.
+    These schemas are stricter than those for requests: `series_code` has only one spelling, `scale` is
+    required in `series_math`, and no field is null.
     """
     shapes = _shapes()
     for name in NODES:
@@ -267,7 +274,11 @@ def _one_of(kinds: list[str]) -> Schema:
 
 
 def _mark(name: str) -> Schema:
-    """Return a schema that only valid nodes of one kind match, which does not check their operands."""
+    """Return a schema that identifies the nodes of one kind by their fields and their operation.
+
+    Every valid node of the kind matches the schema, and no valid node of another kind does. The operands of
+    the node are not checked.
+    """
     if name == "series":
         return {"type": "object", "anyOf": [{"required": ["series_code"]}, {"required": ["seriesCode"]}]}
     if name == "constant":

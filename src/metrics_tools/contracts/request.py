@@ -111,6 +111,11 @@ def requested() -> Schema:
 
 
 def _agrees(expression_type: str, root: Schema) -> Schema:
-    """Return a rule: if `expressionType` has this value, the root node matches this schema."""
+    """Return a JSON Schema rule for the root node of a request.
+
+    Args:
+        expression_type: the value of `expressionType` for which the rule applies.
+        root: the schema that the root node must then match.
+    """
     condition = {"properties": {"expressionType": {"const": expression_type}}, "required": ["expressionType"]}
     return {"if": condition, "then": {"properties": {"expressionJson": root}}}

@@ -24,7 +24,14 @@ _NOISE = ("title", "default")
 
 
 def document(name: str, body: Schema, *, title: str, description: str) -> Schema:
-    """Return the schema document with a name of a JSON object, of which `body` has the keywords."""
+    """Return a complete schema document for a JSON object.
+
+    Args:
+        name: the schema name, which is a part of the schema's `$id`.
+        body: the JSON Schema keywords for the object, such as `properties`.
+        title: the title of the schema.
+        description: the description of the schema.
+    """
     head = {"$schema": DIALECT, "$id": ID + name, "title": title, "description": description}
     return head | {"type": "object"} | body
 
@@ -40,19 +47,28 @@ def described(description: str, **keywords: Any) -> Schema:
 
 
 def moment(text: str, *, more: str = "", pattern: str = TIME, **keywords: Any) -> Schema:
-    """Return the schema of a field with a UTC time to the second, or with `TIME_MS` to the millisecond.
+    """Return the schema of a field that contains a UTC time.
 
-    The description consists of `text`, the precision, and `more`.
+    Args:
+        text: the beginning of the description. "in UTC" and the precision follow.
+        more: the end of the description.
+        pattern: `TIME` for a time to the second, or `TIME_MS` for a time to the millisecond.
+        keywords: further JSON Schema keywords.
     """
     text += f", in UTC, to the {'millisecond' if pattern == TIME_MS else 'second'}.{more}"
     return described(text, **keywords, format="date-time", pattern=whole(pattern))
 
 
 def model(kind: type[BaseModel], meanings: Meanings, description: str) -> Schema:
-    """Return the schema, with this description, of the JSON object that a pydantic model describes.
+    """Return the schema of the JSON object that a pydantic model describes.
+
+    Args:
+        kind: the pydantic model.
+        meanings: the description of each field.
+        description: the description of the object.
 
     Raises:
-        ValueError: A field has no description, or a description has no field.
+        ValueError: a field has no description, or a description has no field.
     """
     extra = {"additionalProperties": False} if kind.model_config.get("extra") == "forbid" else {}
     return {"description": description} | extra | fields(kind, meanings) | {"type": "object"}
@@ -75,9 +91,12 @@ def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
 
 
 def _merged(given: Schema, meaning: Schema | str) -> Schema:
-    """Return the schema of a field: `meaning`, followed by pydantic's keywords in `given`.
+    """Return the schema of a field: our own keywords, then pydantic's keywords that they do not replace.
 
-    If `meaning` defines the type of the value (by `$ref`, `enum` or a similar keyword), `given` is ignored.
+    Args:
+        given: pydantic's keywords. They are ignored if `meaning` defines the type of the value, by `$ref`,
+            `enum` or a similar keyword.
+        meaning: our own keywords, or only the description as text.
     """
     if isinstance(meaning, str):
         meaning = described(meaning)

@@ -171,7 +171,8 @@ def _with_snapshots(inputs: Inputs, sources: Sequence[Source]) -> WithSnapshots 
 def _sources(inputs: Inputs) -> list[Source]:
     """Return the part files of each series.
 
-    If the worker finds part files by listing, the keys are placeholders: only their number is known.
+    If the worker finds part files by listing, the number of a series' part files is known, but not their
+    keys; placeholders are returned instead of keys.
     """
     sources = []
     for code, found in inputs.series.items():

@@ -72,7 +72,7 @@ class DefinitionTest(Part):
 
     @property
     def zone(self) -> tzinfo:
-        """The zone of the times that are written without an offset."""
+        """The time zone in which times without an offset are written."""
         return UTC if self.tz is None else ZoneInfo.from_file(BytesIO(zone_file(self.tz)), key=self.tz)
 
     @model_validator(mode="after")
@@ -84,7 +84,7 @@ class DefinitionTest(Part):
         return self
 
     def inputs(self) -> dict[str, Points]:
-        """Return the points of each input series.
+        """Return the values of each input series by time (microseconds since 1970-01-01 UTC).
 
         Raises:
             ValueError: a series has two values for one time, or a date that is not allowed.
@@ -92,7 +92,9 @@ class DefinitionTest(Part):
         return {code: _points(f"series.{code}", given, self.zone) for code, given in self.series.items()}
 
     def expected(self) -> Points:
-        """Return the expected points; None as a value means that the result must not have the time.
+        """Return the expected values by time (microseconds since 1970-01-01 UTC).
+
+        A value of None means that the result must not have an observation at this time.
 
         Raises:
             ValueError: a time occurs twice, or a date is not allowed.
@@ -119,7 +121,12 @@ class DefinitionTests(Part):
 
 
 def _points(path: str, given: Observations, zone: tzinfo) -> Points:
-    """Return observations as points. The text of an error begins with `path`.
+    """Return the values of observations by time (microseconds since 1970-01-01 UTC).
+
+    Args:
+        path: the path of the observations in the file, with which the text of an error begins.
+        given: the observations, in any of the three forms.
+        zone: the zone of times without an offset.
 
     Raises:
         ValueError: a time occurs twice, or a date is not allowed.

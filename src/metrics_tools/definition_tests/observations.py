@@ -46,7 +46,7 @@ def _value(value: Any) -> float | None:
 
 
 def _form(value: Any) -> str | None:
-    """Return the tag of the form in which observations are written; None if the value has none of them."""
+    """Return the tag of the form in which observations are written, by which pydantic selects the model."""
     match value:
         case {"values": _} | {"start": _} | {"every": _}:
             return "<regular>"
@@ -75,9 +75,9 @@ class Regular(Part):
     values: list[Value]
 
     def items(self) -> Iterator[tuple[datetime, float | None]]:
-        """Yield the time and the value of each observation; the clock shows the same time on all dates.
+        """Yield the time and the value of each observation. The local time of day is the same on all dates.
 
-        If a month is too short for the day of `start`, the date is the last day of the month.
+        If a month has no such day as that of `start`, the date is the last day of the month.
 
         Raises:
             ValueError: the step is a business day, and the first date is a Saturday or Sunday.
@@ -117,10 +117,15 @@ type Observations = Annotated[
 
 
 def microseconds(time: datetime, zone: tzinfo) -> int:
-    """Return a time in microseconds since 1970-01-01 UTC; a time without an offset is in the given zone.
+    """Return a time in microseconds since 1970-01-01 UTC.
+
+    Args:
+        time: the time, with or without an offset from UTC.
+        zone: the zone of a time without an offset.
 
     Raises:
-        ValueError: the time is in the year 1 or 9999, so Python may not know it in another zone.
+        ValueError: the time is in the year 1 or 9999. In UTC it could be outside the years that Python
+            supports.
     """
     if not MINYEAR < time.year < MAXYEAR:
         raise ValueError(f"{time} is not in the years {MINYEAR + 1} to {MAXYEAR - 1}")
@@ -139,7 +144,11 @@ def time_text(at: int, zone: tzinfo) -> str:
 
 
 def points(given: Observations, zone: tzinfo) -> Points:
-    """Return observations in any form as points, in the order in which they are written.
+    """Return the values of observations by time (microseconds since 1970-01-01 UTC), in the written order.
+
+    Args:
+        given: the observations, in any of the three forms.
+        zone: the zone of times without an offset.
 
     Raises:
         ValueError: a time occurs twice, or a date is outside the years that are allowed.

@@ -63,7 +63,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """The outcomes of the tests in a file, and the problems of a file or of tests that are not valid."""
+    """The outcomes of the tests in a file, and the problems of the file or of invalid tests in it."""
 
     file: str
     outcomes: tuple[Outcome, ...] = ()
@@ -145,14 +145,17 @@ def _expression(test: DefinitionTest, number: int, folder: Path) -> Node:
 
 
 def _series(points: Points) -> Series:
-    """Return the series of the points that have a value."""
+    """Return the series of the given points; points whose value is None are left out."""
     held = sorted((at, value) for at, value in points.items() if value is not None)
     times, values = ([pair[i] for pair in held] for i in (0, 1))
     return Series(np.array(times, np.int64), np.array(values, np.float64))
 
 
 def _compared(test: DefinitionTest, result: Series) -> tuple[str, tuple[Difference, ...]]:
-    """Return the reason why a result fails the test (an empty string if it passes), and all differences."""
+    """Return the reason why a test fails, and all differences between the result and the expectation.
+
+    The reason is an empty string if the test passes.
+    """
     if test.expect.error is not None:
         return f"an error was expected, but the result has {count(len(result), 'observation')}", ()
     actual = dict(zip(result.times.tolist(), result.values.tolist(), strict=True))
@@ -175,7 +178,10 @@ def _differences(test: DefinitionTest, expected: Points, actual: Mapping[int, fl
 
 
 def _of_error(test: DefinitionTest, error: MetricsWorkerError) -> str:
-    """Return the reason why a test fails whose expression or request is rejected; empty if it passes."""
+    """Return the reason why a test fails whose expression or request the worker rejects.
+
+    The reason is an empty string if the test expects this error.
+    """
     code = error.code if isinstance(error, PermanentError) else type(error).__name__
     expected = test.expect.error
     if expected is None:

@@ -163,17 +163,17 @@ def sparkline(series: Series) -> str:
 
 
 def nodes_below(root: NodeView) -> list[NodeView]:
-    """Return a node of an expression tree and all nodes below it."""
+    """Return the nodes of an expression tree: the given node, and all nodes below it."""
     return [root, *(view for operand in root.operands for view in nodes_below(operand))]
 
 
 def most_observations(root: NodeView) -> int:
-    """Return the largest number of observations of any node; 0 if the series were not read."""
+    """Return the largest number of observations of any node in a tree; 0 if the series were not read."""
     return max((view.counts.observations for view in nodes_below(root) if view.counts), default=0)
 
 
 def name_of(node: Node) -> str:
-    """Return a node in one or a few words, such as `sma 14`."""
+    """Return the name of a node in one or a few words, such as `sma 14`."""
     match node:
         case SeriesRef(series_code=code):
             return code

@@ -35,7 +35,11 @@ class Numbers:
 
     @classmethod
     def of(cls, runs: Sequence[ShownRun]) -> dict[str, Any]:
-        """Return grids and series as JSON values, and for each run the indices of its series."""
+        """Return the series of all runs as JSON values: the grids, the series, and the series of each run.
+
+        Args:
+            runs: the runs that the page shows. For each run, the result refers to its series by their index.
+        """
         numbers = cls()
         shown = [numbers._run(run) for run in runs]
         return {"grids": numbers.grids, "series": numbers.series, "runs": shown}

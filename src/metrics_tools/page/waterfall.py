@@ -218,7 +218,13 @@ def request_rows(run: ShownRun) -> Iterator[RequestRow]:
 
 
 def _bar(request: Timed, lane: int, total: float) -> str:
-    """Return the bar of a request as a part of an SVG path."""
+    """Return an SVG path segment that draws the bar of a request.
+
+    Args:
+        request: the request.
+        lane: the line within the row, from 0.
+        total: the duration in seconds that the full width of the drawing represents.
+    """
     length = max(request.seconds / total * RequestRow.width, _SHORTEST)
     return f"M{request.start / total * RequestRow.width:.1f} {lane + 0.5}h{length:.1f}"
 

@@ -28,8 +28,8 @@ _FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Operand:
-    """One side of a comparison: a series, and a label that says where it comes from."""
+class Side:
+    """One of the two sides of a comparison: a series, and a label that says where the series comes from."""
 
     label: str
     series: Series
@@ -41,20 +41,26 @@ def is_version(text: str) -> bool:
 
 
 def requests_in(texts: Sequence[str], place: Place | None) -> list[Sample]:
-    """Return a request for each text that is the path of a request; skip versions and Parquet files."""
+    """Return the request in each file among the two sides; skip versions and Parquet files.
+
+    Args:
+        texts: the two sides as the user wrote them.
+        place: the location of the datasets.
+    """
     return [_request(text, place) for text in texts if not is_version(text) and not _is_parquet(text)]
 
 
-def read_operand(text: str, place: Place | None) -> Operand:
+def read_side(text: str, place: Place | None) -> Side:
     """Read or compute one side of a comparison. On failure, the command ends with an error.
 
     Args:
-        text: `CODE@VERSION`, `CODE@current`, or the path of a Parquet file or of a request.
-        place: the location of the version or of the datasets; only a Parquet file needs none.
+        text: the side as the user wrote it: `CODE@VERSION`, `CODE@current`, or the path of a Parquet file or
+            of a request.
+        place: the location of the version or of the datasets; None is allowed for a Parquet file.
     """
     try:
         if _is_parquet(text) and not is_version(text):
-            return Operand(text, series_of(text, Path(text).read_bytes()))
+            return Side(text, series_of(text, Path(text).read_bytes()))
         if place is None:
             raise impossible(f"Give the location of {text}: --bucket NAME or --folder FOLDER.")
         return _published(text, place) if is_version(text) else _computed(text, place)
@@ -81,7 +87,7 @@ def _request(text: str, place: Place | None) -> Sample:
     return samples[0]
 
 
-def _published(text: str, place: Place) -> Operand:
+def _published(text: str, place: Place) -> Side:
     code, _, version_ts = text.rpartition("@")
     keys = keys_of(code, prefix=metrics_prefix())
     try:
@@ -89,21 +95,21 @@ def _published(text: str, place: Place) -> Operand:
             version_ts = str(parse_manifest(place.bucket.get(keys.current)).get("version_ts"))
         if not VERSION.fullmatch(version_ts):
             raise impossible(f"{text}: a version looks like 2026-10-30T12-00-00, or is 'current'.")
-        return Operand(f"{code}@{version_ts}", read_version(place.bucket, keys, version_ts).series)
+        return Side(f"{code}@{version_ts}", read_version(place.bucket, keys, version_ts).series)
     except ObjectNotFound as error:
         newest = ", ".join(version_names(place.bucket, keys)[:_FEW])
         hint = f"The newest versions are {newest}." if newest else "The metric has no version."
         raise impossible(f"{text}: not at {place.label}: {error.subject} does not exist. {hint}") from error
 
 
-def _computed(text: str, place: Place) -> Operand:
+def _computed(text: str, place: Place) -> Side:
     sample = _request(text, place)
     with LocalWorker.at(place, publish=False) as worker:
         found = worker.compute(sample)
     if found.version is None:
         reason = found.error and found.error.message
         raise impossible(f"{text}: the request cannot be computed: {found.code}: {reason}")
-    return Operand(f"{text} (computed now)", found.version.series)
+    return Side(f"{text} (computed now)", found.version.series)
 
 
 class Change(NamedTuple):

@@ -136,7 +136,13 @@ class LocalWorker:
     def at(
         cls, place: Place, *, publish: bool, on_progress: OnProgress = lambda _: None
     ) -> "Iterator[LocalWorker]":
-        """Yield a worker on a location, to which it writes if `publish` is true; otherwise, to memory."""
+        """Yield a worker that reads from a location and computes requests.
+
+        Args:
+            place: the location, from which the worker reads.
+            publish: whether the worker also writes to the location; otherwise, it writes to memory.
+            on_progress: a function that is called with the progress of reading the series (0-1).
+        """
         bucket = place.bucket if publish else Overlay(place.bucket)
         # Every part file is read, and nothing is written but the version.
         settings = settings_for(bucket.name).model_copy(update={"snapshots": "off"})
@@ -147,7 +153,12 @@ class LocalWorker:
             yield cls(worker, replace(invocation, datasets=datasets), client, datasets)
 
     def compute(self, sample: Sample, *, run_id: str | None = None) -> Computed:
-        """Compute a request under a run id, by default a new one. An error of the run becomes a result."""
+        """Compute a request. An error of the run is not raised, but is part of the result.
+
+        Args:
+            sample: the request.
+            run_id: the run id; None for a new one.
+        """
         request = sample.request | {"runId": run_id or str(uuid4())}
         report = RunReport(run_id=request["runId"], metric_code=sample.metric_code, attempt=1)
         first_event = len(self.client.events)

@@ -107,7 +107,14 @@ def settings_of(place: Place | None) -> Settings:
 
 
 def bounds_of(settings: Settings, body: str, place: Place | None) -> Bounds:
-    """Return the limits of a request. If `place` is None, the data bucket is the one in its paths."""
+    """Return the limits of a request, which include the name of the data bucket.
+
+    Args:
+        settings: the worker's settings.
+        body: the request as JSON text.
+        place: the location of the datasets. If it is None, the data bucket is the one that the paths in the
+            request name.
+    """
     fields = ("basePath", "manifestPath", "projectionsPath") if place is None else ()
     named = [name for field in fields for name in re.findall(_NAMED_BUCKET.format(field), body)]
     bucket = next((name for name in named if name != PLACEHOLDER_BUCKET), settings.bucket)
@@ -115,7 +122,15 @@ def bounds_of(settings: Settings, body: str, place: Place | None) -> Bounds:
 
 
 def _datasets_there(place: Place, settings: Settings, manifests: Sequence[str]) -> Discovered:
-    """Return the datasets in which the series are looked up. If none exist, end the command with an error."""
+    """Return the datasets in which the series of a bare expression are looked up.
+
+    If there are none, the command ends with an error.
+
+    Args:
+        place: the location of the datasets.
+        settings: the worker's settings.
+        manifests: the keys of the manifests to use; if empty, the newest manifest of each dataset.
+    """
     try:
         if manifests:
             return of_manifests(place.bucket, manifests)
@@ -175,9 +190,13 @@ def _made(asked: Asked, place: Place | None) -> Sample:
 
 
 def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
-    """Return the location of the demo data, with the currencies in the files of the requests.
+    """Return the location of the demo data, which contains the currencies that the requests use.
 
     If a request reads a dataset other than the demo data, the command ends with an error.
+
+    Args:
+        samples: the requests.
+        files: the files of the requests.
     """
     if any(sample.dataset_ids != {ecb.DATASET_ID} for sample in samples):
         raise impossible(

@@ -69,12 +69,22 @@ def requests(computed: Computed) -> str:
 
 
 def remedy(code: str) -> str:
-    """Return a sentence on how to correct an error with this wire code or class name. It is never empty."""
+    """Return a sentence that says how to correct an error. It is never empty.
+
+    Args:
+        code: the error's wire code, or its class name if it has no wire code.
+    """
     return _REMEDIES.get(code, "The cause may be temporary: try again.")
 
 
 def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]:
-    """Return a run as JSON values, with its first and its last `few` rows."""
+    """Return the result of a run as JSON values.
+
+    Args:
+        computed: the result.
+        published: whether the version was published.
+        few: the number of rows to include from the beginning and from the end of the series.
+    """
     report, traffic = computed.report, computed.report.traffic
     found: dict[str, Any] = {
         "run_id": report.run_id,

@@ -55,7 +55,11 @@ class OutputFiles:
     def write(self, samples: Sequence[Sample], computed: Sequence[Computed], place: Place, fate: str) -> None:
         """Write all files. If one cannot be written, the command ends with an error.
 
-        `fate` is a sentence for the page that says whether the versions are published.
+        Args:
+            samples: the requests.
+            computed: their results, in the same order.
+            place: the location of the datasets, which the page names as the source.
+            fate: a sentence for the page that says whether the versions are published.
         """
         try:
             for sample, found in zip(samples, computed, strict=True):

@@ -39,7 +39,7 @@ PATHS = ("manifestPath", "projectionsPath")
 
 
 def expression_type_of(kind: str) -> str:
-    """Return the expression type of a kind of node; if the kind has operations, a key of `OPERATIONS`."""
+    """Return the expression type of a kind of node: `series_math` for `pair`, `window_op` for `lag`."""
     if kind == "pair":
         return "series_math"
     return "window_op" if "series" in FIELDS[kind] else kind

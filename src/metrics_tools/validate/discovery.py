@@ -31,7 +31,10 @@ class Discovered:
     manifests: dict[str, Manifest]
 
     def homes(self, codes: Iterable[str]) -> dict[str, str]:
-        """Return the dataset id by series code. Skip each series that no or several datasets contain."""
+        """Return the dataset id of each series, by series code.
+
+        A series that no dataset or more than one dataset contains is left out.
+        """
         holders = {code: [id_ for id_, found in self.manifests.items() if found.has(code)] for code in codes}
         return {code: found[0] for code, found in holders.items() if len(found) == 1}
 
@@ -39,8 +42,12 @@ class Discovered:
 def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = None) -> Discovered:
     """Return the newest version of every dataset: the last version by name that has a `manifest.json`.
 
-    A dataset without a manifest in its `_LOOKS` newest versions is skipped, and if `only` is given, any
-    dataset whose id is not in it.
+    A dataset without a manifest in its `_LOOKS` newest versions is skipped.
+
+    Args:
+        bucket: the bucket of the datasets.
+        datasets_prefix: the key prefix of all datasets.
+        only: the ids of the datasets to return; None for all datasets.
 
     Raises:
         StoreUnavailable: the bucket can't be listed.
@@ -103,10 +110,10 @@ class OmittedFiles:
 
 
 def omitted_files(bucket: Bucket, manifest: Manifest, code: str) -> OmittedFiles | None:
-    """Return the numbers of a series' part files if a manifest omits any; None if it does not.
+    """Return the part files of a series that a manifest omits, as numbers; None if it omits none.
 
-    The result is None also if the part files can't be listed. Only part files in a folder of the series are
-    compared: a layout with one file a month has none.
+    Only part files in a folder of the series are compared. Therefore the result is also None for a layout in
+    which one part file contains all series, and if the part files can't be listed.
 
     Raises:
         StoreUnavailable: S3 failed.

@@ -32,8 +32,8 @@ _MAX_ALLOWED = 20
 class Draft:
     """A request that may be invalid.
 
-    A misspelled name of a required field is one problem. In the copy `event`, the name is right, so that the
-    check of the request continues below the field.
+    Fields whose names are misspelled get the right names in a copy of the request, and the copy is checked. A
+    misspelled name is therefore reported once, and the value of its field is checked nevertheless.
 
     Args:
         event: the decoded request.
@@ -100,9 +100,13 @@ class Draft:
     def _corrected(
         self, fields: Mapping[str, Any], path: Path, required: Iterable[str], known: Iterable[str] = ()
     ) -> dict[str, Any]:
-        """Return a copy of an object with corrected names, and add a problem for each misspelled name.
+        """Return a copy of an object with corrected field names, and record a problem for each wrong name.
 
-        The object is at `path` in the copy of the request. The fields in `known` are optional.
+        Args:
+            fields: the object.
+            path: the path of the object in the copy of the request.
+            required: the names of the required fields.
+            known: the names of the optional fields.
         """
         names = renamed(fields, required, known)
         self._written |= {(*path, meant): name for name, meant in names.items()}
@@ -123,7 +127,11 @@ class Draft:
         return {names.get(name, name): value for name, value in fields.items()}
 
     def _as_written(self, path: Path) -> Path:
-        """Return the path in the author's file, with its misspelled names, of a path in the copy."""
+        """Return the path of a value in the author's file, which may contain misspelled names.
+
+        Args:
+            path: the path of the same value in the copy, whose names are corrected.
+        """
         return tuple(self._written.get(path[: i + 1], part) for i, part in enumerate(path))
 
     @property
@@ -142,9 +150,10 @@ class Draft:
                 yield worded(problem, self.event, self._as_written(problem.path))
 
     def dataset_problems(self) -> Iterator[Problem]:
-        """Yield errors for series that no dataset can contain, and warnings for invalid, unused datasets.
+        """Yield the problems of datasets that do not depend on the content of the bucket.
 
-        A series has an error if `inputs` omits it and the catalog is empty.
+        An error for each series that `inputs` omits, if the catalog is empty: no dataset can contain the
+        series. A warning for each invalid dataset that the run does not read.
         """
         omitted = [code for code in self.checked.codes if code not in self.checked.declared]
         for code in omitted if not self.catalog else ():
@@ -164,7 +173,7 @@ class Draft:
         return path_text(self._as_written(path))
 
     def over(self, codes: Sequence[str]) -> RunRequest:
-        """Return a request with a placeholder expression, which reads exactly the given series."""
+        """Return a request that reads exactly the given series; its expression is only a placeholder."""
         first, *more = (SeriesRef(series_code=code) for code in codes)
         expression = Composite(op="sum", operands=(first, *more)) if more else first
         declared = {code: id_ for code, id_ in self.checked.named().items() if code in codes}

@@ -125,7 +125,7 @@ def warnings_about_zones(view: NodeView, inputs: Mapping[str, Series]) -> Iterat
 
 
 def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
-    """Yield warnings about nodes that have no observations, or lose most observations of a side.
+    """Yield warnings about nodes that have no observations, or that lose most observations of an operand.
 
     If a node has no observations, the nodes above it have none either, and only the lowest is reported.
     """
@@ -138,7 +138,7 @@ def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
 
 
 def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
-    """Yield a text and a suggestion for each reason for which a node loses most observations of a side."""
+    """Yield each reason for which a node loses most observations of an operand, as (text, suggestion)."""
     counts = view.counts
     if counts is None:
         return
@@ -181,7 +181,7 @@ def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
 
 
 def _why_apart(overlap: Overlap) -> str:
-    """Return a text that says why two sides have few times in common and what the author can do."""
+    """Return the reason why two operands have few times in common, and the remedy."""
     if not (overlap.left and overlap.right):
         return "the two cover no time together: one ends before the other begins"
     if overlap.days > overlap.both and overlap.days >= _LEAST_KEPT * min(overlap.left, overlap.right):

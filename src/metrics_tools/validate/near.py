@@ -181,17 +181,23 @@ def same_meaning(word: str, allowed: Iterable[str]) -> str | None:
 
 
 def instead_of_operation(word: str) -> str | None:
-    """Return how to write another tool's operation: empty if the grammar can't, None for an unknown name."""
+    """Return a text that says how to express an operation of another tool in the grammar.
+
+    The text is empty if the grammar cannot express the operation. The result is None if the name is unknown.
+    """
     return _entry(_INSTEAD_BY_NAME, word)
 
 
 def instead_of_field(word: str) -> str | None:
-    """Return the remedy for another tool's field; None for an unknown name."""
+    """Return a text that says what to write in place of a field of another tool; None for an unknown name."""
     return _entry(_FIELDS_BY_NAME, word)
 
 
 def near(word: str, allowed: Iterable[str]) -> str | None:
-    """Return the allowed name that has the same meaning as a word or a similar spelling; None if none has."""
+    """Return the allowed name that an author probably meant by a word; None if no allowed name is likely.
+
+    A name with the same meaning in another tool is preferred to a name with a similar spelling.
+    """
     if len(word) > _LONGEST:
         return None
     named = {_plain(candidate): candidate for candidate in reversed(list(allowed))}
@@ -234,7 +240,7 @@ def meant_names(names: Mapping[str, str]) -> str:
 
 
 def _may_be_a_slip(word: str, name: str) -> bool:
-    """Return whether a word can be a misspelling of a name, before the whole words are compared.
+    """Return whether a word can be a misspelling of a name at all; `near` then compares the spellings.
 
     A short word is a misspelling if one letter is missing or added, or two letters are swapped. If a letter
     is replaced, it is another word. Each part of a series code is compared as a word: `ECB_XAU_EUR_D` is not

@@ -30,7 +30,7 @@ class Problem:
     severity: Literal["error", "warning"] = "error"
 
     def __post_init__(self) -> None:
-        """Escape all characters that are not printable."""
+        """Replace each character of the texts that is not printable by an escape sequence."""
         for name in ("path", "text", "found", "allowed", "suggestion"):
             if (said := getattr(self, name)) is not None:
                 object.__setattr__(self, name, printable(said))
@@ -58,12 +58,15 @@ def a_or_an(noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text with an escape in place of each character that is not printable."""
+    """Return a text in which an escape sequence replaces each character that is not printable."""
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def shown(value: Any) -> str:
-    """Return a value as JSON, printable and shortened; for a non-empty object or list, return its size."""
+    """Return a value as shortened JSON without unprintable characters.
+
+    For a non-empty object or list, only its size is returned.
+    """
     match value:
         case dict() | list() if value:
             text = f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value):,}"

@@ -120,7 +120,10 @@ class _Reading:
                 )
 
     def _newest_manifest(self, key: str) -> str | None:
-        """Return a suggestion with the newest manifest of a manifest's dataset; None if there is none."""
+        """Return a suggestion for a manifest that does not exist: the newest manifest of the same dataset.
+
+        The result is None if the dataset has no manifest.
+        """
         with suppress(StoreRefusal):
             keys = self._listed(key.rpartition("/")[0].rpartition("/")[0] + "/")
             found = [key for key in keys if key.endswith("/manifest.json")]
@@ -167,7 +170,10 @@ class _Reading:
             problems.append(Problem(together.subject, together.problem))
 
     def _unreadable(self, code: str, error: InputReadError) -> Problem:
-        """Return the problem of an unreadable series: its missing part files or, without any, the error."""
+        """Return the problem of a series that cannot be read.
+
+        If part files are missing, the problem lists them; otherwise, it contains the text of the error.
+        """
         path, declared = self._draft.input_path(code), self._checked.declared
         home = self._inputs.manifests.get(declared.get(code, ""))
         homes = [home] if home else list(self._inputs.manifests.values())
@@ -188,9 +194,13 @@ class _Reading:
         return Problem(path, text, shown(code), allowed, hint)
 
     def _missing(self, code: str, homes: Sequence[Manifest]) -> tuple[list[str], int]:
-        """Return the part files of a series that do not exist, and the number of those that are listed.
+        """Return the keys of a series' part files that do not exist, and the number of its part files.
 
         If S3 refuses to list a folder, no part file counts as missing.
+
+        Args:
+            code: the series code.
+            homes: the manifests of the datasets that may contain the series.
         """
         files, folders = list[str](), set[str]()
         for home in homes:
@@ -211,7 +221,7 @@ class _Reading:
             return []
 
     def _omitted_files(self, codes: Sequence[str]) -> Iterator[Problem]:
-        """Yield a warning for each series of which a manifest omits part files that the bucket has."""
+        """Yield a warning for each series whose manifest omits part files that the bucket contains."""
         for code in codes:
             read = self._inputs.series.get(code)
             home = read.dataset_id if read else self._checked.declared.get(code, "")

@@ -152,7 +152,10 @@ def _wrong_value(problem: Found, name: str, found: Any) -> tuple[str, str | None
 
 
 def _wrong_option(problem: Found, name: str, found: Any) -> tuple[str, str | None]:
-    """Return a text and a suggestion for a value of an option with a list, a time zone, a date or a share."""
+    """Return a text and a suggestion for an invalid value of an option.
+
+    An option is a field with a fixed list of values, a time zone, a date, or the share `q` of a quantile.
+    """
     match problem.kind:
         case "literal_error" if isinstance(found, str):
             return f"not a valid {name}", did_you_mean(found, CHOICES[name].split(", "))
@@ -179,7 +182,7 @@ def _wrong_type(problem: Found, found: Any) -> tuple[str, str | None]:
 
 
 def _instead_of_field(kind: str, name: str) -> str | None:
-    """Return a suggestion for a field that a node type does not have."""
+    """Return a suggestion for a field that does not exist in this type of node."""
     if name == "scale":
         return "only series_math has a scale: give it to a series_math above or below"
     if name == "seriesCode" and kind == "series":
@@ -207,14 +210,14 @@ def _instead_of_operation(shape: str, found: str) -> str:
 
 
 def _sides(shape: str, op: str) -> str:
-    """Return the names of the fields that an operation needs, such as `left and right`."""
+    """Return the names of the fields that contain the operands of an operation, such as `left and right`."""
     kind = "pair" if op in get_args(PairOp) else KIND_BY_OP[op] if shape == "window_op" else shape
     *others, last = [field for field in REQUIRED[kind] if field != "op"]
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def _instead_of_node(found: Any) -> str | None:
-    """Return how to write the node that was probably meant; None if that is not known."""
+    """Return a text that says how to write the node that was probably meant; None if that is not known."""
     match found:
         case str() if found.strip():
             return f'a series is written {{"series_code": {shown(found)}}}'

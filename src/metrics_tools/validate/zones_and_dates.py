@@ -38,7 +38,7 @@ def zone_hint(name: str) -> str | None:
 
 
 def _zone_like(wanted: str) -> str | None:
-    """Return the time zone with this name or with this city, in any case, or with a similar name."""
+    """Return the time zone that has this name or city, ignoring case, or a similar one; None if none has."""
     zones = {zone.casefold(): zone for zone in sorted(zone_names())}
     same = [zone for low, zone in zones.items() if low == wanted or low.rpartition("/")[2] == wanted]
     if same:
@@ -51,7 +51,10 @@ def _zone_like(wanted: str) -> str | None:
 
 
 def abbreviated_zone_hint(name: str) -> str | None:
-    """Return a suggestion for a time zone whose name is that of an offset, such as `EST`; None for others."""
+    """Return a suggestion for a zone like `EST`, which has a fixed offset and no daylight saving time.
+
+    The result is None for a zone that is named after a place.
+    """
     zone = _ZONES.get(name)
     return zone and f"`{name}` has no daylight saving time; `{zone}` has the rules of the place"
 

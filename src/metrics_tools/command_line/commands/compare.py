@@ -14,10 +14,10 @@ from metrics_tools.formatting import count, iso_time, shown_time
 from metrics_tools.runs import plots, tables
 from metrics_tools.runs.comparing import (
     Differences,
-    Operand,
+    Side,
     differences,
     is_version,
-    read_operand,
+    read_side,
     requests_in,
 )
 from metrics_tools.runs.requests import demo_for
@@ -69,7 +69,7 @@ def compare(
     requests = requests_in(sides, place)
     if place is None and requests:
         place = demo_for(requests, sides)
-    before, after = (read_operand(side, place) for side in sides)
+    before, after = (read_side(side, place) for side in sides)
     found = differences(before.series, after.series, tolerance)
     if as_json:
         emit(_document(before, after, found, rows) | {"tolerance": tolerance})
@@ -110,7 +110,7 @@ def _largest(found: Differences, few: int) -> Table:
     return table
 
 
-def _document(before: Operand, after: Operand, found: Differences, few: int) -> dict[str, Any]:
+def _document(before: Side, after: Side, found: Differences, few: int) -> dict[str, Any]:
     """Return the differences as JSON values, with a few rows of each kind."""
     return {
         "a": {"is": before.label, "rows": len(before.series)},
