@@ -118,7 +118,10 @@ def envelope(event: Any, *, timestamp: str = "2026-10-30T11:59:58.123Z") -> dict
 def record(
     body: Any, *, message_id: str = "message-1", group: str | None = None, receive_count: int = 1
 ) -> dict[str, Any]:
-    """Return an SQS record as Lambda delivers it; a body that is not a string is serialized as JSON."""
+    """Return an SQS record as Lambda delivers it; a `body` that is not a string is serialized as JSON.
+
+    The default of `group`, the message group, is the metric code.
+    """
     if group is None:
         group = body.get("metricCode", "group") if isinstance(body, dict) else "group"
     return {
@@ -193,9 +196,9 @@ def put_a_and_b(store: ObjectStore) -> None:
 
 @dataclass
 class FakeSns:
-    """A fake SNS client that records publications.
+    """A fake SNS client that records the published messages.
 
-    A test can set the hook `before`, which may raise an error.
+    A test can set the hook `before`, which is called before each publication and may raise an error.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -221,9 +224,9 @@ class FakeSns:
 
 @dataclass
 class FakeSqs:
-    """A fake SQS client that records changes of visibility.
+    """A fake SQS client that records the changes of visibility timeouts.
 
-    A test can set the hook `before` to raise an error.
+    A test can set the hook `before`, which is called before each change and may raise an error.
     """
 
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -258,10 +261,11 @@ class FakeContext:
 
 @lru_cache(maxsize=64, typed=True)
 def _settings(environment: frozenset[tuple[str, str]], **settings: Any) -> Settings:  # noqa: ARG001 - the cache key
-    """Return the worker's settings; they are cached, because thousands of workers have equal settings.
+    """Return the worker's settings. They are cached, because many tests create workers with equal settings.
 
     Args:
-        environment: the environment variables, from which pydantic reads the other settings.
+        environment: the environment variables. They are only a part of the cache key: pydantic reads the
+            other settings from the environment itself.
         settings: replacements for environment variables, by name.
     """
     return Settings(**settings)

@@ -23,7 +23,7 @@ atexit.register(DECODER.close)
 
 
 def admit(key: str, rows: int, size: int) -> None:
-    """Accept any part file; the worker's own function rejects files that exceed a limit."""
+    """Do nothing, so that a part file of any size is read; the worker's own function enforces limits."""
 
 
 def stored(body: bytes) -> StoredObject:
@@ -32,10 +32,7 @@ def stored(body: bytes) -> StoredObject:
 
 
 def in_this_process(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
-    """Read a part file as the worker does.
-
-    The worker decodes usual part files in its own process, and unusual and damaged ones in the child process.
-    """
+    """Read a part file as the worker does: in this process if it is usual, otherwise in the child process."""
     table = read_usual(stored(body), codes, admit)
     return in_the_child(body, codes) if table is None else with_text_codes(table)
 
@@ -46,7 +43,7 @@ def in_the_child(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
 
 
 def in_the_child_by_range(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
-    """Read a part file in the child process, which gets the last bytes and requests other bytes by range."""
+    """Read a part file in the child process, which first has only the last bytes and requests the others."""
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)
     obstore.put(store, KEY, body, use_multipart=False)

@@ -65,7 +65,7 @@ class Call:
 
 
 def nothing(_: Call) -> None:
-    """Do nothing; the default of all hooks."""
+    """Do nothing. This function is the default of all hooks."""
 
 
 @dataclass
@@ -74,10 +74,12 @@ class Edge:
 
     Attributes:
         calls: the calls in order, including those that raised an error.
-        before: called before the effect of each call.
-        during: called as a part of the effect; an error that it raises is the response of the service.
-        observer: called after the effect, to check the visible state.
-        after: called after `observer`; an error that it raises replaces the response of the service.
+        before: a hook that is called before the effect of each call.
+        during: a hook that is called as a part of the effect. An error that it raises acts as an error
+            response of the service.
+        observer: a hook that is called after the effect, to check the visible state.
+        after: a hook that is called after `observer`. The caller gets an error that it raises in place of the
+            response.
         dead: whether the process was killed.
         has_md5_etags: whether the response to a PUT of a data file has the MD5 of the file as its ETag, as in
             S3 without a KMS key. The ETags of the store in memory are numbers.

@@ -62,12 +62,12 @@ CUT = Fault(forwarded=True, answer="cut")
 
 
 def status(code: int) -> Fault:
-    """Return a fault in which the proxy sends an error status instead of forwarding the call."""
+    """Return a fault: the proxy sends an error status, and does not forward the call."""
     return Fault(forwarded=False, answer=code)
 
 
 def status_after(code: int) -> Fault:
-    """Return a fault in which the proxy sends an error status after the call has had its effect."""
+    """Return a fault: the proxy forwards the call, and sends an error status in place of the response."""
     return Fault(forwarded=True, answer=code)
 
 
@@ -122,7 +122,7 @@ class FaultyProxy:
         self._thread.join()
 
     def forget(self) -> None:
-        """Clear the recorded calls, and let the next calls pass."""
+        """Clear the recorded calls, and forward all later calls without a fault."""
         self.calls = []
         self.decide = lambda _: PASS
 

@@ -67,10 +67,7 @@ class _Rule:
     lock: Lock = field(default_factory=Lock)
 
     def taken(self) -> bool:
-        """Count one more use of the rule, and return whether the rule still applies.
-
-        The method is thread-safe.
-        """
+        """Return whether the rule applies to this call, and count the call. Several threads can call this."""
         with self.lock:
             self.times -= 1
             return self.times >= 0

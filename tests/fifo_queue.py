@@ -40,7 +40,7 @@ class Clock:
 
 @dataclass
 class Message:
-    """A message in the queue; messages of a group are ordered by sequence number."""
+    """A message in the queue. Messages of one group are delivered in the order of their sequence numbers."""
 
     message_id: str
     group: str
@@ -57,7 +57,11 @@ class Message:
         return self.receipt_handle is not None and now < self.visible_at
 
     def record(self, arn: str) -> Record:
-        """Return the SQS record that Lambda passes to a function."""
+        """Return the SQS record that Lambda passes to a function.
+
+        Args:
+            arn: the ARN of the queue.
+        """
         return {
             "messageId": self.message_id,
             "receiptHandle": self.receipt_handle,
@@ -81,9 +85,10 @@ class FifoQueue:
 
     Attributes:
         clock: the clock of the model.
-        visibility_timeout: seconds for which a received message is invisible.
-        delay: seconds before a sent message can be received.
-        max_receive_count: how often a message can be received before it moves to `dead_letters`.
+        visibility_timeout: the seconds for which a received message is invisible.
+        delay: the seconds before a sent message can be received.
+        max_receive_count: the number of times that a message can be received before it moves to
+            `dead_letters`.
         messages: all messages in the queue, in flight or not, in order.
     """
 

@@ -77,9 +77,9 @@ def published_objects_never_change(before: Picture, after: Picture) -> None:
 
 
 def current_is_the_newest_request_that_succeeded(picture: Picture) -> None:
-    """Assert that `current` names the run with the newest request among the runs with a published SUCCESS.
+    """Assert that `current` is not older than any version of the metric with a published SUCCESS.
 
-    A worker replaces `current` before it publishes the SUCCESS.
+    The age of a version is that of its request. A worker replaces `current` before it publishes the SUCCESS.
     """
     currents = dict(picture.currents())
     for run, metric in picture.requested.items():
@@ -241,7 +241,15 @@ def check_when_idle(picture: Picture) -> None:
 
 
 def _is_whole(picture: Picture, base: str, manifest: Json) -> None:
-    """Assert that the data files of a manifest exist and have its run, metric, version and row count."""
+    """Assert that the data files of a version exist, and that their metadata agree with the manifest.
+
+    The metadata are the run id, the metric code, the version and the row count.
+
+    Args:
+        picture: the state to check.
+        base: the key prefix of the metric.
+        manifest: the manifest of the version.
+    """
     version = manifest["version_ts"]
     outputs = manifest["outputs"]
     assert outputs["data_prefix"] == f"{base}{version}/data/", f"{base}{version}: {outputs}"

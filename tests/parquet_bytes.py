@@ -107,7 +107,11 @@ def parquet_bytes(
 
 
 def _struct(fields: list[Any]) -> bytes:
-    """Return a Thrift struct of fields, which are given as (number, type, value) in ascending order."""
+    """Return a Thrift struct in the compact protocol.
+
+    Args:
+        fields: the fields as (number, type, value), in ascending order of the numbers.
+    """
     out, last = bytearray(), 0
     for number, kind, value in fields:
         out.append((number - last) << 4 | kind)

@@ -32,7 +32,7 @@ LANDING_SECONDS = 10
 
 
 class Lambda:
-    """The processes of one Lambda function: the emulator and the runtime.
+    """One Lambda function in real processes: the Runtime Interface Emulator, and the runtime that it starts.
 
     An invocation starts the processes if they have not been started yet or have died.
     """
@@ -85,7 +85,7 @@ class Lambda:
 
 
 class LandingProxy(FaultyProxy):
-    """A proxy that counts the forwarded calls whose effect is still to come.
+    """A proxy that knows which forwarded calls have not yet had their effect.
 
     A call may take effect after the process that made the call was killed.
     """
@@ -96,7 +96,7 @@ class LandingProxy(FaultyProxy):
         self._forwarded: set[int] = set()
 
     def let_through(self, call: Call) -> Fault:
-        """Record that the call will be forwarded, and return the decision to forward it."""
+        """Count the call as forwarded, and return the decision to forward it."""
         with self._changed:
             self._forwarded.add(id(call))
         return PASS

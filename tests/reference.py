@@ -35,15 +35,15 @@ def rolling_min(values: Sequence[float], window: int) -> list[float]:
 
 
 def lag(values: Sequence[float], window: int) -> list[float]:
-    """Return the value `window` observations earlier, for each observation except the first `window`."""
+    """Return, for each observation except the first `window`, the value `window` observations earlier."""
     return [values[i - window] for i in range(window, len(values))]
 
 
 def ema(values: Sequence[float], window: int) -> list[float]:
-    """Return the averages by the plain recurrence, computed step by step with 60 decimal digits.
+    """Return the exponential averages by their recursive definition, computed with 60 decimal digits.
 
-    Any difference between the kernel and this result is therefore the kernel's error. In float64 arithmetic,
-    the recurrence would be less accurate than the kernel, by hundreds of roundings.
+    Any difference between the kernel and this result is therefore an error of the kernel. If this function
+    used float64 arithmetic, it would be less accurate than the kernel, because its rounding errors add up.
     """
     averages: list[Decimal] = []
     with localcontext(prec=60):

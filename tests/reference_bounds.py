@@ -27,7 +27,7 @@ class Undecided(Exception):
 
 
 class Bounded(NamedTuple):
-    """An exact value, and the largest error that a float64 result may have."""
+    """An exact value, and the largest difference that a float64 result may have from it."""
 
     value: Fraction
     error: Fraction = Fraction(0)
@@ -52,19 +52,20 @@ type Observations = dict[int, Bounded]
 
 
 def rounded(exact: Bounded, roundings: Fraction | int = 1) -> Bounded:
-    """Return the value with its error increased by the given number of float64 roundings.
+    """Return the value with a larger error bound, which also allows some float64 roundings.
 
     The fractions are shortened, which changes them by far less than one rounding.
+
+    Args:
+        exact: the value.
+        roundings: the number of additional roundings.
     """
     error = exact.error + roundings * (UNIT * exact.size + TINY)
     return Bounded(short(exact.value, 256), short(error, 64) * (1 + Fraction(1, 2**40)))
 
 
 def short(value: Fraction, bits: int) -> Fraction:
-    """Return the fraction rounded to at least this many binary digits.
-
-    Longer fractions slow the tests down.
-    """
+    """Return a fraction rounded to at least `bits` binary digits. Longer fractions slow the tests down."""
     shift = bits + value.denominator.bit_length() - value.numerator.bit_length()
     if value.denominator.bit_length() + value.numerator.bit_length() < 4 * bits:
         return value
@@ -79,7 +80,7 @@ def decided(exact: Bounded) -> Bounded:
 
 
 def sign(exact: Bounded) -> int:
-    """Return -1, 0 or 1. Raise Undecided if rounding errors may change the sign."""
+    """Return the sign of a value: -1, 0 or 1. Raise Undecided if rounding errors may change the sign."""
     if exact.error and abs(exact.value) <= exact.error:
         raise Undecided
     return (exact.value > 0) - (exact.value < 0)

@@ -60,7 +60,10 @@ def midnight(day: date, zone: ZoneInfo) -> int:
 
 
 def minus(day: date, count: int, unit: str) -> date:
-    """Return a date minus a number of days, weeks, months, quarters or years; month ends are clamped."""
+    """Return a date minus a number of days, weeks, months, quarters or years.
+
+    If the resulting month has no such day, the result is the last day of the month.
+    """
     if unit in {"days", "weeks"}:
         return day - timedelta(days=count * (7 if unit == "weeks" else 1))
     months = count * {"months": 1, "quarters": 3, "years": 12}[unit]

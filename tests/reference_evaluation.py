@@ -77,9 +77,11 @@ def evaluate(node: Node, inputs: Mapping[str, Observations]) -> Observations:
 
 
 def step(node: Node, operands: Sequence[Observations]) -> Observations:
-    """Return the result of one operation.
+    """Return the exact result of one operation.
 
-    `operands` has the observations of its operands except constants.
+    Args:
+        node: the node of the operation.
+        operands: the observations of its operands, without those that are constants.
     """
     match node:
         case SeriesRef() | Constant():

@@ -132,7 +132,7 @@ def clipped(node: Clip, series: Observations) -> Observations:
 
 
 def in_digits(node: Round, series: Observations) -> Observations:
-    """Return each value rounded half to even to a number of decimal places."""
+    """Return each value rounded to the node's number of decimal places; halves are rounded to even."""
 
     def one(exact: Bounded) -> Bounded:
         low, high = (round(value, node.digits) for value in (exact.lowest, exact.highest))

@@ -25,9 +25,11 @@ _TWO_PASS = 64
 
 
 def total(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
-    """Return the exact sum.
+    """Return the exact sum, with an error bound for the sum that a kernel computes.
 
-    Its error bound allows `roundings` roundings of the sum of the absolute values.
+    Args:
+        values: the values of the window.
+        roundings: the number of roundings of the sum of the absolute values that the bound allows.
     """
     size = sum((found.size for found in values), Fraction(0))
     error = sum((found.error for found in values), Fraction(0))
@@ -35,16 +37,22 @@ def total(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
 
 
 def mean_of(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
-    """Return the exact mean.
+    """Return the exact mean, with an error bound for the mean that a kernel computes.
 
-    Its error bound allows `roundings` roundings of the sum and two of the quotient.
+    Args:
+        values: the values of the window.
+        roundings: the number of roundings of the sum that the bound allows. It also allows two roundings of
+            the division.
     """
     summed = total(values, roundings)
     return rounded(Bounded(summed.value / len(values), summed.error / len(values)), 2)
 
 
 def _sum_roundings(window: int) -> Fraction:
-    """Return the error bound of a kernel's sum in units of eps * sum(abs(x)), as `kernels.rolling` states."""
+    """Return the number of roundings that the sum of a window may have, as `kernels.rolling` states it.
+
+    One rounding is an error of eps times the sum of the absolute values.
+    """
     return Fraction((window - 1).bit_length(), 2) + 1
 
 
@@ -87,10 +95,10 @@ def covariance(left: Sequence[Bounded], right: Sequence[Bounded]) -> Bounded | N
 
 
 def _deviations(values: Sequence[Bounded]) -> tuple[list[Fraction], Fraction, Fraction]:
-    """Return the deviations from the mean, the largest of their errors, and the spread.
+    """Return the exact deviations from the mean, the largest error that one may have, and their spread.
 
-    The spread is the sum of the absolute deviations divided by n - 1. A common error of all deviations
-    cancels out in first order, so the rounding of the mean has no effect.
+    The spread is the sum of the absolute deviations divided by n - 1. The rounding of the mean changes all
+    deviations by the same amount. Such a common error cancels out in first order, so it is not counted.
     """
     n = len(values)
     middle = sum((found.value for found in values), Fraction(0)) / n

@@ -28,7 +28,7 @@ def month(code, number):
 
 
 def run_of(metric, left="A", right="B", *, number=1):
-    """Return the record of a run of left / right; run id and message id are `metric-number`."""
+    """Return the record of a run of left / right, with the run id and message id `{metric}-{number}`."""
     name = f"{metric}-{number}"
     inputs = {left: "fx", right: "fx"}
     event = request(ratio(series(left), series(right)), run_id=name, metric=metric, inputs=inputs)

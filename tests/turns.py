@@ -18,7 +18,7 @@ type Step = frozenset[tuple[bool, str]]
 
 
 def step_of(call: Call) -> Step:
-    """Return the step that consists of one call: a set that contains (whether the call writes, key)."""
+    """Return the step that consists of one call: a set with one element, (whether the call writes, key)."""
     return frozenset({(call.writes, call.key)})
 
 
@@ -37,8 +37,8 @@ class Turns:
             worker ends before its first write.
         workers: the function that each worker runs, by name.
         first_steps: the keys that the first step of each worker accesses.
-        calls_before_kill: for each worker to be killed, how many calls it makes before that, counted from
-            its first write.
+        calls_before_kill: by name of a worker to be killed, the number of calls that it makes before its
+            death. Its calls are counted from the first write on.
 
     Attributes:
         pending: the next step of each worker that has not ended.
@@ -92,9 +92,10 @@ class Turns:
         self._step_done.release()
 
     def _at_call(self, call: Call) -> None:
-        """Wait until the running worker is chosen again.
+        """Wait at a call of the running worker until the test chooses this worker again.
 
-        Any thread of the worker may call this. After its first write, a worker makes one call at a time.
+        Any thread of the worker may call this. Calls before the first write are a part of the first step, so
+        they do not wait. After its first write, a worker makes one call at a time.
         """
         name = self._running
         if self._stopped:
@@ -114,9 +115,10 @@ class Turns:
 
 @dataclass
 class _Choice:
-    """A point of an execution at which one of several workers was chosen.
+    """A point in an execution at which one of several workers was chosen.
 
-    The workers in `asleep` are not chosen: the resulting order would be equivalent to one that was executed.
+    The search does not choose the workers in `asleep` here: the resulting order would be equivalent to one
+    that was executed.
     """
 
     pending: dict[str, Step]

@@ -139,7 +139,7 @@ class World:
         return delivery
 
     def _answering(self, function: Handler) -> Handler:
-        """Wrap a handler so that its response to Lambda is recorded as a call, at which a fault can occur."""
+        """Return a handler whose response to Lambda is also a recorded call, at which a fault can occur."""
 
         def answer(event: Any, context: Any) -> Any:
             response = function(event, context)

@@ -56,7 +56,7 @@ def proxy(proxied):
 
 @pytest.fixture
 def faulty(proxied):
-    """Return the bucket that calls the S3 server through the proxy."""
+    """Return the bucket on the S3 server that makes its calls through the proxy."""
     return proxied[1]
 
 

@@ -48,12 +48,12 @@ def schema_of_event(event: dict[str, Any]) -> str:
 
 
 def schema_of_example(name: str) -> str:
-    """Return the schema for an example: the longest schema name that is a prefix of the example's name."""
+    """Return the name of the schema for an example: the longest one with which the example's name begins."""
     return max((schema for schema in SCHEMAS if f"{name}.".startswith(f"{schema}.")), key=len)
 
 
 def tree_of(body: str) -> Any:
-    """Return the value of a JSON text; None if it is not valid JSON, even if Python's parser accepts it."""
+    """Return the value of a JSON text; None for invalid JSON, even if Python's lenient parser accepts it."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):

@@ -74,7 +74,7 @@ def only(code="A", **more):
 
 
 def left_out(code="A", datasets=("fx", "gx")):
-    """Return a request for one series whose dataset is not given in `inputs`; `datasets` is the catalog."""
+    """Return a request for one series without `inputs`; `datasets` are the ids in its catalog."""
     return request(series(code), kind="series", inputs={}, datasets=datasets)
 
 

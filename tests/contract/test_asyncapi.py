@@ -57,7 +57,7 @@ def resolved(node: Any) -> Any:
 
 
 def trait(message: str, name: str) -> Any:
-    """Return the value of a field in a message's traits; the last trait that has the field wins."""
+    """Return the value of a field in a message's traits. If several traits have it, the last one counts."""
     found = [resolved(part)[name] for part in MESSAGES[message]["traits"] if name in resolved(part)]
     return found[-1]
 

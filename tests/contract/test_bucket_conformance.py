@@ -39,9 +39,9 @@ def bucket(request) -> Bucket:
 
 @pytest.fixture(params=[*BELOW, "overlay with objects", "overlay over objects", "overlay with some objects"])
 def written_and_read(request, tmp_path):
-    """Return a list of buckets and one bucket that contains all objects written to any of them.
+    """Return a list of buckets to which the test writes its objects in turn, and a bucket that has them all.
 
-    The tests write their objects to the buckets of the list in turn, and read them from the other bucket.
+    For an overlay, the list contains the overlay, the bucket below, or both.
     """
     if request.param in BELOW:
         bucket = bucket_of(request.param, request)

@@ -1,4 +1,4 @@
-"""A run finds its series without `inputs`, by listing, and if it shares reads with runs of its invocation."""
+"""A run finds its series if `inputs` omits them, if part files are listed, and if other runs share reads."""
 
 import json
 

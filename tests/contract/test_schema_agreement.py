@@ -48,7 +48,10 @@ GAPS = (
 
 
 def rejection(event: Any) -> str | None:
-    """Return the message with which the worker rejects a request or one of its datasets; None if accepted."""
+    """Return the message with which the worker rejects a request; None if it accepts the request.
+
+    The datasets in the catalog are checked, too.
+    """
     try:
         found = RunRequest.parse(open_record(text(event), "0"), BOUNDS)
         for dataset_id, entry in found.run.event["catalog"]["datasets"].items():

@@ -32,14 +32,14 @@ def request_run(world: World, run: str, *, seconds_ago: float = 1.0, group: str 
 
 
 def twice(world: World) -> list[list[Record]]:
-    """Return a batch for each of two workers; the message of the first was redelivered to the second."""
+    """Return two batches with the same message, one for each worker: the second is a redelivery."""
     first = world.queue.receive()
     world.clock.advance(world.queue.visibility_timeout)
     return [first, world.queue.receive()]
 
 
 def at_once(world: World) -> list[list[Record]]:
-    """Return one batch for each of two workers; each batch has one message."""
+    """Receive two messages of different groups, and return them as two batches, one for each worker."""
     return [[record] for record in world.queue.receive()]
 
 
@@ -84,7 +84,7 @@ def a_committed_run_and_an_older_one(world: World) -> list[list[Record]]:
 
 
 def committed(world: World, run: str) -> None:
-    """Kill a worker right after it has committed a run, so that the message of the run is redelivered."""
+    """Request a run, and kill its worker right after the commit; the message then becomes visible again."""
 
     def die(call):
         if call.key.endswith(".ok") and call.writes:

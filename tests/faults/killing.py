@@ -52,7 +52,7 @@ NEVER = "no call has this name"
 
 
 def name_of(call: Call) -> str:
-    """Return the name of a call: a name in `CALLS`, with the run id and the metric code filled in."""
+    """Return the name of a call in the form of `CALLS`, but with the run id and the metric code filled in."""
     if action := call.headers.get("x-amz-target"):
         return action.removeprefix("AmazonSQS.")
     if call.method == "POST":
@@ -70,7 +70,7 @@ def without_version(key: str) -> str:
 
 
 def of_run(name: str, run: str) -> str:
-    """Return a name in `CALLS` with the run id and the metric code filled in.
+    """Return a name from `CALLS` with a run id and its metric code filled in.
 
     The run ids of these tests have the form `metric-number`, so the metric code follows from the run id.
     """
@@ -82,13 +82,15 @@ def metric_of(run: str) -> str:
 
 
 class Death:
-    """A decision function of the proxy that kills the Lambda function at one call; earlier calls pass.
+    """A decision function of the proxy that kills the Lambda function at one call.
+
+    Earlier calls are forwarded, and later calls are refused.
 
     Args:
         world: the `World` (tests/processes.py) whose Lambda function is killed.
         at: the name of the fatal call; with `NEVER`, all calls pass.
-        after: whether the fatal call has its effect.
-        holds: the calls that wait, each with the names of the calls that must arrive first.
+        after: whether the fatal call has its effect before the kill.
+        holds: the names of calls that are delayed, each with the names of the calls that must arrive first.
     """
 
     def __init__(self, world: World, at: str, *, after: bool, holds: Mapping[str, set[str]]) -> None:
@@ -153,7 +155,7 @@ def deliver_to(death: Death, world: World) -> bool:
 
 
 def with_a_heartbeat(run: str) -> dict[str, set[str]]:
-    """Return the `holds` of a `Death` that delays the first read until a heartbeat was published."""
+    """Return an argument `holds` for `Death` that delays the first read until a heartbeat was published."""
     return {FIRST_READ: {of_run(name, run) for name in HEARTBEAT}}
 
 
@@ -171,9 +173,14 @@ def kill(world: World, run: str, call: str, when: str) -> Picture:
 
 
 def assert_the_next_delivery_ends_the_run(world: World, run: str, dead: Picture) -> None:
-    """Assert that the next delivery ends the run with SUCCESS, and that a further one repeats only the event.
+    """Assert that the next delivery ends the run with SUCCESS, and that one more repeats only the event.
 
     Neither of the two deliveries may add an unreferenced version.
+
+    Args:
+        world: the world, in which the message of the run waits.
+        run: the run id.
+        dead: the state after the kill.
     """
     assert world.deliver(delete=False)
     ended = world.observe()

@@ -72,7 +72,7 @@ class Expected:
 
 
 def put_part_files(world: World, names: Iterable[str], *, value: float) -> None:
-    """Write part files of series L with `value` rows each; the values of the rows begin near `value`, too."""
+    """Write part files of series L. Each has `value` rows, whose values begin near `value`."""
     for name in names:
         month = PARTS.index(name)
         times = [day(30 * month + n) for n in range(int(value))]

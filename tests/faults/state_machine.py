@@ -55,7 +55,7 @@ seconds = st.sampled_from([0.4, 1, 15, 120, 1800, 100_000])
 
 
 def waiting(method: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return the rule of a state machine, with the precondition that one of the two queues has messages."""
+    """Turn a method into one that Hypothesis runs only if a queue, or the dead-letter queue, has messages."""
     return precondition(lambda self: self.world.queue.messages or self.world.dead.messages)(method)
 
 
@@ -63,13 +63,13 @@ def waiting(method: Callable[[Any], None]) -> Callable[[Any], None]:
 class CallFault:
     """A hook that raises an error at a certain number of consecutive matching calls.
 
-    Calls that a run makes concurrently are not counted, so that a sequence can be reproduced.
+    Calls that a run makes concurrently do not match, so that a sequence can be reproduced.
 
     Attributes:
-        number: which of the next matching calls is the first one to fail; 1 is the next one.
+        number: the number of the first matching call that fails; 1 is the next call.
         times: the number of matching calls that fail.
         error: the error that these calls raise.
-        at: returns whether a call matches.
+        at: a function that returns whether a call matches.
     """
 
     number: int
@@ -227,7 +227,7 @@ class WorkerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_visible_state_agrees_with_the_model(self) -> None:
-        """Check that only runs that can succeed have versions, and that `current` is the newest version."""
+        """Check that only runs that can succeed have versions, and that `current` is the newest of these."""
         type(self).steps_done += 1
         picture = self.world.check_invariants()
         invariants.current_is_the_newest_request_that_succeeded(picture)

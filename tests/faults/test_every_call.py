@@ -204,7 +204,7 @@ def deliver_with(world: World, place: tuple[str, str], fault: str) -> None:
 
 @contextmanager
 def arming(world: World, spot: Spot, fault: Fault) -> Iterator[None]:
-    """Install a fault for the body of the `with` statement, and assert at the end that the fault occurred."""
+    """Install a fault in the context, and assert at the end of the context that the fault occurred."""
     armed = Armed(spot, fault)
     if fault.after:
         world.edge.after = armed
@@ -225,7 +225,7 @@ def injected(record_testsuite_property):
 
 @pytest.fixture(scope="module")
 def spots():
-    """Return `spots(scenario)`, which returns the calls of a scenario that is executed without a fault."""
+    """Return `spots(scenario)`, a function that executes a scenario without a fault and returns its calls."""
     recorded: dict[str, list[Spot]] = {}
 
     def of(scenario: Callable[[World], None]) -> list[Spot]:

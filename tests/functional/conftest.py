@@ -45,7 +45,7 @@ def blobs(capsys, lines):  # noqa: ARG001 - the fixture redirects the log lines,
 
 @pytest.fixture
 def bury(cloud, monkeypatch):
-    """Return a function that passes records to the dead-letter handler, which runs in the fake cloud."""
+    """Return a function that passes records to the dead-letter handler in the fake cloud."""
 
     context: Any = FakeContext(function_name="buried")
 

@@ -30,14 +30,14 @@ class Errors:
 
     Attributes:
         messages: the number of messages of each invocation.
-        lost: the number of messages of each invocation that Lambda counts as an error.
+        lost: the number of messages of each invocation that raised an error or was killed.
     """
 
     messages: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
 
     def counting(self, function: Handler) -> Handler:
-        """Return a function that calls the given handler and records the invocation and its error."""
+        """Return a function that calls a handler, and counts the invocation and an error that it raises."""
 
         def invoke(event: Any, context: Any) -> Any:
             self.messages.append(len(event["Records"]))

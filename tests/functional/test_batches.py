@@ -20,7 +20,7 @@ from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_
 
 
 def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
-    """Return (run id, kind) of each status event of the metric, in order."""
+    """Return (run id, kind) of each status event that was published for a metric, in order."""
     return [
         (event["runId"], event["type"].removeprefix("metric_run_"))
         for event in cloud.sns.events

@@ -22,7 +22,7 @@ def dataset(cloud):
 
 
 class Clock:
-    """A clock that a test sets: `left` is the number of seconds until the worker's deadline."""
+    """A clock that a test sets. `left` is the number of seconds until the worker's deadline."""
 
     def __init__(self, left):
         self.left = left

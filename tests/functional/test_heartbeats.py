@@ -44,9 +44,9 @@ class Beats:
             self._come.release()  # This is the last call of a heartbeat.
 
     def wait(self, more: int = 2) -> None:
-        """Wait until `more` further heartbeats have ended.
+        """Wait until `more` further heartbeats have been published.
 
-        The first of them may have begun before this call.
+        The first of them may already be in progress when this method is called.
         """
         while self._come.acquire(blocking=False):
             pass

@@ -18,7 +18,7 @@ def dataset(cloud):
 
 @pytest.fixture
 def refused(cloud, invoke):
-    """Return a function that asserts that a request fails permanently, and returns its error text."""
+    """Return a function that runs a request, asserts that it fails permanently, and returns the error."""
 
     def run(body, **settings):
         assert invoke(record(body), **settings) == {"batchItemFailures": []}

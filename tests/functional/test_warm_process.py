@@ -51,17 +51,17 @@ def dataset(cloud):
 
 
 def denied():
-    """Raise the error for a denied request, as a new object to which nothing else refers."""
+    """Raise the error for a denied request. The error is a new object, to which nothing else refers."""
     raise PermissionDeniedError("403 AccessDenied")
 
 
 def throttled():
-    """Raise the error for a throttled request, as a new object to which nothing else refers."""
+    """Raise the error for a throttled request. The error is a new object, to which nothing else refers."""
     raise GenericError("503 SlowDown, after the client's own retries")
 
 
 def living():
-    """Return the number of objects in memory that belong to invocations, by class name."""
+    """Return the number of objects of each class in memory that only an invocation creates, by class name."""
     return Counter(type(found).__name__ for found in gc.get_objects() if isinstance(found, KEPT))
 
 
