@@ -96,7 +96,7 @@ class Edge:
 
     @contextmanager
     def around(self, call: Call) -> Iterator[None]:
-        """Call the hooks before and after the effect of a call, which is the body of the `with` statement."""
+        """Call the hooks before and after the body of the `with` statement, which is the effect of a call."""
         try:
             self._live()
             with self._changed:

@@ -201,9 +201,9 @@ class FifoQueue:
         self.messages.remove(self._held(receipt_handle, "DeleteMessage"))
 
     def seconds_until_next(self) -> float | None:
-        """Return the seconds until a receive has an effect, or None if the queue is empty.
+        """Return the seconds until a call of `receive` returns a message, or moves one to the dead letters.
 
-        The effect is that a message is received, or that it moves to the dead-letter queue.
+        The result is None if the queue is empty.
         """
         now, groups = self.clock.now, dict[str, float]()
         for message in self.messages:

@@ -90,7 +90,13 @@ def rank(values: Sequence[float]) -> float:
 def cumulative(
     statistic: Callable[[Sequence[float]], float], values: Sequence[float], starts: Sequence[int]
 ) -> list[float]:
-    """Return, for each value, the statistic of the values from the last start up to the value."""
+    """Return, for each value, the statistic of all values from the start of its period up to the value.
+
+    Args:
+        statistic: the function that computes the statistic of a list of values.
+        values: the values.
+        starts: the positions of the first value of each period, ascending.
+    """
     begin = [max(start for start in starts if start <= i) for i in range(len(values))]
     return [statistic(values[begin[i] : i + 1]) for i in range(len(values))]
 

@@ -31,7 +31,7 @@ type Series = tuple[str, str, frozenset[str]]
 
 @dataclass
 class Output:
-    """The parsed output of both functions: log lines, and EMF documents (`blobs`)."""
+    """The parsed output of the worker and the dead-letter function: log lines and EMF documents (`blobs`)."""
 
     lines: list[dict[str, Any]] = field(default_factory=list)
     blobs: list[Blob] = field(default_factory=list)

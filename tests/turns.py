@@ -70,7 +70,10 @@ class Turns:
             thread.start()
 
     def let_step(self, name: str) -> None:
-        """Let a worker make its next step, and return when it waits for the step after that or has ended."""
+        """Let a worker make its next step, and wait for the end of the step.
+
+        After the step, the worker either waits for its next turn or has ended.
+        """
         del self.pending[name]
         self._running = name
         self._turn[name].release()

@@ -158,7 +158,10 @@ class World:
             return self.picture
 
     def check_invariants(self) -> Picture:
-        """Take and check a picture of the state, and raise the violation found during a call, if any."""
+        """Check the present state against the invariants, and return a picture of it.
+
+        A violation that was found during an earlier call of the worker is raised now.
+        """
         picture = self.observe()
         if self.violation:
             raise self.violation
@@ -176,8 +179,8 @@ class World:
     def _take_picture(self) -> Picture:
         """Return a picture of the state.
 
-        Other threads may write meanwhile, so effects (events, `current`) are read before their causes (the
-        objects).
+        The events and `current` are read first, and the objects to which they refer last. Other threads may
+        write meanwhile, but an object that a read event or `current` refers to must already exist.
         """
         waiting, dead = _runs(self.queue), _runs(self.dead)
         messages = list(self.cloud.sns.messages)

@@ -48,10 +48,7 @@ GAPS = (
 
 
 def rejection(event: Any) -> str | None:
-    """Return the message with which the worker rejects a request; None if it accepts the request.
-
-    The datasets in the catalog are checked, too.
-    """
+    """Return the worker's error message for a request, its catalog included; None if it is accepted."""
     try:
         found = RunRequest.parse(open_record(text(event), "0"), BOUNDS)
         for dataset_id, entry in found.run.event["catalog"]["datasets"].items():

@@ -21,10 +21,11 @@ _WHOLE, _TAIL = slice(None), slice(-WHOLE_BYTES, None)
 
 @dataclass(frozen=True, slots=True)
 class Overlay(Bucket):
-    """A `Bucket` that keeps written objects in memory, over a bucket below that is only read.
+    """A `Bucket` that writes to memory, and reads objects that are not in memory from another bucket.
 
     Attributes:
-        below: the bucket below. An object in memory hides the object with the same key in the bucket below.
+        below: the other bucket, which is never written to. An object in memory hides the object with the same
+            key in this bucket.
         event_loop: the event loop that makes the requests to the bucket below; None for no deadline.
     """
 

@@ -115,7 +115,12 @@ def _yaml(text: str) -> Any:
 
 
 def _problems(error: ValidationError, value: Any) -> list[Problem]:
-    """Return every problem that pydantic found, each with the name of its test."""
+    """Return every problem that pydantic found in a file, each with the name of the test that contains it.
+
+    Args:
+        error: pydantic's error.
+        value: the decoded content of the file, in which the names of the tests are looked up.
+    """
     found = []
     for problem in problems_of(error):
         path = tuple(part for part in problem.path if part != _KEY)

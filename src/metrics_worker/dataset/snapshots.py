@@ -267,14 +267,14 @@ def folder_of(source: "Source") -> str:
 
 
 def _find(keys: Sequence[str], bucket: "Bucket") -> "Mapping[str, StoredObject | None]":
-    """Return the objects of snapshots by key (None for a key without an object); no keys if S3 fails."""
+    """Return the objects of snapshots by key (None if there is no object); an empty mapping if S3 fails."""
     with suppress(StoreRefusal, StoreUnavailable):
         return bucket.find_many(keys) if keys else {}
     return {}
 
 
 def _list(folders: Iterable[str], bucket: "Bucket") -> Mapping[str, Identities]:
-    """Return, for each folder, the ETags and sizes of its objects by key; no folders if S3 fails."""
+    """Return, for each folder, the ETags and sizes of its objects by key; an empty mapping if S3 fails."""
     with suppress(StoreRefusal, StoreUnavailable):
         listed = bucket.list_many(list(folders)) if folders else {}
         return {folder: _identities(found) for folder, found in listed.items()}

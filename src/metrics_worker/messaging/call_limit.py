@@ -21,7 +21,7 @@ class CutOffError(Exception):
 
 @dataclass(slots=True)
 class CallLimit:
-    """The time limit of one call, and the state of its requests.
+    """The time limit of one call to AWS, and the state of the HTTP requests that the call makes.
 
     Attributes:
         ends: The time at which the call must have ended, in seconds of the monotonic clock.

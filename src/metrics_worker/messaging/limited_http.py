@@ -188,7 +188,10 @@ class _SecurePool(AWSHTTPSConnectionPool):  # type: ignore[misc]
 
 
 class _Session(URLLib3Session):  # type: ignore[misc]
-    """An HTTP session with limited connections, and with the certificates and proxies that botocore uses."""
+    """An HTTP session whose connections keep to the call's time limit.
+
+    It uses the certificates and proxies that botocore uses.
+    """
 
     def __init__(self, endpoint_url: str, timeout: tuple[float, float]) -> None:
         super().__init__(

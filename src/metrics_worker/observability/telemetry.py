@@ -211,7 +211,7 @@ def _totals(report: RunReport) -> dict[str, Any]:
 
 
 def _left_out(report: RunReport) -> dict[str, int]:
-    """Return the number of input rows that were left out, by reason (null, nan, infinite, duplicate)."""
+    """Return the numbers of input rows that were left out, by reason: null, nan, infinite and duplicate."""
     reasons = ("null", "nan", "infinite", "duplicate")
     return {reason: sum(getattr(found, reason) for found in report.inputs) for reason in reasons}
 
@@ -219,9 +219,9 @@ def _left_out(report: RunReport) -> dict[str, int]:
 def _values(report: RunReport) -> Iterable[Value]:
     """Yield the name, the unit and the value of each metric of an attempt.
 
-    The counts of an attempt include zeros, so that in each period either all terms of an alarm's expression
-    have data or none has. Failures are counted by error code instead (`close_run`). Their total is the number
-    of all attempts minus those that succeeded or were returned.
+    A count is also written if it is 0. An alarm adds several counts in one expression, and in each period
+    either all of them must have data or none. Failures are counted by error code instead (`close_run`). Their
+    total is the number of all attempts minus those that succeeded or were returned.
     """
     counts = {
         "metric_runs_started_total": int(report.started),
