@@ -22,7 +22,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "window_op": tuple(KIND_BY_OP),
     "composite": get_args(CompositeOp),
 }
-"""The operations on two sides, on one series, and on operands, by expression type."""
+"""The operations of each expression type."""
 REQUIRED = {
     kind: tuple(name for name, field in NODES[kind].model_fields.items() if field.is_required())
     for kind in FIELDS

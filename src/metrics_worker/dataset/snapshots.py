@@ -50,14 +50,14 @@ MIN_CHANGED = 2
 
 A single one is usually the part file of the current month, which is replaced at every update anyway.
 """
-KEYS_PER_PAGE = 1000  # of a listing of S3
-MAX_BYTES = 64 * 1024 * 1024  # of a snapshot that is read or written: about 4 million rows
-READ_SECONDS = 3.0  # after which the part files are read without the snapshot
-WRITE_SECONDS = 5.0  # after which a write is given up
-_WRITES = 8  # at the same time
-_RANGE_BYTES = 8 * 1024 * 1024  # of a large snapshot, by one request
-_WRITTEN_ROW_BYTES = 3 * 16  # claimed for each row of a snapshot that is written: three copies
-_CLAIMED_BYTES = 100  # for each row, as for a row of a part file
+KEYS_PER_PAGE = 1000  # the maximum number of keys in one response to a LIST request
+MAX_BYTES = 64 * 1024 * 1024  # the largest snapshot that is read or written: about 4 million rows
+READ_SECONDS = 3.0  # after this time, the part files are read without the snapshot
+WRITE_SECONDS = 5.0  # after this time, a write fails
+_WRITES = 8  # the maximum number of concurrent writes
+_RANGE_BYTES = 8 * 1024 * 1024  # the maximum size of one range request for a large snapshot
+_WRITTEN_ROW_BYTES = 3 * 16  # reserved for each row of a snapshot that is written: three copies
+_CLAIMED_BYTES = 100  # reserved for each row that is read, as for a row of a part file
 
 type Identities = Mapping[str, tuple[str, int]]
 """The ETags and sizes of part files by key."""
