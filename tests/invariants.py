@@ -1,10 +1,10 @@
-"""The invariants of the worker (sections 5 to 7 of its contract), one function each.
+"""The invariants of the worker: rules about published objects, events and messages, one function each.
 
-Each function raises an AssertionError if its invariant is violated. The functions check a `Picture`
-(tests/picture.py): the objects, events and messages that exist at one moment. The invariants in `ALWAYS` hold
-for every picture, those in `OVER_TIME` for an earlier and a later picture, and those in `WHEN_IDLE` for a
-picture that was taken when the request queue was empty. `tests/unit/test_invariants.py` has, for each
-invariant, a picture that violates it.
+docs/reliability.md explains the invariants. Each function raises an AssertionError if its invariant is
+violated. The functions check a `Picture` (tests/picture.py): the objects, events and messages that exist at
+one moment. The invariants in `ALWAYS` hold for every picture, those in `OVER_TIME` for an earlier and a later
+picture, and those in `WHEN_IDLE` for a picture that was taken when the request queue was empty.
+`tests/unit/test_invariants.py` has, for each invariant, a picture that violates it.
 """
 
 import io

@@ -19,9 +19,9 @@ type Failed = tuple[SQSRecord, BaseException]
 def process(
     records: list[dict[str, Any]], handle: Callable[[SQSRecord], None], *, skip_group_on_error: bool = False
 ) -> list[Failed]:
-    """Handle messages in order, and return the failed ones, each with its exception.
+    """Handle messages in order, and return those that must go back to the queue, each with an exception.
 
-    The failed messages, and the messages that were skipped after a failure, must go back to the queue.
+    These are the messages whose handling failed, and the later messages that were skipped after a failure.
 
     Args:
         records: the messages of one queue, as Lambda delivers them.

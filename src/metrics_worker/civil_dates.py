@@ -101,7 +101,7 @@ def civil_dates(times: Times, tz: str) -> Dates:
 
 
 def _own_dates(times: Times, tz: str) -> Dates:
-    """Return the local date at each time. If clocks are set back past midnight, the dates decrease there."""
+    """Return the local date of each time. The dates decrease where clocks are set back past midnight."""
     seconds = times // _MICROSECONDS
     known = _known(seconds)
     starts, offsets = _offsets(tz, known)

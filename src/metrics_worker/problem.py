@@ -46,7 +46,7 @@ class Problem:
 
     @property
     def message(self) -> str:
-        """The text, followed by the value if the value is a string, a number, a Boolean or null."""
+        """The error message: `text`, followed by the value if it is a string, a number, a Boolean or null."""
         if self.found is None or isinstance(self.found, str | int | float):
             return f"{self.text}, found {self.found!r:.{self.max_shown}}"
         return self.text

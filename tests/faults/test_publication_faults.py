@@ -1,6 +1,6 @@
 """A lost response, a conflict or a race at any write of the commit protocol does not damage the result.
 
-Section 5 of the contract defines the commit protocol. Most tests end with the same check,
+docs/decisions/0003-commit-record.md explains the protocol. Most tests end with the same check,
 `assert_announced_once_and_whole`.
 """
 

@@ -1,4 +1,4 @@
-"""A strict parser of published status events, written from section 6 of the contract, without worker code.
+"""A strict parser of published status events, written from docs/contracts, without worker code.
 
 `check()` raises an AssertionError if the control plane could not parse an event.
 """

@@ -155,7 +155,10 @@ class FolderBucket(S3Bucket):
 
 @contextmanager
 def _file_errors() -> Iterator[None]:
-    """Replace the text of each StoreUnavailable in the context ("S3 failed") by the file system's error."""
+    """Translate each StoreUnavailable in the context to one whose text is the error of the file system.
+
+    The original text, "S3 failed", would mislead.
+    """
     try:
         yield
     except StoreUnavailable as error:

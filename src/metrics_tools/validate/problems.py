@@ -37,7 +37,7 @@ class Problem:
 
 
 def warning(path: str, text: str, found: Any = None, hint: str | None = None) -> Problem:
-    """Return a warning about the value at a JSON path; without `found`, it does not show the value."""
+    """Return a warning about the value at a JSON path. A value of None is not shown in the warning."""
     return Problem(path, text, None if found is None else shown(found), None, hint, "warning")
 
 

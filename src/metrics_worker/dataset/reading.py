@@ -1,4 +1,4 @@
-"""The reading of part files for one or more series."""
+"""The reading of part files for one or more series: `Reading` for a run, `read_part_file` for one file."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

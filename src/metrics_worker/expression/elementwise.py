@@ -42,7 +42,7 @@ def transformed(op: TransformOp, series: Series) -> Series:
 
 
 def clipped(series: Series, lower: float | None, upper: float | None) -> Series:
-    """Return the series with each value limited to the range from `lower` to `upper`; None is no limit."""
+    """Return the series with each value limited to the range from `lower` to `upper`; None means no limit."""
     values = series.values
     # np.clip may replace -0.0 by a limit of 0.0 or keep it, depending on the value's position in the array.
     if lower is not None:
