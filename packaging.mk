@@ -3,7 +3,6 @@
 
 ARCH   ?=
 CONFIG ?= dev
-ARGS   ?= --help
 
 # SAM runs the Makefiles of function and layer in other folders, so the path of the interpreter is absolute.
 SAM_BUILD = PYTHON="$(abspath $(PY))" $(SAM) build --config-env $(CONFIG)
@@ -60,7 +59,3 @@ deploy: install ## Build and deploy to AWS (CONFIG=dev or prod, from samconfig.t
 	$(if $(ARCH),$(error Set Architecture in samconfig.toml: a deployment and its build must agree))
 	$(SAM_BUILD)
 	$(SAM) deploy --config-env $(CONFIG)
-
-.PHONY: redrive
-redrive: install ## List dead letters or send some of them back (ARGS="--bucket B --list"; without ARGS: show help)
-	@$(PY) -m metrics_tools.operations.redrive $(ARGS)

@@ -5,11 +5,10 @@
     describe/         an expression as a formula, in words, and as a tree
     cost/             the requests, seconds and dollars that a run will need
     runs/             runs that the command line computes, and the forms in which it shows them
-    published/        published versions of a metric, and faults in them
+    published/        published versions of a metric, faults in them, and dead letters
     buckets/          a folder, the demo data or an overlay in memory, used in place of the deployed bucket
     page/             the HTML page that shows runs
     local_cloud/      `make run`: the worker in Lambda's runtime emulator, with S3, SNS and SQS on one machine
-    operations/       tools for the operators of a deployment
     contracts/        the JSON Schemas in docs/contracts, generated from the worker's models
     __main__.py       `python -m metrics_tools`: the command `metrics`
     console.py        the output and the exit codes of the commands

@@ -2,7 +2,7 @@
 
 The dead-letter queue contains messages that were returned to the request queue too often. For a committed
 run, the function publishes SUCCESS, and for any other run FAILURE. The function then stores the unchanged
-message in S3, and an operator can send the stored message back to the request queue (`make redrive`). The
+message in S3, and an operator can send the stored message back to the request queue (`metrics redrive`). The
 outcome is published first, because nobody would notice a stored message whose run has no outcome. If a step
 fails, the message is redelivered and all steps are repeated, which does no harm. If the marker cannot be
 read, no FAILURE is published.

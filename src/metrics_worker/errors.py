@@ -115,7 +115,7 @@ class ManifestValidationError(PermanentError):
 
 
 class GaveUp(PermanentError):
-    """No attempt at the run reached an outcome. After correcting the logged cause, run `make redrive`."""
+    """No attempt at the run reached an outcome. After correcting the logged cause, run `metrics redrive`."""
 
     @classmethod
     def after(cls, attempts: int, *, requested_at: str, since: str) -> "GaveUp":

@@ -92,7 +92,7 @@ class Attempt:
         worker: the connections to S3, SNS and SQS.
         invocation: the resources of the batch in which the message arrived.
         receipt_handle: the handle by which the message's visibility timeout is extended.
-        redriven: whether the message was sent again, by `make redrive` or `metrics send --keep-run-id`.
+        redriven: whether the message was sent again, by `metrics redrive` or `metrics send --keep-run-id`.
     """
 
     run: "Run"

@@ -24,7 +24,7 @@ MAX_MANIFEST_URI = 500
 MAX_DIGITS = 1000
 """A JSON number of at least this many characters is decoded as a float."""
 REDRIVEN = "redriven"
-"""The message attribute of a request that `make redrive` sent back, and whose FAILURE was published."""
+"""The message attribute of a request that `metrics redrive` sent back, and whose FAILURE was published."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ HOOKS = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 EXTRA = PROJECT["tool"]["setuptools"]["dynamic"]["optional-dependencies"]["cli"]["file"]
 FILES = ["README.md", "metrics/a.json", "metrics/a.test.json", "metrics/b.test.yaml", "b.test.yml", "c.json"]
-NOT_THE_COMMAND_LINE = {"local_cloud", "operations", "contracts"}
+NOT_THE_COMMAND_LINE = {"local_cloud", "contracts"}
 """Packages of the tools that no command imports."""
 
 

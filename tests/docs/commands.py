@@ -22,9 +22,9 @@ RUN_BY = {
         ),
         f"{_FIVE_MINUTES}::test_the_command_line_prints_the_output_on_the_page",
     ),
-    'make redrive ARGS="--bucket BUCKET --queue-url URL KEY KEY"': _REDRIVE,
-    'make redrive ARGS="--bucket my-bucket --list"': _REDRIVE,
-    'make redrive ARGS="--bucket my-bucket --queue-url https://… KEY KEY"': _REDRIVE,
+    "metrics redrive --bucket BUCKET --queue-url URL KEY KEY": _REDRIVE,
+    "metrics redrive --bucket my-bucket --list": _REDRIVE,
+    "metrics redrive --bucket my-bucket --queue-url https://… KEY KEY": _REDRIVE,
     "pip install check-jsonschema==0.39.0": (
         f"{_CONTRACTS}::test_the_page_installs_the_version_that_the_tests_use"
     ),

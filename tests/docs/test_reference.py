@@ -9,8 +9,10 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 from moto import mock_aws
+from typer import Typer
+from typer.main import get_command
 
-from metrics_tools.operations.redrive import arguments
+from metrics_tools.command_line.commands.redrive import redrive
 from metrics_worker import errors
 from metrics_worker.errors import InputReadError
 from metrics_worker.messaging.status_events import RunCompleted, RunHeartbeat, RunStarted
@@ -121,12 +123,14 @@ def test_the_recipe_reads_the_newest_version(monkeypatch):
 
 
 def test_documented_options_of_redrive_exist():
-    lines = [line for page in PAGES for line in commands(page) if line.startswith("make redrive")]
+    lines = [line for page in PAGES for line in commands(page) if line.startswith("metrics redrive")]
     assert len(lines) >= 3
+    loaded = Typer(add_completion=False)
+    loaded.command()(redrive)
     for line in lines:
-        options = arguments(shlex.split(re.findall(r'ARGS="(.*)"', line)[0]))
-        assert options.bucket
-        assert options.list or (options.keys == ["KEY", "KEY"] and options.queue_url)
+        options = get_command(loaded).make_context("redrive", shlex.split(line)[2:]).params
+        assert options["bucket"]
+        assert options["only_list"] or (options["keys"] == ["KEY", "KEY"] and options["queue_url"])
 
 
 def test_named_parameters_of_the_template_exist():

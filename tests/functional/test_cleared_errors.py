@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from metrics_tools.operations import redrive
+from metrics_tools.published.dead_letters import message_of
 from metrics_worker.publication.dead_letter import DeadLetter
 from tests.builders import put_a_and_b, record, request
 from tests.contract.documents import schema_of_event, validate
@@ -94,9 +94,9 @@ def test_a_failure_of_a_message_that_was_sent_back_is_an_ordinary_failure(cloud,
 
 
 def sent_back(cloud):
-    """Return the record of a message that `make redrive` has sent to the request queue again."""
+    """Return the record of a message that `metrics redrive` has sent to the request queue again."""
     (key,) = cloud.keys("metrics/_dead-letters/")
-    message = redrive.message(DeadLetter.parse(cloud.read(key)))
+    message = message_of(DeadLetter.parse(cloud.read(key)))
     again = record(message["MessageBody"], message_id="again", group=message["MessageGroupId"])
     again["messageAttributes"] = {
         name: {

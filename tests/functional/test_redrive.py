@@ -1,4 +1,4 @@
-"""`redrive` lists stored dead letters and sends them to the request queue again, on a moto server."""
+"""`metrics redrive` lists the dead letters in a folder, and sends them to a queue of moto."""
 
 import json
 from dataclasses import dataclass
@@ -8,28 +8,19 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from typer.testing import CliRunner
 
-from metrics_tools.operations.redrive import main, message
+from metrics_tools.command_line.app import app
+from metrics_tools.published.dead_letters import message_of
 from metrics_worker.publication.dead_letter import DeadLetter
 from metrics_worker.request import open_record
-from tests.builders import BUCKET, envelope, put_a_and_b, record, request
+from tests.builders import envelope, put_a_and_b, record, request
 
 DAY = "metrics/_dead-letters/2026-10-30/"
 SENT = datetime(2026, 10, 30, 11, 59, 57, tzinfo=UTC)
 
 
-@pytest.fixture
-def aws():
-    with mock_aws():
-        yield boto3.client("s3"), boto3.client("sqs")
-
-
-@pytest.fixture
-def s3(aws):
-    client, _ = aws
-    client.create_bucket(Bucket=BUCKET)
-    yield client
-    client.close()
+QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/gone.fifo"
 
 
 @dataclass
@@ -49,39 +40,51 @@ class Queue:
 
 
 @pytest.fixture
-def queue(aws):
-    _, sqs = aws
-    yield Queue(
-        sqs, sqs.create_queue(QueueName="requests.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
-    )
-    sqs.close()
+def queue():
+    attributes = {"FifoQueue": "true"}
+    with mock_aws():
+        sqs = boto3.client("sqs")
+        yield Queue(sqs, sqs.create_queue(QueueName="requests.fifo", Attributes=attributes)["QueueUrl"])
+        sqs.close()
 
 
 @pytest.fixture
-def mail(cloud, bury, s3, capsys):
-    """Return a function that stores messages as dead letters in the bucket, and returns the keys."""
+def mail(cloud, bury, tmp_path):
+    """Return a function that stores messages as dead letters in the folder, and returns the keys."""
 
-    def put(*records):
+    def store(*records):
         assert bury(*records) == {"batchItemFailures": []}
         keys = cloud.keys("metrics/_dead-letters/")
         for key in keys:
-            s3.put_object(Bucket=BUCKET, Key=key, Body=cloud.read(key))
-        capsys.readouterr()  # the output of the dead-letter function
+            put(tmp_path, key, cloud.read(key))
         return keys
 
-    return put
+    return store
 
 
-def redrive(*words):
-    return main(["--bucket", BUCKET, *words])
+def put(folder, key, body):
+    """Write an object into a folder."""
+    (folder / key).parent.mkdir(parents=True, exist_ok=True)
+    (folder / key).write_bytes(body)
 
 
-def test_dead_letters_are_listed_in_a_table_and_nothing_is_sent(mail, queue, capsys):
+@pytest.fixture
+def redrive(tmp_path):
+    """Return a function that runs `metrics redrive` on the folder, and returns its exit code and output."""
+
+    def run(*words):
+        return CliRunner().invoke(app, ["redrive", "--folder", str(tmp_path), *words])
+
+    return run
+
+
+def test_dead_letters_are_listed_in_a_table_and_nothing_is_sent(mail, queue, redrive):
     mail(record(request()), record("?", message_id="message-2"))
 
-    assert redrive("--list", "--queue-url", queue.url) == 0
+    done = redrive("--list", "--queue-url", queue.url)
 
-    head, failed, unanswerable = capsys.readouterr().out.splitlines()
+    assert done.exit_code == 0
+    head, failed, unanswerable = done.stdout.splitlines()
     assert head.split() == ["key", "metric", "run", "outcome", "why"]
     assert failed.split()[:4] == [f"{DAY}message-1.json", "ratio.a_to_b", "run-1", "FAILURE"]
     assert "gave up after 5 attempts" in failed
@@ -91,22 +94,25 @@ def test_dead_letters_are_listed_in_a_table_and_nothing_is_sent(mail, queue, cap
     assert queue.messages() == []
 
 
-def test_the_dead_letters_of_one_day_can_be_listed(mail, capsys):
+def test_the_dead_letters_of_one_day_can_be_listed(mail, redrive):
     other = record(request(run_id="run-2"), message_id="message-2")
     other["attributes"]["SentTimestamp"] = str(1793361597000 + 86_400_000)
     mail(record(request()), other)
 
-    assert redrive("--list", "--date", "2026-10-31") == 0
+    done = redrive("--list", "--date", "2026-10-31")
 
-    _, line = capsys.readouterr().out.splitlines()
+    assert done.exit_code == 0
+    _, line = done.stdout.splitlines()
     assert "run-2" in line
 
 
-def test_a_chosen_message_is_sent_unchanged_with_its_group_and_a_new_deduplication_id(mail, queue, capsys):
+def test_a_chosen_message_is_sent_unchanged_with_its_group_and_a_new_deduplication_id(mail, queue, redrive):
     asked = json.dumps(envelope(request()))
     key, _ = mail(record(asked, group="g"), record(request(run_id="run-2"), message_id="message-2"))
 
-    assert redrive("--queue-url", queue.url, key) == redrive("--queue-url", queue.url, key) == 0
+    for _ in range(2):
+        done = redrive("--queue-url", queue.url, key)
+        assert (done.exit_code, done.stdout) == (0, f"sent back  {key}  ratio.a_to_b  run-1\n")
 
     first, second = queue.messages()
     assert first["Body"] == second["Body"] == asked
@@ -115,10 +121,9 @@ def test_a_chosen_message_is_sent_unchanged_with_its_group_and_a_new_deduplicati
     ids = {message["Attributes"]["MessageDeduplicationId"] for message in (first, second)}
     assert len(ids) == 2
     assert "run-1" not in ids
-    assert capsys.readouterr().out.splitlines() == [f"sent back  {key}  ratio.a_to_b  run-1"] * 2
 
 
-def test_a_bare_event_is_sent_in_a_notification_with_the_time_of_its_message(mail, queue):
+def test_a_bare_event_is_sent_in_a_notification_with_the_time_of_its_message(mail, queue, redrive):
     (key,) = mail(record(request()))
 
     redrive("--queue-url", queue.url, key)
@@ -130,7 +135,7 @@ def test_a_bare_event_is_sent_in_a_notification_with_the_time_of_its_message(mai
 
 
 def test_a_request_that_was_sent_back_is_computed_but_does_not_replace_a_newer_current(
-    cloud, invoke, mail, queue
+    cloud, invoke, mail, queue, redrive
 ):
     put_a_and_b(cloud.store)
     (key,) = mail(record(request(run_id="late")))
@@ -148,7 +153,7 @@ def test_a_request_that_was_sent_back_is_computed_but_does_not_replace_a_newer_c
     assert cloud.read_json("metrics/ratio.a_to_b/current/manifest.json")["run_id"] == "newer"
 
 
-def test_an_unanswerable_message_is_sent_back_unchanged(mail, queue):
+def test_an_unanswerable_message_is_sent_back_unchanged(mail, queue, redrive):
     (key,) = mail(record("?\u00e9"))
 
     redrive("--queue-url", queue.url, key)
@@ -156,101 +161,129 @@ def test_an_unanswerable_message_is_sent_back_unchanged(mail, queue):
     assert [message["Body"] for message in queue.messages()] == ["?\u00e9"]
 
 
-def test_a_date_sends_back_the_failed_runs_of_that_day(mail, queue):
+def test_a_date_sends_back_the_failed_runs_of_that_day(mail, queue, redrive):
     names = [f"run-{n}" for n in range(3)]
     mail(*(record(request(run_id=name), message_id=name, group=name) for name in names), record("?"))
 
-    assert redrive("--queue-url", queue.url, "--date", "2026-10-30") == 0
+    assert redrive("--queue-url", queue.url, "--date", "2026-10-30").exit_code == 0
 
     runs = [open_record(message["Body"], None).run_id for message in queue.messages()]
     assert sorted(runs) == names
 
 
-def test_nothing_is_deleted_or_changed(mail, s3, queue):
+def test_nothing_is_deleted_or_changed(mail, queue, redrive, tmp_path):
     (key,) = mail(record(request()))
-    before = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    before = (tmp_path / key).read_bytes()
 
     redrive("--queue-url", queue.url, key)
 
-    assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == {tmp_path / key: before}
 
 
-@pytest.mark.usefixtures("s3")
 @pytest.mark.parametrize(
     ("words", "printed"),
     [
         (["--list"], "No dead letters\n"),
-        (
-            ["--date", "2026-10-30", "--queue-url", "https://sqs.us-east-1.amazonaws.com/1/q"],
-            "nothing to send",
-        ),
+        (["--date", "2026-10-30", "--queue-url", QUEUE], "nothing to send"),
     ],
 )
-def test_the_command_reports_that_there_are_no_dead_letters(capsys, words, printed):
-    assert redrive(*words) == 0
-    assert printed in capsys.readouterr().out
+def test_the_command_reports_that_there_are_no_dead_letters(redrive, words, printed):
+    done = redrive(*words)
+
+    assert done.exit_code == 0
+    assert printed in done.stdout
 
 
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ([], "give a KEY, or --date"),
+        ([], "Give a KEY, or --date"),
         (["--date", "2026-10-30"], "--queue-url is needed"),
         ([f"{DAY}message-1.json"], "--queue-url is needed"),
-        (["--date", "yesterday", "--list"], "invalid fromisoformat value: 'yesterday'"),
+        (["--date", "yesterday", "--list"], "--date yesterday: expected a day such as 2026-10-30"),
+        (["--queue-url", "requests.fifo", "KEY"], "--queue-url requests.fifo: expected a URL"),
+        (["--list", "--bucket", "data"], "Choose one of --bucket, --folder"),
     ],
 )
-def test_an_incomplete_command_names_the_missing_option(capsys, words, problem):
-    with pytest.raises(SystemExit, match="2"):
-        redrive(*words)
-    assert problem in capsys.readouterr().err
+def test_an_incomplete_command_names_the_missing_option(redrive, words, problem):
+    done = redrive(*words)
+
+    assert done.exit_code == 2
+    assert problem in done.stderr
+
+
+def test_a_command_without_a_location_asks_for_one():
+    done = CliRunner().invoke(app, ["redrive", "--list"])
+
+    assert (done.exit_code, "--bucket NAME or --folder FOLDER" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--bucket", "no-such-bucket", "--list"], "there is no such bucket"),
         ([f"{DAY}none.json"], "there is no such key"),
         (["metrics/m/runs/run-1.ok"], "not under metrics/_dead-letters/"),
-        ([f"{DAY}broken.json"], "broken.json: not a dead letter"),
-        (
-            ["--queue-url", "https://sqs.us-east-1.amazonaws.com/123456789012/gone.fifo", f"{DAY}1.json"],
-            "queue",
-        ),
+        (["--prefix", "other/", f"{DAY}1.json"], "not under other/_dead-letters/"),
+        ([f"{DAY}1.json", f"{DAY}broken.json"], "broken.json: not a dead letter"),
+        (["--queue-url", QUEUE, f"{DAY}1.json"], "queue"),
     ],
 )
-def test_an_error_of_aws_or_a_wrong_key_ends_in_one_line(s3, mail, queue, capsys, words, problem):
+def test_an_error_of_aws_or_a_wrong_key_ends_in_one_line(mail, queue, redrive, tmp_path, words, problem):
     mail(record("?", message_id="1"))
-    s3.put_object(Bucket=BUCKET, Key=f"{DAY}broken.json", Body=b'{"outcome": "FAILURE"}')
+    put(tmp_path, f"{DAY}broken.json", b'{"outcome": "FAILURE"}')
 
-    assert redrive("--queue-url", queue.url, *words) == 1
+    done = redrive("--queue-url", queue.url, *words)
 
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("redrive: ")
+    assert done.exit_code == 2
+    (line,) = done.stderr.splitlines()
     assert problem in line
     assert queue.messages() == []
 
 
-def test_missing_credentials_are_reported_in_one_line(monkeypatch, capsys):
+def test_missing_credentials_are_reported_in_one_line(mail, redrive, monkeypatch):
+    (key,) = mail(record(request()))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the default session keeps its credentials
 
-    assert redrive("--list") == 1
+    done = redrive("--queue-url", QUEUE, key)
 
-    assert capsys.readouterr().err == "redrive: Unable to locate credentials\n"
+    assert done.exit_code == 2
+    assert done.stderr == "No AWS credentials: set AWS_PROFILE, or run `aws sso login`.\n"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"outcome": "FAILURE", "attributes": 1}'])
-def test_an_object_that_is_not_a_dead_letter_is_named_and_left_out_of_the_list(s3, mail, capsys, body):
+def test_an_object_that_is_not_a_dead_letter_is_named_and_left_out_of_the_list(mail, redrive, tmp_path, body):
     mail(record(request()))
-    s3.put_object(Bucket=BUCKET, Key=f"{DAY}a.json", Body=body)
+    put(tmp_path, f"{DAY}a.json", body)
 
-    assert redrive("--list") == 0
+    done = redrive("--list")
 
-    out, err = capsys.readouterr()
-    assert len(out.splitlines()) == 2
-    assert err.startswith(f"{DAY}a.json: not a dead letter")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr.startswith(f"{DAY}a.json: not a dead letter")
+
+
+def test_the_json_lists_the_dead_letters_and_which_of_them_were_sent(mail, queue, redrive):
+    first, _ = mail(record(request()), record("?", message_id="message-2"))
+
+    listed = json.loads(redrive("--list", "--json").stdout)["dead_letters"]
+    sent = json.loads(redrive("--queue-url", queue.url, "--json", first).stdout)["dead_letters"]
+
+    assert [(found["run_id"], found["outcome"], found["sent"]) for found in listed] == [
+        ("run-1", "FAILURE", False),
+        ("", "UNANSWERABLE", False),
+    ]
+    assert sent == [listed[0] | {"sent": True}]
+    assert sent[0].keys() == {
+        "key",
+        "message_id",
+        "outcome",
+        "why",
+        "run_id",
+        "metric_code",
+        "kept_at",
+        "sent",
+    }
 
 
 def stored(body, sent=SENT):
@@ -270,14 +303,14 @@ def stored(body, sent=SENT):
 def test_the_time_of_sending_has_milliseconds():
     late = stored(request(), sent=SENT.replace(microsecond=123_000))
 
-    assert json.loads(message(late)["MessageBody"])["Timestamp"] == "2026-10-30T11:59:57.123Z"
+    assert json.loads(message_of(late)["MessageBody"])["Timestamp"] == "2026-10-30T11:59:57.123Z"
 
 
 @pytest.mark.parametrize("timestamp", [None, "yesterday", 1])
 def test_a_notification_without_a_valid_time_gets_the_time_of_sending(timestamp):
     body = envelope(request()) | {"Timestamp": timestamp}
 
-    sent = json.loads(message(stored(body, sent=datetime(2026, 10, 30, tzinfo=UTC)))["MessageBody"])
+    sent = json.loads(message_of(stored(body, sent=datetime(2026, 10, 30, tzinfo=UTC)))["MessageBody"])
 
     assert sent == body | {"Timestamp": "2026-10-30T00:00:00.000Z"}
     assert open_record(json.dumps(sent), None).requested_at == datetime(2026, 10, 30, tzinfo=UTC)

@@ -53,7 +53,6 @@ IMPORTS = {
     "formatting": Imports("", "numpy"),
     "process_exit": Imports(""),
     "ecb": Imports("", "currency_converter numpy pyarrow"),
-    "operations": Imports("", "boto3 botocore"),
 }
 FILES = {path.relative_to(TOOLS).with_suffix("").as_posix(): path for path in sorted(TOOLS.rglob("*.py"))}
 

@@ -5,6 +5,7 @@
     options.py           the arguments and options that several commands share
     validation.py        the problems of a request, for `validate` and `explain`
     published_metric.py  the location of published versions, for `history`, `doctor` and `rollback`
+    aws.py               the AWS clients of `send` and `redrive`, and the errors of AWS
 
 Scripts depend on the JSON that the commands print with `--json`: fields may be added, but not removed.
 """

@@ -23,6 +23,7 @@ SUMMARIES = {
     "doctor": "Check that the published objects of a metric are complete and consistent.",
     "explain": "Explain an expression: its meaning, its inputs, its cost, and the observations of each node.",
     "history": "List the versions of a metric, newest first.",
+    "redrive": "List dead letters, or send chosen ones back to the request queue.",
     "rollback": "Let readers use another version of a metric until a later request is published.",
     "run": "Compute a metric on this machine with the worker's own code, and show it.",
     "send": "Request a run from a deployment, as the control plane does.",
@@ -52,7 +53,13 @@ class _Metrics(TyperGroup):
             self.add_command(_Subcommand(name, help=summary, short_help=summary))
 
 
-app = typer.Typer(name="metrics", cls=_Metrics, no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    name="metrics",
+    cls=_Metrics,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
+)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - the signature of a typer callback

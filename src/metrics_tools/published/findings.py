@@ -224,5 +224,5 @@ def _check_dead_letters(bucket: Bucket, metric: Metric, prefix: str) -> Iterator
         elif newest is not None and newest > letter.sent_at:
             yield Finding("note", key, what, "Nothing: a later request was published.")
         else:
-            do = "Correct the cause, then send the message back: make redrive (README, Dead letters)."
+            do = "Correct the cause, then send the message back: `metrics redrive`."
             yield Finding("finding", key, what, do)

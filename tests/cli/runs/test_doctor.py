@@ -295,7 +295,7 @@ def test_a_dead_letter_without_a_later_request_is_a_finding(metrics, folder):
     done = metrics("doctor", CODE, "--folder", folder)
     assert done.exit_code == 1
     assert "dead letter of run gone, FAILURE: gave up" in done.stdout
-    assert "make redrive" in done.stdout
+    assert "metrics redrive" in done.stdout
 
 
 @pytest.mark.usefixtures("versions")

@@ -397,7 +397,7 @@ def test_the_help_of_the_group_lists_every_command_and_loads_none_of_them():
         assert (inspect.getdoc(command) or "").splitlines()[0] == summary
     program = (
         "import sys; from typer.testing import CliRunner; from metrics_tools.command_line.app import app; "
-        "print(CliRunner().invoke(app, ['--help'], env={'COLUMNS': '200'}).stdout); "
+        "print(CliRunner().invoke(app, ['--help']).stdout); "
         "print({'numpy', 'pyarrow', 'boto3', 'pydantic', 'matplotlib'} & set(sys.modules))"
     )
     shown = subprocess.run(
@@ -408,6 +408,6 @@ def test_the_help_of_the_group_lists_every_command_and_loads_none_of_them():
         check=True,
     ).stdout
     assert shown.splitlines()[-1] == "set()"
+    words = " ".join(shown.split())  # the help is wrapped
     for name, summary in SUMMARIES.items():
-        assert name in shown
-        assert summary in shown
+        assert f" {name} {summary}" in words

@@ -4,7 +4,6 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 from uuid import uuid4
@@ -12,22 +11,21 @@ from uuid import uuid4
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, Place, aws_session, bucket_place, metrics_prefix
+from metrics_tools.buckets.places import BucketOption, Place, bucket_place, metrics_prefix
+from metrics_tools.command_line.aws import QUEUE_URL, aws_client, aws_errors, sqs_client
 from metrics_tools.command_line.options import KeepRunIdOption, RequestFileArgument
 from metrics_tools.console import WRONG, JsonOption, emit, impossible
 from metrics_tools.published.following import follow_bucket, follow_queue
 from metrics_tools.published.status_event import StatusEvent, print_event
 from metrics_tools.request_files import Sample
 from metrics_tools.runs.requests import read_requests
-from metrics_worker.errors import ConfigError, MetricsWorkerError, UnanswerableError
+from metrics_worker.errors import ConfigError, UnanswerableError
 from metrics_worker.names import metric_base
 from metrics_worker.request import REDRIVEN, check_code, iso, open_record
 
 TOPIC, STATUS_QUEUE = "METRICS_REQUEST_TOPIC", "METRICS_STATUS_QUEUE"
 INTERRUPTED = 130
 _TOPIC_ARN = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9._-]+")
-_QUEUE_URL = re.compile(r"https?://\S+/\S+")
-_QUEUE_REGION = re.compile(r"//sqs\.([a-z0-9-]+)\.amazonaws")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def send(
 
       metrics send my.json --topic $TOPIC_ARN --wait --status-queue $QUEUE_URL
 
-      metrics send my.json --queue $REQUEST_QUEUE_URL --wait --bucket my-data
+      metrics send my.json --queue $REQUESTQUEUE_URL --wait --bucket my-data
 
       source out/env && metrics send events/run.json --wait
 
@@ -106,7 +104,7 @@ def send(
     samples = read_requests(file)
     route = _route(topic=topic, queue=queue, status_queue=status_queue, bucket=bucket, wait=wait)
     heard: list[StatusEvent] = []
-    with _aws_errors():
+    with aws_errors():
         sent = [_send(sample, route, keep_run_id=keep_run_id) for sample in samples]
         codes = {one.run_id: one.metric_code for one in sent}
         if not as_json:
@@ -142,8 +140,8 @@ def _route(
     status_queue = status_queue or (None if bucket else os.environ.get(STATUS_QUEUE))
     for option, value, form, example in (
         ("--topic", topic, _TOPIC_ARN, "the ARN of a topic (arn:aws:sns:REGION:ACCOUNT:NAME.fifo)"),
-        ("--queue", queue, _QUEUE_URL, "the URL of a queue (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME)"),
-        ("--status-queue", status_queue, _QUEUE_URL, "the URL of a queue, as for --queue"),
+        ("--queue", queue, QUEUE_URL, "the URL of a queue (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME)"),
+        ("--status-queue", status_queue, QUEUE_URL, "the URL of a queue, as for --queue"),
     ):
         if value is not None and not form.fullmatch(value):
             raise impossible(f"{option} {value}: expected {example}.")
@@ -179,10 +177,10 @@ def _send(sample: Sample, route: Route, *, keep_run_id: bool) -> Sent:
     if keep_run_id:
         options["MessageAttributes"] = {REDRIVEN: {"DataType": "String", "StringValue": "true"}}
     if route.topic is not None:
-        sns = _client("sns", route.topic.split(":")[3])
+        sns = aws_client("sns", route.topic.split(":")[3])
         answer = sns.publish(TopicArn=route.topic, Message=body, **options)
     else:
-        answer = _sqs(route.queue).send_message(QueueUrl=route.queue, MessageBody=body, **options)
+        answer = sqs_client(route.queue).send_message(QueueUrl=route.queue, MessageBody=body, **options)
     return Sent(run.run_id, run.metric_code, str(answer["MessageId"]))
 
 
@@ -191,7 +189,7 @@ def _follow(sent: Sequence[Sent], route: Route, seconds: float) -> Iterator[Stat
     try:
         if route.status_queue is not None:
             runs = {one.run_id for one in sent}
-            yield from follow_queue(_sqs(route.status_queue), route.status_queue, runs, seconds=seconds)
+            yield from follow_queue(sqs_client(route.status_queue), route.status_queue, runs, seconds=seconds)
         elif route.place is not None:
             bases = {one.run_id: metric_base(metrics_prefix(), one.metric_code) for one in sent}
             bucket, prefix = route.place.bucket, metrics_prefix()
@@ -229,33 +227,3 @@ def _document(
         for one in sent
     ]
     return {"to": to, "runs": runs}
-
-
-def _sqs(queue: str | None) -> Any:
-    """Return an SQS client for the region in a queue's URL."""
-    found = _QUEUE_REGION.search(queue or "")
-    return _client("sqs", found[1] if found else None)
-
-
-def _client(service: str, region: str | None) -> Any:
-    session = aws_session()
-    region = region or os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
-    return session.client(service, region_name=region)
-
-
-@contextmanager
-def _aws_errors() -> Iterator[None]:
-    """Translate an error of AWS, or of the connection to AWS, to a message that ends the command."""
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # noqa: PLC0415 - slow to import
-
-    try:
-        yield
-    except NoCredentialsError as error:
-        raise impossible("No AWS credentials: set AWS_PROFILE, or run `aws sso login`.") from error
-    except ClientError as error:
-        answer = error.response.get("Error", {})
-        raise impossible(f"AWS refused ({answer.get('Code')}): {answer.get('Message')}") from error
-    except BotoCoreError as error:
-        raise impossible(f"AWS did not answer: {error}") from error
-    except MetricsWorkerError as error:
-        raise impossible(str(error)) from error

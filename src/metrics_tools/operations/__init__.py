@@ -1,1 +1,0 @@
-"""Commands for the operators of a deployment: sending dead letters back to the request queue."""
