@@ -46,6 +46,7 @@ IMPORTS = {
     "published": Imports("validate console formatting", "numpy obstore pyarrow pydantic"),
     "cost": Imports("validate"),
     "request_files": Imports("validate ecb"),
+    "formulas": Imports("validate describe"),
     "contracts": Imports("", "pydantic"),
     "validate": Imports("describe formatting", "numpy"),
     "describe": Imports("formatting", "numpy pydantic"),

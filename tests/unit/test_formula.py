@@ -4,7 +4,7 @@
 
 import pytest
 
-from metrics_tools.describe.words import formula
+from metrics_tools.describe.formula import formula
 from metrics_worker.expression.grammar import parse
 
 A, B = {"series_code": "A"}, {"series_code": "B"}
@@ -47,7 +47,7 @@ BUENOS_AIRES = "America/Argentina/Buenos_Aires"
         (math("power", math("power", A, B), A), "(A ^ B) ^ A"),
         (math("add", A, {"const": 0.1234567891}, 1e-7), "(A + 0.1234567891) × 1e-07"),
         ({"op": "max", "series": A, "window": 3}, "max(A, 3)"),
-        ({"op": "max", "operands": [A, {"const": 3}]}, "max(A, const=3)"),
+        ({"op": "max", "operands": [A, {"const": 3}]}, "max(A, const(3))"),
         ({"op": "pct_change", "series": A, "window": 1, "unit": "years"}, "pct_change(A, 1 year)"),
         (
             {"op": "lag", "series": A, "window": 2000, "unit": "days", "max_age_days": 0},
@@ -62,7 +62,7 @@ BUENOS_AIRES = "America/Argentina/Buenos_Aires"
                 "tz": BUENOS_AIRES,
                 "min_periods": 200,
             },
-            f"zscore(A, 12 months, min_periods=200, tz={BUENOS_AIRES})",
+            f'zscore(A, 12 months, min_periods=200, tz="{BUENOS_AIRES}")',
         ),
         ({"op": "quantile", "series": A, "window": 250, "q": 0.9}, "quantile(A, 250, q=0.9)"),
         ({"op": "clip", "series": A, "upper": 1}, "clip(A, upper=1)"),
@@ -75,6 +75,10 @@ BUENOS_AIRES = "America/Argentina/Buenos_Aires"
         ),
         ({"op": "fill", "series": A, "like": B, "method": "previous"}, "fill(A, B, previous)"),
         ({"op": "corr", "left": A, "right": B, "window": 60}, "corr(A, B, 60)"),
+        (math("multiply", math("add", A, B), {"const": 2}), "(A + B) × const(2)"),
+        (math("multiply", math("add", A, B, 3), {"const": 2}, -4), "(A + B) × 3 × 2 × -4"),
+        (math("multiply", A, {"const": 2}, 3), "A × 2 × 3"),
+        (math("add", {"series_code": "A-B"}, {"series_code": "A.B:c"}), '"A-B" + A.B:c'),
         (math("add", {"series_code": "A + B"}, {"series_code": 'X"Y'}), '"A + B" + "X\\"Y"'),
     ],
 )

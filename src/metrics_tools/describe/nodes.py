@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from metrics_tools.describe.counts import Counts, counts_of
-from metrics_tools.describe.words import formula, in_words, step_in_words
+from metrics_tools.describe.formula import formula
+from metrics_tools.describe.words import in_words, step_in_words
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import ROOT, expression_type, operands
 from metrics_worker.expression.nodes import Constant, Node, SeriesRef

@@ -1,31 +1,24 @@
-"""An expression as text for people: as a formula, and in plain words.
+"""An expression in plain words.
 
-`formula()` returns `sma(ECB_USD_EUR_D, 14) + pct_change(ECB_GBP_EUR_D, 1 year)`. `in_words()` returns `the
-mean of the last 14 observations of ECB_USD_EUR_D`; an operand that is not a series is in brackets.
-`step_in_words()` describes a node without its operands, for a tree that shows them below the node.
+`in_words()` returns `the mean of the last 14 observations of ECB_USD_EUR_D`; an operand that is not a series
+is in brackets. `step_in_words()` describes a node without its operands, for a tree that shows them below the
+node.
 """
 
-import json
-import re
 from collections.abc import Sequence
-from typing import Any
 
+from metrics_tools.describe.formula import number_text
 from metrics_tools.formatting import count
 from metrics_worker.expression import nodes
-from metrics_worker.expression.grammar import children, dump
+from metrics_worker.expression.grammar import children
 
-_SUM, _QUOTIENT, _PRODUCT, _POWER, _WHOLE = range(5)
-"""Operator precedences, the lowest first. An operand of too low a precedence is written in brackets."""
 _MATH = {
-    "add": ("+", _SUM, "{} plus {}"),
-    "subtract": ("−", _SUM, "{} minus {}"),  # noqa: RUF001 - as in print
-    "multiply": ("×", _PRODUCT, "{} times {}"),  # noqa: RUF001
-    "ratio": ("÷", _QUOTIENT, "the ratio of {} to {}"),
-    "power": ("^", _POWER, "{} to the power of {}"),
+    "add": "{} plus {}",
+    "subtract": "{} minus {}",
+    "multiply": "{} times {}",
+    "ratio": "the ratio of {} to {}",
+    "power": "{} to the power of {}",
 }
-"""By operation: the sign, its precedence, and the operation in words."""
-_LEAST = {_SUM: (_SUM, _QUOTIENT), _POWER: (_WHOLE, _WHOLE)}
-"""By precedence of an operator: the lowest precedence of a left and of a right operand without brackets."""
 _MEASURES = {
     "sma": "mean",
     "avg": "mean",
@@ -67,75 +60,6 @@ _PAIRS = {
     "beta": "the beta of {} to {}",
 }
 _STAMPS = {"last": "", "start": ", dated to its first day", "end": ", dated to its last day"}
-_OPERANDS = ("op", "left", "right", "series", "like", "operands")
-_PLAIN = ("window", "to", "how", "method", "digits")
-"""The options that a formula writes without their names, in this order."""
-_CODE = re.compile(r"[^\W\d][\w.:-]*")
-"""The series codes that a formula writes without quotation marks."""
-
-
-def formula(node: nodes.Node) -> str:
-    """Return an expression as one line of text, in which every option that is not the default is written."""
-    return _written(node)[0]
-
-
-def number_text(value: float) -> str:
-    """Return the shortest text of a number that has the same float64 value: "1", "0.57813", "1e-07"."""
-    return repr(float(value)).removesuffix(".0")
-
-
-def _written(node: nodes.Node) -> tuple[str, int]:
-    """Return the text of a node, and the precedence of its outermost operator."""
-    match node:
-        case nodes.SeriesRef(series_code=code):
-            return code if _CODE.fullmatch(code) else json.dumps(code, ensure_ascii=False), _WHOLE
-        case nodes.Constant(const=value):
-            return number_text(value), _WHOLE if value >= 0 and number_text(value)[0] != "-" else _SUM
-        case nodes.SeriesMath(op=op, left=left, right=right, scale=scale):
-            sign, binds, _ = _MATH[op]
-            # An operand of equal precedence needs brackets on the right. A quotient needs them as any factor.
-            on_left, on_right = _LEAST.get(binds, (_PRODUCT, _WHOLE))
-            text = f"{_bracketed(*_written(left), on_left)} {sign} {_bracketed(*_written(right), on_right)}"
-            if scale == 1:
-                return text, binds
-            return f"{_bracketed(text, binds, _PRODUCT)} × {number_text(scale)}", _PRODUCT  # noqa: RUF001
-        case nodes.Composite(operands=operands):
-            # The name distinguishes a constant from the length of a window: max(X, const=3), max(X, 3).
-            texts = [
-                f"const={formula(one)}" if isinstance(one, nodes.Constant) else formula(one)
-                for one in operands
-            ]
-            return f"{node.op}({', '.join(texts)})", _WHOLE
-        case _:
-            named = [(name, value) for name, value in _options(node).items() if name not in _PLAIN]
-            options = plain_options(node) + [f"{name}={_option_text(value)}" for name, value in named]
-            return f"{node.op}({', '.join([*map(formula, children(node)), *options])})", _WHOLE
-
-
-def plain_options(node: nodes.Node) -> list[str]:
-    """Return the options that need no name: the length of a window, the period of resample and others."""
-    options = _options(node)
-    return [str(options[name]) for name in _PLAIN if name in options]
-
-
-def _options(node: nodes.Node) -> dict[str, Any]:
-    """Return the options of a node that are not the default, the time zone at the end."""
-    options = {name: value for name, value in dump(node).items() if name not in _OPERANDS}
-    if (unit := options.pop("unit", None)) is not None:
-        options["window"] = count(options["window"], unit.removesuffix("s")).replace(",", "")
-    if (zone := options.pop("tz", None)) is not None:
-        options["tz"] = zone
-    return options
-
-
-def _option_text(value: Any) -> str:
-    if isinstance(value, float):
-        return number_text(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _bracketed(text: str, binds: int, least: int) -> str:
-    return text if binds >= least else f"({text})"
 
 
 def in_words(node: nodes.Node) -> str:
@@ -165,7 +89,7 @@ def _phrase(node: nodes.Node, operands: Sequence[str]) -> str:  # noqa: PLR0911 
         case nodes.Constant(const=value):
             return number_text(value)
         case nodes.SeriesMath(op=op, scale=scale):
-            text = _MATH[op][2].format(*operands or ("left", "right"))
+            text = _MATH[op].format(*operands or ("left", "right"))
             return text if scale == 1 else f"{text}, times {number_text(scale)}"
         case nodes.Pair(op=op, window=window):
             sides = _PAIRS[op].format(*operands or ("left", "right"))

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from metrics_tools.describe.formula import number_text, plain_options
 from metrics_tools.describe.losses import REASONS, Lost
 from metrics_tools.describe.nodes import NodeView
-from metrics_tools.describe.words import number_text, plain_options
 from metrics_tools.formatting import clock, count, duration, rounded, shown_time
 from metrics_tools.page import waterfall
 from metrics_tools.page.numbers import Numbers, embedded, extremes

@@ -12,7 +12,7 @@ from metrics_tools import console
 from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, Place, open_place
 from metrics_tools.command_line.options import KeepRunIdOption, PlotOption, RequestFileArgument
 from metrics_tools.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impossible
-from metrics_tools.describe.words import formula
+from metrics_tools.describe.formula import formula
 from metrics_tools.formatting import count
 from metrics_tools.request_files import Sample
 from metrics_tools.runs import plots, tables

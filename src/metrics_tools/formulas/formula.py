@@ -1,0 +1,50 @@
+"""A formula that an author typed: its expression, and the positions of the nodes and options in its text."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+type Span = tuple[int, int]
+"""The position of the first character of a part of a formula, and the position after its last character."""
+_WIDTH = 76
+"""The most characters of a formula that are shown above a caret."""
+_BEFORE = 40
+"""The most of them that are before the caret."""
+_LAST_PART = re.compile(r"(\.[^.\[\]]*|\[\d+\]|^[^.\[\]]+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula that an author typed.
+
+    Attributes:
+        text: the formula.
+        expression: the expression as JSON values, which may be invalid; None if the text is not a formula.
+        spans: by JSON path (`expressionJson.left.window`), the position of a node or an option in the text;
+            with an empty path, the position of a mistake in a text that is not a formula.
+    """
+
+    text: str
+    expression: dict[str, Any] | None
+    spans: Mapping[str, Span]
+
+    def position(self, path: str) -> int:
+        """Return the position of the node or option at a JSON path, or of the innermost node that has one."""
+        while path not in self.spans and (shorter := _LAST_PART.sub("", path)) != path:
+            path = shorter
+        return self.spans.get(path, (0, 0))[0]
+
+    def pointer(self, path: str) -> tuple[str, str]:
+        """Return a line of the formula, and a line with a caret below the part at a JSON path.
+
+        Line breaks become blanks, and a formula that is too long for one line is shortened at both ends.
+        """
+        at, text = self.position(path), re.sub(r"\s", " ", self.text)
+        first = max(0, at - _BEFORE)
+        line = text[first : first + _WIDTH]
+        if first:
+            line = f"…{line[1:]}"
+        if first + _WIDTH < len(text):
+            line = f"{line[:-1]}…"
+        return line.rstrip(), f"{' ' * (at - first)}^"

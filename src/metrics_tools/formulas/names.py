@@ -1,0 +1,48 @@
+"""The operations of formulas: the kind of node of each operation, and the order of its arguments."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+from metrics_tools.describe.formula import OPERANDS, PLAIN, SIGNS
+from metrics_worker.expression.nodes import NODES
+
+CONST = "const"
+"""The name of the operation that marks a number as a constant: const(3)."""
+_KINDS: dict[str, list[str]] = {}
+for _kind, _model in NODES.items():
+    for _op in get_args(_model.model_fields["op"].annotation) if "op" in _model.model_fields else ():
+        _KINDS.setdefault(_op, []).append(_kind)
+_OF_SEVERAL = {"series_math", "pair", "composite", "fill"}
+"""The kinds of node with two or more operands."""
+
+
+def operations(operands: int) -> list[str]:
+    """Return the names of the operations that can have this number of operands, to suggest one of them."""
+    if operands == 0:
+        return [CONST]
+    return [op for op in _KINDS if (kind_of_call(op, operands) in _OF_SEVERAL) == (operands > 1)]
+
+
+def kind_of_call(op: str, operands: int) -> str | None:
+    """Return the kind of node of an operation with a number of operands; None if the name is unknown.
+
+    With two or more operands, `sum`, `max` and `min` are composites, otherwise operations on a window.
+    """
+    kinds = sorted(_KINDS.get(op, []), key=lambda kind: (kind == "composite") != (operands > 1))
+    return next(iter(kinds), None)
+
+
+def operand_names(kind: str) -> list[str]:
+    """Return the names of the fields of a kind of node that contain one operand each."""
+    return [name for name in NODES[kind].model_fields if name in OPERANDS and name not in {"op", "operands"}]
+
+
+def positional(kind: str) -> Sequence[str]:
+    """Return the names of the arguments that a formula writes without their names, in order."""
+    fields = NODES[kind].model_fields
+    return [*operand_names(kind), *(name for name in PLAIN if name in fields)]
+
+
+def takes_scale(node: object) -> bool:
+    """Return whether a node in JSON is an operation on two sides that has no scale yet."""
+    return isinstance(node, dict) and node.get("op") in SIGNS and "scale" not in node

@@ -1,0 +1,264 @@
+"""The expression that a formula describes, as JSON values, and the positions of its parts in the formula.
+
+Python's own parser determines the structure: it knows brackets, calls and the precedence of operators. Only
+names, calls, named arguments and six operators are accepted from its result, and nothing is evaluated. The
+values of options are not checked: `metrics_worker.expression.grammar` checks the expression.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from metrics_tools.describe.formula import formula
+from metrics_tools.formulas.formula import Formula, Span
+from metrics_tools.formulas.names import (
+    CONST,
+    kind_of_call,
+    operand_names,
+    operations,
+    positional,
+    takes_scale,
+)
+from metrics_tools.formulas.tokens import FormulaError, PythonSource, Token, python_source, tokens_of
+from metrics_tools.validate.near import did_you_mean, instead_of_operation
+from metrics_tools.validate.problems import quoted
+from metrics_worker.errors import ExpressionError
+from metrics_worker.expression.fields import Unit
+from metrics_worker.expression.grammar import ROOT, parse, raw_operands
+from metrics_worker.problem import Path, path_text
+from metrics_worker.request import whole_number
+
+_OPERATORS: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "ratio",
+    ast.Pow: "power",
+}
+_UNITS: tuple[str, ...] = get_args(Unit)
+
+
+class _Node(dict[str, Any]):
+    """A node as JSON values.
+
+    Attributes:
+        span: the position of the node in the formula.
+        spans: by name, the positions of its options.
+        is_bare: whether the node is a constant that is written as a number, not as `const(3)`.
+    """
+
+    def __init__(self, span: Span, fields: Mapping[str, Any], *, is_bare: bool = False) -> None:
+        super().__init__(fields)
+        self.span = span
+        self.spans = dict[str, Span]()
+        self.is_bare = is_bare
+
+
+def parse_formula(text: str) -> Formula:
+    """Return the expression that a formula describes. The values of its options are not checked.
+
+    Raises:
+        FormulaError: the text is not a formula.
+    """
+    tokens = tokens_of(text)
+    source = python_source(tokens)
+    try:
+        tree = ast.parse(source.text, mode="eval")
+        expression = _Builder(tokens, source).node(tree.body)
+    except SyntaxError as error:
+        raise _syntax_error(error, tokens, source) from error
+    except (RecursionError, MemoryError) as error:
+        raise FormulaError("the formula is nested too deep to be read", tokens[0].start) from error
+    return Formula(text, expression, dict(_spans(expression)))
+
+
+def _syntax_error(error: SyntaxError, tokens: list[Token], source: PythonSource) -> FormulaError:
+    """Return an error at the token at which Python found an error."""
+    column = (error.offset or 1) - 1
+    number = next((at for start, at in source.starts.items() if start >= column), -1)
+    if "too many nested" in error.msg:
+        return FormulaError("the formula is nested too deep to be read", tokens[number].start)
+    return FormulaError(f"`{tokens[number].text}` is not expected here", tokens[number].start)
+
+
+def _spans(root: _Node) -> list[tuple[str, Span]]:
+    """Return the JSON path and the position of each node and of each option that a formula has."""
+    found, rest = list[tuple[str, Span]](), list[tuple[Path, _Node]]([((ROOT,), root)])
+    while rest:
+        path, node = rest.pop()
+        found.append((path_text(path), node.span))
+        found += [(path_text((*path, name)), span) for name, span in node.spans.items()]
+        rest += [((*path, *below), operand) for below, operand in raw_operands(node)]
+    return found
+
+
+class _Builder:
+    """The conversion of Python's tree of a formula to nodes."""
+
+    def __init__(self, tokens: list[Token], source: PythonSource) -> None:
+        self._tokens = tokens
+        self._source = source
+
+    def node(self, tree: ast.expr) -> _Node:
+        """Return the node that a part of Python's tree describes."""
+        match tree:
+            case ast.Name():
+                return self._leaf(tree)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return self._negative(tree, self.node(operand))
+            case ast.BinOp(left=left, op=op, right=right):
+                return self._math(tree, _OPERATORS[type(op)], self.node(left), self.node(right))
+            case ast.Call(func=ast.Name()):
+                return self._call(tree)
+        raise self._error(tree, "expected a series, a number or an operation")
+
+    def _leaf(self, tree: ast.Name) -> _Node:
+        token = self._token(tree)
+        if token.kind == "number":
+            return _Node(self._span(tree), {"const": _number(token)}, is_bare=True)
+        if token.kind in {"word", "text"}:
+            return _Node(self._span(tree), {"series_code": token.text})
+        text = f"expected a series, a number or an operation, not a {token.kind}"
+        raise self._error(tree, text, "the window follows the series: lag(X, 12 months)")
+
+    def _negative(self, tree: ast.expr, operand: _Node) -> _Node:
+        if "const" in operand:
+            return _Node(self._span(tree), {"const": -float(operand["const"])}, is_bare=operand.is_bare)
+        return _Node(self._span(tree), {"op": "neg", "series": operand})
+
+    def _math(self, tree: ast.expr, op: str, left: _Node, right: _Node) -> _Node:
+        """Return an operation on two sides, or the left side with the right one as its scale."""
+        if op == "multiply" and right.is_bare and takes_scale(left):
+            left["scale"] = right["const"]
+            left.spans["scale"] = right.span
+            left.span = self._span(tree)
+            return left
+        return _Node(self._span(tree), {"op": op, "left": left, "right": right})
+
+    def _call(self, tree: ast.Call) -> _Node:
+        op = self._token(tree.func)
+        if op.text == CONST:
+            return self._constant(tree)
+        given = [argument for argument in tree.args if not self._is_option(argument)]
+        kind = kind_of_call(op.text, len(given))
+        if kind is None:
+            hint = did_you_mean(op.text, operations(len(given))) or _instead(op.text)
+            raise self._error(tree.func, f"there is no operation {quoted(op.text)}", hint)
+        node = _Node(self._span(tree), {"op": op.text})
+        node.spans["op"] = self._span(tree.func)
+        if kind == "composite":
+            node["operands"] = [self._operand_of_many(argument) for argument in tree.args]
+        else:
+            self._positional(node, kind, tree)
+        self._named(node, operand_names(kind), tree)
+        return node
+
+    def _constant(self, tree: ast.Call) -> _Node:
+        if len(tree.args) != 1 or tree.keywords or "const" not in (number := self.node(tree.args[0])):
+            raise self._error(tree, "a constant is one number", "write const(3)")
+        return _Node(self._span(tree), {"const": number["const"]})
+
+    def _operand_of_many(self, tree: ast.expr) -> _Node:
+        operand = self.node(tree)
+        if operand.is_bare:
+            text = "a number among several operands is written as a constant"
+            raise self._error(tree, text, f"write const({operand['const']})")
+        return operand
+
+    def _positional(self, node: _Node, kind: str, tree: ast.Call) -> None:
+        """Add the arguments without names to a node that is not a composite."""
+        names = positional(kind)
+        for number, argument in enumerate(tree.args):
+            if number == len(names):
+                text = f"{node['op']} has at most {len(names)} arguments without a name"
+                raise self._error(argument, text, "write the name of the option, as in min_periods=3")
+            self._add(node, names[number], argument, is_operand=number < len(operand_names(kind)))
+
+    def _named(self, node: _Node, operands: list[str], tree: ast.Call) -> None:
+        for keyword in tree.keywords:
+            if keyword.arg is None:
+                raise self._error(tree, "a sign is not expected here")
+            token = self._tokens[int(keyword.arg[1:])]
+            if token.kind != "word" or token.text in node:
+                fault = "is given twice" if token.text in node else "is not the name of an option"
+                raise FormulaError(f"{quoted(token.text)} {fault}", token.start)
+            self._add(node, token.text, keyword.value, is_operand=token.text in operands)
+
+    def _add(self, node: _Node, name: str, tree: ast.expr, *, is_operand: bool) -> None:
+        """Add an operand or an option to a node."""
+        if is_operand:
+            node[name] = self.node(tree)
+            return
+        node.spans[name] = self._span(tree)
+        token = self._token(tree) if isinstance(tree, ast.Name) else None
+        if token is not None and token.kind == "duration" and name == "window":
+            node["window"], unit = _duration(token)
+            node["unit"] = f"{unit}s" if f"{unit}s" in _UNITS else unit
+            if node["unit"] not in _UNITS:
+                raise self._error(tree, f"there is no unit {quoted(unit)}", did_you_mean(unit, _UNITS))
+            node.spans["unit"] = self._span(tree)
+        elif name == "window" and not self._is_option(tree):
+            text = "a window is a number of observations, or a length such as 12 months"
+            raise self._error(tree, text)
+        else:
+            node[name] = self._value(tree, name)
+
+    def _value(self, tree: ast.expr, name: str) -> Any:
+        """Return the value of an option: a number, a Boolean or a text."""
+        match tree:
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Name() as operand):
+                if (token := self._token(operand)).kind == "number":
+                    return -float(_number(token))
+            case ast.Name():
+                token = self._token(tree)
+                if token.kind == "number":
+                    return _number(token)
+                if token.kind != "duration":
+                    return {"true": True, "false": False}.get(token.text, token.text)
+        text = f"the value of {quoted(name)} is a number, a word, a date, or a text in quotes"
+        raise self._error(tree, text, f'put it in quotes: {name}="…"' if name == "tz" else None)
+
+    def _is_option(self, tree: ast.expr) -> bool:
+        """Return whether an argument cannot be an operand: a number, a date or a duration."""
+        match tree:
+            case ast.UnaryOp(operand=operand):
+                return self._is_option(operand)
+            case ast.Name():
+                return self._token(tree).kind in {"number", "date", "duration"}
+        return False
+
+    def _token(self, tree: ast.expr) -> Token:
+        """Return the token of a name in Python's tree."""
+        return self._tokens[self._source.starts[tree.col_offset]]
+
+    def _span(self, tree: ast.expr) -> Span:
+        first, last = self._source.starts[tree.col_offset], self._source.ends[tree.end_col_offset or 0]
+        return self._tokens[first].start, self._tokens[last].end
+
+    def _error(self, tree: ast.expr, text: str, hint: str | None = None) -> FormulaError:
+        return FormulaError(text, self._span(tree)[0], hint)
+
+
+def _number(token: Token) -> int | float:
+    return whole_number(token.text) if token.text.isdecimal() else float(token.text)
+
+
+def _duration(token: Token) -> tuple[int | float, str]:
+    """Return the number and the unit of a duration, such as `12 months`."""
+    unit = token.text.lstrip("0123456789")
+    return whole_number(token.text.removesuffix(unit)), unit.lstrip()
+
+
+def _instead(op: str) -> str | None:
+    """Return how to write another tool's operation, with a formula in place of the JSON; None if unknown."""
+    text = instead_of_operation(op) or None
+    written = text and re.search(r"\{.*\}", text)
+    if not text or not written:
+        return text
+    try:
+        node = parse(json.loads(re.sub(r"\bX\b", '{"series_code": "X"}', written[0])))
+    except ExpressionError:  # a constant, which is not a whole expression
+        return None
+    return text.replace(written[0], formula(node))

@@ -1,0 +1,175 @@
+"""The tokens of a formula, and the same tokens as an expression of Python, which `ast.parse` can read.
+
+In the expression of Python, every word, number and text is a name that contains the number of its token, and
+every sign is ASCII. So no keyword, escape sequence or literal of Python has a meaning in a formula, and the
+columns that Python reports belong to tokens.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+MAX_LENGTH = 400_000
+"""The most characters of a formula. The largest expression with the longest series codes has fewer."""
+MAX_SIGNS = 3_000
+"""The most operators of a formula. Each node has at most three: its sign, its scale, and a minus."""
+_SIGNS = {"+": "+", "-": "-", "−": "-", "*": "*", "×": "*", "/": "/", "÷": "/", "^": "**", "**": "**"}  # noqa: RUF001
+"""The operators of formulas, and those of Python."""
+_TOKEN = re.compile(
+    r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+      | (?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}(?![\w.]))
+      | (?P<duration>[0-9]+\s*(?![eE][+-]?[0-9])[^\W\d][\w.:]*)
+      | (?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.]))
+      | (?P<word>[^\W\d][\w.:]*)
+      | (?P<sign>\*\*|[-+*/^×÷−])
+      | (?P<mark>[(),=])""",  # noqa: RUF001
+    re.VERBOSE,
+)
+_BLANK = re.compile(r"\s*")
+VALUES = {"text", "date", "duration", "number", "word"}
+
+
+class FormulaError(Exception):
+    """The error if a text is not a formula.
+
+    Attributes:
+        text: the description of the problem.
+        start: the position in the formula at which the problem begins.
+        hint: a suggestion for the author; None if there is none.
+    """
+
+    def __init__(self, text: str, start: int, hint: str | None = None) -> None:
+        super().__init__(text)
+        self.text, self.start, self.hint = text, start, hint
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of a formula.
+
+    Attributes:
+        kind: text (in quotes), date, duration (`12 months`), number, word, sign or mark.
+        text: the characters of the token; of a text, those between its quotes.
+        start: the position of the first character in the formula.
+        end: the position after the last character.
+    """
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def tokens_of(formula: str) -> list[Token]:
+    """Return the tokens of a formula.
+
+    Raises:
+        FormulaError: the formula is empty, too long or incomplete, a character has no meaning, a bracket has
+            no partner, or two values have no sign between them.
+    """
+    if len(formula) > MAX_LENGTH:
+        raise FormulaError(f"a formula has at most {MAX_LENGTH:,} characters", MAX_LENGTH)
+    found, at = list[Token](), _after_blanks(formula, 0)
+    while at < len(formula):
+        token = _token_at(formula, at)
+        found.append(token)
+        at = _after_blanks(formula, token.end)
+    if not found:
+        raise FormulaError("the formula is empty", 0)
+    _check_brackets(found)
+    _check_neighbours(found)
+    if sum(token.kind == "sign" for token in found) > MAX_SIGNS:
+        raise FormulaError(f"a formula has at most {MAX_SIGNS:,} signs", 0)
+    return found
+
+
+def _after_blanks(formula: str, at: int) -> int:
+    blanks = _BLANK.match(formula, at)
+    return blanks.end() if blanks else at
+
+
+def _token_at(formula: str, at: int) -> Token:
+    match = _TOKEN.match(formula, at)
+    if match is None or match.lastgroup is None:
+        char = formula[at]
+        if char in "\"'":
+            raise FormulaError("the quotation mark is never closed", at)
+        what = "this is not a number" if char.isdigit() or char == "." else f"`{char}` has no meaning here"
+        raise FormulaError(what, at, _INSTEAD.get(char))
+    text = match[0]
+    if match.lastgroup == "text":
+        text = re.sub(r"\\(.)", r"\1", text[1:-1])
+    return Token(match.lastgroup, text, at, match.end())
+
+
+_INSTEAD = {
+    "%": "× 100 is the scale of an operation: (A ÷ B) × 100",  # noqa: RUF001
+    "[": "the arguments of an operation are in round brackets: sma(X, 14)",
+    "{": "an expression in JSON and a formula cannot be mixed",
+    "<": "there are no comparisons",
+    ">": "there are no comparisons",
+}
+"""By character, the suggestion for an author who wrote it."""
+
+
+def _check_brackets(tokens: Sequence[Token]) -> None:
+    """Raise a FormulaError for a bracket without a partner."""
+    opened = list[Token]()
+    for token in tokens:
+        if token.kind == "mark" and token.text == "(":
+            opened.append(token)
+        elif token.kind == "mark" and token.text == ")":
+            if not opened:
+                raise FormulaError("the bracket is never opened", token.start)
+            opened.pop()
+    if opened:
+        raise FormulaError("the bracket is never closed", opened[-1].start)
+
+
+def _check_neighbours(tokens: Sequence[Token]) -> None:
+    """Raise a FormulaError if a value follows a value without a sign between them, or nothing follows a sign.
+
+    An opening bracket begins a value, and a closing bracket ends a value.
+    """
+    for before, token in pairwise(tokens):
+        ends = before.kind in VALUES or (before.kind == "mark" and before.text == ")")
+        is_call = before.kind == "word" and token.text == "("
+        begins = token.kind in VALUES or (token.kind == "mark" and token.text == "(")
+        if ends and begins and not is_call:
+            text = "a comma or an operator is missing here"
+            raise FormulaError(text, token.start, _what_to_do(before, token))
+    if tokens[-1].kind not in VALUES and tokens[-1].text != ")":
+        raise FormulaError("the formula ends too early", tokens[-1].end)
+
+
+def _what_to_do(before: Token, token: Token) -> str | None:
+    if token.text == "(" and before.kind in {"text", "duration"}:
+        return "a bracket follows only the name of an operation"
+    return 'a series code with other characters is in quotes: "A B"' if token.kind == "word" else None
+
+
+@dataclass(frozen=True, slots=True)
+class PythonSource:
+    """The tokens of a formula as an expression of Python.
+
+    Attributes:
+        text: the expression of Python.
+        starts: by column in `text`, the number of the token that begins there.
+        ends: by column in `text`, the number of the token that ends before it.
+    """
+
+    text: str
+    starts: dict[int, int]
+    ends: dict[int, int]
+
+
+def python_source(tokens: Sequence[Token]) -> PythonSource:
+    """Return the tokens of a formula as an expression of Python; `_7` is the value of token 7."""
+    pieces, starts, ends, column = list[str](), dict[int, int](), dict[int, int](), 0
+    for number, token in enumerate(tokens):
+        piece = f"_{number}" if token.kind in VALUES else _SIGNS.get(token.text, token.text)
+        starts[column], ends[column + len(piece)] = number, number
+        column += len(piece) + 1
+        pieces.append(piece)
+    return PythonSource(" ".join(pieces), starts, ends)
