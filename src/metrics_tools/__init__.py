@@ -3,6 +3,7 @@
     command_line/     the command `metrics`: one module for each subcommand, and the output that they share
     validate/         all problems of a request, with suggestions
     describe/         an expression as a formula, in words, and as a tree
+    formulas/         formulas that authors type
     cost/             the requests, seconds and dollars that a run will need
     runs/             runs that the command line computes, and the forms in which it shows them
     published/        published versions of a metric, faults in them, and dead letters
@@ -13,6 +14,7 @@
     __main__.py       `python -m metrics_tools`: the command `metrics`
     console.py        the output and the exit codes of the commands
     ecb.py            the demo dataset: the exchange rates of the European Central Bank
+    file_contents.py  what a file, standard input or an argument contains
     formatting.py     numbers, times, durations, sizes and status events as text
     process_exit.py   the end of a process that used the bucket
     request_files.py  the requests in files, such as those of events/

@@ -1,8 +1,8 @@
 """The requests in files, such as those of events/.
 
-A file contains one of three things: an event as Lambda passes it to the function (`Records` of SQS messages,
-whose `body` is an SNS notification or a request), a request as the control plane writes it, or only an
-expression over the series of the ECB. For an expression, this module makes a request.
+A file contains an event as Lambda passes it to the function (`Records` of SQS messages, whose `body` is an
+SNS notification or a request), a request as the control plane writes it, or only an expression over the series
+of the ECB, in JSON or as a formula. For an expression, this module makes a request.
 
 A request may have fields that the worker ignores: `description` and `unit` are shown to users. The run of a
 file whose name begins with `fails-` must fail, with the error code in the field `expectedError`.
@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from metrics_tools.validate.contract import NODE_FIELDS, REQUEST_FIELDS
-from metrics_tools.validate.json_text import load
-from metrics_tools.validate.problems import Problem, shown
+from metrics_tools.file_contents import Asked, asked_in, pointed_out
 from metrics_worker.errors import ExpressionError, UnanswerableError
 from metrics_worker.expression.grammar import ROOT, expression_type, parse, series_codes
 from metrics_worker.expression.nodes import Node
@@ -27,8 +25,6 @@ from metrics_worker.request_check import PLACEHOLDER_BUCKET, Dataset
 
 FIRST = "run.json"
 FAILS = "fails-"
-_KNOWN_FIELDS = {*REQUEST_FIELDS, "inputs", "Message"}
-"""Fields that identify a request or notification: it has at least one of them, an expression has none."""
 
 
 class EventFileError(Exception):
@@ -101,25 +97,6 @@ class Sample:
         return currencies_in(json.dumps(self.request))
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request or a bare expression in a file.
-
-    Attributes:
-        file: the path of the file, as it was given.
-        body: the text of the request, of its notification, or of the bare expression.
-        is_expression: whether the file contains an expression without a request.
-        record: the position among the records of an event; None for a file that is not an event.
-        problems: the reasons why the body could not be read; empty if it could.
-    """
-
-    file: str
-    body: str = ""
-    is_expression: bool = False
-    record: int | None = None
-    problems: tuple[Problem, ...] = ()
-
-
 def all_samples(folder: Path) -> list[Path]:
     """Return the paths of the files in a folder: `run.json` first, files whose runs must fail last."""
     return sorted(
@@ -136,52 +113,19 @@ def read_samples(paths: Sequence[Path]) -> list[Sample]:
     samples: list[Sample] = []
     for path in paths:
         try:
-            samples += samples_in(path, path.read_bytes())
+            samples += samples_of(path, asked_in(str(path), path.read_bytes()))
         except OSError as error:
             raise EventFileError(f"{path}: {error.strerror}.") from error
     return _distinct(samples)
 
 
-def samples_in(path: Path, raw: bytes) -> list[Sample]:
-    """Return all requests in the content of a file.
+def samples_of(path: Path, found: Iterable[Asked]) -> list[Sample]:
+    """Return a request for each request or expression that was found in a file.
 
     Raises:
-        EventFileError: the file contains no request, or two requests have the same run id.
+        EventFileError: one of them is not a request, or two requests have the same run id.
     """
-    return _distinct([_sample(path, asked) for asked in asked_in(str(path), raw)])
-
-
-def asked_in(file: str, raw: bytes) -> list[Asked]:
-    """Return the request or bare expression in the content of a file; for an event, one for each record.
-
-    Invalid content does not raise an error: `Asked.problems` describes it.
-    """
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        text = f"not UTF-8: byte {error.start:,} is 0x{raw[error.start]:02x}"
-        return [Asked(file, problems=(Problem("", text, suggestion="save it as UTF-8"),))]
-    loaded = load(text)
-    if not loaded.is_json:
-        return [Asked(file, problems=loaded.problems)]
-    match loaded.value:
-        case {"Records": list(records)} if records:
-            return [_of_record(file, number, record) for number, record in enumerate(records)]
-        case {"Records": records}:
-            problem = Problem("Records", "an event holds a list of records, one or more", shown(records))
-            return [Asked(file, problems=(problem,))]
-        case dict() as fields if not fields.keys() & _KNOWN_FIELDS and fields.keys() & set(NODE_FIELDS):
-            return [Asked(file, text, is_expression=True)]
-    return [Asked(file, text)]
-
-
-def _of_record(file: str, number: int, record: Any) -> Asked:
-    body = record.get("body") if isinstance(record, dict) else None
-    if isinstance(body, str):
-        return Asked(file, body, record=number)
-    text = "a record has a body, a text" if isinstance(record, dict) else "a record is an object with a body"
-    path = f"Records[{number}].body" if isinstance(record, dict) else f"Records[{number}]"
-    return Asked(file, record=number, problems=(Problem(path, text, shown(body or record)),))
+    return _distinct([_sample(path, asked) for asked in found])
 
 
 def metric_code_of(path: Path) -> str:
@@ -205,6 +149,8 @@ def _sample(path: Path, asked: Asked) -> Sample:
         EventFileError: the request is not valid JSON, has another type, or has no run id or metric code.
     """
     for problem in asked.problems:
+        if asked.formula is not None:
+            raise EventFileError(f"{path}: {pointed_out(asked.formula, problem)}")
         reasons = {"": f"it is {problem.text}", "Records": "its Records are empty"}
         raise _not_an_event(path, reasons.get(problem.path, "one of its records has no body"))
     if asked.is_expression:

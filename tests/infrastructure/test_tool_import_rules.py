@@ -29,12 +29,12 @@ IMPORTS = {
     "__main__": Imports("command_line"),
     "command_line": Imports(
         "definition_tests runs buckets published cost validate describe console formatting process_exit "
-        "request_files ecb",
+        "request_files file_contents formulas ecb",
         "botocore rich typer",
     ),
-    "definition_tests": Imports("runs validate formatting request_files", "numpy pydantic yaml"),
+    "definition_tests": Imports("runs validate formatting file_contents formulas", "numpy pydantic yaml"),
     "runs": Imports(
-        "buckets page published validate console formatting request_files ecb",
+        "buckets page published validate console formatting request_files file_contents formulas ecb",
         "matplotlib numpy plotext pydantic rich typer",
     ),
     "buckets": Imports("console ecb", "boto3 botocore filelock obstore typer"),
@@ -45,7 +45,8 @@ IMPORTS = {
     "page": Imports("published describe formatting", "jinja2 numpy"),
     "published": Imports("validate console formatting", "numpy obstore pyarrow pydantic"),
     "cost": Imports("validate"),
-    "request_files": Imports("validate ecb"),
+    "request_files": Imports("file_contents ecb"),
+    "file_contents": Imports("formulas validate"),
     "formulas": Imports("validate describe"),
     "contracts": Imports("", "pydantic"),
     "validate": Imports("describe formatting", "numpy"),

@@ -1,6 +1,7 @@
 """Formulas: the formula of any expression is read back, and any text is a formula or has a problem."""
 
 from contextlib import suppress
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,7 +76,7 @@ def test_signs_scales_and_constants_are_read_back(value):
 
 
 def test_the_deepest_and_the_largest_expression_are_read_back():
-    node = {"series_code": "A"}
+    node: Any = {"series_code": "A"}
     for _ in range(MAX_DEPTH - 1):
         node = {"op": "power", "left": node, "right": {"const": -1}, "scale": -2}
     assert_is_read_back(parse(node))

@@ -117,14 +117,16 @@ def folder_place(folder: Path) -> Place:
 
 
 def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
-    """Return the codes, such as USD, of the currencies whose ECB series occur in the text of request files.
+    """Return the codes, such as USD, of the currencies whose ECB series occur in request files or formulas.
 
     Unknown currencies and unreadable files are skipped. If no currency is left, `ecb.CURRENCIES` is returned.
     """
     found: set[str] = set()
     for file in files:
+        text = str(file)  # a formula, if there is no such file
         with suppress(OSError, ValueError):  # the parser of the request reports the error later
-            found |= ecb.currencies_in(Path(file).read_text(encoding="utf-8"))
+            text = Path(file).read_text(encoding="utf-8")
+        found |= ecb.currencies_in(text)
     return found.intersection(ecb.read_rates()) or ecb.CURRENCIES
 
 

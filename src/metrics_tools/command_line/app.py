@@ -22,6 +22,7 @@ SUMMARIES = {
     "demo": "Write the demo data, the ECB's daily exchange rates, to a folder.",
     "doctor": "Check that the published objects of a metric are complete and consistent.",
     "explain": "Explain an expression: its meaning, its inputs, its cost, and the observations of each node.",
+    "format": "Convert an expression from JSON to a formula, or from a formula to JSON.",
     "history": "List the versions of a metric, newest first.",
     "redrive": "List dead letters, or send chosen ones back to the request queue.",
     "rollback": "Let readers use another version of a metric until a later request is published.",

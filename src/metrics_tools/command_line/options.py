@@ -1,13 +1,15 @@
 """The arguments and options that several commands share."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 RequestFileArgument = Annotated[
-    Path,
-    typer.Argument(metavar="FILE", help="A request, or an event as in events/; - is standard input."),
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="A request, an event as in events/, or an expression; - is standard input. Or a formula.",
+    ),
 ]
 KeepRunIdOption = Annotated[
     bool, typer.Option("--keep-run-id", help="Use the run id in the file instead of a new one.")

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from metrics_tools.buckets.places import Place
 from metrics_tools.console import err, impossible, out
-from metrics_tools.request_files import Asked
+from metrics_tools.file_contents import Asked
+from metrics_tools.formulas.formula import Formula
 from metrics_tools.runs.requests import body_around, bounds_of, settings_of
 from metrics_tools.validate.problems import Problem
 from metrics_tools.validate.reading import Reader
@@ -39,8 +40,15 @@ class Finding:
             "metric": self.found.metric_code,
             "valid": not self.is_wrong(strict=strict),
             **fields,
-            "problems": [asdict(problem) for problem in self.found.problems],
+            "problems": self.problems_to_json(),
         }
+
+    def problems_to_json(self) -> list[dict[str, Any]]:
+        """Return the problems as JSON values; those of a formula also have their position in the formula."""
+        problems, formula = [asdict(problem) for problem in self.found.problems], self.asked.formula
+        if formula is None:
+            return problems
+        return [problem | {"position": formula.position(problem["path"])} for problem in problems]
 
 
 class Validation:
@@ -72,13 +80,16 @@ class Validation:
         return Finding(asked, found)
 
 
-def print_problem(problem: Problem) -> None:
-    """Print a problem: its path and text, the value, the allowed values and the suggestion."""
+def print_problem(problem: Problem, formula: Formula | None = None) -> None:
+    """Print a problem: its path and text, the value, the allowed values and the suggestion.
+
+    For a problem of a formula, the formula is printed with a caret below the part that has the problem.
+    """
     colour = "red" if problem.severity == "error" else "yellow"
-    print_text(
-        Text.assemble((problem.severity, f"bold {colour}"), "  ", (problem.path or "the whole file", "cyan")),
-        2,
-    )
+    where = problem.path or ("the formula" if formula else "the whole file")
+    print_text(Text.assemble((problem.severity, f"bold {colour}"), "  ", (where, "cyan")), 2)
+    for line in formula.pointer(problem.path) if formula else ():
+        out.print(Text(" " * 4 + line), soft_wrap=True)
     print_text(Text(problem.text), 4)
     for label, said in (("found", problem.found), ("allowed", problem.allowed)):
         if said is not None and said.strip('"') not in problem.text:

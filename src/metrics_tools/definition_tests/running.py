@@ -10,12 +10,14 @@ import numpy as np
 from metrics_tools.definition_tests.model import DefinitionTest
 from metrics_tools.definition_tests.observations import Points, time_text
 from metrics_tools.definition_tests.reading import InvalidFileError, read
+from metrics_tools.file_contents import Asked
 from metrics_tools.formatting import count
-from metrics_tools.request_files import Asked
+from metrics_tools.formulas.parsing import parse_formula
+from metrics_tools.formulas.tokens import FormulaError
 from metrics_tools.runs.requests import FileUnreadableError, bounds_of, read_file, settings_of
 from metrics_tools.validate.json_text import load
 from metrics_tools.validate.near import did_you_mean
-from metrics_tools.validate.problems import Problem, quoted
+from metrics_tools.validate.problems import Problem, quoted, shown
 from metrics_worker.errors import MetricsWorkerError, PermanentError
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.grammar import parse, series_codes
@@ -124,6 +126,8 @@ def _expression(test: DefinitionTest, number: int, folder: Path) -> Node:
         MetricsWorkerError: the worker would reject the expression or the request.
         InvalidFileError: the file of the request cannot be read, or does not contain exactly one request.
     """
+    if isinstance(test.expression, str):
+        return _of_formula(test, test.expression, number)
     if test.request is None:
         return parse(test.expression)
     path, file = f"tests[{number}].request", str(folder / test.request)
@@ -142,6 +146,21 @@ def _expression(test: DefinitionTest, number: int, folder: Path) -> Node:
     except FileUnreadableError as error:
         text = str(error)
     raise InvalidFileError(Problem(path, f"in the test {quoted(test.name)}: {text}"))
+
+
+def _of_formula(test: DefinitionTest, text: str, number: int) -> Node:
+    """Return the expression of a test that is written as a formula.
+
+    Raises:
+        MetricsWorkerError: the worker would reject the expression.
+        InvalidFileError: the text is not a formula.
+    """
+    try:
+        return parse(parse_formula(text).expression)
+    except FormulaError as error:
+        reason = f"in the test {quoted(test.name)}: not a formula: {error.text}, column {error.start + 1}"
+        problem = Problem(f"tests[{number}].expression", reason, shown(text), suggestion=error.hint)
+        raise InvalidFileError(problem) from error
 
 
 def _series(points: Points) -> Series:

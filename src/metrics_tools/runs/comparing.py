@@ -13,6 +13,7 @@ import numpy as np
 
 from metrics_tools.buckets.places import Place, metrics_prefix
 from metrics_tools.console import impossible
+from metrics_tools.file_contents import is_formula_argument
 from metrics_tools.published.documents import parse_manifest
 from metrics_tools.published.metric import keys_of, version_names
 from metrics_tools.published.versions import read_version, series_of
@@ -36,8 +37,8 @@ class Side:
 
 
 def is_version(text: str) -> bool:
-    """Return whether a text refers to a version: it contains `@` and is not an existing file."""
-    return "@" in text and not Path(text).exists()
+    """Return whether a text refers to a version: it contains `@`, and is neither a file nor a formula."""
+    return "@" in text and not Path(text).exists() and not is_formula_argument(text)
 
 
 def requests_in(texts: Sequence[str], place: Place | None) -> list[Sample]:
@@ -54,8 +55,8 @@ def read_side(text: str, place: Place | None) -> Side:
     """Read or compute one side of a comparison. On failure, the command ends with an error.
 
     Args:
-        text: the side as the user wrote it: `CODE@VERSION`, `CODE@current`, or the path of a Parquet file or
-            of a request.
+        text: the side as the user wrote it: `CODE@VERSION`, `CODE@current`, the path of a Parquet file or of a
+            request, or a formula.
         place: the location of the version or of the datasets; None is allowed for a Parquet file.
     """
     try:
@@ -75,13 +76,13 @@ def _is_parquet(text: str) -> bool:
 
 
 def _request(text: str, place: Place | None) -> Sample:
-    """Return the only request or bare expression in a file. Otherwise, the command ends with an error."""
-    if not Path(text).exists():
+    """Return the only request or bare expression in a file, or of a formula. Otherwise, the command ends with an error."""
+    if not Path(text).exists() and not is_formula_argument(text):
         raise impossible(
             f"{text}: neither a file nor a version. A version is CODE@VERSION or CODE@current, as "
             f"`metrics history CODE` lists them; did you mean {text}@current?"
         )
-    samples = read_requests(Path(text), lambda: place)
+    samples = read_requests(text, lambda: place)
     if len(samples) != 1:
         raise impossible(f"{text}: the file contains {len(samples)} requests, and only one can be compared.")
     return samples[0]

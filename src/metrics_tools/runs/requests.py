@@ -1,5 +1,6 @@
 """The requests in a file: an event as in events/, a request as the control plane writes it, or an expression.
 
+An argument that is not the name of a file can be the formula of an expression.
 For a bare expression, `body_around` makes a request and looks up the series in the datasets of a bucket.
 """
 
@@ -16,20 +17,29 @@ import typer
 from metrics_tools import ecb
 from metrics_tools.buckets.places import Place, currencies_in, demo_place
 from metrics_tools.console import impossible
-from metrics_tools.request_files import (
+from metrics_tools.file_contents import (
+    ARGUMENT,
     Asked,
+    asked_in,
+    is_formula_argument,
+    of_formula,
+    pointed_out,
+)
+from metrics_tools.formulas.formula import Formula
+from metrics_tools.request_files import (
     EventFileError,
     Sample,
-    asked_in,
     metric_code_of,
     request_around,
-    samples_in,
+    samples_of,
 )
 from metrics_tools.runs.computing import settings_for
 from metrics_tools.validate.discovery import Discovered, newest, of_manifests
 from metrics_tools.validate.json_text import load
+from metrics_tools.validate.problems import Problem
 from metrics_worker.errors import ExpressionError, StoreUnavailable
-from metrics_worker.expression.grammar import ROOT, parse, series_codes
+from metrics_worker.expression.grammar import ROOT, check, parse, series_codes
+from metrics_worker.problem import path_text
 from metrics_worker.request_check import PLACEHOLDER_BUCKET, Bounds
 from metrics_worker.settings import Settings
 
@@ -40,13 +50,15 @@ _NAMED_BUCKET = r'{}\\*"\s*:\s*\\*"s3://([^/\s"\\]+)/'
 FileArgument = Annotated[
     str,
     typer.Argument(
-        metavar="FILE", help="A request, an event as in events/, or an expression; - is standard input."
+        metavar="FILE",
+        help="A request, an event as in events/, or an expression; - is standard input. Or a formula.",
     ),
 ]
 FilesArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE", help="Requests, events as in events/, or expressions; - is standard input."
+        metavar="FILE",
+        help="Requests, events as in events/, or expressions; - is standard input. Or formulas.",
     ),
 ]
 ManifestOption = Annotated[
@@ -63,22 +75,22 @@ class FileUnreadableError(Exception):
     """A file does not exist or can't be read. The text contains the path and the reason."""
 
 
-def read_requests(path: Path, place: Callable[[], Place | None] = lambda: None) -> list[Sample]:
-    """Return the requests in a file, or a new request for the bare expression in the file.
+def read_requests(file: str | Path, place: Callable[[], Place | None] = lambda: None) -> list[Sample]:
+    """Return the requests in a file, or a new request for the bare expression or formula that is given.
 
     If the file cannot be read or contains no usable request, the command ends with an error.
 
     Args:
-        path: the path of the file.
+        file: the path of the file, or a formula.
         place: returns the location of the datasets of a bare expression; it is not called for other files.
             If it returns None, a bare expression ends the command with an error.
     """
     try:
-        raw = _read(str(path))
-        match asked_in(str(path), raw):
+        match read_argument(str(file)):
             case [Asked(is_expression=True) as asked]:
                 return [_made(asked, place())]
-        return samples_in(path, raw)
+            case found:
+                return samples_of(Path(found[0].file), found)
     except (EventFileError, FileUnreadableError) as error:
         raise impossible(str(error)) from error
 
@@ -91,14 +103,29 @@ def read_file(file: str) -> list[Asked]:
     Raises:
         FileUnreadableError: the file does not exist or can't be read.
     """
-    return asked_in(file, _read(file))
-
-
-def _read(file: str) -> bytes:
     try:
-        return sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
+        raw = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
     except OSError as error:
         raise FileUnreadableError(f"{file}: {error.strerror}.") from error
+    return asked_in(file, raw)
+
+
+def read_argument(argument: str) -> list[Asked]:
+    """Return the request or bare expression in a file, as `read_file` does, or that of a formula.
+
+    Raises:
+        FileUnreadableError: there is no such file and the argument is not meant as a formula, or the file
+            can't be read.
+    """
+    try:
+        return read_file(argument)
+    except FileUnreadableError as error:
+        if is_formula_argument(argument):
+            return [of_formula(ARGUMENT, argument)]
+        if re.fullmatch(r"\w+", argument):
+            hint = f"The formula of a series alone is in quotation marks: '\"{argument}\"'"
+            raise FileUnreadableError(f"{error} {hint}") from error
+        raise
 
 
 def settings_of(place: Place | None) -> Settings:
@@ -185,8 +212,18 @@ def _made(asked: Asked, place: Place | None) -> Sample:
             f"{asked.file}: it is an expression without a request around it. `metrics run {asked.file} "
             "--demo` (or --folder, --bucket) finds its series; other commands need a whole request."
         )
+    if asked.formula is not None:
+        _check(asked.formula)
     body = body_around(asked, settings_of(place), place, manifests=())
     return Sample(Path(asked.file), body, json.loads(body))
+
+
+def _check(formula: Formula) -> None:
+    """End the command with an error if the expression of a formula is not valid."""
+    _, problems = check(formula.expression)
+    for found in problems[:1]:
+        problem = Problem(path_text(found.path), found.message)
+        raise impossible(f"The formula is not valid: {pointed_out(formula, problem)}")
 
 
 def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:

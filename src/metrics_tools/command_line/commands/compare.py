@@ -27,7 +27,8 @@ def compare(
     first: Annotated[
         str,
         typer.Argument(
-            metavar="A", help="Before: CODE@VERSION, CODE@current, a file with a request, or a Parquet file."
+            metavar="A",
+            help="Before: CODE@VERSION, CODE@current, a file with a request, a formula, or a Parquet file.",
         ),
     ],
     second: Annotated[str, typer.Argument(metavar="B", help="After: one of the same kinds.")],
@@ -47,8 +48,8 @@ def compare(
 
     Show which rows are added, gone and changed, and the largest
     differences. Each side is a published version (as `metrics history`
-    lists them), a file with a request, which is computed and not published,
-    or a Parquet file with the columns obs_time and value.
+    lists them), a file with a request or a formula, which is computed and not
+    published, or a Parquet file with the columns obs_time and value.
 
     Exit: 0 no difference, 1 differences, 2 the command could not complete.
 

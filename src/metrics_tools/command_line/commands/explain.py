@@ -19,7 +19,7 @@ from metrics_tools.runs.requests import (
     FileArgument,
     FileUnreadableError,
     ManifestOption,
-    read_file,
+    read_argument,
     settings_of,
 )
 from metrics_worker.dataset.snapshots import MIN_PART_FILES
@@ -57,11 +57,13 @@ def explain(
       metrics explain events/momentum.json --demo
 
       metrics explain my.json --bucket my-data --json
+
+      metrics explain "ratio(ECB_USD_EUR_D, lag(ECB_USD_EUR_D, 250)) * 100" --demo
     """
     place = open_place(bucket, folder, demo=demo)
     validation = Validation(place, manifest or ())
     try:
-        findings = [validation.of(asked) for asked in read_file(file)]
+        findings = [validation.of(asked) for asked in read_argument(file)]
     except FileUnreadableError as error:
         raise impossible(str(error)) from error
     if as_json:
@@ -96,7 +98,7 @@ def _print(finding: Finding, place: Place | None) -> None:
     if (needs := _needs(finding, place)) is not None:
         _print_needs(needs, found.view)
     for problem in found.problems:
-        print_problem(problem)
+        print_problem(problem, finding.asked.formula)
     if needs is not None and place is None:
         print_text(
             Text(

@@ -66,6 +66,8 @@ def run(
 
       metrics run my.json --folder data --png my.png --csv my.csv
 
+      metrics run "ECB_USD_EUR_D / ECB_GBP_EUR_D" --demo --plot
+
       AWS_PROFILE=prod metrics run my.json --bucket my-data --publish
     """
     if publish and (demo or (bucket is None and folder is None)):

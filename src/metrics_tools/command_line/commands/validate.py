@@ -11,7 +11,7 @@ from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption,
 from metrics_tools.command_line.validation import Finding, Validation, print_problem, print_text
 from metrics_tools.console import IMPOSSIBLE, WRONG, JsonOption, complain, emit
 from metrics_tools.formatting import count
-from metrics_tools.runs.requests import FilesArgument, FileUnreadableError, ManifestOption, read_file
+from metrics_tools.runs.requests import FilesArgument, FileUnreadableError, ManifestOption, read_argument
 from metrics_tools.validate.problems import warning
 
 MOST_SHOWN = 50
@@ -43,6 +43,8 @@ def validate(
       metrics validate events/*.json --demo --strict
 
       metrics validate my.json --bucket my-data --json
+
+      metrics validate "sma(ECB_USD_EUR_D, 20)" --demo
     """
     place = open_place(bucket, folder, demo=demo)
     findings, unreadable = _all_of(files, Validation(place, manifest or ()))
@@ -65,7 +67,7 @@ def _all_of(files: Sequence[str], validation: Validation) -> tuple[list[Finding]
     findings, unreadable = list[Finding](), list[str]()
     for file in files:
         try:
-            findings += [validation.of(asked) for asked in read_file(file)]
+            findings += [validation.of(asked) for asked in read_argument(file)]
         except FileUnreadableError as error:
             unreadable.append(str(error))
     return list(_with_repeats(findings)), unreadable
@@ -111,7 +113,7 @@ def _print(finding: Finding, place: Place | None) -> None:
         head.append(found.view.formula, "not bold")
     print_text(head)
     for problem in found.problems[:MOST_SHOWN]:
-        print_problem(problem)
+        print_problem(problem, asked.formula)
     if (more := len(found.problems) - MOST_SHOWN) > 0:
         print_text(Text(f"and {more:,} more: --json shows all", "dim"), 2)
     if not found.errors:

@@ -1,0 +1,112 @@
+"""What a file, standard input or an argument contains: requests, or an expression in JSON or as a formula.
+
+A content is a formula if it does not begin with a bracket of JSON and the name of the file does not end in
+`.json`.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from metrics_tools.formulas.formula import Formula
+from metrics_tools.formulas.parsing import parse_formula
+from metrics_tools.formulas.tokens import FormulaError
+from metrics_tools.validate.contract import NODE_FIELDS, REQUEST_FIELDS
+from metrics_tools.validate.json_text import load
+from metrics_tools.validate.problems import Problem, shown
+
+ARGUMENT = "formula"
+"""The name, in place of the name of a file, of a formula that is an argument of a command."""
+_SIGNS = re.compile(r"""[("'×÷−^*+]|\s[-/]\s""")  # noqa: RUF001 - as in print
+_KNOWN_FIELDS = {*REQUEST_FIELDS, "inputs", "Message"}
+"""Fields that identify a request or notification: it has at least one of them, an expression has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, a bare expression or a formula in a file.
+
+    Attributes:
+        file: the path of the file, as it was given.
+        body: the text of the request, of its notification, or of the bare expression in JSON.
+        is_expression: whether the file contains an expression without a request.
+        record: the position among the records of an event; None for a file that is not an event.
+        problems: the reasons why the body could not be read; empty if it could.
+        formula: the formula in the file, whose expression is the body; None for JSON.
+    """
+
+    file: str
+    body: str = ""
+    is_expression: bool = False
+    record: int | None = None
+    problems: tuple[Problem, ...] = ()
+    formula: Formula | None = None
+
+
+def asked_in(file: str, raw: bytes) -> list[Asked]:
+    """Return the request, expression or formula in the content of a file; for an event, one for each record.
+
+    Invalid content does not raise an error: `Asked.problems` describes it.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        text = f"not UTF-8: byte {error.start:,} is 0x{raw[error.start]:02x}"
+        return [Asked(file, problems=(Problem("", text, suggestion="save it as UTF-8"),))]
+    if _is_formula(file, text):
+        return [of_formula(file, text)]
+    loaded = load(text)
+    if not loaded.is_json:
+        return [Asked(file, problems=loaded.problems)]
+    match loaded.value:
+        case {"Records": list(records)} if records:
+            return [_of_record(file, number, record) for number, record in enumerate(records)]
+        case {"Records": records}:
+            problem = Problem("Records", "an event holds a list of records, one or more", shown(records))
+            return [Asked(file, problems=(problem,))]
+        case dict() as fields if not fields.keys() & _KNOWN_FIELDS and fields.keys() & set(NODE_FIELDS):
+            return [Asked(file, text, is_expression=True)]
+    return [Asked(file, text)]
+
+
+def of_formula(file: str, text: str) -> Asked:
+    """Return the bare expression that a formula describes, or a problem if the text is not a formula."""
+    text = text.strip()
+    try:
+        formula = parse_formula(text)
+    except FormulaError as error:
+        what = "neither a file nor a formula" if file == ARGUMENT else "not a formula"
+        problem = Problem("", f"{what}: {error.text}", suggestion=error.hint)
+        return Asked(
+            file, problems=(problem,), formula=Formula(text, {}, {"": (error.start, error.start + 1)})
+        )
+    return Asked(file, json.dumps(formula.expression), is_expression=True, formula=formula)
+
+
+def is_formula_argument(argument: str) -> bool:
+    """Return whether an argument that is not the name of a file can be meant as a formula.
+
+    It contains a bracket, a quotation mark or a sign. A `-` or `/` needs blanks around it, because both
+    occur in the names of files, and a name that ends in .json is never a formula.
+    """
+    return not argument.endswith(".json") and _SIGNS.search(argument) is not None
+
+
+def _is_formula(file: str, text: str) -> bool:
+    return not file.endswith(".json") and text.lstrip()[:1] not in {"{", "[", "\ufeff"}
+
+
+def pointed_out(formula: Formula, problem: Problem) -> str:
+    """Return the text of a problem of a formula, and below it the formula with a caret at the problem."""
+    line, caret = formula.pointer(problem.path)
+    return "\n".join([problem.text, f"  {line}", f"  {caret}", *filter(None, [problem.suggestion])])
+
+
+def _of_record(file: str, number: int, record: Any) -> Asked:
+    body = record.get("body") if isinstance(record, dict) else None
+    if isinstance(body, str):
+        return Asked(file, body, record=number)
+    text = "a record has a body, a text" if isinstance(record, dict) else "a record is an object with a body"
+    path = f"Records[{number}].body" if isinstance(record, dict) else f"Records[{number}]"
+    return Asked(file, record=number, problems=(Problem(path, text, shown(body or record)),))
