@@ -54,8 +54,10 @@ def asked_in(file: str, raw: bytes) -> list[Asked]:
     except UnicodeDecodeError as error:
         text = f"not UTF-8: byte {error.start:,} is 0x{raw[error.start]:02x}"
         return [Asked(file, problems=(Problem("", text, suggestion="save it as UTF-8"),))]
-    if _is_formula(file, text):
-        return [of_formula(file, text)]
+    return [of_formula(file, text)] if _is_formula(file, text) else _of_json(file, text)
+
+
+def _of_json(file: str, text: str) -> list[Asked]:
     loaded = load(text)
     if not loaded.is_json:
         return [Asked(file, problems=loaded.problems)]
@@ -78,9 +80,8 @@ def of_formula(file: str, text: str) -> Asked:
     except FormulaError as error:
         what = "neither a file nor a formula" if file == ARGUMENT else "not a formula"
         problem = Problem("", f"{what}: {error.text}", suggestion=error.hint)
-        return Asked(
-            file, problems=(problem,), formula=Formula(text, {}, {"": (error.start, error.start + 1)})
-        )
+        mistake = {"": (error.start, error.start + 1)}
+        return Asked(file, problems=(problem,), formula=Formula(text, None, mistake))
     return Asked(file, json.dumps(formula.expression), is_expression=True, formula=formula)
 
 

@@ -1,8 +1,8 @@
 """The requests in files, such as those of events/.
 
 A file contains an event as Lambda passes it to the function (`Records` of SQS messages, whose `body` is an
-SNS notification or a request), a request as the control plane writes it, or only an expression over the series
-of the ECB, in JSON or as a formula. For an expression, this module makes a request.
+SNS notification or a request), a request as the control plane writes it, or only an expression over the
+series of the ECB, in JSON or as a formula. For an expression, this module makes a request.
 
 A request may have fields that the worker ignores: `description` and `unit` are shown to users. The run of a
 file whose name begins with `fails-` must fail, with the error code in the field `expectedError`.

@@ -55,7 +55,7 @@ def test_any_series_code_constant_and_scale_is_read_back(code, number, scale, op
         assert_is_read_back(node)
 
 
-_math = st.deferred(
+_math: st.SearchStrategy[Any] = st.deferred(
     lambda: st.one_of(
         st.just({"series_code": "A"}),
         st.builds(

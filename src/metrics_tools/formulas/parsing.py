@@ -185,6 +185,7 @@ class _Builder:
                 fault = "is given twice" if token.text in node else "is not the name of an option"
                 raise FormulaError(f"{quoted(token.text)} {fault}", token.start)
             self._add(node, token.text, keyword.value, is_operand=token.text in operands)
+            node.spans[token.text] = token.start, self._span(keyword.value)[1]
 
     def _add(self, node: _Node, name: str, tree: ast.expr, *, is_operand: bool) -> None:
         """Add an operand or an option to a node."""

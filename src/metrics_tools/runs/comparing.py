@@ -76,7 +76,7 @@ def _is_parquet(text: str) -> bool:
 
 
 def _request(text: str, place: Place | None) -> Sample:
-    """Return the only request or bare expression in a file, or of a formula. Otherwise, the command ends with an error."""
+    """Return a formula's request, or the only one in a file. Otherwise, the command ends with an error."""
     if not Path(text).exists() and not is_formula_argument(text):
         raise impossible(
             f"{text}: neither a file nor a version. A version is CODE@VERSION or CODE@current, as "

@@ -1,0 +1,129 @@
+"""`metrics format`, and formulas as arguments, files and standard input of the other commands."""
+
+import json
+
+import pytest
+
+from tests.builders import put_a_and_b, ratio, request, series, window
+from tests.cli.given import document, file_of, folder_of, metrics
+
+RATIO = ratio(series("A"), window("sma", series("B"), 3), scale=100)
+FORMULA = "(A ÷ sma(B, 3)) × 100"  # noqa: RUF001 - as in print
+
+
+@pytest.fixture
+def data(cloud, tmp_path):
+    """Return a folder with the dataset fx, which has ten daily observations of each of the series A and B."""
+    put_a_and_b(cloud.store)
+    return folder_of(cloud, tmp_path / "data")
+
+
+# Conversion
+
+
+def test_json_becomes_a_formula_and_the_formula_becomes_the_json(tmp_path):
+    assert metrics("format", file_of(tmp_path, RATIO)).stdout == f"{FORMULA}\n"
+    assert json.loads(metrics("format", FORMULA).stdout) == RATIO
+    assert json.loads(metrics("format", "-", stdin=f"{FORMULA}\n").stdout) == RATIO
+    assert json.loads(metrics("format", file_of(tmp_path, FORMULA, "my.formula")).stdout) == RATIO
+
+
+def test_the_formula_of_a_request_is_that_of_its_expression_even_if_other_fields_are_wrong(tmp_path):
+    found = metrics("format", file_of(tmp_path, request() | {"catalog": {}}))
+    assert (found.stdout, found.exit_code) == ("A ÷ B\n", 0)
+
+
+def test_a_form_can_be_chosen(tmp_path):
+    assert metrics("format", "--to", "formula", "A/sma(B,3)*100").stdout == f"{FORMULA}\n"
+    assert json.loads(metrics("format", "--to", "json", file_of(tmp_path, RATIO)).stdout) == RATIO
+
+
+def test_json_for_programs_has_both_forms():
+    assert document("format", FORMULA) == {
+        "expressions": [
+            {"file": "formula", "record": None, "formula": FORMULA, "expressionJson": RATIO, "problems": []}
+        ]
+    }
+    (found,) = document("format", "smaa(A, 3)")["expressions"]
+    assert (found["formula"], found["problems"][0]["position"]) == (None, 0)
+
+
+def test_an_invalid_expression_is_not_converted(tmp_path):
+    found = metrics("format", "A + sma(B, 0)")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert "    A + sma(B, 0)\n               ^\n" in found.stderr
+    assert metrics("format", file_of(tmp_path, window("smaa", series("A"), 3))).exit_code == 1
+    assert metrics("format", "none.json").exit_code == 2
+
+
+# Other commands
+
+
+@pytest.mark.parametrize("command", ["validate", "explain"])
+def test_a_mistake_has_a_caret_below_it_and_a_position_in_json(command):
+    found = metrics(command, "A + smaa(B, 3)")
+    assert found.exit_code == 1
+    assert "  error  the formula\n    A + smaa(B, 3)\n        ^\n" in found.stdout
+    assert "there is no operation `smaa`\n    did you mean `sma`?" in found.stdout
+    (read,) = document(command, "A + sma(B, 3, unitt=days)")["requests"]
+    (problem,) = read["problems"]
+    assert (problem["path"], problem["position"]) == ("expressionJson.right.unitt", 14)
+    assert problem["suggestion"] == "did you mean `unit`?"
+
+
+def test_a_series_that_does_not_exist_is_pointed_out(data):
+    found = metrics("validate", "A / sma(C, 3)", "--folder", data).stdout
+    assert "    A / sma(C, 3)\n            ^\n" in found
+
+
+def test_a_formula_is_computed(data):
+    (found,) = document("run", "A / sma(B, 3) * 100", "--folder", data)["runs"]
+    assert (found["metric_code"], found["outcome"]) == ("formula", "SUCCESS")
+    printed = metrics("run", "A / sma(B, 3) * 100", "--folder", data)
+    assert (FORMULA in printed.stdout, printed.exit_code) == (True, 0)
+
+
+@pytest.mark.parametrize("text", ["A + smaa(B, 3)", "A + sma(B, 0)", "A + lag(B 3)"])
+def test_a_formula_that_is_not_valid_is_not_computed(data, text):
+    found = metrics("run", text, "--folder", data)
+    assert found.exit_code == 2
+    assert f"  {text}\n" in found.stderr
+    assert "^" in found.stderr
+
+
+def test_two_formulas_are_compared(data):
+    assert document("compare", "A / B", "ratio(A, B)", "--folder", data)["same"]
+    assert not document("compare", "A / B", "A / B * 2", "--folder", data)["same"]
+
+
+def test_the_demo_data_has_the_currencies_of_a_formula():
+    (found,) = document("run", "ECB_NOK_EUR_D / ECB_USD_EUR_D", "--demo")["runs"]
+    assert found["outcome"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("name", ["none.json", "a-b/none.json", "my file (2).json", "none.yaml"])
+def test_the_name_of_a_missing_file_is_not_a_formula(name):
+    found = metrics("validate", name)
+    assert (found.exit_code, found.stderr) == (2, f"{name}: No such file or directory.\n")
+
+
+def test_a_single_word_is_the_name_of_a_file_and_in_quotes_a_series():
+    missing = metrics("validate", "ECB")
+    assert missing.exit_code == 2
+    assert "'\"ECB\"'" in missing.stderr
+    assert metrics("validate", '"ECB"').exit_code == 0
+
+
+def test_the_expression_of_a_test_may_be_a_formula(tmp_path):
+    text = (
+        "tests:\n- name: it\n  series: {A: {2026-01-30: 6}, B: {2026-01-30: 2}}\n  expression: A / B * 100\n"
+        "  expect: {observations: {2026-01-30: 300}}\n"
+    )
+    assert metrics("test", file_of(tmp_path, text, "a.test.yaml")).exit_code == 0
+    (found,) = document("test", file_of(tmp_path, text.replace("A / B", "A / smaa(B, 3)"), "b.test.yaml"))[
+        "files"
+    ]
+    (problem,) = found["problems"]
+    assert problem["path"] == "tests[0].expression"
+    assert "in the test `it`: not a formula: there is no operation `smaa`, column 5" in problem["text"]
+    assert problem["suggestion"] == "did you mean `sma`?"

@@ -1,0 +1,134 @@
+"""Formulas that authors type: their notations, their mistakes, and the positions of problems in them."""
+
+# ruff: noqa: RUF001 - formulas with typographic signs
+
+import pytest
+
+from metrics_tools.describe.formula import formula
+from metrics_tools.formulas.as_json import expression_json
+from metrics_tools.formulas.formula import Formula
+from metrics_tools.formulas.parsing import parse_formula
+from metrics_tools.formulas.tokens import MAX_LENGTH, FormulaError
+from metrics_worker.expression.grammar import check, parse
+from metrics_worker.problem import path_text
+from tests.builders import ratio, series
+
+CALENDAR = 'sma(A, 30 days, tz="Europe/Berlin")'
+
+
+@pytest.mark.parametrize(
+    ("typed", "usual"),
+    [
+        ("A * B / C - D + E", "A × B ÷ C − D + E"),
+        ("A / B * 100", "(A ÷ B) × 100"),
+        ("ratio(A, B) * 100", "(A ÷ B) × 100"),
+        ("ratio(A, B, scale=100)", "(A ÷ B) × 100"),
+        ("(A + B) * 2 * 3", "(A + B) × 2 × 3"),
+        ("100 * (A / B)", "100 × (A ÷ B)"),
+        ("A * 2", "A × 2"),
+        ("A ** -1", "A ^ (-1)"),
+        ("A ^ B ^ C", "A ^ (B ^ C)"),
+        ("-A ^ 2", "neg(A ^ 2)"),
+        ("−2 + A", "-2 + A"),
+        ("sma(A, 30, unit=days, tz='Europe/Berlin')", CALENDAR),
+        ("sma(A, 30days, tz='Europe/Berlin')", CALENDAR),
+        ("sma(window=30 day, tz='Europe/Berlin', series=A)", CALENDAR),
+        ("lag(A, 3 observations)", "lag(A, 3)"),
+        ("max(A, 3)", "max(A, 3)"),
+        ("max(A, const(3))", "max(A, const(3))"),
+        ("corr(left=A, right=B, window=60)", "corr(A, B, 60)"),
+        ("fill(A, like=B, method=previous)", "fill(A, B, previous)"),
+        ('rebase(A, at="2015-01-01")', "rebase(A, at=2015-01-01)"),
+        ("'X-1' / \"X.1\"", '"X-1" ÷ X.1'),
+        ("sma(\n  A,\n  3\n)", "sma(A, 3)"),
+        ("lambda + None", "lambda + None"),
+        ("ﬁ + ℌ", "ﬁ + ℌ"),
+    ],
+)
+def test_a_formula_may_be_typed_in_several_notations(typed, usual):
+    assert formula(parse(parse_formula(typed).expression)) == usual
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "problem", "hint"),
+    [
+        ("", 0, "the formula is empty", None),
+        ("A + ", 3, "the formula ends too early", None),
+        ("sma(A, 3", 3, "the bracket is never closed", None),
+        ("A) + B", 1, "the bracket is never opened", None),
+        ("'A + B", 0, "the quotation mark is never closed", None),
+        ("A + * B", 4, "`*` is not expected here", None),
+        ("A B", 2, "a comma or an operator is missing here", "in quotes"),
+        ("sma(A 14)", 6, "a comma or an operator is missing here", None),
+        ("A < B", 2, "`<` has no meaning here", "no comparisons"),
+        ("A × 3%", 5, "`%` has no meaning here", "scale"),
+        ("A + 1.2.3", 4, "this is not a number", None),
+        ("B + smaa(A, 14)", 4, "there is no operation `smaa`", "did you mean `sma`?"),
+        ("mean(A, B)", 0, "there is no operation `mean`", "did you mean `avg`?"),
+        ("yoy(A)", 0, "there is no operation `yoy`", "write pct_change(X, 1 year)"),
+        ("sma(A, 14 dyas)", 7, "there is no unit `dyas`", "did you mean `days`?"),
+        ("sma(A, B, 3)", 7, "a window is a number", None),
+        ("sma(A, 3, 4)", 10, "at most 2 arguments without a name", "min_periods=3"),
+        ("sma(A, 3, window=4)", 10, "`window` is given twice", None),
+        ("sma(A, 3, 'tz'=UTC)", 10, "`tz` is not the name of an option", None),
+        ("sma(A, 3 days, tz=Europe/Berlin)", 18, "the value of `tz`", "in quotes"),
+        ("max(A, B, 3)", 10, "a number among several operands", "const(3)"),
+        ("const(A)", 0, "a constant is one number", "const(3)"),
+        ("sma((A, B), 3)", 4, "expected a series", None),
+        ("avg(*A)", 4, "expected a series", None),
+        ("A + 3 days", 4, "not a duration", None),
+        ("(" * 250 + "A" + ")" * 250, 200, "nested too deep", None),
+        ("-" * 2000 + "A", 0, "nested too deep", None),
+        ("-" * 5000 + "A", 0, "at most 3,000 signs", None),
+        ("A" * (MAX_LENGTH + 1), MAX_LENGTH, "at most 400,000 characters", None),
+    ],
+)
+def test_a_text_that_is_not_a_formula_has_a_problem_at_a_position(text, at, problem, hint):
+    with pytest.raises(FormulaError) as raised:
+        parse_formula(text)
+    error = raised.value
+    assert problem in error.text
+    assert error.start == at
+    assert hint is None or hint in error.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("sma(A, 0) / B", "0"),
+        ("A + lag(B, 3, max_age_days=2)", "max_age_days=2"),
+        ("avg(A, sma(B, 3, units=days))", "units=days"),
+        ("A + const(1e999)", "const(1e999)"),
+        ("B / round(A)", "round(A)"),
+        ("1 + 2", "2"),
+    ],
+)
+def test_a_problem_of_the_expression_is_at_its_part_of_the_formula(text, part):
+    found = parse_formula(text)
+    _, problems = check(found.expression)
+    assert found.position(path_text(problems[0].path)) == text.index(part)
+
+
+def test_a_caret_is_below_the_problem_also_in_a_long_formula_of_several_lines():
+    text = " +\n".join(f"S{number}" for number in range(100)) + " + sma(A, 0)" + " + B" * 50
+    found = parse_formula(text)
+    path = next(path for path in found.spans if path.endswith(".window"))
+    line, caret = found.pointer(path)
+    assert line[caret.index("^")] == "0"
+    assert (line[0], line[-1], len(line) <= 76) == ("…", "…", True)
+
+
+def test_a_path_without_a_position_has_the_position_of_its_node():
+    found = parse_formula("A + sma(B, 3)")
+    assert found.position("expressionJson.right.no.such[3].part") == 4
+    assert found.position("catalog.datasets") == 0
+    assert Formula("A +", None, {"": (3, 4)}).pointer("") == ("A +", "   ^")
+
+
+def test_the_json_of_an_expression_is_short():
+    node = parse(ratio(series("A"), {"const": 4.0}, scale=1))
+    assert repr(expression_json(node)) == repr(
+        {"op": "ratio", "left": {"series_code": "A"}, "right": {"const": 4}}
+    )
+    zero = {"op": "avg", "operands": [series("A"), {"const": -0.0}]}
+    assert repr(expression_json(parse(zero))) == repr(zero)
