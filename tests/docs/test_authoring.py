@@ -1,6 +1,7 @@
 """docs/authoring.md: the page's commands, run with the page's files, print the output that the page shows."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -24,13 +25,13 @@ def here(tmp_path, monkeypatch):
 
 def test_the_page_has_files_and_commands():
     assert len(FILES) == 3
-    assert {arguments.split()[0] for arguments, _ in CONSOLES} == {"validate", "explain"}
+    assert {arguments.split()[0] for arguments, _ in CONSOLES} == {"validate", "explain", "format"}
 
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(("arguments", "printed"), CONSOLES, ids=[arguments for arguments, _ in CONSOLES])
 def test_a_command_prints_the_output_on_the_page(arguments, printed):
-    found = metrics(*arguments.split()).stdout
+    found = metrics(*shlex.split(arguments)).stdout
     assert without_bytes(found) == without_bytes(printed)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from docs.panels import rates, value
+from metrics_tools.describe.formula import formula
+from metrics_tools.formulas.parsing import parse_formula
 from metrics_worker.errors import ExpressionError, PermanentError
 from metrics_worker.expression.evaluate import evaluate
 from metrics_worker.expression.fields import MAX_SERIES_CODE, MAX_WINDOW
@@ -21,6 +23,7 @@ from tests.docs.pages import blocks, rows, section, text_of
 
 PAGE = "docs/grammar.md"
 EXAMPLES = re.findall(r"```json\n([^`]*)```\n\n> (.*)\n", text_of(PAGE))
+FORMULAS = re.findall(r"^`(.*)`\n\n```json\n([^`]*)```", text_of(PAGE), re.MULTILINE)
 EDGE_CASES = rows(section(PAGE, "One rule"))
 EVERY_OPERATION = {
     (model.__name__, op)
@@ -95,11 +98,29 @@ def test_an_example_gives_the_result_on_the_page(body, result):
 
 @pytest.mark.parametrize("row", EDGE_CASES[2:], ids=lambda row: row[0])
 def test_an_expression_gives_the_values_in_the_table(row):
-    inputs = {name.strip("`"): series(cells) for name, *cells, _ in EDGE_CASES[:2]}
+    inputs = {name.strip("`"): series(cells) for name, _, *cells, _ in EDGE_CASES[:2]}
     result = evaluate(parse(expression(row[0])), inputs)
-    cells = row[1:-1]
+    cells = row[2:-1]
     assert result.times.tolist() == days_with(cells).tolist()
     assert without_omitted_digits(result.values, cells) == numbers_in(cells)
+
+
+@pytest.mark.parametrize("row", EDGE_CASES, ids=lambda row: row[0])
+def test_the_formula_in_the_table_describes_the_expression_and_is_its_formula(row):
+    node, text = parse(expression(row[0])), row[1].strip("`")
+    assert formula(node) == text
+    assert parse(parse_formula(text).expression) == node
+
+
+@pytest.mark.parametrize(("text", "body"), FORMULAS)
+def test_the_formula_above_an_example_describes_the_example_and_is_its_formula(text, body):
+    node = parse(json.loads(body))
+    assert formula(node) == text
+    assert parse(parse_formula(text).expression) == node
+
+
+def test_every_json_example_on_the_page_has_its_formula_above_it():
+    assert [body for _, body in FORMULAS] == [body for body, _ in EXAMPLES]
 
 
 def test_the_table_has_every_operation():

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from metrics_tools.describe.formula import formula
 from metrics_tools.request_files import all_samples, read_samples
 from metrics_worker.expression.grammar import parse
 from tests.docs.pages import ROOT, blocks, commands, section, text_of
@@ -55,6 +56,7 @@ def test_the_readme_stays_short():
 def test_the_example_is_that_of_the_plot():
     (example,) = (json.loads(block) for block in blocks(README, "json"))
     parse(example)
+    assert f"`{formula(parse(example))}`" in text_of(README)
     assert example in [json.loads(block) for block in blocks("docs/grammar.md", "json")]
 
 
