@@ -55,8 +55,8 @@ def read_side(text: str, place: Place | None) -> Side:
     """Read or compute one side of a comparison. On failure, the command ends with an error.
 
     Args:
-        text: the side as the user wrote it: `CODE@VERSION`, `CODE@current`, the path of a Parquet file or of a
-            request, or a formula.
+        text: the side as the user wrote it: `CODE@VERSION`, `CODE@current`, the path of a Parquet file or of
+            a request, or a formula.
         place: the location of the version or of the datasets; None is allowed for a Parquet file.
     """
     try:
