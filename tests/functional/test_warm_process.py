@@ -61,7 +61,7 @@ def throttled():
 
 
 def living():
-    """Return the number of objects of each class in memory that only an invocation creates, by class name."""
+    """Return the number of objects in memory, by class name, of the classes that only an invocation uses."""
     return Counter(type(found).__name__ for found in gc.get_objects() if isinstance(found, KEPT))
 
 

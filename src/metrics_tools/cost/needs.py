@@ -49,7 +49,7 @@ class SeriesNeed:
 
 @dataclass(frozen=True, slots=True)
 class WithSnapshots:
-    """The needs of a usual run: each series has a snapshot, and one of its part files has changed since then.
+    """The needs of a usual run: each series has a snapshot, and one of its part files is newer than that.
 
     Attributes:
         snapshots: the number of snapshots that the run reads.

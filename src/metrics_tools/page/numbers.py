@@ -35,10 +35,12 @@ class Numbers:
 
     @classmethod
     def of(cls, runs: Sequence[ShownRun]) -> dict[str, Any]:
-        """Return the series of all runs as JSON values: the grids, the series, and the series of each run.
+        """Return the observations of several runs as JSON values, in which each series is stored once.
+
+        The result contains the grids, the series, and for each run the positions of its series among them.
 
         Args:
-            runs: the runs that the page shows. For each run, the result refers to its series by their index.
+            runs: the runs that the page shows.
         """
         numbers = cls()
         shown = [numbers._run(run) for run in runs]
