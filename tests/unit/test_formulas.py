@@ -118,6 +118,12 @@ def test_a_caret_is_below_the_problem_also_in_a_long_formula_of_several_lines():
     assert (line[0], line[-1], len(line) <= 76) == ("…", "…", True)
 
 
+def test_a_formula_of_one_line_is_shown_completely():
+    text = f"{'A' * 60} + sma(B, 0) / C"
+    line, caret = parse_formula(text).pointer("expressionJson.right.left.window")
+    assert (line, line[caret.index("^")]) == (text, "0")
+
+
 def test_a_path_without_a_position_has_the_position_of_its_node():
     found = parse_formula("A + sma(B, 3)")
     assert found.position("expressionJson.right.no.such[3].part") == 4

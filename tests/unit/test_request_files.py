@@ -182,6 +182,19 @@ def test_for_an_expression_alone_a_request_is_created_that_the_worker_accepts(tm
     assert request.datasets["ecb_fx"].manifest_key == "datasets/ecb_fx/versions/v20261030/manifest.json"
 
 
+def test_a_formula_alone_is_an_expression(tmp_path):
+    path = tmp_path / "my dollar.formula"
+    path.write_text("sma(ECB_USD_EUR_D, 3)\n")
+    (sample,) = read_samples([path])
+    node = {"op": "sma", "series": {"series_code": "ECB_USD_EUR_D"}, "window": 3}
+    assert (sample.metric_code, sample.request["expressionJson"]) == ("my-dollar", node)
+    path.write_text("ECB_USD_EUR_D +")
+    with pytest.raises(
+        EventFileError, match=r"(?s)formula: not a formula: .* too early\n  ECB_USD_EUR_D \+\n"
+    ):
+        read_samples([path])
+
+
 def test_an_invalid_expression_alone_is_an_error_with_a_remedy(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text('{"op": "smaa", "series": {"series_code": "ECB_USD_EUR_D"}, "window": 3}')

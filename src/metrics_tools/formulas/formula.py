@@ -41,7 +41,7 @@ class Formula:
         Line breaks become blanks, and a formula that is too long for one line is shortened at both ends.
         """
         at, text = self.position(path), re.sub(r"\s", " ", self.text)
-        first = max(0, at - _BEFORE)
+        first = max(0, min(at - _BEFORE, len(text) - _WIDTH))
         line = text[first : first + _WIDTH]
         if first:
             line = f"…{line[1:]}"
