@@ -22,9 +22,7 @@ class Form(StrEnum):
 def format(  # noqa: A001 - the name of the command
     file: FileArgument,
     *,
-    to: Annotated[
-        Form | None, typer.Option("--to", help="The form to print, in place of the other form.")
-    ] = None,
+    to: Annotated[Form | None, typer.Option("--to", help="The form to print. Default: the other.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Convert an expression from JSON to a formula, or from a formula to JSON.
