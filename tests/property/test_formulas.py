@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics_tools.describe.formula import formula
@@ -37,16 +37,19 @@ def assert_is_read_back(node):
     assert formula(again) == text
 
 
+@settings(deadline=None)
 @given(single_nodes)
 def test_the_formula_of_a_node_is_read_back(value):
     assert_is_read_back(parse(value))
 
 
+@settings(deadline=None)
 @given(all_expressions)
 def test_the_formula_of_an_expression_is_read_back(value):
     assert_is_read_back(parse(value))
 
 
+@settings(deadline=None)
 @given(_codes, _numbers, _numbers, st.sampled_from(["add", "subtract", "multiply", "ratio", "power"]))
 def test_any_series_code_constant_and_scale_is_read_back(code, number, scale, op):
     value = {"op": op, "left": {"series_code": code}, "right": {"const": number}, "scale": scale}
@@ -69,6 +72,7 @@ _math: st.SearchStrategy[Any] = st.deferred(
 )
 
 
+@settings(deadline=None)
 @given(_math)
 def test_signs_scales_and_constants_are_read_back(value):
     with suppress(ExpressionError):  # both sides are constants
@@ -89,6 +93,7 @@ _pieces = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.lists(_pieces, max_size=12).map("".join)))
 def test_any_text_is_a_formula_or_has_a_problem_within_the_text(text):
     found = formula_or_error(text)

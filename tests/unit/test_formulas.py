@@ -80,6 +80,7 @@ def test_a_formula_may_be_typed_in_several_notations(typed, usual):
         ("(" * 250 + "A" + ")" * 250, 200, "nested too deep", None),
         ("-" * 2000 + "A", 0, "nested too deep", None),
         ("-" * 5000 + "A", 0, "at most 3,000 signs", None),
+        ("A," * 10_001, 20_000, "at most 20,000 words", None),
         ("A" * (MAX_LENGTH + 1), MAX_LENGTH, "at most 400,000 characters", None),
     ],
 )

@@ -12,6 +12,8 @@ from itertools import pairwise
 
 MAX_LENGTH = 400_000
 """The most characters of a formula. The largest expression with the longest series codes has fewer."""
+MAX_TOKENS = 20_000
+"""The most tokens of a formula. Each of the 512 nodes has at most 30, all of its options included."""
 MAX_SIGNS = 3_000
 """The most operators of a formula. Each node has at most three: its sign, its scale, and a minus."""
 _SIGNS = {"+": "+", "-": "-", "−": "-", "*": "*", "×": "*", "/": "/", "÷": "/", "^": "**", "**": "**"}  # noqa: RUF001
@@ -74,6 +76,8 @@ def tokens_of(formula: str) -> list[Token]:
     while at < len(formula):
         token = _token_at(formula, at)
         found.append(token)
+        if len(found) > MAX_TOKENS:
+            raise FormulaError(f"a formula has at most {MAX_TOKENS:,} words, numbers and signs", at)
         at = _after_blanks(formula, token.end)
     if not found:
         raise FormulaError("the formula is empty", 0)
