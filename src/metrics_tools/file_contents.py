@@ -54,10 +54,10 @@ def asked_in(file: str, raw: bytes) -> list[Asked]:
     except UnicodeDecodeError as error:
         text = f"not UTF-8: byte {error.start:,} is 0x{raw[error.start]:02x}"
         return [Asked(file, problems=(Problem("", text, suggestion="save it as UTF-8"),))]
-    return [of_formula(file, text)] if _is_formula(file, text) else _of_json(file, text)
+    return [of_formula(text, file=file)] if _is_formula(text, file=file) else _of_json(text, file=file)
 
 
-def _of_json(file: str, text: str) -> list[Asked]:
+def _of_json(text: str, *, file: str) -> list[Asked]:
     loaded = load(text)
     if not loaded.is_json:
         return [Asked(file, problems=loaded.problems)]
@@ -72,9 +72,9 @@ def _of_json(file: str, text: str) -> list[Asked]:
     return [Asked(file, text)]
 
 
-def of_formula(file: str, text: str) -> Asked:
+def of_formula(text: str, *, file: str) -> Asked:
     """Return the bare expression that a formula describes, or a problem if the text is not a formula."""
-    text = text.strip()
+    text = text.rstrip()
     try:
         formula = parse_formula(text)
     except FormulaError as error:
@@ -94,7 +94,7 @@ def is_formula_argument(argument: str) -> bool:
     return not argument.endswith(".json") and _SIGNS.search(argument) is not None
 
 
-def _is_formula(file: str, text: str) -> bool:
+def _is_formula(text: str, *, file: str) -> bool:
     return not file.endswith(".json") and text.lstrip()[:1] not in {"{", "[", "\ufeff"}
 
 

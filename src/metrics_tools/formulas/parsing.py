@@ -109,7 +109,7 @@ class _Builder:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return self._negative(tree, self.node(operand))
             case ast.BinOp(left=left, op=op, right=right):
-                return self._math(tree, _OPERATORS[type(op)], self.node(left), self.node(right))
+                return self._math(tree, _OPERATORS[type(op)], left=self.node(left), right=self.node(right))
             case ast.Call(func=ast.Name()):
                 return self._call(tree)
         raise self._error(tree, "expected a series, a number or an operation")
@@ -128,7 +128,7 @@ class _Builder:
             return _Node(self._span(tree), {"const": -float(operand["const"])}, is_bare=operand.is_bare)
         return _Node(self._span(tree), {"op": "neg", "series": operand})
 
-    def _math(self, tree: ast.expr, op: str, left: _Node, right: _Node) -> _Node:
+    def _math(self, tree: ast.expr, op: str, *, left: _Node, right: _Node) -> _Node:
         """Return an operation on two sides, or the left side with the right one as its scale."""
         if op == "multiply" and right.is_bare and takes_scale(left):
             left["scale"] = right["const"]

@@ -142,12 +142,12 @@ def _check_neighbours(tokens: Sequence[Token]) -> None:
         begins = token.kind in VALUES or (token.kind == "mark" and token.text == "(")
         if ends and begins and not is_call:
             text = "a comma or an operator is missing here"
-            raise FormulaError(text, token.start, _what_to_do(before, token))
+            raise FormulaError(text, token.start, _what_to_do(before=before, token=token))
     if tokens[-1].kind not in VALUES and tokens[-1].text != ")":
         raise FormulaError("the formula ends too early", tokens[-1].end)
 
 
-def _what_to_do(before: Token, token: Token) -> str | None:
+def _what_to_do(*, before: Token, token: Token) -> str | None:
     if token.text == "(" and before.kind in {"text", "duration"}:
         return "a bracket follows only the name of an operation"
     return 'a series code with other characters is in quotes: "A B"' if token.kind == "word" else None

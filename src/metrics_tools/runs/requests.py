@@ -121,7 +121,7 @@ def read_argument(argument: str) -> list[Asked]:
         return read_file(argument)
     except FileUnreadableError as error:
         if is_formula_argument(argument):
-            return [of_formula(ARGUMENT, argument)]
+            return [of_formula(argument, file=ARGUMENT)]
         if re.fullmatch(r"\w+", argument):
             hint = f"The formula of a series alone is in quotation marks: '\"{argument}\"'"
             raise FileUnreadableError(f"{error} {hint}") from error
