@@ -6,6 +6,7 @@ import numpy as np
 
 _KILO = 1000
 _LONG_SECONDS, _SHORT_MS = 10, 10
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -60,3 +61,11 @@ def shown_time(time: datetime | int) -> str:
     """
     date, _, clock = iso_time(time).removesuffix("Z").partition("T")
     return date if clock == "00:00:00" else f"{date} {clock.removesuffix(':00')}"
+
+
+def age(seconds: float) -> str:
+    """Return an age as text, in the largest unit of which two or more have passed ("90 s", "3 days")."""
+    for size, unit in ((_DAY, " days"), (_HOUR, " h"), (_MINUTE, " min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f}{unit}"
+    return f"{max(seconds, 0):.0f} s"

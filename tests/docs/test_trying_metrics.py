@@ -59,7 +59,7 @@ def test_the_commands_print_the_output_on_the_page(tmp_path, monkeypatch):
 
 
 def test_the_page_lists_exactly_the_commands_for_trying_metrics():
-    commands = {"run", "compare", "history", "doctor", "rollback", "send", "demo"}
+    commands = {"run", "compare", "ls", "history", "doctor", "rollback", "send", "demo"}
     assert commands <= set(SUMMARIES)
     assert commands == set(re.findall(r"^\| `metrics (\w+)", PAGE.read_text(), re.MULTILINE))
 

@@ -24,6 +24,7 @@ SUMMARIES = {
     "explain": "Explain an expression: its meaning, its inputs, its cost, and the observations of each node.",
     "format": "Convert an expression from JSON to a formula, or from a formula to JSON.",
     "history": "List the versions of a metric, newest first.",
+    "ls": "List the published metrics, each with the version that readers use.",
     "redrive": "List dead letters, or send chosen ones back to the request queue.",
     "rollback": "Let readers use another version of a metric until a later request is published.",
     "run": "Compute a metric on this machine with the worker's own code, and show it.",

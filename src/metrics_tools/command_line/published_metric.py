@@ -1,4 +1,4 @@
-"""The metric that a command about published versions works on: its code, its location and its keys."""
+"""The location and the metric on which a command about published versions works."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ import typer
 from metrics_tools.buckets.places import Place, metrics_prefix, open_place
 from metrics_tools.console import impossible
 from metrics_tools.published.metric import keys_of
+from metrics_tools.published.overview import metric_codes
 from metrics_worker.errors import MetricsWorkerError
 from metrics_worker.publication.records import Keys
 
@@ -23,12 +24,21 @@ def published_metric(code: str, *, bucket: str | None, folder: Path | None) -> I
 
     The command ends with an error if no location is given or the context raises a MetricsWorkerError.
     """
+    with published_place(bucket=bucket, folder=folder) as place:
+        yield place, keys_of(code, prefix=metrics_prefix())
+
+
+@contextmanager
+def published_place(*, bucket: str | None, folder: Path | None) -> Iterator[Place]:
+    """Yield the location that the options select, to which metrics are published.
+
+    The command ends with an error if no location is given or the context raises a MetricsWorkerError.
+    """
     place = open_place(bucket, folder, demo=False)
     if place is None:
-        raise impossible("Where is the metric published? Give --bucket NAME or --folder FOLDER.")
-    keys = keys_of(code, prefix=metrics_prefix())
+        raise impossible("Where is the data? Give --bucket NAME or --folder FOLDER.")
     try:
-        yield place, keys
+        yield place
     except MetricsWorkerError as error:
         raise impossible(f"{place.label}: {error}") from error
 
@@ -41,10 +51,9 @@ def no_such_metric(code: str, place: Place) -> typer.Exit:
     """
     prefix = metrics_prefix()
     try:
-        folders = place.bucket.list_folders(prefix)
+        codes = metric_codes(place.bucket, prefix)
     except MetricsWorkerError:
-        folders = []
-    codes = [name.rstrip("/").rpartition("/")[2] for name in folders]
-    alike = get_close_matches(code, [name for name in codes if not name.startswith("_")], 3, 0.5)
+        codes = []
+    alike = get_close_matches(code, codes, 3, 0.5)
     hint = f" Did you mean {' or '.join(alike)}?" if alike else ""
     return impossible(f"Nothing is published under {prefix}{code}/ at {place.label}.{hint}")
