@@ -53,13 +53,13 @@ def test_the_commands_print_the_output_on_the_page(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "events", tmp_path / "events")
     monkeypatch.chdir(tmp_path)
     found = list(steps())
-    assert len(found) == 9
+    assert len(found) == 10
     for command, shown in found:
         assert masked(output(command)) == masked(shown), command
 
 
 def test_the_page_lists_exactly_the_commands_for_trying_metrics():
-    commands = {"run", "compare", "ls", "history", "doctor", "rollback", "send", "demo"}
+    commands = {"run", "compare", "ls", "series", "history", "doctor", "rollback", "send", "demo"}
     assert commands <= set(SUMMARIES)
     assert commands == set(re.findall(r"^\| `metrics (\w+)", PAGE.read_text(), re.MULTILINE))
 

@@ -29,6 +29,7 @@ SUMMARIES = {
     "rollback": "Let readers use another version of a metric until a later request is published.",
     "run": "Compute a metric on this machine with the worker's own code, and show it.",
     "send": "Request a run from a deployment, as the control plane does.",
+    "series": "List the series of a dataset, with their part files, observations and rows.",
     "test": "Run tests of metrics: small input series, an expression, and the expected observations.",
     "validate": "Find every problem of requests and expressions, before they run.",
 }

@@ -29,12 +29,12 @@ def published_metric(code: str, *, bucket: str | None, folder: Path | None) -> I
 
 
 @contextmanager
-def published_place(*, bucket: str | None, folder: Path | None) -> Iterator[Place]:
-    """Yield the location that the options select, to which metrics are published.
+def published_place(*, bucket: str | None, folder: Path | None, demo: bool = False) -> Iterator[Place]:
+    """Yield the location that the options select.
 
     The command ends with an error if no location is given or the context raises a MetricsWorkerError.
     """
-    place = open_place(bucket, folder, demo=False)
+    place = open_place(bucket, folder, demo=demo)
     if place is None:
         raise impossible("Where is the data? Give --bucket NAME or --folder FOLDER.")
     try:

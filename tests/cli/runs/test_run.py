@@ -381,7 +381,7 @@ def test_each_command_works_as_a_separate_process(folder, ask, tmp_path):
     assert process("demo", tmp_path / "demo").returncode == 0
 
 
-@pytest.mark.parametrize("command", ["compare", "demo", "doctor", "history", "ls", "run", "send"])
+@pytest.mark.parametrize("command", ["compare", "demo", "doctor", "history", "ls", "run", "send", "series"])
 def test_the_help_has_examples_and_exit_codes(metrics, command):
     done = metrics(command, "--help")
     assert done.exit_code == 0
