@@ -16,6 +16,7 @@
     ecb.py            the demo dataset: the exchange rates of the European Central Bank
     file_contents.py  what a file, standard input or an argument contains
     formatting.py     numbers, times, durations, sizes and status events as text
+    part_files.py     part files and dataset manifests in the layout of production
     process_exit.py   the end of a process that used the bucket
     request_files.py  the requests in files, such as those of events/
 

@@ -10,22 +10,20 @@ Each currency is a series `ECB_<CUR>_EUR_D`. The time of an observation is midni
 
 import csv
 import io
-import itertools
 import json
 import re
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from currency_converter import CURRENCY_FILE
 
+from metrics_tools.part_files import Description, Extent, dataset_manifest, months, part_file
 from metrics_worker.series import Series
 
 SOURCE = "European Central Bank, euro foreign exchange reference rates"
@@ -40,17 +38,6 @@ CURRENCIES = ("BRL", "CHF", "CNY", "GBP", "ISK", "JPY", "MXN", "SEK", "USD", "ZA
 """The currencies that are written by default. Some begin after 1999; ISK has no rates from 2008 to 2018."""
 
 _WRITERS = 8
-_SCHEMA = pa.schema(
-    {
-        "obs_time": pa.timestamp("ns"),
-        "internal_series_code": pa.string(),
-        "value": pa.float64(),
-        "unit": pa.string(),
-        "frequency": pa.string(),
-        "collection_date": pa.timestamp("ns"),
-    }
-)
-
 type Rates = Mapping[str, Mapping[date, float]]
 """By currency and day, the rate in units of the currency per euro. The days are in ascending order."""
 
@@ -119,34 +106,19 @@ def part_files(rates: Rates, collected_at: datetime) -> Iterator[tuple[str, byte
 
     `collected_at` (UTC) is the value of the column `collection_date`.
     """
-    collected = collected_at.replace(tzinfo=None)
     for currency, days in sorted(rates.items()):
-        code, unit = series_code(currency), f"{currency} per EUR"
-        for month, group in itertools.groupby(days.items(), lambda item: f"{item[0]:year=%Y/month=%m}"):
-            rows = [(datetime.combine(day, time()), code, rate, unit, "D", collected) for day, rate in group]
-            table = pa.table(list(zip(*rows, strict=True)), schema=_SCHEMA)
-            sink = pa.BufferOutputStream()
-            pq.write_table(table, sink, compression="snappy")
-            yield f"{code}/{month}/data.parquet", sink.getvalue().to_pybytes()
+        described = Description(series_code(currency), f"{currency} per EUR", "D", collected_at)
+        for folders, observations in months(rate_series(days)):
+            yield f"{described.code}/{folders}/data.parquet", part_file(observations, described)
 
 
 def manifest(rates: Rates, files: Iterable[str], collected_at: datetime) -> dict[str, Any]:
     """Return the dataset manifest, with every field that the ingestor writes."""
-    names, days = list(files), {day for series in rates.values() for day in series}
-    now = collected_at.isoformat().replace("+00:00", "Z")
-    return {
-        "version_id": version_of(rates),
-        "dataset_id": DATASET_ID,
-        "created_at": now,
-        "collection_date": now,
-        "data_points_count": sum(map(len, rates.values())),
-        "series_count": len(rates),
-        "series_codes": [series_code(currency) for currency in sorted(rates)],
-        "date_range": {"min_obs_time": f"{min(days)}T00:00:00Z", "max_obs_time": f"{max(days)}T00:00:00Z"},
-        "parquet_files": names,
-        "partitions": [name.removesuffix("data.parquet") for name in names],
-        "partition_strategy": "series_year_month",
-    }
+    extents = {series_code(currency): Extent.of(rate_series(days)) for currency, days in rates.items()}
+    version = version_of(rates)
+    return dataset_manifest(
+        DATASET_ID, version=version, collected_at=collected_at, files=list(files), extents=extents
+    )
 
 
 def write_dataset(

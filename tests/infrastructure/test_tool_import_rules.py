@@ -52,8 +52,11 @@ IMPORTS = {
     "validate": Imports("describe formatting", "numpy"),
     "describe": Imports("formatting", "numpy pydantic"),
     "console": Imports("", "rich typer"),
+    "ecb": Imports("part_files", "currency_converter numpy"),
+    "part_files": Imports("formatting", "numpy pyarrow"),
     "formatting": Imports("", "numpy"),
     "process_exit": Imports(""),
+    "operations": Imports("", "boto3 botocore"),
     "ecb": Imports("", "currency_converter numpy pyarrow"),
 }
 FILES = {path.relative_to(TOOLS).with_suffix("").as_posix(): path for path in sorted(TOOLS.rglob("*.py"))}
