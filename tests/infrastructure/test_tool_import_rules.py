@@ -28,6 +28,8 @@ class Imports(NamedTuple):
 IMPORTS = {
     "__main__": Imports("command_line"),
     "command_line": Imports(
+        "definition_tests runs buckets importing published cost validate describe console formatting "
+        "part_files process_exit request_files ecb",
         "definition_tests runs buckets published cost validate describe console formatting process_exit "
         "request_files file_contents formulas ecb",
         "botocore rich typer",
@@ -42,6 +44,7 @@ IMPORTS = {
         "page published console formatting process_exit request_files ecb",
         "boto3 numpy obstore pyarrow rich samtranslator",
     ),
+    "importing": Imports("published formatting part_files", "numpy"),
     "page": Imports("published describe formatting", "jinja2 numpy"),
     "published": Imports("validate console formatting", "numpy obstore pyarrow pydantic"),
     "cost": Imports("validate"),

@@ -8,6 +8,7 @@ importing rich, which formats the help of each subcommand, would double its time
 import io
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any, NoReturn, override
 
 import typer
@@ -24,6 +25,7 @@ SUMMARIES = {
     "explain": "Explain an expression: its meaning, its inputs, its cost, and the observations of each node.",
     "format": "Convert an expression from JSON to a formula, or from a formula to JSON.",
     "history": "List the versions of a metric, newest first.",
+    "import": "Import a series from a CSV file into a dataset of your own.",
     "ls": "List the published metrics, each with the version that readers use.",
     "redrive": "List dead letters, or send chosen ones back to the request queue.",
     "rollback": "Let readers use another version of a metric until a later request is published.",
@@ -41,9 +43,10 @@ class _Subcommand(TyperCommand):
 
     @override
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        module = import_module(f"metrics_tools.command_line.commands.{self.name}")
+        name = f"{self.name}_" if iskeyword(str(self.name)) else str(self.name)
+        module = import_module(f"metrics_tools.command_line.commands.{name}")
         loaded = typer.Typer(rich_markup_mode="rich", add_completion=False)
-        loaded.command(self.name)(getattr(module, str(self.name)))
+        loaded.command(self.name)(getattr(module, name))
         return get_command(loaded).make_context(info_name, args, parent, **extra)
 
 

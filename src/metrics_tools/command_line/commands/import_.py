@@ -1,0 +1,126 @@
+"""`metrics import`: import a series from a file. The names end in `_`, since `import` is a keyword."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metrics_tools import console
+from metrics_tools.buckets.places import BucketOption, FolderOption
+from metrics_tools.command_line.published_metric import published_place
+from metrics_tools.console import JsonOption, emit, impossible
+from metrics_tools.formatting import count, iso_time, shown_time
+from metrics_tools.importing.dataset import ForeignDatasetError, ImportedSeries, import_series
+from metrics_tools.importing.observations import FileRefusedError, Observations, read_observations
+from metrics_tools.part_files import Description, Extent
+from metrics_tools.runs.computing import settings_for
+from metrics_worker.names import ID_RULE, is_id
+
+_WINDOW = 3
+
+
+def import_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A CSV file with a header, or a Parquet file.")
+    ],
+    *,
+    dataset: Annotated[str, typer.Option("--dataset", help="The id of the dataset; it may be new.")],
+    series: Annotated[str, typer.Option("--series", help="The code of the series in expressions.")],
+    bucket: BucketOption = None,
+    folder: FolderOption = None,
+    time: Annotated[
+        str | None,
+        typer.Option("--time", help="The column with the times. Default: the first one with dates."),
+    ] = None,
+    value: Annotated[
+        str | None,
+        typer.Option("--value", help="The column with the values. Default: the first with numbers."),
+    ] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="The unit of the values, such as USD.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a series from a CSV file into a dataset of your own.
+
+    The file needs a header, a column of dates or times in ISO 8601 (a time
+    without a zone is UTC) and a column of numbers. An empty cell is no
+    observation. The command writes one part file for each month, and then a
+    new version of the dataset, which also has all other imported series.
+    Importing a series again replaces it. Nothing is deleted. A dataset that
+    another program writes is never changed.
+
+    Exit: 0 imported, 2 impossible, and nothing was written.
+
+    [bold]Examples[/bold]
+
+      metrics import prices.csv --dataset my_data --series PRICES --folder data
+
+      metrics import cpi.csv --dataset macro --series CPI --value index --bucket my-data
+    """
+    for option, given in (("--dataset", dataset), ("--series", series)):
+        if not is_id(given):
+            raise impossible(f"{option} {given!r}: expected {ID_RULE}.")
+    try:
+        found = read_observations(file, time=time, value=value)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except FileRefusedError as error:
+        raise impossible(f"{error} Nothing was written.") from error
+    except OSError as error:
+        raise impossible(f"{folder}: {error.strerror}.") from error
+    now = datetime.now(UTC).replace(microsecond=0)
+    with published_place(bucket=bucket, folder=folder) as place:
+        settings = settings_for(place.bucket.name)
+        base = f"{settings.datasets_prefix}{dataset}/"
+        described = Description(series, unit, None, now)
+        try:
+            done = import_series(
+                place.bucket, base, found.cleaned.series, described, now=lambda: datetime.now(UTC)
+            )
+        except ForeignDatasetError as error:
+            hint = "Choose another --dataset. Nothing was written."
+            raise impossible(f"{place.label}: {error}. {hint}") from error
+    if as_json:
+        counts = {
+            name: getattr(found.cleaned, name) for name in ("rows", "null", "nan", "infinite", "duplicate")
+        }
+        extent = asdict(Extent.of(found.cleaned.series))
+        times = {name: iso_time(extent[name]) for name in ("first", "last")}
+        columns = {"time_column": found.time_column, "value_column": found.value_column}
+        emit({"place": place.label, **asdict(done), **columns, **extent, **times, **counts})
+        return
+    _print(found, done, place.label)
+    if done.replaced and settings.series_files == "listing":
+        note = "WORKER_SERIES_FILES=listing: observations that only the earlier import had are still read."
+        console.print_line(note, "yellow")
+    where = f"--bucket {bucket}" if bucket else f"--folder {folder}"
+    expression = f'{{"op": "sma", "series": {{"series_code": "{series}"}}, "window": {_WINDOW}}}'
+    console.print_line(f"Next, compute the mean of {_WINDOW} observations:", "dim")
+    console.print_line(f"  echo '{expression}' > my-metric.json")
+    console.print_line(f"  metrics run my-metric.json {where}")
+
+
+def _print(found: Observations, done: ImportedSeries, label: str) -> None:
+    """Print the imported series, its columns, and the rows that are not an observation."""
+    extent = Extent.of(found.cleaned.series)
+    console.print_line(
+        f"{done.series_code} at {label}: {count(extent.observations, 'observation')}, "
+        f"{shown_time(extent.first)} to {shown_time(extent.last)}, in {count(done.part_files, 'part file')}",
+        "green",
+    )
+    console.print_line(f"times from column {found.time_column}, values from column {found.value_column}")
+    if found.cleaned.null:
+        console.print_line(f"{count(found.cleaned.null, 'row')} without a time or a value left out")
+    if found.cleaned.duplicate:
+        replaced = count(found.cleaned.duplicate, "row")
+        console.print_line(f"{replaced} left out, because a later row has the same time", "yellow")
+    if done.replaced:
+        before = done.replaced
+        console.print_line(
+            f"replaces {count(before.observations, 'observation')}, {shown_time(before.first)} to "
+            f"{shown_time(before.last)}; {count(done.part_files_written, 'part file')} changed"
+        )
+    console.print_line(
+        f"dataset {done.dataset}, version {done.version}: {count(done.series, 'series', 'series')}"
+    )

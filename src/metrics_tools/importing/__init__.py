@@ -1,0 +1,1 @@
+"""The import of observations from files into a dataset, for `metrics import`."""

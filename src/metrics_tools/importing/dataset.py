@@ -1,0 +1,163 @@
+"""The writing of imported series into a dataset.
+
+    {datasets prefix}{dataset}/projections/{series}/year=2025/month=11/{time}-{hash}.parquet
+    {datasets prefix}{dataset}/versions/v00000007/manifest.json
+
+Each import of a series creates a new version of the dataset, whose manifest lists all part files of all
+series. Part files and manifests are created and never replaced: the part files first, then the manifest,
+which makes all of them visible at once. A part file whose rows have not changed since the previous version is
+kept. The number of a version is that of its predecessor plus one, so that of two imports at the same time
+only one can create the manifest; the other one then adds its series to the new version.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from metrics_tools.part_files import Description, Extent, dataset_manifest, months, part_file
+from metrics_worker.errors import ObjectTaken, StoreUnavailable
+from metrics_worker.s3.bucket import Bucket
+from metrics_worker.series import Series
+
+CREATED_BY = "metrics import"
+_VERSION = re.compile(r"v(\d{8})", re.ASCII)
+_TRIES = 20
+_WRITERS = 8
+
+
+class ForeignDatasetError(Exception):
+    """A dataset exists that was not created by an import. The text says so; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedSeries:
+    """The result of an import.
+
+    Attributes:
+        dataset: the id of the dataset.
+        version: the version of the dataset that contains the series.
+        manifest: the key of the version's manifest.
+        series_code: the series code.
+        part_files: the number of part files of the series.
+        part_files_written: the number of part files that were written; the others had not changed.
+        replaced: the extent of the series in the previous version; None if the series is new.
+        series: the number of series in the dataset.
+    """
+
+    dataset: str
+    version: str
+    manifest: str
+    series_code: str
+    part_files: int
+    part_files_written: int
+    replaced: Extent | None
+    series: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Previous:
+    """The newest version of a dataset: its number, its part files and the extents of its series."""
+
+    number: int = 0
+    files: tuple[str, ...] = ()
+    extents: dict[str, Extent] | None = None
+
+    def files_of(self, code: str) -> list[str]:
+        return [file for file in self.files if file.startswith(f"{code}/")]
+
+
+def import_series(
+    bucket: Bucket, base: str, series: Series, described: Description, now: Callable[[], datetime]
+) -> ImportedSeries:
+    """Write the part files of a series, and then a new version of its dataset.
+
+    Args:
+        bucket: the data bucket.
+        base: the key prefix of the dataset, which ends in a slash.
+        series: the observations, at least one.
+        described: the code and the unit of the series.
+        now: returns the time in UTC, for the names of part files.
+
+    Raises:
+        ForeignDatasetError: another program has created the dataset.
+        AccessDenied, StoreUnavailable.
+    """
+    previous = _previous(bucket, base)
+    kept = {_hash_of(file): file for file in previous.files_of(described.code)}
+    made = {
+        f"{described.code}/{folders}/": (part, _hash(part, described)) for folders, part in months(series)
+    }
+    stamp = f"{now():%Y%m%dT%H%M%S%fZ}"
+    files, new = [], {}
+    for folder, (part, digest) in made.items():
+        file = kept.get(folder + digest, f"{folder}{stamp}-{digest}.parquet")
+        files.append(file)
+        if folder + digest not in kept:
+            new[f"{base}projections/{file}"] = part
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(lambda item: _create(bucket, item[0], part_file(item[1], described)), new.items()))
+    for _ in range(_TRIES):
+        extents = (previous.extents or {}) | {described.code: Extent.of(series)}
+        others = [file for file in previous.files if file not in previous.files_of(described.code)]
+        version = f"v{previous.number + 1:08d}"
+        document = dataset_manifest(
+            base.rstrip("/").rpartition("/")[2],
+            version=version,
+            collected_at=described.collected_at,
+            files=sorted([*others, *files]),
+            extents=extents,
+        ) | {"created_by": CREATED_BY, "series": {code: asdict(one) for code, one in extents.items()}}
+        key = f"{base}versions/{version}/manifest.json"
+        try:
+            bucket.create(key, json.dumps(document, indent=2).encode())
+        except ObjectTaken:
+            previous = _previous(bucket, base)  # with the series of another import
+            continue
+        replaced = (previous.extents or {}).get(described.code)
+        return ImportedSeries(
+            document["dataset_id"], version, key, described.code, len(files), len(new), replaced, len(extents)
+        )
+    raise StoreUnavailable(f"{base}versions/", "other imports kept creating versions")
+
+
+def _previous(bucket: Bucket, base: str) -> _Previous:
+    """Return the newest version of a dataset.
+
+    Raises:
+        ForeignDatasetError: the newest version was not created by an import.
+        AccessDenied, StoreUnavailable.
+    """
+    names = [folder.rstrip("/").rpartition("/")[2] for folder in bucket.list_folders(f"{base}versions/")]
+    if not names:
+        return _Previous()
+    newest = max(names)
+    found, number = bucket.find(f"{base}versions/{newest}/manifest.json"), _VERSION.fullmatch(newest)
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        document: dict[str, Any] = json.loads(bytes(found.body)) if found else {}
+        if number and document.get("created_by") == CREATED_BY:
+            extents = {code: Extent(**one) for code, one in document["series"].items()}
+            return _Previous(int(number[1]), tuple(document["parquet_files"]), extents)
+    raise ForeignDatasetError(f"version {newest} of {base} was not created by `{CREATED_BY}`")
+
+
+def _create(bucket: Bucket, key: str, body: bytes) -> None:
+    with suppress(ObjectTaken):  # by another import of the same rows at the same microsecond
+        bucket.create(key, body)
+
+
+def _hash(part: Series, described: Description) -> str:
+    """Return a hash of the rows of a part file, apart from the time of their collection."""
+    identity = f"{described.code}\n{described.unit}\n{described.frequency}\n".encode()
+    return sha256(identity + part.times.tobytes() + part.values.tobytes()).hexdigest()[:16]
+
+
+def _hash_of(file: str) -> str:
+    """Return the folders of a part file, followed by the hash in its name."""
+    folder, _, name = file.rpartition("/")
+    return f"{folder}/{name.rpartition('-')[2].removesuffix('.parquet')}"

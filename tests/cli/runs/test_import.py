@@ -1,0 +1,61 @@
+"""`metrics import` makes a file a series of a dataset, and `metrics run` then computes a metric of it."""
+
+import json
+
+import pytest
+
+TEXT = "date,close\n2025-01-30,1.5\n2025-01-31,\n2025-02-03,1.8\n2025-02-04,2\n2025-02-05,2\n"
+
+
+@pytest.fixture
+def prices(tmp_path):
+    path = tmp_path / "prices.csv"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_the_next_commands_that_are_printed_compute_a_metric(
+    metrics, prices, tmp_path, monkeypatch, request, kind
+):
+    where = tmp_path / "new" / "data" if kind == "folder" else request.getfixturevalue("bucket")
+    done = metrics("import", prices, "--dataset", "mine", "--series", "P", f"--{kind}", where)
+    assert done.exit_code == 0
+    *_, write, run = done.stdout.splitlines()
+    assert "4 observations, 2025-01-30 to 2025-02-05, in 2 part files" in done.stdout
+    assert "1 row without a time or a value left out" in done.stdout
+    expression, file = write.removeprefix("  echo '").split("' > ")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / file).write_text(expression)
+    words = run.removeprefix("  metrics ").split()
+    assert words == ["run", file, f"--{kind}", str(where)]
+    (computed,) = json.loads(metrics(*words, "--json").stdout)["runs"]
+    assert computed["outcome"] == "SUCCESS"
+    (listed,) = json.loads(metrics("series", "mine", f"--{kind}", where, "--json").stdout)["series"]
+    assert (listed["observations"], listed["part_files"]) == (4, 2)
+
+
+def test_a_second_import_reports_what_it_replaces(metrics, prices, tmp_path, monkeypatch):
+    words = ("import", prices, "--dataset", "mine", "--series", "P", "--folder", tmp_path / "data")
+    first = json.loads(metrics(*words, "--json").stdout)
+    assert (first["version"], first["observations"], first["null"]) == ("v00000001", 4, 1)
+    prices.write_text(f"{TEXT}2025-02-05,3\n")
+    monkeypatch.setenv("WORKER_SERIES_FILES", "listing")
+    second = metrics(*words)
+    assert "replaces 4 observations, 2025-01-30 to 2025-02-05; 1 part file changed" in second.stdout
+    assert "because a later row has the same time" in second.stdout
+    assert "WORKER_SERIES_FILES=listing" in second.stdout
+
+
+def test_a_refused_import_writes_nothing(metrics, prices, tmp_path, folder):
+    prices.write_text("date,close\n2025-01-30,1.5\n2025-01-31,many\n")
+    new = tmp_path / "new"
+    done = metrics("import", prices, "--dataset", "mine", "--series", "P", "--folder", new)
+    assert (done.exit_code, "line 3, column close" in done.stderr, new.exists()) == (2, True, False)
+    prices.write_text(TEXT)
+    foreign = metrics("import", prices, "--dataset", "fx", "--series", "A", "--folder", folder)
+    assert (foreign.exit_code, "Choose another --dataset" in foreign.stderr) == (2, True)
+    for dataset, series in (("a/b", "P"), ("mine", "_x")):
+        wrong = metrics("import", prices, "--dataset", dataset, "--series", series, "--folder", new)
+        assert (wrong.exit_code, "expected 1-128 of" in wrong.stderr) == (2, True)
+    assert metrics("import", prices, "--dataset", "mine", "--series", "P").exit_code == 2

@@ -1,0 +1,218 @@
+"""Observations are read from CSV files with exact errors, and a dataset is never half visible."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from obstore.store import MemoryStore
+
+from metrics_tools.importing.dataset import ForeignDatasetError, import_series
+from metrics_tools.importing.observations import FileRefusedError, read_observations
+from metrics_tools.part_files import Description
+from metrics_tools.validate.discovery import newest
+from metrics_worker.errors import StoreUnavailable
+from metrics_worker.s3.s3_bucket import S3Bucket
+from metrics_worker.series import Series
+from tests.builders import BUCKET, NOW, day, parquet, put_dataset, rows
+
+BASE = "datasets/mine/"
+
+
+def read(tmp_path, text, *, name="my.csv", time=None, value=None):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_observations(path, time=time, value=value)
+
+
+def as_list(found):
+    times = found.cleaned.series.times.astype("datetime64[us]").tolist()
+    return list(zip(times, found.cleaned.series.values.tolist(), strict=True))
+
+
+def utc(*numbers):
+    return datetime(*numbers)  # noqa: DTZ001 - numpy's times are naive
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("date,price\n2025-01-31,1.5\n2025-02-03,-2e3\n", ("date", "price")),
+        ("\ufeffdate;name;price\r\n2025-01-31;a;1.5\r\n2025-02-03;b;-2000\r\n", ("date", "price")),
+        (
+            'id\tprice\t"when, exactly"\n\t1.5\t2025-01-31\n\n\t-2000\t2025-02-03T00:00:00Z\n',
+            ("when, exactly", "price"),
+        ),
+        ("day,price\n2025-02-03,-2000\n2025-01-31 03:00+03:00,1.5\n", ("day", "price")),
+    ],
+)
+def test_the_columns_are_guessed_and_rows_are_sorted(tmp_path, text, columns):
+    found = read(tmp_path, text)
+    assert (found.time_column, found.value_column) == columns
+    assert as_list(found) == [(utc(2025, 1, 31), 1.5), (utc(2025, 2, 3), -2000.0)]
+
+
+def test_columns_can_be_named(tmp_path):
+    text = "made,obs,low,high\n2020-01-01,20250131,1,2\n"
+    assert as_list(read(tmp_path, text, time="obs", value="high")) == [(utc(2025, 1, 31), 2.0)]
+
+
+def test_empty_cells_and_repeated_times_are_counted(tmp_path):
+    text = "t,v\n2025-01-01,1\n2025-01-02,\n2025-01-03,N/A\n,5\n2025-01-01,7\n2025-01-04,.\n"
+    found = read(tmp_path, text)
+    assert as_list(found) == [(utc(2025, 1, 1), 7.0)]
+    assert (found.cleaned.rows, found.cleaned.null, found.cleaned.duplicate) == (6, 4, 1)
+
+
+def test_a_parquet_file_is_accepted(tmp_path):
+    body = parquet(rows(None, [day(1), day(2)], [1.0, 2.0]))
+    assert len(as_list(read(tmp_path, body, name="my.parquet"))) == 2
+    with pytest.raises(FileRefusedError, match="not readable as Parquet"):
+        read(tmp_path, b"nothing", name="my.parquet")
+    with pytest.raises(FileRefusedError, match="are for CSV"):
+        read(tmp_path, body, name="my.parquet", time="t")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("t,v\n2025-01-01,1\n\n2025-01-02,1.x\n", "line 4, column v: expected a number, found '1.x'"),
+        ("t;v\n2025-01-01;1\n2025-01-02;1,5\n", "line 3, column v: expected a number (with a point"),
+        ("t,v\n2025-01-01,1\n2025-01-02,inf\n", "line 3, column v: expected a finite number"),
+        ("t,v\n2025-01-01,1\n31/01/2025,1\n", "line 3, column t: expected a date or time such as 2025-01-31"),
+        ("t,v\n2025-01-01,1\n1066-10-14,1\n", "line 3, column t: expected a year from 1678 to 2261"),
+        ("t,v\n2025-01-01,1,2\n", "line 2: 3 cells, but the header has 2"),
+        ('t,v\n2025-01-01,"1\n', "line 2: not CSV"),
+        ("2025-01-01,1\n", "line 1: expected the names of the columns"),
+        ("t,v\n31/01/2025,1\n", "no column has dates or times such as 2025-01-31; name one with --time"),
+        ("t,v\n2025-01-01,x\n", "no column has numbers such as 1.5; name one with --value"),
+        ("t,v\n2025-01-01,\n", "no column has numbers"),
+        ("", "the file is empty"),
+        (b"t,v\n2025-01-01,\xe9\n", "line 2: not UTF-8"),
+    ],
+)
+def test_a_fault_is_reported_with_its_line(tmp_path, text, problem):
+    with pytest.raises(FileRefusedError) as refused:
+        read(tmp_path, text)
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"value": "pric"}, "no column 'pric'. Did you mean price?"),
+        ({"time": "zzzzz"}, "The columns are date, price, x, x"),
+        ({"value": "x"}, "2 columns have the name 'x'"),
+    ],
+)
+def test_a_wrong_name_is_reported_with_the_existing_names(tmp_path, options, problem):
+    with pytest.raises(FileRefusedError) as refused:
+        read(tmp_path, "date,price,x,x\n2025-01-01,1,2,3\n", **options)
+    assert problem in str(refused.value)
+
+
+def test_a_file_without_observations_or_without_a_file_is_refused(tmp_path):
+    with pytest.raises(FileRefusedError, match="no observation in 1 row"):
+        read(tmp_path, "t,v\n2025-01-01,\n", value="v")
+    with pytest.raises(FileRefusedError, match="No such file"):
+        read_observations(tmp_path / "none.csv", time=None, value=None)
+
+
+# The dataset
+
+
+def daily(first, last, factor=1.0):
+    """Return a series with one observation for each day, of the days of 2026."""
+    days = np.array([day(n) for n in range(first, last)], "datetime64[us]").astype(np.int64)
+    return Series(days, days * factor)
+
+
+def imported(bucket, code, series):
+    return import_series(
+        bucket, BASE, series, Description(code, None, None, NOW), now=lambda: datetime.now(UTC)
+    )
+
+
+def visible(bucket):
+    """Return the times and values of each series in the newest version of the dataset, by series code."""
+    manifest = newest(S3Bucket(bucket.store, BUCKET), "datasets/").manifests.get("mine")
+    found = {}
+    for code in sorted(manifest.series_codes or ()) if manifest else ():
+        assert manifest
+        bodies = [bucket.get(BASE + "projections/" + file).body for file in manifest.files_of(code)]
+        tables = [pa.parquet.read_table(pa.BufferReader(body)) for body in bodies]
+        found[code] = [row for table in tables for row in table["value"].to_pylist()]
+    return found
+
+
+@pytest.fixture
+def bucket():
+    return S3Bucket(MemoryStore(), BUCKET)
+
+
+def test_a_second_series_is_added_and_a_second_import_replaces_only_changed_months(bucket):
+    assert imported(bucket, "A", daily(1, 60)).part_files_written == 2
+    assert imported(bucket, "B", daily(1, 10)).series == 2
+    done = imported(bucket, "A", daily(1, 61))
+    assert (done.part_files, done.part_files_written, done.version) == (3, 1, "v00000003")
+    assert done.replaced
+    assert done.replaced.observations == 59
+    assert visible(bucket) == {"A": daily(1, 61).values.tolist(), "B": daily(1, 10).values.tolist()}
+    imported(bucket, "A", daily(5, 8, factor=2.0))
+    assert visible(bucket)["A"] == daily(5, 8, factor=2.0).values.tolist()
+
+
+def test_a_dataset_of_another_program_is_never_changed(bucket):
+    put_dataset(bucket.store, {"A/m.parquet": rows("A", [day(1)], [1.0])}, dataset="mine")
+    before = [found.key for found in bucket.list("")]
+    with pytest.raises(ForeignDatasetError, match="version v1 of datasets/mine/ was not created"):
+        imported(bucket, "A", daily(1, 5))
+    assert [found.key for found in bucket.list("")] == before
+
+
+class Interrupted(S3Bucket):
+    """A bucket that calls `hook` with the key before each write."""
+
+    hook: ClassVar[Callable[[str], None]]
+
+    def create(self, key, body):
+        type(self).hook(key)
+        return super().create(key, body)
+
+
+@pytest.mark.parametrize("writes", range(3))
+def test_an_interrupted_import_changes_nothing_that_readers_see_and_can_be_repeated(bucket, writes):
+    imported(bucket, "A", daily(1, 60))
+    made = []
+
+    def hook(key):
+        made.append(key)
+        if len(made) > writes:
+            raise StoreUnavailable(key, "interrupted")
+
+    Interrupted.hook = staticmethod(hook)
+    before = visible(bucket)
+    with pytest.raises(StoreUnavailable):
+        imported(Interrupted(bucket.store, BUCKET), "A", daily(1, 60, factor=3.0))
+    assert visible(bucket) == before
+    imported(bucket, "A", daily(1, 60, factor=3.0))
+    assert visible(bucket) == {"A": daily(1, 60, factor=3.0).values.tolist()}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_two_imports_at_the_same_time_lose_no_series(bucket, first):
+    """The other import commits before this one creates its manifest, also if the dataset is new."""
+    if not first:
+        imported(bucket, "C", daily(1, 3))
+    others = [lambda: imported(bucket, "B", daily(1, 4)), lambda: imported(bucket, "D", daily(1, 5))]
+
+    def hook(key):
+        if key.endswith("manifest.json") and others:
+            others.pop()()
+
+    Interrupted.hook = staticmethod(hook)
+    done = imported(Interrupted(bucket.store, BUCKET), "A", daily(1, 6))
+    assert set(visible(bucket)) == {"A", "B", "D"} | (set() if first else {"C"})
+    assert done.series == len(visible(bucket))
