@@ -26,7 +26,12 @@ VOLATILE = (
 def steps():
     """Yield each command of the page with the output on the page."""
     for block in BLOCKS:
-        yield from re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+        yield from steps_in(block)
+
+
+def steps_in(block):
+    """Return each command of a block with its output."""
+    return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
 
 
 def masked(text):
@@ -59,7 +64,7 @@ def test_the_commands_print_the_output_on_the_page(tmp_path, monkeypatch):
 
 
 def test_the_page_lists_exactly_the_commands_for_trying_metrics():
-    commands = {"run", "compare", "ls", "series", "history", "doctor", "rollback", "send", "demo"}
+    commands = {"run", "compare", "ls", "series", "history", "doctor", "rollback", "send", "demo", "import"}
     assert commands <= set(SUMMARIES)
     assert commands == set(re.findall(r"^\| `metrics (\w+)", PAGE.read_text(), re.MULTILINE))
 
