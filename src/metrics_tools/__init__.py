@@ -6,9 +6,8 @@
     formulas/         formulas that authors type
     cost/             the requests, seconds and dollars that a run will need
     runs/             runs that the command line computes, and the forms in which it shows them
-    published/        published versions of a metric, and faults in them
-    importing/        observations of your own, from a file to a dataset
     published/        published versions of a metric, faults in them, and dead letters
+    importing/        observations of your own, from a file to a dataset
     buckets/          a folder, the demo data or an overlay in memory, used in place of the deployed bucket
     page/             the HTML page that shows runs
     local_cloud/      `make run`: the worker in Lambda's runtime emulator, with S3, SNS and SQS on one machine

@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "own-data.md"
 def test_the_commands_print_the_output_on_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = [step for block in blocks(PAGE, "console") for step in steps_in(block)]
-    assert len(found) == 4
+    assert len(found) == 3
     (tmp_path / "prices.csv").write_text(found[0][1])
     for command, shown in found:
         assert masked(output(command)) == masked(shown), command

@@ -29,9 +29,7 @@ IMPORTS = {
     "__main__": Imports("command_line"),
     "command_line": Imports(
         "definition_tests runs buckets importing published cost validate describe console formatting "
-        "part_files process_exit request_files ecb",
-        "definition_tests runs buckets published cost validate describe console formatting process_exit "
-        "request_files file_contents formulas ecb",
+        "part_files process_exit request_files file_contents formulas ecb",
         "botocore rich typer",
     ),
     "definition_tests": Imports("runs validate formatting file_contents formulas", "numpy pydantic yaml"),
@@ -59,8 +57,6 @@ IMPORTS = {
     "part_files": Imports("formatting", "numpy pyarrow"),
     "formatting": Imports("", "numpy"),
     "process_exit": Imports(""),
-    "operations": Imports("", "boto3 botocore"),
-    "ecb": Imports("", "currency_converter numpy pyarrow"),
 }
 FILES = {path.relative_to(TOOLS).with_suffix("").as_posix(): path for path in sorted(TOOLS.rglob("*.py"))}
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -11,11 +12,13 @@ from metrics_tools import console
 from metrics_tools.buckets.places import BucketOption, FolderOption
 from metrics_tools.command_line.published_metric import published_place
 from metrics_tools.console import JsonOption, emit, impossible
+from metrics_tools.describe.formula import formula
 from metrics_tools.formatting import count, iso_time, shown_time
 from metrics_tools.importing.dataset import ForeignDatasetError, ImportedSeries, import_series
 from metrics_tools.importing.observations import FileRefusedError, Observations, read_observations
 from metrics_tools.part_files import Description, Extent
 from metrics_tools.runs.computing import settings_for
+from metrics_worker.expression.nodes import SeriesRef, WindowOp
 from metrics_worker.names import ID_RULE, is_id
 
 _WINDOW = 3
@@ -94,11 +97,10 @@ def import_(
     if done.replaced and settings.series_files == "listing":
         note = "WORKER_SERIES_FILES=listing: observations that only the earlier import had are still read."
         console.print_line(note, "yellow")
-    where = f"--bucket {bucket}" if bucket else f"--folder {folder}"
-    expression = f'{{"op": "sma", "series": {{"series_code": "{series}"}}, "window": {_WINDOW}}}'
-    console.print_line(f"Next, compute the mean of {_WINDOW} observations:", "dim")
-    console.print_line(f"  echo '{expression}' > my-metric.json")
-    console.print_line(f"  metrics run my-metric.json {where}")
+    where = f"--bucket {bucket}" if bucket else f"--folder {quote(str(folder))}"
+    mean = formula(WindowOp(op="sma", series=SeriesRef(series_code=series), window=_WINDOW))
+    console.print_line(f"Next, compute a metric, such as the mean of {_WINDOW} observations:", "dim")
+    console.print_line(f"  metrics run {quote(mean)} {where}")
 
 
 def _print(found: Observations, done: ImportedSeries, label: str) -> None:
