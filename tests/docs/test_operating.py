@@ -11,6 +11,7 @@ import pytest
 from botocore import xform_name
 
 from metrics_tools.contracts.events import codes
+from metrics_tools.published import run_log
 from metrics_worker import errors
 from metrics_worker.observability import report
 from tests.infrastructure.published import simulated_day
@@ -175,6 +176,10 @@ def test_a_filter_uses_only_existing_log_fields(query):
     used = fields(query.replace("…", "x"))
     assert used
     assert used <= {field for line in LINES for field in line} | BY_LOGS
+
+
+def test_the_query_of_metrics_why_uses_only_existing_log_fields():
+    assert fields(run_log.QUERY) <= {field for line in LINES for field in line} | BY_LOGS
 
 
 def test_named_log_messages_exist():

@@ -34,6 +34,7 @@ SUMMARIES = {
     "series": "List the series of a dataset, with their part files, observations and rows.",
     "test": "Run tests of metrics: small input series, an expression, and the expected observations.",
     "validate": "Find every problem of requests and expressions, before they run.",
+    "why": "Report what became of a run: its marker, version, dead letter and log lines.",
 }
 """By subcommand, the sentence that `metrics --help` shows for it."""
 
