@@ -19,6 +19,7 @@
     formatting.py     numbers, times, durations, sizes and status events as text
     part_files.py     part files and dataset manifests in the layout of production
     process_exit.py   the end of a process that used the bucket
+    pruning.py        the deletion of versions and snapshots that nothing refers to
     request_files.py  the requests in files, such as those of events/
 
 All of them may import `metrics_worker`, which imports none of them.

@@ -28,7 +28,7 @@ class Imports(NamedTuple):
 IMPORTS = {
     "__main__": Imports("command_line"),
     "command_line": Imports(
-        "definition_tests runs buckets importing published cost validate describe console formatting "
+        "definition_tests runs pruning buckets importing published cost validate describe console formatting "
         "part_files process_exit request_files file_contents formulas ecb",
         "botocore rich typer",
     ),
@@ -37,6 +37,7 @@ IMPORTS = {
         "buckets page published validate console formatting request_files file_contents formulas ecb",
         "matplotlib numpy plotext pydantic rich typer",
     ),
+    "pruning": Imports("buckets published", "obstore"),
     "buckets": Imports("console ecb", "boto3 botocore filelock obstore typer"),
     "local_cloud": Imports(
         "page published console formatting process_exit request_files ecb",

@@ -27,6 +27,7 @@ SUMMARIES = {
     "history": "List the versions of a metric, newest first.",
     "import": "Import a series from a CSV file into a dataset of your own.",
     "ls": "List the published metrics, each with the version that readers use.",
+    "prune": "List versions and snapshots that nothing refers to; delete them with --yes.",
     "redrive": "List dead letters, or send chosen ones back to the request queue.",
     "rollback": "Let readers use another version of a metric until a later request is published.",
     "run": "Compute a metric on this machine with the worker's own code, and show it.",

@@ -76,7 +76,7 @@ def check_metric(bucket: Bucket, metric: Metric, *, prefix: str, limit: int) -> 
     for version in metric.versions:
         if version not in metric.committed:
             what = "unreferenced: its run was killed, lost a race, or is in progress"
-            do = "Nothing: readers do not see it, and nothing is ever deleted."
+            do = "Nothing: readers do not see it. `metrics prune` can delete it when it is a day old."
             yield Finding("note", f"{metric.keys.base}{version}/", what, do)
     yield from _check_dead_letters(bucket, metric, prefix)
 

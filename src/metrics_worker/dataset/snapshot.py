@@ -137,6 +137,22 @@ def decode(body: memoryview, subject: Subject) -> Snapshot:
     return Snapshot(files, _aligned(times), _aligned(values))
 
 
+def stated_subject(body: memoryview) -> Subject:
+    """Return the series that a document states, so that a tool can decode a snapshot of an unknown series.
+
+    Raises:
+        UnusableSnapshot: the document is not a snapshot in this format.
+    """
+    if len(body) < _PREFIX.size or bytes(body[: len(MAGIC)]) != MAGIC:
+        raise UnusableSnapshot("it is not a snapshot of this format version")
+    length = _PREFIX.unpack_from(body)[2]
+    try:
+        head = json.loads(bytes(body[_PREFIX.size : _PREFIX.size + length]))
+        return Subject(*(head[name] for name in Subject._fields))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise UnusableSnapshot("its head cannot be parsed") from None
+
+
 def _files(text: bytes, subject: Subject, rows: int) -> PartFiles:
     """Return the part files that the head of a snapshot states.
 

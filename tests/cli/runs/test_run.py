@@ -382,7 +382,8 @@ def test_each_command_works_as_a_separate_process(folder, ask, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["compare", "demo", "doctor", "history", "import", "ls", "run", "send", "series", "why"]
+    "command",
+    ["compare", "demo", "doctor", "history", "import", "ls", "prune", "run", "send", "series", "why"],
 )
 def test_the_help_has_examples_and_exit_codes(metrics, command):
     done = metrics(command, "--help")

@@ -35,8 +35,8 @@ def doctor(
     check, all part files of a series that has a snapshot are read.
 
     Each finding says what to do. A version that no marker names is only a
-    note: readers do not see it, and nothing is ever deleted. The command
-    only reads.
+    note: readers do not see it, and `metrics prune` can delete it.
+    The command only reads.
 
     Exit: 0 healthy, 1 something is wrong, 2 impossible, or there is no such
     metric.
