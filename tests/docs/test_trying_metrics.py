@@ -64,7 +64,8 @@ def test_the_commands_print_the_output_on_the_page(tmp_path, monkeypatch):
 
 
 def test_the_page_lists_exactly_the_commands_for_trying_metrics():
-    commands = {"run", "compare", "ls", "series", "history", "doctor", "rollback", "send", "demo", "import"}
+    of_data, of_versions = {"demo", "import", "series"}, {"ls", "history", "doctor", "rollback"}
+    commands = {"run", "compare", "redrive", "send"} | of_data | of_versions
     assert commands <= set(SUMMARIES)
     assert commands == set(re.findall(r"^\| `metrics (\w+)", PAGE.read_text(), re.MULTILINE))
 

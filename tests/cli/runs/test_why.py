@@ -76,7 +76,7 @@ def test_a_dead_letter_comes_with_the_command_that_sends_it_back(metrics, folder
     status, found = asked(metrics, folder, "run-2")
     (run,) = found["runs"]
     assert (status, run["committed"], run["dead_letters"][0]["key"]) == (1, False, key)
-    assert found["next"][0].endswith(f"--queue-url URL {key}")
+    assert found["next"][0].endswith(f"metrics redrive --folder {folder} --queue-url URL {key}")
     assert "gave up after 5 attempts" in metrics("why", "run-2", "--folder", folder).stdout
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -66,7 +66,7 @@ def import_(
             raise impossible(f"{option} {given!r}: expected {ID_RULE}.")
     try:
         found = read_observations(file, time=time, value=value)
-        if folder is not None:
+        if folder is not None and bucket is None:
             folder.mkdir(parents=True, exist_ok=True)
     except FileRefusedError as error:
         raise impossible(f"{error} Nothing was written.") from error
@@ -85,13 +85,7 @@ def import_(
             hint = "Choose another --dataset. Nothing was written."
             raise impossible(f"{place.label}: {error}. {hint}") from error
     if as_json:
-        counts = {
-            name: getattr(found.cleaned, name) for name in ("rows", "null", "nan", "infinite", "duplicate")
-        }
-        extent = asdict(Extent.of(found.cleaned.series))
-        times = {name: iso_time(extent[name]) for name in ("first", "last")}
-        columns = {"time_column": found.time_column, "value_column": found.value_column}
-        emit({"place": place.label, **asdict(done), **columns, **extent, **times, **counts})
+        emit({"place": place.label, **_document(found, done)})
         return
     _print(found, done, place.label)
     if done.replaced and settings.series_files == "listing":
@@ -101,6 +95,20 @@ def import_(
     mean = formula(WindowOp(op="sma", series=SeriesRef(series_code=series), window=_WINDOW))
     console.print_line(f"Next, compute a metric, such as the mean of {_WINDOW} observations:", "dim")
     console.print_line(f"  metrics run {quote(mean)} {where}")
+
+
+def _document(found: Observations, done: ImportedSeries) -> dict[str, Any]:
+    """Return the imported series, its columns, and the counts of the rows that are not an observation."""
+    extent = Extent.of(found.cleaned.series)
+    return {
+        **asdict(done),
+        "time_column": found.time_column,
+        "value_column": found.value_column,
+        "observations": extent.observations,
+        "first": iso_time(extent.first),
+        "last": iso_time(extent.last),
+        **{name: getattr(found.cleaned, name) for name in ("rows", "null", "nan", "infinite", "duplicate")},
+    }
 
 
 def _print(found: Observations, done: ImportedSeries, label: str) -> None:

@@ -94,10 +94,10 @@ def why(
 
 def _log(run_id: str, groups: Sequence[str], days: int) -> _Seen:
     """Return the log lines of the run, or the reason why they cannot be seen."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - half a second, for the log only
-
     if not groups:
         return _Seen(unseen=["the log: give --stack STACK or --log-group NAME"])
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - half a second, for the log only
+
     now = datetime.now(UTC)
     try:
         client = aws_client("logs", None)
@@ -121,12 +121,10 @@ def _steps(traces: Sequence[RunTraces], seen: _Seen, place: Place) -> list[str]:
                 "See docs/operating.md, An unusable marker; `metrics doctor` checks the whole metric."
             )
         elif one.marker is None and one.letters:
-            where = place.label.removeprefix("s3://")
-            key = one.letters[-1].key
-            steps.append(
-                "Correct the cause, then send the message back: "
-                f"metrics redrive --bucket {where} --queue-url URL {key}"
-            )
+            name = place.label.removeprefix("s3://")
+            where = f"--folder {name}" if name == place.label else f"--bucket {name}"
+            command = f"metrics redrive {where} --queue-url URL {one.letters[-1].key}"
+            steps.append(f"Correct the cause, then send the message back: {command}")
     if steps or any(one.marker for one in traces):
         return steps
     if last.get("outcome") == "FAILURE":
