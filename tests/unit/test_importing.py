@@ -1,9 +1,11 @@
 """Observations are read from CSV files with exact errors, and a dataset is never half visible."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ClassVar
 
+import jsonschema
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,6 +19,7 @@ from metrics_worker.errors import StoreUnavailable
 from metrics_worker.s3.s3_bucket import S3Bucket
 from metrics_worker.series import Series
 from tests.builders import BUCKET, NOW, day, parquet, put_dataset, rows
+from tests.docs.pages import ROOT
 
 BASE = "datasets/mine/"
 
@@ -162,6 +165,12 @@ def test_a_second_series_is_added_and_a_second_import_replaces_only_changed_mont
     assert visible(bucket) == {"A": daily(1, 61).values.tolist(), "B": daily(1, 10).values.tolist()}
     imported(bucket, "A", daily(5, 8, factor=2.0))
     assert visible(bucket)["A"] == daily(5, 8, factor=2.0).values.tolist()
+
+
+def test_the_manifest_has_the_form_of_the_contract(bucket):
+    key = imported(bucket, "A", daily(1, 60)).manifest
+    schema = json.loads((ROOT / "docs/contracts/schemas/dataset_manifest.json").read_text())
+    jsonschema.validate(json.loads(bytes(bucket.get(key).body)), schema)
 
 
 def test_a_dataset_of_another_program_is_never_changed(bucket):

@@ -1,7 +1,7 @@
 """The observations in a CSV or Parquet file that a user wants to import.
 
-CSV is read with the csv module and not with pyarrow.csv, which does not report the line of a cell that it
-cannot convert when it reads in parallel, and which infers types from a part of the file.
+CSV is read with the csv module and not with pyarrow.csv: for a cell that it cannot convert, pyarrow.csv
+reports the number of the row without empty lines, or no number if it reads in parallel, but never the line.
 """
 
 import csv
