@@ -6,6 +6,7 @@ SHELL       := /bin/bash
 PYTHON ?= python3.13
 PY     := .venv/bin/python
 SAM    := .venv-sam/bin/sam
+PIP    := $(PY) -m pip install --quiet --disable-pip-version-check
 EVENT  ?=
 WORKER ?=
 MINUTES ?= 10
@@ -35,7 +36,7 @@ serve: install ## Run the local cloud until it is stopped, and print the environ
 	$(PY) -m metrics_tools.local_cloud --serve $(if $(WORKER),--worker)
 
 .PHONY: test
-test: install browser ## Run the whole test suite, on all cores
+test: develop browser ## Run the whole test suite, on all cores
 	$(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 .PHONY: fuzz
@@ -45,32 +46,47 @@ fuzz: install .venv-fuzz/.installed ## Test the worker with arbitrary inputs for
 ##@ Set-up
 
 .PHONY: install
-install: .venv/.project .venv-sam/.installed ## Create the virtual environments: .venv, and .venv-sam for the SAM CLI
+install: .venv/.project .venv/.emulator ## Install in .venv what `make run` and the command line `metrics` need (0.55 GB)
+
+.PHONY: develop
+develop: install .venv/.developed ## Install also what the tests and checks need (SIZE GB)
 
 # The constraints are the locked versions of the deployed packages, without hashes: with them, pip would require a hash for
 # every package.
-.venv/.installed: requirements.txt requirements-cli.txt src/requirements.txt src/requirements.lock layers/pyarrow/requirements.txt layers/pyarrow/requirements.lock
+PINS := requirements-run.txt requirements-lambda.txt requirements-tools.txt src/requirements.txt layers/pyarrow/requirements.txt
+
+.venv/.installed: $(PINS) src/requirements.lock layers/pyarrow/requirements.lock
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv: about a minute the first time"
 	$(PYTHON) -m venv --clear .venv
 	sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' src/requirements.lock layers/pyarrow/requirements.lock > .venv/locked.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -c .venv/locked.txt
+	$(PIP) -r requirements-run.txt -c .venv/locked.txt
+	@touch $@
+
+.venv/.developed: requirements.txt .venv/.installed
+	@echo "Installing the libraries of the tests and checks in .venv: about a minute the first time"
+	$(PIP) -r requirements.txt -c .venv/locked.txt
+	@touch $@
+
+# Lambda's emulator is a program in the SAM CLI, which needs none of the SAM CLI's libraries.
+.venv/.emulator: requirements-sam.txt .venv/.installed
+	$(PIP) --no-deps --upgrade --target .venv/aws-sam-cli -r requirements-sam.txt
 	@touch $@
 
 # The project itself is installed as editable, and only pyproject.toml changes that.
 .venv/.project: pyproject.toml | .venv/.installed
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PIP) --no-deps --editable .
 	@touch $@
 
 .venv-sam/.installed: requirements-sam.txt
 	@$(CHECK_PYTHON)
-	@echo "Installing .venv-sam for the SAM CLI: half a minute"
+	@echo "Installing .venv-sam for the SAM CLI, which builds and deploys: half a minute"
 	$(PYTHON) -m venv --clear .venv-sam
 	.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-sam.txt
 	@touch $@
 
 .PHONY: browser
-browser: install ## Install Chromium for the browser tests, if the user is root and apt-get exists
+browser: develop ## Install Chromium for the browser tests, if the user is root and apt-get exists
 	@$(PY) -m tests.chromium >/dev/null && exit; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	  echo "Chromium not found, so the browser tests are skipped. Install it, or set CHROME=/path/to/chromium"; \
@@ -81,7 +97,7 @@ browser: install ## Install Chromium for the browser tests, if the user is root 
 	    || echo "Chromium could not be installed, so the browser tests are skipped. To try again: rm .venv/.browser-tried"; \
 	fi
 
-.venv-fuzz/.installed: tests/fuzz/requirements.txt requirements.txt requirements-cli.txt src/requirements.txt layers/pyarrow/requirements.txt
+.venv-fuzz/.installed: tests/fuzz/requirements.txt requirements.txt $(PINS)
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv-fuzz: one or two minutes the first time"
 	$(PYTHON) -m venv --clear .venv-fuzz
@@ -94,24 +110,24 @@ include bench.mk
 ##@ Checks
 
 .PHONY: check
-check: lint typecheck validate scan asyncapi ## Run all checks of CI except the tests: lint, formatting, types, template, contracts
+check: lint typecheck validate scan asyncapi wheel ## Run all checks of CI except the tests: lint, formatting, types, template, contracts, wheel
 
 .PHONY: fmt
-fmt: install ## Format the code and apply ruff's automatic fixes
+fmt: develop ## Format the code and apply ruff's automatic fixes
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
 .PHONY: lint
-lint: install ## Check rules and formatting with ruff
+lint: develop ## Check rules and formatting with ruff
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
 .PHONY: typecheck
-typecheck: install ## Check types with mypy in strict mode
+typecheck: develop ## Check types with mypy in strict mode
 	$(PY) -m mypy
 
 .PHONY: contracts
-contracts: install ## Generate the schemas and examples in docs/contracts from the models and the worker's answers
+contracts: develop ## Generate the schemas and examples in docs/contracts from the models and the worker's answers
 	$(PY) -m metrics_tools.contracts
 	$(PY) -m tests.contract.examples > /dev/null
 
@@ -133,11 +149,11 @@ $(ASYNCAPI)/node_modules/.installed: $(ASYNCAPI)/package.json $(ASYNCAPI)/packag
 	@touch $@
 
 .PHONY: test-cov
-test-cov: install browser ## Run the test suite with line and branch coverage
+test-cov: develop browser ## Run the test suite with line and branch coverage
 	$(PY) -m pytest --cov --cov-report=term-missing
 
 .PHONY: plots
-plots: install ## Redraw the plots of docs/grammar.md after a change of its expressions
+plots: develop ## Redraw the plots of docs/grammar.md after a change of its expressions
 	$(PY) -m docs.plots
 
 .PHONY: clean

@@ -9,7 +9,7 @@ BENCH ?=
 bench: install .venv-bench/.installed ## Compare the worker with other libraries: ten minutes (BENCH=--quick: one or two)
 	.venv-bench/bin/python -m benchmarks $(BENCH)
 
-.venv-bench/.installed: benchmarks/requirements.txt requirements.txt src/requirements.txt layers/pyarrow/requirements.txt
+.venv-bench/.installed: benchmarks/requirements.txt requirements.txt $(PINS)
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv-bench: one or two minutes the first time"
 	$(PYTHON) -m venv --clear .venv-bench

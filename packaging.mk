@@ -10,8 +10,14 @@ SAM_BUILD = PYTHON="$(abspath $(PY))" $(SAM) build --config-env $(CONFIG)
 ##@ Packaging
 
 .PHONY: build
-build: install ## Build layer and functions into .aws-sam/ (ARCH=arm64 or x86_64; default: samconfig.toml)
+build: install .venv-sam/.installed ## Build layer and functions into .aws-sam/ (ARCH=arm64 or x86_64; default: samconfig.toml)
 	$(SAM_BUILD) $(if $(ARCH),--parameter-overrides Architecture=$(ARCH))
+
+.PHONY: wheel
+wheel: develop .venv-checks/.installed ## Build sdist and wheel in build/dist, install the wheel elsewhere, and use `metrics` there
+	rm -rf build/dist
+	.venv-checks/bin/uv build --quiet --python $(PY) --out-dir build/dist
+	$(PY) -m pytest --quiet tests/infrastructure/check_wheel.py
 
 .PHONY: lock
 lock: .venv-checks/.installed ## Update the lock files of the deployed packages after a change of a pinned version
@@ -21,13 +27,13 @@ lock: .venv-checks/.installed ## Update the lock files of the deployed packages 
 	done
 
 .PHONY: validate
-validate: install ## Check template.yaml with the rules of SAM and cfn-lint (no AWS account needed)
+validate: .venv-sam/.installed ## Check template.yaml with the rules of SAM and cfn-lint (no AWS account needed)
 	$(SAM) validate --lint --config-env $(CONFIG)
 
 # checkov also checks the translated stack, because SAM creates further resources. cfn-lint does not: its serverless rules
 # require a destination for an event source mapping (ES1001), which AWS does not support for queues.
 .PHONY: scan
-scan: install .venv-checks/.installed ## Check both templates against good practice, offline: cfn-lint's serverless rules and checkov
+scan: develop .venv-checks/.installed ## Check both templates against good practice, offline: cfn-lint's serverless rules and checkov
 	.venv-checks/bin/cfn-lint --include-checks I --append-rules cfn_lint_serverless.rules -- template.yaml monitoring.yaml
 	@mkdir -p build
 	$(PY) -m tests.infrastructure.translated > build/translated.json
@@ -42,7 +48,7 @@ scan: install .venv-checks/.installed ## Check both templates against good pract
 	@touch $@
 
 .PHONY: invoke
-invoke: install ## Invoke the built function in Lambda's image, using the local cloud (needs Docker; EVENT=events/x.json)
+invoke: install .venv-sam/.installed ## Invoke the built function in Lambda's image, using the local cloud (needs Docker; EVENT=events/x.json)
 	@$(PY) -m metrics_tools.local_cloud.sam_invoke --check
 	$(MAKE) build
 	$(PY) -m metrics_tools.local_cloud.sam_invoke $(or $(EVENT),events/run.json) $(SAM)
@@ -55,7 +61,7 @@ tag: ## Tag the commit with the version of metrics_worker (its changelog entry m
 	git tag --annotate "v$$version" --message "metrics-worker $$version" && echo "Tagged v$$version. Publish it with: git push origin v$$version"
 
 .PHONY: deploy
-deploy: install ## Build and deploy to AWS (CONFIG=dev or prod, from samconfig.toml)
+deploy: install .venv-sam/.installed ## Build and deploy to AWS (CONFIG=dev or prod, from samconfig.toml)
 	$(if $(ARCH),$(error Set Architecture in samconfig.toml: a deployment and its build must agree))
 	$(SAM_BUILD)
 	$(SAM) deploy --config-env $(CONFIG)

@@ -16,7 +16,8 @@ from tests.infrastructure.test_tool_import_rules import IMPORTS
 
 HOOKS = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-EXTRA = PROJECT["tool"]["setuptools"]["dynamic"]["optional-dependencies"]["cli"]["file"]
+DYNAMIC = PROJECT["tool"]["setuptools"]["dynamic"]
+INSTALLED = DYNAMIC["dependencies"]["file"] + DYNAMIC["optional-dependencies"]["tools"]["file"]
 FILES = ["README.md", "metrics/a.json", "metrics/a.test.json", "metrics/b.test.yaml", "b.test.yml", "c.json"]
 NOT_THE_COMMAND_LINE = {"local_cloud", "contracts"}
 """Packages of the tools that no command imports."""
@@ -62,10 +63,10 @@ def test_a_hook_fails_if_a_file_is_wrong(tmp_path, wrong):
 
 
 def test_the_hooks_install_every_library_that_the_command_line_imports():
-    assert all(hook["additional_dependencies"] == [".[cli]"] for hook in HOOKS.values())
+    assert all(hook["additional_dependencies"] == [".[tools]"] for hook in HOOKS.values())
     tools = IMPORTS.keys() - NOT_THE_COMMAND_LINE
     imported = {library for name in tools for library in IMPORTS[name].libraries.split()}
-    installed = {name for file in EXTRA for name in pins(ROOT / file)} | {"botocore"}  # boto3 requires it
+    installed = {name for file in INSTALLED for name in pins(ROOT / file)} | {"botocore"}  # boto3 requires it
     for library in imported:
         (distribution,) = set(packages_distributions()[library])
         assert distribution.lower().replace("_", "-") in installed

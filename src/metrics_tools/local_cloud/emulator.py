@@ -1,8 +1,9 @@
 """The worker in AWS's Lambda Runtime Interface Emulator, with the runtime client that Lambda uses.
 
-The SAM CLI contains the emulator, so Docker is not needed. The emulator starts the function at the first
-invocation. The emulator answers HTTP 200 even if the function fails, so only the body of the response shows
-the outcome. If two invocations overlap, the emulator ends.
+The SAM CLI contains the emulator, so Docker is not needed. `make install` puts the files of the SAM CLI into
+`.venv`, without its libraries. The emulator starts the function at the first invocation. The emulator answers
+HTTP 200 even if the function fails, so only the body of the response shows the outcome. If two invocations
+overlap, the emulator ends.
 
 The emulator is a Linux program. On other systems, or with `EMULATOR=off`, the handler runs in a separate
 process without the emulator (`handler_server`).
@@ -73,7 +74,7 @@ def emulator(
     """Run the worker while the context is open, and yield a client that invokes it.
 
     Args:
-        root: the folder of the repository, whose `.venv-sam` contains the emulator.
+        root: the folder of the repository, whose `.venv` contains the emulator.
         environment: all environment variables of the function.
         log: the file to which the function's log is written.
         timeout: the timeout of the function, in seconds.
@@ -144,10 +145,10 @@ def reason_without_emulator(environment: Mapping[str, str]) -> str:
 def find_emulator(root: Path) -> Path:
     """Return the path of the emulator for this machine, or raise a `LocalError` if it is not installed."""
     build = _BUILDS.get(platform.machine().lower())
-    found = root.glob(f".venv-sam/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-{build}")
-    if path := min(found, default=None):
+    path = root / ".venv" / "aws-sam-cli" / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{build}"
+    if path.exists():
         return path
     raise LocalError(
-        f"There is no Lambda emulator for {platform.machine()} in .venv-sam: run `make install`, which "
+        f"There is no Lambda emulator for {platform.machine()} in .venv: run `make install`, which "
         "installs it with the SAM CLI."
     )
