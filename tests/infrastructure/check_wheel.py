@@ -1,7 +1,8 @@
 """The wheel and the sdist in build/dist are complete, and the installed wheel has a working `metrics`.
 
-`make wheel` builds both and runs this file, whose name keeps it out of the test suite: the installation takes
-longer than many folders of tests. uv builds the wheel from the sdist, so the sdist is complete if the wheel is.
+`make wheel` builds both and runs this file, whose name keeps it out of the test suite, because the installation
+takes longer than many folders of tests. uv builds the wheel from the sdist, so a complete wheel shows that the
+sdist is complete.
 """
 
 import json
@@ -73,13 +74,18 @@ def test_the_wheel_requires_the_pinned_versions_and_no_library_of_the_tests(whee
     assert metadata.get_all("Provides-Extra") == ["tools"]
     worker = {f"{name}=={version}" for file in WORKER for name, version in pins(ROOT / file).items()}
     tools = {f"{name}=={version}" for name, version in pins(ROOT / "requirements-tools.txt").items()}
-    assert set(metadata.get_all("Requires-Dist")) == worker | {f'{pin}; extra == "tools"' for pin in tools}
+    assert set(metadata.get_all("Requires-Dist", [])) == worker | {f'{pin}; extra == "tools"' for pin in tools}
 
 
 @pytest.fixture(scope="module")
-def metrics(tmp_path_factory):
-    """Return a function that runs `metrics` in an empty environment with the wheel and its extra `tools`."""
-    folder = tmp_path_factory.mktemp("installed")
+def folder(tmp_path_factory):
+    """Return an empty folder outside the repository."""
+    return tmp_path_factory.mktemp("installed")
+
+
+@pytest.fixture(scope="module")
+def metrics(folder):
+    """Return a function that runs `metrics` in an environment with only the wheel and its extra `tools`."""
     environment = folder / ".venv"
     python = environment / "bin" / "python"
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, environment], check=True)
@@ -97,11 +103,10 @@ def metrics(tmp_path_factory):
             check=True,
         ).stdout
 
-    run.folder = folder
     return run
 
 
-def test_the_installed_command_line_works(metrics):
+def test_the_installed_command_line_works(metrics, folder):
     asked = ROOT / "events" / "momentum.json"
 
     assert metrics("--version") == f"metrics {__version__}\n"
@@ -110,15 +115,16 @@ def test_the_installed_command_line_works(metrics):
     files = ("--html", "page.html", "--png", "plot.png")
     ran = metrics("run", asked, "--folder", "data", "--publish", "--plot", *files)
     assert "SUCCESS  7,097 rows from data" in ran
-    assert "<script>" in (metrics.folder / "page.html").read_text(encoding="utf-8")
-    assert (metrics.folder / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert "<script>" in (folder / "page.html").read_text(encoding="utf-8")
+    assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
     explained = metrics("explain", asked, "--folder", "data")
     assert "sma(ECB_USD_EUR_D, 14)" in explained
     assert json.loads(metrics("redrive", "--folder", "data", "--list", "--json"))["dead_letters"] == []
 
 
-def test_the_installation_has_no_library_that_only_tests_or_the_local_cloud_use(metrics):
-    (site,) = (metrics.folder / ".venv" / "lib").glob("python3*/site-packages")
+@pytest.mark.usefixtures("metrics")
+def test_the_installation_has_no_library_that_only_tests_or_the_local_cloud_use(folder):
+    (site,) = (folder / ".venv" / "lib").glob("python3*/site-packages")
     installed = {path.name.partition("-")[0] for path in site.glob("*.dist-info")}
     assert "typer" in installed
     assert not installed & {"moto", "polars", "duckdb", "playwright", "pytest", "aws_sam_translator", "flask"}
