@@ -1,8 +1,8 @@
 """The wheel and the sdist in build/dist are complete, and the installed wheel has a working `metrics`.
 
-`make wheel` builds both and runs this file, whose name keeps it out of the test suite, because the installation
-takes longer than many folders of tests. uv builds the wheel from the sdist, so a complete wheel shows that the
-sdist is complete.
+`make wheel` builds both and runs this file. The name of the file keeps it out of the test suite, because the
+installation takes longer than many folders of tests. uv builds the wheel from the sdist, so a complete wheel
+shows that the sdist is complete.
 """
 
 import json
@@ -73,8 +73,9 @@ def test_the_wheel_requires_the_pinned_versions_and_no_library_of_the_tests(whee
     assert metadata["Requires-Python"] == ">=3.13"
     assert metadata.get_all("Provides-Extra") == ["tools"]
     worker = {f"{name}=={version}" for file in WORKER for name, version in pins(ROOT / file).items()}
-    tools = {f"{name}=={version}" for name, version in pins(ROOT / "requirements-tools.txt").items()}
-    assert set(metadata.get_all("Requires-Dist", [])) == worker | {f'{pin}; extra == "tools"' for pin in tools}
+    tools = pins(ROOT / "requirements-tools.txt").items()
+    with_extra = {f'{name}=={version}; extra == "tools"' for name, version in tools}
+    assert set(metadata.get_all("Requires-Dist", [])) == worker | with_extra
 
 
 @pytest.fixture(scope="module")
