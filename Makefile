@@ -49,7 +49,7 @@ fuzz: install .venv-fuzz/.installed ## Test the worker with arbitrary inputs for
 install: .venv/.project .venv/.emulator ## Install in .venv what `make run` and the command line `metrics` need (0.55 GB)
 
 .PHONY: develop
-develop: install .venv/.developed ## Install also what the tests and checks need (SIZE GB)
+develop: install .venv/.developed ## Install also what the tests and checks need (1.1 GB)
 
 # The constraints are the locked versions of the deployed packages, without hashes: with them, pip would require a hash for
 # every package.
