@@ -37,7 +37,7 @@ serve: install ## Run the local cloud until it is stopped, and print the environ
 
 .PHONY: test
 test: develop browser ## Run the whole test suite, on all cores
-	$(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+	$(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: fuzz
 fuzz: install .venv-fuzz/.installed ## Test the worker with arbitrary inputs for MINUTES (10); findings are written to out/fuzz

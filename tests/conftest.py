@@ -1,7 +1,8 @@
-"""Fixtures that many tests share: the environment, an empty fake cloud, and the handler that runs in it."""
+"""Fixtures that many tests share, the environment of all tests, and the order of the folders."""
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,22 @@ for _name in [name for name in os.environ if name.startswith(("AWS_", "WORKER_",
 os.environ.update(ENVIRONMENT)
 # Tests must not read the developer's .env file either. test_settings.py sets another value.
 Settings.model_config["env_file"] = None
+
+SLOWEST_FOLDERS = ["faults", "infrastructure", "functional", "browser", "cli", "docs"]
+"""The folders of the slowest test files, which are executed first.
+
+If a slow file came last, one process would execute it while the other processes had nothing left to do.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move the tests of the slowest folders to the front, and keep the order within each folder."""
+    ranks = {Path(__file__).with_name(name): rank for rank, name in enumerate(SLOWEST_FOLDERS)}
+
+    def rank(item: pytest.Item) -> int:
+        return min((ranks[folder] for folder in item.path.parents if folder in ranks), default=len(ranks))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture

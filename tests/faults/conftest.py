@@ -11,7 +11,7 @@ import pytest
 from metrics_tools.local_cloud.cloud import Cloud, local_cloud
 from metrics_tools.local_cloud.emulator import function_environment
 from metrics_tools.local_cloud.template import Template
-from tests.faults.killing import put_a_and_b
+from tests.faults.killing import put_a_and_b, request_run
 from tests.faults.killing_snapshots import Expected, expected_results
 from tests.processes import ROOT, Lambda, LandingProxy, World
 
@@ -26,7 +26,11 @@ def interleavings(record_testsuite_property):
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory) -> Iterator[tuple[Cloud, LandingProxy, Lambda]]:
-    """Yield a local AWS with a dataset, a proxy to that AWS, and the function, which uses the proxy."""
+    """Yield a local AWS with a dataset, a proxy to that AWS, and the function, which uses the proxy.
+
+    The function has already completed a run. A first run imports boto3, which on a busy machine can take
+    longer than the proxy holds a call until the heartbeat of the run has arrived.
+    """
     folder = tmp_path_factory.mktemp("killed")
     template = Template.read(ROOT / "template.yaml").with_values({"DeliveryDelay": "0", "StatusGap": "0"})
     with local_cloud(template, folder / "aws.log") as cloud, LandingProxy(cloud.endpoint) as proxy:
@@ -37,6 +41,11 @@ def processes(tmp_path_factory) -> Iterator[tuple[Cloud, LandingProxy, Lambda]]:
             "WORKER_HEARTBEAT_INTERVAL_SECONDS": "0.05",
         }
         function = Lambda(environment, folder / "worker.log")
+        world = World(cloud, proxy, function)
+        request_run(world, "m.first-1")
+        assert world.deliver()
+        world.check_all_succeeded()
+        world.forget()
         yield cloud, proxy, function
         function.close()
         assert function.processes() == []

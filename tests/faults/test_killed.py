@@ -26,6 +26,7 @@ from tests.faults.killing import (
     request_run,
     unreferenced,
     with_a_heartbeat,
+    with_an_effect,
 )
 
 
@@ -39,8 +40,13 @@ def test_the_list_of_the_calls_of_a_run_is_complete(world):
     assert {life.arrived[name] for name in once} == {1}
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("call", CALLS_ONCE_COMMITTED)
+@pytest.mark.parametrize(
+    ("call", "when"),
+    [
+        *((call, "before") for call in CALLS_ONCE_COMMITTED),
+        *((call, "after") for call in with_an_effect(CALLS_ONCE_COMMITTED)),
+    ],
+)
 def test_the_next_delivery_ends_a_committed_run_whose_worker_was_killed_twice(call, when, world):
     run = f"m.committed.{CALLS_ONCE_COMMITTED.index(call)}.{when}-1"
     request_run(world, run)

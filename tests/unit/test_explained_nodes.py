@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from metrics_tools.describe import nodes
 from metrics_tools.describe.losses import Lost
@@ -267,6 +267,7 @@ def test_an_expression_in_words(expression, words, step):
     assert (in_words(node), step_in_words(node)) == (words, step)
 
 
+@settings(deadline=None)
 @given(single_nodes)
 def test_every_kind_of_node_has_a_phrase_that_does_not_name_options(expression):
     node = parse(expression)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics_tools.runs.comparing import differences
@@ -123,6 +123,7 @@ def test_a_file_that_is_not_parquet_ends_the_command_with_the_reason(metrics, tm
 # The differences between two series
 
 
+@settings(deadline=None)
 @given(VALUES, VALUES, st.sampled_from([0.0, 1e-6, 0.5]))
 def test_differences_equal_those_of_two_dictionaries(before, after, tolerance):
     found = differences(_series(before), _series(after), tolerance)
