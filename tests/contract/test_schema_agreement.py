@@ -74,7 +74,7 @@ def is_a_gap(problem: str, event: Any) -> bool:
     )
 
 
-@bounded(400)
+@bounded(200)
 @given(st.sampled_from(REQUESTS).flatmap(mutated))
 def test_a_mutated_request_is_valid_if_and_only_if_the_worker_accepts_it(tree):
     event = tree_of(text(tree))
@@ -86,7 +86,7 @@ def test_a_mutated_request_is_valid_if_and_only_if_the_worker_accepts_it(tree):
     assert not (valid and problem) or is_a_gap(problem, event), problem
 
 
-@bounded(200)
+@bounded(100)
 @given((expressions | single_nodes | all_expressions).flatmap(mutated))
 def test_a_mutated_expression_is_valid_if_and_only_if_the_worker_accepts_it(tree):
     decoded = tree_of(text(request(tree)))
@@ -98,7 +98,7 @@ def test_a_mutated_expression_is_valid_if_and_only_if_the_worker_accepts_it(tree
         assert not (valid and problem) or is_a_gap(problem, event), problem
 
 
-@bounded(300)
+@bounded(150)
 @given(single_nodes | all_expressions)
 def test_every_expression_of_the_grammar_is_valid_in_requests_and_in_manifests(expression):
     node = parse(expression)

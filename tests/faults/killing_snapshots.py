@@ -52,6 +52,9 @@ CALLS = [
     COMPLETED,
 ]
 """The calls to S3 of a run that reads the snapshot and replaces it, and its completed event."""
+OTHER_READS = [*CALLS[:3], f"GET {PROJECTIONS}{REPLACED[1]}"]
+"""Reads of every run, at which other tests kill the worker, and the read of a second part file."""
+CALLS_TO_DIE_BEFORE = [call for call in CALLS if call not in OTHER_READS]
 CALLS_OF_THE_FIRST_RUN = [*CALLS_OF_SNAPSHOTS, f"GET {PROJECTIONS}{PARTS[0]}", f"PUT {CURRENT}", COMPLETED]
 """Calls of a run that creates a snapshot. A kill at any other call is as in a run that replaces one."""
 

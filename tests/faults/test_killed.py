@@ -1,6 +1,6 @@
 """If the process of the worker is killed in a batch, the next delivery ends every run of the batch.
 
-The modules `test_killed_before_calls` and `test_killed_after_calls` kill the process at each call of a run;
+The modules `test_killed_before_calls` and `test_killed_after_calls` kill the process at the calls of a run;
 the list of these calls is tested here. tests/faults/killing.py has the functions that kill the process.
 """
 

@@ -6,6 +6,7 @@ succeed in its first delivery, with the same result as without snapshots. The ne
 """
 
 from collections import Counter
+from functools import cache
 
 import obstore
 import pytest
@@ -51,6 +52,7 @@ def is_of_snapshots(call: Call) -> bool:
     return call.operation == "LIST" or call.key.startswith("metrics/_snapshots/")
 
 
+@cache
 def calls_of(scenario) -> list[Spot]:
     with World.started(**NO_HEARTBEATS) as world:
         scenario(world)
@@ -68,6 +70,7 @@ def result(world: World) -> tuple[dict[str, list[float]], object, int]:
     return table.replace_schema_metadata().to_pydict(), manifest["inputs"], manifest["row_count"]
 
 
+@cache
 def expected_of(scenario) -> tuple[dict[str, list[float]], object, int]:
     with World.started(**NO_HEARTBEATS, WORKER_SNAPSHOTS="off") as world:
         scenario(world)

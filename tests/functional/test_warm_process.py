@@ -139,7 +139,7 @@ def test_nothing_stays_in_memory_after_a_run_whose_events_are_refused(cloud, kep
     assert (given_back(response), left) == (["m-1"], Counter())
 
 
-INVOCATIONS = 30
+INVOCATIONS = 16
 LARGE = """
 import gc, io, json, sys
 from contextlib import redirect_stdout

@@ -80,7 +80,8 @@ def test_the_layer_is_at_most_120_mib_and_42_mb_zipped(
     trees: Trees, architecture: str, tmp_path: Path
 ) -> None:
     tree = trees[architecture, "PyArrowLayer"]
-    with zipfile.ZipFile(tmp_path / "layer.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    # Level 5 takes two thirds of the time of the default level 6, and its file is 1 % larger.
+    with zipfile.ZipFile(tmp_path / "layer.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=5) as archive:
         for path in files(tree):
             archive.write(path, path.relative_to(tree))
     assert size(tree) <= 120 * MIB

@@ -1,4 +1,8 @@
-"""A kill just before any call of a run with a snapshot damages neither the result nor the snapshot."""
+"""A kill at any call of a run with a snapshot damages neither the result nor the snapshot.
+
+The writes of a run follow one another, and the snapshot is the last of them. A kill just after a write
+therefore leaves the same state as a kill just before the next write, except after the last one.
+"""
 
 import pytest
 
@@ -6,6 +10,8 @@ from tests.faults.killing import NEVER, Death, deliver_to, of_run
 from tests.faults.killing_snapshots import (
     CALLS,
     CALLS_OF_THE_FIRST_RUN,
+    CALLS_TO_DIE_BEFORE,
+    SNAPSHOT,
     assert_that_a_kill_loses_nothing,
     put_snapshot,
     request_run,
@@ -22,7 +28,7 @@ def test_the_list_of_the_calls_of_a_run_that_replaces_a_snapshot_is_complete(wor
     assert to_s3 | {of_run(CALLS[-1], "m.alive-1")} == {of_run(name, "m.alive-1") for name in CALLS}
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", CALLS_TO_DIE_BEFORE)
 def test_a_worker_killed_before_a_call_of_a_run_that_replaces_a_snapshot_loses_nothing(
     call, world, snapshots
 ):
@@ -34,3 +40,11 @@ def test_a_worker_killed_before_a_call_of_a_run_that_replaces_a_snapshot_loses_n
 def test_a_worker_killed_before_a_call_of_a_run_that_creates_a_snapshot_loses_nothing(call, world, snapshots):
     run = f"m.creates.{CALLS_OF_THE_FIRST_RUN.index(call)}.before-1"
     assert_that_a_kill_loses_nothing(world, run, snapshots, stored=None, call=call, after=False)
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_worker_killed_after_it_wrote_a_snapshot_loses_nothing(is_replaced, world, snapshots):
+    run = f"m.{'replaces' if is_replaced else 'creates'}.after-1"
+    stored = snapshots.old if is_replaced else None
+    call = f"PUT {SNAPSHOT}"
+    assert_that_a_kill_loses_nothing(world, run, snapshots, stored=stored, call=call, after=True)
