@@ -7,7 +7,6 @@ permanent faults are removed, and every run must then get an outcome. A test fai
 occur. The test report has the number of injected faults, with the name `faults_injected`.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -197,15 +196,6 @@ SCENARIOS: list[Callable[[World], None]] = [
 ]
 
 
-def is_of_another_group(spot: Spot) -> bool:
-    """Return whether a call of `a_batch_of_three_groups` belongs to the groups a or c.
-
-    All groups make the same calls, concurrently. So faults occur at the calls of group b, the second of the
-    batch, and at the calls that belong to no group.
-    """
-    return re.search(r"m\.[ac]/|:[ac]-1$", spot[0][1]) is not None
-
-
 def deliver_with(world: World, place: tuple[str, str], fault: str) -> None:
     """Make the next delivery with a fault at the first call with the given `Call.place` (tests/edge.py)."""
     with arming(world, (place, 1), FAULTS[fault]):
@@ -245,10 +235,6 @@ def spots():
         if scenario.__name__ not in recorded:
             calls = record_calls(scenario)
             assert calls == record_calls(scenario), "the calls differ between two executions"
-            if scenario is a_batch_of_three_groups:
-                of_other_groups = [*filter(is_of_another_group, calls)]
-                assert len(calls) > len(of_other_groups) > len(calls) / 2
-                calls = [call for call in calls if call not in of_other_groups]
             recorded[scenario.__name__] = calls
         return recorded[scenario.__name__]
 
