@@ -1,21 +1,27 @@
 """docs/operating.md: the page has a section for every alarm, and everything that the page names exists."""
 
+import json
 import math
 import re
 import shlex
 from pathlib import Path
 from typing import get_args
+from unittest.mock import patch
 
 import boto3
 import pytest
 from botocore import xform_name
+from botocore.validate import ParamValidator
+from typer.testing import CliRunner
 
+from metrics_tools.command_line.app import app
 from metrics_tools.contracts.events import codes
 from metrics_tools.published import run_log
 from metrics_worker import errors
 from metrics_worker.observability import report
+from metrics_worker.publication.records import snapshots
 from tests.infrastructure.published import simulated_day
-from tests.infrastructure.stack import MONITORING, TEMPLATE, Monitoring, alarms
+from tests.infrastructure.stack import MONITORING, PSEUDO, TEMPLATE, Monitoring, alarms
 from tests.infrastructure.test_saved_queries import BY_LOGS, LINES, SAVED, fields
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +52,25 @@ def section(heading: str, text: str = TEXT) -> str:
 def table(heading: str) -> list[list[str]]:
     lines = [line for line in section(heading).splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def row_of_alarm(name: str, description: str) -> str:
+    """Return the row of an alarm in the table of the page, made from the description of the alarm.
+
+    The row contains the first sentence of the meaning, the severity, and the first sentence of the action.
+    """
+    meaning = description.partition(". ")[0]
+    severity = re.findall(r" Severity - (page|ticket), because ", description)[0]
+    action = description.partition(" What to do - ")[2].partition(". ")[0]
+    return f"| [{name}](#{anchor(name)}) | {severity} | {meaning} | {action} |"
+
+
+def test_the_table_of_alarms_consists_of_their_descriptions():
+    with patch.dict(PSEUDO, {"AWS::StackName": "STACK"}):
+        found = alarms(RequestTopicArn="arn:aws:sns:eu-west-1:111122223333:the-request-topic.fifo")
+    rows = [row_of_alarm(name, found[name]["AlarmDescription"]) for name in found]
+    shown = [line for line in section("Alarms").splitlines() if line.startswith("| [")]
+    assert shown == sorted(rows, key=lambda row: row.split("|")[2])
 
 
 def test_every_alarm_has_a_section_and_every_section_has_an_alarm():
@@ -182,6 +207,30 @@ def test_the_query_of_metrics_why_uses_only_existing_log_fields():
     assert fields(run_log.QUERY) <= {field for line in LINES for field in line} | BY_LOGS
 
 
+def test_the_lifecycle_rule_for_snapshots_is_valid_and_matches_only_snapshots():
+    (rule,) = map(json.loads, re.findall(r"```json\n(.*?)```", section("Deleting snapshots"), re.DOTALL))
+    client = boto3.client("s3", region_name="us-east-1")
+    shape = client.meta.service_model.operation_model("PutBucketLifecycleConfiguration").input_shape
+    given = {"Bucket": "b", "LifecycleConfiguration": {"Rules": [rule]}}
+    assert not ParamValidator().validate(given, shape).has_errors()
+    assert rule["Filter"] == {"Prefix": snapshots("metrics/")}
+    client.close()
+
+
+def test_the_commands_of_a_rollback_exist_with_their_options():
+    (block,) = re.findall(r"```\n(.*?)```", section("A wrong metric was published"), re.DOTALL)
+    named = [line.split() for line in block.splitlines()]
+    assert [f"{words[0]} {words[1]}" for words in named] == [
+        "metrics history",
+        "metrics compare",
+        "metrics rollback",
+    ]
+    for _, name, *arguments in named:
+        shown = CliRunner().invoke(app, [name, "--help"]).output
+        for option in [word for word in arguments if word.startswith("--")]:
+            assert f" {option} " in shown, (name, option)
+
+
 def test_named_log_messages_exist():
     messages = {line["message"] for line in simulated_day().lines}
     for named in re.findall(r"`((?:run|message|dead letter) (?:succeeded|failed|given back|settled))`", TEXT):
@@ -195,8 +244,8 @@ def test_the_probability_that_a_canary_receives_no_run_is_correct():
 
 
 def test_the_numbers_behind_the_monthly_cost_are_correct():
-    assert len(ALARMS) == 16
-    assert "sixteen alarms" in TEXT
+    assert len(ALARMS) == 17
+    assert "seventeen alarms" in TEXT
     watched = [max(1, len(alarm.get("Metrics", [])) - 1) for alarm in ALARMS.values()]
     assert sorted(watched)[-3:] == [1, 2, 3]
     assert f"${sum(watched) * 0.10:.2f} in total, because one alarm uses two metrics, one uses three" in TEXT

@@ -11,8 +11,12 @@ from tests.infrastructure.published import exists, of_alarm, simulated_day
 from tests.infrastructure.stack import MONITORING, TEMPLATE, alarms
 
 ARN = "arn:aws:sns:eu-west-1:111122223333:"
-ALARM_TOPIC = f"{ARN}on-call"
-WHOLE = {"RequestTopicArn": f"{ARN}requests.fifo", "AlarmTopicArn": ALARM_TOPIC}
+ALARM_TOPIC, TICKET_TOPIC = f"{ARN}on-call", f"{ARN}tickets"
+WHOLE = {
+    "RequestTopicArn": f"{ARN}requests.fifo",
+    "AlarmTopicArn": ALARM_TOPIC,
+    "TicketTopicArn": TICKET_TOPIC,
+}
 ALARMS = alarms(**WHOLE)
 ONE_OFF = {
     "DefectsAlarm",
@@ -23,6 +27,17 @@ ONE_OFF = {
     "VersionsShrunkAlarm",
 }
 """Alarms about single incidents; they do not notify when they return to OK, which is no useful news."""
+PAGES = {
+    "CompletedDeliveriesAlarm",
+    "DeadLettersStuckAlarm",
+    "FailureRateAlarm",
+    "FreshnessAlarm",
+    "FunctionErrorsAlarm",
+    "OldestRequestAlarm",
+    "RequestDeliveriesAlarm",
+    "VersionsShrunkAlarm",
+}
+"""Alarms that a person should see at once. All others are tickets, which can wait for a working day."""
 
 EACH = pytest.mark.parametrize("name", ALARMS)
 
@@ -62,14 +77,38 @@ def test_the_name_of_an_alarm_consists_of_the_stack_name_and_its_logical_id(name
 
 
 @EACH
-def test_missing_data_does_not_trigger_an_alarm(name: str) -> None:
-    assert ALARMS[name]["TreatMissingData"] == "notBreaching"
+def test_missing_data_triggers_only_the_alarm_about_freshness(name: str) -> None:
+    missing = "breaching" if name == "FreshnessAlarm" else "notBreaching"
+    assert ALARMS[name]["TreatMissingData"] == missing
 
 
 @EACH
-def test_an_alarm_notifies_the_given_topic_and_also_when_the_problem_is_over(name: str) -> None:
-    assert ALARMS[name]["AlarmActions"] == [ALARM_TOPIC]
-    assert ALARMS[name].get("OKActions", []) == ([] if name in ONE_OFF else [ALARM_TOPIC])
+def test_an_alarm_notifies_the_topic_of_its_severity_and_also_when_the_problem_is_over(name: str) -> None:
+    topic = ALARM_TOPIC if name in PAGES else TICKET_TOPIC
+    assert ALARMS[name]["AlarmActions"] == [topic]
+    assert ALARMS[name].get("OKActions", []) == ([] if name in ONE_OFF else [topic])
+
+
+@EACH
+def test_the_description_of_an_alarm_states_its_severity_and_the_reason(name: str) -> None:
+    severity = "page" if name in PAGES else "ticket"
+    expected = rf"\. Severity - {severity}, because .+\. What to do - "
+    assert re.search(expected, ALARMS[name]["AlarmDescription"])
+
+
+def test_without_a_topic_for_tickets_all_alarms_go_to_one_topic() -> None:
+    for alarm in alarms(AlarmTopicArn=ALARM_TOPIC).values():
+        assert alarm["AlarmActions"] == [ALARM_TOPIC]
+        assert alarm.get("OKActions", [ALARM_TOPIC]) == [ALARM_TOPIC]
+
+
+def test_tickets_alone_can_have_a_topic() -> None:
+    notifying = {
+        name
+        for name, alarm in alarms(TicketTopicArn=TICKET_TOPIC).items()
+        if alarm["AlarmActions"] == [TICKET_TOPIC]
+    }
+    assert notifying == ALARMS.keys() - PAGES - {"RequestDeliveriesAlarm"}
 
 
 def test_alarms_exist_without_a_topic_but_notify_nobody() -> None:
@@ -80,8 +119,9 @@ def test_alarms_exist_without_a_topic_but_notify_nobody() -> None:
         assert alarm.get("OKActions", alarm["AlarmActions"]) == {"Ref": "AWS::NoValue"}
 
 
-def test_a_fifo_topic_is_not_accepted_for_alarms() -> None:
-    pattern = TEMPLATE["Parameters"]["AlarmTopicArn"]["AllowedPattern"]
+@pytest.mark.parametrize("parameter", ["AlarmTopicArn", "TicketTopicArn"])
+def test_a_fifo_topic_is_not_accepted_for_alarms(parameter: str) -> None:
+    pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
     assert re.fullmatch(pattern, ALARM_TOPIC)
     assert not re.fullmatch(pattern, ALARM_TOPIC + ".fifo")
 
@@ -135,6 +175,25 @@ def test_a_version_that_lost_most_of_its_rows_triggers_an_alarm_that_names_the_u
     assert sum(value for _, value in of_story(metric)) == 1
     assert "incremental manifest" in alarm["AlarmDescription"]
     assert "SeriesFiles=listing" in alarm["AlarmDescription"]
+
+
+@pytest.mark.parametrize("hours", [1, 168])
+def test_no_version_of_any_metric_for_some_hours_triggers_an_alarm(hours: int) -> None:
+    alarm = alarms(FreshnessHours=hours)["FreshnessAlarm"]
+    (((_, metric, dimensions), statistic, period),) = of_alarm(alarm)
+    assert dimensions == {"service": "metrics-worker", "function_name": "MetricsWorkerFunction"}
+    assert (statistic, period, alarm["EvaluationPeriods"]) == ("SampleCount", 3600, str(hours))
+    assert "DatapointsToAlarm" not in alarm, "the alarm needs all hours without a version"
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+    assert f"for {hours} hours" in alarm["AlarmDescription"]
+    succeeded = [line for line in simulated_day().closing() if line["outcome"] == "SUCCESS"]
+    assert 0 < len(of_story(metric)) <= len(succeeded) < len(of_story("metric_run_duration_seconds"))
+
+
+def test_the_hours_of_the_freshness_alarm_stay_within_the_week_that_cloudwatch_allows() -> None:
+    parameter = TEMPLATE["Parameters"]["FreshnessHours"]
+    assert (parameter["MinValue"], parameter["MaxValue"] * 3600) == (1, 7 * 86_400)
+    assert 72 < parameter["Default"] <= parameter["MaxValue"], "a weekend must not trigger the alarm"
 
 
 def test_the_failure_rate_alarm_needs_enough_finished_runs() -> None:

@@ -14,7 +14,11 @@ TOPIC = "arn:aws:sns:eu-west-1:111122223333:"
 
 def whole_stack() -> Stack:
     """Return the stack with parameters for which every condition is true."""
-    return Stack(RequestTopicArn=f"{TOPIC}requests.fifo", AlarmTopicArn=f"{TOPIC}alarms")
+    return Stack(
+        RequestTopicArn=f"{TOPIC}requests.fifo",
+        AlarmTopicArn=f"{TOPIC}alarms",
+        TicketTopicArn=f"{TOPIC}tickets",
+    )
 
 
 if __name__ == "__main__":
