@@ -22,6 +22,7 @@ TEMPLATE: Properties = yaml_parse((ROOT / "template.yaml").read_text(encoding="u
 MONITORING: Properties = yaml_parse((ROOT / "monitoring.yaml").read_text(encoding="utf-8"))
 SAMCONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
 BUCKET = "data-bucket"
+NO_VALUE = {"Ref": "AWS::NoValue"}
 PSEUDO = {
     "AWS::Partition": "aws",
     "AWS::Region": "eu-west-1",
@@ -63,14 +64,17 @@ def packaged(code: str = "s3://built/function", layer: str = "s3://built/layer")
 class Resolved:
     """A template that is evaluated for given parameters, with only the resources whose condition is true.
 
-    Parameters and functions are replaced by their values. References to resources remain: {"Ref": name},
-    {"Fn::GetAtt": [name, attribute]}, and ${name} in a Fn::Sub.
+    Parameters and functions are replaced by their values, and a property or an item of a list with the value
+    AWS::NoValue is left out. References to resources remain: {"Ref": name}, {"Fn::GetAtt": [name,
+    attribute]}, and ${name} in a Fn::Sub.
     """
 
     def __init__(self, document: Properties, given: dict[str, str]) -> None:
         self.parameters = given
         self.conditions = document.get("Conditions", {})
         self.mappings = document.get("Mappings", {})
+        declared = document.get("Parameters", {})
+        self._lists = {name for name, p in declared.items() if p["Type"] == "CommaDelimitedList"}
         self._names = document["Resources"].keys()
         self.resources = {
             name: self.value(resource)
@@ -94,17 +98,24 @@ class Resolved:
     def value(self, node: Any) -> Any:
         """Return a part of the template with all parameters and functions replaced by their values."""
         if isinstance(node, list):
-            return [self.value(item) for item in node]
+            return [value for item in node if (value := self.value(item)) != NO_VALUE]
         if not isinstance(node, dict):
             return node
-        return self._function(node) if len(node) == 1 else {key: self.value(node[key]) for key in node}
+        return self._function(node) if len(node) == 1 else self._object(node)
+
+    def _object(self, node: Properties) -> Properties:
+        return {key: value for key in node if (value := self.value(node[key])) != NO_VALUE}
 
     def _function(self, node: Properties) -> Any:
         """Return the value of an intrinsic function, or of an ordinary object with a single key."""
         ((name, given),) = node.items()
         match name, given:
+            case "Ref", _ if given in self._lists:
+                found = self.parameters[given].split(",")
             case "Ref", _:
                 found = (self.parameters | PSEUDO).get(given, node)
+            case "Fn::Join", [separator, parts]:
+                found = separator.join(self.value(parts))
             case "Fn::If", [condition, then, otherwise]:
                 found = self.value(then if self.holds(condition) else otherwise)
             case "Fn::Sub", [text, more]:
@@ -118,7 +129,7 @@ class Resolved:
             case "Fn::Split", [separator, text]:
                 found = self.value(text).split(separator)
             case _:
-                found = {name: self.value(given)}
+                found = self._object(node)
         return found
 
     def _substituted(self, text: str, more: Properties) -> str:

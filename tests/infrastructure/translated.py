@@ -18,6 +18,10 @@ def whole_stack() -> Stack:
         RequestTopicArn=f"{TOPIC}requests.fifo",
         AlarmTopicArn=f"{TOPIC}alarms",
         TicketTopicArn=f"{TOPIC}tickets",
+        KmsKeyArn="arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        SubnetIds="subnet-0a,subnet-0b",
+        SecurityGroupIds="sg-0a",
+        PermissionsBoundaryArn="arn:aws:iam::111122223333:policy/boundary",
     )
 
 
