@@ -109,6 +109,7 @@ class Resolved:
     def _function(self, node: Properties) -> Any:
         """Return the value of an intrinsic function, or of an ordinary object with a single key."""
         ((name, given),) = node.items()
+        found: Any
         match name, given:
             case "Ref", _ if given in self._lists:
                 found = self.parameters[given].split(",")
