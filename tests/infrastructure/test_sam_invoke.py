@@ -18,6 +18,7 @@ CLOUD = Cloud(
     request_queue="http://127.0.0.1:5000/1/requests.fifo",
     request_queue_arn="arn:queue",
     dead_letter_queue="http://127.0.0.1:5000/1/dead.fifo",
+    dead_letter_queue_arn="arn:dead",
     started_topic="arn:started",
     heartbeat_topic="arn:heartbeat",
     completed_topic="arn:completed",

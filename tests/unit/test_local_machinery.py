@@ -89,7 +89,7 @@ def test_a_caller_may_choose_the_settings_of_the_worker(template, monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_S3_METRICS_PREFIX", "mine/")
-    cloud = Cloud("http://127.0.0.1:1", *["unused"] * 8)
+    cloud = Cloud("http://127.0.0.1:1", *["unused"] * 9)
     found = emulator.function_environment(cloud, template, ROOT)
     assert found["OUTPUT_COMPRESSION"] == "zstd"
     assert found["WORKER_SERIES_FILES"] == "listing"
@@ -130,7 +130,7 @@ def test_published_objects_are_copied_and_nothing_is_written_elsewhere(tmp_path,
     folder = tmp_path / "out" / "s3"
     folder.mkdir(parents=True)
     (folder / "of-the-run-before").write_text("x")
-    assert outcome.copy_published(Cloud("http://127.0.0.1:1", *["unused"] * 8), "metrics/", folder) == 1
+    assert outcome.copy_published(Cloud("http://127.0.0.1:1", *["unused"] * 9), "metrics/", folder) == 1
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files == [folder / "metrics" / "m" / "current" / "manifest.json"]
 

@@ -8,8 +8,10 @@ The requests come from `metrics_tools.request_files`, the exchange rates from `m
     run.py                the steps of a local run and of a served cloud
     template.py           the properties in template.yaml, so that the local resources equal the deployed ones
     cloud.py              the bucket, topics and queues on a moto server
-    emulator.py           the worker in the Lambda Runtime Interface Emulator
-    handler_server.py     the process that runs the worker without the emulator
+    moto_server.py        the process of the moto server, which throttles some keys
+    consumer.py           the worker and the dead-letter function, each with its queue
+    emulator.py           a function in the Lambda Runtime Interface Emulator
+    handler_server.py     the process that runs a function without the emulator
     event_source.py       a substitute for Lambda's event source mapping
     status_listener.py    a listener for status events
     outcome.py            the outcome of a run: events and published objects, checked against each other

@@ -1,6 +1,6 @@
 """The local cloud: a moto server on the loopback interface, with the resources of template.yaml.
 
-The server is a separate process that ends with the context. The credentials for the server are random.
+The server is a separate process (`moto_server`) that ends with the context. Its credentials are random.
 Processes that use the server do not use the caller's AWS configuration: no profile, no file of `~/.aws`, no
 proxy.
 """
@@ -33,7 +33,8 @@ _PREFIX = "metrics-worker-local"
 class Cloud:
     """The addresses of a running local cloud.
 
-    The endpoint is the URL of the server. Queues are URLs (except `request_queue_arn`), and topics are ARNs.
+    The endpoint is the URL of the server. Topics are ARNs, and so are `request_queue_arn` and
+    `dead_letter_queue_arn`; the other queues are URLs.
     """
 
     endpoint: str
@@ -41,6 +42,7 @@ class Cloud:
     request_queue: str
     request_queue_arn: str
     dead_letter_queue: str
+    dead_letter_queue_arn: str
     started_topic: str
     heartbeat_topic: str
     completed_topic: str
@@ -51,6 +53,7 @@ class Cloud:
         return {
             "DataBucketName": BUCKET,
             "RequestQueue": self.request_queue,
+            "DeadLetterQueue": self.dead_letter_queue,
             "StartedTopic": self.started_topic,
             "HeartbeatTopic": self.heartbeat_topic,
             "CompletedTopic": self.completed_topic,
@@ -100,7 +103,7 @@ def local_cloud(template: Template, log: Path, host: str = LOOPBACK) -> Iterator
         LocalError: the server does not start.
     """
     port, _ = free_ports(host)
-    command = [sys.executable, "-P", "-m", "moto.server", "--host", host, "--port", str(port)]
+    command = [sys.executable, "-P", "-m", "metrics_tools.local_cloud.moto_server", host, str(port)]
     with server("The local cloud (a moto server)", command, os.environ, address=(host, port), log=log):
         yield _create_resources(f"http://{host}:{port}", template)
 
@@ -156,6 +159,7 @@ def _create_resources(endpoint: str, template: Template) -> Cloud:
         request_queue=requests,
         request_queue_arn=requests_arn,
         dead_letter_queue=dead_letters,
+        dead_letter_queue_arn=dead_letters_arn,
         started_topic=_create_topic(endpoint, "metric-run-started", subscriber=status_arn),
         heartbeat_topic=_create_topic(endpoint, "metric-run-heartbeat", subscriber=status_arn),
         completed_topic=_create_topic(endpoint, "metric-run-completed", subscriber=status_arn),

@@ -1,4 +1,4 @@
-"""The worker in AWS's Lambda Runtime Interface Emulator, with the runtime client that Lambda uses.
+"""A function in AWS's Lambda Runtime Interface Emulator, with the runtime client that Lambda uses.
 
 The SAM CLI contains the emulator, so Docker is not needed. `make install` puts the files of the SAM CLI into
 `.venv`, without its libraries. The emulator starts the function at the first invocation. The emulator answers
@@ -24,9 +24,10 @@ from typing import Any
 from metrics_tools.local_cloud import LocalError
 from metrics_tools.local_cloud.cloud import LOOPBACK, Cloud, free_ports, server
 from metrics_tools.local_cloud.event_source import InvocationError
-from metrics_tools.local_cloud.template import FUNCTION, Template
+from metrics_tools.local_cloud.template import DEAD_LETTER_FUNCTION, FUNCTION, Template
 
 HANDLER = "metrics_worker.handler.lambda_handler"
+_NAMES = {FUNCTION: "metrics-worker-local", DEAD_LETTER_FUNCTION: "metrics-worker-local-dead-letters"}
 _INVOCATIONS = "/2015-03-31/functions/function/invocations"
 _BUILDS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -98,22 +99,24 @@ def emulator(
         yield Emulator(port, timeout + 30.0)
 
 
-def function_environment(cloud: Cloud, template: Template, root: Path) -> dict[str, str]:
-    """Return the environment variables of the function in the local cloud.
+def function_environment(
+    cloud: Cloud, template: Template, root: Path, *, function: str = FUNCTION
+) -> dict[str, str]:
+    """Return the environment variables of a function (by default, the worker) in the local cloud.
 
     The variables are those of the template, with heartbeats every second, so that even a short run sends
     heartbeats. The worker's settings in the environment of this process (`worker_settings`) take precedence.
     """
     return {
         **os.environ,
-        **template.with_values(cloud.template_values()).function_variables(),
+        **template.with_values(cloud.template_values()).function_variables(function),
         "WORKER_HEARTBEAT_INTERVAL_SECONDS": "1",
         **worker_settings(os.environ),
         "AWS_ENDPOINT_URL": cloud.endpoint,
-        "AWS_LAMBDA_FUNCTION_NAME": "metrics-worker-local",
+        "AWS_LAMBDA_FUNCTION_NAME": _NAMES[function],
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(template.property(FUNCTION, "MemorySize")),
-        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(template.property(FUNCTION, "Timeout")),
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(template.property(function, "MemorySize")),
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(template.property(function, "Timeout")),
         "PYTHONPATH": os.pathsep.join(filter(None, (str(root / "src"), os.environ.get("PYTHONPATH")))),
         "PYTHONUNBUFFERED": "1",
     }

@@ -26,9 +26,16 @@ class InvocationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The result of one batch: the ids of the messages that were deleted, or the error of the whole batch."""
+    """The result of one batch.
+
+    Attributes:
+        deleted: the ids of the messages that were deleted.
+        returned: the receipt handles of the messages that stay in the queue.
+        error: the error of the whole batch, whose messages all stay in the queue; None if there was none.
+    """
 
     deleted: list[str] = field(default_factory=list)
+    returned: list[str] = field(default_factory=list)
     error: InvocationError | None = None
 
 
@@ -58,7 +65,8 @@ def poll(
     done = [message for message in messages if message["MessageId"] not in failed]
     for message in done:
         sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-    return Batch([message["MessageId"] for message in done])
+    returned = [message["ReceiptHandle"] for message in messages if message not in done]
+    return Batch([message["MessageId"] for message in done], returned)
 
 
 def record(message: dict[str, Any], arn: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from metrics_tools.local_cloud.recompute import Comparison, compare, recompute
 from metrics_tools.local_cloud.status_listener import RunEvents
 from metrics_tools.published.status_event import COMPLETED, STARTED, StatusEvent
 from metrics_tools.request_files import Sample
+from metrics_worker.publication.dead_letter import DeadLetter, dead_letters
 from metrics_worker.publication.records import Keys, snapshots
 
 
@@ -43,6 +44,7 @@ class Outcome:
         manifest: the manifest of the version, as JSON values; None if there is no readable version.
         check: the comparison with the recomputation; None if the metric cannot be recomputed.
         violations: differences from the expected outcome, one line each.
+        dead_letter: the key of the run's stored dead letter; an empty string if there is none.
     """
 
     sample: Sample
@@ -56,6 +58,7 @@ class Outcome:
     manifest: dict[str, Any] | None = None
     check: Comparison | None = None
     violations: list[str] = field(default_factory=list)
+    dead_letter: str = ""
 
 
 def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
@@ -75,6 +78,17 @@ def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
                 path.write_bytes(s3.get_object(Bucket=BUCKET, Key=found["Key"])["Body"].read())
                 copied += 1
     return copied
+
+
+def stored_dead_letters(folder: Path, prefix: str) -> dict[str, DeadLetter]:
+    """Return all stored dead letters, by key.
+
+    Args:
+        folder: the folder with the copies of the published objects.
+        prefix: the metrics prefix of the worker.
+    """
+    files = sorted((folder / dead_letters(prefix)).rglob("*.json"))
+    return {file.relative_to(folder).as_posix(): DeadLetter.parse(file.read_bytes()) for file in files}
 
 
 def check_run(sample: Sample, events: RunEvents, folder: Path, rates: Rates) -> Outcome:

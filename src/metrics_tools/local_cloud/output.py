@@ -60,6 +60,10 @@ def _print_outcome(outcome: Outcome) -> None:
         _print_version(outcome)
     elif outcome.status and not any(outcome.error in violation for violation in outcome.violations):
         print_detail(f"{outcome.status}{' (as expected)' if is_right else ''}: {outcome.error}")
+    if outcome.dead_letter:
+        print_detail(
+            f"published by the dead-letter function, which stored the message: {outcome.dead_letter}"
+        )
     for violation in outcome.violations:
         print_detail(violation, "red")
 
@@ -82,7 +86,8 @@ def _print_version(outcome: Outcome) -> None:
 def print_summary(outcomes: Sequence[Outcome], messages_left: Sequence[str]) -> bool:
     """Print whether all runs ended as expected, and return True if they did.
 
-    `messages_left` has a line for each queue that still contains messages, which is unexpected.
+    `messages_left` has a line for each queue that still contains messages, and for each message that requests
+    no run. Both are unexpected.
     """
     wrong, runs = [outcome.sample.metric_code for outcome in outcomes if outcome.violations], len(outcomes)
     if wrong:

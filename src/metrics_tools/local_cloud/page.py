@@ -78,4 +78,7 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         facts.append(("Time taken", duration(outcome.seconds)))
     if outcome.check and not outcome.check.problem:
         facts.append(("Checked", "every row equals a recomputation from the source"))
+    if outcome.dead_letter:
+        facts.append(("Published by", "the dead-letter function"))
+        facts.append(("Message stored at", outcome.dead_letter))
     return facts

@@ -7,7 +7,7 @@ events, checks the outcomes, and writes a page.
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,15 +22,19 @@ from metrics_tools.console import out
 from metrics_tools.formatting import count
 from metrics_tools.local_cloud import ROOT, LocalError
 from metrics_tools.local_cloud.cloud import REGION, Cloud, client, local_cloud, message_count
+from metrics_tools.local_cloud.consumer import Consumers, consumers
 from metrics_tools.local_cloud.emulator import (
-    emulator,
     find_emulator,
     function_environment,
     reason_without_emulator,
     worker_settings,
 )
-from metrics_tools.local_cloud.event_source import Batch, poll
-from metrics_tools.local_cloud.outcome import Outcome, check_run, copy_published
+from metrics_tools.local_cloud.outcome import (
+    Outcome,
+    check_run,
+    copy_published,
+    stored_dead_letters,
+)
 from metrics_tools.local_cloud.output import (
     print_detail,
     print_environment,
@@ -42,7 +46,7 @@ from metrics_tools.local_cloud.output import (
 )
 from metrics_tools.local_cloud.page import write_page
 from metrics_tools.local_cloud.status_listener import RunEvents, status_events
-from metrics_tools.local_cloud.template import FUNCTION, REQUEST_QUEUE, Template
+from metrics_tools.local_cloud.template import REQUEST_QUEUE, Template
 from metrics_tools.local_cloud.worker_log import returned_messages
 from metrics_tools.published.status_event import COMPLETED
 from metrics_tools.request_files import Sample
@@ -98,7 +102,7 @@ def run(options: Options) -> int:
         cloud, template = _start_cloud(stack, options, with_worker=True)
         chosen = worker_settings(os.environ)
         environment = function_environment(cloud, template, ROOT) | _RUN_ENVIRONMENT | chosen
-        receive = _start_worker(stack, options, (cloud, template), environment)
+        functions = _start_functions(stack, options, (cloud, template), environment)
         if chosen:
             print_detail(f"From your environment: {', '.join(map('='.join, chosen.items()))}")
         events = stack.enter_context(status_events(cloud, partial(print_event_of, samples)))
@@ -112,14 +116,19 @@ def run(options: Options) -> int:
         delay = template.property(REQUEST_QUEUE, "DelaySeconds")
         requested = f"Requested {count(len(samples), 'metric')}, which the queue delivers after {delay} s"
         print_step(f"{requested}. Status events (UTC):")
-        failure = _work(receive, events, options, cloud)
+        failure = _work(functions, events, options, cloud)
         copies = copy_published(cloud, environment["AWS_S3_METRICS_PREFIX"], copy)
         if failure:
             raise LocalError(f"The worker failed: {failure}\nIts log has more: {relative(options.log)}")
         messages_left = _messages_left(cloud)
     outcomes = [check_run(sample, events[sample.run_id], copy, ecb.read_rates()) for sample in samples]
+    stored = stored_dead_letters(copy, environment["AWS_S3_METRICS_PREFIX"])
+    keys = {letter.run_id: key for key, letter in stored.items()}
+    for outcome in outcomes:
+        outcome.dead_letter = keys.get(outcome.sample.run_id, "")
+    unusable = [f"{key} requests no run: {letter.why}" for key, letter in stored.items() if not letter.run_id]
     write_page(options.out / "metrics.html", outcomes, events, log=options.log)
-    return _report(outcomes, messages_left, copies, options)
+    return _report(outcomes, messages_left + unusable, copies, options)
 
 
 def serve(options: Options, *, with_worker: bool) -> int:
@@ -134,7 +143,7 @@ def serve(options: Options, *, with_worker: bool) -> int:
     with ExitStack() as stack:
         cloud, template = _start_cloud(stack, options, with_worker=with_worker)
         environment = function_environment(cloud, template, ROOT)
-        receive = _start_worker(stack, options, (cloud, template), environment) if with_worker else None
+        functions = _start_functions(stack, options, (cloud, template), environment) if with_worker else None
         variables = {
             name: value
             for name, value in sorted(environment.items())
@@ -147,10 +156,10 @@ def serve(options: Options, *, with_worker: bool) -> int:
         print_environment(variables, path)
         try:
             while True:
-                batch = receive() if receive else None
+                batch = functions.receive() if functions else None
                 if batch and batch.error:
                     print_detail(f"The worker failed: {batch.error}", "red")
-                time.sleep(_POLL_SECONDS if receive else 3600)
+                time.sleep(_POLL_SECONDS if functions else 3600)
         except KeyboardInterrupt:
             print_step("Stopped the local cloud")
     return 0
@@ -204,40 +213,34 @@ def _currencies(options: Options) -> list[str]:
     return sorted(needed) or [ecb.CURRENCIES[0]]
 
 
-def _start_worker(
+def _start_functions(
     stack: ExitStack, options: Options, deployed: tuple[Cloud, Template], environment: dict[str, str]
-) -> Callable[[], Batch | None]:
-    """Start the worker, and return a function that passes a batch of the request queue to it."""
-    cloud, template = deployed
-    timeout = int(template.property(FUNCTION, "Timeout"))
-    started = emulator(ROOT, environment, log=options.log, timeout=timeout, handler=options.handler)
-    worker = stack.enter_context(started)
+) -> Consumers:
+    """Start the worker and the dead-letter function, and return them with their queues."""
+    started = consumers(deployed, environment, log=options.log, handler=options.handler)
+    functions = stack.enter_context(started)
     reason = reason_without_emulator(os.environ)
     place = f"a process without the Lambda emulator, because {reason}" if reason else "the Lambda emulator"
     print_step(f"The worker runs in {place} (log: {relative(options.log)})")
-    batch_size = int(template.property(FUNCTION, "Events", "Requests", "Properties", "BatchSize"))
-    queue, arn = cloud.request_queue, cloud.request_queue_arn
-    sqs = client("sqs", cloud.endpoint)
-    return partial(poll, sqs, worker.invoke, queue=queue, arn=arn, batch_size=batch_size)
+    return functions
 
 
-def _work(
-    receive: Callable[[], Batch | None], events: Mapping[str, RunEvents], options: Options, cloud: Cloud
-) -> str:
-    """Invoke the worker until every run has an outcome.
+def _work(functions: Consumers, events: Mapping[str, RunEvents], options: Options, cloud: Cloud) -> str:
+    """Invoke the functions until every run has an outcome.
 
-    The loop also ends at the timeout, after a failed invocation, and when the request queue has been empty
-    for `LAST_EVENTS_SECONDS`. Return the error of the failed invocation, or an empty string.
+    The loop also ends at the timeout, after a failed invocation, and when both queues have been empty for
+    `LAST_EVENTS_SECONDS`. Returned messages are redelivered at once, because five attempts with the waits of
+    AWS would take six to twelve minutes. Return the error of the failed invocation, or an empty string.
     """
     deadline = time.monotonic() + options.timeout
     empty_since: float | None = None
     while (now := time.monotonic()) < deadline:
-        if (batch := receive()) is not None:
+        if (batch := functions.receive(at_once=True)) is not None:
             empty_since = None
             if batch.error is not None:
                 return str(batch.error)
             continue
-        if message_count(cloud, cloud.request_queue) == 0:
+        if not any(message_count(cloud, queue) for queue in (cloud.request_queue, cloud.dead_letter_queue)):
             empty_since = empty_since or now
             completed = (events[sample.run_id].first(COMPLETED) for sample in options.samples)
             if all(completed) or now - empty_since > LAST_EVENTS_SECONDS:

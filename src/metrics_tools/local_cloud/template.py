@@ -10,6 +10,7 @@ from typing import Any
 
 REQUEST_QUEUE = "RequestQueue"
 FUNCTION = "MetricsWorkerFunction"
+DEAD_LETTER_FUNCTION = "DeadLetterFunction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ class Template:
             found = found[part]
         return self._resolve(found)
 
-    def function_variables(self) -> dict[str, str]:
-        """Return the environment variables (name → value) that the template sets for the function."""
-        variables = self.property(FUNCTION, "Environment", "Variables")
+    def function_variables(self, function: str = FUNCTION) -> dict[str, str]:
+        """Return the environment variables (name → value) that the template sets for a function."""
+        variables = self.property(function, "Environment", "Variables")
         return {name: str(value) for name, value in variables.items()}
 
     def _resolve(self, value: Any) -> Any:

@@ -121,6 +121,7 @@ def test_every_program_that_may_use_the_bucket_ends_with_run_and_exit():
         "benchmarks/s3.py": "it is a server of S3",
         "src/metrics_tools/process_exit.py": "it defines run_and_exit",
         "src/metrics_tools/local_cloud/handler_server.py": "it serves until it is killed",
+        "src/metrics_tools/local_cloud/moto_server.py": "it serves until it is killed",
         "src/metrics_tools/local_cloud/__init__.py": "its docstring mentions __main__.py",
         "src/metrics_tools/__init__.py": "its docstring mentions __main__.py",
     }

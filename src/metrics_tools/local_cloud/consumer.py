@@ -1,0 +1,123 @@
+"""The two functions of the stack in the local cloud, each of which consumes its queue.
+
+The worker consumes the request queue, and the dead-letter function consumes the dead-letter queue.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metrics_tools.local_cloud import ROOT
+from metrics_tools.local_cloud.cloud import Cloud, client
+from metrics_tools.local_cloud.emulator import emulator, function_environment
+from metrics_tools.local_cloud.event_source import Batch, poll
+from metrics_tools.local_cloud.template import DEAD_LETTER_FUNCTION, FUNCTION, Template
+
+_MAPPINGS = {FUNCTION: "Requests", DEAD_LETTER_FUNCTION: "DeadLetters"}
+"""The name of the event source mapping of each function in the template."""
+_LOG = "dead-letters.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A function that processes the messages of a queue, in batches.
+
+    Attributes:
+        sqs: a boto3 SQS client.
+        invoke: calls the function with an event, and returns its response.
+        queue: the URL of the queue.
+        arn: the ARN of the queue.
+        batch_size: the maximum number of messages of a batch.
+    """
+
+    sqs: Any
+    invoke: Callable[[dict[str, Any]], Any]
+    queue: str
+    arn: str
+    batch_size: int
+
+    def receive(self) -> Batch | None:
+        """Pass one batch to the function, and return the result; return None if the queue is empty."""
+        return poll(self.sqs, self.invoke, queue=self.queue, arn=self.arn, batch_size=self.batch_size)
+
+    def redeliver(self, batch: Batch) -> None:
+        """Make the returned messages of a batch visible at once, before their visibility timeout ends."""
+        entries = [
+            {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+            for number, handle in enumerate(batch.returned)
+        ]
+        if entries:
+            self.sqs.change_message_visibility_batch(QueueUrl=self.queue, Entries=entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Consumers:
+    """The worker and the dead-letter function, with their queues."""
+
+    worker: Consumer
+    dead_letters: Consumer
+
+    def receive(self, *, at_once: bool = False) -> Batch | None:
+        """Pass one batch of the request queue to the worker; if this queue is empty, one of the other queue.
+
+        If `at_once` is true, messages that the function returned are redelivered immediately.
+        Return None if both queues are empty.
+        """
+        for consumer in (self.worker, self.dead_letters):
+            if (batch := consumer.receive()) is not None:
+                if at_once:
+                    consumer.redeliver(batch)
+                return batch
+        return None
+
+
+@contextmanager
+def consumers(
+    deployed: tuple[Cloud, Template], environment: Mapping[str, str], *, log: Path, handler: str
+) -> Iterator[Consumers]:
+    """Run both functions while the context is open, and yield them with their queues.
+
+    Args:
+        deployed: the local cloud, and the template from which it was created.
+        environment: all environment variables of the worker.
+        log: the file of the worker's log. The log of the dead-letter function is the file
+            `dead-letters.log` in the same folder.
+        handler: the name of the worker's handler function.
+
+    Raises:
+        LocalError: a function does not start.
+    """
+    cloud, template = deployed
+    other = function_environment(cloud, template, ROOT, function=DEAD_LETTER_FUNCTION)
+    other_handler, other_log = template.property(DEAD_LETTER_FUNCTION, "Handler"), log.with_name(_LOG)
+    with (
+        _consumer(deployed, FUNCTION, environment, log=log, handler=handler) as worker,
+        _consumer(
+            deployed, DEAD_LETTER_FUNCTION, other, log=other_log, handler=other_handler
+        ) as dead_letters,
+    ):
+        yield Consumers(worker, dead_letters)
+
+
+@contextmanager
+def _consumer(
+    deployed: tuple[Cloud, Template],
+    function: str,
+    environment: Mapping[str, str],
+    *,
+    log: Path,
+    handler: str,
+) -> Iterator[Consumer]:
+    """Run one function while the context is open, and yield it with its queue."""
+    cloud, template = deployed
+    timeout = int(template.property(function, "Timeout"))
+    batch_size = int(template.property(function, "Events", _MAPPINGS[function], "Properties", "BatchSize"))
+    queues = {
+        FUNCTION: (cloud.request_queue, cloud.request_queue_arn),
+        DEAD_LETTER_FUNCTION: (cloud.dead_letter_queue, cloud.dead_letter_queue_arn),
+    }
+    with emulator(ROOT, environment, log=log, timeout=timeout, handler=handler) as started:
+        sqs = client("sqs", cloud.endpoint)
+        yield Consumer(sqs, started.invoke, *queues[function], batch_size)
