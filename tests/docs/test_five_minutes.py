@@ -17,7 +17,7 @@ from tests.docs.pages import ROOT, blocks, commands, section
 
 PAGE = "docs/five-minutes.md"
 REQUEST, CHANGED = (json.loads(block) for block in blocks(PAGE, "json"))
-MINE, LOOKED, DEAR, BROKEN, *SHORT = blocks(PAGE, "text")[3:]
+MINE, LOOKED, DEAR, BROKEN, *SHORT = blocks(PAGE, "text")[4:]
 
 
 def request(number, expression, metric="fx.gbp_dear"):
@@ -112,9 +112,9 @@ def test_the_command_line_prints_the_output_on_the_page(arguments, file, status,
 
 
 def test_the_output_of_make_run_on_the_page_agrees_with_the_samples():
-    events, outcome, failure = blocks(PAGE, "text")[:3]
+    events, outcome, failure, dead_letter = blocks(PAGE, "text")[:4]
     samples = {sample.metric_code: sample for sample in read_samples(list((ROOT / "events").glob("*.json")))}
-    for text in (outcome, failure):
+    for text in (outcome, failure, dead_letter):
         metric, title = re.findall(r"✓ (\S+)  (.*)", text)[0]
         assert samples[metric].title == title
     run = samples["fx.usd_per_brl"]
@@ -123,6 +123,10 @@ def test_the_output_of_make_run_on_the_page_agrees_with_the_samples():
     assert f"requests {len(samples)} metrics" in section(PAGE, "1. See it work")
     assert "INPUT_READ_ERROR" in failure
     assert samples["fx.usd_per_xau"].expected_error == "INPUT_READ_ERROR"
+    assert "INTERNAL_ERROR: gave up after 5 attempts" in dead_letter
+    assert samples["fx.eur_per_gold_ounce"].expected_error == "INTERNAL_ERROR"
+    succeeding = [sample for sample in samples.values() if sample.expected_error is None]
+    assert f"computes {len(succeeding)} of them" in section(PAGE, "1. See it work")
 
 
 def test_every_command_of_the_page_is_tested():

@@ -5,6 +5,7 @@ The tests examine three runs, each in its own process.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -17,7 +18,7 @@ from metrics_tools.request_files import read_samples
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 120
-CHANGE = "events/change.json"
+CHANGE, THROTTLED = "events/change.json", "events/fails-throttled.json"
 
 
 def run_locally(out, *arguments, **environment):
@@ -35,12 +36,15 @@ def run_locally(out, *arguments, **environment):
 
 @pytest.fixture(scope="module")
 def succeeded(tmp_path_factory):
-    """Run a sample request and a bare expression, which succeed; return the process and the output folder."""
+    """Run a sample, a bare expression and a throttled sample, which end as expected.
+
+    Return the process and the output folder.
+    """
     out = tmp_path_factory.mktemp("succeeded")
     path = out / "dollar.json"
     path.write_text('{"op": "sma", "series": {"series_code": "ECB_USD_EUR_D"}, "window": 3}')
     environment = {"AWS_PROFILE": "there-is-no-such-profile", "OUTPUT_COMPRESSION": "zstd"}
-    return run_locally(out, CHANGE, path, **environment), out
+    return run_locally(out, CHANGE, path, THROTTLED, **environment), out
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +101,28 @@ def test_requests_are_computed_and_printed(succeeded):
         "first 2008-02-13  -2.02614   last 2026-10-30  3.11773   per cent",
         "checked: all 4,792",
         "metrics/fx.eur_brl_change/current/manifest.json",
-        "Requested 2 metrics, which the queue delivers after 2 s",
-        "Copy of the 8 published objects",
-        "All 2 runs ended as expected",
+        "Requested 3 metrics, which the queue delivers after 2 s",
+        "Copy of the 9 published objects",
+        "All 3 runs ended as expected",
     ):
         assert expected in done.stdout
     assert "\x1b" not in done.stdout, "no colour if the output is not a terminal"
+
+
+def test_a_run_whose_attempts_all_fail_ends_in_a_failure_by_the_dead_letter_function(succeeded):
+    done, out = succeeded
+    (sample,) = read_samples([ROOT / THROTTLED])
+    assert done.stdout.count(f"started    {sample.metric_code}") == 5
+    assert done.stdout.count("INTERNAL_ERROR: gave up after 5 attempts") == 2, "as an event and as an outcome"
+    (stored,) = (out / "s3" / "metrics" / "_dead-letters").rglob("*.json")
+    letter = json.loads(stored.read_text())
+    assert (letter["outcome"], letter["run_id"]) == ("FAILURE", sample.run_id)
+    key = stored.relative_to(out / "s3").as_posix()
+    assert f"the dead-letter function, which stored the message: {key}" in done.stdout
+    page = (out / "metrics.html").read_text()
+    assert key in page
+    assert "gave up after 5 attempts" in page
+    assert "dead letter settled" in (out / "dead-letters.log").read_text()
 
 
 def test_an_expression_alone_is_computed(succeeded):
@@ -171,7 +191,7 @@ def test_a_failure_that_was_not_expected_is_an_error(failed):
 def test_for_a_request_that_cannot_be_answered_the_reason_is_printed(failed):
     assert failed.returncode == 1
     assert "no metric_run_completed arrived" in failed.stdout
-    assert "1 message left in the dead-letter queue" in failed.stdout
+    assert re.search(r"✗ metrics/_dead-letters/\S+\.json requests no run: runId: expected", failed.stdout)
     assert "times: runId: expected" in failed.stdout
     assert "worker.log" in failed.stdout
 

@@ -58,8 +58,9 @@ def test_messages_that_succeeded_are_deleted():
 
 def test_messages_that_the_answer_names_as_failed_stay():
     queue = FakeQueue("a", "b", "c")
-    source(queue, {"batchItemFailures": [{"itemIdentifier": "b"}]})()
+    batch = source(queue, {"batchItemFailures": [{"itemIdentifier": "b"}]})()
     assert queue.left == ["b"]
+    assert (batch.deleted, batch.returned) == (["a", "c"], ["handle-b"])
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])

@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from metrics_tools.ecb import BUCKET
-from metrics_tools.local_cloud.outcome import check_run
+from metrics_tools.local_cloud.outcome import check_run, stored_dead_letters
 from metrics_tools.local_cloud.recompute import compare, recompute
 from metrics_tools.local_cloud.status_listener import RunEvents
 from metrics_tools.published.status_event import StatusEvent
 from metrics_tools.request_files import Sample
+from metrics_worker.publication.dead_letter import DeadLetter
 
 AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 RATES = {
@@ -140,6 +141,24 @@ def test_a_sample_that_must_fail_and_ends_otherwise_has_a_violation(checked, eve
     requested = sample("fails-x.json", expectedError="INPUT_READ_ERROR")
     found = checked(requested, events)
     assert any(violation in text for text in found.violations)
+
+
+def test_stored_dead_letters_are_read_from_the_copies(tmp_path):
+    attributes = {"MessageGroupId": "m.x", "SentTimestamp": "1793613600000"}
+    letter = DeadLetter(
+        message_id="1",
+        outcome="FAILURE",
+        why="gave up",
+        run_id="r-1",
+        kept_at="",
+        attributes=attributes,
+        body="",
+    )
+    assert stored_dead_letters(tmp_path, "metrics/") == {}
+    key = "metrics/_dead-letters/2026-11-02/1.json"
+    (tmp_path / key).parent.mkdir(parents=True)
+    (tmp_path / key).write_bytes(letter.encode())
+    assert stored_dead_letters(tmp_path, "metrics/") == {key: letter}
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,16 @@ def test_a_missing_series_is_not_drawn_and_the_expression_has_no_counts():
     assert (found.metric, found.error) == (None, "E: none")
 
 
+def test_the_key_of_a_dead_letter_is_shown():
+    outcome = outcome_of(
+        USD, status="FAILURE", error="INTERNAL_ERROR: gave up", dead_letter="metrics/_dead-letters/x"
+    )
+    assert shown_run(outcome, RunEvents(), RATES, None).facts == [
+        ("Published by", "the dead-letter function"),
+        ("Message stored at", "metrics/_dead-letters/x"),
+    ]
+
+
 def test_an_invalid_expression_is_not_shown():
     found = shown_run(outcome_of({"series_code": 1}), RunEvents(), RATES, None)
     assert (found.expression, found.inputs) == (None, {})

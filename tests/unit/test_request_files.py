@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from metrics_tools import ecb
+from metrics_tools.local_cloud import THROTTLED_PREFIX
 from metrics_tools.request_files import EventFileError, all_samples, read_samples
 from metrics_worker.expression.grammar import children, expression_type, series_codes
 from metrics_worker.expression.nodes import Composite, Ema, Lag, SeriesMath, WindowOp
@@ -36,7 +37,9 @@ def nodes(node):
 
 def test_run_json_is_first_and_files_that_must_fail_are_last():
     assert PATHS[0].name == "run.json"
-    assert [path.name for path in PATHS if path.name.startswith("fails-")] == [PATHS[-1].name]
+    assert [path.name for path in PATHS if path.name.startswith("fails-")] == [
+        path.name for path in PATHS[-2:]
+    ]
 
 
 @each_file
@@ -124,12 +127,15 @@ def test_the_samples_cover_the_forms_of_a_request():
     assert nested, "one leaves out the series of a composite's nested operands, as the control plane does"
 
 
-def test_one_series_does_not_exist_and_its_run_must_fail():
+def test_one_series_does_not_exist_and_one_dataset_is_throttled_so_their_runs_must_fail():
     samples = read_samples(PATHS)
-    (failing,) = [sample for sample in samples if sample.expected_error is not None]
-    assert failing.expected_error == "INPUT_READ_ERROR"
-    assert failing.currencies - set(ecb.read_rates()) == {"XAU"}
-    others = [sample for sample in samples if sample is not failing]
+    missing, throttled = [sample for sample in samples if sample.expected_error is not None]
+    assert missing.expected_error == "INPUT_READ_ERROR"
+    assert missing.currencies - set(ecb.read_rates()) == {"XAU"}
+    assert throttled.expected_error == "INTERNAL_ERROR"
+    manifest = throttled.request["catalog"]["datasets"]["gold"]["manifestPath"]
+    assert manifest.startswith(THROTTLED_PREFIX)
+    others = [sample for sample in samples if sample is not missing]
     assert set().union(*(sample.currencies for sample in others)) <= set(ecb.CURRENCIES)
 
 

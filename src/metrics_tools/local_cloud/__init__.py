@@ -27,6 +27,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 """The folder of the repository."""
+THROTTLED_PREFIX = "datasets/throttled/"
+"""The prefix of the keys for which the local cloud answers every request like a throttled S3."""
 
 
 class LocalError(Exception):

@@ -16,24 +16,25 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import run_simple
 
+from metrics_tools.local_cloud import THROTTLED_PREFIX
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-THROTTLED = "/datasets/throttled/"
-"""A part of the path of each request that the server throttles."""
 _SLOW_DOWN = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
     b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )
 
 
-class _Server(DomainDispatcherApplication):
+class Application(DomainDispatcherApplication):
     """The WSGI application of moto's server, with throttled keys."""
 
     debug = True  # as in moto's own program: an internal error is answered with its text
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if THROTTLED not in environ["PATH_INFO"]:
+        """Answer a request with 503 SlowDown if its key is below the prefix, otherwise as moto does."""
+        if f"/{THROTTLED_PREFIX}" not in environ["PATH_INFO"]:
             answer: Iterable[bytes] = super().__call__(environ, start_response)
             return answer
         headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(_SLOW_DOWN)))]
@@ -45,5 +46,5 @@ if __name__ == "__main__":
     host, port = sys.argv[1:]
     os.environ["MOTO_PORT"] = port
     run_simple(
-        host, int(port), _Server(create_backend_app), threaded=True, request_handler=MotoRequestHandler
+        host, int(port), Application(create_backend_app), threaded=True, request_handler=MotoRequestHandler
     )
