@@ -124,6 +124,33 @@ def test_every_difference_is_reported(tmp_path, expect, differences):
     assert found["passed"] is not differences or not differences
 
 
+# Checks of the result
+
+
+@pytest.mark.parametrize(
+    ("expect", "failure"),
+    [
+        ({"checks": {"min_rows": 2, "between": [1, 2], "max_change": "100%"}}, ""),
+        (
+            {"checks": {"min_rows": 3, "between": [1, 1.5]}},
+            (
+                "min_rows: 2 observations found, and at least 3 expected; "
+                "between: 1 observation of 2 is outside 1 to 1.5: 2.0 on 2026-01-02"
+            ),
+        ),
+        (
+            {"observations": {"2026-01-01": 1}, "checks": {"max_change": 0.5}},
+            (
+                "the result differs at 1 time; max_change: 1 observation differs from the preceding one by more "
+                "than 0.5: 2.0 on 2026-01-02 after 1.0"
+            ),
+        ),
+    ],
+)
+def test_a_result_can_be_checked(tmp_path, expect, failure):
+    assert outcome(tmp_path, one_test(expect))["failure"] == failure
+
+
 # Errors of expressions and requests
 
 WRONG = {"op": "ratios", "left": A, "right": A}
@@ -196,7 +223,7 @@ def test_json_has_the_messages_of_metrics_validate(tmp_path):
     ("fields", "path", "text"),
     [
         ({"expects": {}}, "expects", "there is no field `expects` here"),
-        ({"expect": {}}, "expect", "give `observations`, times with `none`, or an `error`"),
+        ({"expect": {}}, "expect", "give `observations`, times with `none`, `checks`, or an `error`"),
         ({"expect": {"error": {}}}, "expect.error", "give the `code` of the error"),
         ({"expect": {"error": {"code": "X"}, "others": "allow"}}, "expect", "an expected `error` excludes"),
         ({"request": "a.json"}, "", "give either an `expression` or the file of a `request`"),

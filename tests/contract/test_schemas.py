@@ -1,5 +1,6 @@
 """The schemas in docs/contracts are complete, and the worker's documents are valid against the schemas."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from pydantic import TypeAdapter
 
 from metrics_tools.contracts import schemas
 from metrics_tools.contracts.schema import DIALECT, encode, model
+from metrics_tools.definition_tests.reading import InvalidFileError, read_checks, read_tests, yaml_value
 from metrics_worker.expression import fields, nodes
 from metrics_worker.expression.nodes import NODES
 from metrics_worker.request import V1
@@ -24,6 +26,8 @@ from tests.contract.documents import (
 from tests.contract.examples import FAILING, FAST, REQUEST, REQUESTS, Stage, answers
 
 EACH_SCHEMA = pytest.mark.parametrize("name", SCHEMAS)
+DEFINITION_FILES = {"metric_tests": read_tests, "metric_checks": read_checks}
+"""By schema, the reader of the files that authors of metrics write."""
 EVENTS = [name for name in SCHEMAS if name.startswith("metric_run_") and name != REQUEST]
 
 
@@ -107,10 +111,49 @@ def test_an_example_is_valid(name):
 
 
 def test_the_committed_examples_are_up_to_date():
-    found = answers()
-    assert found == {name: EXAMPLES[name] for name in EXAMPLES if name not in REQUESTS}, (
+    by_hand = {*REQUESTS, *DEFINITION_FILES}
+    assert answers() == {name: EXAMPLES[name] for name in EXAMPLES if name not in by_hand}, (
         "run `make contracts`"
     )
+
+
+@pytest.mark.parametrize("name", DEFINITION_FILES)
+def test_the_example_of_an_authors_file_is_accepted_by_its_command(name):
+    DEFINITION_FILES[name](str(CONTRACTS / "examples" / f"{name}.json"))
+
+
+@pytest.mark.parametrize("file", sorted((CONTRACTS.parent / "examples").glob("*.test.yaml")))
+def test_the_example_of_each_operation_is_valid_under_the_schema_that_it_names(file):
+    first = file.read_text(encoding="utf-8").partition("\n")[0]
+    assert first == "# yaml-language-server: $schema=../contracts/schemas/metric_tests.json"
+    validate("metric_tests", yaml_value(file.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("metric_checks", {"a": {}}),
+        ("metric_checks", {"a": {"min_row": 1}}),
+        ("metric_checks", {"a": {"min_rows": 0}}),
+        ("metric_checks", {"a": {"max_change": "20"}}),
+        ("metric_checks", {"a": {"between": [1]}}),
+        ("metric_checks", {"a b": {"min_rows": 1}}),
+        ("metric_tests", {"expects": {}}),
+        ("metric_tests", {"expression": {"op": "smaa"}}),
+        ("metric_tests", {"request": "my.json"}),
+        ("metric_tests", {"series": {"A": {"start": "2026-01-01", "values": [1]}}}),
+        ("metric_tests", {"series": {"A": [["2026-01-01", "1"]]}}),
+        ("metric_tests", {"expect": {"checks": {"max_age_days": 1}}}),
+    ],
+)
+def test_an_authors_file_with_a_mistake_is_invalid_for_the_schema_and_the_command(tmp_path, name, change):
+    document = {"checks": change} if name == "metric_checks" else None
+    document = document or {"tests": [EXAMPLES[name]["tests"][1] | change]}
+    assert not is_valid(name, document)
+    (tmp_path / "it.json").write_text(json.dumps(document))
+    if change != {"expression": {"op": "smaa"}}:  # `metrics test` finds this mistake when it runs the test
+        with pytest.raises(InvalidFileError):
+            DEFINITION_FILES[name](str(tmp_path / "it.json"))
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -237,7 +280,9 @@ def test_a_document_with_a_wrong_value_is_invalid(name, change):
     assert not is_valid(name, EXAMPLES[name] | change)
 
 
-@pytest.mark.parametrize("name", sorted(set(SCHEMAS) - {REQUEST, "dataset_manifest", "dead_letter"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(SCHEMAS) - {REQUEST, "dataset_manifest", "dead_letter", *DEFINITION_FILES})
+)
 def test_every_field_that_the_worker_writes_is_required(name):
     for field in EXAMPLES[name]:
         without = {key: value for key, value in EXAMPLES[name].items() if key != field}

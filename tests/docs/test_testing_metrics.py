@@ -5,12 +5,15 @@ from typing import get_args
 
 import pytest
 import yaml
+from obstore.store import LocalStore
 
+from metrics_tools.definition_tests.checks import MetricChecks
 from metrics_tools.definition_tests.model import DefinitionTest, Expectation
-from metrics_tools.definition_tests.reading import read
+from metrics_tools.definition_tests.reading import read_tests
 from metrics_worker.expression.grammar import children, parse
 from metrics_worker.expression.nodes import NODES
-from tests.cli.given import ROOT, metrics
+from tests.builders import put_a_and_b, request
+from tests.cli.given import ROOT, file_of, metrics
 from tests.docs.pages import rows, section, text_of
 
 PAGE = "docs/testing-metrics.md"
@@ -24,12 +27,20 @@ def test_a_command_prints_the_output_on_the_page(tmp_path, monkeypatch, argument
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    if arguments.startswith("check "):
+        put_a_and_b(LocalStore("data", mkdir=True))
+        assert metrics("run", file_of(tmp_path, request()), "--folder", "data", "--publish").exit_code == 0
     assert metrics(*arguments.split()).stdout == printed
 
 
 def test_the_page_lists_every_field():
     fields = {cells[0].strip("`") for cells in rows(section(PAGE, "Files"))}
     assert {*DefinitionTest.model_fields, *Expectation.model_fields} <= fields
+
+
+def test_the_page_lists_every_check():
+    table = rows(section(PAGE, "Checks of published metrics"))
+    assert {cells[0].strip("`") for cells in table} == set(MetricChecks.model_fields)
 
 
 def test_the_page_lists_every_hook():
@@ -47,7 +58,9 @@ def test_every_example_passes(file):
 
 def test_the_examples_have_every_operation_of_every_kind_of_node():
     used = set()
-    nodes = [parse(test.expression) for file in EXAMPLES for test in read(str(file)).tests if is_valid(test)]
+    nodes = [
+        parse(test.expression) for file in EXAMPLES for test in read_tests(str(file)).tests if is_valid(test)
+    ]
     while nodes:
         node = nodes.pop()
         kind = next(kind for kind, model in NODES.items() if type(node) is model)

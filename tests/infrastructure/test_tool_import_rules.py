@@ -32,6 +32,7 @@ IMPORTS = {
         "part_files process_exit request_files file_contents formulas ecb",
         "botocore rich typer",
     ),
+    "contracts": Imports("definition_tests", "pydantic"),
     "definition_tests": Imports("runs validate formatting file_contents formulas", "numpy pydantic yaml"),
     "runs": Imports(
         "buckets page published validate console formatting request_files file_contents formulas ecb",
@@ -50,7 +51,6 @@ IMPORTS = {
     "request_files": Imports("file_contents ecb"),
     "file_contents": Imports("formulas validate"),
     "formulas": Imports("validate describe"),
-    "contracts": Imports("", "pydantic"),
     "validate": Imports("describe formatting", "numpy"),
     "describe": Imports("formatting", "numpy pydantic"),
     "console": Imports("", "rich typer"),

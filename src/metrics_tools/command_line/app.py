@@ -19,6 +19,7 @@ from metrics_tools.process_exit import run_and_exit
 from metrics_worker import __version__
 
 SUMMARIES = {
+    "check": "Check the current versions of metrics: their rows, age, values and changes.",
     "compare": "Compare two versions of a metric, or a request that is computed now with a version.",
     "demo": "Write the demo data, the ECB's daily exchange rates, to a folder.",
     "doctor": "Check that the published objects of a metric are complete and consistent.",

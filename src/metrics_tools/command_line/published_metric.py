@@ -49,6 +49,11 @@ def no_such_metric(code: str, place: Place) -> typer.Exit:
     Returns:
         The exception to raise, which ends the command with exit code 2.
     """
+    return impossible(nothing_published(code, place))
+
+
+def nothing_published(code: str, place: Place) -> str:
+    """Return the text that a metric has no version and which metrics have similar codes."""
     prefix = metrics_prefix()
     try:
         codes = metric_codes(place.bucket, prefix)
@@ -56,4 +61,4 @@ def no_such_metric(code: str, place: Place) -> typer.Exit:
         codes = []
     alike = get_close_matches(code, codes, 3, 0.5)
     hint = f" Did you mean {' or '.join(alike)}?" if alike else ""
-    return impossible(f"Nothing is published under {prefix}{code}/ at {place.label}.{hint}")
+    return f"Nothing is published under {prefix}{code}/ at {place.label}.{hint}"

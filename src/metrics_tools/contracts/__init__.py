@@ -1,4 +1,4 @@
-"""JSON Schemas of the messages and documents that the worker reads and writes, generated from its models.
+"""JSON Schemas of messages and documents of the worker, and of the authors' files, generated from models.
 
 `python -m metrics_tools.contracts` writes the schemas to docs/contracts/schemas/.
 `make contracts` also writes the examples. Fields, types and bounds come from the worker's pydantic models.
@@ -7,7 +7,7 @@ on the settings of a deployment (bucket, prefixes, sizes) appear only in descrip
 valid for every deployment.
 """
 
-from metrics_tools.contracts import events, records, request
+from metrics_tools.contracts import definition_files, events, records, request
 from metrics_tools.contracts.schema import Schema
 
 
@@ -20,4 +20,6 @@ def schemas() -> dict[str, Schema]:
         "output_manifest": records.output_manifest(),
         "run_marker": records.run_marker(),
         "dead_letter": records.dead_letter(),
+        "metric_tests": definition_files.metric_tests(),
+        "metric_checks": definition_files.metric_checks(),
     }

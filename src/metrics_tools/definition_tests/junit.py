@@ -8,15 +8,23 @@ from metrics_tools.definition_tests.running import Difference, FileResult
 from metrics_tools.validate.problems import printable
 
 
-def write_junit(path: Path, results: Sequence[FileResult]) -> None:
+def write_junit(
+    path: Path, results: Sequence[FileResult], *, command: str, precondition: str = "the file is valid"
+) -> None:
     """Write a JUnit report. Characters that XML does not allow are escaped as in JSON.
 
     A file that is not valid is a test case with an error.
 
+    Args:
+        path: the file to write.
+        results: the results, each of which becomes a test suite.
+        command: the name of the report.
+        precondition: the name of the test case with the error of a result that has problems.
+
     Raises:
         OSError: the report cannot be written.
     """
-    root = Element("testsuites", name="metrics test")
+    root = Element("testsuites", name=command)
     for result in results:
         tests, errors = len(result.outcomes), int(bool(result.problems))
         counts = {"tests": tests + errors, "failures": result.failed, "errors": errors}
@@ -30,7 +38,7 @@ def write_junit(path: Path, results: Sequence[FileResult]) -> None:
                 failure = _child(case, "failure", message=outcome.failure, type="failure")
                 failure.text = _lines(map(_difference_text, outcome.differences))
         if result.problems:
-            case = _child(suite, "testcase", classname=result.file, name="the file is valid", time="0")
+            case = _child(suite, "testcase", classname=result.file, name=precondition, time="0")
             message = result.problems[0].text
             error = _child(case, "error", message=message, type="invalid")
             error.text = _lines(

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
+from metrics_tools.definition_tests.checks import ResultChecks
 from metrics_tools.definition_tests.observations import Observations, Part, Points, Time, microseconds, points
 from metrics_worker.expression.fields import SeriesCode
 from metrics_worker.time_zones import is_zone, zone_file
@@ -43,21 +44,27 @@ class ExpectedError(Part):
 
 
 class Expectation(Part):
-    """The expected result of a test: observations and times without an observation, or an error."""
+    """The expected result of a test: observations, times without an observation and checks, or an error."""
 
     observations: Observations | None = None
     none: list[Time] = Field(default_factory=list)
     others: Literal["fail", "allow"] = "fail"
     tolerance: Tolerance = Tolerance()
+    checks: ResultChecks | None = None
     error: ExpectedError | None = None
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:
         if self.error is not None and self.model_fields_set != {"error"}:
             raise ValueError("an expected `error` excludes all other fields")
-        if self.error is None and self.observations is None and not self.none:
-            raise ValueError("give `observations`, times with `none`, or an `error`")
+        if self.error is None and self.checks is None and not self.has_times:
+            raise ValueError("give `observations`, times with `none`, `checks`, or an `error`")
         return self
+
+    @property
+    def has_times(self) -> bool:
+        """Return whether the result is compared with expected observations or times."""
+        return self.observations is not None or bool(self.none)
 
 
 class DefinitionTest(Part):

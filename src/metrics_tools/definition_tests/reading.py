@@ -1,4 +1,4 @@
-"""Reading of a file with tests of metrics, in YAML or JSON, with every problem of the file and its path.
+"""Reading of files with tests or checks of metrics, in YAML or JSON, with every problem and its path.
 
 Plain scalars in YAML have the types of JSON and no others. The rules of PyYAML itself would convert an
 unquoted date to a date without a zone, `on`, `off`, `yes` and `no` to Booleans, `010` to 8, and `1e-9` to
@@ -6,12 +6,14 @@ text. Here, a date and `on` are texts, `010` is 10, and `1e-9` is a number.
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from metrics_tools.definition_tests.checks import CheckFile, MetricChecks
 from metrics_tools.definition_tests.model import (
     DefinitionTest,
     DefinitionTests,
@@ -19,7 +21,7 @@ from metrics_tools.definition_tests.model import (
     ExpectedError,
     Tolerance,
 )
-from metrics_tools.definition_tests.observations import Regular
+from metrics_tools.definition_tests.observations import Part, Regular
 from metrics_tools.validate.json_text import load
 from metrics_tools.validate.near import did_you_mean
 from metrics_tools.validate.problems import Problem, path_text, quoted, shown
@@ -40,6 +42,7 @@ _FIELDS = {
     for model in (DefinitionTests, DefinitionTest, Expectation, ExpectedError, Regular, Tolerance)
     for name in model.model_fields
 }
+_CHECK_FIELDS = {*CheckFile.model_fields, *MetricChecks.model_fields}
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc] # PyYAML has no types
@@ -75,8 +78,31 @@ class InvalidFileError(Exception):
         self.problems = problems
 
 
-def read(file: str) -> DefinitionTests:
+def read_tests(file: str) -> DefinitionTests:
     """Return the tests in a file. The content is JSON if the name ends in `.json`, else YAML.
+
+    Raises:
+        InvalidFileError: the file cannot be read, or its content is not valid.
+    """
+    return _read(file, DefinitionTests, "a file with tests has the field `tests`, a list")
+
+
+def read_checks(file: str) -> CheckFile:
+    """Return the checks in a file. The content is JSON if the name ends in `.json`, else YAML.
+
+    Raises:
+        InvalidFileError: the file cannot be read, or its content is not valid.
+    """
+    return _read(file, CheckFile, "a file with checks has the field `checks`, the checks by metric code")
+
+
+def _read[Content: Part](file: str, model: type[Content], expected: str) -> Content:
+    """Return the content of a file as an instance of a model.
+
+    Args:
+        file: the path of the file.
+        model: the pydantic model of the content.
+        expected: the description of the content, for the problem of a file with another content.
 
     Raises:
         InvalidFileError: the file cannot be read, or its content is not valid.
@@ -87,11 +113,12 @@ def read(file: str) -> DefinitionTests:
         raise InvalidFileError(Problem("", error.strerror or str(error))) from error
     except UnicodeDecodeError as error:
         raise InvalidFileError(Problem("", "not UTF-8", suggestion="save the file as UTF-8")) from error
-    value = _json(text) if file.endswith(".json") else _yaml(text)
+    value = _json(text) if file.endswith(".json") else yaml_value(text)
     try:
-        return DefinitionTests.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
-        raise InvalidFileError(*_problems(error, value)) from error
+        fields = _CHECK_FIELDS if model is CheckFile else _FIELDS | _CHECK_FIELDS
+        raise InvalidFileError(*_problems(error, value, expected, fields)) from error
 
 
 def _json(text: str) -> Any:
@@ -101,7 +128,12 @@ def _json(text: str) -> Any:
     return loaded.value
 
 
-def _yaml(text: str) -> Any:
+def yaml_value(text: str) -> Any:
+    """Return the value of a YAML text, whose plain scalars have the types of JSON.
+
+    Raises:
+        InvalidFileError: the text is not YAML.
+    """
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - the loader is a SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -114,12 +146,14 @@ def _yaml(text: str) -> Any:
         raise InvalidFileError(Problem("", f"not YAML: {' '.join(str(error).split())}")) from error
 
 
-def _problems(error: ValidationError, value: Any) -> list[Problem]:
+def _problems(error: ValidationError, value: Any, expected: str, fields: Collection[str]) -> list[Problem]:
     """Return every problem that pydantic found in a file, each with the name of the test that contains it.
 
     Args:
         error: pydantic's error.
         value: the decoded content of the file, in which the names of the tests are looked up.
+        expected: the description of a valid content, for a file that is not a mapping.
+        fields: the field names that are suggested in place of an unknown name.
     """
     found = []
     for problem in problems_of(error):
@@ -129,9 +163,9 @@ def _problems(error: ValidationError, value: Any) -> list[Problem]:
         if problem.kind == "missing":
             text = f"the field {quoted(name)} is missing"
         elif problem.kind == "extra_forbidden":
-            text, hint = f"there is no field {quoted(name)} here", did_you_mean(name, sorted(_FIELDS))
+            text, hint = f"there is no field {quoted(name)} here", did_you_mean(name, sorted(fields))
         elif problem.kind == "model_type":
-            text = "it should be a mapping" if path else "a file with tests has the field `tests`, a list"
+            text = "it should be a mapping" if path else expected
         match path, value:
             case ("tests", int(number), *_), {"tests": list(tests)}:
                 test = tests[number]

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from metrics_tools.definition_tests.checks import check_result
 from metrics_tools.definition_tests.model import DefinitionTest
 from metrics_tools.definition_tests.observations import Points, time_text
-from metrics_tools.definition_tests.reading import InvalidFileError, read
+from metrics_tools.definition_tests.reading import InvalidFileError, read_tests
 from metrics_tools.file_contents import Asked
 from metrics_tools.formatting import count
 from metrics_tools.formulas.parsing import parse_formula
@@ -81,7 +83,7 @@ def run_file(file: str) -> FileResult:
     """Run all valid tests in a file. The path of a request in a test is relative to the file's folder."""
     outcomes, problems = list[Outcome](), list[Problem]()
     try:
-        tests = read(file).tests
+        tests = read_tests(file).tests
     except InvalidFileError as error:
         return FileResult(file, problems=error.problems)
     for number, test in enumerate(tests):
@@ -178,8 +180,12 @@ def _compared(test: DefinitionTest, result: Series) -> tuple[str, tuple[Differen
     if test.expect.error is not None:
         return f"an error was expected, but the result has {count(len(result), 'observation')}", ()
     actual = dict(zip(result.times.tolist(), result.values.tolist(), strict=True))
-    found = tuple(_differences(test, test.expected(), actual))
-    return f"the result differs at {count(len(found), 'time')}" if found else "", found
+    found = tuple(_differences(test, test.expected(), actual)) if test.expect.has_times else ()
+    reasons = [f"the result differs at {count(len(found), 'time')}"] if found else []
+    if test.expect.checks is not None:
+        outcomes = check_result(test.expect.checks, result)
+        reasons += [each.text(partial(time_text, zone=test.zone)) for each in outcomes if each.failure]
+    return "; ".join(reasons), found
 
 
 def _differences(test: DefinitionTest, expected: Points, actual: Mapping[int, float]) -> list[Difference]:

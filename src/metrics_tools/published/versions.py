@@ -6,6 +6,7 @@ from typing import Any
 from obstore.store import MemoryStore
 
 from metrics_tools.published.documents import data_keys, parse_manifest
+from metrics_tools.published.metric import Metric, version_names
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.dataset.part_file import CODE, with_text_codes
 from metrics_worker.dataset.reading import read_part_file
@@ -44,6 +45,24 @@ def read_version(bucket: Bucket, keys: Keys, version_ts: str) -> Version:
     key = data_keys(manifest, keys)[0]
     body = bytes(bucket.get(key).body)
     return Version(manifest, body, series_of(key, body))
+
+
+def rows_before(bucket: Bucket, keys: Keys, version_ts: str) -> int | None:
+    """Return the number of rows of the newest committed version before a version; None if there is none.
+
+    The number is the `row_count` of the manifest. Each version that is not committed costs two requests.
+
+    Raises:
+        AccessDenied, StoreUnavailable: S3 refused a request or failed.
+    """
+    metric = Metric(keys, version_names(bucket, keys))
+    for name in (name for name in metric.versions if name < version_ts):
+        metric.read_manifests(bucket, [name])
+        metric.read_markers(bucket, [str(metric.manifest(name).get("run_id", ""))])
+        rows = metric.manifest(name).get("row_count")
+        if metric.is_committed(name) and isinstance(rows, int):
+            return rows
+    return None
 
 
 def series_of(name: str, body: bytes) -> Series:

@@ -56,7 +56,7 @@ def test(
     results = [run_file(file) for file in files]
     if junit is not None:
         try:
-            write_junit(junit, results)
+            write_junit(junit, results, command="metrics test")
         except OSError as error:
             raise impossible(f"{junit}: {error.strerror}.") from error
     if as_json:
