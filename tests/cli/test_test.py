@@ -141,8 +141,9 @@ def test_every_difference_is_reported(tmp_path, expect, differences):
         (
             {"observations": {"2026-01-01": 1}, "checks": {"max_change": 0.5}},
             (
-                "the result differs at 1 time; max_change: 1 observation differs from the preceding one by more "
-                "than 0.5: 2.0 on 2026-01-02 after 1.0"
+                "the result differs at 1 time; "
+                "max_change: 1 observation differs from the preceding one by more than 0.5: "
+                "2.0 on 2026-01-02 after 1.0"
             ),
         ),
     ],

@@ -87,7 +87,7 @@ _ERROR = {
     "code": "The error code, such as EXPRESSION_EVAL_ERROR.",
     "text": "A text that the message contains, such as a JSON path.",
 }
-_REGULAR = {
+_REGULAR: Meanings = {
     "start": described("The first date.", **_TIME),
     "every": "The step between two dates.",
     "values": described(

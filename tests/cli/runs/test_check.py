@@ -181,7 +181,7 @@ def test_json_and_junit_contain_every_check(check, publish, tmp_path):
         (CODE, "1", "0"),
         ("other", "0", "1"),
     ]
-    assert "4.5 on 2026-01-09, 5.0 on 2026-01-10" in report.find(".//failure").get("message")
+    assert "4.5 on 2026-01-09, 5.0 on 2026-01-10" in report.findall(".//failure")[0].get("message", "")
 
 
 @pytest.mark.parametrize(
