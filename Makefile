@@ -131,6 +131,21 @@ contracts: develop ## Generate the schemas and examples in docs/contracts from t
 	$(PY) -m metrics_tools.contracts
 	$(PY) -m tests.contract.examples > /dev/null
 
+# Zensical checks the links to pages and headings; tests/docs checks all links in the repository, those to other files included.
+# `make check` does not build the site, because the installation takes more than half a minute; CI has a job for it.
+.PHONY: docs
+docs: .venv-docs/.installed ## Build the docs site in build/site, with search and checked links (DOCS_REPOSITORY_URL for links to code)
+	.venv-docs/bin/python docs/site_source.py build/docs
+	.venv-docs/bin/zensical build --strict --clean
+	@echo "To read and search it: $(PYTHON) -m http.server --directory build/site 8000, then open http://localhost:8000"
+
+.venv-docs/.installed: requirements-docs.txt
+	@$(CHECK_PYTHON)
+	@echo "Installing .venv-docs: half a minute"
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-docs.txt
+	@touch $@
+
 # If npm is missing, this check is skipped, except in CI (which sets the variable CI), where it fails.
 ASYNCAPI := src/metrics_tools/contracts/asyncapi
 
@@ -158,7 +173,7 @@ plots: develop ## Redraw the plots of docs/grammar.md after a change of its expr
 
 .PHONY: clean
 clean: ## Remove everything that the other targets created
-	rm -rf .venv .venv-sam .venv-bench .venv-checks .venv-fuzz .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov $(ASYNCAPI)/node_modules
+	rm -rf .cache .venv .venv-docs .venv-sam .venv-bench .venv-checks .venv-fuzz .aws-sam build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov $(ASYNCAPI)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

@@ -147,14 +147,6 @@ def test_the_table_of_kinds_has_every_kind_with_its_fields_and_operations():
             assert set(listed.split(", ")) == set(get_args(model["op"].annotation)), kind
 
 
-def test_the_table_of_other_systems_has_only_operations_of_the_grammar():
-    every = {op for _, op in EVERY_OPERATION}
-    for row in rows(section(PAGE, "From other systems")):
-        named = set(re.findall(r"`(\w+)`", row[-1]))
-        assert named & every, row[0]
-        assert named - every <= {"how"}, row[0]
-
-
 @pytest.mark.parametrize(("text", "error"), REFUSED)
 def test_an_invalid_expression_gives_the_error_on_the_page(text, error):
     with pytest.raises(ExpressionError) as raised:
