@@ -66,7 +66,7 @@ def reading(figure):
     The first is the date at the cursor, the second a dict from the name of each line to its value there.
     """
     day = date.fromisoformat(figure.locator(".reading time").inner_text())
-    names = figure.locator(".reading li > span:first-of-type").all_inner_texts()
+    names = figure.locator(".reading li .name").all_inner_texts()
     values = figure.locator(".reading b").all_inner_texts()
     return day, dict(zip(names, values, strict=True))
 

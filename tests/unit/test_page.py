@@ -147,7 +147,8 @@ def test_the_page_shows_the_facts_events_and_objects_of_a_run():
         "A over B",
         "A ÷ B",
         "2 on <time>2020-01-03</time>",
-        "<dt>Minimum and maximum</dt><dd>−1 and 3</dd>",
+        "<dt>Minimum</dt><dd>−1 on <time>2020-01-01</time></dd>",
+        "<dt>Maximum</dt><dd>3 on <time>2020-01-02</time></dd>",
         "<dt>Rows</dt><dd>3</dd>",
         "<dt>Version</dt><dd>2026-11-02T09-29-00</dd>",
         "metrics/m.x/runs/r-1.ok",
@@ -168,6 +169,16 @@ def test_a_chart_has_a_description_for_screen_readers():
         "Line chart of A over B: 3 observations from 2020-01-01 to 2020-01-03, between −1 and 3, "
         "last 2 A per B. Below: 2 inputs: A, B."
     ) in text
+
+
+def test_a_long_formula_can_be_collapsed_and_a_very_long_one_is_collapsed_at_first():
+    def shown(terms):
+        tree = {"op": "avg", "operands": [A] * terms}
+        text = page_of(success(expression=outlined(parse(tree))))
+        checked(text)
+        return re.findall(r'<details class="formula soft"( open)?>', text)
+
+    assert [shown(terms) for terms in (2, 40, 400)] == [[], [" open"], [""]]
 
 
 def test_each_node_shows_its_observations_and_the_reasons_for_lost_ones():

@@ -7,7 +7,17 @@
     tree.html      the expression as a tree, with the observation counts of each node
     waterfall.*    the timeline of a run's stages, requests and events
     numbers.py     the observations as exact and compact JSON, for the chart
-    *.css, *.js    style, theme, charts and tables
+    page.css       the style, for desktop, phone and print, in a light and a dark theme
+    page.js        the start of the scripts below
+    format.js      times and values as text
+    axis.js        the ticks of linear, logarithmic and time axes
+    scale.js       the embedded observations, and the numbers that a scale derives from them
+    chart.js       the chart of a run: its state and its drawing
+    controls.js    the buttons and the legend of a chart
+    gestures.js    pointer, wheel and keyboard on a chart
+    link.js        the state of a chart in the hash of the address
+    tables.js      tables of observations and requests
+    theme.js       the choice between the light and the dark theme
 
 The templates write all text as HTML; the scripts only draw charts and tables from the embedded numbers, so
 that the page is readable without scripts. All text from requests is escaped. The page's content security

@@ -32,7 +32,10 @@ _SPARKLINE_HEIGHT = 32
 _GAP_STEPS, _GAP_MICROSECONDS = 10, 31 * 86_400_000_000
 """The longest gap that a sparkline bridges: this many median steps or this time, whichever is longer."""
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("theme.js", "format.js", "scale.js", "chart.js", "gestures.js", "tables.js", "page.js")
+_SCRIPTS = (
+    *("theme.js", "format.js", "axis.js", "scale.js", "controls.js"),
+    *("chart.js", "gestures.js", "link.js", "tables.js", "page.js"),
+)
 _REASONS = REASONS | {
     "warm_up": "before the window is full",
     "left_only": "only on the left",

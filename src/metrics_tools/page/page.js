@@ -1,4 +1,4 @@
-// Create all charts, and fill the tables in collapsible sections when a reader opens them.
+// Create all charts, show the view of the address, keep the phone's screen free of long formulas, and fill the tables in collapsible sections when a reader opens them.
 {
   const made = new Map();
   for (const figure of document.querySelectorAll("figure.chart")) {
@@ -13,6 +13,8 @@
     fold.addEventListener("toggle", show);
     if (chart) chart.changed.push(show);
   }
+  linkViews([...made.values()]);
+  if (matchMedia("(max-width: 40rem)").matches) for (const formula of document.querySelectorAll("details.formula")) formula.open = false;
   const rows = page.runs.map(({ requests }) => requests);
   for (const svg of document.querySelectorAll("svg.lanes")) showHoveredRequest(svg, rows);
 }

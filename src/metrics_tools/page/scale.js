@@ -45,6 +45,32 @@ function allTimes(lines) {
   return whole.filter((time, i) => i === 0 || time !== whole[i - 1]);
 }
 
+// Return the least and the greatest of the values with the given indices; [Infinity, -Infinity] if there are none.
+function extent(values, [first, last]) {
+  let [low, high] = [Infinity, -Infinity];
+  for (let i = first; i <= last; i += 1) {
+    if (values[i] < low) low = values[i];
+    if (values[i] > high) high = values[i];
+  }
+  return [low, high];
+}
+
+// Return the value of each line that an index shows as 100, and a label that says which observations have these values.
+// They are the observations at the first time in view from which all lines have observations. If the lines have no such
+// time in common, each line has its own base: its first observation from then on, or its first observation in view.
+function indexBases(lines, view) {
+  const seen = lines.map(({ times }) => within(times, view));
+  const present = lines.map((_, i) => i).filter((i) => seen[i][0] <= seen[i][1]);
+  const start = Math.max(...present.map((i) => lines[i].times[seen[i][0]]));
+  const after = lines.map(({ times }) => firstFrom(times, start));
+  const overlap = present.length > 0 && present.every((i) => after[i] <= seen[i][1]);
+  const places = overlap ? after : seen.map(([first]) => first);
+  const bases = lines.map(({ values }, i) => values[Math.min(places[i], values.length - 1)]);
+  if (!overlap) return [bases, "first value of each line in view = 100"];
+  const isCommon = present.every((i) => lines[i].times[places[i]] === start);
+  return [bases, isCommon ? `${moment(start)} = 100` : `first value of each line from ${moment(start)} = 100`];
+}
+
 function usualStep(times) {
   if (times.length < 2) return DAY;
   return times.slice(1).map((time, i) => time - times[i]).sort()[(times.length - 1) >> 1];
