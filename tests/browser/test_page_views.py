@@ -80,7 +80,7 @@ def test_an_index_shows_which_observations_are_100_and_the_value_on_its_axis(loo
     entry = late.locator(".reading li", has_text=re.compile("^A"))
     assert re.fullmatch(r"A\s+5000 \(index 59,144\)", entry.inner_text())
     late.get_by_label("Inputs").select_option("each over its own range")
-    assert re.fullmatch(r"A\s+5000 \(100% of its range\)", entry.inner_text())
+    assert re.fullmatch(r"A\s+5000 \(100% of range\)", entry.inner_text())
     late.get_by_label("Inputs").select_option("actual values")
     assert re.fullmatch(r"A\s+5000", entry.inner_text().strip())
 

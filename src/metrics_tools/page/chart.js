@@ -157,7 +157,7 @@ class Chart {
     const axis = scale === "own" ? SHARE_AXIS : (this.isLog ? logAxis : linearAxis)(low, high, ticks);
     for (const line of lines) {
       line.onAxis = { index: (value) => `(index ${rounded(line.scaled(value), axis.step / 10)})`,
-        own: (value) => `(${rounded(line.scaled(value) * 100, 1)}% of its range)` }[scale];
+        own: (value) => `(${rounded(line.scaled(value) * 100, 1)}% of range)` }[scale];
     }
     const words = ["Inputs", this.scales.length > 1 && (baseText ?? SCALES[scale]), this.isLog && "log scale"];
     return [axis, isMetric ? "" : words.filter(Boolean).join(", ")];

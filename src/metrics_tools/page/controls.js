@@ -55,7 +55,7 @@ function makeLegend(chart, find) {
     } }, swatch, element("span", { className: "name", textContent: line.name + some }));
     chart.changed.push(() => { name.ariaChecked = String(!line.isHidden); });
     const unit = line.isMetric && chart.unit ? [" ", element("span", { className: "soft", textContent: chart.unit })] : [];
-    return { value, onAxis, entry: element("li", {}, name, " ", value, ...unit, " ", onAxis) };
+    return { value, onAxis, entry: element("li", { className: line.isMetric ? "is-metric" : "" }, name, " ", value, ...unit, " ", onAxis) };
   });
   const more = chart.all.length - chart.lines.length;
   find(".reading ul").append(...entries.map(({ entry }) => entry));
