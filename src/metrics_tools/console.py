@@ -35,7 +35,7 @@ class PlainConsole(Console):
 
     @override
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield the segments that rich renders, with the control characters of their text escaped."""
+        """Yield the segments (texts with a style) of an object to print, with control characters escaped."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
@@ -48,7 +48,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 @contextmanager
 def report_on_stderr() -> Iterator[None]:
-    """Print everything on standard error in this context, so that standard output can receive a file."""
+    """Send the output of `print_line` and `print_table` to standard error within this context.
+
+    Commands use the context if they write a file, such as CSV, to standard output.
+    """
     out.stderr = True
     try:
         yield
@@ -77,7 +80,10 @@ def complain(text: str) -> None:
 
 
 def visible(text: str) -> str:
-    """Return a text with control and format characters as escape sequences, except for line breaks."""
+    """Return a text in which the escape sequences of JSON replace control and invisible characters.
+
+    Line breaks remain.
+    """
     if text.isprintable():
         return text
     return "".join(
@@ -87,12 +93,18 @@ def visible(text: str) -> str:
 
 
 def print_line(text: str = "", style: str = "") -> None:
-    """Print a text as one line, to which no line breaks are added."""
+    """Print a text and a line break. A long text is not broken into lines of the terminal's width."""
     out.print(text, style=style or None, soft_wrap=True)
 
 
 def new_table(*text: str, numbers: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> Table:
-    """Return an empty table without rules: columns of text, then of numbers, then of text again."""
+    """Return an empty table without lines between its cells.
+
+    Args:
+        text: the headings of the first columns, which contain text.
+        numbers: the headings of the columns that follow, which contain numbers and are aligned to the right.
+        more: the headings of the last columns, which contain text.
+    """
     table = Table(box=None, pad_edge=False)
     for name in (*text, *numbers, *more):
         is_number = name in numbers
@@ -106,10 +118,10 @@ def add_row(table: Table, *cells: str, style: str = "") -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table. A terminal limits its width; in a file, it is at most `_FILE_WIDTH` characters wide."""
+    """Print a table that is at most as wide as the terminal, or 400 characters wide in a file or a pipe."""
     (out if out.is_terminal else PlainConsole(stderr=out.stderr, width=_FILE_WIDTH)).print(table)
 
 
 def is_wide(needed: int) -> bool:
-    """Return whether a line of `needed` characters fits on the terminal; True if there is no terminal."""
+    """Return whether the terminal has `needed` columns. Return True if the output is a file or a pipe."""
     return not out.is_terminal or out.width >= needed

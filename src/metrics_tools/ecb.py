@@ -44,7 +44,16 @@ type Rates = Mapping[str, Mapping[date, float]]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A summary of the dataset that was written: its version, its size and its first and last day."""
+    """A summary of a dataset that was written.
+
+    Attributes:
+        version: the dataset version, such as `v20261030`.
+        series: the number of series.
+        files: the number of part files.
+        observations: the number of observations of all series.
+        first: the day of the earliest observation.
+        last: the day of the latest observation.
+    """
 
     version: str
     series: int
@@ -68,13 +77,19 @@ def currency_of(code: str) -> str | None:
 
 
 def currencies_in(text: str) -> set[str]:
-    """Return the currencies, such as USD, whose series codes occur in a text. They need not have rates."""
+    """Return the currencies, such as USD, of all series codes of this dataset in a text.
+
+    The ECB may publish no rates for some of them.
+    """
     return set(re.findall(r"\bECB_([A-Z]{3})_EUR_D\b", text))
 
 
 @cache
 def read_rates() -> Rates:
-    """Return all rates of the ECB's file. Callers share the result and must not change it."""
+    """Return all rates of the ECB's file by currency and day.
+
+    The file is read only once: all callers share the result and must not change it.
+    """
     with zipfile.ZipFile(CURRENCY_FILE) as archive:
         rows = list(csv.reader(io.StringIO(archive.read(archive.namelist()[0]).decode())))
     header, days = rows[0], sorted((date.fromisoformat(row[0]), row) for row in rows[1:])
@@ -86,25 +101,34 @@ def read_rates() -> Rates:
 
 
 def rate_series(days: Mapping[date, float]) -> Series:
-    """Return the rates of one currency, given by day, as a series with times at midnight UTC."""
+    """Return the rates of one currency as a series with times at midnight UTC.
+
+    Args:
+        days: the rates by day, in ascending order.
+    """
     times = np.array(list(days), dtype="datetime64[us]").astype(np.int64)
     return Series(times, np.array(list(days.values()), dtype=np.float64))
 
 
 def version_of(rates: Rates) -> str:
-    """Return the version of the dataset, which is the last day with a rate, such as `v20261030`."""
+    """Return the dataset version for these rates, such as `v20261030`: it is the last day with a rate."""
     return f"v{max(max(days) for days in rates.values()):%Y%m%d}"
 
 
 def manifest_key(version: str) -> str:
-    """Return the key of the manifest of a version."""
+    """Return the key of the dataset manifest of a version of the demo dataset."""
     return f"datasets/{DATASET_ID}/versions/{version}/manifest.json"
 
 
 def part_files(rates: Rates, collected_at: datetime) -> Iterator[tuple[str, bytes]]:
-    """Yield the part files: keys relative to `PROJECTIONS` in ascending order, and Parquet bytes.
+    """Yield the part files of the rates, in ascending order of their keys.
 
-    `collected_at` (UTC) is the value of the column `collection_date`.
+    Args:
+        rates: the rates by currency and day.
+        collected_at: the time (UTC) in the column `collection_date`.
+
+    Yields:
+        The key of a part file, relative to the prefix `PROJECTIONS`, and its content in Parquet.
     """
     for currency, days in sorted(rates.items()):
         described = Description(series_code(currency), f"{currency} per EUR", "D", collected_at)
@@ -113,7 +137,13 @@ def part_files(rates: Rates, collected_at: datetime) -> Iterator[tuple[str, byte
 
 
 def manifest(rates: Rates, files: Iterable[str], collected_at: datetime) -> dict[str, Any]:
-    """Return the dataset manifest, with every field that the ingestor writes."""
+    """Return the dataset manifest as JSON values, with every field that an ingestor writes.
+
+    Args:
+        rates: the rates in the part files, by currency and day.
+        files: the keys of the part files, relative to the prefix `PROJECTIONS`.
+        collected_at: the time (UTC) at which the rates were collected.
+    """
     extents = {series_code(currency): Extent.of(rate_series(days)) for currency, days in rates.items()}
     version = version_of(rates)
     return dataset_manifest(
@@ -127,7 +157,10 @@ def write_dataset(
     *,
     on_file: Callable[[int], None] = lambda _: None,
 ) -> Written:
-    """Write the part files of some currencies, then the manifest, under the version of the whole ECB file.
+    """Write the part files of some currencies, then the dataset manifest.
+
+    The dataset version is the last day of the whole ECB file, even if these currencies have no rate on this
+    day.
 
     Args:
         put: writes one object, given its key and its bytes. Several threads call it at the same time.

@@ -1,7 +1,6 @@
-"""What a file, standard input or an argument contains: requests, or an expression in JSON or as a formula.
+"""The requests and expressions in a file, in standard input or in the argument of a command.
 
-A content is a formula if it does not begin with a bracket of JSON and the name of the file does not end in
-`.json`.
+A text is a formula if it begins with neither `{` nor `[` and the name of the file does not end in `.json`.
 """
 
 import json
@@ -29,7 +28,7 @@ class Asked:
 
     Attributes:
         file: the path of the file, as it was given.
-        body: the text of the request, of its notification, or of the bare expression in JSON.
+        body: the text of the request (alone or in an SNS notification), or of the bare expression in JSON.
         is_expression: whether the file contains an expression without a request.
         record: the position among the records of an event; None for a file that is not an event.
         problems: the reasons why the body could not be read; empty if it could.
@@ -45,9 +44,13 @@ class Asked:
 
 
 def asked_in(file: str, raw: bytes) -> list[Asked]:
-    """Return the request, expression or formula in the content of a file; for an event, one for each record.
+    """Return the request, expression or formula in a file; for a file with an event, one for each record.
 
     Invalid content does not raise an error: `Asked.problems` describes it.
+
+    Args:
+        file: the path of the file, which is shown in messages. A formula cannot be in a `.json` file.
+        raw: the content of the file.
     """
     try:
         text = raw.decode()
@@ -73,7 +76,10 @@ def _of_json(text: str, *, file: str) -> list[Asked]:
 
 
 def of_formula(text: str, *, file: str) -> Asked:
-    """Return the bare expression that a formula describes, or a problem if the text is not a formula."""
+    """Return the expression that a formula describes.
+
+    If the text is not a formula, the result contains a problem instead of an expression.
+    """
     text = text.rstrip()
     try:
         formula = parse_formula(text)
@@ -86,10 +92,11 @@ def of_formula(text: str, *, file: str) -> Asked:
 
 
 def is_formula_argument(argument: str) -> bool:
-    """Return whether an argument that is not the name of a file can be meant as a formula.
+    """Return whether a command's argument that does not name an existing file is probably a formula.
 
-    It contains a bracket, a quotation mark or a sign. A `-` or `/` needs blanks around it, because both
-    occur in the names of files, and a name that ends in .json is never a formula.
+    This is the case if the argument contains a bracket, a quotation mark or an operator. The operators `-`
+    and `/` count only between blanks, because both occur in the names of files. An argument that ends in
+    `.json` is never a formula.
     """
     return not argument.endswith(".json") and _SIGNS.search(argument) is not None
 
@@ -99,7 +106,7 @@ def _is_formula(text: str, *, file: str) -> bool:
 
 
 def pointed_out(formula: Formula, problem: Problem) -> str:
-    """Return the text of a problem of a formula, and below it the formula with a caret at the problem."""
+    """Return the description of a problem, then the formula with a caret below the part with the problem."""
     line, caret = formula.pointer(problem.path)
     return "\n".join([problem.text, f"  {line}", f"  {caret}", *filter(None, [problem.suggestion])])
 

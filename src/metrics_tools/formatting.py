@@ -10,7 +10,13 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """Return a number with its noun in the singular or plural: "1 row", "4,822 rows"."""
+    """Return a number with its noun in the singular or plural, such as "1 row" or "4,822 rows".
+
+    Args:
+        number: the number.
+        one: the noun in the singular.
+        many: the noun in the plural; empty if the plural only adds an s.
+    """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
@@ -29,7 +35,7 @@ def size(octets: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as text: in seconds from 1 s on, else in milliseconds ("2.50 s", "12 ms")."""
+    """Return a duration as text, such as "2.50 s" or, if it is shorter than a second, "12 ms"."""
     if seconds == 0:
         return "0 s"
     if seconds >= 1:

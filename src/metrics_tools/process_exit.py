@@ -21,8 +21,9 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
     """Run a program and end the process with its exit status, as `sys.exit(main())` would.
 
     Args:
-        main: the program. It returns the exit status or raises SystemExit. For any other exception, the
-            traceback is printed and the status is 1.
+        main: the program. It returns the exit status or raises SystemExit. If it raises another exception,
+            the
+            traceback is printed and the exit status is 1.
     """
     status: object
     try:

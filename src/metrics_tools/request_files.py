@@ -1,11 +1,15 @@
-"""The requests in files, such as those of events/.
+"""The requests in files, such as the files of the folder events/.
 
-A file contains an event as Lambda passes it to the function (`Records` of SQS messages, whose `body` is an
-SNS notification or a request), a request as the control plane writes it, or only an expression over the
-series of the ECB, in JSON or as a formula. For an expression, this module makes a request.
+A file contains one of these:
+
+    an event, as Lambda passes it to the function, with requests or SNS notifications of requests
+    a request, as the control plane writes it
+    an expression over the series of the demo dataset, in JSON or as a formula
+
+If a file contains only an expression, this module creates a request for it.
 
 A request may have fields that the worker ignores: `description` and `unit` are shown to users. The run of a
-file whose name begins with `fails-` must fail, with the error code in the field `expectedError`.
+file whose name begins with `fails-` must fail with the error code in the field `expectedError`.
 """
 
 import json
@@ -30,7 +34,7 @@ FAILS = "fails-"
 class EventFileError(Exception):
     """The error if a file contains no request that can be sent.
 
-    Its text names the file and the expected content.
+    The text of the error names the file and the expected content.
     """
 
 
@@ -40,7 +44,7 @@ class Sample:
 
     Attributes:
         path: the file.
-        message: the JSON text of the request, which is published as it is.
+        message: the JSON text of the request, which is sent without changes.
         request: the request as JSON values.
     """
 
@@ -60,12 +64,12 @@ class Sample:
 
     @property
     def title(self) -> str:
-        """Return the `description` of the metric, or its code if there is none."""
+        """Return the `description` of the metric, or the metric code if the request has no description."""
         return str(self.request.get("description", self.metric_code))
 
     @property
     def unit(self) -> str:
-        """Return the unit of the values, or an empty string."""
+        """Return the unit of the metric's values, or an empty string if the request has none."""
         return str(self.request.get("unit", ""))
 
     @property
@@ -98,7 +102,7 @@ class Sample:
 
 
 def all_samples(folder: Path) -> list[Path]:
-    """Return the paths of the files in a folder: `run.json` first, files whose runs must fail last."""
+    """Return the JSON files in a folder: `run.json` first, and files whose runs must fail last."""
     return sorted(
         folder.glob("*.json"), key=lambda path: (path.name.startswith(FAILS), path.name != FIRST, path.name)
     )
@@ -120,16 +124,19 @@ def read_samples(paths: Sequence[Path]) -> list[Sample]:
 
 
 def samples_of(path: Path, found: Iterable[Asked]) -> list[Sample]:
-    """Return a request for each request or expression that was found in a file.
+    """Return the request of each item that was found in a file, and a new request for each bare expression.
 
     Raises:
-        EventFileError: one of them is not a request, or two requests have the same run id.
+        EventFileError: an item is neither a request nor an expression, or two requests have the same run id.
     """
     return _distinct([_sample(path, asked) for asked in found])
 
 
 def metric_code_of(path: Path) -> str:
-    """Return the file name of an expression as a metric code; hyphens replace invalid characters."""
+    """Return a metric code for an expression in a file: the name of the file without its extension.
+
+    Hyphens replace characters that a metric code cannot contain. If nothing remains, the code is `metric`.
+    """
     stem = "" if str(path) == "-" else path.stem
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:128] or "metric"
 
@@ -143,7 +150,7 @@ def _distinct(samples: list[Sample]) -> list[Sample]:
 
 
 def _sample(path: Path, asked: Asked) -> Sample:
-    """Return the request in a message, or a new request for a bare expression.
+    """Return a request that was found in a file, or a new request for a bare expression.
 
     Raises:
         EventFileError: the request is not valid JSON, has another type, or has no run id or metric code.
@@ -174,7 +181,7 @@ def _sample(path: Path, asked: Asked) -> Sample:
 
 
 def _sample_of_expression(path: Path, expression: dict[str, Any]) -> Sample:
-    """Return a request for an expression over the ECB's series; the file name gives the metric code.
+    """Return a request for an expression over series of the demo dataset. Its metric code is the file's name.
 
     Raises:
         EventFileError: the expression is not valid.
@@ -212,9 +219,9 @@ def request_around(
     Args:
         expression: the expression as JSON values.
         metric_code: the code of the metric.
-        prefix: the key prefix of all metrics.
+        prefix: the key prefix of all metrics, such as `metrics/`.
         homes: by series code, the id of the dataset that contains the series.
-        datasets: the datasets of the catalog.
+        datasets: the datasets of the request's catalog.
     """
     try:
         kind = expression_type(parse(expression))

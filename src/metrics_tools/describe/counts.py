@@ -1,4 +1,7 @@
-"""The observations and losses of a node: each time has an observation, or one reason why it has none."""
+"""The number of observations of each node of an expression, and of the times at which it lost an observation.
+
+Each time of the operands has an observation of the node, or one reason for the loss.
+"""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,15 +21,16 @@ _DAY = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """The numbers of observations of two series between the later beginning and the earlier end.
+    """The numbers of observations of two series in the period that both series cover.
 
-    Observations outside this period are lost because one series is longer; losses within it are unexpected.
+    The period is from the later of the two first observations to the earlier of the two last observations.
+    Losses outside this period occur because one series is longer; losses within it are unexpected.
 
     Attributes:
-        left: observations of the left series.
-        right: observations of the right series.
-        both: times at which both have an observation.
-        days: UTC days on which both have an observation, at any time of day.
+        left: observations of the left series in the period.
+        right: observations of the right series in the period.
+        both: times at which both series have an observation.
+        days: UTC days on which both series have an observation, at any time of day.
     """
 
     left: int
@@ -36,7 +40,7 @@ class Overlap:
 
     @classmethod
     def of(cls, left: Series, right: Series) -> "Overlap":
-        """Return the overlap of two series."""
+        """Return the overlap of two series, which consists of zeros if one of them is empty."""
         if not (len(left) and len(right)):
             return cls(0, 0, 0, 0)
         begin, end = max(left.times[0], right.times[0]), min(left.times[-1], right.times[-1])
@@ -47,18 +51,18 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The observations and losses of a node. Always, `times == observations + lost.total`.
+    """The counts of a node's observations and losses. Always, `times == observations + lost.total`.
 
     Attributes:
-        times: the number of times at which at least one operand has an observation; for a series, its own;
-            for fill, the times of `like`.
+        times: the number of times at which at least one operand has an observation; for a series, the number
+            of its observations; for fill, the number of times of `like`.
         observations: the number of the node's observations.
-        lost: the times without an observation.
+        lost: the numbers of times without an observation, by reason.
         of_all: composite: times at which all operands have an observation; None for other nodes.
-        of_some: composite: times at which some have one and some have none; None for other nodes.
+        of_some: composite: times at which only some operands have one; None for other nodes.
         first: the time of the first observation, UTC; None without observations.
-        last: the time of the last observation.
-        overlap: series_math, pair: the overlap of its sides; None for other nodes.
+        last: the time of the last observation, UTC; None without observations.
+        overlap: series_math, pair: the overlap of the left and the right side; None for other nodes.
     """
 
     times: int
@@ -82,12 +86,12 @@ class Counts:
 
 
 def counts_of(node: Node, operands: list[Series], result: Series) -> Counts:
-    """Return the counts of a node.
+    """Return the counts of a node's observations and losses.
 
     Args:
         node: the node.
-        operands: the results of its operands, without constants.
-        result: the result of the node.
+        operands: the series to which its operands evaluate, without constants.
+        result: the series to which the node evaluates.
     """
     of_all = of_some = overlap = None
     if isinstance(node, Composite):
@@ -101,13 +105,13 @@ def counts_of(node: Node, operands: list[Series], result: Series) -> Counts:
 
 
 def _ends(result: Series) -> tuple[datetime | None, datetime | None]:
-    """Return the times of the first and the last observation; None without observations."""
+    """Return the times of a series' first and last observation, or None twice if the series is empty."""
     first, last = (_moment(result.times[at]) if len(result) else None for at in (0, -1))
     return first, last
 
 
 def _moment(microseconds: int) -> datetime | None:
-    """Return the datetime of a time in microseconds since 1970, UTC; None after the year 9999."""
+    """Return microseconds since 1970 as a datetime in UTC, or None for a time after the year 9999."""
     try:
         return _EPOCH + timedelta(microseconds=int(microseconds))
     except OverflowError:

@@ -1,4 +1,4 @@
-"""An expression as a formula: `sma(ECB_USD_EUR_D, 14) + pct_change(ECB_GBP_EUR_D, 1 year)`.
+"""The text of an expression as a formula: `sma(ECB_USD_EUR_D, 14) + pct_change(ECB_GBP_EUR_D, 1 year)`.
 
 `metrics_tools.formulas` parses formulas: parsing the formula of a node gives an equal node. docs/authoring.md
 describes the notation.
@@ -34,17 +34,20 @@ _CODE = re.compile(r"[^\W\d][\w.:]*")
 
 
 def formula(node: nodes.Node) -> str:
-    """Return an expression as one line of text, in which every option that is not the default is written."""
+    """Return an expression as a formula in one line. Options with their default value are not written."""
     return _written(node)[0]
 
 
 def number_text(value: float) -> str:
-    """Return the shortest text of a number that has the same float64 value: "1", "0.57813", "1e-07"."""
+    """Return the shortest text that is read back as the same float64: "1", "0.57813", "1e-07"."""
     return repr(float(value)).removesuffix(".0")
 
 
 def _written(node: nodes.Node) -> tuple[str, int]:
-    """Return the text of a node, and the precedence of its outermost operator."""
+    """Return the formula of a node, and the precedence of its outermost operator.
+
+    The caller compares the precedence with that of its own operator to decide whether brackets are needed.
+    """
     match node:
         case nodes.SeriesRef(series_code=code):
             return code if _CODE.fullmatch(code) else _in_quotes(code), _WHOLE
@@ -61,7 +64,7 @@ def _written(node: nodes.Node) -> tuple[str, int]:
 
 
 def _math(node: nodes.SeriesMath) -> tuple[str, int]:
-    """Return the text of an operation on two sides, and the precedence of its outermost operator."""
+    """Return the formula of an operation on two sides, and the precedence of its outermost operator."""
     binds = _BINDS[node.op]
     # An operand of equal precedence needs brackets on the right. A quotient needs them as any factor.
     on_left, on_right = _LEAST.get(binds, (_PRODUCT, _WHOLE))
@@ -78,7 +81,7 @@ def _math(node: nodes.SeriesMath) -> tuple[str, int]:
 
 
 def _named_constant(node: nodes.Node) -> str:
-    """Return the text of a node; a constant is written as `const(3)`.
+    """Return the formula of an operand; a constant is written as `const(3)`.
 
     The name distinguishes a constant from the length of a window, as in max(X, const(3)) and max(X, 3), and
     from a scale, as in (A + B) × const(3) and (A + B) × 3.
@@ -87,13 +90,13 @@ def _named_constant(node: nodes.Node) -> str:
 
 
 def plain_options(node: nodes.Node) -> list[str]:
-    """Return the options that need no name: the length of a window, the period of resample and others."""
+    """Return the options that a formula writes without their names, such as the length of a window."""
     options = _options(node)
     return [str(options[name]) for name in PLAIN if name in options]
 
 
 def _options(node: nodes.Node) -> dict[str, Any]:
-    """Return the options of a node that are not the default, the time zone at the end."""
+    """Return, by name, the options of a node that do not have their default value; the time zone is last."""
     options = {name: value for name, value in dump(node).items() if name not in OPERANDS}
     if (unit := options.pop("unit", None)) is not None:
         options["window"] = count(options["window"], unit.removesuffix("s")).replace(",", "")

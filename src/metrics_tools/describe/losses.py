@@ -37,14 +37,14 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Times without an observation, by reason.
+    """The numbers of times at which a node has no observation, by the reason for the loss.
 
     Attributes:
         warm_up: the window or lag reaches back beyond the first observation.
         left_only: series_math, pair: only the left side has an observation.
-        right_only: only the right side has one.
+        right_only: series_math, pair: only the right side has an observation.
         zero_divisor: ratio: the right side is zero; pct_change, rebase: the earlier value is zero.
-        not_finite: the value is beyond what a float64 can hold.
+        not_finite: the value is beyond the range of float64.
         undefined: the operation has no real result, such as the logarithm of a negative value.
         too_few: the window has fewer observations than the operation needs.
         no_spread: zscore, corr, beta: all values of the window are equal.
@@ -52,7 +52,7 @@ class Lost:
         too_old: a lag by calendar, fill: the earlier value is older than `max_age_days` permits.
         before: fill: the time is before the first observation; rebase: the date is before `at`.
         after: fill by interpolation: the time is after the last observation.
-        merged: resample: the observations of a period less one, which is that of the period.
+        merged: resample: all observations of a period except one, because a period has one result.
         incomplete: resample: the observations of the last period, which may be incomplete.
     """
 
@@ -78,12 +78,12 @@ class Lost:
 
 
 def losses_of(node: nodes.Node, operands: list[Series], result: Series) -> Lost:  # noqa: PLR0911 - one case for each kind
-    """Return the losses of a node, one reason for each time of its operands that has no observation.
+    """Return the losses of a node: one for each time of its operands at which the node has no observation.
 
     Args:
         node: the node.
-        operands: the results of its operands, without constants.
-        result: the result of the node.
+        operands: the series to which its operands evaluate, without constants.
+        result: the series to which the node evaluates.
     """
     match node:
         case nodes.SeriesMath() if len(operands) == 1:
@@ -109,7 +109,16 @@ def losses_of(node: nodes.Node, operands: list[Series], result: Series) -> Lost:
 
 
 def _classified(result: Series, times: Times, reasons: _Reasons) -> Lost:
-    """Return the losses at some times: each has the first reason that explains it, or is not finite."""
+    """Return the losses of a node at some times, counted by reason.
+
+    If several reasons explain a loss, it is counted under the first of them. If none explains it, the value
+    must have been beyond the range of float64, and the loss is counted as `not_finite`.
+
+    Args:
+        result: the series to which the node evaluates.
+        times: the times at which the node can have an observation.
+        reasons: by attribute of `Lost`, whether the reason explains a loss, for each of the times.
+    """
     missing = ~np.isin(times, result.times)
     counts = dict[str, int]()
     for name, explains in reasons.items():
@@ -124,7 +133,10 @@ def _one_sided(operands: list[Series], both: Times) -> dict[str, int]:
 
 
 def _with_constant(node: nodes.SeriesMath, series: Series) -> tuple[Times, Values, Values]:
-    """Return the times and both sides of an operation with one constant."""
+    """Return the times, the left and the right values of an operation on a series and a constant.
+
+    The constant is repeated for each time of the series.
+    """
     left, right = (
         np.full(len(series), side.const) if isinstance(side, nodes.Constant) else series.values
         for side in (node.left, node.right)
@@ -143,7 +155,10 @@ def _of_math(node: nodes.SeriesMath, times: Times, left: Values, right: Values, 
 
 
 def _reasons_of_one(node: nodes.Node, series: Series) -> _Reasons:
-    """Return the reasons for the losses of a node with one operand that keeps the times of the operand."""
+    """Return which reasons can explain a loss at each time of a node with one operand.
+
+    The node must keep the times of its operand: `_of_resample` counts the losses of a resample.
+    """
     values = series.values
     match node:
         case nodes.WindowOp() | nodes.Quantile():
@@ -214,9 +229,10 @@ def _reasons_of_fill(node: nodes.Fill, series: Series, times: Times) -> _Reasons
 
 
 def _of_resample(node: nodes.Resample, series: Series, result: Series) -> Lost:
-    """Return the losses of a resample, counted by period.
+    """Return the losses of a resample.
 
-    Its results can be at times at which the operand has no observation.
+    They are counted by period and not by time, because the results of a resample can have times at which the
+    operand has no observation.
     """
     if not len(series):
         return Lost()

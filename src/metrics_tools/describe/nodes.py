@@ -1,8 +1,8 @@
 """An expression as a tree for people: each node with its JSON path, formula, words and counts.
 
 The times of a node are the times of its operands, each once. At each time the node has an observation or has
-lost it for one reason, so observations and losses add up to the times. The worker's `evaluate()` computes the
-observations of one node at a time from the results of its operands: each subtree is evaluated once.
+lost it for one reason, so observations and losses add up to the times. The worker's `evaluate()` is called
+for each node with the results of the node's operands, so that no subtree is evaluated twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,16 +23,16 @@ from metrics_worker.series import Series
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node of an expression, for people.
+    """A node of an expression, as it is shown to people.
 
     Attributes:
-        path: its JSON path, as error messages show it: `expressionJson.left.operands[0]`.
+        path: the JSON path of the node, as error messages show it: `expressionJson.left.operands[0]`.
         node: the node.
         kind: series, series_math, window_op, composite or constant.
         formula: the node and its operands in one line.
         words: the node and its operands in plain words.
         step: what the node does to its operands, in words.
-        counts: its observations and losses; None if its series were not read.
+        counts: the counts of its observations and losses; None if its series were not read.
         operands: the views of its operands, in order.
     """
 
@@ -55,18 +55,28 @@ class NodeView:
 
 
 def outlined(node: Node, path: str = ROOT) -> NodeView:
-    """Return the tree without counts, for which no series is needed."""
+    """Return the tree of an expression without counts. No series is needed for it.
+
+    Args:
+        node: the root of the tree.
+        path: the JSON path of the root.
+    """
     views = [outlined(operand, _below(path, at)) for at, operand in operands(node)]
     return _view(node, path, None, views)
 
 
 def counted(node: Node, inputs: Mapping[str, Series]) -> NodeView:
-    """Return the tree with counts; `inputs` has the series of the expression by series code."""
+    """Return the tree of an expression with the counts of each node.
+
+    Args:
+        node: the root of the tree.
+        inputs: the series to which the expression refers, by series code.
+    """
     return _counted(node, inputs, ROOT)[0]
 
 
 def _counted(node: Node, inputs: Mapping[str, Series], path: str) -> tuple[NodeView, Series]:
-    """Return the view of a node, and its result."""
+    """Return the view of a node with its counts, and the series to which the node evaluates."""
     views, named = list[NodeView](), dict[str, Series]()
     for below, operand in operands(node):
         at = _below(path, below)
@@ -84,7 +94,12 @@ def _counted(node: Node, inputs: Mapping[str, Series], path: str) -> tuple[NodeV
 
 
 def _over_series(node: Node, codes: Iterable[str]) -> Node:
-    """Return a copy of a node whose operands are replaced by series with these codes; constants remain."""
+    """Return a copy of a node whose operands are references to series, so that it can be evaluated by itself.
+
+    Args:
+        node: the node. Operands that are constants remain.
+        codes: the series codes for the operands that are not constants, in order.
+    """
     left = iter(codes)
 
     def replaced(operand: Any) -> Any:
@@ -104,5 +119,10 @@ def _view(node: Node, path: str, counts: Counts | None, operands: Sequence[NodeV
 
 
 def _below(path: str, below: Path) -> str:
-    """Return the JSON path of an operand, from the path of its node and the path below the node."""
+    """Return the JSON path of an operand.
+
+    Args:
+        path: the JSON path of the node.
+        below: the path from the node to the operand.
+    """
     return f"{path}.{path_text(below)}"

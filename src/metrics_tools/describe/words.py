@@ -63,7 +63,7 @@ _STAMPS = {"last": "", "start": ", dated to its first day", "end": ", dated to i
 
 
 def in_words(node: nodes.Node) -> str:
-    """Return a noun phrase for a node and its operands."""
+    """Return an expression as a noun phrase, such as `the ratio of X to (the mean of the last 3 …)`."""
     if isinstance(node, nodes.SeriesRef):
         return node.series_code
     operands = [(below, in_words(below)) for below in children(node)]
@@ -77,12 +77,17 @@ def in_words(node: nodes.Node) -> str:
 
 
 def step_in_words(node: nodes.Node) -> str:
-    """Return what a node does to its operands, which are called left, right or by their number."""
+    """Return what a node does to its operands, such as `left plus right`. The operands are not described."""
     return _phrase(node, ())
 
 
 def _phrase(node: nodes.Node, operands: Sequence[str]) -> str:  # noqa: PLR0911 - one case for each kind
-    """Return a node in words with the given operands; without operands, what the node does to any."""
+    """Return a node in words.
+
+    Args:
+        node: the node.
+        operands: the descriptions of its operands; empty to describe what the node does to any operands.
+    """
     match node:
         case nodes.SeriesRef():
             return "series"
@@ -108,11 +113,11 @@ def _phrase(node: nodes.Node, operands: Sequence[str]) -> str:  # noqa: PLR0911 
 
 
 def _phrase_of_one(node: nodes.Node, of: str, operand: str) -> str:  # noqa: PLR0911 - one case for each kind
-    """Return a node with one operand in words, without its time zone.
+    """Return a node with one operand in words. The caller adds the time zone.
 
     Args:
         node: the node.
-        of: the operand after a noun, such as ` of X`; empty if the operand is not named.
+        of: the operand as it follows a noun, such as ` of X`; empty if the operand is not named.
         operand: the operand as the subject of the phrase.
     """
     match node:
@@ -146,9 +151,11 @@ def _phrase_of_one(node: nodes.Node, of: str, operand: str) -> str:  # noqa: PLR
 
 
 def _windowed(node: nodes.WindowOp | nodes.Quantile, of: str) -> str:
-    """Return a window operation as a phrase, without the time zone of the window.
+    """Return a window operation in words. The caller adds the time zone.
 
-    `of` is the operand after a noun, such as ` of X`; it is empty if the operand is not named.
+    Args:
+        node: the window operation.
+        of: the operand as it follows a noun, such as ` of X`; empty if the operand is not named.
     """
     least = node.min_periods
     text = "" if least is None else f", from {count(least, 'observation')} on"
@@ -171,12 +178,15 @@ def _windowed(node: nodes.WindowOp | nodes.Quantile, of: str) -> str:
 
 
 def _spans_dates(node: nodes.Lag) -> bool:
-    """Return whether several earlier observations could be the value: by calendar, with a permitted age."""
+    """Return whether a lag accepts an older observation if the exact date has none.
+
+    Only a lag by calendar does, if `max_age_days` is above zero.
+    """
     return node.unit != "observations" and node.max_age_days > 0
 
 
 def _distance(node: nodes.Lag) -> str:
-    """Return which earlier value a lag or change refers to, such as `1 observation earlier`."""
+    """Return how far back a lag or change looks, such as `1 observation earlier`."""
     if node.unit == "observations":
         return f"{count(node.window, 'observation')} earlier"
     before = f"the date {count(node.window, node.unit.removesuffix('s'))} earlier"

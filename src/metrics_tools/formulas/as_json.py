@@ -10,7 +10,7 @@ _EXACT = 2.0**53
 
 
 def expression_json(node: Node) -> Any:
-    """Return a node as JSON values, without defaults, and with whole numbers without a fraction."""
+    """Return a node as JSON values, without default values. Whole numbers have no fraction (14, not 14.0)."""
     return _shortest(dump(node))
 
 

@@ -21,8 +21,9 @@ class Formula:
     Attributes:
         text: the formula.
         expression: the expression as JSON values, which may be invalid; None if the text is not a formula.
-        spans: by JSON path (`expressionJson.left.window`), the position of a node or an option in the text;
-            with an empty path, the position of a mistake in a text that is not a formula.
+        spans: by JSON path (`expressionJson.left.window`), the position of a node or an option in the text.
+            If
+            the text is not a formula, the only path is empty, and its position is that of the mistake.
     """
 
     text: str
@@ -30,13 +31,16 @@ class Formula:
     spans: Mapping[str, Span]
 
     def position(self, path: str) -> int:
-        """Return the position of the node or option at a JSON path, or of the innermost node that has one."""
+        """Return the position in the text of the node or option at a JSON path.
+
+        If nothing was written for the path, return the position of the innermost node around it.
+        """
         while path not in self.spans and (shorter := _LAST_PART.sub("", path)) != path:
             path = shorter
         return self.spans.get(path, (0, 0))[0]
 
     def pointer(self, path: str) -> tuple[str, str]:
-        """Return a line of the formula, and a line with a caret below the part at a JSON path.
+        """Return the formula as one line, and a second line with a caret below the part at a JSON path.
 
         Line breaks become blanks, and a formula that is too long for one line is shortened at both ends.
         """

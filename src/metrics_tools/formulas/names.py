@@ -1,4 +1,4 @@
-"""The operations of formulas: the kind of node of each operation, and the order of its arguments."""
+"""The operations of formulas: the kind of node that each becomes, and the order of its arguments."""
 
 from collections.abc import Sequence
 from typing import get_args
@@ -17,32 +17,51 @@ _OF_SEVERAL = {"series_math", "pair", "composite", "fill"}
 
 
 def operations(operands: int) -> list[str]:
-    """Return the names of the operations that can have this number of operands, to suggest one of them."""
+    """Return the names of the operations that can have this number of operands.
+
+    A message about an unknown operation suggests one of them.
+    """
     if operands == 0:
         return [CONST]
     return [op for op in _KINDS if (kind_of_call(op, operands) in _OF_SEVERAL) == (operands > 1)]
 
 
 def kind_of_call(op: str, operands: int) -> str | None:
-    """Return the kind of node of an operation with a number of operands; None if the name is unknown.
+    """Return the kind of node, such as `composite`, that a call of an operation becomes.
 
     With two or more operands, `sum`, `max` and `min` are composites, otherwise operations on a window.
+
+    Args:
+        op: the name of the operation.
+        operands: the number of its operands.
+
+    Returns:
+        The kind, or None if there is no operation with this name.
     """
     kinds = sorted(_KINDS.get(op, []), key=lambda kind: (kind == "composite") != (operands > 1))
     return next(iter(kinds), None)
 
 
 def operand_names(kind: str) -> list[str]:
-    """Return the names of the fields of a kind of node that contain one operand each."""
+    """Return the names of the fields that contain an operand in a kind of node, such as `left` and `right`.
+
+    The field `operands` of a composite, which contains a list, is not one of them.
+    """
     return [name for name in NODES[kind].model_fields if name in OPERANDS and name not in {"op", "operands"}]
 
 
 def positional(kind: str) -> Sequence[str]:
-    """Return the names of the arguments that a formula writes without their names, in order."""
+    """Return the names of the arguments that a formula writes without their names, in order.
+
+    These are the operands, then options such as `window`.
+
+    Args:
+        kind: the kind of node.
+    """
     fields = NODES[kind].model_fields
     return [*operand_names(kind), *(name for name in PLAIN if name in fields)]
 
 
 def takes_scale(node: object) -> bool:
-    """Return whether a node in JSON is an operation on two sides that has no scale yet."""
+    """Return whether a node, as JSON values, is an operation on two sides without a scale."""
     return isinstance(node, dict) and node.get("op") in SIGNS and "scale" not in node

@@ -1,4 +1,4 @@
-"""The expression that a formula describes, as JSON values, and the positions of its parts in the formula.
+"""The parsing of a formula to an expression as JSON values, with the position of each part in the formula.
 
 Python's own parser determines the structure: it knows brackets, calls and the precedence of operators. Only
 names, calls, named arguments and six operators are accepted from its result, and nothing is evaluated. The
@@ -45,7 +45,7 @@ class _Node(dict[str, Any]):
 
     Attributes:
         span: the position of the node in the formula.
-        spans: by name, the positions of its options.
+        spans: by option name, the position of the option in the formula.
         is_bare: whether the node is a constant that is written as a number, not as `const(3)`.
     """
 
@@ -57,7 +57,7 @@ class _Node(dict[str, Any]):
 
 
 def parse_formula(text: str) -> Formula:
-    """Return the expression that a formula describes. The values of its options are not checked.
+    """Return the expression that a formula describes. The values of the options are not checked.
 
     Raises:
         FormulaError: the text is not a formula.
@@ -75,7 +75,7 @@ def parse_formula(text: str) -> Formula:
 
 
 def _syntax_error(error: SyntaxError, tokens: list[Token], source: PythonSource) -> FormulaError:
-    """Return an error at the token at which Python found an error."""
+    """Return a FormulaError at the token of the formula at which Python's parser found a syntax error."""
     column = (error.offset or 1) - 1
     number = next((at for start, at in source.starts.items() if start >= column), -1)
     if "too many nested" in error.msg:
@@ -84,7 +84,7 @@ def _syntax_error(error: SyntaxError, tokens: list[Token], source: PythonSource)
 
 
 def _spans(root: _Node) -> list[tuple[str, Span]]:
-    """Return the JSON path and the position of each node and of each option that a formula has."""
+    """Return the JSON path and the position in the formula of each node and of each written option."""
     found, rest = list[tuple[str, Span]](), list[tuple[Path, _Node]]([((ROOT,), root)])
     while rest:
         path, node = rest.pop()
@@ -95,14 +95,18 @@ def _spans(root: _Node) -> list[tuple[str, Span]]:
 
 
 class _Builder:
-    """The conversion of Python's tree of a formula to nodes."""
+    """A converter of the syntax tree from Python's parser to the nodes of an expression."""
 
     def __init__(self, tokens: list[Token], source: PythonSource) -> None:
         self._tokens = tokens
         self._source = source
 
     def node(self, tree: ast.expr) -> _Node:
-        """Return the node that a part of Python's tree describes."""
+        """Return the node that a part of the syntax tree describes, with its operands.
+
+        Raises:
+            FormulaError: the part is no series, number or operation.
+        """
         match tree:
             case ast.Name():
                 return self._leaf(tree)
@@ -129,7 +133,11 @@ class _Builder:
         return _Node(self._span(tree), {"op": "neg", "series": operand})
 
     def _math(self, tree: ast.expr, op: str, *, left: _Node, right: _Node) -> _Node:
-        """Return an operation on two sides, or the left side with the right one as its scale."""
+        """Return the node of an operation on two sides.
+
+        A product with a number, as in `(A / B) * 100`, is the operation on its left side with the number as
+        scale.
+        """
         if op == "multiply" and right.is_bare and takes_scale(left):
             left["scale"] = right["const"]
             left.spans["scale"] = right.span
@@ -168,7 +176,7 @@ class _Builder:
         return operand
 
     def _positional(self, node: _Node, kind: str, tree: ast.Call) -> None:
-        """Add the arguments without names to a node that is not a composite."""
+        """Add the arguments that a call writes without names to its node, which is not a composite."""
         names = positional(kind)
         for number, argument in enumerate(tree.args):
             if number == len(names):
@@ -188,7 +196,14 @@ class _Builder:
             node.spans[token.text] = token.start, self._span(keyword.value)[1]
 
     def _add(self, node: _Node, name: str, tree: ast.expr, *, is_operand: bool) -> None:
-        """Add an operand or an option to a node."""
+        """Add an argument of a call to the node, as an operand or as an option.
+
+        Args:
+            node: the node of the call.
+            name: the field of the node.
+            tree: the argument in the syntax tree.
+            is_operand: whether the argument is an operand.
+        """
         if is_operand:
             node[name] = self.node(tree)
             return
@@ -207,7 +222,11 @@ class _Builder:
             node[name] = self._value(tree, name)
 
     def _value(self, tree: ast.expr, name: str) -> Any:
-        """Return the value of an option: a number, a Boolean or a text."""
+        """Return the value of an option: a number, a Boolean or a text.
+
+        Raises:
+            FormulaError: the argument is none of these, such as a call.
+        """
         match tree:
             case ast.UnaryOp(op=ast.USub(), operand=ast.Name() as operand):
                 if (token := self._token(operand)).kind == "number":
@@ -222,7 +241,7 @@ class _Builder:
         raise self._error(tree, text, f'put it in quotes: {name}="…"' if name == "tz" else None)
 
     def _is_option(self, tree: ast.expr) -> bool:
-        """Return whether an argument cannot be an operand: a number, a date or a duration."""
+        """Return whether an argument is a number, a date or a duration, and so cannot be an operand."""
         match tree:
             case ast.UnaryOp(operand=operand):
                 return self._is_option(operand)
@@ -231,7 +250,7 @@ class _Builder:
         return False
 
     def _token(self, tree: ast.expr) -> Token:
-        """Return the token of a name in Python's tree."""
+        """Return the token of the formula that a name in the syntax tree represents."""
         return self._tokens[self._source.starts[tree.col_offset]]
 
     def _span(self, tree: ast.expr) -> Span:
@@ -247,13 +266,13 @@ def _number(token: Token) -> int | float:
 
 
 def _duration(token: Token) -> tuple[int | float, str]:
-    """Return the number and the unit of a duration, such as `12 months`."""
+    """Return the number and the unit of a duration: 12 and `months` for `12 months`."""
     unit = token.text.lstrip("0123456789")
     return whole_number(token.text.removesuffix(unit)), unit.lstrip()
 
 
 def _instead(op: str) -> str | None:
-    """Return how to write another tool's operation, with a formula in place of the JSON; None if unknown."""
+    """Return how a formula expresses an operation of another tool, or None if the operation is not known."""
     text = instead_of_operation(op) or None
     written = text and re.search(r"\{.*\}", text)
     if not text or not written:

@@ -1,8 +1,9 @@
-"""The tokens of a formula, and the same tokens as an expression of Python, which `ast.parse` can read.
+"""The tokens of a formula, and their conversion to a Python expression that `ast.parse` can read.
 
-In the expression of Python, every word, number and text is a name that contains the number of its token, and
-every sign is ASCII. So no keyword, escape sequence or literal of Python has a meaning in a formula, and the
-columns that Python reports belong to tokens.
+In the Python expression, each word, number and quoted text of the formula is replaced by a name such as `_7`,
+with the number of the token, and each operator by Python's ASCII operator. Therefore no keyword, escape
+sequence or literal of Python has a meaning in a formula, and each column that Python reports belongs to a
+token.
 """
 
 import re
@@ -37,7 +38,7 @@ class FormulaError(Exception):
 
     Attributes:
         text: the description of the problem.
-        start: the position in the formula at which the problem begins.
+        start: the position in the formula at which the problem begins, in characters.
         hint: a suggestion for the author; None if there is none.
     """
 
@@ -51,8 +52,8 @@ class Token:
     """A token of a formula.
 
     Attributes:
-        kind: text (in quotes), date, duration (`12 months`), number, word, sign or mark.
-        text: the characters of the token; of a text, those between its quotes.
+        kind: text (in quotes), date, duration (`12 months`), number, word, sign (an operator) or mark.
+        text: the characters of the token; for a token in quotes, those between the quotes.
         start: the position of the first character in the formula.
         end: the position after the last character.
     """
@@ -118,7 +119,7 @@ _INSTEAD = {
 
 
 def _check_brackets(tokens: Sequence[Token]) -> None:
-    """Raise a FormulaError for a bracket without a partner."""
+    """Raise a FormulaError if a bracket is not closed or was not opened."""
     opened = list[Token]()
     for token in tokens:
         if token.kind == "mark" and token.text == "(":
@@ -132,7 +133,7 @@ def _check_brackets(tokens: Sequence[Token]) -> None:
 
 
 def _check_neighbours(tokens: Sequence[Token]) -> None:
-    """Raise a FormulaError if a value follows a value without a sign between them, or nothing follows a sign.
+    """Raise a FormulaError if no operator or comma is between two values, or if the formula ends too early.
 
     An opening bracket begins a value, and a closing bracket ends a value.
     """
@@ -155,10 +156,10 @@ def _what_to_do(*, before: Token, token: Token) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class PythonSource:
-    """The tokens of a formula as an expression of Python.
+    """A formula as a Python expression, with the tokens of the formula by column.
 
     Attributes:
-        text: the expression of Python.
+        text: the Python expression.
         starts: by column in `text`, the number of the token that begins there.
         ends: by column in `text`, the number of the token that ends before it.
     """
@@ -169,7 +170,7 @@ class PythonSource:
 
 
 def python_source(tokens: Sequence[Token]) -> PythonSource:
-    """Return the tokens of a formula as an expression of Python; `_7` is the value of token 7."""
+    """Return a formula, given by its tokens, as a Python expression; `_7` represents the value of token 7."""
     pieces, starts, ends, column = list[str](), dict[int, int](), dict[int, int](), 0
     for number, token in enumerate(tokens):
         piece = f"_{number}" if token.kind in VALUES else _SIGNS.get(token.text, token.text)
