@@ -1,8 +1,9 @@
-"""The command `metrics`: its subcommands, each of which is imported when it is called.
+"""The command `metrics` and its subcommands.
 
-The libraries of all subcommands take more than a second to import. Neither `metrics --help` nor the
-completion of a subcommand's name in a shell needs any of them. `metrics --help` is plain text, because
-importing rich, which formats the help of each subcommand, would double its time.
+The module of a subcommand is imported when the subcommand is called, because the libraries of all subcommands
+take more than a second to import. Neither `metrics --help` nor the completion of a subcommand's name in a
+shell needs any of them. `metrics --help` is plain text, because importing rich, which formats the help of
+each subcommand, would double its time.
 """
 
 import io
@@ -54,7 +55,7 @@ class _Subcommand(TyperCommand):
 
 
 class _Metrics(TyperGroup):
-    """The group of all subcommands."""
+    """The group of all subcommands, which lists them in `metrics --help`."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -88,7 +89,7 @@ def _metrics(
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process."""
+    """Run the command `metrics` with the arguments of the process, and end the process with its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an encoding without ÷ shows an escape instead
             stream.reconfigure(errors="backslashreplace")

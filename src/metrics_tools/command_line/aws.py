@@ -1,4 +1,4 @@
-"""The AWS clients of the commands that send or receive messages, and the errors of AWS as texts."""
+"""The AWS clients of the commands that send or receive messages, and their error messages."""
 
 import os
 import re
@@ -15,13 +15,21 @@ _QUEUE_REGION = re.compile(r"//sqs\.([a-z0-9-]+)\.amazonaws")
 
 
 def sqs_client(queue: str | None) -> Any:
-    """Return an SQS client for the region in a queue's URL."""
+    """Return a boto3 SQS client for the region in the URL of a queue.
+
+    If the URL contains no region, the region comes from the environment or the AWS profile.
+    """
     found = _QUEUE_REGION.search(queue or "")
     return aws_client("sqs", found[1] if found else None)
 
 
 def aws_client(service: str, region: str | None) -> Any:
-    """Return a client of an AWS service; without a region, for the region of the environment or profile."""
+    """Return a boto3 client of an AWS service, such as `sns`.
+
+    Args:
+        service: the name of the service.
+        region: the AWS region; None for the region of the environment or the AWS profile.
+    """
     session = aws_session()
     region = region or os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
     return session.client(service, region_name=region)
@@ -29,7 +37,7 @@ def aws_client(service: str, region: str | None) -> Any:
 
 @contextmanager
 def aws_errors() -> Iterator[None]:
-    """Translate an error of AWS, or of the connection to AWS, to a message that ends the command."""
+    """End the command with exit code 2 and a message if AWS or the connection to it fails in this context."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # noqa: PLC0415 - slow to import
 
     try:

@@ -1,4 +1,4 @@
-"""The location and the metric on which a command about published versions works."""
+"""The location, and the metric, for which a command about published versions is called."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The metric's 
 
 @contextmanager
 def published_metric(code: str, *, bucket: str | None, folder: Path | None) -> Iterator[tuple[Place, Keys]]:
-    """Yield the location and the keys of a metric.
+    """Yield the location of a metric, and the keys of its objects.
 
-    The command ends with an error if no location is given or the context raises a MetricsWorkerError.
+    The command ends with exit code 2 if no location is given or the context raises a MetricsWorkerError.
     """
     with published_place(bucket=bucket, folder=folder) as place:
         yield place, keys_of(code, prefix=metrics_prefix())
@@ -44,7 +44,7 @@ def published_place(*, bucket: str | None, folder: Path | None, demo: bool = Fal
 
 
 def no_such_metric(code: str, place: Place) -> typer.Exit:
-    """Print that a metric has no version and which metrics have similar codes.
+    """Print that a metric has no version. Suggest metrics with similar codes.
 
     Returns:
         The exception to raise, which ends the command with exit code 2.

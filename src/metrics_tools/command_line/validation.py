@@ -22,7 +22,12 @@ from metrics_worker.errors import StoreUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A request in a file, and the result of its validation."""
+    """A request from a file, and the result of its validation.
+
+    Attributes:
+        asked: the request as it was found in the file.
+        found: its problems and, if it is valid, the parsed request.
+    """
 
     asked: Asked
     found: Validated
@@ -32,7 +37,12 @@ class Finding:
         return bool(self.found.errors or (strict and self.found.warnings))
 
     def to_json(self, *, strict: bool = False, **fields: Any) -> dict[str, Any]:
-        """Return the finding as JSON values, with the given fields before the problems."""
+        """Return the request and its problems as JSON values.
+
+        Args:
+            strict: whether a request with a warning counts as not valid.
+            fields: further fields, which are placed before the problems.
+        """
         return {
             "file": self.asked.file,
             "record": self.asked.record,
@@ -44,7 +54,7 @@ class Finding:
         }
 
     def problems_to_json(self) -> list[dict[str, Any]]:
-        """Return the problems as JSON values; those of a formula also have their position in the formula."""
+        """Return the problems as JSON values. Each problem of a formula has its position in the formula."""
         problems, formula = [asdict(problem) for problem in self.found.problems], self.asked.formula
         if formula is None:
             return problems
@@ -52,9 +62,11 @@ class Finding:
 
 
 class Validation:
-    """The validation of requests, and of their inputs if a location is given, with the worker's settings.
+    """A validator of requests, with the settings of the worker.
 
-    The series of a bare expression are looked up in the dataset manifests with the keys `manifests`.
+    Args:
+        place: the location of the inputs, which are checked too; None to check only the requests.
+        manifests: the keys of the dataset manifests in which the series of a bare expression are looked up.
     """
 
     def __init__(self, place: Place | None, manifests: Sequence[str] = ()) -> None:
@@ -64,7 +76,7 @@ class Validation:
         self._reader = Reader(place.bucket, self._settings) if place else None
 
     def of(self, asked: Asked) -> Finding:
-        """Validate a request or a bare expression. If S3 fails, the command ends with an error."""
+        """Validate a request or a bare expression. If S3 fails, the command ends with exit code 2."""
         if asked.problems:
             return Finding(asked, Validated(asked.problems))
         body, place = asked.body, self._place
@@ -81,9 +93,11 @@ class Validation:
 
 
 def print_problem(problem: Problem, formula: Formula | None = None) -> None:
-    """Print a problem: its path and text, the value, the allowed values and the suggestion.
+    """Print a problem: its path and text, the value that was found, the allowed values and the suggestion.
 
-    For a problem of a formula, the formula is printed with a caret below the part that has the problem.
+    Args:
+        problem: the problem.
+        formula: the formula that has the problem. It is printed with a caret below the part with the problem.
     """
     colour = "red" if problem.severity == "error" else "yellow"
     where = problem.path or ("the formula" if formula else "the whole file")
@@ -99,7 +113,7 @@ def print_problem(problem: Problem, formula: Formula | None = None) -> None:
 
 
 def print_text(text: Text, indent: int = 0) -> None:
-    """Print a text: wrapped on a terminal, as one line in a pipe or a file."""
+    """Print a text with an indentation: broken into lines on a terminal, as one line in a pipe or a file."""
     if out.is_terminal:
         out.print(Padding(text, (0, 0, 0, indent), expand=False))
     else:

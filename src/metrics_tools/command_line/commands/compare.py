@@ -103,7 +103,7 @@ def _print_differences(found: Differences, within: str, few: int) -> None:
 
 
 def _largest(found: Differences, few: int) -> Table:
-    """Return a table of the rows with the largest absolute differences."""
+    """Return a table of the `few` rows with the largest absolute differences between the two sides."""
     table = console.new_table("obs_time", numbers=("A", "B", "B - A", "relative"))
     for time, before, after, relative in found.largest(few):
         numbers = f"{before:.10g}", f"{after:.10g}", f"{after - before:+.6g}", f"{relative:.2g}"
@@ -112,7 +112,14 @@ def _largest(found: Differences, few: int) -> Table:
 
 
 def _document(before: Side, after: Side, found: Differences, few: int) -> dict[str, Any]:
-    """Return the differences as JSON values, with a few rows of each kind."""
+    """Return the differences as JSON values.
+
+    Args:
+        before: the first side of the comparison.
+        after: the second side of the comparison.
+        found: the differences.
+        few: the number of rows of each kind (added, gone, changed) in the document.
+    """
     return {
         "a": {"is": before.label, "rows": len(before.series)},
         "b": {"is": after.label, "rows": len(after.series)},

@@ -1,4 +1,4 @@
-"""`metrics demo`: write the demo data into a folder, which versions can be published to."""
+"""`metrics demo`: write the demo data to a folder. Runs can also publish versions to this folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,11 +18,12 @@ def demo(
 ) -> None:
     """Write the demo data, the ECB's daily exchange rates, to a folder.
 
-    The folder has the keys of a deployed dataset. Every command reads it
-    with --folder, and `metrics run --publish` publishes there. If the
-    folder has that version of the dataset already, nothing is written.
+    The files in the folder have the same names as the objects of a deployed
+    dataset. Every command can read the folder with --folder, and `metrics
+    run --publish` can publish to it. If the folder has this version of the
+    dataset already, nothing is written.
 
-    Exit: 0 the folder has the demo data, 2 impossible.
+    Exit: 0 the folder has the demo data, 2 the command could not complete.
 
     [bold]Examples[/bold]
 
@@ -58,7 +59,11 @@ def demo(
 
 
 def _put(bucket: FolderBucket, key: str, body: bytes) -> None:
-    """Write an object. Part files need no commit protocol: readers find them only by the manifest."""
+    """Write an object of the demo dataset to the folder.
+
+    Part files need no conditional write: readers find them only through the dataset manifest, which is
+    written last.
+    """
     if not key.startswith(ecb.PROJECTIONS):
         bucket.create(key, body)
         return

@@ -1,4 +1,4 @@
-"""`metrics doctor`: the checks of a published metric."""
+"""`metrics doctor`: check the published objects of a metric."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -29,17 +29,17 @@ def doctor(
     """Check that the published objects of a metric are complete and consistent.
 
     The objects are markers, manifests, data, current and dead letters. The
-    command also checks the series that current was computed from: whether
-    the newest manifests of the datasets list all of their part files, and
-    whether their snapshots have the rows of the part files. For the second
-    check, all part files of a series that has a snapshot are read.
+    command also checks the series from which the current version was
+    computed: whether the newest dataset manifests list all of their part
+    files, and whether their snapshots have the rows of the part files. For
+    the second check, all part files of a series with a snapshot are read.
 
-    Each finding says what to do. A version that no marker names is only a
-    note: readers do not see it, and `metrics prune` can delete it.
-    The command only reads.
+    Each finding says what to do. A version without a marker is only a note,
+    because readers do not see it; `metrics prune` can delete it. The doctor
+    itself changes and deletes nothing.
 
-    Exit: 0 healthy, 1 something is wrong, 2 impossible, or there is no such
-    metric.
+    Exit: 0 healthy, 1 something is wrong, 2 there is no such metric, or the
+    command could not complete.
 
     [bold]Examples[/bold]
 

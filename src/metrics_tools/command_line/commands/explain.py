@@ -42,13 +42,15 @@ def explain(
 ) -> None:
     """Explain an expression: its meaning, its inputs, its cost, and the observations of each node.
 
-    Without a location: the formula, the tree in plain words, the series and
-    datasets. With a bucket, a folder or the demo data, the series are read as
-    the worker reads them: observations and losses of each node, part files,
-    requests by kind, and an estimate of seconds and dollars. Nothing is
+    Without a location, the command shows the formula, the tree in plain
+    words, the series and the datasets. With a bucket, a folder or the demo
+    data, it reads the series as the worker does. It then also shows the
+    observations and losses of each node, the part files, the requests by
+    kind, and an estimate of the seconds and dollars of a run. Nothing is
     published.
 
-    Exit: 0 explained, 1 the request is not valid, 2 impossible.
+    Exit: 0 explained, 1 the request is not valid, 2 the command could not
+    complete.
 
     [bold]Examples[/bold]
 
@@ -109,7 +111,7 @@ def _print(finding: Finding, place: Place | None) -> None:
 
 
 def _print_tree(view: NodeView) -> None:
-    """Print the tree: on a terminal with lines, elsewhere by indentation."""
+    """Print the tree of an expression: with connecting lines on a terminal, otherwise with indentation."""
     if not out.is_terminal:
         for line, depth in _lines(view):
             print_text(line, 2 + 2 * depth)
@@ -129,7 +131,7 @@ def _lines(view: NodeView, depth: int = 0) -> Iterator[tuple[Text, int]]:
 
 
 def _label(view: NodeView) -> Text:
-    """Return a node in one line: its position, its step and its counts."""
+    """Return the line that describes a node: its position among the operands, its step and its counts."""
     place = view.path.rpartition(".")[2]
     text = Text()
     if place in {"left", "right"}:
@@ -166,7 +168,7 @@ def _print_needs(needs: Needs, view: NodeView | None) -> None:
 
 
 def _print_run(needs: Needs, asked: Requests) -> None:
-    """Print the requests of a run to AWS, and their cost."""
+    """Print the requests that a run makes to AWS, and the seconds and dollars that they cost."""
     print_text(Text("A run", "bold"))
     files, of_files = needs.part_files or 0, asked.gets - _OWN_GETS - needs.manifests
     reading = (
@@ -188,7 +190,11 @@ def _print_run(needs: Needs, asked: Requests) -> None:
 
 
 def _with_snapshots(needs: WithSnapshots | None) -> str:
-    """Return the cost of a run with snapshots in one line."""
+    """Return a line with the requests and the cost of a run that uses snapshots.
+
+    Args:
+        needs: the needs of such a run; None if it would use no snapshot.
+    """
     if needs is None:
         fewer = f"each series has fewer than {MIN_PART_FILES} part files"
         return f"no snapshot is used: WORKER_SNAPSHOTS is off, or {fewer}"

@@ -1,4 +1,4 @@
-"""`metrics format`: an expression in JSON as a formula, and a formula as JSON."""
+"""`metrics format`: convert an expression in JSON to a formula, or a formula to JSON."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from metrics_worker.expression.grammar import ROOT
 
 
 class Form(StrEnum):
-    """A form of an expression."""
+    """A form in which `metrics format` prints an expression."""
 
     FORMULA = "formula"
     JSON = "json"
@@ -33,7 +33,8 @@ def format(  # noqa: A001 - the name of the command
     notation, as the other commands print it. With --json, it prints both
     forms for programs.
 
-    Exit: 0 converted, 1 the expression is not valid, 2 impossible.
+    Exit: 0 converted, 1 the expression is not valid, 2 the command could
+    not complete.
 
     [bold]Examples[/bold]
 
@@ -71,7 +72,7 @@ def _document(finding: Finding) -> dict[str, Any]:
 
 
 def _print(finding: Finding, form: Form) -> None:
-    """Print an expression in a form, or print its problems on standard error if it is not valid."""
+    """Print an expression as a formula or as JSON. If it is invalid, print its problems on standard error."""
     view = finding.found.view
     if view is None:
         with report_on_stderr():

@@ -1,4 +1,4 @@
-"""`metrics history`: the versions of a metric, from their manifests and markers."""
+"""`metrics history`: list the versions of a metric, from their manifests and markers."""
 
 from typing import Annotated, Any
 
@@ -26,13 +26,15 @@ def history(
 ) -> None:
     """List the versions of a metric, newest first.
 
-    Each has its request time, its datasets and its state. A version is
-    committed if the marker of its run names it. Any other version is left
-    from a run that was killed or lost a race, or its run is in progress.
+    Each version is shown with its request time, its datasets and its state.
+    A version is committed if the marker of its run names it. Any other
+    version belongs to a run that is in progress, or to an attempt that was
+    killed or that lost a race against another attempt of its run.
     The command makes one listing, and two small requests for each version
     that it shows.
 
-    Exit: 0 listed, 2 impossible, or there is no such metric.
+    Exit: 0 listed, 2 there is no such metric, or the command could not
+    complete.
 
     [bold]Examples[/bold]
 
@@ -57,7 +59,7 @@ def history(
 
 
 def _print_versions(metric: Metric) -> None:
-    """Print one line for each version if the terminal is wide enough, otherwise two."""
+    """Print the versions: as a table if the terminal is wide enough, otherwise with two lines for each."""
     is_wide = console.is_wide(_WIDE)
     columns = ("version", "state", "requested", "created")
     table = console.new_table(*columns, numbers=("rows",), more=("datasets", "run"))
@@ -82,7 +84,7 @@ def _field(manifest: dict[str, Any], name: str) -> str:
 
 
 def _datasets(manifest: dict[str, Any]) -> str:
-    """Return the datasets that a version was computed from, with their versions."""
+    """Return the ids and versions of the datasets in the manifest of a version, as text."""
     inputs = manifest.get("inputs")
     named = [item for item in inputs if isinstance(item, dict)] if isinstance(inputs, list) else []
     pairs = (f"{item.get('dataset_id', '?')} {item.get('dataset_version') or ''}".rstrip() for item in named)

@@ -50,7 +50,8 @@ def redrive(
     the version of a newer request. Nothing is deleted, and sending a
     message back twice does no harm.
 
-    Exit: 0 listed or sent, 2 impossible, or AWS refused.
+    Exit: 0 listed or sent, 2 the command could not complete, or AWS
+    refused.
 
     [bold]Examples[/bold]
 
@@ -85,7 +86,10 @@ def redrive(
 def _checked(
     keys: Sequence[str] | None, day: str | None, queue_url: str | None, *, only_list: bool
 ) -> date | None:
-    """Return the day of --date. If the options are not complete, the command ends with an error."""
+    """Return the day of the option --date, or None without the option.
+
+    The command ends with an error if an option is missing or not valid.
+    """
     if not only_list and not (keys or day):
         raise impossible("Give a KEY, or --date for all failed runs of a day; --list prints the keys.")
     if not only_list and not queue_url:
@@ -103,9 +107,15 @@ def _chosen(
 ) -> list[StoredLetter]:
     """Return the dead letters that the options select.
 
-    If `keys` is empty, these are all dead letters or all of `day`; if `failed` is true, only those with the
-    outcome FAILURE. An object that is not a dead letter causes an error on standard error; if the object was
-    selected by its key, the command ends with the error.
+    If an object is not a dead letter, the problem is printed on standard error. If the user gave the key of
+    this object, the command ends with exit code 2.
+
+    Args:
+        place: the location of the dead letters.
+        prefix: the metrics prefix.
+        keys: the keys that the user gave; empty to select by day and outcome.
+        day: the day (UTC) of the messages; None for all days.
+        failed: whether to select only dead letters with the outcome FAILURE. Given keys are always selected.
     """
     if other := [key for key in keys if not key.startswith(dead_letters(prefix))]:
         raise impossible(f"{other[0]}: not under {dead_letters(prefix)} (is --prefix right?)")
@@ -121,7 +131,14 @@ def _chosen(
 def _send(
     letters: Sequence[StoredLetter], queue_url: str | None, sent: list[StoredLetter], *, as_json: bool
 ) -> None:
-    """Send each dead letter to the queue, and append it to `sent`. If AWS fails, the command ends."""
+    """Send the messages of dead letters back to the queue. If AWS fails, the command ends with exit code 2.
+
+    Args:
+        letters: the dead letters.
+        queue_url: the URL of the request queue.
+        sent: the list to which each dead letter is appended after its message was sent.
+        as_json: whether to print nothing, because the caller prints JSON.
+    """
     with aws_errors():
         sqs = sqs_client(queue_url)
         for stored in letters:

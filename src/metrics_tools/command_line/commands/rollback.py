@@ -1,4 +1,4 @@
-"""`metrics rollback`: let `current` name another version of a metric, until a later request."""
+"""`metrics rollback`: make another version of a metric current, until a later request is published."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -26,14 +26,15 @@ def rollback(
 ) -> None:
     """Let readers use another version of a metric until a later request is published.
 
-    The command makes current name VERSION. Nothing else changes: versions
-    stay, and the same command goes forward again. A request from before the
-    rollback still gets its version, also as a redelivery or as a dead
-    letter that is sent back, but does not move current. The control plane
-    is not notified. VERSION must be committed, and its manifest and data
-    must be complete.
+    The command makes VERSION the current version. All versions are kept, so
+    the same command can also return to a newer version. A request from
+    before the rollback is still computed and committed, even if its message
+    is delivered or redriven later, but its version does not become current.
+    The control plane is not notified. VERSION must be committed, and its
+    manifest and data must be complete.
 
-    Exit: 0 current names VERSION, 2 impossible, or refused.
+    Exit: 0 VERSION is current, 2 the rollback was refused, or the command
+    could not complete.
 
     [bold]Examples[/bold]
 

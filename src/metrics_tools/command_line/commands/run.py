@@ -103,7 +103,10 @@ def run(
 
 
 def _compute(samples: Sequence[Sample], place: Place, *, publish: bool, keep_run_id: bool) -> list[Computed]:
-    """Compute the requests one after the other. A terminal shows how much of the input is read."""
+    """Compute the requests one after the other, with a progress bar on a terminal.
+
+    If the location does not answer, the command ends with exit code 2.
+    """
     name, share = (
         TextColumn(x, markup=False) for x in ("{task.description}", "{task.percentage:>3.0f} % read")
     )
@@ -134,7 +137,7 @@ def _print_error(computed: Computed, error: MetricsWorkerError) -> None:
 
 
 def _print_fate(computed: Computed, place: Place, *, publish: bool) -> None:
-    """Print whether the version is published, and whether `current` names it."""
+    """Print whether the version of a successful run was published, and whether it is current."""
     report = computed.report
     console.print_line(f"  SUCCESS  {count(report.row_count or 0, 'row')} from {place.label}", "green")
     if publish:
@@ -154,7 +157,14 @@ def _print_fate(computed: Computed, place: Place, *, publish: bool) -> None:
 
 
 def _print_result(sample: Sample, computed: Computed, *, few: int, plot: bool) -> None:
-    """Print the inputs of a run, its first and last rows, its duration and its requests."""
+    """Print the result of a successful run: its inputs, its rows, its duration and its requests.
+
+    Args:
+        sample: the request.
+        computed: the run.
+        few: the number of first and of last rows to print.
+        plot: whether to plot the series in the terminal.
+    """
     assert computed.version is not None
     series = computed.version.series
     if computed.report.inputs:

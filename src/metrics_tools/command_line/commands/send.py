@@ -30,7 +30,13 @@ _TOPIC_ARN = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request that was sent: its run, and the id that SNS or SQS gave to its message."""
+    """A request that was sent.
+
+    Attributes:
+        run_id: the id of the run that the request asks for.
+        metric_code: the code of the metric.
+        message_id: the id that SNS or SQS gave to the message.
+    """
 
     run_id: str
     metric_code: str
@@ -39,13 +45,13 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where requests are sent, and where the outcome of their runs is looked for.
+    """The destination of requests, and the source from which the outcomes of their runs are read.
 
     Attributes:
         topic: the ARN of the request topic; None if requests are sent to the queue.
         queue: the URL of the request queue; None if requests are sent to the topic.
-        status_queue: the URL of a queue that receives the status events, if there is one.
-        place: the bucket with the markers and dead letters, if it is watched.
+        status_queue: the URL of a queue that receives the status events; None if there is no such queue.
+        place: the bucket in which markers and dead letters are looked up; None if no bucket is needed.
     """
 
     topic: str | None
@@ -127,9 +133,9 @@ def send(
 def _route(
     *, topic: str | None, queue: str | None, status_queue: str | None, bucket: str | None, wait: bool
 ) -> Route:
-    """Return the route given by the options and the environment variables.
+    """Return the route that the options and the environment variables describe.
 
-    The command ends with an error if one of these values is not valid.
+    The command ends with an error if one of these values is missing or not valid.
     """
     if topic is not None and queue is not None:
         raise impossible("Choose one of --topic and --queue.")
@@ -154,7 +160,7 @@ def _route(
 
 
 def _send(sample: Sample, route: Route, *, keep_run_id: bool) -> Sent:
-    """Publish a request as the control plane does: the metric code is its message group.
+    """Send a request as the control plane does: the metric code is the message group of its message.
 
     The deduplication id is usually the run id. A request that keeps the run id of its file gets a random one,
     because SNS and SQS drop a message if they received the same deduplication id within the last five
@@ -185,7 +191,13 @@ def _send(sample: Sample, route: Route, *, keep_run_id: bool) -> Sent:
 
 
 def _follow(sent: Sequence[Sent], route: Route, seconds: float) -> Iterator[StatusEvent]:
-    """Yield the status events of the runs, until all have an outcome or the time is over."""
+    """Yield the status events of the runs, until every run has an outcome or the time limit is reached.
+
+    Args:
+        sent: the requests that were sent.
+        route: the queue or the bucket from which the outcomes are read.
+        seconds: the time limit.
+    """
     try:
         if route.status_queue is not None:
             runs = {one.run_id for one in sent}
@@ -200,7 +212,11 @@ def _follow(sent: Sequence[Sent], route: Route, seconds: float) -> Iterator[Stat
 
 
 def _no_outcome(missing: Sequence[Sent], route: Route, timeout: float) -> typer.Exit:
-    """Print which runs had no outcome in time, and return the exception that ends the command."""
+    """Print which runs had no outcome within the time limit.
+
+    Returns:
+        The exception to raise, which ends the command with exit code 2.
+    """
     runs = ", ".join(f"{one.metric_code} {one.run_id}" for one in missing)
     if route.status_queue:
         return impossible(f"No outcome within {timeout:g} s: no completed event of {runs}.")
@@ -213,7 +229,14 @@ def _no_outcome(missing: Sequence[Sent], route: Route, timeout: float) -> typer.
 def _document(
     sent: Sequence[Sent], heard: Sequence[StatusEvent], status: dict[str, str], to: str | None
 ) -> dict[str, Any]:
-    """Return the sent requests, each with the received status events of its run, as JSON values."""
+    """Return the sent requests and the status events of their runs as JSON values.
+
+    Args:
+        sent: the requests.
+        heard: the received status events of all runs.
+        status: the outcome of each run that has one, by run id.
+        to: the topic or the queue to which the requests were sent.
+    """
     runs = [
         {
             **asdict(one),

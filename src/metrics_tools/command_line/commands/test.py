@@ -1,4 +1,4 @@
-"""`metrics test`: unit tests of metrics, with small input series and expected observations."""
+"""`metrics test`: run unit tests of metrics, which have small input series and expected observations."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -45,7 +45,7 @@ def test(
     a cloud. For a test that fails, the command shows each time at which the
     result differs from the expectation.
 
-    Exit: 0 all passed, 1 a test failed, 2 impossible (a file is not valid).
+    Exit: 0 all passed, 1 a test failed, 2 a file is not valid.
 
     [bold]Examples[/bold]
 

@@ -1,4 +1,4 @@
-"""`metrics validate`: every problem of requests and expressions, before they run."""
+"""`metrics validate`: find every problem of requests and expressions, before they run."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -34,7 +34,8 @@ def validate(
     folder or the demo data, it also reads the inputs, as the worker does.
     It reports an error if and only if the worker would refuse the run.
 
-    Exit: 0 valid, 1 problems, 2 impossible (file or location not found).
+    Exit: 0 valid, 1 problems, 2 a file or location was
+    not found.
 
     [bold]Examples[/bold]
 
@@ -63,7 +64,7 @@ def validate(
 
 
 def _all_of(files: Sequence[str], validation: Validation) -> tuple[list[Finding], list[str]]:
-    """Return a finding for each request in the files, and the reason for each file that can't be read."""
+    """Return the validated requests of all files, and an error text for each file that cannot be read."""
     findings, unreadable = list[Finding](), list[str]()
     for file in files:
         try:
@@ -74,7 +75,7 @@ def _all_of(files: Sequence[str], validation: Validation) -> tuple[list[Finding]
 
 
 def _with_repeats(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Yield the findings, with a warning for each repeated run id."""
+    """Yield the findings, and add a warning to each request whose run id occurred in an earlier request."""
     seen: dict[str, str] = {}
     for finding in findings:
         asked, found = finding.asked, finding.found
