@@ -1,4 +1,7 @@
-"""Compare the handler with pandas and polars, for a batch of six metrics and for a single run."""
+"""Compare the worker with pandas and polars: wall time, CPU time, requests and memory.
+
+The compared jobs are a batch of six metrics and a single run.
+"""
 
 import io
 import os
@@ -30,7 +33,7 @@ _attempts = count()
 
 
 def handle(request: dict[str, Any]) -> None:
-    """Pass a batch to the handler, and discard its log output."""
+    """Pass an SQS event to the worker's handler, and assert that no run failed. Discard the log output."""
     from metrics_worker.handler import lambda_handler  # noqa: PLC0415 - reads the environment
 
     with redirect_stdout(io.StringIO()):
@@ -39,24 +42,35 @@ def handle(request: dict[str, Any]) -> None:
 
 
 def run_worker(names: Iterable[str]) -> None:
-    """Compute metrics in one batch.
+    """Compute the metrics of these names with the worker, in one batch.
 
-    Each call uses new metric codes, because two runs of one metric within a second would wait for a new
-    version.
+    Each call uses new metric codes. If a metric were computed twice within a second, the second run would
+    have to wait, because both versions would have the same timestamp.
     """
     attempt = next(_attempts)
     handle(event([f"{name}.{attempt}" for name in names], attempt))
 
 
 def contestant(name: str, url: str) -> Callable[[Iterable[str]], None]:
-    """Return the function with which pandas or polars computes metrics of the given names."""
+    """Return a function that computes the metrics of given names with pandas or polars.
+
+    Args:
+        name: `pandas` or `polars`.
+        url: the address of the S3 server.
+    """
     from benchmarks.others import WithPandas, WithPolars  # noqa: PLC0415 - not in the memory of the worker
 
     return WithPandas(url).run if name == "pandas" else WithPolars(url).run
 
 
 def compare(server: FakeS3, delays: Iterable[int] = DELAYS_MS, rounds: Mapping[str, int] = ROUNDS) -> str:
-    """Return the tables of wall time, CPU time and requests of all contestants."""
+    """Return two Markdown tables of the worker, pandas and polars: one of their times, one of their requests.
+
+    Args:
+        server: the S3 server.
+        delays: the delays of each request for which the times are measured, in ms.
+        rounds: by contestant, the number of measurements.
+    """
     runs = {name: run_worker if name == "worker" else contestant(name, server.url) for name in CONTESTANTS}
     rows, requests = [], []
     for run in runs.values():  # This first call opens connections and loads lazy imports.
@@ -82,7 +96,7 @@ def compare(server: FakeS3, delays: Iterable[int] = DELAYS_MS, rounds: Mapping[s
 
 
 def check_same(url: str) -> None:
-    """Assert that all contestants wrote the same six metrics in their first run."""
+    """Assert that the worker, pandas and polars wrote the same six metrics in their first run."""
     import numpy as np  # noqa: PLC0415 - not loaded in the process whose memory is measured
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -116,7 +130,12 @@ def _requests(counts: dict[str, int]) -> list[object]:
 
 
 def memory(server: FakeS3, rounds: int) -> str:
-    """Return the table of the peak memory of a process that computes the batch twice."""
+    """Return a Markdown table with the peak memory of processes that compute the batch twice.
+
+    Args:
+        server: the S3 server.
+        rounds: the number of processes for each contestant.
+    """
     server.delay(MEMORY_DELAY_MS)
     rows = []
     for name in CONTESTANTS:
@@ -138,9 +157,10 @@ def memory(server: FakeS3, rounds: int) -> str:
 
 
 def _peak_mib() -> float:
-    """Return the peak memory of this process in MiB: VmHWM if /proc exists, otherwise ru_maxrss.
+    """Return the peak memory of this process in MiB.
 
-    VmHWM is preferred because ru_maxrss starts with the memory of the parent process.
+    On Linux, this is VmHWM. Elsewhere it is ru_maxrss, which can be too large: it starts with the memory of
+    the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():

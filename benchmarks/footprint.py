@@ -18,7 +18,7 @@ _PARTS = {"PyArrowLayer": "layers/pyarrow/Makefile", "MetricsWorkerFunction": "s
 
 
 def imports(rounds: int) -> str:
-    """Return the table of import times, each measured in a new process."""
+    """Return a Markdown table with the import times of modules. Each import is measured in a new process."""
     environment("http://127.0.0.1:9")  # No server listens on this port, because an import makes no request.
     # Lambda has .pyc files. If Python could not write them here, each process would compile the worker again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -35,7 +35,10 @@ def imports(rounds: int) -> str:
 
 
 def sizes() -> str:
-    """Return the table of package sizes for each architecture; the Makefiles of `sam build` build them."""
+    """Return a Markdown table with the sizes of the deployed packages for both architectures.
+
+    The packages are built by the Makefiles that `sam build` uses.
+    """
     rows = []
     for architecture in ("x86_64", "arm64"):
         total = 0

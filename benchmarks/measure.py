@@ -1,4 +1,7 @@
-"""Measure times of several contestants in alternating rounds, and print them with their range."""
+"""The measurement of times of several contestants in alternating rounds, and the formatting of results.
+
+A contestant is one of the implementations that a benchmark compares.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +14,7 @@ SIGNIFICANT = 3
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median, the minimum and the maximum of several measurements."""
+    """The median, the minimum and the maximum of several measurements, in the measurements' unit."""
 
     middle: float
     low: float
@@ -19,7 +22,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Return the spread of one value or more."""
+        """Return the spread of at least one value."""
         return cls(median(values), min(values), max(values))
 
     def __str__(self) -> str:
@@ -38,7 +41,7 @@ def number(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """The wall time and the CPU time (of all threads of the process) of each round, in seconds."""
+    """The times of a contestant: for each round the wall time and the CPU time of all threads, in seconds."""
 
     wall: list[float]
     cpu: list[float]
@@ -47,10 +50,14 @@ class Timed:
 def in_turn[Name](
     contestants: Mapping[Name, Callable[[], object]], rounds: Mapping[Name, int]
 ) -> dict[Name, Timed]:
-    """Run all contestants in alternating rounds and return their times; a slow one can have fewer rounds.
+    """Run all contestants in alternating rounds, and return the times of each.
 
     A shared machine slows down for seconds at a time. With alternating rounds this affects all contestants,
     so the ratio of two times of one round is more reliable than the ratio of two medians.
+
+    Args:
+        contestants: by name, the function to measure.
+        rounds: by name, the number of rounds in which the contestant runs. A slow one can have fewer rounds.
     """
     times: dict[Name, Timed] = {name: Timed([], []) for name in contestants}
     for turn in range(max(rounds.values())):
@@ -63,12 +70,18 @@ def in_turn[Name](
 
 
 def ratios(ones: Sequence[float], others: Sequence[float]) -> Spread:
-    """Return the ratios of the times of two contestants, over the rounds that both have."""
+    """Return the spread of the ratios of two contestants' times, over the rounds that both have."""
     return Spread.of([a / b for a, b in zip(ones, others, strict=False)])
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table with a title."""
+    """Return a Markdown table below a heading.
+
+    Args:
+        title: the text of the heading.
+        head: the headings of the columns.
+        rows: the cells of each row.
+    """
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
     lines = [

@@ -40,7 +40,14 @@ _PUBLISHED = (
 
 @dataclass
 class Bucket:
-    """The objects of all buckets by path, and the counts of requests and bytes."""
+    """The state of the server.
+
+    Attributes:
+        objects: by path (bucket and key), the content and the headers of each object.
+        uploads: by upload id, the parts of each multipart upload that is not completed.
+        counts: by kind of request, the number of requests; also the received and sent bytes.
+        delay: the delay of each response in seconds.
+    """
 
     objects: dict[str, tuple[bytes, Headers]] = field(default_factory=dict)
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
@@ -48,7 +55,14 @@ class Bucket:
     delay: float = 0.0
 
     def answer(self, method: str, target: str, headers: Headers, body: bytes) -> Answer:  # noqa: PLR0911 - one for each kind of request
-        """Return the response to a request as (status, headers, body)."""
+        """Return the response to an HTTP request as (status, headers, body), and count the request.
+
+        Args:
+            method: the HTTP method.
+            target: the path and the query.
+            headers: the headers, with lower-case names.
+            body: the body.
+        """
         url = urlsplit(target)
         path = unquote(url.path)
         if path.startswith("/-/"):
@@ -89,7 +103,7 @@ class Bucket:
         return 200, {"etag": etag}, b""
 
     def _multipart(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> Answer:
-        """Start an upload, store one of its parts, or complete it; each call counts as one request."""
+        """Start a multipart upload, store one of its parts, or complete it. Each call counts as a request."""
         self.counts[f"{method} multipart"] += 1
         if "uploads" in query:
             upload = str(len(self.uploads))
@@ -145,7 +159,7 @@ def _element(name: str, child: str, text: str) -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """A connection of an HTTP/1.1 client with keep-alive and one request at a time."""
+    """A connection from an HTTP/1.1 client. It is kept alive, and the client sends one request at a time."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -195,24 +209,31 @@ async def _serve(delay_ms: float) -> None:
 
 @dataclass(frozen=True)
 class FakeS3:
-    """A client that controls the server; the server runs in another process."""
+    """A client that controls the server, which runs in another process.
+
+    Attributes:
+        url: the address of the server.
+    """
 
     url: str
 
     def counts(self) -> dict[str, int]:
-        """Return the counts since the last call: requests by kind, and bytes received and sent."""
+        """Return and reset the counts of the server: requests by kind, and bytes received and sent."""
         with urlopen(f"{self.url}/-/counts") as answer:  # noqa: S310 - loopback
             counts: dict[str, int] = json.load(answer)
         return counts
 
     def delay(self, milliseconds: float) -> None:
-        """Set the delay of every request."""
+        """Set the delay of every response."""
         urlopen(Request(f"{self.url}/-/delay/{milliseconds}", method="PUT")).close()  # noqa: S310 - loopback
 
 
 @contextmanager
 def running(delay_ms: float = 0.0) -> Iterator[FakeS3]:
-    """Run the server in another process (so that it can use another core) until the context ends."""
+    """Run the server until the context ends, and yield its client.
+
+    The server runs in another process, so that it can use another CPU core than the benchmark.
+    """
     command = [sys.executable, "-m", "benchmarks.s3", "--delay-ms", str(delay_ms)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None

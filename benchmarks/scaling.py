@@ -1,4 +1,7 @@
-"""Measure how the wall time of the handler grows with files, series, runs and rows, at 20 ms a request."""
+"""Measure how the wall time of the handler grows with part files, series, runs and rows.
+
+Each request to S3 takes 20 ms.
+"""
 
 import io
 import math
@@ -32,7 +35,10 @@ type Points = list[tuple[int, Spread]]
 
 
 def _large_file(rows: int) -> dict[str, bytes]:
-    """Return one part file of one series with a row for each second, in row groups of 100,000 rows."""
+    """Return a dataset of one large part file: its path and its content.
+
+    The file has one series with an observation each second, in row groups of 100,000 rows.
+    """
     values = np.random.default_rng(1).normal(100, 1, rows)
     times = pa.array(np.arange(rows) * 1_000_000, pa.timestamp("us"))
     sink = io.BytesIO()
@@ -64,9 +70,9 @@ def _measure(
     """Upload the dataset of each size, run its batch, and return the wall times by size.
 
     Args:
-        sizes: the sizes, in any unit.
-        make: returns the dataset and the number of runs for a size.
-        place: the server and its store.
+        sizes: the sizes, such as numbers of part files.
+        make: returns for a size the dataset, and the number of runs in the batch.
+        place: the server, and a store that writes to it.
         rounds: the number of measurements for each size.
     """
     server, store = place
@@ -84,7 +90,15 @@ def _measure(
 
 
 def grow(server: FakeS3, store: ObjectStore, rounds: int, *, quick: bool, picture: Path | None) -> str:
-    """Return the tables of wall times, and draw them if a picture is requested."""
+    """Return Markdown tables with the wall times for growing datasets and batches.
+
+    Args:
+        server: the S3 server.
+        store: a store that writes to the server.
+        rounds: the number of measurements for each size.
+        quick: whether to leave out the largest sizes.
+        picture: an SVG file to which the wall times are drawn; None to draw nothing.
+    """
     place = (server, store)
     cut = 2 if quick else None
     five = workload.dataset()
@@ -112,7 +126,12 @@ def grow(server: FakeS3, store: ObjectStore, rounds: int, *, quick: bool, pictur
 
 
 def _floor(title: str, n: int) -> float | None:
-    """Return the minimum time in seconds of the requests for part files, or None if it is not known."""
+    """Return the time in seconds that the requests for part files need at least; None if it is not known.
+
+    Args:
+        title: the title of the table.
+        n: the number in the first column of the table.
+    """
     files = {"part": n, "series": 1_000, "runs": 1_375}.get(title.partition(" ")[0])
     return None if files is None else math.ceil(files / CONNECTIONS) * DELAY_MS / 1000
 

@@ -1,8 +1,8 @@
-"""Measure runs after an update of one part file for each series, with snapshots and without them.
+"""Measure runs after one part file of each series was updated, with snapshots and without them.
 
 Two processes of the worker run in turn on one server: `WORKER_SNAPSHOTS=on` and `off`. Each reads events, one
 JSON object a line, from its standard input and answers with the wall time, the CPU time and the peak memory.
-A process can also read the part files in a plain loop, or compute the metrics with polars, as a comparison.
+For comparison, a process can also read the part files in a plain loop, or compute the metrics with polars.
 """
 
 import asyncio
@@ -42,7 +42,13 @@ _numbers = count()
 
 
 class Measured(NamedTuple):
-    """One batch: seconds, CPU seconds of all threads, and the peak memory of its process so far in MiB."""
+    """The measurements of one batch.
+
+    Attributes:
+        wall: the wall time in seconds.
+        cpu: the CPU time of all threads in seconds.
+        peak: the peak memory of the process since its start, in MiB.
+    """
 
     wall: float
     cpu: float
@@ -50,7 +56,12 @@ class Measured(NamedTuple):
 
 
 class Worker:
-    """A process of the worker."""
+    """A process of the worker, which runs with snapshots or without them.
+
+    Args:
+        url: the address of the S3 server.
+        snapshots: `on` or `off`.
+    """
 
     def __init__(self, url: str, snapshots: str) -> None:
         environment = os.environ | {"WORKER_SNAPSHOTS": snapshots}
@@ -60,7 +71,10 @@ class Worker:
         )
 
     def run(self, event: dict[str, Any]) -> Measured:
-        """Compute the metrics of an event, or do the work that an object without records names."""
+        """Let the process compute the metrics of an SQS event, and return the measurements.
+
+        An object with the field `loop` or `polars` instead of `Records` selects another job, for comparison.
+        """
         print(json.dumps(event), file=_opened(self._process.stdin), flush=True)
         return Measured(*json.loads(_opened(self._process.stdout).readline()))
 
@@ -77,7 +91,7 @@ def _opened(stream: IO[str] | None) -> IO[str]:
 
 @contextmanager
 def workers(url: str) -> Iterator[dict[str, Worker]]:
-    """Yield a worker with snapshots and a worker without."""
+    """Yield one worker that uses snapshots and one that does not, under the names `on` and `off`."""
     found = {name: Worker(url, name) for name in ("on", "off")}
     try:
         yield found
@@ -87,7 +101,13 @@ def workers(url: str) -> Iterator[dict[str, Worker]]:
 
 
 def update(store: ObjectStore, codes: Iterable[str], months: int = workload.MONTHS) -> None:
-    """Replace the last part file of each series, as an update does."""
+    """Replace the last part file of each series with new values, as an ingestor does each day.
+
+    Args:
+        store: the store of the dataset.
+        codes: the series codes.
+        months: the number of part files of each series.
+    """
     year, month = divmod(months - 1, 12)
     year, month = workload.FIRST_YEAR + year, month + 1
     for code in codes:
@@ -97,7 +117,10 @@ def update(store: ObjectStore, codes: Iterable[str], months: int = workload.MONT
 
 
 def usual_day(server: FakeS3, store: ObjectStore, rounds: int) -> str:
-    """Return the tables of the usual day: one part file of each series was replaced since the last batch."""
+    """Return Markdown tables of batches and single runs on a usual day, with snapshots and without them.
+
+    On a usual day, one part file of each series was replaced since the last batch.
+    """
     rows, requests = [], []
     with workers(server.url) as both:
         for worker in both.values():
@@ -125,8 +148,9 @@ def usual_day(server: FakeS3, store: ObjectStore, rounds: int) -> str:
 
 
 def others(server: FakeS3, rounds: int, store: ObjectStore) -> str:
-    """Return a table of batches against a plain loop that reads the part files, and against polars.
+    """Return a Markdown table of batches compared with two other programs.
 
+    One of the programs reads the part files in a plain loop; the other one computes the metrics with polars.
     The loop and the batch without snapshots run in one process, which has read the part files before.
     """
     names = list(workload.EXPRESSIONS)
@@ -154,7 +178,10 @@ def others(server: FakeS3, rounds: int, store: ObjectStore) -> str:
 
 
 def growth(server: FakeS3, store: ObjectStore, rounds: int) -> str:
-    """Return a table of runs over one series: with few part files, and with up to 100 years of them."""
+    """Return a Markdown table of runs over a series with a growing number of part files.
+
+    The numbers are some around the one from which snapshots are used, and then 1 to 100 years of months.
+    """
     server.delay(DELAYS_MS[0])
     rows = []
     for months in (*PART_FILES, *MONTHS_OF_HISTORY):
@@ -205,7 +232,12 @@ def _single(code: str) -> dict[str, Any]:
 
 
 async def _read_in_a_loop(store: ObjectStore, names: Iterable[str]) -> None:
-    """Read part files concurrently and decode each of them, without any check."""
+    """Read part files concurrently and decode each of them, without any of the worker's checks.
+
+    Args:
+        store: the store of the dataset.
+        names: the part files, relative to the projections.
+    """
     waiting = iter(names)
 
     async def read_on() -> None:
@@ -218,7 +250,13 @@ async def _read_in_a_loop(store: ObjectStore, names: Iterable[str]) -> None:
 
 
 def _job(event: dict[str, Any], store: ObjectStore, url: str) -> Callable[[], object]:
-    """Return the work that an event describes."""
+    """Return a function that does the job of an event: a batch, the plain loop, or polars.
+
+    Args:
+        event: an SQS event, or an object with the field `loop` or `polars`.
+        store: the store of the dataset.
+        url: the address of the S3 server.
+    """
     if "loop" in event:
         return lambda: asyncio.run(_read_in_a_loop(store, event["loop"]))
     if "polars" in event:

@@ -48,7 +48,14 @@ def environment(url: str) -> None:
 
 
 def part_file(code: str, year: int, month: int, rng: np.random.Generator) -> bytes:
-    """Return a part file with one month of a daily series, as the ingestor writes it."""
+    """Return a part file with one month of a daily series, in the form that an ingestor writes.
+
+    Args:
+        code: the series code.
+        year: the year.
+        month: the month, from 1 to 12.
+        rng: the generator of the values.
+    """
     first = datetime(year, month, 1, 3, tzinfo=UTC)
     days = [first + timedelta(days=n) for n in range(31)]
     days = [day.replace(tzinfo=None) for day in days if day.month == month and day.weekday() < 5]
@@ -68,7 +75,12 @@ def part_file(code: str, year: int, month: int, rng: np.random.Generator) -> byt
 
 
 def dataset(series: Iterable[str] = SERIES, months: int = MONTHS) -> dict[str, bytes]:
-    """Return the content of the part files by their key, relative to the projections."""
+    """Return the part files of a dataset: their content by key, relative to the dataset's projections.
+
+    Args:
+        series: the series codes.
+        months: the number of part files of each series.
+    """
     rng = np.random.default_rng(1)
     return {
         f"{code}/year={year}/month={month:02d}/data.parquet": part_file(code, year, month, rng)
@@ -78,7 +90,12 @@ def dataset(series: Iterable[str] = SERIES, months: int = MONTHS) -> dict[str, b
 
 
 def upload(store: ObjectStore, files: dict[str, bytes]) -> None:
-    """Write the part files and their manifest to a store."""
+    """Write part files to a store, and then a dataset manifest that lists them.
+
+    Args:
+        store: the store.
+        files: the content of the part files by key, relative to the dataset's projections.
+    """
     manifest = {"version_id": "v1", "parquet_files": list(files)}
     objects = {PROJECTIONS + name: body for name, body in files.items()}
     objects[MANIFEST] = json.dumps(manifest).encode()
@@ -119,7 +136,7 @@ EXPRESSIONS: dict[str, tuple[str, Any]] = {
 
 
 def codes_of(names: Iterable[str]) -> set[str]:
-    """Return the codes of the series in these metrics."""
+    """Return the codes of all series to which the metrics of these names refer."""
     return set().union(*(_codes(EXPRESSIONS[name][1]) for name in names))
 
 
@@ -130,7 +147,7 @@ def _codes(node: Any) -> set[str]:
 
 
 def average(codes: Iterable[str]) -> tuple[str, Any]:
-    """Return the type and the JSON of an expression that reads all given series.
+    """Return the type of an expression that reads all given series, and the expression as JSON values.
 
     For a single series, the expression is the moving average of the series; otherwise, it is the mean of the
     given series.
@@ -142,9 +159,11 @@ def average(codes: Iterable[str]) -> tuple[str, Any]:
 
 
 def event(names: Iterable[str], attempt: int) -> dict[str, Any]:
-    """Return an SQS event that requests these metrics, each in its own message group.
+    """Return an SQS event that requests some metrics, each in its own message group.
 
-    The run ids contain the attempt. Names that differ only after a dot are metrics with the same expression.
+    Args:
+        names: the metric codes. Codes that differ only after a dot are metrics with the same expression.
+        attempt: a number that becomes a part of the run ids.
     """
     return {
         "Records": [
@@ -154,7 +173,14 @@ def event(names: Iterable[str], attempt: int) -> dict[str, Any]:
 
 
 def record(name: str, run_id: str, expression: tuple[str, Any], codes: Iterable[str]) -> dict[str, Any]:
-    """Return an SQS record that requests one run of a metric over these series."""
+    """Return an SQS record that requests one run of a metric.
+
+    Args:
+        name: the metric code.
+        run_id: the run id.
+        expression: the type of the expression, and the expression as JSON values.
+        codes: the codes of the series that the request lists as inputs.
+    """
     body = {
         "type": "metric_run_requested",
         "runId": run_id,
@@ -182,7 +208,7 @@ def record(name: str, run_id: str, expression: tuple[str, Any], codes: Iterable[
 
 
 class Context:
-    """A Lambda context with five minutes of remaining time."""
+    """A fake Lambda context with five minutes of remaining time."""
 
     function_name = "bench"
     function_version = "$LATEST"

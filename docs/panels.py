@@ -1,7 +1,7 @@
 """The panels of the plots of grammar.md: the series that each plot shows, and their labels.
 
-Each plot evaluates the JSON expressions of its own section of the page, with the worker's code, on the ECB's
-rates.
+Each plot evaluates the JSON expressions of its own section of grammar.md, with the worker's code, on the
+ECB's rates.
 """
 
 import json
@@ -30,7 +30,14 @@ _LAST_YEAR = "2025-11-01", "2026-10-30"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A series in a panel: its label, its colour and its matplotlib marker (an empty marker draws a line)."""
+    """A series in a panel.
+
+    Attributes:
+        series: the series.
+        label: its text in the legend.
+        colour: its colour.
+        marks: the matplotlib marker of its observations; empty to draw a line.
+    """
 
     series: Series
     label: str
@@ -40,7 +47,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """A shaded range of days with a text; `height` is the height of the text in the panel, from 0 to 1."""
+    """A shaded range of days with a text.
+
+    Attributes:
+        first: the first day, such as 2026-01-31.
+        last: the last day.
+        text: the text.
+        height: the height of the text in the panel, from 0 (bottom) to 1 (top).
+    """
 
     first: str
     last: str
@@ -50,7 +64,7 @@ class Shade:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Lines that share one time axis."""
+    """A part of a plot with its own vertical axis: its lines, and an optional shaded range of days."""
 
     lines: Sequence[Line]
     shade: Shade | None = None
@@ -58,7 +72,7 @@ class Panel:
 
 @cache
 def rates() -> dict[str, Series]:
-    """Return the ECB's series by series code."""
+    """Return the exchange rates of the ECB as series, by series code."""
     return {
         series_code(currency): Series(
             np.array(
@@ -71,26 +85,26 @@ def rates() -> dict[str, Series]:
 
 
 def expressions(section: str) -> list[dict[str, Any]]:
-    """Return the JSON expressions of the section of the page that has this heading."""
+    """Return the JSON expressions in the section of grammar.md with this heading, in order."""
     text = re.split(rf"^#+ {re.escape(section)}$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
     own = re.split(r"^#+ ", text, flags=re.MULTILINE)[0]
     return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", own, re.DOTALL)]
 
 
 def value(expression: Mapping[str, Any] | Node) -> Series:
-    """Return the result of an expression on the ECB's rates."""
+    """Return the series to which an expression evaluates on the ECB's rates."""
     node = parse(expression)
     return evaluate(node, {code: rates()[code] for code in series_codes(node)})
 
 
 def series() -> list[Panel]:
-    """Show one series and the gap in it."""
+    """Return a panel with one series, and the gap in it."""
     (krona,) = expressions("series")
     return [Panel([_krona(value(krona), BLUE)], _krona_gap("no observations"))]
 
 
 def series_math() -> list[Panel]:
-    """Show two series and their ratio, which exists only at the times that both have."""
+    """Return panels with two series and their ratio, which exists only at the times that both have."""
     (cents,) = expressions("series_math")
     return [
         Panel([_dollar("left: ")]),
@@ -102,7 +116,7 @@ def series_math() -> list[Panel]:
 
 
 def averages() -> list[Panel]:
-    """Show the first months of the euro: sma starts after its warm-up, ema starts at once."""
+    """Return a panel with the first months of the euro: sma starts after its warm-up, ema starts at once."""
     mean, smooth = (value(one) for one in expressions("sma and ema"))
     lines = [
         _dollar(marks="o"),
@@ -114,7 +128,7 @@ def averages() -> list[Panel]:
 
 
 def extremes() -> list[Panel]:
-    """Show one year of a series between its rolling maximum and minimum."""
+    """Return a panel with one year of a series between its rolling maximum and minimum."""
     high, low = (value(one) for one in expressions("max and min"))
     lines = [
         _dollar(),
@@ -125,7 +139,7 @@ def extremes() -> list[Panel]:
 
 
 def sums() -> list[Panel]:
-    """Show a series and its lag, and the rolling sum of its daily changes."""
+    """Return panels with a series and its lag, and with the rolling sum of its daily changes."""
     past, total = (value(one) for one in expressions("lag and sum"))
     shifted = Panel([_dollar(), Line(past, "lag, 20 observations", BLUE)])
     changes = Panel([Line(total, "sum of the last 20 daily changes", GREEN)])
@@ -133,7 +147,7 @@ def sums() -> list[Panel]:
 
 
 def composite() -> list[Panel]:
-    """Show two series, one of them with a gap, with their average and their maximum."""
+    """Return panels with two series, one of them with a gap, with their average and with their maximum."""
     mean, highest = (value(one) for one in expressions("composite"))
     yen = Line(rates()["ECB_JPY_EUR_D"], "ECB_JPY_EUR_D (yen per euro)", SOFT)
     return [
@@ -144,7 +158,7 @@ def composite() -> list[Panel]:
 
 
 def division() -> list[Panel]:
-    """Show a ratio whose right side is sometimes zero, and mark the observations without a ratio."""
+    """Return panels with a ratio whose right side is sometimes zero, and with its missing observations."""
     (place,) = expressions("Division by zero")
     krona, result = rates()["ECB_ISK_EUR_D"], value(place)
     left_out = ~np.isin(krona.times, result.times)
@@ -158,7 +172,7 @@ def division() -> list[Panel]:
 
 
 def constants() -> list[Panel]:
-    """Show one minus a share, and a reciprocal."""
+    """Return panels with operations on constants: one minus a share, and a reciprocal."""
     fall, reciprocal = (value(one) for one in expressions("constants and power"))
     return [
         Panel([Line(fall, "1 \u2212 the dollar rate ÷ its highest of 250 observations", BLUE)]),
@@ -167,7 +181,7 @@ def constants() -> list[Panel]:
 
 
 def changes() -> list[Panel]:
-    """Show the percentage change and the logarithmic change of the real."""
+    """Return a panel with the percentage change and the logarithmic change of the Brazilian real."""
     percentage, logarithmic = (value(one) for one in expressions("diff, pct_change and log_change"))
     lines = [
         Line(percentage, "pct_change of ECB_BRL_EUR_D, 250 observations", BLUE),
@@ -177,7 +191,7 @@ def changes() -> list[Panel]:
 
 
 def statistics() -> list[Panel]:
-    """Show the standard deviation of daily changes, and a z-score."""
+    """Return panels with the standard deviation of daily changes, and with a z-score."""
     deviation, score = (value(one) for one in expressions("std, var and zscore"))
     return [
         Panel([Line(deviation, "std of the daily log_change of the dollar rate, 60 observations", BLUE)]),
@@ -186,7 +200,7 @@ def statistics() -> list[Panel]:
 
 
 def order() -> list[Panel]:
-    """Show a year of the dollar rate with its median and 0.9 quantile, and its rank."""
+    """Return panels with a year of the dollar rate, its median and its 0.9 quantile, and with its rank."""
     median, high, rank = (value(one) for one in expressions("median, quantile, rank and count"))
     above = [
         _dollar(),
@@ -198,7 +212,7 @@ def order() -> list[Panel]:
 
 
 def calendar_windows() -> list[Panel]:
-    """Show the mean of 12 months and the mean of 250 observations after a gap of nine years."""
+    """Return a panel with the means of 12 months and of 250 observations after a gap of nine years."""
     mean, _ = expressions("windows of the calendar")
     lines = [
         _krona(rates()["ECB_ISK_EUR_D"], SOFT),
@@ -209,7 +223,10 @@ def calendar_windows() -> list[Panel]:
 
 
 def min_periods() -> list[Panel]:
-    """Show a mean that begins earlier, and a calendar window that begins later, with min_periods."""
+    """Return panels that show the two effects of the option min_periods.
+
+    A mean of 60 observations begins earlier with it, and a mean of 12 months begins later.
+    """
     early, late = expressions("min_periods")
     above = [
         _dollar(),
@@ -224,7 +241,7 @@ def min_periods() -> list[Panel]:
 
 
 def calendar_lag() -> list[Panel]:
-    """Show the change of the króna over a year and over 250 observations, after its gap."""
+    """Return a panel with the change of the króna over a year and over 250 observations, after its gap."""
     change, _ = expressions("a lag by the calendar")
     lines = [
         Line(_by_observations(change), "pct_change, 250 observations", ORANGE),
@@ -235,7 +252,7 @@ def calendar_lag() -> list[Panel]:
 
 
 def transforms() -> list[Panel]:
-    """Show a logarithm, and absolute daily changes."""
+    """Return panels with a logarithm, and with absolute daily changes."""
     logarithm, absolute = (value(one) for one in expressions("abs, neg, log, exp, sqrt and sign"))
     return [
         Panel([Line(logarithm, "log of ECB_BRL_EUR_D (reais per euro)", BLUE)]),
@@ -244,7 +261,7 @@ def transforms() -> list[Panel]:
 
 
 def clip_and_round() -> list[Panel]:
-    """Show a z-score within limits, and a rounded rate."""
+    """Return panels with a z-score that is limited by clip, and with a rounded rate."""
     clipped, rounded = expressions("clip and round")
     scores = [
         Line(value(clipped["series"]), "zscore, 250 observations", SOFT),
@@ -255,7 +272,7 @@ def clip_and_round() -> list[Panel]:
 
 
 def cumulative() -> list[Panel]:
-    """Show the highest rate so far, and the change since the beginning of the year."""
+    """Return panels with the highest rate so far, and with the change since the beginning of the year."""
     highest, since = (value(one) for one in expressions("cumsum, cummax and cummin"))
     return [
         Panel([_dollar(), Line(highest, "cummax", BLUE)]),
@@ -264,7 +281,7 @@ def cumulative() -> list[Panel]:
 
 
 def indexes() -> list[Panel]:
-    """Show three currencies as indexes with the same base date."""
+    """Return a panel with three currencies as indexes with the same base date."""
     dollar, yen = expressions("rebase")
     pound = {**dollar, "series": {"series_code": "ECB_GBP_EUR_D"}}
     lines = [
@@ -276,14 +293,14 @@ def indexes() -> list[Panel]:
 
 
 def resampling() -> list[Panel]:
-    """Show the mean of each month of a year at the month's last observation."""
+    """Return a panel with the mean of each month of a year, at the time of the month's last observation."""
     mean, *_ = expressions("resample")
     lines = [_dollar(), Line(value(mean), "mean of each complete month", BLUE, "o")]
     return [_part(Panel(lines), *_LAST_YEAR)]
 
 
 def filling() -> list[Panel]:
-    """Show a monthly series at the times of a daily one."""
+    """Return a panel with a monthly series at the times of a daily one, filled by both methods."""
     previous, linear = expressions("fill")
     lines = [
         Line(value(previous), "fill, previous", ORANGE),
@@ -294,7 +311,7 @@ def filling() -> list[Panel]:
 
 
 def pairs() -> list[Panel]:
-    """Show the correlation of two currencies, and the beta of the dollar to the renminbi."""
+    """Return panels with the correlation of two currencies, and the beta of the dollar to the renminbi."""
     correlation, beta = (value(one) for one in expressions("corr, cov and beta"))
     return [
         Panel([Line(correlation, "corr of daily changes: dollar and pound, 250 observations", BLUE)]),
@@ -303,7 +320,7 @@ def pairs() -> list[Panel]:
 
 
 def _by_observations(expression: Mapping[str, Any]) -> Series:
-    """Return the result of an expression whose window is replaced by one of 250 observations."""
+    """Return the result of an expression with a window of 250 observations instead of its own window."""
     return value({**expression, "window": 250, "unit": "observations"})
 
 
@@ -317,12 +334,12 @@ def _krona(series: Series, colour: str, prefix: str = "", marks: str = "") -> Li
 
 
 def _krona_gap(text: str) -> Shade:
-    """Return a shade over the years in which the ECB did not quote the króna."""
+    """Return a shaded range: the years in which the ECB did not publish a rate of the Icelandic króna."""
     return Shade("2008-12-10", "2018-01-31", text)
 
 
 def _part(panel: Panel, first: str, last: str) -> Panel:
-    """Return the panel restricted to the days from `first` to `last`."""
+    """Return a panel with only the observations of the days from `first` to `last`, such as 2026-01-31."""
     low, high = (
         int(datetime.fromisoformat(f"{day}T00:00Z").timestamp()) * 1_000_000 for day in (first, last)
     )

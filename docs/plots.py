@@ -56,7 +56,15 @@ _GAP = 31 * 86_400_000_000
 
 
 def draw(name: str, folder: Path) -> Path:
-    """Draw one plot into a folder and return the path of its SVG file."""
+    """Draw a plot into a folder.
+
+    Args:
+        name: the name of the plot, a key of `PLOTS`.
+        folder: the folder.
+
+    Returns:
+        The path of the SVG file.
+    """
     make, height = PLOTS[name]
     panels = make()
     with mpl.rc_context(_STYLE):
@@ -91,14 +99,17 @@ def _draw(panel: Panel, axis: Any) -> None:
 
 
 def _with_gaps(series: Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return times and values for plotting, with a NaN in each long gap so that the line is interrupted."""
+    """Return the times and values of a series for plotting, with a NaN in each gap of more than 31 days.
+
+    matplotlib interrupts a line at a NaN.
+    """
     before = np.flatnonzero(np.diff(series.times) > _GAP) + 1
     times = np.insert(series.times, before, series.times[before] - 1).astype("datetime64[us]")
     return times, np.insert(series.values, before, np.nan)
 
 
 def _with_dark_colours(svg: str) -> str:
-    """Return the SVG text with a style sheet that replaces its colours on a dark page."""
+    """Return an SVG text to which a style sheet with other colours was added, for pages in dark mode."""
     rules = "".join(
         f'[style*="{kind}: {light}"]{{{kind}:{dark}!important}}'
         for light, dark in _DARK.items()

@@ -70,7 +70,7 @@ def shown_time(time: datetime | int) -> str:
 
 
 def age(seconds: float) -> str:
-    """Return an age as text, in the largest unit of which two or more have passed ("90 s", "3 days")."""
+    """Return an age as text, such as "90 s" or "3 days": in the largest unit of which two have passed."""
     for size, unit in ((_DAY, " days"), (_HOUR, " h"), (_MINUTE, " min")):
         if seconds >= 2 * size:
             return f"{seconds / size:,.0f}{unit}"

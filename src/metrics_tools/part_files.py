@@ -59,9 +59,10 @@ class Extent:
 
 
 def months(series: Series) -> Iterator[tuple[str, Series]]:
-    """Yield the observations of each month (UTC), in ascending order, with the folders of their part file.
+    """Yield the observations of each month (UTC), in ascending order.
 
-    The folders have the form `year=2025/month=11`.
+    Yields:
+        The folders of the month's part file, such as `year=2025/month=11`, and the observations of the month.
     """
     month = series.times.astype("datetime64[us]").astype("datetime64[M]")
     starts = np.flatnonzero(np.append(True, month[1:] != month[:-1])) if month.size else np.empty(0, np.intp)
@@ -71,7 +72,7 @@ def months(series: Series) -> Iterator[tuple[str, Series]]:
 
 
 def part_file(series: Series, described: Description) -> bytes:
-    """Return the Parquet file with the observations of a series, in one row group.
+    """Return the observations of a series as a Parquet file with one row group.
 
     Raises:
         pyarrow.ArrowInvalid: a time is before 1677 or after 2262, where nanoseconds overflow.

@@ -1,11 +1,12 @@
 """The deletion of objects that nothing refers to, for `metrics prune`. Only this module deletes objects.
 
-A version can be deleted if no marker and not `current` names it, and if all of its objects are older than a
-given age: a run that is in progress has written its objects within the last minutes. Just before a version is
-deleted, the markers and `current` are read again. The manifest is deleted first and the data last, so that
-after an interruption the bucket is in a state that the end of a worker can cause, too.
+A version can be deleted if neither a marker nor `current` names it, and if all of its objects are older than
+a given age. The age protects runs in progress, which have written their objects within the last minutes. Just
+before a version is deleted, the markers and `current` are read again. The manifest is deleted first and the
+data last. If the deletion is interrupted, the bucket is therefore in a state that the end of a worker can
+cause, too.
 
-A snapshot can be deleted at any time, since it is a cache. It is listed if it is not of use any more: none of
+A snapshot can be deleted at any time, because it is a cache. It is listed if it has become useless: none of
 its part files exists, or it cannot be decoded.
 """
 
@@ -37,13 +38,13 @@ class Unreferenced:
     """An unreferenced version or a useless snapshot.
 
     Attributes:
-        kind: what it is.
+        kind: `version` or `snapshot`.
         where: the key prefix of the version, or the key of the snapshot.
         keys: the keys of its objects, in the order in which they are deleted.
         size: the size of all objects in bytes.
         modified_at: the time (UTC) at which the newest of its objects was written.
         why: the reason why nothing refers to it.
-        kept: the reason why it must not be deleted all the same; "" if it can be deleted.
+        kept: the reason why it must not be deleted nevertheless; empty if it can be deleted.
         metric: the metric of the version, with the markers that were read; None for a snapshot.
     """
 
@@ -58,7 +59,7 @@ class Unreferenced:
 
 
 def find_unreferenced(bucket: S3Bucket, prefix: str, *, before: datetime) -> Iterator[Unreferenced]:
-    """Yield all unreferenced versions and useless snapshots. Those that must be kept have the reason.
+    """Yield all unreferenced versions and useless snapshots, also those that must not be deleted yet.
 
     Args:
         bucket: the bucket.
@@ -78,7 +79,7 @@ def delete(bucket: S3Bucket, found: Unreferenced, *, before: datetime) -> str:
 
     Args:
         bucket: the bucket.
-        found: the version or snapshot, as `find_unreferenced` has yielded it.
+        found: the version or snapshot, as returned by `find_unreferenced`.
         before: the time (UTC) before which the objects must have been written.
 
     Returns:
@@ -107,8 +108,8 @@ def delete(bucket: S3Bucket, found: Unreferenced, *, before: datetime) -> str:
 def _versions(bucket: S3Bucket, keys: Keys, before: datetime) -> Iterator[Unreferenced]:
     """Yield the unreferenced versions of a metric, oldest first.
 
-    The objects are listed before the markers: a version that was committed before the listing of the markers
-    is never unreferenced.
+    The objects are listed before the markers are listed. A version that is committed in between is therefore
+    not taken for unreferenced.
     """
     objects: dict[str, list[ObjectMeta]] = {}
     for meta in _listed(bucket, keys.base):
@@ -143,9 +144,9 @@ _IS_CURRENT = "current names it"
 
 
 def _protection(metric: Metric, version: str) -> str:
-    """Return the reason why a version must not be deleted, whatever its age; "" if there is none.
+    """Return the reason why a version must not be deleted, whatever its age; empty if there is no reason.
 
-    The markers, `current` and the manifest of the version must have been read before.
+    The caller must have read the markers, `current` and the manifest of the version before.
     """
     current, manifest = metric.current, metric.manifest(version)
     marker = metric.keys.marker(str(manifest.get("run_id", "")))
@@ -166,7 +167,7 @@ def _protection(metric: Metric, version: str) -> str:
 
 
 def _read_newer_documents(bucket: S3Bucket, metric: Metric, *versions: str) -> None:
-    """Read the markers of a metric that have not been read yet, `current`, and the manifests of versions."""
+    """Read `current`, the manifests of some versions, and the markers that have not been read yet."""
     keys = [found.key for found in bucket.list(f"{metric.keys.base}runs/")]
     runs = [key.rpartition("/")[2].removesuffix(".ok") for key in keys if key not in metric.unreadable]
     metric.read_markers(bucket, [run for run in runs if run not in metric.markers])
@@ -175,7 +176,7 @@ def _read_newer_documents(bucket: S3Bucket, metric: Metric, *versions: str) -> N
 
 
 def _snapshots(bucket: S3Bucket, prefix: str, before: datetime) -> Iterator[Unreferenced]:
-    """Yield the snapshots that are not of use: none of their part files exists, or they cannot be decoded."""
+    """Yield the useless snapshots: those without any existing part file, and those that cannot be decoded."""
     part_files: dict[str, set[str]] = {}
     for meta in _listed(bucket, snapshots(prefix)):
         stored = bucket.find(meta["path"])
@@ -199,7 +200,7 @@ def _snapshots(bucket: S3Bucket, prefix: str, before: datetime) -> Iterator[Unre
 
 
 def _listed(bucket: S3Bucket, where: str) -> list[Any]:
-    """Return the metadata of all objects under a prefix that ends in a slash, or with a key."""
+    """Return the metadata of an object or, if `where` ends in a slash, of all objects below this prefix."""
     with refusals(where, operation="LIST"):
         found: list[Any] = list(obstore.list(bucket.store, where.rpartition("/")[0] + "/").collect())
     return [meta for meta in found if meta["path"].startswith(where)]

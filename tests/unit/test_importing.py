@@ -1,4 +1,4 @@
-"""Observations are read from CSV files with exact errors, and a dataset is never half visible."""
+"""The observations are read from CSV files, with exact errors, and an import becomes visible as a whole."""
 
 import json
 from collections.abc import Callable
@@ -127,7 +127,10 @@ def test_a_file_without_observations_or_without_a_file_is_refused(tmp_path):
 
 
 def daily(first, last, factor=1.0):
-    """Return a series with one observation for each day, of the days of 2026."""
+    """Return a series with one observation for each day from `first` to `last`, without `last`.
+
+    The days are numbered from 1 January 2026 on. A value is the time in microseconds, multiplied by `factor`.
+    """
     days = np.array([day(n) for n in range(first, last)], "datetime64[us]").astype(np.int64)
     return Series(days, days * factor)
 
@@ -139,7 +142,7 @@ def imported(bucket, code, series):
 
 
 def visible(bucket):
-    """Return the times and values of each series in the newest version of the dataset, by series code."""
+    """Return the values of each series in the newest version of the imported dataset, by series code."""
     manifest = newest(S3Bucket(bucket.store, BUCKET), "datasets/").manifests.get("mine")
     found = {}
     for code in sorted(manifest.series_codes or ()) if manifest else ():
@@ -212,7 +215,10 @@ def test_an_interrupted_import_changes_nothing_that_readers_see_and_can_be_repea
 
 @pytest.mark.parametrize("first", [True, False])
 def test_two_imports_at_the_same_time_lose_no_series(bucket, first):
-    """The other import commits before this one creates its manifest, also if the dataset is new."""
+    """Let another import commit just before this import creates its manifest.
+
+    In the first case, the dataset does not exist before.
+    """
     if not first:
         imported(bucket, "C", daily(1, 3))
     others = [lambda: imported(bucket, "B", daily(1, 4)), lambda: imported(bucket, "D", daily(1, 5))]

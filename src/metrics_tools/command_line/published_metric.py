@@ -32,7 +32,7 @@ def published_metric(code: str, *, bucket: str | None, folder: Path | None) -> I
 def published_place(*, bucket: str | None, folder: Path | None, demo: bool = False) -> Iterator[Place]:
     """Yield the location that the options select.
 
-    The command ends with an error if no location is given or the context raises a MetricsWorkerError.
+    The command ends with exit code 2 if no location is given or the context raises a MetricsWorkerError.
     """
     place = open_place(bucket, folder, demo=demo)
     if place is None:

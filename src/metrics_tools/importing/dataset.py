@@ -4,10 +4,11 @@
     {datasets prefix}{dataset}/versions/v00000007/manifest.json
 
 Each import of a series creates a new version of the dataset, whose manifest lists all part files of all
-series. Part files and manifests are created and never replaced: the part files first, then the manifest,
-which makes all of them visible at once. A part file whose rows have not changed since the previous version is
-kept. The number of a version is that of its predecessor plus one, so that of two imports at the same time
-only one can create the manifest; the other one then adds its series to the new version.
+series. Part files and manifests are created and never replaced. The manifest is created last and makes all
+part files visible at once. A part file whose rows have not changed since the previous version is kept.
+
+The number of a version is that of the previous version plus one. Therefore, only one of two simultaneous
+imports can create the manifest with this number. The other import then adds its series to the new version.
 """
 
 import json
@@ -32,7 +33,10 @@ _WRITERS = 8
 
 
 class ForeignDatasetError(Exception):
-    """A dataset exists that was not created by an import. The text says so; nothing was written."""
+    """The error if a dataset was not created by `metrics import`, so that an import must not change it.
+
+    When the error is raised, nothing has been written.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,13 @@ class ImportedSeries:
 
 @dataclass(frozen=True, slots=True)
 class _Previous:
-    """The newest version of a dataset: its number, its part files and the extents of its series."""
+    """The newest version of a dataset, to which an import adds a series.
+
+    Attributes:
+        number: the number of the version; 0 if the dataset is new.
+        files: the part files of the version, as keys relative to the dataset's projections.
+        extents: the extent of each series, by series code; None if the dataset is new.
+    """
 
     number: int = 0
     files: tuple[str, ...] = ()
@@ -82,7 +92,7 @@ def import_series(
         base: the key prefix of the dataset, which ends in a slash.
         series: the observations, at least one.
         described: the code and the unit of the series.
-        now: returns the time in UTC, for the names of part files.
+        now: returns the time in UTC, which is a part of the names of part files.
 
     Raises:
         ForeignDatasetError: another program has created the dataset.
@@ -152,12 +162,12 @@ def _create(bucket: Bucket, key: str, body: bytes) -> None:
 
 
 def _hash(part: Series, described: Description) -> str:
-    """Return a hash of the rows of a part file, apart from the time of their collection."""
+    """Return a hash of the rows of a part file, which does not depend on when they were collected."""
     identity = f"{described.code}\n{described.unit}\n{described.frequency}\n".encode()
     return sha256(identity + part.times.tobytes() + part.values.tobytes()).hexdigest()[:16]
 
 
 def _hash_of(file: str) -> str:
-    """Return the folders of a part file, followed by the hash in its name."""
+    """Return the folders of a part file and the hash in its name, without the time in its name."""
     folder, _, name = file.rpartition("/")
     return f"{folder}/{name.rpartition('-')[2].removesuffix('.parquet')}"

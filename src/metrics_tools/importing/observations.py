@@ -1,7 +1,8 @@
 """The observations in a CSV or Parquet file that a user wants to import.
 
-CSV is read with the csv module and not with pyarrow.csv: for a cell that it cannot convert, pyarrow.csv
-reports the number of the row without empty lines, or no number if it reads in parallel, but never the line.
+CSV is read with the module `csv` and not with pyarrow.csv, because an error message must name the line of a
+faulty cell. pyarrow.csv never reports the line of a cell that it cannot convert: it reports the number of the
+row, for which it does not count empty lines, or no number if it reads in parallel.
 """
 
 import csv
@@ -30,7 +31,7 @@ _SHOWN = 100
 
 
 class FileRefusedError(Exception):
-    """A file cannot be imported. The text says where the fault is, what it is, and what to do."""
+    """The error if a file cannot be imported. The text names the place, the fault and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Observations:
     """The observations in a file.
 
     Attributes:
-        cleaned: the observations, and the counts of the rows that are not an observation.
+        cleaned: the observations, and the counts of the rows that contain no observation.
         time_column: the name of the column with the times.
         value_column: the name of the column with the values.
     """
@@ -105,12 +106,11 @@ def _of_csv(path: Path, body: bytes, *, time: str | None, value: str | None) -> 
 
 
 def _table(path: Path, body: bytes) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the names of the columns, and the other rows of a CSV file, each with the number of its line.
-
-    Empty lines are left out.
+    """Return the header of a CSV file, and its other rows with their line numbers, without empty lines.
 
     Raises:
-        FileRefusedError: the file is not CSV, has no header, or a row has another number of cells.
+        FileRefusedError: the file is not CSV, has no header, or a row has more or fewer cells than the
+            header.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -138,7 +138,11 @@ def _table(path: Path, body: bytes) -> tuple[list[str], list[tuple[int, list[str
 
 
 def _column(path: Path, header: Sequence[str], name: str) -> int:
-    """Return the position of the column with a name."""
+    """Return the position of the column with a name.
+
+    Raises:
+        FileRefusedError: no column of the header has the name.
+    """
     if header.count(name) == 1:
         return header.index(name)
     alike = get_close_matches(name, header, 1)
@@ -154,14 +158,16 @@ def _guess(
     fits: Callable[[str], bool],
     kind: str,
 ) -> int:
-    """Return the position of the first column whose first cell that is not empty fits.
+    """Return the position of the first column that probably contains times or numbers.
+
+    Only the first cell of a column that is not empty is considered.
 
     Args:
         path: the file, for the error.
         header: the names of the columns.
         rows: the rows, each with the number of its line.
-        fits: returns whether a cell has the wanted form.
-        kind: the name of the option that selects this column: `time` or `value`.
+        fits: returns whether a cell is a time or a number.
+        kind: `time` or `value`, as in the option that selects this column.
     """
     for place in range(len(header)):
         if any(map(fits, _first_cell(rows, place))):
@@ -215,7 +221,7 @@ def parse_value(cell: str) -> float:
 
 
 def _looks_like_time(cell: str) -> bool:
-    """Return whether a cell is a date or time with hyphens: 20250131 alone is more likely to be a number."""
+    """Return whether a cell is a date or time with hyphens. A cell such as 20250131 is taken for a number."""
     return "-" in cell and _fits(cell, parse_time)
 
 

@@ -1,4 +1,7 @@
-"""`metrics import`: import a series from a file. The names end in `_`, since `import` is a keyword."""
+"""`metrics import`: import a series from a file into a dataset.
+
+The names of the module and its function end in `_`, because `import` is a keyword of Python.
+"""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -47,13 +50,15 @@ def import_(
     """Import a series from a CSV file into a dataset of your own.
 
     The file needs a header, a column of dates or times in ISO 8601 (a time
-    without a zone is UTC) and a column of numbers. An empty cell is no
-    observation. The command writes one part file for each month, and then a
-    new version of the dataset, which also has all other imported series.
-    Importing a series again replaces it. Nothing is deleted. A dataset that
-    another program writes is never changed.
+    without a zone is UTC) and a column of numbers. A row with an empty cell
+    in one of the two columns is skipped.
 
-    Exit: 0 imported, 2 impossible, and nothing was written.
+    The command writes one part file for each month, and then a new version
+    of the dataset, which also has all other imported series. Importing a
+    series again replaces it. Nothing is deleted. A dataset that another
+    program writes is never changed.
+
+    Exit: 0 imported, 2 the command could not complete.
 
     [bold]Examples[/bold]
 
@@ -98,7 +103,7 @@ def import_(
 
 
 def _document(found: Observations, done: ImportedSeries) -> dict[str, Any]:
-    """Return the imported series, its columns, and the counts of the rows that are not an observation."""
+    """Return the imported series, its columns in the file, and the counts of skipped rows as JSON values."""
     extent = Extent.of(found.cleaned.series)
     return {
         **asdict(done),
@@ -112,7 +117,13 @@ def _document(found: Observations, done: ImportedSeries) -> dict[str, Any]:
 
 
 def _print(found: Observations, done: ImportedSeries, label: str) -> None:
-    """Print the imported series, its columns, and the rows that are not an observation."""
+    """Print the imported series, the columns it was read from, and the number of skipped rows.
+
+    Args:
+        found: the observations in the file.
+        done: the result of the import.
+        label: the name of the location.
+    """
     extent = Extent.of(found.cleaned.series)
     console.print_line(
         f"{done.series_code} at {label}: {count(extent.observations, 'observation')}, "

@@ -1,4 +1,4 @@
-"""`metrics ls`: the published metrics of a bucket or folder."""
+"""`metrics ls`: list the published metrics of a bucket or folder."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,8 @@ def ls(*, bucket: BucketOption = None, folder: FolderOption = None, as_json: Jso
     whose current or data file is damaged is listed with the fault. The
     command makes one listing, and two requests for each metric.
 
-    Exit: 0 listed, 1 a metric is damaged, 2 impossible.
+    Exit: 0 listed, 1 a metric is damaged, 2 the command could not
+    complete.
 
     [bold]Examples[/bold]
 

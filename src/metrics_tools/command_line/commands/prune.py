@@ -28,13 +28,14 @@ def prune(
 ) -> None:
     """List versions and snapshots that nothing refers to; delete them with --yes.
 
-    A version is listed if neither a marker nor current names it: its run was
-    killed or lost a race. A snapshot is listed if none of its part files
-    exists, or if it cannot be decoded. Without --yes, nothing is deleted.
-    Before a version is deleted, its metric is checked again. Committed
-    versions, markers, current, dead letters and datasets are never deleted.
+    A version is listed if neither a marker nor current names it: it is from
+    an attempt that was killed or that lost a race against another attempt.
+    A snapshot is listed if none of its part files exists, or if it cannot
+    be decoded. Without --yes, nothing is deleted. Before a version is
+    deleted, its metric is checked again. Committed versions, markers,
+    current, dead letters and datasets are never deleted.
 
-    Exit: 0 listed or deleted, 2 impossible, or S3 refused.
+    Exit: 0 listed or deleted, 2 the command could not complete.
 
     [bold]Examples[/bold]
 

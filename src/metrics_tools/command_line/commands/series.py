@@ -1,4 +1,4 @@
-"""`metrics series`: the series of a dataset."""
+"""`metrics series`: list the series of a dataset."""
 
 from difflib import get_close_matches
 from typing import Annotated, Any
@@ -36,8 +36,8 @@ def series(
     file costs one request: 275 for a series of 23 years. A series that
     cannot be read is listed with the error.
 
-    Exit: 0 listed, 1 a series cannot be read, 2 impossible, or there is no
-    such dataset.
+    Exit: 0 listed, 1 a series cannot be read, 2 there is no such dataset, or
+    the command could not complete.
 
     [bold]Examples[/bold]
 

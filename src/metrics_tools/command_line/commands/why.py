@@ -1,4 +1,4 @@
-"""`metrics why`: what became of a run."""
+"""`metrics why`: report what became of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,12 @@ _REFUSED = {
 
 @dataclass(slots=True)
 class _Seen:
-    """The log lines that were found, and the sources that could not be seen, each with the reason."""
+    """The log lines of a run, and the sources that could not be read.
+
+    Attributes:
+        lines: the log lines, oldest first, each as a dict of its fields.
+        unseen: a text for each source that could not be read, with the reason.
+    """
 
     lines: list[dict[str, str]] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
@@ -59,11 +64,11 @@ def why(
     Without --metric, the marker is looked up in the folder of every metric,
     which costs one request for each. All dead letters are read. With --stack
     or --log-group, the log lines of the run are queried from CloudWatch Logs
-    Insights with your credentials. The report names everything that the
-    command could not see, and the next step. The command only reads.
+    Insights with your credentials. The report names the sources that the
+    command could not read, and the next step. The command changes nothing.
 
     Exit: 0 the run is committed, 1 it is not, or its objects are damaged,
-    2 impossible.
+    2 the command could not complete.
 
     [bold]Examples[/bold]
 
@@ -93,7 +98,13 @@ def why(
 
 
 def _log(run_id: str, groups: Sequence[str], days: int) -> _Seen:
-    """Return the log lines of the run, or the reason why they cannot be seen."""
+    """Return the log lines of a run, or the reason why they cannot be read.
+
+    Args:
+        run_id: the id of the run.
+        groups: the names of the log groups to search.
+        days: the number of days to search, up to now.
+    """
     if not groups:
         return _Seen(unseen=["the log: give --stack STACK or --log-group NAME"])
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - half a second, for the log only
@@ -112,7 +123,7 @@ def _log(run_id: str, groups: Sequence[str], days: int) -> _Seen:
 
 
 def _steps(traces: Sequence[RunTraces], seen: _Seen, place: Place) -> list[str]:
-    """Return what the operator should do, as sentences; an empty list if nothing is to be done."""
+    """Return what the operator should do about the run, as sentences; empty if the run is committed."""
     last = seen.lines[-1] if seen.lines else {}
     steps = []
     for one in traces:
