@@ -1,4 +1,4 @@
-"""The benchmarks work correctly: the S3 server, the measured job, and the measurement of times."""
+"""The parts of the benchmarks work correctly: the S3 server, the measured job, and the timing."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""`S3Bucket` on a store in memory: the counts of requests, reads of large objects, and the address on S3."""
+"""`S3Bucket` on a store in memory: counts of requests, reads of large objects, and the host name of S3."""
 
 import os
 

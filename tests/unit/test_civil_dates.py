@@ -16,7 +16,7 @@ INT64 = np.iinfo(np.int64)
 
 
 def times(*moments):
-    """Return ISO times in UTC as microseconds."""
+    """Return times in UTC, given in ISO 8601, as an int64 array of microseconds since 1970."""
     return np.array(list(moments), "datetime64[us]").astype(np.int64)
 
 

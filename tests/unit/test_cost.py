@@ -1,4 +1,4 @@
-"""The estimated memory of an evaluation is close to the memory that numpy allocates in the evaluation."""
+"""The memory that the worker estimates for an evaluation is close to the memory that numpy then allocates."""
 
 import tracemalloc
 

@@ -16,7 +16,13 @@ TOKEN = "the-endpoint's-token"
 
 
 class Endpoint(ThreadingHTTPServer):
-    """A server that returns credentials if the token is correct, and responds to S3 requests with 404."""
+    """A server with two roles: the endpoint that provides credentials, and S3.
+
+    A request for credentials succeeds if its token is correct. Every request to S3 gets the status 404.
+
+    Attributes:
+        seen: for each request its path, its Authorization header and its session token.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)

@@ -1,4 +1,4 @@
-"""The child process that decodes unusual part files: its limits, its death, and the reads after its death."""
+"""The child process that decodes unusual part files: its limits, its death, and reads after its death."""
 
 import os
 import sys

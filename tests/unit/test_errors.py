@@ -1,4 +1,4 @@
-"""The error classes: a class for each remedy, with its code on the wire and a message with a subject."""
+"""The error classes: each has one remedy, a code on the wire, and a message that begins with its subject."""
 
 import re
 from typing import Any

@@ -20,7 +20,9 @@ def made(observations):
 def value_of(expression, **inputs):
     """Return the observations of an expression as a dict from time to value.
 
-    Each input is a dict from time to value, too, and its name is a series code.
+    Args:
+        expression: the expression as JSON values.
+        inputs: by series code, the observations of a series, also as a dict from time to value.
     """
     found = evaluate(parse(expression), {code: made(given) for code, given in inputs.items()})
     return dict(zip(found.times.tolist(), found.values.tolist(), strict=True))
@@ -241,9 +243,10 @@ DAY = 86_400_000_000
 
 
 def on(**by_date):
-    """Return a dictionary from times (midnight UTC of each date, in microseconds) to values.
+    """Return a dict from times to values, for arguments that are named by dates.
 
-    For example, `on(d2024_01_31=1)` has the value 1 on 31 January 2024.
+    A time is midnight UTC of the date, in microseconds since 1970. For example, `on(d2024_01_31=1)` has the
+    value 1 on 31 January 2024.
     """
     dates = [name[1:].replace("_", "-") for name in by_date]
     times = np.array(dates, "datetime64[us]").astype(np.int64).tolist()

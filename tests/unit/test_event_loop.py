@@ -14,16 +14,26 @@ PATIENCE = 10
 
 
 async def until(condition):
-    """Wait, without blocking the event loop, until other tasks or threads have made a condition true."""
+    """Wait, without blocking the event loop, until a condition is true.
+
+    Other tasks or threads make the condition true. After ten seconds, TimeoutError is raised.
+    """
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - other threads set no event of this loop
             await asyncio.sleep(0)
 
 
 class Crowd:
-    """A set of readers that share a limit on how many may read at the same time.
+    """A group of tasks that may read only if a semaphore admits them. The class counts how many read at once.
 
-    No reader finishes before all readers have started and the limit is reached.
+    No reader finishes before all readers have started and the limit of the semaphore is reached.
+
+    Attributes:
+        size: the number of readers.
+        started: the number of readers that have started.
+        inside: the number of readers that the semaphore has admitted and that have not finished.
+        most: the largest number of readers that were inside at the same time.
+        read: the number of readers that have finished.
     """
 
     def __init__(self, size):

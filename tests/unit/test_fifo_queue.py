@@ -21,7 +21,7 @@ def queue(clock):
 
 
 def send(queue, *names):
-    """Send a message for each name; the message group is the first letter of the name."""
+    """Send one message for each name. The first letter of the name is the message group."""
     for name in names:
         queue.send(name, group=name[0], deduplication_id=name)
 
@@ -32,7 +32,7 @@ def receive(queue, limit=10):
 
 
 def bodies(queue):
-    """Return the bodies of all messages in the queue."""
+    """Return the bodies of all messages in the queue, whether they are visible or not."""
     return [message.body for message in queue.messages]
 
 

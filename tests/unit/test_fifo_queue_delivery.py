@@ -1,4 +1,4 @@
-"""The model of Lambda's event source mapping (tests/fifo_queue.py) delivers batches and handles responses."""
+"""The model of Lambda's event source mapping (tests/fifo_queue.py) delivers batches and acts on responses."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The formula of an expression: one line with typographic signs and only the necessary brackets."""
+"""The formula of an expression: one line, with typographic signs and only the necessary brackets."""
 
 # ruff: noqa: RUF001 - formulas with typographic signs
 

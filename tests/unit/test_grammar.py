@@ -37,7 +37,7 @@ def composite(op, *operands):
 
 
 def chain(depth):
-    """Return an expression that is nested to the given depth."""
+    """Return an expression in which window operations are nested to the given depth, including the series."""
     node = A
     for _ in range(depth - 1):
         node = window("sma", node, 2)
@@ -45,7 +45,7 @@ def chain(depth):
 
 
 def wide(nodes):
-    """Return a composite with the given number of nodes, including itself."""
+    """Return a composite with the given number of nodes: the composite, and one series as every operand."""
     return composite("sum", *[A] * (nodes - 1))
 
 

@@ -6,9 +6,11 @@ from metrics_worker.messaging.heartbeat import Heartbeat
 
 
 class Beats:
-    """A recorder of heartbeats.
+    """A function that records the heartbeats of a run instead of publishing them.
 
-    Each heartbeat raises `fault`, if given. The first `before_start` heartbeats count as not published.
+    Args:
+        fault: the exception that each call raises after it was recorded; None to raise none.
+        before_start: the number of first calls that return False, because the run has not started yet.
     """
 
     def __init__(self, fault: Exception | None = None, *, before_start: int = 0) -> None:
@@ -25,9 +27,9 @@ class Beats:
         return len(self.beats) > self._before_start
 
     def wait(self, more: int = 1) -> None:
-        """Wait for `more` further calls of the recorder.
+        """Wait until the recorder has been called `more` further times.
 
-        The first of these heartbeats may have begun before `wait`.
+        The first of these calls may have begun before `wait`.
         """
         while self._come.acquire(blocking=False):
             pass

@@ -19,7 +19,14 @@ FIRST, SECOND = "2026-10-30T12-00-00", "2026-10-30T12-00-05"
 
 
 def version(run, version_ts=FIRST, requested_at="2026-10-30T11:00:00Z", count=3):
-    """Return a dict of the data file, the manifest and the marker of a version, by key."""
+    """Return the objects of a version by key: its data file, its manifest, and the marker of its run.
+
+    Args:
+        run: the run id.
+        version_ts: the timestamp of the version.
+        requested_at: the time of the request.
+        count: the number of rows.
+    """
     table = rows(None, [day(n) for n in range(1, count + 1)], [1.0] * count)
     manifest = {
         "run_id": run,
@@ -39,7 +46,15 @@ def version(run, version_ts=FIRST, requested_at="2026-10-30T11:00:00Z", count=3)
 
 
 def published(kind, run="r1", attempt=1, number="", **more):
-    """Return the arguments of the publication of a status event."""
+    """Return the arguments with which the worker publishes a status event to SNS.
+
+    Args:
+        kind: the kind of event: started, heartbeat or completed.
+        run: the run id.
+        attempt: the number of the attempt.
+        number: the end of the deduplication id of a heartbeat, such as `:1`.
+        more: further fields of the event.
+    """
     event = {"type": f"metric_run_{kind}", "runId": run, **more}
     name = f"{run}:metric_run_{kind}:{attempt}{number}"
     return {"Message": json.dumps(event), "MessageDeduplicationId": name}
@@ -71,14 +86,20 @@ def with_current(objects, version_ts=FIRST):
 
 
 def changed(picture, ending, **fields):
-    """Return a picture with changed fields of one JSON object, the one whose key has the given ending."""
+    """Return a copy of a picture in which some fields of a JSON object are changed.
+
+    Args:
+        picture: the picture.
+        ending: the end of the object's key.
+        fields: the changed fields.
+    """
     (key,) = [key for key in picture.objects if key.endswith(ending)]
     body = json.dumps(json.loads(picture.objects[key]) | fields).encode()
     return replace(picture, objects={**picture.objects, key: body})
 
 
 def without(picture, ending):
-    """Return a picture without the objects whose keys have the given ending."""
+    """Return a copy of a picture without the objects whose keys have the given ending."""
     left = {key: body for key, body in picture.objects.items() if not key.endswith(ending)}
     assert len(left) < len(picture.objects)
     return replace(picture, objects=left)
@@ -88,8 +109,8 @@ def without(picture, ending):
 def good():
     """Return a correct picture of four runs.
 
-    One run has succeeded and is current, one has failed, one waits in the request queue, and the message of
-    one is a dead letter.
+    The first run has succeeded, and its version is current. The second has failed, and the third waits in the
+    request queue. The message of the fourth is a dead letter.
     """
     return Picture(
         with_current(version("r1")),

@@ -1,4 +1,4 @@
-"""The window kernels return the expected results of examples.
+"""The window kernels return the results that were calculated by hand for examples.
 
 tests/property/test_kernels.py compares the kernels with slow references.
 """

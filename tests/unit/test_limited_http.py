@@ -21,7 +21,7 @@ ANSWER = b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResu
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """Return a file with a key and a self-signed certificate for `localhost`."""
+    """Return the path of a file with a private key and a self-signed certificate for `localhost`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -45,7 +45,7 @@ def certificate(tmp_path_factory):
 
 
 class Answering(BaseHTTPRequestHandler):
-    """A handler of publications; it sends the response one byte at a time if the server's `slow` is true."""
+    """The request handler of `Server`: it responds to every publication with the response of SNS."""
 
     protocol_version = "HTTP/1.1"
 
@@ -70,9 +70,11 @@ class Answering(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """A server that sends a response immediately, or one byte at a time.
+    """A server that responds like SNS.
 
     Attributes:
+        slow: whether the response is sent one byte at a time.
+        ending: an event that ends slow responses.
         ports: the TCP port of the client of each request; equal ports mean that a connection was reused.
     """
 
@@ -101,7 +103,7 @@ def server(certificate):
 
 @pytest.fixture
 def publish(server, certificate, monkeypatch):
-    """Return a function that publishes one event over TLS, with a time limit in seconds."""
+    """Return a function that publishes an event to the server over TLS within a given number of seconds."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     sns = client("sns", Settings(AWS_ENDPOINT_URL=f"https://localhost:{server.server_port}"))
 

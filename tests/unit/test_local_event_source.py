@@ -11,7 +11,7 @@ QUEUE, ARN = "http://localhost/q.fifo", "arn:aws:sqs:us-east-1:123456789012:q.fi
 
 
 class FakeQueue:
-    """A fake SQS client with the calls that the event source makes; a message remains until it is deleted."""
+    """A fake SQS client with the calls that the event source makes. A message remains until it is deleted."""
 
     def __init__(self, *ids):
         self.messages = [message(name) for name in ids]

@@ -1,4 +1,4 @@
-"""The modules that run the worker locally: template, environment, emulator, copied objects, subprocesses."""
+"""The modules that run the worker locally: template, environment, emulator, copied objects, processes."""
 
 import io
 import os
@@ -194,7 +194,10 @@ def raises(event, context):
 
 @pytest.fixture
 def without_emulator(tmp_path, monkeypatch):
-    """Return `without_emulator(handler)`, which starts a function in its own process without the emulator."""
+    """Return `without_emulator(handler)`, which starts a Lambda function in a process of its own.
+
+    The process takes the place of Lambda's runtime emulator. It ends with the test.
+    """
     (tmp_path / "functions.py").write_text(FUNCTIONS)
     (tmp_path / "broken.py").write_text("raise RuntimeError('settings')")
     monkeypatch.setenv("EMULATOR", "off")

@@ -1,4 +1,7 @@
-"""The checks after a local run: status events, published objects, and a recomputation from the ECB's file."""
+"""The checks after a local run: status events, published objects, and a second computation of the metric.
+
+The second computation uses the rates in the ECB's file.
+"""
 
 import io
 import json
@@ -73,7 +76,10 @@ FAILURE = {"status": "FAILURE", "error": "INPUT_READ_ERROR: no such series"}
 
 @pytest.fixture
 def checked(tmp_path):
-    """Return `checked(sample, events, objects)`, which checks a run and returns its outcome."""
+    """Return a function that checks a run against the expected outcome, and returns the outcome of the check.
+
+    Its arguments are the sample request, the status events, and by key the published objects.
+    """
 
     def check(requested, events, objects=None):
         for key, body in (published() if objects is None else objects).items():

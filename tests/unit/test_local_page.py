@@ -1,4 +1,4 @@
-"""The values that the page shows of a local run: outcome, inputs, events, and the worker's requests."""
+"""The values that the page of a local run shows: outcome, inputs, events, and the requests of the worker."""
 
 import json
 from datetime import UTC, date, datetime

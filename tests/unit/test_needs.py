@@ -1,4 +1,7 @@
-"""The estimated requests of a run equal its real requests, and the cost agrees with docs/performance.md."""
+"""The requests that are estimated for a run equal its real requests, and so does the estimated cost.
+
+The cost is compared with the table in docs/performance.md.
+"""
 
 import json
 import re
@@ -35,7 +38,13 @@ def put_everything(store):
 
 
 def ran(cloud, event, **settings):
-    """Run an event, assert that it succeeds, and return the report. By default, the run uses no snapshots."""
+    """Run an event with the worker, assert that it succeeds, and return the report.
+
+    Args:
+        cloud: the fake cloud.
+        event: the request.
+        settings: environment variables of the worker. By default, snapshots are off.
+    """
     worker = cloud.worker(**{"WORKER_SNAPSHOTS": "off"} | settings)
     run = open_record(json.dumps(event), "0")
     report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)
@@ -48,7 +57,7 @@ def ran(cloud, event, **settings):
 
 
 def said(cloud, event, **settings):
-    """Return what the run of an event is estimated to need, without running it."""
+    """Return the estimated needs of a run, without running it."""
     worker = cloud.worker(**settings)
     found = validate(json.dumps(event), worker.settings.bounds, Reader(cloud.bucket, worker.settings))
     assert found.request is not None
@@ -113,10 +122,14 @@ def test_by_listing_each_series_needs_one_list_request(cloud):
 
 
 def put_many(store, months, *, shared):
-    """Write dataset fx with the series A and B.
+    """Write the dataset fx, in which each of the series A and B has an observation in several months.
 
-    The manifest lists part files for 40 months, but only those of the given months are written. A month has
-    one part file with rows of both series if `shared` is true, and otherwise one part file for each series.
+    The manifest lists part files for 40 months, but only those of the given months are written.
+
+    Args:
+        store: the store.
+        months: the months, numbered from 1, whose part files are written.
+        shared: whether the two series share one part file for each month.
     """
     folders = [""] if shared else ["A/", "B/"]
     names = {f"{folder}month={month:02d}.parquet": month for folder in folders for month in range(1, 41)}
@@ -195,9 +208,10 @@ def test_a_million_single_runs_cost_what_the_table_says():
 
 
 def measured():
-    """Return (number of part files, seconds) from each row of the table of part files on the page.
+    """Return the measured times in docs/performance.md by the number of part files.
 
-    The page is docs/performance.md.
+    Returns:
+        For each row of the table, the number of part files and the seconds.
     """
     table = PERFORMANCE.partition("### part files")[2].partition("###")[0]
     found = re.findall(r"^\| ([\d,]+) +\| ([\d.]+) \(", table, re.MULTILINE)

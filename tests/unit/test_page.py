@@ -1,4 +1,4 @@
-"""The HTML page of runs: its texts, the data for its scripts, and the escaping of all text from requests."""
+"""The HTML page about runs: its texts, its data for scripts, and the escaping of texts from requests."""
 
 # ruff: noqa: RUF001 - formulas with typographic minus signs
 
@@ -85,7 +85,7 @@ def embedded(text):
 
 
 class Checker(HTMLParser):
-    """An HTML parser that asserts that tags are nested correctly and that the page loads nothing else."""
+    """An HTML parser that asserts that tags are nested correctly and that the page loads no other files."""
 
     VOID: ClassVar = {"meta", "wbr"}
 
@@ -271,7 +271,12 @@ def test_text_of_a_request_cannot_become_markup():
 
 
 def decoded(document, place):
-    """Return the times and values of a series of the page, decoded as the page's script decodes them."""
+    """Return the times and values of a series in the page's JSON document, as the page's script decodes them.
+
+    Args:
+        document: the JSON document of the page.
+        place: the position of the series in the document.
+    """
     found = document["series"][place]
     grid = document["grids"][found["grid"]]
     times = grid["start"] + grid["unit"] * np.cumsum([0, *grid["steps"]])
@@ -339,7 +344,12 @@ SNAPSHOT = "metrics/_snapshots/A-0123456789abcdef.snapshot"
 
 
 def of_snapshots(*more, problem=""):
-    """Return the timed requests of a run for the series A, which has a snapshot, and for the series B."""
+    """Return the timed requests of a run for the series A, which has a snapshot, and for the series B.
+
+    Args:
+        more: further timed requests.
+        problem: the problem with the snapshot; empty if it can be used.
+    """
     return [
         Timed("LIST", "datasets/fx/projections/A/", 0.1, 0.1, 3000),
         Timed("GET", SNAPSHOT, 0.1, 0.1, 9000, problem),
@@ -416,7 +426,11 @@ MANIFEST = "datasets/fx/versions/v1/manifest.json"
 
 
 def recorded(cloud, event):
-    """Run an event with the worker, and return the names of the rows of requests for its inputs, by kind."""
+    """Run an event with the worker, and return the rows of requests for its inputs in the timeline.
+
+    Returns:
+        By kind of request, the names of the rows.
+    """
     worker, run = cloud.worker(), open_record(json.dumps(event), "0")
     report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)
     report.traffic.trace = Trace()

@@ -1,6 +1,6 @@
-"""Part files with every common type, codec and encoding are read correctly in both ways of reading.
+"""Part files with every common type, codec and encoding are read correctly by both ways of decoding.
 
-The worker reads a usual part file in its own process, and any other part file in a child process.
+The worker decodes a usual part file in its own process, and any other part file in a child process.
 """
 
 from datetime import UTC, date, datetime

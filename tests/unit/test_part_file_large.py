@@ -1,4 +1,4 @@
-"""If a part file is too large for one request, only the needed row groups and columns are read."""
+"""If a part file is too large for one request, only the needed row groups and columns are requested."""
 
 import numpy as np
 import obstore
@@ -18,9 +18,10 @@ KEY = "datasets/fx/projections/A/data.parquet"
 
 
 def large_file(store, *, dictionary=False):
-    """Store a part file that is too large for one request; return the values of series A, and the file.
+    """Write a part file that is too large for one request. It has two series with ten row groups each.
 
-    The file contains two series, each with ten row groups.
+    Returns:
+        The values of the series A, and the content of the file.
     """
     count = 200_000
     noise = np.random.default_rng(7).normal(size=2 * count)
@@ -43,9 +44,14 @@ def large_file(store, *, dictionary=False):
 
 
 def read_large(codes, *, dictionary=False):
-    """Read the large file; return its table, the fraction of its bytes that was read, and the number of GETs.
+    """Read a large part file, without counting the first request, which reads the end of the file.
 
-    The first request, which reads the end of the file, is not counted.
+    Args:
+        codes: the codes of the series to read.
+        dictionary: whether the column of codes is dictionary-encoded.
+
+    Returns:
+        The table, the fraction of the file's bytes that was read, and the number of GETs.
     """
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)

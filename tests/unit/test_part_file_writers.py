@@ -1,6 +1,6 @@
-"""Part files written by libraries other than pyarrow are read correctly.
+"""Part files that other libraries than pyarrow have written are read correctly.
 
-They are read both in this process and in the child process that decodes unusual part files.
+They are decoded both in this process and in the child process that decodes unusual part files.
 """
 
 import numpy as np

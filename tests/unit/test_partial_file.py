@@ -1,4 +1,4 @@
-"""A partial file: the bytes of a part file that the decoding child process has in memory."""
+"""`PartialFile`: a file object over the bytes of a part file that the child process has in memory."""
 
 import os
 

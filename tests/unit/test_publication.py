@@ -35,7 +35,7 @@ def draft_of(run=None, values=(1.0, 2.0)):
 
 
 def no_checkpoint():
-    """Do nothing, so that the commit continues at every checkpoint."""
+    """Do nothing: a commit calls this function before each write, and so is never stopped."""
 
 
 def publish(cloud, run=None, now=NOW):

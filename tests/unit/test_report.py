@@ -1,4 +1,4 @@
-"""The report of an attempt: durations, outcome and freshness."""
+"""The report of an attempt: the durations of its stages, its outcome, and the freshness of its version."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The parser of requests: the envelope and the run id, and the fields of a request.
+"""The parsing of requests: the envelope, the run id, and the fields of a request.
 
 tests/unit/test_request_bounds.py tests the keys that a request may read and write.
 """

@@ -45,7 +45,10 @@ def kinds(cloud):
 
 @pytest.fixture
 def attempt_of(cloud):
-    """Return a function that begins an attempt in a new invocation with `left` seconds until its deadline."""
+    """Return `attempt_of(request, number=…, left=…)`, which begins an attempt at a run in a new invocation.
+
+    `left` is the remaining time of the invocation in seconds.
+    """
     with ExitStack() as invocations:
 
         def attempt(request, *, number=1, left=60.0):

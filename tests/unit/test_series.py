@@ -1,4 +1,4 @@
-"""`Series`: the cleaning of rows into a series, and the alignment of two or more series."""
+"""`Series`: the cleaning of rows to a series, and the alignment of several series at common times."""
 
 import numpy as np
 

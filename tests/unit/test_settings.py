@@ -64,7 +64,7 @@ BAD = [
 
 @pytest.fixture(autouse=True)
 def _no_env_file(monkeypatch, tmp_path):
-    """Change to an empty folder, because the settings read a file `.env` in the working folder."""
+    """Change to an empty folder, so that the settings find no file `.env` in the working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(Settings.model_config, "env_file", ".env")
 

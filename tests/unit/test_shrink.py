@@ -1,4 +1,4 @@
-"""The comparison of a run with the current version: the losses of rows that are reported, and the texts."""
+"""The comparison of a run with the current version: which losses of rows are reported, and in which words."""
 
 import json
 from datetime import timedelta
@@ -43,7 +43,13 @@ def draft(rows, *inputs, expression=EXPRESSION):
 
 
 def current(rows, *inputs, **fields):
-    """Return the manifest of a current version whose run had this number of rows, a day earlier."""
+    """Return the stored manifest of the current version, which was requested a day before the run.
+
+    Args:
+        rows: the number of rows of the current version.
+        inputs: the summaries of its inputs.
+        fields: changed fields of the manifest; None removes a field.
+    """
     body = {
         "version_ts": "2026-10-29T12-00-00",
         "created_at": (NOW - timedelta(days=1)).isoformat(),

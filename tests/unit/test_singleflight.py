@@ -12,10 +12,7 @@ Cache = Singleflight[str, Any]
 
 
 class Readings:
-    """A source of values that counts how often each key is read.
-
-    The value of a key is the key, repeated twice.
-    """
+    """A source of values that counts how often each key is read. The value of a key is the key twice."""
 
     def __init__(self):
         self.asked = Counter[str]()
@@ -27,7 +24,12 @@ class Readings:
         return {key: key * 2 for key in keys}
 
     def held(self, until, *, begun=None):
-        """Return a reader that sets the event `begun` when it starts, and waits for the event `until`."""
+        """Return a read function that waits until a test allows it to finish.
+
+        Args:
+            until: the event for which the function waits.
+            begun: an event that the function sets when it is called.
+        """
 
         def read(keys):
             if begun:
@@ -39,7 +41,7 @@ class Readings:
 
 
 class WatchedOnce(Cache):
-    """A cache that sets the event `waits` when a caller waits for keys that another caller is reading."""
+    """A cache that sets its event `waits` when a caller waits for keys that another caller is reading."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The document of a snapshot: reading it restores the written values exactly, and rejects all other bytes."""
+"""The format of a snapshot: decoding restores the encoded rows exactly, and rejects all other bytes."""
 
 import json
 import struct
@@ -26,7 +26,11 @@ HEAD = 56
 
 
 def snapshot(*files):
-    """Return a snapshot of files given as (key, ETag, size, times, nulls); each value is its time / 2."""
+    """Return a snapshot of part files, in which the value of each observation is half of its time.
+
+    Args:
+        files: each part file as (key, ETag, size, times, number of nulls).
+    """
     times = np.array([time for file in files for time in file[3]], np.int64)
     columns = PartFiles(
         keys=[file[0] for file in files],
@@ -50,7 +54,7 @@ def same(found, expected):
 
 
 def altered(body, **changes):
-    """Return a document with changed fields in its head, and with the checksum of the changed head."""
+    """Return an encoded snapshot with changed fields in its head, and with a matching checksum."""
     length, rows = struct.unpack_from("<QQ", body, 40)
     head = json.loads(body[HEAD : HEAD + length]) | changes
     return with_head(json.dumps(head).encode(), rows, body[HEAD + length :])

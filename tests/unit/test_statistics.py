@@ -1,4 +1,4 @@
-"""The statistical kernels return the expected results of examples, and never change their arguments.
+"""The statistical kernels return the results that were calculated for examples, and change no argument.
 
 tests/property/test_spread.py and tests/property/test_order.py compare the kernels with slow references.
 """

@@ -1,4 +1,4 @@
-"""The control plane can parse every status event, even with unusual texts or numbers in its fields."""
+"""The control plane can parse every status event, even if its fields contain unusual texts or numbers."""
 
 import json
 import unicodedata

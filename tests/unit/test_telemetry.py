@@ -16,7 +16,11 @@ RUN = Run("run-1", "m", v1=False, requested_at=datetime(2026, 10, 30, tzinfo=UTC
 
 @pytest.fixture
 def closed(monkeypatch, capsys):
-    """Return a function that closes a report and returns the log lines and EMF documents that are written."""
+    """Return a function that closes a report, and returns what is then written.
+
+    Returns:
+        The log lines and the metrics documents (EMF), each as a list of JSON objects.
+    """
     stream = io.StringIO()
     (handler,) = logger.handlers
     monkeypatch.setattr(handler, "stream", stream)

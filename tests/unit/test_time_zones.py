@@ -1,4 +1,4 @@
-"""The names of time zones, and the release of the time zone database that every machine uses."""
+"""The names of time zones, and the release of the time zone database, which is the same on every machine."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The topic of each status event, and its message group and deduplication id on a FIFO topic."""
+"""The topic to which each status event is sent, and its group and deduplication id on a FIFO topic."""
 
 from typing import Any
 
@@ -140,7 +140,7 @@ def test_a_topic_that_refuses_an_event_is_named_in_a_transient_error(failure, sa
 
 
 def test_a_response_that_is_not_from_aws_is_a_transient_error():
-    """Check the error if a proxy responds with HTML, which botocore's XML parser cannot parse."""
+    """Let botocore raise the error that it raises if a proxy responds with HTML instead of XML."""
     sns = FakeSns(before=lambda _: raising(ResponseParserError("Unable to parse response"))())
     with pytest.raises(StatusUnavailable, match="the response is not from AWS"):
         StatusTopics(Settings(), sns).publish(STARTED, metric_code="m.x", attempt=1)

@@ -1,4 +1,4 @@
-"""The requests of a run to S3: counts of requests and bytes, and a trace with the time of each request."""
+"""The record of a run's requests to S3: the counts of requests and bytes, and the time of each request."""
 
 import json
 from contextlib import suppress

@@ -17,12 +17,14 @@ type WorkerFunction = Callable[["Workers"], None]
 
 
 class Workers:
-    """Worker threads that share a dict, and pass each access to the dict through an `Edge` (tests/edge.py).
+    """Worker threads that share a dict. Each access to the dict passes through an `Edge` (tests/edge.py).
+
+    The edge lets a test choose the order of the accesses.
 
     Args:
         functions: the function that each worker runs.
         seen: a set to which the content of the dict is added after every access.
-        calls_before_kill: how many calls a worker makes before it is killed; `_0` is the first worker.
+        calls_before_kill: by worker, after how many calls it is killed; the first worker is named `_0`.
     """
 
     def __init__(
@@ -57,10 +59,17 @@ class Workers:
 
 
 def explore(functions, *, reduced=True, **calls_before_kill):
-    """Execute the workers in every order, and return three results.
+    """Execute the workers in every order of their calls.
 
-    The first result is the exploration. The second is the set of all contents of the dict after any access,
-    and the third is the set of its contents after a complete execution.
+    Args:
+        functions: the function that each worker runs.
+        reduced: whether to leave out orders that lead to the same states as others.
+        calls_before_kill: by worker, after how many calls it is killed; the first worker is named `_0`.
+
+    Returns:
+        The exploration, the set of all contents of the dict after any access, and the set of its contents at
+            the
+        end of an execution.
     """
     exploration = Exploration(reduced=reduced)
     executions: list[Workers] = []
