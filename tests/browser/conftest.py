@@ -1,4 +1,7 @@
-"""Fixtures that open pages in a browser; a page must log no message, open no dialog and use no network."""
+"""Fixtures that open pages in a browser.
+
+A test fails if its page logs a message, opens a dialog or uses the network.
+"""
 
 import pytest
 
@@ -16,7 +19,7 @@ def browser():
 
 @pytest.fixture
 def look(browser):
-    """Return a function that opens a page: `look(path, width=…, height=…, …)`.
+    """Return a function that opens a page: `look(path, width=…, height=…, …)`. Sizes are in pixels.
 
     At the end, the test fails if a page logged a message, opened a dialog or made a network request.
     """

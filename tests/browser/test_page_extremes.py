@@ -1,4 +1,4 @@
-"""The page shows extreme runs correctly: texts that look like markup, extreme float64 values, many inputs."""
+"""The page shows unusual runs correctly: texts that look like markup, extreme values, many inputs."""
 
 import re
 
@@ -25,7 +25,10 @@ def series(values, times=None):
 
 @pytest.fixture
 def show(look, tmp_path):
-    """Return a function that opens the page of one run with the given metric and fields."""
+    """Return `show(metric, **fields)`, which opens the page of one run in the browser.
+
+    `metric` is the computed series, and `fields` are further values of the run.
+    """
 
     def show_it(metric, **fields):
         path = tmp_path / "page.html"
@@ -37,7 +40,7 @@ def show(look, tmp_path):
 
 
 def reading(page):
-    """Return the text that a screen reader announces for the cursor."""
+    """Return the text that a screen reader announces for the position of the chart's cursor."""
     return page.locator(".plot").get_attribute("aria-valuetext")
 
 

@@ -1,4 +1,4 @@
-"""In a real browser, the page of a local run shows the same numbers as the Parquet file of the run."""
+"""In a browser, the page of a local run shows the same numbers as the Parquet file of the run."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ MINUS = "\N{MINUS SIGN}"
 
 @pytest.fixture(scope="module")
 def out(browser, tmp_path_factory):  # noqa: ARG001 - skip the run if there is no browser
-    """Return the folder with the results of a local run of two requests, one of which must fail."""
+    """Return the folder with the results of `make run` for two requests, one of which must fail."""
     folder = tmp_path_factory.mktemp("out")
     events = [f"events/{name}.json" for name in ("momentum", "fails-no-such-series")]
     done = subprocess.run(
@@ -38,7 +38,7 @@ def out(browser, tmp_path_factory):  # noqa: ARG001 - skip the run if there is n
 
 @pytest.fixture(scope="module")
 def parquet(out):
-    """Return the values of the published version by date."""
+    """Return the values of the published version, by date."""
     (path,) = out.glob("s3/metrics/fx.eur_usd_momentum/*/data/metrics.parquet")
     table = pq.read_table(path).to_pydict()
     return dict(zip([time.date() for time in table["obs_time"]], table["value"], strict=True))
@@ -46,7 +46,7 @@ def parquet(out):
 
 @pytest.fixture(scope="module")
 def usd():
-    """Return the values of the input series by date, as the dataset contains them."""
+    """Return the values of the input series (US dollars per euro), by date."""
     return read_rates()["USD"]
 
 
@@ -61,9 +61,9 @@ def figure(page):
 
 
 def reading(figure):
-    """Return two values that the page shows above the chart.
+    """Return the date at the chart's cursor and the values of all lines there, as the page shows them.
 
-    The first is the date at the cursor, the second a dict from the name of each line to its value there.
+    The values are in a dict by the name of the line.
     """
     day = date.fromisoformat(figure.locator(".reading time").inner_text())
     names = figure.locator(".reading li .name").all_inner_texts()

@@ -59,13 +59,13 @@ def unfolded(page):
 
 
 def view(figure):
-    """Return the first and the last day that the chart shows."""
+    """Return the first and the last day of the part of the chart that is in view."""
     first, last = figure.locator(".zoom output").inner_text().split(" to ")
     return date.fromisoformat(first), date.fromisoformat(last)
 
 
 def day_at(figure, x):
-    """Return the day at an x position of the chart; `x` is in pixels."""
+    """Return the day at a horizontal position in the chart, which is given in pixels from its left edge."""
     first, last = view(figure)
     box = figure.locator(".plot").bounding_box()
     return first + (x - 58) / (box["width"] - 66) * (last - first)
@@ -203,7 +203,7 @@ def test_all_text_has_the_contrast_that_wcag_aa_requires(look, path, scheme, siz
 
 
 def contrast(*colours):
-    """Return the WCAG contrast ratio of two colours, given in the notation of browsers: `rgb(1, 2, 3)`."""
+    """Return the WCAG contrast ratio of two colours, which are in the notation `rgb(1, 2, 3)` of browsers."""
 
     def luminance(colour):
         parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]

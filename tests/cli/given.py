@@ -1,4 +1,4 @@
-"""Functions for the tests of the command line: they write files and folders, and run a command."""
+"""Functions for the tests of the command line, which write files and folders and run commands."""
 
 import json
 import os
@@ -17,17 +17,23 @@ BOXES = "│─╭╮╰╯├└┌┐┘┤━┃"
 
 
 def metrics(*arguments, stdin=None):
-    """Run `metrics` with these arguments in this process, and return the result: exit code and output."""
+    """Run `metrics` with these arguments in this process, and return typer's result: exit code and output."""
     return CliRunner().invoke(app, list(map(str, arguments)), input=stdin)
 
 
 def document(*arguments, stdin=None):
-    """Run a command with `--json`, and return the document that the command prints."""
+    """Run a command of `metrics` with `--json`, and return the JSON document that it prints."""
     return json.loads(metrics(*arguments, "--json", stdin=stdin).stdout)
 
 
 def as_process(*arguments, stdin=None, **environment):
-    """Run `metrics` in a separate process, with pipes for its output, and return the completed process."""
+    """Run `metrics` in a separate process, whose output goes to pipes, and return the completed process.
+
+    Args:
+        arguments: the arguments of the command.
+        stdin: the text on standard input.
+        environment: further environment variables.
+    """
     return subprocess.run(
         [sys.executable, "-m", "metrics_tools", *map(str, arguments)],
         cwd=ROOT,
@@ -40,7 +46,7 @@ def as_process(*arguments, stdin=None, **environment):
 
 
 def on_terminal(*arguments, columns):
-    """Run `metrics` on a terminal with the given number of columns, and return the text that it writes."""
+    """Run `metrics` on a terminal with the given number of columns, and return all of its output."""
     ours, its = pty.openpty()
     environment = os.environ | {"PYTHONPATH": "src:.", "COLUMNS": str(columns), "TERM": "xterm-256color"}
     command = [sys.executable, "-m", "metrics_tools", *map(str, arguments)]
@@ -62,7 +68,7 @@ def _read(descriptor):
 
 
 def file_of(folder, value, name="my.json"):
-    """Write a file and return its path; a string is written unchanged, any other value as JSON."""
+    """Write a file and return its path. A string is written unchanged, and any other value as JSON."""
     path = folder / name
     path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
     return path
@@ -82,5 +88,5 @@ def problems_of(tmp_path, value, *arguments):
 
 
 def described(problems):
-    """Return the text and the suggestion of each problem, by its path."""
+    """Return the text and the suggestion of each problem of a JSON document, by the path of the problem."""
     return {problem["path"]: f"{problem['text']} ({problem['suggestion']})" for problem in problems}

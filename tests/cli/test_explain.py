@@ -1,4 +1,4 @@
-"""`metrics explain` describes an expression in words, with the observations and the cost of a run.
+"""`metrics explain` describes an expression in words, with the cost of a run.
 
 If a location is given, the output also has the number of observations and losses of each node. The output is
 text for people, or JSON for programs.

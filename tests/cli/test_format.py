@@ -1,4 +1,7 @@
-"""`metrics format`, and formulas as arguments, files and standard input of the other commands."""
+"""`metrics format` converts between formulas and JSON, and the other commands accept formulas.
+
+A formula can be an argument, the content of a file, or standard input.
+"""
 
 import json
 

@@ -18,7 +18,7 @@ SAME_TIMES = "an operation needs both sides at the same time, and a window or a 
 def data(cloud, tmp_path):
     """Return a folder with the dataset fx, whose series have observations at different times.
 
-    The values are 2, except in the series ZERO (two of three are 0) and LARGE (1e300).
+    The values are 2, except in the series ZERO, in which two of three values are 0, and LARGE (1e300).
     """
     times = {
         "DAILY": WORKDAYS,

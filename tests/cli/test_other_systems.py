@@ -1,4 +1,4 @@
-"""The command line works without the Python modules that exist only on Unix, as on Windows."""
+"""The command line works without the Python modules that Windows does not have."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The hooks in .pre-commit-hooks.yaml, run as pre-commit runs them: an entry, and the matching files."""
+"""The hooks in .pre-commit-hooks.yaml check the right files, and fail for files with problems."""
 
 import json
 import re
@@ -24,13 +24,13 @@ NOT_THE_COMMAND_LINE = {"local_cloud", "contracts"}
 
 
 def matching(hook, files):
-    """Return the files that pre-commit passes to a hook."""
+    """Return those of the files that pre-commit would pass to a hook."""
     exclude = hook.get("exclude", "^$")
     return [file for file in files if re.search(hook["files"], file) and not re.search(exclude, file)]
 
 
 def run(hook, files):
-    """Run a hook on files, and return its exit code. The program is the console script of the project."""
+    """Run the command of a hook on files as pre-commit would, and return its exit code."""
     program, *arguments = shlex.split(hook["entry"])
     assert PROJECT["project"]["scripts"][program] == "metrics_tools.command_line.app:main"
     return as_process(*arguments, *files).returncode

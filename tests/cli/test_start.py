@@ -1,7 +1,7 @@
 """`metrics --help`, `metrics --version` and the completion of a subcommand's name import no subcommand.
 
-Each of them answers within 0.4 s because of that. The tests compare imported modules, because a time depends
-on the machine.
+This makes each of them answer within 0.4 s. The tests compare imported modules, because a time depends on the
+machine.
 """
 
 import os
@@ -34,7 +34,11 @@ PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions",
 
 
 def start(*arguments, **environment):
-    """Run `metrics` in a process, and return its output and the names of the modules that it imported."""
+    """Run `metrics` in a new process.
+
+    Returns:
+        The output, and the names of all modules that were imported.
+    """
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
         cwd=ROOT,
@@ -48,7 +52,7 @@ def start(*arguments, **environment):
 
 
 def ours_and_libraries(imported):
-    """Return the imported modules of this project, and the top-level names of the imported libraries."""
+    """Return the imported modules that belong to this project, and the names of the imported libraries."""
     ours = {name for name in imported if name.startswith("metrics_")}
     others = {name.partition(".")[0] for name in imported - ours} - sys.stdlib_module_names
     return ours, {name for name in others if not name.startswith("_")}  # _sysconfigdata is Python's own

@@ -1,4 +1,4 @@
-"""`metrics test`: the forms of a file with tests, the comparison, the messages, and the exit codes."""
+"""`metrics test` runs tests of metrics: the forms of its files, comparisons, messages, and exit codes."""
 
 import json
 from xml.etree import ElementTree as ET
@@ -13,20 +13,26 @@ DAYS = {"2026-01-01": 1, "2026-01-02": 2}
 
 
 def one_test(expect, expression=A, /, **fields):
-    """Return a file with one test, whose series A has the values 1 and 2."""
+    """Return the JSON content of a file with one test of a metric. Its series A has the values 1 and 2.
+
+    Args:
+        expect: the expected observations.
+        expression: the expression.
+        fields: further fields of the test.
+    """
     found = {"name": "it", "series": {"A": DAYS}, "expression": expression, "expect": expect}
     return {"tests": [found | fields]}
 
 
 def outcome(tmp_path, content, name="my.test.json"):
-    """Run the test in a file, and return its outcome in the JSON document."""
+    """Write a file with one test of a metric, run it, and return the test's outcome in the JSON document."""
     (found,) = document("test", file_of(tmp_path, content, name))["files"]
     assert found["problems"] == []
     return found["tests"][0]
 
 
 def problems(tmp_path, content, name="my.test.json"):
-    """Run a file that is not valid, and return the text of each problem by its JSON path."""
+    """Run a file of tests that is not valid, and return the text of each of its problems by JSON path."""
     file = file_of(tmp_path, content, name)
     assert metrics("test", file).exit_code == 2
     (found,) = document("test", file)["files"]

@@ -310,7 +310,7 @@ def test_of_a_request_that_is_too_large_only_the_size_is_reported(tmp_path):
 
 
 def of_a(op, **options):
-    """Return a request with an operation on the series A."""
+    """Return a request with an operation on the series A, which has the given options."""
     return request({"op": op, "series": A, **options}, kind="window_op", inputs={"A": "fx"})
 
 

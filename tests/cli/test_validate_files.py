@@ -1,4 +1,4 @@
-"""`metrics validate` with files of every kind: exit codes, text for people, and JSON for programs."""
+"""`metrics validate` accepts files of every kind, and its output has text for people or JSON for programs."""
 
 import json
 import os

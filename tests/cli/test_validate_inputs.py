@@ -85,7 +85,13 @@ def test_missing_part_files_are_counted_and_named(tmp_path, data):
 
 
 def incremental(cloud, tmp_path, **manifest):
-    """Return a folder with three part files of series A, of which the manifest lists only the last one."""
+    """Return a folder whose dataset manifest lists only the last of the three part files of the series A.
+
+    Args:
+        cloud: the fake cloud.
+        tmp_path: the folder in which the result is created.
+        manifest: further fields of the dataset manifest.
+    """
     months = {f"A/month={n}/data.parquet": rows("A", [day(31 * n + 1)], [1.0]) for n in range(3)}
     put_dataset(cloud.store, months, parquet_files=["A/month=2/data.parquet"], **manifest)
     return folder_of(cloud, tmp_path / "data")

@@ -1,4 +1,4 @@
-"""A table of the commands in the `sh` blocks of the documentation.
+"""A table of the commands that the documentation shows in its `sh` blocks.
 
 For each command, the table has the test that runs it, or the reason why no test runs it.
 """

@@ -1,4 +1,4 @@
-"""Fixtures: the objects of two runs of a metric, in memory, in a folder and on a local S3 server."""
+"""Fixtures with the objects of two runs of a metric: in memory, in a folder, and on a local S3 server."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from tests.docs.reading import BASE, FIRST, NEWEST
 
 @pytest.fixture(scope="module")
 def left() -> Cloud:
-    """Return a cloud that contains the objects of two runs of a metric.
+    """Return a fake cloud with the objects of two runs of a metric; the second run has the newer request.
 
-    The second run has the newer request, and a different value for each day.
+    The values of the second run are 100 times those of the first. A third version was never committed.
     """
     with Stage.opened() as stage:
         stage.run(EXAMPLES[REQUEST])
@@ -42,7 +42,7 @@ def folder(left, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def aws(left):
-    """Start a local AWS server whose bucket has the objects of `left`, and set its environment variables."""
+    """Run a local AWS server whose bucket has the objects of `left`, and set the variables that select it."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -1,4 +1,4 @@
-"""The pages of the documentation, and functions that read their parts."""
+"""The list of the pages of the documentation, and functions that return parts of a page."""
 
 import re
 from functools import cache
@@ -17,12 +17,12 @@ def text_of(page: Path | str) -> str:
 
 
 def name_of(page: Path) -> str:
-    """Return the path of a page relative to the repository, for the ids of tests."""
+    """Return the path of a page relative to the repository, which pytest shows in the names of tests."""
     return str(page.relative_to(ROOT))
 
 
 def blocks(page: Path | str, language: str) -> list[str]:
-    """Return the fenced code blocks of a language, in order."""
+    """Return the contents of a page's fenced code blocks in one language, in order."""
     return [body for tag, body in _FENCE.findall(text_of(page)) if tag == language]
 
 
@@ -40,7 +40,7 @@ def section(page: Path | str, heading: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """Return the rows of all tables in a text, without header rows, as lists of cells."""
+    """Return the rows of all Markdown tables in a text as lists of their cells, without the header rows."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     rules = [i for i, row in enumerate(cells) if all(re.fullmatch(r"-+:?", cell) for cell in row)]
@@ -48,7 +48,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors that GitHub creates for the headings of a page."""
     names: set[str] = set()
     for heading in re.findall(r"^#{1,6} (.*)$", prose(page), re.MULTILINE):
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
@@ -64,7 +64,10 @@ def links(page: Path) -> list[str]:
 
 
 def commands(page: Path | str) -> list[str]:
-    """Return the commands in the `sh` blocks of a page, without comments and with continued lines joined."""
+    """Return the commands in the `sh` blocks of a page.
+
+    Comments are removed, and a command that continues on further lines is joined to one line.
+    """
     lines = "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
     stripped = (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)
     return [" ".join(line.split()) for line in stripped if line]

@@ -1,4 +1,4 @@
-"""The code blocks of docs/reading-metrics.md, and the metric that the tests of the page read."""
+"""The code blocks of docs/reading-metrics.md, and the metric that the tests of this page read."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/authoring.md: the page's commands, run with the page's files, print the output that the page shows."""
+"""docs/authoring.md: the commands on the page print the output on the page, given the files on the page."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ CONSOLES = re.findall(r"```console\n\$ metrics ([^\n]*)\n(.*?)```", TEXT, re.DOT
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Change to a folder that has the JSON files of the page and the folder events/."""
+    """Change to a folder with the JSON files that the page shows, and with the folder events/."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "events").symlink_to(ROOT / "events")
@@ -36,7 +36,7 @@ def test_a_command_prints_the_output_on_the_page(arguments, printed):
 
 
 def without_bytes(text):
-    """Return the text without the size of the demo data, which depends on the time of its creation."""
+    """Return an output without the number of bytes to read, which depends on the age of the demo data."""
     return re.sub(r"[\d.]+ [kM]B to read", "<size> to read", text)
 
 

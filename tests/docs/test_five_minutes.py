@@ -1,7 +1,8 @@
 """docs/five-minutes.md: the commands on the page print the output on the page.
 
-A reader of the page runs my.json three times, with three different contents. The fixture `done` runs the
-three contents in one local run. That `make run` runs every file in events/ is tested in tests/functional.
+A reader of the page runs the file my.json three times, each time with another content. To save time, the
+fixture `done` runs the three contents together. tests/functional checks that `make run` runs every file in
+events/.
 """
 
 import json
@@ -21,9 +22,14 @@ MINE, LOOKED, DEAR, BROKEN, *SHORT = blocks(PAGE, "text")[4:]
 
 
 def request(number, expression, metric="fx.gbp_dear"):
-    """Return the request of my.json with another expression, metric code and run id.
+    """Return the request in my.json with another expression, metric code and run id.
 
-    The run ids differ because the fixture `done` runs the three contents of my.json in one local run.
+    The fixture `done` runs several of these requests together, so their run ids must differ.
+
+    Args:
+        number: the last character of the run id.
+        expression: the expression.
+        metric: the metric code.
     """
     base = REQUEST["output"]["basePath"].replace("fx.usd_per_gbp", metric)
     run = REQUEST["runId"][:-1] + str(number)
@@ -63,7 +69,7 @@ def done(tmp_path_factory):
 
 
 def masked(text):
-    """Return the lines of a text without the parts that differ between runs: times, versions, durations."""
+    """Return the lines of an output, with words in place of its times, versions and durations, which vary."""
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "VERSION", text)
     text = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", text)
     text = re.sub(r"\d+\.\d\d s$", "SECONDS", text, flags=re.MULTILINE)

@@ -35,31 +35,38 @@ REFUSED = rows(section(PAGE, "Errors").partition("\n###")[0])
 
 
 def expression(text):
-    """Return the expression of a JSON text in which A and B are short forms of series references."""
+    """Return the expression in a JSON text, in which A and B are short for references to these series."""
     return json.loads(re.sub(r"(?<![\"/])\b([AB])\b(?!\")", r'{"series_code": "\1"}', text.strip("`")))
 
 
 def days_with(cells):
-    """Return the times of the cells that are not dots. The first cell is 1 January 2026 at midnight UTC."""
+    """Return the times, in microseconds, of the cells that contain a value. A cell without a value has a dot.
+
+    The first cell belongs to 1 January 2026, midnight UTC, and each further cell to the next day.
+    """
     first = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
     days = [day for day, cell in enumerate(cells) if cell != "·"]
     return np.array([(first + day * 86_400) * 1_000_000 for day in days], np.int64)
 
 
 def numbers_in(cells):
-    """Return the numbers in a row of a table; a dot means no observation, and `…` marks omitted digits."""
+    """Return the values in a row of a table. A dot means no observation, and `…` marks omitted digits."""
     return [float(cell.rstrip("…")) for cell in cells if cell != "·"]
 
 
 def series(cells):
-    """Return the series in a row of a table, which has one cell for each day."""
+    """Return a row of a table as a series. The row has one cell for each day."""
     return Series(days_with(cells), np.array(numbers_in(cells)))
 
 
 def without_omitted_digits(values, cells):
-    """Return the values, truncated where the cells of the table omit digits.
+    """Return the values of a series with only those digits that a row of a table shows.
 
     A cell that ends with `…` shows only the first digits of its value.
+
+    Args:
+        values: the values.
+        cells: the cells of the row.
     """
     shown = [cell for cell in cells if cell != "·"]
     return [
@@ -75,7 +82,7 @@ def summary(result):
 
 
 def parsed(body):
-    """Parse a request, with all checks that do not read S3, and return the only dataset of the request."""
+    """Parse a request, with all checks that do not read S3, and return the dataset of the request."""
     request = RunRequest.parse(open_record(json.dumps(body), None), Bounds("data", "metrics/", "datasets/"))
     (dataset,) = request.datasets.values()
     return dataset

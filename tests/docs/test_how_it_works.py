@@ -1,4 +1,4 @@
-"""docs/how-it-works.md: every file on the page exists, and defines the names that the page lists for it."""
+"""docs/how-it-works.md: every file on the page exists and defines the names that the page gives for it."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ MODULES = section(PAGE, "The modules")
 
 
 def defined(path):
-    """Return the names of the functions, methods and classes in a file."""
+    """Return the names of the functions, methods and classes that a file defines."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)}
 

@@ -36,7 +36,7 @@ INSIGHTS = re.findall(r"`(filter [^`]+)`", TEXT)
 
 
 def anchor(heading: str) -> str:
-    """Return the anchor of a heading, as GitHub makes it."""
+    """Return the anchor that GitHub creates for a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 

@@ -1,4 +1,4 @@
-"""docs/own-data.md: each command prints the output on the page, and the rules on the page are correct."""
+"""docs/own-data.md: each command prints the output on the page, and the statements on the page are true."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""On every page, links work, JSON is valid, named targets and variables exist, and commands are tested."""
+"""Rules for all pages: links work, JSON is valid, named targets and variables exist, commands are tested."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The committed plots equal the plots that `make plots` draws of the metrics in the documentation."""
+"""The plots in docs/img/ equal the plots that `make plots` draws of the expressions in grammar.md."""
 
 import re
 from pathlib import Path
@@ -13,10 +13,10 @@ NUMBER = re.compile(r"-?\d+\.?\d*")
 
 
 def skeleton_and_numbers(svg):
-    """Return the text of an SVG with placeholders, and an array of its numbers.
+    """Return the text of an SVG without its numbers, and an array of the numbers.
 
-    In the text, each number is replaced by 0, and each id, which contains a hash, by `id`. Tests compare the
-    numbers with a tolerance, because other processors may round the last digit differently.
+    In the text, each number is replaced by 0, and each id, which contains a hash, by `id`. The tests compare
+    the numbers with a tolerance, because other processors may round the last digit differently.
     """
     svg = re.sub(r"[mp][0-9a-f]{10}", "id", svg)
     return NUMBER.sub("0", svg), np.array([float(found) for found in NUMBER.findall(svg)])

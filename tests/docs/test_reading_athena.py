@@ -45,7 +45,12 @@ def properties(table: exp.Create) -> dict[str, str]:
 
 
 def location(table: exp.Create, **values: str) -> str:
-    """Return the S3 location of a partition, from the location template in the definition of the table."""
+    """Return the S3 location of a partition of a table.
+
+    Args:
+        table: the parsed statement that creates the table, which contains a template of the location.
+        values: the values of the partition's columns.
+    """
     path = properties(table)["storage.location.template"]
     for name, value in values.items():
         path = path.replace(f"${{{name}}}", value)
@@ -111,7 +116,7 @@ def test_every_projected_column_is_declared_and_is_a_literal_in_every_query():
 
 
 def test_the_queries_find_the_newest_version(folder, newest):
-    """Run the queries in DuckDB on views that replace Athena's tables."""
+    """Run the queries in DuckDB, on views that have the columns of Athena's tables."""
     with duckdb.connect() as database:
         current = folder / BASE / "current" / "manifest.json"
         database.execute(f"CREATE VIEW metrics_current AS SELECT * FROM read_json('{current}')")

@@ -1,4 +1,4 @@
-"""docs/reading-metrics.md: the code blocks read the objects of a real run; some blocks are only parsed.
+"""docs/reading-metrics.md: the code blocks read the objects of a real run. Some blocks are only parsed.
 
 tests/docs/test_reading_athena.py tests the blocks for Athena.
 """
@@ -19,7 +19,13 @@ from tests.docs.reading import BASE, BLOCKS, FIRST, NEWEST, S3, code_of
 
 
 def run(section: str, root: str, **names: Any) -> dict[str, Any]:
-    """Run the Python blocks of a section with `root` instead of the bucket, and return their variables."""
+    """Run the Python blocks of a section, and return the variables that they define.
+
+    Args:
+        section: the heading of the section.
+        root: the location to read in place of the bucket.
+        names: variables that are defined before.
+    """
     for text in code_of(section):
         exec(compile(text.replace(f'"{S3}"', repr(root)), section, "exec"), names)
     return names

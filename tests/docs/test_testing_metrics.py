@@ -1,4 +1,7 @@
-"""docs/testing-metrics.md and docs/examples/: commands, fields, hooks, and one example of each operation."""
+"""docs/testing-metrics.md and docs/examples/: the commands, the fields and the hooks on the page work.
+
+The examples contain each operation at least once.
+"""
 
 import re
 from typing import get_args

@@ -24,25 +24,25 @@ VOLATILE = (
 
 
 def steps():
-    """Yield each command of the page with the output on the page."""
+    """Yield each command of the page, with the output that the page shows for it."""
     for block in BLOCKS:
         yield from steps_in(block)
 
 
 def steps_in(block):
-    """Return each command of a block with its output."""
+    """Return each command of a code block, with the output that the block shows for it."""
     return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
 
 
 def masked(text):
-    """Return the lines of a text without the parts that differ between runs, and without trailing spaces."""
+    """Return the lines of an output, with words in place of parts that vary, and without trailing spaces."""
     for pattern, word in VOLATILE:
         text = re.sub(pattern, word, text)
     return [line.rstrip() for line in text.splitlines()]
 
 
 def output(command):
-    """Return the output of a command that runs in the working folder."""
+    """Return the output of a command, which is run in the working folder."""
     if not command.startswith("metrics "):
         return subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
     words, _, target = command.removeprefix("metrics ").partition(" > ")

@@ -1,10 +1,10 @@
-"""Batches of part files, damaged or not, that are judged in a separate process, which may crash.
+"""A program that judges a batch of part files, damaged or not, in a process of its own, which may crash.
 
     python -m tests.fuzz.batches SEED COUNT FOLDER
 
-generates COUNT files from the seed, judges the files (see tests/fuzz/judge.py), and prints a JSON object with
-the outcomes of each kind of file and the findings. The inputs of findings are saved in the folder. The seed
-of the current input is saved there, too, to identify this input if the process dies.
+It generates COUNT files from the seed, judges the files (see tests/fuzz/judge.py), and prints a JSON object
+with the outcomes of each kind of file and the findings. The inputs of findings are saved in the folder. The
+seed of the current input is saved there, too, to identify this input if the process dies.
 """
 
 # ruff: noqa: T201 - Printing is the purpose of this module.
@@ -33,7 +33,7 @@ MAX_BATCH_SECONDS = 300
 
 @dataclass
 class Tally:
-    """The results of a batch.
+    """The summed results of judged inputs.
 
     Attributes:
         tried: the number of inputs by kind.
@@ -50,7 +50,7 @@ class Tally:
     grown: int = 0
 
     def add(self, other: "Tally") -> None:
-        """Add the results of another batch."""
+        """Add the results of other inputs to these results."""
         self.tried += other.tried
         self.outcomes += other.outcomes
         self.findings += other.findings
@@ -58,9 +58,12 @@ class Tally:
 
 
 def case_of(seed: str) -> tuple[str, Case]:
-    """Generate a part file from the seed; return the kind of the file, and a case with a run that reads it.
+    """Generate a part file and a run that reads it, both from a seed.
 
     The file contains one series or all series, and the run reads the whole file or ranges of the file.
+
+    Returns:
+        The kind of the file, and the case.
     """
     rng = Random(seed)
     kind, body = any_file(rng)
@@ -80,7 +83,15 @@ def case_of(seed: str) -> tuple[str, Case]:
 
 
 def judged(seed: str, count: int, folder: Path) -> Tally:
-    """Judge `count` part files in a separate process; if it dies or exceeds its time, that is a finding."""
+    """Judge `count` part files in a separate process, and return the results.
+
+    If the process dies or takes too long, that is a finding, too.
+
+    Args:
+        seed: the seed from which the part files are generated.
+        count: the number of part files.
+        folder: the folder for findings.
+    """
     command = [sys.executable, "-m", "tests.fuzz.batches", seed, str(count), str(folder)]
     folder.mkdir(parents=True, exist_ok=True)
     current = folder / f"current-{seed}"
@@ -111,7 +122,7 @@ def judged(seed: str, count: int, folder: Path) -> Tally:
 
 
 def _judge_here(seed: str, count: int, folder: Path) -> Tally:
-    from tests.fuzz.judge import MAX_MEMORY, judge  # noqa: PLC0415 - only environment it is used
+    from tests.fuzz.judge import MAX_MEMORY, judge  # noqa: PLC0415 - only the separate process needs it
 
     tally = Tally()
     current = folder / f"current-{seed}"

@@ -1,4 +1,4 @@
-"""Generators of batches of SQS records whose bodies and attributes are arbitrary or almost valid."""
+"""Generators of batches of SQS records, whose bodies and attributes are arbitrary or almost valid."""
 
 from functools import cache
 from typing import Any
@@ -87,9 +87,9 @@ TIMES = [
 
 @cache
 def objects() -> dict[str, bytes]:
-    """Return the objects that the requests need, by key.
+    """Return the objects to which the generated requests refer, by key.
 
-    The dataset `fx` has the series A and B, and the dataset `more` has the series C.
+    They belong to the dataset `fx` with the series A and B, and to the dataset `more` with the series C.
     """
     cloud = Cloud()
     put_a_and_b(cloud.store)
@@ -101,7 +101,10 @@ def objects() -> dict[str, bytes]:
 
 @st.composite
 def _envelopes(draw: st.DrawFn, message: str) -> Any:
-    """Generate an SNS notification of a message: valid, almost valid, or nested in another notification."""
+    """Generate an SNS notification that contains a message.
+
+    The notification is valid, almost valid, or nested in another notification.
+    """
     outer: dict[str, Any] = envelope(None) | {"Message": message}
     match draw(st.sampled_from(["right", "right", "type", "time", "twice", "nested", "mutated"])):
         case "type":
@@ -124,7 +127,7 @@ def _envelopes(draw: st.DrawFn, message: str) -> Any:
 
 @st.composite
 def requests(draw: st.DrawFn) -> str:
-    """Generate the text of a request with a few random changes, with or without an SNS notification."""
+    """Generate the text of a request with a few random changes. It may be in an SNS notification."""
     whole = draw(st.sampled_from(REQUESTS))
     kept = (
         ("type", "runId", "metricCode") if draw(st.integers(0, 3)) else ()
@@ -150,13 +153,13 @@ _others: st.SearchStrategy[str] = st.one_of(
 
 @st.composite
 def bodies(draw: st.DrawFn) -> str:
-    """Generate the body of a record; three of four bodies are almost valid requests."""
+    """Generate the body of an SQS record. Three of four bodies are almost valid requests."""
     return draw(requests() if draw(st.integers(0, 3)) else _others)
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Generate a case whose batch has one to three records; their attributes may be missing or unusual."""
+    """Generate a case with a batch of one to three records, whose attributes may be missing or unusual."""
     batch = []
     for number in range(draw(st.integers(1, 3))):
         found = record(draw(bodies()), message_id=f"message-{number}")

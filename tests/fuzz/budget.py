@@ -1,4 +1,4 @@
-"""The number of examples that a test tries: a small fixed number, multiplied by METRICS_TEST_EXAMPLES."""
+"""The number of examples that a fuzz test generates: a small number times METRICS_TEST_EXAMPLES."""
 
 import os
 
@@ -9,9 +9,9 @@ TIMES = max(1, int(os.environ.get("METRICS_TEST_EXAMPLES", "1")))
 
 
 def bounded(examples: int) -> settings:
-    """Return Hypothesis settings for a number of examples, which is multiplied by METRICS_TEST_EXAMPLES.
+    """Return Hypothesis settings for a number of examples, multiplied by METRICS_TEST_EXAMPLES.
 
-    The examples are the same in each run unless that variable is greater than 1.
+    If this environment variable is not set or 1, the examples are the same in each run.
     """
     return settings(
         max_examples=examples * TIMES,

@@ -1,4 +1,4 @@
-"""A case is one input of the fuzzer: the records of a batch, the objects in the bucket, and settings."""
+"""An input of the fuzzer, called a case: the records of a batch, the objects in the bucket, and settings."""
 
 import base64
 import hashlib
@@ -13,15 +13,16 @@ MAX_SHOWN = 2_000
 
 @dataclass(frozen=True)
 class Case:
-    """An input of the handler. The `repr` of a case is truncated, because records and objects may be large.
+    """An input of the fuzzer. The `repr` of a case is shortened, because records and objects may be large.
 
     Attributes:
         records: the SQS records of the batch.
         objects: the body of each object in the bucket, by key.
-        settings: the settings, by the names of their environment variables.
-        scanned: whether even small part files are read by range, as large ones are.
-        may_misstate_sizes: whether the footer of a part file may state sizes that are too small, so that the
-            stated sizes do not bound the memory that decoding needs.
+        settings: the worker's settings, by the names of their environment variables.
+        scanned: whether even small part files are read by ranges, as large ones are.
+        may_misstate_sizes: whether the footer of a part file may state sizes that are too small. If so,
+            decoding
+            may need more memory than the footer suggests.
     """
 
     records: Sequence[dict[str, Any]]
@@ -48,7 +49,7 @@ class Case:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Return the case that was saved in a file."""
+        """Return the case that `save` wrote to a file."""
         saved = json.loads(path.read_text("utf-8"))
         saved["objects"] = {key: base64.b64decode(body) for key, body in saved["objects"].items()}
         return cls(**saved)

@@ -1,7 +1,7 @@
-"""Damaged part files: flipped, missing or spliced bytes, and files that expand to many times their size.
+"""Generators of damaged part files: with changed, missing or exchanged bytes.
 
-The files are judged in a separate process (tests/fuzz/batches.py), because a file could crash the process
-that reads it.
+Some of the files expand to many times their size. The files are judged in a separate process
+(tests/fuzz/batches.py), because a file could crash the process that reads it.
 """
 
 import struct
@@ -35,7 +35,10 @@ NUMBERS = [
 
 
 def any_file(rng: Random) -> tuple[str, bytes]:
-    """Return the name of a random kind of part file, and a random file of this kind, damaged or not."""
+    """Return the name of a random kind of part file, and a random part file of this kind.
+
+    Some kinds are damaged and some are not.
+    """
     make = rng.choice([part_files.written, part_files.plain, part_files.plain])
     kind = rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
     body = part_files.bomb(rng) if kind == "bomb" else make(rng)
@@ -58,7 +61,10 @@ def _truncated(rng: Random, body: bytes) -> bytes:
 
 
 def _spliced(rng: Random, body: bytes) -> bytes:
-    """Return a file with the data of one file and the footer of another."""
+    """Return the data of a part file, followed by the footer of another one.
+
+    One of the two files is `body`, and the other one is generated.
+    """
     other = part_files.plain(rng, rng.choice([1, 30, 3_000]))
     return MAGIC + other[4 : rng.randrange(4, len(other))] + body[rng.randrange(len(body)) :]
 

@@ -1,9 +1,10 @@
-"""A process that fuzzes a parser of the worker with atheris, which is guided by branch coverage.
+"""A program that fuzzes a parser of the worker with atheris, whose inputs are guided by branch coverage.
 
     python -m tests.fuzz.edges request|manifest SECONDS FOLDER
 
-The measured modules must be imported under instrumentation, so this module imports nothing of the project.
-libFuzzer ends the process: with exit code 0 at the end of its time, or at a finding, whose input it stores.
+The measured modules must be imported under instrumentation, so this module imports nothing of the project at
+the top. libFuzzer ends the process: with exit code 0 at the end of its time, or at a finding, whose input it
+stores.
 """
 
 import sys
@@ -12,9 +13,12 @@ from pathlib import Path
 
 
 def _edge(kind: str) -> Callable[[bytes], None]:
-    """Return a function that parses bytes.
+    """Return a function that passes bytes to a parser of the worker.
 
-    It ignores the worker's own errors, and raises all other exceptions.
+    The function ignores the worker's own errors. Any other exception is a finding.
+
+    Args:
+        kind: `request` or `manifest`.
     """
     # These modules are imported here so that atheris instruments them.
     from metrics_worker.dataset.manifest import Manifest  # noqa: PLC0415
@@ -53,7 +57,13 @@ def _is_plain(error: Exception) -> None:
 
 
 def main(kind: str, seconds: int, folder: Path) -> None:
-    """Run the fuzzer, which ends the process when it has finished or has a finding."""
+    """Run the fuzzer. It ends the process after the given time or at a finding.
+
+    Args:
+        kind: `request` or `manifest`.
+        seconds: the time to run.
+        folder: the folder with the seeds and the dictionary, and for findings.
+    """
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415 - only here is it needed
 
     corpus = folder / f"corpus-{kind}"

@@ -1,4 +1,7 @@
-"""Coverage-guided fuzzing of the parsers: write seeds and a dictionary, and start tests/fuzz/edges.py."""
+"""Fuzzing of the parsers that is guided by coverage.
+
+This module writes the first inputs and a dictionary, and starts tests/fuzz/edges.py.
+"""
 
 import re
 import subprocess
@@ -22,7 +25,16 @@ TOKENS = [
 
 
 def tried(kind: str, seconds: int, folder: Path) -> tuple[int, str | None]:
-    """Fuzz a parser in a separate process; return the number of inputs, and the found problem or None."""
+    """Fuzz a parser in a separate process, guided by coverage.
+
+    Args:
+        kind: `request` or `manifest`.
+        seconds: the time to run.
+        folder: the folder for findings.
+
+    Returns:
+        The number of inputs, and the problem that was found or None.
+    """
     corpus = folder / f"corpus-{kind}"
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(_seeds(kind)):

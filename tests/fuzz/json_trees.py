@@ -95,7 +95,12 @@ any_json: st.SearchStrategy[Any] = st.one_of(
 
 
 def text(tree: Any, *, plain: bool = True) -> str:
-    """Return the JSON text of a tree; if `plain`, with every non-ASCII character escaped."""
+    """Return the JSON text of a tree.
+
+    Args:
+        tree: the tree of JSON values, with the marks `RAW` and `AGAIN`.
+        plain: whether every non-ASCII character is escaped.
+    """
     found = json.dumps(tree, ensure_ascii=plain)
     found = re.sub(r'"\\u0001((?:[^"\\]|\\.)*)"', lambda raw: raw[1].replace('\\"', '"'), found)
     return found.replace("\\u0002", "")
@@ -103,7 +108,7 @@ def text(tree: Any, *, plain: bool = True) -> str:
 
 @st.composite
 def mutated(draw: st.DrawFn, tree: Any, most: int = 4) -> Any:
-    """Generate a copy of the tree with at most `most` changes."""
+    """Generate a copy of a tree of JSON values with at most `most` random changes."""
     root = {"": copy.deepcopy(tree)}
     for _ in range(draw(st.integers(0, most))):
         places = list(_places(root))
@@ -129,7 +134,13 @@ def mutated(draw: st.DrawFn, tree: Any, most: int = 4) -> Any:
 
 
 def _reshape(draw: st.DrawFn, container: Any, key: Any) -> None:
-    """Remove an element from its list or object, duplicate it, or rename its key."""
+    """Remove an element from its list or object, duplicate it, or rename its key.
+
+    Args:
+        draw: the source of random choices.
+        container: the list or object, which is changed in place.
+        key: the index or the key of the element.
+    """
     value = container[key]
     match draw(st.sampled_from(["drop", "again", "rename"])):
         case "drop":
@@ -144,7 +155,7 @@ def _reshape(draw: st.DrawFn, container: Any, key: Any) -> None:
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: str) -> str:
-    """Generate a text that is truncated, or in which a piece is missing, duplicated or replaced."""
+    """Generate a damaged copy of a text: truncated, or with a piece missing, duplicated or replaced."""
     start = draw(st.integers(0, len(whole)))
     end = draw(st.integers(start, min(len(whole), start + 40)))
     middle = draw(
@@ -154,7 +165,10 @@ def damaged(draw: st.DrawFn, whole: str) -> str:
 
 
 def _places(tree: Any) -> Any:
-    """Yield (container, key) of each element of a tree, from the root on."""
+    """Yield the position of each element in a tree, as its list or object and its index or key.
+
+    An element comes before the elements that it contains.
+    """
     items = enumerate(tree) if isinstance(tree, list) else tree.items()
     for key, value in list(items):
         yield tree, key

@@ -1,9 +1,9 @@
 """The judge of the fuzzer: a function that passes one input to the real handler and checks the results.
 
-The bucket is in memory and never fails, so the correct result of each record is known in advance. If the
-outcome of a run can be announced, exactly one outcome must be published. If not, the message must be returned
-to the queue together with the later messages of its group. Any other result is a finding, which is raised as
-an AssertionError. The limits of the worker are small here, so that inputs exceed them.
+The bucket is in memory and never fails, so the correct result of each record is known in advance. If a record
+has a usable run id, exactly one outcome of the run must be published. If not, the message must be returned to
+the queue together with the later messages of its group. Any other result is a finding, which is raised as an
+AssertionError. The limits of the worker are set to small values, so that inputs exceed them.
 """
 
 import atexit
@@ -71,7 +71,13 @@ _POOLS: list[pa.MemoryPool] = []
 
 @dataclass(frozen=True)
 class AnswerableRun:
-    """A run for which the contract requires a completed event, because its record has a usable run id."""
+    """A run whose outcome the worker must publish, because the record has a usable run id.
+
+    Attributes:
+        run: the run id.
+        metric: the metric code; `BAD_CODE` if the code in the request is not valid.
+        v1: whether the request asks for events in the v1 form.
+    """
 
     run: str
     metric: str
@@ -80,7 +86,7 @@ class AnswerableRun:
 
 @dataclass
 class Verdict:
-    """The measured results of a batch that caused no finding.
+    """What was measured for a batch without a finding.
 
     Attributes:
         outcomes: SUCCESS, an error code or GIVEN_BACK, for each record.
@@ -96,7 +102,7 @@ class Verdict:
 
 
 def judge(case: Case) -> Verdict:
-    """Pass a case to the handler, and check the results.
+    """Pass a case to the handler, check the results, and return what was measured.
 
     Raises:
         AssertionError: the case is a finding.
@@ -121,10 +127,12 @@ def judge(case: Case) -> Verdict:
 
 
 def answerable_run(body: str) -> AnswerableRun | str | None:
-    """Return the run in the body of a record if, by the contract, the outcome of the run can be announced.
+    """Return the run in the body of a record, if the worker must publish its outcome.
 
     Returns:
-        None if no outcome can be announced; a string if the nesting is so deep that parsers may disagree.
+        None if the body contains no usable run id. A string if the body is nested so deep that this parser
+            and
+        the worker's may disagree.
     """
     if body.count("[") + body.count("{") > MAX_COMPARED_NESTING:
         return "nested too deeply to compare"
@@ -145,10 +153,10 @@ def answerable_run(body: str) -> AnswerableRun | str | None:
 
 
 class _SharedDecoder(Decoder):
-    """A decoder whose child process is used for many invocations, because a new process takes 0.3 s."""
+    """A decoder that keeps its child process for later invocations, because a new process takes 0.3 s."""
 
     def begin(self, deadline: "Deadline | None" = None) -> Self:
-        """Return the decoder with the deadline of the next invocation."""
+        """Set the deadline of the next invocation, and return the decoder."""
         self._deadline = deadline
         return self
 
@@ -162,9 +170,10 @@ atexit.register(Decoder.__exit__, _DECODER, None, None, None)
 
 @contextmanager
 def _environment(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Any]:
-    """Run the handler in a fake cloud; yield a function that returns the log.
+    """Let the worker use a fake cloud within this context, and assert that it can write all of its log lines.
 
-    A log line that cannot be written is a finding.
+    Yields:
+        A function that returns the log.
     """
     from metrics_worker import handler  # noqa: PLC0415 - It reads the environment.
 
@@ -204,9 +213,11 @@ def _measured(verdict: Verdict) -> Iterator[None]:
 
 
 def _resident(name: str, *, reset: bool = False) -> int:
-    """Return the resident bytes that Linux reports: `VmRSS` now, or `VmHWM`, the most since the last reset.
+    """Return the resident memory of this process in bytes, or 0 on systems other than Linux.
 
-    On other systems, return 0.
+    Args:
+        name: `VmRSS` for the memory now, or `VmHWM` for its maximum since the last reset.
+        reset: whether to reset the maximum first.
     """
     try:
         if reset:
@@ -223,7 +234,7 @@ def _resident(name: str, *, reset: bool = False) -> int:
 
 
 def _check_events(cloud: Cloud) -> list[Json]:
-    """Assert that every event can be parsed, and return the completed events."""
+    """Assert that the control plane can parse every published event, and return the completed events."""
     events = [published_events.check(message) for message in cloud.sns.messages]
     return [event for event in events if event["type"] == "metric_run_completed"]
 
@@ -252,7 +263,7 @@ def _check_outcomes(records: Sequence[Json], response: Json, completed: list[Jso
         AnswerableRun(e["runId"], _code(e), e.get("schema") == published_events.V1) for e in completed
     )
     if not any(isinstance(answerable_run(record["body"]), str) for record in records):
-        assert announced == answered, f"answerable_run for and answerable: {answered}; announced: {announced}"
+        assert announced == answered, f"answerable: {answered}; announced: {announced}"
     verdict.outcomes += [_outcome(event) for event in completed]
     assert "INTERNAL_ERROR" not in verdict.outcomes, f"a defect: {completed}"
 
@@ -284,7 +295,12 @@ SNAPSHOT = re.compile(r"metrics/_snapshots/[A-Za-z0-9._-]+\.snapshot")
 
 
 def _check_keys(calls: list[tuple[str, str]], cloud: Cloud) -> None:
-    """Assert that no key outside the prefixes was accessed, and that runs wrote only their own objects."""
+    """Assert that every accessed key is in a permitted prefix, and that runs wrote only their own objects.
+
+    Args:
+        calls: the operation and the key of each request to S3.
+        cloud: the fake cloud, with the published events.
+    """
     runs = [
         (event["runId"], message["MessageAttributes"]["metricCode"]["StringValue"])
         for message, event in zip(cloud.sns.messages, cloud.sns.events, strict=True)

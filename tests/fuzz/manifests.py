@@ -1,4 +1,4 @@
-"""Generators of dataset manifests that are arbitrary or almost valid, and the objects that they may name."""
+"""Generators of dataset manifests, arbitrary or almost valid, and the part files that they may list."""
 
 from functools import cache
 from typing import Any
@@ -59,7 +59,7 @@ REQUESTS = [
 
 @cache
 def objects() -> dict[str, bytes]:
-    """Return the part files, most of them with ten days."""
+    """Return part files by key. Most of them have ten days; some are empty or not Parquet."""
     days = [day(n) for n in range(1, 11)]
     files: dict[str, Any] = {name: rows("A" if "A" in name else "B", days, range(10)) for name in FILES}
     files["Z/data.parquet"] = rows("Z", days, range(10))
@@ -79,7 +79,7 @@ _paths = st.one_of(
 
 @st.composite
 def _trees(draw: st.DrawFn) -> Any:
-    """Generate the JSON tree of a manifest."""
+    """Generate a dataset manifest as JSON values: almost valid, or any JSON."""
     tree = dict(MANIFEST)
     match draw(st.sampled_from(["path", "paths", "thousands", "mutated", "mutated", "codes", "any"])):
         case "path":
@@ -102,7 +102,7 @@ def _trees(draw: st.DrawFn) -> Any:
 
 @st.composite
 def manifests(draw: st.DrawFn) -> bytes:
-    """Generate the bytes of a manifest."""
+    """Generate the bytes of a dataset manifest, which may be damaged or have an unusual encoding."""
     tree = draw(_trees())
     if isinstance(tree, dict) and draw(st.integers(0, 3)) == 0:
         tree["parquet_files" + AGAIN] = draw(st.one_of(any_json, st.lists(_paths, max_size=3)))
@@ -127,7 +127,7 @@ def manifests(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Generate a run and the bucket that it reads, with a generated manifest."""
+    """Generate a case with one run, and with a generated manifest in the bucket."""
     event = draw(st.sampled_from(REQUESTS))
     source = draw(st.sampled_from(["manifest", "manifest", "listing"]))
     return Case([record(event)], objects() | {KEY: draw(manifests())}, {"WORKER_SERIES_FILES": source})

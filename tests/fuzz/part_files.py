@@ -25,7 +25,7 @@ type Column = Callable[[Random, int], pa.Array]
 
 
 def written(rng: Random) -> bytes:
-    """Return a random part file."""
+    """Return a random valid part file."""
     table = _table(rng)
     for _ in range(20):  # Some options are invalid for some column types.
         sink = io.BytesIO()
@@ -40,7 +40,7 @@ def written(rng: Random) -> bytes:
 
 
 def plain(rng: Random, count: int = 30) -> bytes:
-    """Return a part file as the ingestor writes it, except for the codec and the order of columns."""
+    """Return a part file as an ingestor writes it, but with a random codec and order of columns."""
     columns = {
         TIME: pa.array(np.arange(count) * 86_400 * 10**9, pa.timestamp("ns")),
         CODE: pa.array([rng.choice("AB") for _ in range(count)]),
@@ -62,7 +62,7 @@ def plain(rng: Random, count: int = 30) -> bytes:
 
 
 def bomb(rng: Random) -> bytes:
-    """Return a small part file that needs much memory when it is decoded, in few rows or in many."""
+    """Return a small part file that needs much memory when it is decoded. It has few rows or many."""
     count = rng.choice([1, 2, 1_000, 19_000, 21_000, 200_000])
     text = rng.choice(["A", "A" * 100, "A" * 20_000_000 if count < 3 else "A" * 2_000])
     count = min(count, 60_000_000 // len(text))
@@ -117,7 +117,10 @@ def _any(rng: Random, count: int) -> pa.Array:
 
 
 def _numbers(kind: pa.DataType) -> Column:
-    """Return a generator of integers, some of them null: either small ones, or any that the type allows."""
+    """Return a function that returns a random column of integers of a type, some of them null.
+
+    The integers are either all small, or any that the type allows.
+    """
     bits = kind.bit_width
 
     def make(rng: Random, count: int) -> pa.Array:
@@ -172,7 +175,7 @@ def _bad_texts(rng: Random, count: int) -> pa.Array:
 
 
 def _short_texts(rng: Random, count: int) -> pa.Array:
-    """Return a dictionary-encoded column whose dictionary may have duplicates and nulls."""
+    """Return a column of short strings with a dictionary, which may have duplicates and nulls."""
     return pa.DictionaryArray.from_arrays(
         pa.array([0] * count, pa.int8()), ["A", "A", None][: rng.randrange(1, 4)]
     )

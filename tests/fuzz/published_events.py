@@ -1,4 +1,4 @@
-"""A strict parser of published status events, written from docs/contracts, without worker code.
+"""A strict parser of published status events. It was written from docs/contracts and uses no worker code.
 
 `check()` raises an AssertionError if the control plane could not parse an event.
 """
@@ -45,7 +45,11 @@ DEDUPLICATION_ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 
 
 def check(message: Json) -> Json:
-    """Return the event in the arguments of a publication to SNS, and assert that it follows the contract."""
+    """Assert that a status event follows the contract, and return the event.
+
+    Args:
+        message: the arguments with which the worker published the event to SNS.
+    """
     text = message["Message"]
     assert len(text.encode("utf-8")) <= MAX_SNS_MESSAGE, "larger than the limit of SNS"
     event: Json = json.loads(text, object_pairs_hook=_each_key_once, parse_constant=_no_number)
@@ -107,7 +111,10 @@ def _check_completed(event: Json) -> None:
 
 
 def _check_code(code: Any, status: str) -> None:
-    """Assert that a metric code is valid; after a FAILURE it may be an invalid code from the request."""
+    """Assert that the metric code in a completed event is valid.
+
+    After a FAILURE, an invalid code from the request may be repeated.
+    """
     if status == "SUCCESS":
         _match(ID, code)
         return

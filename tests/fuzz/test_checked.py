@@ -1,4 +1,4 @@
-"""The problems that the command line finds in arbitrary bodies, compared with the worker's decision."""
+"""`metrics validate` finds an error in an arbitrary body if and only if the worker refuses the body."""
 
 import json
 
@@ -26,7 +26,13 @@ BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 
 
 def refused(body, bucket=None, **settings):
-    """Return whether the worker rejects a body or, if a bucket is given, cannot read its series there."""
+    """Return whether the worker refuses a request.
+
+    Args:
+        body: the request.
+        bucket: the bucket from which the worker then reads the series; None to check only the request.
+        settings: settings of the worker.
+    """
     try:
         request = RunRequest.parse(open_record(body, None), BOUNDS)
         if bucket is not None:
@@ -88,7 +94,7 @@ def test_of_any_manifest_there_are_errors_exactly_where_the_worker_refuses_a_run
 @bounded(100)
 @given(st.sampled_from(bodies.REQUESTS).flatmap(lambda asked: mutated(asked["expressionJson"])))
 def test_no_problem_of_an_expression_is_reported_in_the_rest_of_the_request(expression):
-    """In a valid request with an arbitrary expression, the other fields have no errors."""
+    """Assert that the other fields of a valid request have no errors if only its expression is arbitrary."""
     good = bodies.REQUESTS[0]
     try:
         body = json.dumps(good | {"expressionJson": expression})

@@ -1,4 +1,4 @@
-"""The judge (tests/fuzz/judge.py) detects incorrect results: each of these cases causes one finding."""
+"""The judge (tests/fuzz/judge.py) detects incorrect results: each of these cases is a finding."""
 
 import json
 

@@ -1,4 +1,7 @@
-"""Arbitrary part files lead to correct results (see tests/fuzz/judge.py) and never crash the process."""
+"""Arbitrary part files never crash the process and never lead to a finding of the judge.
+
+tests/fuzz/judge.py contains the judge.
+"""
 
 from tests.fuzz.batches import judged
 from tests.fuzz.budget import TIMES

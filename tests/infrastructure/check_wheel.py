@@ -2,7 +2,7 @@
 
 `make wheel` builds both and runs this file. The name of the file keeps it out of the test suite, because the
 installation takes longer than many folders of tests. uv builds the wheel from the sdist, so a complete wheel
-shows that the sdist is complete.
+shows that the sdist is complete, too.
 """
 
 import json
@@ -80,7 +80,7 @@ def test_the_wheel_requires_the_pinned_versions_and_no_library_of_the_tests(whee
 
 
 def versions(lines):
-    """Return the version of each distribution in lines such as `uvloop==0.23.0; sys_platform != "win32"`."""
+    """Return the version of each package, by name, in lines such as `uvloop==0.23.0; platform …`."""
     return dict(line.partition(";")[0].split("==") for line in lines)
 
 

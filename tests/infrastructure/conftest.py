@@ -1,4 +1,4 @@
-"""Fixtures: the stack with the default parameters of the template, and parts of the stack."""
+"""Fixtures: the stack with the default parameters of the template, and some of its parts."""
 
 import pytest
 

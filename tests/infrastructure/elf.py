@@ -32,7 +32,7 @@ class SharedLibrary(NamedTuple):
 
 
 def read(path: Path) -> SharedLibrary:
-    """Return the properties of a 64-bit little-endian ELF file."""
+    """Return the properties of an ELF file, which must be a 64-bit little-endian one."""
     image = path.read_bytes()
     assert image[:6] == b"\x7fELF\x02\x01", f"{path} is not 64-bit little-endian ELF"
     table = struct.unpack_from("<Q", image, 40)[0]
@@ -40,7 +40,7 @@ def read(path: Path) -> SharedLibrary:
     sections = [SECTION.unpack_from(image, table + i * SECTION.size) for i in range(count)]
 
     def content(kind: int) -> tuple[bytes, bytes, int]:
-        """Return the bytes of a section, the string table that it refers to, and its number of entries."""
+        """Return the bytes, the strings and the number of entries of the first section of a type."""
         for _name, type_, _flags, _addr, offset, size, link, info, *_rest in sections:
             if type_ == kind:
                 start, length = sections[link][4:6]
@@ -71,7 +71,13 @@ def _string(table: bytes, offset: int) -> str:
 
 
 def _versions(records: bytes, names: bytes, count: int) -> Iterator[str]:
-    """Yield the needed symbol versions from `count` records, one for each library."""
+    """Yield the symbol versions that a library needs of others, such as GLIBC_2.17.
+
+    Args:
+        records: the section that lists them.
+        names: the string table of the section.
+        count: the number of libraries in the section.
+    """
     place = 0
     for _ in range(count):
         _version, versions, _file, first, following = NEED.unpack_from(records, place)

@@ -1,9 +1,9 @@
 """Deployments of the template's queues, topics and roles on a moto server that enforces permissions.
 
 The code of a Lambda function runs in the process of the test, with the environment of the template and the
-credentials of the function's role. Before and after the job of the function, permissions are not enforced, so
-the test can act as control plane, ingestor and operator. The server runs in another process, so that its
-changes to moto do not affect other tests.
+credentials of the function's role. Before and after this, permissions are not enforced, so that the test can
+act as control plane, ingestor and operator. The server runs in another process, so that its changes to moto
+do not affect other tests.
 """
 
 import json
@@ -31,7 +31,7 @@ _ANYBODY = [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:Assume
 
 
 class Server:
-    """A moto server and its clients, which have all permissions unless the server enforces permissions."""
+    """A moto server and its boto3 clients. Except within `enforcing()`, everything is permitted."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
@@ -66,7 +66,7 @@ class Server:
 
     @contextmanager
     def enforcing(self) -> Iterator[None]:
-        """Enforce the permissions of the caller of each request in this context."""
+        """Within this context, let the server refuse every request for which its caller has no permission."""
         self._control("reset-auth", b"0")
         try:
             yield
@@ -80,13 +80,13 @@ class Server:
 
 
 class Deployment:
-    """The stack on an empty server, with all permissions of the template or all except one.
+    """The deployed stack on an empty server. One permission of the template can be left out.
 
     Args:
         server: the server; all its resources are deleted first.
         stack: the stack to deploy.
-        lost: the permission to leave out, as (function, action, resource), with the resource's name from
-            `named()`.
+        lost: the permission to leave out, as (function, action, name of the resource); `named()` returns the
+            name of a resource.
     """
 
     def __init__(self, server: Server, stack: Stack, lost: tuple[str, str, str] | None = None) -> None:
@@ -100,7 +100,12 @@ class Deployment:
         self._credentials = {name: self._role(name) for name in self.stack.of_type("AWS::Lambda::Function")}
 
     def _queues(self) -> dict[str, dict[str, str]]:
-        """Create the queues, and return the values of Ref and Arn for each."""
+        """Create the queues of the template.
+
+        Returns:
+            By logical id, the values that the template's functions Ref and Fn::GetAtt (Arn) return for the
+                queue.
+        """
         return {
             name: self._queue(properties["QueueName"], str(properties["VisibilityTimeout"]))
             for name, properties in self.stack.of_type("AWS::SQS::Queue").items()
@@ -113,7 +118,11 @@ class Deployment:
         return {"Ref": url, "Arn": arn}
 
     def _topics(self) -> dict[str, dict[str, str]]:
-        """Create the topics of the template and one more topic, each with a subscribed queue `heard-…`."""
+        """Create the topics of the template and another topic. To each, subscribe a queue named `heard-…`.
+
+        Returns:
+            By logical id, the values that the template's functions Ref and Fn::GetAtt (Arn) return.
+        """
         sns = self.server.sns
         made: dict[str, dict[str, str]] = {}
         topics = {name: topic["TopicName"] for name, topic in self.stack.of_type("AWS::SNS::Topic").items()}
@@ -126,7 +135,7 @@ class Deployment:
         return made
 
     def _log_groups(self) -> dict[str, dict[str, str]]:
-        """Return the Arn of each log group, because policies refer to it; no log group is created."""
+        """Return the ARN of each log group by logical id. No log group is created: only policies use it."""
         prefix = f"arn:aws:logs:{REGION}:{PSEUDO['AWS::AccountId']}:log-group"
         return {
             name: {"Arn": f"{prefix}:{properties['LogGroupName']}:*"}
@@ -134,7 +143,7 @@ class Deployment:
         }
 
     def _role(self, function: str) -> dict[str, str]:
-        """Create the role of a function, assume it, and return its credentials."""
+        """Create the role of a Lambda function with its policy, and return credentials of the role."""
         iam, sts = self.server.iam, self.server.sts
         role = iam.create_role(RoleName=function, AssumeRolePolicyDocument=_document(_ANYBODY))["Role"]
         # One statement for each action: `Stack.permissions` asserts that statements have no other elements.
@@ -152,7 +161,7 @@ class Deployment:
         }
 
     def resolve(self, node: Any) -> str:
-        """Return the value of a Ref or Fn::GetAtt of the template in this deployment."""
+        """Return the value of a Ref or Fn::GetAtt of the template in this deployment, such as a URL."""
         if isinstance(node, str):
             return node
         ((kind, target),) = node.items()
@@ -160,10 +169,10 @@ class Deployment:
         return self._made[name][attribute]
 
     def environment(self, function: str) -> dict[str, str]:
-        """Return the environment of a function: the variables of the template, region, credentials.
+        """Return the environment of a Lambda function: the template's variables, region and credentials.
 
-        The interval of heartbeats is 1 ms, so that even a short run publishes one, and there is no wait
-        between started and completed.
+        Two settings differ from the template: the interval of heartbeats is 1 ms, so that even a short run
+        publishes one, and there is no wait between the started and the completed event.
         """
         given = self.stack.properties(function, "AWS::Lambda::Function")["Environment"]["Variables"]
         return {
@@ -176,14 +185,22 @@ class Deployment:
         }
 
     def client(self, service: str, function: str) -> Any:
-        """Return a client with the credentials of a function's role."""
+        """Return a boto3 client of a service with the credentials of a Lambda function's role."""
         return self.server.client(service, **self._credentials[function])
 
     def poll(self, queue: str, function: str, handler: Callable[[dict[str, Any]], Any]) -> set[str]:
-        """Do the work of the event source mapping for one batch, with the credentials of the function's role.
+        """Pass one batch from a queue to a handler as the event source mapping does.
 
-        Get the attributes of the queue, receive a batch, invoke the handler, and delete the messages that
-        succeeded. Return the operation that was denied, in a set, or an empty set.
+        All calls to SQS are made with the credentials of the function's role: get the attributes of the
+        queue, receive the batch, and delete the messages that succeeded.
+
+        Args:
+            queue: the logical id of the queue.
+            function: the logical id of the function.
+            handler: the handler of the function.
+
+        Returns:
+            The operation that was denied to the event source mapping, in a set; an empty set if none was.
         """
         sqs = self.client("sqs", function)
         url = self.url(queue)
@@ -211,7 +228,7 @@ class Deployment:
         return json.load(self.server.s3.get_object(Bucket=BUCKET, Key=key)["Body"])
 
     def send(self, queue: str, body: str, name: str) -> None:
-        """Send a message to a queue, in its own message group."""
+        """Send a message to a queue. Its message group and its deduplication id are `name`."""
         self.server.sqs.send_message(
             QueueUrl=self.url(queue), MessageBody=body, MessageGroupId=name, MessageDeduplicationId=name
         )
@@ -225,7 +242,7 @@ class Deployment:
 
 
 def named(resource: Any) -> str:
-    """Return a short name of a policy's resource: a logical id, or the bucket with a pattern of keys."""
+    """Return a short name of a resource in a policy: its logical id, or the bucket with a pattern of keys."""
     if isinstance(resource, str):
         return resource.removeprefix("arn:aws:s3:::")
     ((kind, target),) = resource.items()

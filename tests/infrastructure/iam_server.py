@@ -1,7 +1,8 @@
-"""moto's server with three permission rules of AWS that moto lacks. The server is run as a module.
+"""A moto server with three permission rules of AWS that moto lacks. The module is run with `python -m`.
 
-The server prints its port and runs until it is stopped. It enforces
-permissions after a POST to /moto-api/reset-auth.
+The server prints its port and runs until it is stopped. It enforces permissions after a POST to
+/moto-api/reset-auth.
+
 These rules are added; each one names the AWS document that defines it:
 
 - A policy can allow sns:Publish for one topic. moto checks every SNS call against the resource "*", which
@@ -31,7 +32,7 @@ _get = S3Response._key_response_get
 
 
 def _topic(self: Any) -> str:
-    """Return the resource of an SNS call, for the hook of moto's BaseResponse."""
+    """Return the ARN of an SNS call's topic, against which moto then checks the permission to publish."""
     return self._get_param("TopicArn") or "*"
 
 

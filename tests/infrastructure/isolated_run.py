@@ -1,4 +1,4 @@
-"""Use the built packages as Lambda would, with only these packages and the standard library on the path.
+"""Use the built packages as Lambda would: nothing else but the standard library can be imported.
 
 `python -I -S isolated_run.py FOLDER…` prints the codecs and the modules that it used, or ends with an
 exception. The folders contain the built packages. test_package_size.py runs this script, which contains no
@@ -30,7 +30,7 @@ class CountingFile(io.BytesIO):
 
 
 def write_and_read(codec: str, table: Any) -> bytes:
-    """Return a table as a Parquet file with this codec, and assert that reading it gives the same table."""
+    """Return a table as a Parquet file with a codec, after asserting that the file can be read back."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - main() sets sys.path first
 
     sink = io.BytesIO()
@@ -40,7 +40,12 @@ def write_and_read(codec: str, table: Any) -> bytes:
 
 
 def filtered_scan(file: bytes, table: Any) -> None:
-    """Assert that a scan with a filter and selected columns reads only a small part of a large file."""
+    """Assert that a scan with a filter and selected columns reads only a small part of a Parquet file.
+
+    Args:
+        file: the content of the file.
+        table: the table in the file.
+    """
     import pyarrow as pa  # noqa: PLC0415 - main() sets sys.path first
     import pyarrow.compute as pc  # noqa: PLC0415
     import pyarrow.dataset as ds  # noqa: PLC0415
@@ -55,7 +60,7 @@ def filtered_scan(file: bytes, table: Any) -> None:
 
 
 def main() -> None:
-    """Write and read Parquet files with the pyarrow of the layer, and import the modules of the worker.
+    """Write and read Parquet files with the deployed pyarrow, and import all modules of the worker.
 
     Assert that every loaded module comes from the folders on the command line or from the standard library.
     """

@@ -1,4 +1,8 @@
-"""For each Lambda function, a job that needs all permissions of the function's role, and its results."""
+"""For each Lambda function, a job that needs all permissions of the function's role.
+
+A job sends messages to the function and returns its observable results, so that tests can compare the results
+with all permissions to those without one of them.
+"""
 
 import json
 import re
@@ -24,7 +28,12 @@ def _run(name: str, **more: Any) -> str:
 def compute(aws: Deployment, invoke: Invoke) -> Seen:
     """Invoke the worker with three messages: a run with missing input, a run with input, and invalid JSON.
 
-    Return the observable results.
+    Args:
+        aws: the deployment.
+        invoke: calls the handler of the worker with an event.
+
+    Returns:
+        The results by name, such as the events that were published for each run.
     """
     data = Cloud()
     put_a_and_b(data.store)
@@ -51,10 +60,15 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
 
 
 def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> Seen:
-    """Invoke the dead-letter function for four messages and return the observable results.
+    """Invoke the dead-letter function with four messages, and return the results by name.
 
-    Three messages request a committed run, an uncommitted run and a run with an archived marker; the fourth
-    message cannot be parsed.
+    Three messages request a committed run, an uncommitted run and a run whose marker cannot be read, because
+    S3 has archived it. The fourth message is not JSON.
+
+    Args:
+        aws: the deployment.
+        invoke: calls the handler of the dead-letter function with an event.
+        caplog: the log of the function.
     """
     keys, version, time = Keys("metrics/committed/"), "2026-10-30T12-00-00", "2026-10-30T12:00:00Z"
     marker = Marker(
@@ -89,7 +103,7 @@ def _heard(aws: Deployment, topic: str) -> list[Any]:
 
 
 def _outcomes(aws: Deployment) -> dict[str, str]:
-    """Return SUCCESS or the error of each run; times are removed, and VERSION replaces the version."""
+    """Return SUCCESS or the error of each run by run id, with VERSION in place of the version."""
     outcomes = {}
     for event in _heard(aws, "CompletedTopic"):
         outcomes[event["runId"]] = (event.get("error") or "SUCCESS").partition(";")[0]

@@ -1,4 +1,4 @@
-"""The CloudWatch metrics that exist: metrics of AWS that these tests use, and the metrics of the worker."""
+"""The CloudWatch metrics that exist: those of AWS that alarms and dashboards use, and the worker's own."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -29,18 +29,21 @@ BY_AWS: set[Series] = {
 
 @cache
 def simulated_day() -> Output:
-    """Return the log lines and metrics of both functions on a simulated day with every kind of event."""
+    """Return what both functions write on a simulated day with every kind of event: log lines and metrics.
+
+    The day is simulated only once.
+    """
     return run_a_day()
 
 
 def exists(metric: Metric) -> bool:
-    """Return whether AWS publishes or the worker writes a metric with exactly these dimensions."""
+    """Return whether AWS or the worker writes a CloudWatch metric with this name and these dimensions."""
     namespace, name, dimensions = metric
     return (namespace, name, frozenset(dimensions)) in BY_AWS | simulated_day().series()
 
 
 def of_alarm(alarm: dict[str, Any]) -> Iterator[tuple[Metric, str, int]]:
-    """Yield each metric of an alarm, with its statistic and its period in seconds."""
+    """Yield each CloudWatch metric that an alarm uses, with its statistic and its period in seconds."""
     for part in alarm.get("Metrics", [{"MetricStat": _stat(alarm)}]):
         if "MetricStat" in part:
             stat = part["MetricStat"]

@@ -1,6 +1,6 @@
 """template.yaml as CloudFormation receives it: translated by SAM, then evaluated for given parameters.
 
-monitoring.yaml is evaluated too, with the parameters that template.yaml passes to it.
+monitoring.yaml, the template of a nested stack, is evaluated with the parameters that template.yaml passes.
 """
 
 import os
@@ -32,20 +32,25 @@ PSEUDO = {
 
 
 def parameters(**given: object) -> dict[str, str]:
-    """Return the parameter values of a stack: the given ones and the defaults, all as strings."""
+    """Return all parameter values of the template as strings: the given ones, and defaults for the others."""
     defaults = {name: p["Default"] for name, p in TEMPLATE["Parameters"].items() if "Default" in p}
     return {name: str(value) for name, value in (defaults | {"DataBucketName": BUCKET} | given).items()}
 
 
 def overrides(config: str) -> dict[str, str]:
-    """Return the parameter values of one environment in samconfig.toml."""
+    """Return the parameter values that samconfig.toml sets for one environment, such as `prod`."""
     return dict(
         pair.split("=", 1) for pair in SAMCONFIG[config]["global"]["parameters"]["parameter_overrides"]
     )
 
 
 def translated(template: Properties, **given: str) -> Properties:
-    """Return a template as SAM translates it; the code of its functions must be in S3."""
+    """Return a template as SAM translates it. The code of its functions and layers must be S3 addresses.
+
+    Args:
+        template: the template with resources of SAM.
+        given: the parameter values.
+    """
     with patch.dict(os.environ, AWS_DEFAULT_REGION=PSEUDO["AWS::Region"]):
         # The empty dict replaces AWS's managed policies, which the template does not use.
         document: Properties = Translator({}, Parser()).translate(template, dict(given))
@@ -53,7 +58,7 @@ def translated(template: Properties, **given: str) -> Properties:
 
 
 def packaged(code: str = "s3://built/function", layer: str = "s3://built/layer") -> Properties:
-    """Return the template as `sam deploy` sends it, with the built code in S3."""
+    """Return template.yaml as `sam deploy` sends it: with S3 addresses of the built functions and layer."""
     template = deepcopy(TEMPLATE)
     for name in ("MetricsWorkerFunction", "DeadLetterFunction"):
         template["Resources"][name]["Properties"]["CodeUri"] = code
@@ -62,7 +67,7 @@ def packaged(code: str = "s3://built/function", layer: str = "s3://built/layer")
 
 
 class Resolved:
-    """A template that is evaluated for given parameters, with only the resources whose condition is true.
+    """A template that is evaluated for given parameters. Resources whose condition is false are left out.
 
     Parameters and functions are replaced by their values, and a property or an item of a list with the value
     AWS::NoValue is left out. References to resources remain: {"Ref": name}, {"Fn::GetAtt": [name,
@@ -83,7 +88,11 @@ class Resolved:
         }
 
     def holds(self, condition: str | Properties | None) -> bool:
-        """Return whether a condition (a name, an expression, or None for no condition) is true."""
+        """Return whether a condition of the template is true.
+
+        Args:
+            condition: the name of a condition, an expression, or None for no condition, which is always true.
+        """
         if condition is None:
             return True
         if isinstance(condition, str):
@@ -107,7 +116,7 @@ class Resolved:
         return {key: value for key in node if (value := self.value(node[key])) != NO_VALUE}
 
     def _function(self, node: Properties) -> Any:
-        """Return the value of an intrinsic function, or of an ordinary object with a single key."""
+        """Return the value of an object with a single key: an intrinsic function, or an ordinary object."""
         ((name, given),) = node.items()
         found: Any
         match name, given:
@@ -143,7 +152,7 @@ class Resolved:
         return re.sub(r"\$\{([^}]+)\}", fill, text)
 
     def properties(self, name: str, kind: str) -> Properties:
-        """Return the properties of a resource; the resource must exist and be of the type `kind`."""
+        """Return the properties of the resource with a logical id. The resource must have the type `kind`."""
         return self.of_type(kind)[name]
 
     def of_type(self, kind: str) -> dict[str, Properties]:
@@ -161,12 +170,18 @@ class Stack(Resolved):
         self.outputs = {name: self.value(output["Value"]) for name, output in document["Outputs"].items()}
 
     def permissions(self, function: str = "MetricsWorkerFunction") -> dict[str, list[Any]]:
-        """Return the resources that the role of a function may access, by action."""
+        """Return the permissions of a Lambda function's role: by action, the resources that are allowed.
+
+        The statements of the policy must have no conditions.
+        """
         role, _ = self.properties(function, "AWS::Lambda::Function")["Role"]["Fn::GetAtt"]
         return self.granted(role)
 
     def granted(self, role: str) -> dict[str, list[Any]]:
-        """Return the resources that a role may access, by action."""
+        """Return the permissions of a role: by action, the resources to which the action is allowed.
+
+        The statements of the policy must have no conditions.
+        """
         (policy,) = self.properties(role, "AWS::IAM::Role")["Policies"]
         granted: dict[str, list[Any]] = {}
         for statement in policy["PolicyDocument"]["Statement"]:
@@ -179,7 +194,7 @@ class Stack(Resolved):
 
 
 class Monitoring(Resolved):
-    """The nested stack of alarms, dashboards and queries, with the parameters from the worker's stack.
+    """The nested stack of alarms, dashboards and queries, evaluated as part of the worker's stack.
 
     Values that are known only after deployment are replaced by names: the name of a function by its logical
     id, the name of a queue by `RequestQueue.QueueName`.
@@ -199,11 +214,15 @@ class Monitoring(Resolved):
 
 
 def alarms(**given: object) -> dict[str, Properties]:
-    """Return the alarms of both stacks of a deployment, by logical id."""
+    """Return the properties of all alarms of the worker's stack and its nested stack, by logical id.
+
+    Args:
+        given: parameters of the worker's stack.
+    """
     monitoring, kind = Monitoring(**given), "AWS::CloudWatch::Alarm"
     return monitoring.of_type(kind) | monitoring.worker.of_type(kind)
 
 
 def _listed(value: Any) -> list[Any]:
-    """Return a value of an IAM policy, which may be a single string, as a list."""
+    """Return a value in an IAM policy as a list. IAM also allows a single string in place of a list."""
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""A cold start, which is simulated in a new interpreter, loads no unnecessary modules.
+"""A cold start loads no unnecessary modules. A new Python process simulates the cold start.
 
 The benchmarks measure the time of the imports.
 """
@@ -33,7 +33,12 @@ NEVER = {
 
 
 def run_in_new_interpreter(code: str, **more: str) -> str:
-    """Run the code in a new Python process and return its output."""
+    """Run Python code in a new process and return its output.
+
+    Args:
+        code: the code.
+        more: further environment variables.
+    """
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LD_LIBRARY_PATH"}}
     command = [sys.executable, "-c", code]
     return subprocess.run(
@@ -43,7 +48,7 @@ def run_in_new_interpreter(code: str, **more: str) -> str:
 
 @pytest.fixture(scope="module")
 def loaded() -> set[str]:
-    """Return the names of the modules that importing the handler loads."""
+    """Return the names of all modules that are loaded after importing the handler."""
     return set(run_in_new_interpreter("import metrics_worker.handler, sys; print(*sys.modules)").split())
 
 

@@ -24,7 +24,12 @@ OPERATORS = re.compile(r"[0-9.+*/() -]+")
 
 
 def body(name: str, **given: object) -> dict[str, Any]:
-    """Return the body of a dashboard as CloudWatch receives it."""
+    """Return the body of a dashboard as CloudWatch receives it.
+
+    Args:
+        name: the logical id of the dashboard.
+        given: parameters of the stack.
+    """
     properties = Monitoring(**given).properties(name, "AWS::CloudWatch::Dashboard")
     assert "${" not in properties["DashboardBody"], "a parameter is not replaced"
     parsed: dict[str, Any] = json.loads(properties["DashboardBody"])
@@ -36,9 +41,9 @@ WIDGETS = [widget for dashboard in BODIES.values() for widget in dashboard["widg
 
 
 def rows(widget: Widget) -> list[list[Any]]:
-    """Return the metrics of a widget without abbreviations.
+    """Return the metrics of a widget as complete lists: namespace, name, dimensions and options.
 
-    In an abbreviated metric, "." repeats the item above, and "..." repeats all items that are not given.
+    In an abbreviated list, "." repeats the item above, and "..." repeats all items that are not given.
     """
     written: list[list[Any]] = []
     above: list[str] = []

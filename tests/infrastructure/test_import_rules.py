@@ -16,7 +16,7 @@ PACKAGE = "metrics_worker"
 
 
 class Imports(NamedTuple):
-    """The imports of a module; names are separated by spaces."""
+    """The imports that a module must have. In each field, the names are separated by spaces."""
 
     modules: str
     """Modules of this package; each of them is below the importing module in `IMPORTS`."""
@@ -161,14 +161,14 @@ IMPORTS = {
 
 
 def module_files() -> Iterator[tuple[str, Path]]:
-    """Yield the name of every module within the package, and its file."""
+    """Yield each module of the worker: its dotted name within the package, and its file."""
     for path in sorted((SOURCE / PACKAGE).rglob("*.py")):
         if path.name != "__init__.py":
             yield ".".join(path.relative_to(SOURCE / PACKAGE).with_suffix("").parts), path
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted names of all imports in a file, including those in functions and for type checkers."""
+    """Yield the dotted names of all imports in a file, also of those in functions and for type checkers."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -178,7 +178,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def module_of(name: str) -> str:
-    """Return the module of a dotted name, such as `series` for `metrics_worker.series.clean`."""
+    """Return the worker's module in a dotted name, such as `series` for `metrics_worker.series.clean`."""
     parts = name.split(".")[1:]
     names = (".".join(parts[:n]) for n in range(len(parts), -1, -1))
     return next((name for name in names if name in IMPORTS), "")

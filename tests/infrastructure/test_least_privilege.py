@@ -162,13 +162,13 @@ def server():
 
 @pytest.fixture(scope="module")
 def listing():
-    """Return the stack whose worker lists part files; this worker needs the most permissions."""
+    """Return the stack whose worker finds part files by listing. This worker needs the most permissions."""
     return Stack(SeriesFiles="listing")
 
 
 @pytest.fixture
 def do_job(monkeypatch, caplog):
-    """Return a function that runs a job and returns its results: `do_job(aws, function)`.
+    """Return `do_job(aws, function)`, which runs the job of a Lambda function and returns its results.
 
     The job runs with the environment variables of the template.
     """

@@ -1,4 +1,4 @@
-"""The deployed packages are locked: each package in the lock files has one version and its hashes."""
+"""The deployed packages are locked: the lock files list each package with one version and its hashes."""
 
 import re
 from importlib.metadata import version
@@ -12,7 +12,7 @@ EACH_FOLDER = pytest.mark.parametrize("folder", ["src", "layers/pyarrow"])
 
 
 def pins(path: Path) -> dict[str, str]:
-    """Return the packages that a requirements file pins, with their versions."""
+    """Return the version of each package that a requirements file fixes with `==`, by name."""
     return dict(PIN.findall(path.read_text(encoding="utf-8")))
 
 

@@ -1,4 +1,7 @@
-"""The deployed packages, which the Makefiles build for both architectures, are small, complete and usable."""
+"""The deployed packages of both architectures are small, complete and usable.
+
+The tests build them with the Makefiles that `sam build` uses.
+"""
 
 import importlib.util
 import marshal
@@ -32,7 +35,13 @@ type Trees = dict[tuple[str, str], Path]
 
 
 def build(architecture: str, part: str, folder: Path) -> Path:
-    """Build one package as `sam build` does, and return its folder."""
+    """Build one package as `sam build` does, and return the folder with its files.
+
+    Args:
+        architecture: `x86_64` or `arm64`.
+        part: the logical id of the function or the layer in template.yaml.
+        folder: the folder in which the package is built.
+    """
     make = ["make", "--makefile", str(ROOT / MAKEFILES[part]), f"build-{part}"]
     environment = os.environ | {"ARTIFACTS_DIR": str(folder), "PYTHON": sys.executable}
     run = subprocess.run(
@@ -49,7 +58,7 @@ def build(architecture: str, part: str, folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Trees:
-    """Return the built folders, from which the zip files are made, by (architecture, logical id)."""
+    """Return the folders of all built packages, by (architecture, logical id)."""
     base = tmp_path_factory.mktemp("built")
     with ThreadPoolExecutor(max_workers=2) as pool:
         built = pool.map(lambda key: build(key[0], key[1], base.joinpath(*key)), PARTS)
@@ -195,7 +204,7 @@ def test_every_module_has_byte_code_that_python_does_not_check(
 
 @pytest.fixture
 def here(trees: Trees) -> list[Path]:
-    """Return the packages of the function and the layer that this machine can run."""
+    """Return the folders of the function and the layer for the architecture of this machine."""
     architecture = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine())
     if sys.platform != "linux" or architecture is None:
         pytest.skip("the built libraries are for Linux on x86_64 or arm64")

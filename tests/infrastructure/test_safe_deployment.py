@@ -1,4 +1,7 @@
-"""A changed build publishes a new version, the alias shifts to the version, and alarms can undo the shift."""
+"""A changed build is published as a new version, the alias shifts to it, and alarms can undo the shift.
+
+The version and the alias are those of the Lambda function.
+"""
 
 import subprocess
 import sys
@@ -29,7 +32,14 @@ type Change = Callable[[Properties], None]
 
 
 def version_of(template: Properties, **given: object) -> str:
-    """Return the logical id of the worker's version; CloudFormation publishes a version if the id changes."""
+    """Return the logical id of the worker's Lambda version, which changes with every change to publish.
+
+    CloudFormation publishes a version if its logical id is new.
+
+    Args:
+        template: the template.
+        given: the parameter values.
+    """
     resources = translated(template, **parameters(**given))["Resources"]
     (name,) = [name for name, resource in resources.items() if resource["Type"] == VERSION]
     return str(name)
@@ -87,7 +97,10 @@ def test_sam_publishes_no_version_for_a_parameter_value_so_the_code_contains_a_h
 
 @pytest.fixture
 def settings_of_a_build(tmp_path: Path) -> Callable[[str], str]:
-    """Return a function that returns the hash of a samconfig.toml, computed by the recipe in src/Makefile."""
+    """Return a function that computes the hash of a samconfig.toml with the recipe in src/Makefile.
+
+    The build adds this hash to the package, so that changed settings also publish a new version.
+    """
     recipe = (ROOT / "src" / "Makefile").read_text(encoding="utf-8")
     (program,) = [line.partition(":= ")[2] for line in recipe.splitlines() if line.startswith("SETTINGS :=")]
     assert "-c '$(SETTINGS)' $(HERE)../samconfig.toml > $(ARTIFACTS_DIR)/samconfig.sha256" in recipe

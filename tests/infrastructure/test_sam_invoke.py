@@ -1,4 +1,4 @@
-"""`make invoke`: the steps before the container is started; the container itself needs Docker."""
+"""`make invoke`: the steps before the container starts. The container needs Docker and is not tested."""
 
 import sys
 from pathlib import Path

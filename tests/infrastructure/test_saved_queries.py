@@ -1,4 +1,4 @@
-"""The saved queries use only fields of existing log lines, and their filters select the intended lines."""
+"""The saved queries of CloudWatch use only fields that log lines have, and select the intended log lines."""
 
 import json
 import re
@@ -32,7 +32,7 @@ EACH = pytest.mark.parametrize("name", QUERIES)
 
 
 def flat(line: Line, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a log line with the names of Logs Insights: nested names are joined by dots."""
+    """Yield the fields of a log line with their names in Logs Insights, which joins nested names by dots."""
     for key, value in line.items():
         if isinstance(value, dict):
             yield from flat(value, f"{path}{key}.")
@@ -48,7 +48,10 @@ def commands(query: str) -> list[str]:
 
 
 def fields(query: str) -> set[str]:
-    """Return the fields that a query reads: its names without keywords, functions and its own aliases."""
+    """Return the fields of log lines that a query reads.
+
+    These are all names in the query, without keywords, functions and the query's own aliases.
+    """
     bare = re.sub(r'"[^"]*"|\'[^\']*\'|\bSOURCE\b', "", query)
     names = set(re.findall(r"(?<![\w@.])@?[a-z_][A-Za-z_.0-9]*(?!\()\b(?!\()", bare))
     own = set(re.findall(r"\bas ([a-z_0-9]+)", bare))
@@ -56,7 +59,7 @@ def fields(query: str) -> set[str]:
 
 
 def passes(line: Line, query: str) -> bool:
-    """Return whether a line passes all filters of a query."""
+    """Return whether all filters of a query accept a log line."""
     return all(
         _holds(line, term)
         for command in commands(query)

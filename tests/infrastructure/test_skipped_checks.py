@@ -1,4 +1,4 @@
-"""`make scan` skips a check only for a single resource and with a reason, never for all resources."""
+"""Security checks that `make scan` skips: each only for a single resource, and with a reason."""
 
 import re
 from pathlib import Path

@@ -306,6 +306,13 @@ def _if(expression: str) -> tuple[str, str, str]:
 
 
 def _value(expression: str, numbers: dict[str, Any]) -> Any:
-    """Return the value of a metric math expression, which has the syntax of Python for these operators."""
+    """Return the value of a metric math expression of CloudWatch.
+
+    The expressions of the alarms have the syntax of Python, so Python evaluates them.
+
+    Args:
+        expression: the expression.
+        numbers: the values of the metrics in it, by id.
+    """
     assert re.fullmatch(r"[a-z0-9 +*/()>=-]+", expression)
     return eval(expression, {"__builtins__": {}}, numbers)

@@ -1,4 +1,4 @@
-"""The parameters of the template, the values in samconfig.toml and the worker's settings agree."""
+"""The parameters of template.yaml, their values in samconfig.toml and the worker's settings agree."""
 
 import re
 from typing import Any, get_args
@@ -50,7 +50,7 @@ def test_the_defaults_of_the_template_equal_those_of_the_worker(variables: Prope
 
 
 def _plain(text: str) -> str | bool:
-    """Return the text of a variable, or a bool if the text is "true" or "false"."""
+    """Return the text of an environment variable, or a bool if the text is "true" or "false"."""
     return {"true": True, "false": False}.get(text, text)
 
 

@@ -16,7 +16,7 @@ TOOLS = SOURCE / "metrics_tools"
 
 
 class Imports(NamedTuple):
-    """The imports of a package of the tools; names are separated by spaces."""
+    """The imports that a package of the tools must have. In each field, the names are separated by spaces."""
 
     tools: str
     """Other packages of the tools; each of them is below the importing package in `IMPORTS`."""
@@ -63,7 +63,7 @@ FILES = {path.relative_to(TOOLS).with_suffix("").as_posix(): path for path in so
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted names of all imports in a file, including those in functions and for type checkers."""
+    """Yield the dotted names of all imports in a file, also of those in functions and for type checkers."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,7 +1,7 @@
-"""Print the translated stack with all its resources, for `make scan`.
+"""Print the whole stack as SAM translates it, for `make scan`.
 
-The untranslated template has only some properties of the resources that SAM creates (functions, event source
-mappings, the layer), so `make scan` checks the translated template.
+The scanner checks the translated template, because template.yaml lacks some properties of the resources that
+SAM creates: functions, event source mappings and the layer.
 """
 
 import json
@@ -13,7 +13,7 @@ TOPIC = "arn:aws:sns:eu-west-1:111122223333:"
 
 
 def whole_stack() -> Stack:
-    """Return the stack with parameters for which every condition is true."""
+    """Return the stack with all of its resources: its parameters make every condition true."""
     return Stack(
         RequestTopicArn=f"{TOPIC}requests.fifo",
         AlarmTopicArn=f"{TOPIC}alarms",

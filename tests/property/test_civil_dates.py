@@ -1,4 +1,4 @@
-"""Civil dates agree with a slow reference at random times, and at every clock change of every zone."""
+"""Civil dates agree with a slow reference, at random times and at every clock change of every time zone."""
 
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
@@ -39,9 +39,9 @@ zones = st.sampled_from(
 
 @st.composite
 def moments(draw: st.DrawFn) -> list[int]:
-    """Generate increasing times.
+    """Generate a list of increasing times, which begins in any year that `datetime` covers.
 
-    They begin in any year that `datetime` covers and are seconds to months apart.
+    The distances between the times are seconds to months.
     """
     year = draw(st.integers(1850, 2100) | st.integers(2, 9998))
     start = reference.microseconds(datetime(year, 1, 1, tzinfo=UTC))
@@ -115,12 +115,21 @@ def test_periods_agree_with_the_reference(given_days, period):
 
 
 def distinct() -> dict[bytes, str]:
-    """Return one zone name for each distinct file of the time zone database, by content of the file."""
+    """Return one time zone name for each file of the time zone database with a different content.
+
+    Returns:
+        The names by the content of the file.
+    """
     return {reference.file(name): name for name in NAMES}
 
 
 def offsets(name, seconds):
-    """Return the offset of a zone at each second, as `metrics_worker.civil_dates` computes it."""
+    """Return the offset from UTC that `metrics_worker.civil_dates` computes for each time, in seconds.
+
+    Args:
+        name: the name of the time zone.
+        seconds: the times in seconds since 1970.
+    """
     starts, found = civil_dates._offsets(name, seconds)
     return found[np.searchsorted(starts, seconds, side="right") - 1].tolist()
 
@@ -143,7 +152,7 @@ def test_no_listed_change_of_any_zone_is_missed():
 
 
 def test_no_change_by_rule_is_missed():
-    """Check the yearly rules of all zones every six hours for 29 years, which include every kind of year."""
+    """Check all zones with yearly rules every six hours for 29 years, which include every kind of year."""
     seconds = np.arange(SECONDS_2100, SECONDS_2100 + 29 * 366 * 86_400, 21_600)
     rules = {file.rpartition(b"\n")[0].rpartition(b"\n")[2]: name for file, name in distinct().items()}
     with_changes = [name for rule, name in rules.items() if b"," in rule]

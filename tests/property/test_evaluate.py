@@ -1,7 +1,8 @@
-"""Evaluation agrees with its exact reference, for single operations on any values and for whole expressions.
+"""The worker's evaluation agrees with an exact reference, for single operations and for whole expressions.
 
-The tolerances come from the reference (tests/reference_evaluation.py), which adds up the rounding errors of
-all operations. The four operations of series_math are single float64 operations, so results must be equal.
+The reference (tests/reference_evaluation.py) also computes how much the rounding errors of all operations can
+add up to, which is the tolerance. The four operations of series_math are single float64 operations, so their
+results must be equal.
 """
 
 import math
@@ -41,9 +42,14 @@ def floats(series):
 
 
 def math_in_floats(node, left, right):
-    """Return the result of series_math, computed with Python floats.
+    """Return the result of a series_math node by time, computed with Python's floats.
 
     Values that are not finite are left out.
+
+    Args:
+        node: the node.
+        left: the left side by time.
+        right: the right side by time.
     """
     operations = {
         "add": lambda a, b: a + b,

@@ -1,4 +1,7 @@
-"""For each node, the counts of observations and losses agree with the evaluation and with a slow count."""
+"""The counts of observations and losses that are shown for each node are correct.
+
+They agree with the worker's evaluation, and with a slow count.
+"""
 
 import math
 import operator

@@ -1,4 +1,4 @@
-"""Formulas: the formula of any expression is read back, and any text is a formula or has a problem."""
+"""The formula of any expression is parsed to this expression, and any text is a formula or has a problem."""
 
 from contextlib import suppress
 from typing import Any
@@ -18,7 +18,7 @@ _numbers = st.one_of(wild, st.integers(-(2**70), 2**70))
 
 
 def read(text):
-    """Return the node that a formula describes."""
+    """Return the node that a formula describes. The formula must be valid."""
     return parse(parse_formula(text).expression)
 
 
@@ -30,7 +30,7 @@ def formula_or_error(text):
 
 
 def assert_is_read_back(node):
-    """Check that the formula of a node describes the node, and that its formula is the same text."""
+    """Assert that parsing the formula of a node gives an equal node, whose formula is the same text."""
     text = formula(node)
     again = read(text)
     assert (again, repr(dump(again))) == (node, repr(dump(node))), text

@@ -1,4 +1,4 @@
-"""The grammar: parsing reverses dumping, and any JSON value is parsed or raises an ExpressionError."""
+"""Parsing restores a dumped expression, and any JSON value is either parsed or raises an ExpressionError."""
 
 import json
 
@@ -49,7 +49,7 @@ def test_dumping_returns_the_expression_in_its_canonical_form(expression):
     dumped = dump(parse(expression))
 
     def plain(node):
-        """Return the node in canonical form: with `series_code`, and always with a scale in series_math."""
+        """Return a node in canonical form: with `series_code`, and with a scale if it is series_math."""
         if "seriesCode" in node:
             return {"series_code": node["seriesCode"]}
         named = {

@@ -63,7 +63,10 @@ SERIES = st.one_of(
 
 
 def long_series(seed: int, length: int) -> NDArray[np.float64]:
-    """Return a random series: a random walk, thousandths with spikes of 1e16, or values of any magnitude."""
+    """Return a random series of one of three kinds, which depends on the seed.
+
+    The kinds are a random walk, thousandths with spikes of 1e16, and values of any magnitude.
+    """
     rng = np.random.default_rng(seed)
     steps = rng.normal(size=length)
     return [

@@ -1,4 +1,4 @@
-"""Cleaning and alignment of series agree with simple implementations that use dicts and sets."""
+"""The cleaning and the alignment of series agree with simple implementations that use dicts and sets."""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Random histories of part files: with snapshots, a run reads the same bits as without them."""
+"""With snapshots, a run reads exactly the same series as without them, whatever happened to the part files.
+
+The tests generate random histories of part files.
+"""
 
 import json
 import math
@@ -72,9 +75,10 @@ numbers = st.none() | st.sampled_from([0.0, -0.0, 1.5, -2.25, 0.1, 3.0, math.nan
 
 @st.composite
 def contents(draw: st.DrawFn, codes: tuple[str, ...]) -> bytes:
-    """Generate a part file with rows of some series.
+    """Generate the content of a part file.
 
-    If only one code is given, the code column may be missing.
+    Its rows belong to the series with the given codes, and some to another series. If only one code is given,
+    the file may have no column with codes.
     """
     size = draw(st.integers(0, 4))
     columns = {
@@ -95,11 +99,12 @@ def contents(draw: st.DrawFn, codes: tuple[str, ...]) -> bytes:
 
 @dataclass
 class Dataset:
-    """A dataset whose part files change, in a bucket that keeps the snapshots of all runs.
+    """A dataset whose part files change, in a bucket that also has the snapshots that runs have written.
 
     Attributes:
         by_listing: whether part files are found by listing; otherwise the manifest lists `files`.
         files: the part files, relative to the projections, in the order of the manifest.
+        store: the store of the bucket.
     """
 
     by_listing: bool
@@ -119,7 +124,14 @@ class Dataset:
         return sorted(found["path"] for found in obstore.list(self.store, "metrics/_snapshots/").collect())
 
     def read(self, *, use: bool) -> dict[str, Any]:
-        """Return the series as a run reads them, or the error. A run with snapshots saves them in the end."""
+        """Read the series as a run does.
+
+        Args:
+            use: whether the run uses snapshots. If so, it also writes new ones at the end.
+
+        Returns:
+            The series and the counts of their rows, or the error message of the run.
+        """
         listed = {"version_id": "v1", "parquet_files": self.files, "series_codes": list(SERIES)}
         obstore.put(self.store, MANIFEST, json.dumps(listed).encode(), use_multipart=False)
         memory = Memory(10**9)
@@ -156,9 +168,10 @@ def _bits(found: InputSeries) -> dict[str, Any]:
 
 @contextmanager
 def for_any_number_of_part_files(changed: int):
-    """Use snapshots even for a single part file.
+    """Within this context, let runs use snapshots even for a single part file.
 
-    A snapshot is written if `changed` part files have changed.
+    Args:
+        changed: the number of part files that must have changed before a run writes a new snapshot.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshots, "MIN_PART_FILES", 1)
@@ -189,14 +202,14 @@ CHANGES = (
 
 @dataclass
 class History:
-    """A generator of the history of a dataset: it draws changes and applies them to the dataset."""
+    """A generator that draws changes of a dataset's part files from Hypothesis, and applies them."""
 
     draw: Any
     layout: str
     dataset: Dataset
 
     def add(self, number: int) -> None:
-        """Write the part file of one month, for each series."""
+        """Write a part file for each series, as for a new month with the given number."""
         for code in SERIES if self.layout != "shared" else SERIES[:1]:
             codes = SERIES if self.layout == "shared" else (code,)
             self.dataset.put(_name(self.layout, code, number), self.draw(contents(codes)))
@@ -233,7 +246,10 @@ class History:
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    """Generate a dataset of a few part files; usually each series has an observation in one of them."""
+    """Generate a dataset with a few part files, whose history a test then continues.
+
+    Usually each series has at least one observation.
+    """
     layout = draw(st.sampled_from(["folder", "folder", "hive", "year first", "shared"]))
     by_listing = layout in {"folder", "hive"} and draw(st.booleans())
     history = History(draw, layout, Dataset(by_listing))

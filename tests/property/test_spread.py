@@ -49,9 +49,15 @@ LEVELS = st.one_of(
 
 
 def windows_of(seed: int, length: int, count: int) -> tuple[Positions, Positions]:
-    """Return the bounds of windows in a series.
+    """Return the starts and the ends of windows in a series, as positions.
 
-    Depending on the seed, the windows have any lengths or a few lengths, and random or consecutive ends.
+    The kind of windows depends on the seed: of any length or of a few lengths, with random or consecutive
+    ends.
+
+    Args:
+        seed: the seed.
+        length: the number of observations of the series.
+        count: the number of windows with random ends.
     """
     rng = np.random.default_rng(seed)
     stop = np.sort(rng.integers(0, length + 1, count)) if seed % 3 == 0 else np.arange(length + 1)
@@ -73,7 +79,13 @@ def assert_equal_within_rounding(name: str, results: Values, windows: Sequence[S
 
 
 def allowed(name: str, exact: float, window: Sequence[float]) -> float:
-    """Return the largest error that a test allows for a result."""
+    """Return the largest allowed error of a result.
+
+    Args:
+        name: the name of the statistic.
+        exact: the exact result.
+        window: the values of the window.
+    """
     if name in {"sum", "mean"}:
         size = 2 * EPS * sum(abs(value) / len(window) for value in window)
         return size * (len(window) if name == "sum" else 1) + SMALLEST

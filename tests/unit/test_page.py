@@ -361,7 +361,7 @@ def of_snapshots(*more, problem=""):
 
 
 def kinds_of(text):
-    """Return (kind, text) for each row of requests in the timeline; the text has the row's name and notes."""
+    """Return the rows of requests in the page's timeline, as pairs (kind of request, text of the row)."""
     found = re.findall(r'<tr class="request (\w+)"><th scope="row">(.*?)</th>', text)
     return [(kind, re.sub("<.*?>", "", name).strip()) for kind, name in found]
 

@@ -1,4 +1,4 @@
-"""Fixtures that run the command line in this process, and that make folders, buckets and request files."""
+"""Fixtures that run the command line in this process, and fixtures of folders, buckets and request files."""
 
 import json
 import logging
@@ -15,9 +15,9 @@ from tests.builders import BUCKET, put_a_and_b, request
 
 @pytest.fixture
 def metrics():
-    """Return `metrics(*words)`, which runs a command and returns its exit code and output.
+    """Return `metrics(*words)`, which runs a command in this process and returns its exit code and output.
 
-    If the command raises an exception other than its exit, the function raises this exception, too.
+    If the command raises an exception other than SystemExit, the function raises the exception, too.
     """
 
     def run(*words):
@@ -31,9 +31,10 @@ def metrics():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder with the dataset fx: the series A and B on the first ten days of January 2026.
+    """Return a folder with the dataset fx, which has the series A and B.
 
-    The values of A are 1 to 10; the values of B are 2.
+    Both series have an observation on each of the first ten days of January 2026. The values of A are 1 to
+    10, and all values of B are 2.
     """
     path = tmp_path / "data"
     put_a_and_b(LocalStore(path, mkdir=True))
@@ -42,7 +43,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def ask(tmp_path):
-    """Return `ask(expression, name=…, …)`, which writes a file with a request and returns its path."""
+    """Return `ask(expression, name=…, …)`, which writes a request to a file and returns the file's path."""
 
     def write(expression=None, *, name="request.json", **more):
         path = tmp_path / name

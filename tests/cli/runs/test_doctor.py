@@ -1,4 +1,4 @@
-"""`metrics history` lists the versions of a metric, and `metrics doctor` reports damaged objects."""
+"""`metrics doctor` reports the damaged objects of a metric, and `metrics history` lists its versions."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ CODE = "ratio.a_to_b"
 
 @pytest.fixture
 def versions(metrics, folder, ask):
-    """Publish two versions of the metric, and return their names, the older one first."""
+    """Publish two versions of the metric, and return their timestamps, the older one first."""
     for _ in range(2):
         assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
     return sorted(path.name for path in (folder / "metrics" / CODE).iterdir() if path.name.startswith("2"))
@@ -28,13 +28,13 @@ def metric(folder, versions):
 
 @pytest.fixture
 def truncated(metrics, folder, ask):
-    """Publish a version with a manifest that lists one of the two part files of A, and one of B."""
+    """Publish a version from a dataset manifest that lists only one of the two part files of the series A."""
     incremental(folder)
     assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
 
 
 def incremental(folder):
-    """Add a part file of A that the manifest does not list."""
+    """Add a part file of the series A that the dataset manifest does not list."""
     (a,) = (folder / "datasets/fx/projections/A").rglob("*.parquet")
     shutil.copy(a, a.with_name("more.parquet"))
 
@@ -135,7 +135,13 @@ def test_a_metric_without_problems_is_healthy(metrics, folder):
 
 
 class Broken(NamedTuple):
-    """A metric that a test damages: the folder of the metric, and the names of its two versions."""
+    """A metric that a test damages.
+
+    Attributes:
+        metric: the folder of the metric.
+        older: the timestamp of its first version.
+        newer: the timestamp of its second version, which is current.
+    """
 
     metric: Path
     older: str

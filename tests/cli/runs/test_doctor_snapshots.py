@@ -17,7 +17,7 @@ KEY = records.snapshot("metrics/", projections=SUBJECT.projections, code=SUBJECT
 
 
 class Published(Place):
-    """A folder with a published metric, `m.a`, which consists of the series A, and with the snapshot of A."""
+    """A folder with the published metric `m.a`, which equals the series A, and with the snapshot of A."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -42,7 +42,7 @@ def place(metrics, folder, ask):
 
 @pytest.fixture
 def doctor(metrics, folder):
-    """Return a function that runs the command and returns its exit code and findings."""
+    """Return a function that runs `metrics doctor` for `m.a` and returns its exit code and its findings."""
 
     def run():
         done = metrics("doctor", CODE, "--folder", folder, "--json")

@@ -47,7 +47,14 @@ while done < 100:
 
 
 def at_once(script, *words):
-    """Start a script in several processes at the same time, and return the output of each."""
+    """Run a Python program in several processes at the same time, and return the output of each process.
+
+    The program prints `ready` and then waits for a line on standard input, so that all begin together.
+
+    Args:
+        script: the source of the program.
+        words: its arguments.
+    """
     running = [
         subprocess.Popen(
             [sys.executable, "-c", script, *map(str, words)],

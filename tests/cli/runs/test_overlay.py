@@ -1,4 +1,4 @@
-"""An `Overlay` keeps writes in memory and reads all other objects from the bucket below, unchanged."""
+"""An `Overlay` keeps written objects in memory, and reads all others from another bucket, unchanged."""
 
 import pytest
 from obstore.store import MemoryStore

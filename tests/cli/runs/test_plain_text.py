@@ -19,7 +19,7 @@ ESCAPE = "E\x1b[31m\u202eE"
 
 @pytest.fixture
 def place(tmp_path):
-    """Return a folder with two series; the series codes and the folder's name have emoji codes and markup."""
+    """Return a folder with two series, whose series codes and whose name contain emoji codes and markup."""
     path = tmp_path / "[b]da:smile:ta[us]"
     days = [day(n) for n in range(1, 11)]
     codes = (COLONS, BRACKETS)

@@ -1,6 +1,6 @@
 """The process of a command that has used the bucket ends normally, although the S3 client has threads.
 
-If the interpreter finalises just after a request, the threads abort the process in about a quarter of the
+If the interpreter finalises just after a request, these threads abort the process in about a quarter of the
 runs. These tests therefore repeat a run fifty times. Each run is a fork of a process that has already
 imported everything, so that fifty runs take a few seconds.
 """
@@ -39,7 +39,12 @@ print("statuses:", *statuses)
 
 
 def program(code, *words):
-    """Run a Python program in a separate process, with buffered output, and return the completed process."""
+    """Run a Python program in a separate process with buffered output, and return the completed process.
+
+    Args:
+        code: the source of the program.
+        words: its arguments.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
         [sys.executable, "-c", code, *words],
@@ -54,7 +59,7 @@ def program(code, *words):
 
 @pytest.fixture
 def committed(client, bucket, ask):
-    """Return a file with a request whose run is already committed, and the URL of a queue for the request."""
+    """Return the file of a request whose run is already committed, and the URL of a queue to send it to."""
     client("s3").put_object(
         Bucket=bucket,
         Key="metrics/ratio.a_to_b/runs/mine.ok",

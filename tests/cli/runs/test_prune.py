@@ -1,4 +1,4 @@
-"""`metrics prune` lists what nothing refers to, and deletes it only with --yes."""
+"""`metrics prune` lists versions and snapshots that nothing refers to, and deletes them only with --yes."""
 
 import json
 import os
@@ -18,7 +18,7 @@ OLD = 1_790_000_000
 
 @pytest.fixture
 def left(metrics, folder, ask):
-    """Publish a version, add an unreferenced copy of it that is old, and return the path of the copy."""
+    """Publish a version, and return the folder of an old copy of it that no marker names."""
     assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
     (version,) = (folder / "metrics" / CODE).glob("2*")
     copy = version.with_name("2026-01-01T00-00-00")

@@ -1,4 +1,7 @@
-"""`metrics redrive` with a bucket and a queue on moto's server; see tests/functional/test_redrive.py."""
+"""`metrics redrive` with a bucket and a queue on a moto server.
+
+tests/functional/test_redrive.py tests it with the functions of the worker.
+"""
 
 from metrics_worker.publication.dead_letter import DeadLetter, dead_letter_key
 

@@ -42,7 +42,7 @@ def topic(client, queue):
 
 @pytest.fixture
 def arrived(client):
-    """Return `arrived(queue)`, which receives and returns the messages of a queue."""
+    """Return `arrived(url)`, which receives the messages of a queue and returns them."""
 
     def receive(url):
         answer = client("sqs").receive_message(
@@ -59,7 +59,7 @@ def arrived(client):
 
 @pytest.fixture
 def say(client):
-    """Return `say(queue, run, type, …)`, which sends a status event in an SNS notification to a queue."""
+    """Return `say(url, run_id, kind, …)`, which sends a status event of a run to a queue, as SNS would."""
 
     def send(url, run_id, kind="metric_run_completed", **fields):
         event = {"type": kind, "runId": run_id, **fields}
@@ -163,7 +163,7 @@ def test_an_unanswerable_request_is_not_sent(metrics, queue, arrived, ask):
 
 @pytest.fixture
 def send(metrics, queue, ask):
-    """Return `send(status queue, …)`, which sends the run `mine` and waits for its outcome."""
+    """Return `send(status_queue, …)`, which sends the run `mine` and waits for its outcome in that queue."""
 
     def run(status, *words):
         asked = ask(run_id="mine")
@@ -260,7 +260,7 @@ def test_an_event_with_raw_delivery_is_read():
 
 @pytest.fixture
 def watched(metrics, queue, bucket, ask):
-    """Return `watched(…)`, which sends the run `mine` and looks for its outcome in the bucket."""
+    """Return `watched(…)`, which sends the run `mine` and waits for its outcome by watching the bucket."""
 
     def run(*words, **more):
         asked = ask(run_id="mine", **more)

@@ -1,4 +1,4 @@
-"""`metrics series` lists the series of a dataset in each layout and mode, also if one of them is damaged."""
+"""`metrics series` lists the series of a dataset, also in a bucket in which one of them is damaged."""
 
 import json
 

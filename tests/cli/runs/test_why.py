@@ -1,4 +1,4 @@
-"""`metrics why` reports what became of a run, what it could not see, and the next step."""
+"""`metrics why` reports what became of a run, which sources it could not read, and the next step."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ NOW = datetime(2026, 10, 30, tzinfo=UTC)
 
 @pytest.fixture
 def published(metrics, folder, ask):
-    """Publish a version of the metric in the folder by run-1, and return the folder of the metric."""
+    """Publish a version of the metric by the run `run-1`, and return the folder of the metric."""
     assert metrics("run", ask(), "--folder", folder, "--publish", "--keep-run-id").exit_code == 0
     return folder / "metrics" / CODE
 
@@ -118,7 +118,7 @@ def client():
 
 @pytest.fixture
 def logs(client, monkeypatch):
-    """Return a stub of the client of CloudWatch Logs, which the command uses."""
+    """Yield a stub of CloudWatch Logs, to which a test adds the responses that the command receives."""
     monkeypatch.setattr(why, "aws_client", lambda *_: client)
     with Stubber(client) as stub:
         yield stub
