@@ -9,9 +9,9 @@ BENCH ?=
 bench: install .venv-bench/.installed ## Compare the worker with other libraries: ten minutes (BENCH=--quick: one or two)
 	.venv-bench/bin/python -m benchmarks $(BENCH)
 
-.venv-bench/.installed: benchmarks/requirements.txt requirements.txt $(PINS)
+.venv-bench/.installed: benchmarks/requirements.txt requirements.txt $(PINS) | .venv/.installed
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv-bench: one or two minutes the first time"
 	$(PYTHON) -m venv --clear .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(call INSTALL,.venv-bench,-r benchmarks/requirements.txt)
 	@touch $@

@@ -14,15 +14,15 @@ build: install .venv-sam/.installed ## Build layer and functions into .aws-sam/ 
 	$(SAM_BUILD) $(if $(ARCH),--parameter-overrides Architecture=$(ARCH))
 
 .PHONY: wheel
-wheel: develop .venv-checks/.installed ## Build sdist and wheel in build/dist, install the wheel elsewhere, and use `metrics` there
+wheel: develop ## Build sdist and wheel in build/dist, install the wheel elsewhere, and use `metrics` there
 	rm -rf build/dist
-	.venv-checks/bin/uv build --quiet --python $(PY) --out-dir build/dist
+	.venv/bin/uv build --quiet --python $(PY) --out-dir build/dist
 	$(PY) -m pytest --quiet tests/infrastructure/check_wheel.py
 
 .PHONY: lock
-lock: .venv-checks/.installed ## Update the lock files of the deployed packages after a change of a pinned version
+lock: install ## Update the lock files of the deployed packages after a change of a pinned version
 	for folder in src layers/pyarrow; do \
-	  (cd $$folder && "$(CURDIR)/.venv-checks/bin/uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes \
+	  (cd $$folder && "$(CURDIR)/.venv/bin/uv" pip compile --quiet --universal --python-version 3.13 --generate-hashes \
 	    --no-emit-index-url --custom-compile-command "make lock" requirements.txt --output-file requirements.lock) || exit 1; \
 	done
 
@@ -40,11 +40,11 @@ scan: develop .venv-checks/.installed ## Check both templates against good pract
 	.venv-checks/bin/checkov --framework cloudformation --skip-download --quiet --compact \
 	  --file template.yaml monitoring.yaml build/translated.json
 
-.venv-checks/.installed: requirements-checks.txt
+.venv-checks/.installed: requirements-checks.txt | .venv/.installed
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv-checks: one or two minutes the first time"
 	$(PYTHON) -m venv --clear .venv-checks
-	.venv-checks/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-checks.txt
+	$(call INSTALL,.venv-checks,-r requirements-checks.txt)
 	@touch $@
 
 .PHONY: invoke

@@ -24,7 +24,7 @@ SOURCE = ROOT / "src"
 NAME = f"metrics_worker-{__version__}"
 WHEEL = ROOT / "build" / "dist" / f"{NAME}-py3-none-any.whl"
 SDIST = ROOT / "build" / "dist" / f"{NAME}.tar.gz"
-UV = ROOT / ".venv-checks" / "bin" / "uv"
+UV = ROOT / ".venv" / "bin" / "uv"
 IN_A_CLONE_ONLY = ("metrics_tools/local_cloud/", "metrics_tools/contracts/")
 WORKER = ("src/requirements.txt", "layers/pyarrow/requirements.txt", "requirements-lambda.txt")
 
