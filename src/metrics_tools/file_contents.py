@@ -76,9 +76,11 @@ def _of_json(text: str, *, file: str) -> list[Asked]:
 
 
 def of_formula(text: str, *, file: str) -> Asked:
-    """Return the expression that a formula describes.
+    """Return the expression that a formula describes. If the text is not a formula, return the problem.
 
-    If the text is not a formula, the result contains a problem instead of an expression.
+    Args:
+        text: the formula.
+        file: the name of the file that contains it, or `ARGUMENT` if it is an argument of a command.
     """
     text = text.rstrip()
     try:

@@ -22,8 +22,7 @@ def run_and_exit(main: Callable[[], object]) -> NoReturn:
 
     Args:
         main: the program. It returns the exit status or raises SystemExit. If it raises another exception,
-            the
-            traceback is printed and the exit status is 1.
+            the traceback is printed and the exit status is 1.
     """
     status: object
     try:

@@ -1,6 +1,6 @@
 """The requests that `metrics run` and other commands read from a file.
 
-If the file has only an expression, a request is made of the expression.
+If a file contains only an expression, the command creates a request for it.
 """
 
 import json

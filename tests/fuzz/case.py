@@ -21,8 +21,7 @@ class Case:
         settings: the worker's settings, by the names of their environment variables.
         scanned: whether even small part files are read by ranges, as large ones are.
         may_misstate_sizes: whether the footer of a part file may state sizes that are too small. If so,
-            decoding
-            may need more memory than the footer suggests.
+            decoding may need more memory than the footer suggests.
     """
 
     records: Sequence[dict[str, Any]]

@@ -61,10 +61,7 @@ def _truncated(rng: Random, body: bytes) -> bytes:
 
 
 def _spliced(rng: Random, body: bytes) -> bytes:
-    """Return the data of a part file, followed by the footer of another one.
-
-    One of the two files is `body`, and the other one is generated.
-    """
+    """Return the beginning of a generated part file, followed by the end of `body` with its footer."""
     other = part_files.plain(rng, rng.choice([1, 30, 3_000]))
     return MAGIC + other[4 : rng.randrange(4, len(other))] + body[rng.randrange(len(body)) :]
 

@@ -131,8 +131,7 @@ def answerable_run(body: str) -> AnswerableRun | str | None:
 
     Returns:
         None if the body contains no usable run id. A string if the body is nested so deep that this parser
-            and
-        the worker's may disagree.
+        and the worker's may disagree.
     """
     if body.count("[") + body.count("{") > MAX_COMPARED_NESTING:
         return "nested too deeply to compare"

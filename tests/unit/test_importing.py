@@ -1,4 +1,4 @@
-"""The observations are read from CSV files, with exact errors, and an import becomes visible as a whole."""
+"""The import of CSV files: errors name the line, and readers see a whole import or nothing of it."""
 
 import json
 from collections.abc import Callable

@@ -68,8 +68,7 @@ def explore(functions, *, reduced=True, **calls_before_kill):
 
     Returns:
         The exploration, the set of all contents of the dict after any access, and the set of its contents at
-            the
-        end of an execution.
+        the end of an execution.
     """
     exploration = Exploration(reduced=reduced)
     executions: list[Workers] = []

@@ -22,8 +22,7 @@ class Formula:
         text: the formula.
         expression: the expression as JSON values, which may be invalid; None if the text is not a formula.
         spans: by JSON path (`expressionJson.left.window`), the position of a node or an option in the text.
-            If
-            the text is not a formula, the only path is empty, and its position is that of the mistake.
+            If the text is not a formula, the only path is empty, and its position is that of the mistake.
     """
 
     text: str

@@ -33,8 +33,8 @@ _PREFIX = "metrics-worker-local"
 class Cloud:
     """The addresses of a running local cloud.
 
-    The endpoint is the URL of the server. Topics are ARNs, and so are `request_queue_arn` and
-    `dead_letter_queue_arn`; the other queues are URLs.
+    The endpoint is the URL of the server. Topics are given by their ARNs. Queues are given by their URLs, and
+    the request queue and the dead-letter queue also by their ARNs.
     """
 
     endpoint: str
@@ -49,7 +49,7 @@ class Cloud:
     status_queue: str
 
     def template_values(self) -> dict[str, str]:
-        """Return name → value for the template's required parameters and for references to its resources."""
+        """Return by name the values of the template's required parameters and references to resources."""
         return {
             "DataBucketName": BUCKET,
             "RequestQueue": self.request_queue,

@@ -62,8 +62,11 @@ class Consumers:
     def receive(self, *, at_once: bool = False) -> Batch | None:
         """Pass one batch of the request queue to the worker; if this queue is empty, one of the other queue.
 
-        If `at_once` is true, messages that the function returned are redelivered immediately.
-        Return None if both queues are empty.
+        Args:
+            at_once: whether messages that the function returned are redelivered immediately.
+
+        Returns:
+            The result of the batch, or None if both queues are empty.
         """
         for consumer in (self.worker, self.dead_letters):
             if (batch := consumer.receive()) is not None:

@@ -129,7 +129,7 @@ def worker_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def reason_without_emulator(environment: Mapping[str, str]) -> str:
-    """Return the reason for running the worker without the emulator; an empty string to use the emulator.
+    """Return the reason why the worker must run without the emulator; an empty string if it can use it.
 
     Raises:
         LocalError: the variable `EMULATOR` is neither on nor off.

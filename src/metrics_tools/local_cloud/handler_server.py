@@ -1,4 +1,4 @@
-"""An HTTP server that calls the handler. It replaces the Lambda emulator where the emulator is not used.
+"""An HTTP server that calls the handler. It replaces the Lambda emulator on systems without the emulator.
 
 Run this file as a script with a port and the name of a handler. The server answers like the emulator, one
 invocation at a time, and calls the handler in the main thread. Unlike Lambda, the server does not limit the

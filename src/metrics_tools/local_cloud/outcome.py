@@ -94,7 +94,11 @@ def stored_dead_letters(folder: Path, prefix: str) -> dict[str, DeadLetter]:
 def check_run(sample: Sample, events: RunEvents, folder: Path, rates: Rates) -> Outcome:
     """Check a run, and return its outcome, which includes all violations.
 
-    The folder contains the copies of the published objects. The ECB's rates are needed for the recomputation.
+    Args:
+        sample: the request of the run.
+        events: the status events of the run.
+        folder: the folder with the copies of the published objects.
+        rates: the ECB's rates, from which the metric is computed again.
     """
     outcome = Outcome(sample, seconds=events.seconds)
     completed = events.first(COMPLETED)

@@ -86,8 +86,10 @@ def _print_version(outcome: Outcome) -> None:
 def print_summary(outcomes: Sequence[Outcome], messages_left: Sequence[str]) -> bool:
     """Print whether all runs ended as expected, and return True if they did.
 
-    `messages_left` has a line for each queue that still contains messages, and for each message that requests
-    no run. Both are unexpected.
+    Args:
+        outcomes: the outcomes of all runs.
+        messages_left: a line for each queue that still contains messages, and for each message without a
+            usable request. Both are unexpected.
     """
     wrong, runs = [outcome.sample.metric_code for outcome in outcomes if outcome.violations], len(outcomes)
     if wrong:

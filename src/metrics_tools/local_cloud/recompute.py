@@ -33,7 +33,7 @@ class Comparison:
 
     Attributes:
         checked: the number of compared observations; 0 if there is a problem.
-        largest: the largest difference, measured like `TOLERANCE`.
+        largest: the largest difference, relative to values above 1 and absolute for smaller values.
         problem: a text about the first disagreement; None if all observations agree.
     """
 
@@ -60,7 +60,12 @@ def recompute(node: Mapping[str, Any], rates: Rates) -> Days:
 
 
 def compare(*, found: Days, expected: Days) -> Comparison:
-    """Compare the observations of a metric (`found`) with recomputed observations (`expected`)."""
+    """Compare the observations of a metric with recomputed observations.
+
+    Args:
+        found: the observations of the metric.
+        expected: the recomputed observations.
+    """
     if len(found) != len(expected):
         return Comparison(0, 0.0, f"{len(found):,} observations instead of {len(expected):,}")
     largest = 0.0
@@ -115,7 +120,10 @@ def _series_math(node: Mapping[str, Any], rates: Rates) -> Days:
 
 
 def _sides(left: Mapping[str, Any], right: Mapping[str, Any], rates: Rates) -> tuple[Days, Days]:
-    """Return the observations of both sides. A constant gets an observation on each day of the other side."""
+    """Return the observations of both sides of an operation.
+
+    A constant gets an observation on each day on which the other side has one.
+    """
     if "const" in left:
         other = recompute(right, rates)
         return dict.fromkeys(other, left["const"]), other
@@ -200,7 +208,7 @@ def _finite(days: Days) -> Days:
 
 
 def _civil_date(day: date, node: Mapping[str, Any]) -> date:
-    """Return the civil date of midnight UTC of a day, in the time zone of a node."""
+    """Return the date that a calendar in the time zone of a node shows at midnight UTC of a day."""
     return datetime.combine(day, time(), UTC).astimezone(ZoneInfo(node.get("tz") or "UTC")).date()
 
 

@@ -230,7 +230,10 @@ def _work(functions: Consumers, events: Mapping[str, RunEvents], options: Option
 
     The loop also ends at the timeout, after a failed invocation, and when both queues have been empty for
     `LAST_EVENTS_SECONDS`. Returned messages are redelivered at once, because five attempts with the waits of
-    AWS would take six to twelve minutes. Return the error of the failed invocation, or an empty string.
+    AWS would take six to twelve minutes.
+
+    Returns:
+        The error of the failed invocation, or an empty string.
     """
     deadline = time.monotonic() + options.timeout
     empty_since: float | None = None

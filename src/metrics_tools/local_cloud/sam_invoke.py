@@ -62,9 +62,13 @@ def reachable_hosts(gateway: str) -> tuple[str, str]:
 def local_template(
     built: Mapping[str, Any], cloud: Cloud, template: Template, endpoint: str
 ) -> dict[str, Any]:
-    """Return a copy of the built template with the local cloud's addresses in the function's environment.
+    """Return a copy of the built template in which the function uses the local cloud.
 
-    `endpoint` is the URL by which a container reaches the local cloud.
+    Args:
+        built: the template that `sam build` wrote, as JSON values.
+        cloud: the local cloud.
+        template: the template of the repository, for the settings of the function.
+        endpoint: the URL at which a container reaches the local cloud.
     """
     copy = deepcopy(dict(built))
     function = copy["Resources"][FUNCTION]["Properties"]
@@ -108,7 +112,7 @@ def invoke(event: Path, *, sam: Path) -> int:
 
 
 def _has_succeeded(events: RunEvents) -> bool:
-    """Wait for the outcome of a run, at most `LAST_EVENTS_SECONDS`, and return whether it is SUCCESS."""
+    """Wait up to `LAST_EVENTS_SECONDS` for the outcome of a run, and return whether it is SUCCESS."""
     deadline = time.monotonic() + LAST_EVENTS_SECONDS
     while not (completed := events.first(COMPLETED)) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -116,7 +120,15 @@ def _has_succeeded(events: RunEvents) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command line, `EVENT SAM` or `--check`; return the exit status, 1 after a printed error."""
+    """Invoke the function with the given arguments of the command line, and return the exit status.
+
+    Args:
+        arguments: the path of an event and the path of the program `sam`; or only `--check`, which tests
+            whether Docker is running.
+
+    Returns:
+        0 after a success; 1 after a printed error.
+    """
     isolate_this_process()
     try:
         if arguments == ["--check"]:

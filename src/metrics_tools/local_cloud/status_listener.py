@@ -32,10 +32,14 @@ class RunEvents(list[StatusEvent]):
 
 @contextmanager
 def status_events(cloud: Cloud, on_event: Callable[[StatusEvent], None]) -> Iterator[Mapping[str, RunEvents]]:
-    """Receive all status events while the context is open, and yield the events that have arrived, by run id.
+    """Receive all status events while the context is open. A thread receives them.
 
-    A thread receives the events, and calls `on_event` with each of them. A run without events has an empty
-    list.
+    Args:
+        cloud: the local cloud.
+        on_event: called by the thread with each event.
+
+    Yields:
+        The events that have arrived, by run id. A run without events has an empty list.
     """
     runs: defaultdict[str, RunEvents] = defaultdict(RunEvents)
     stopped = threading.Event()

@@ -44,7 +44,10 @@ def read_letters(bucket: Bucket, keys: Sequence[str]) -> tuple[list[StoredLetter
 
 
 def message_of(letter: DeadLetter) -> dict[str, Any]:
-    """Return the arguments of SQS's SendMessage that send a dead letter back, without the queue's URL."""
+    """Return the arguments of SQS's SendMessage with which a dead letter is sent back to the request queue.
+
+    The URL of the queue is missing from the arguments.
+    """
     return {
         "MessageBody": _dated(letter),
         "MessageGroupId": letter.group,
@@ -54,10 +57,10 @@ def message_of(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _dated(letter: DeadLetter) -> str:
-    """Return the body of a dead letter's message as an SNS notification with the time of the request.
+    """Return the body of a dead letter's message, with the time of the request.
 
-    A notification with a usable `Timestamp` is returned unchanged, as is a body that is not a JSON object.
-    Any other body gets the time at which the message was sent.
+    The body becomes an SNS notification that contains the time at which the message was sent. A notification
+    with a usable `Timestamp` is returned unchanged, as is a body that is not a JSON object.
     """
     try:
         envelope = unwrap_envelope(letter.body)

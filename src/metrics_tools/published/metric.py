@@ -156,7 +156,7 @@ def version_names(bucket: Bucket, keys: Keys) -> list[str]:
 
 
 def age_of(marker: Marker) -> tuple[datetime, str]:
-    """Return the sort key of a committed version: its request time and its name.
+    """Return a sort key for committed versions, by their request time and then by their timestamp.
 
     The version with the largest sort key is the one that `current` should refer to. A request time that is
     not valid counts as the earliest possible time.

@@ -50,7 +50,11 @@ class MetricSummary:
 
 
 def metric_codes(bucket: Bucket, prefix: str) -> list[str]:
-    """Return the codes of all metrics with an object in the bucket, sorted; `prefix` is that of all metrics.
+    """Return the sorted codes of all metrics that have an object in the bucket.
+
+    Args:
+        bucket: the bucket.
+        prefix: the key prefix of all metrics.
 
     Raises:
         UnusableKey, AccessDenied, StoreUnavailable.
@@ -60,7 +64,11 @@ def metric_codes(bucket: Bucket, prefix: str) -> list[str]:
 
 
 def summaries(bucket: Bucket, prefix: str) -> Iterator[MetricSummary]:
-    """Yield a summary of each metric, sorted by code; `prefix` is the key prefix of all metrics.
+    """Yield a summary of each metric, sorted by code.
+
+    Args:
+        bucket: the bucket.
+        prefix: the key prefix of all metrics.
 
     Raises:
         UnusableKey, AccessDenied, StoreUnavailable.
@@ -144,6 +152,9 @@ def last_time(file: StoredObject) -> int | None:
 
 
 def _microseconds(column: Any) -> Sequence[int]:
-    """Return a list of the latest time in microseconds since 1970; an empty list without times."""
+    """Return a list of one number, the latest time of a column in microseconds since 1970.
+
+    The list is empty if the column has no time.
+    """
     found = column.drop_null().cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
     return [int(found.to_numpy(zero_copy_only=False).max())] if len(found) else []

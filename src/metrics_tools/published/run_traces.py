@@ -47,13 +47,13 @@ class RunTraces:
 
 
 def find_traces(bucket: Bucket, prefix: str, run_id: str, code: str | None) -> list[RunTraces]:
-    """Return the objects of a run, one entry for each metric in which the run left an object.
+    """Return the objects that a run left in the bucket, one entry for each metric with such an object.
 
     Args:
         bucket: the bucket.
         prefix: the key prefix of all metrics.
         run_id: the run id.
-        code: the metric code, for which an entry is returned in any case; None to search all metrics.
+        code: the metric code; None to search all metrics. For a given code, there is always an entry.
 
     Raises:
         UnusableKey, AccessDenied, StoreUnavailable.
@@ -76,7 +76,14 @@ def find_traces(bucket: Bucket, prefix: str, run_id: str, code: str | None) -> l
 
 
 def _traces(bucket: Bucket, keys: Keys, run_id: str, letters: Sequence[StoredLetter]) -> RunTraces:
-    """Return the objects of a run of one metric."""
+    """Return the objects that a run left in the folder of one metric.
+
+    Args:
+        bucket: the bucket.
+        keys: the keys of the metric.
+        run_id: the run id.
+        letters: the dead letters of all runs.
+    """
     metric = Metric(keys, version_names(bucket, keys)[:_NEWEST])
     metric.read_markers(bucket, [run_id])
     metric.read_current(bucket)

@@ -31,10 +31,12 @@ _DELETE = (
 
 @dataclass(slots=True)
 class _FromPartFiles(Snapshots):
-    """Snapshots that are made from all part files. They are kept in memory and not stored in the bucket.
+    """A replacement of the worker's cache of snapshots, to let the worker make snapshots from all part files.
+
+    The snapshots are kept in memory and not stored in the bucket.
 
     Attributes:
-        made: the snapshots.
+        made: the snapshots, by series.
     """
 
     made: dict[Subject, Snapshot] = field(default_factory=dict)
@@ -42,14 +44,14 @@ class _FromPartFiles(Snapshots):
     def load(
         self, choose: Callable[[], list[Source]], *_: Any, **__: Any
     ) -> tuple[list[Source], list[Stored | None]]:
-        """Return the part files of several series, and for each series an empty snapshot."""
+        """Return the part files of several series, and no stored snapshot, so that all of them are read."""
         sources = choose()
         prefixes = [source.manifest.dataset.projections_prefix for source in sources]
         subjects = map(Subject, prefixes, [one.code for one in sources], [one.by_path for one in sources])
         return sources, [Stored("", subject, None) for subject in subjects]
 
     def keep(self, stored: Stored, snapshot: Snapshot) -> None:
-        """Keep the snapshot that the worker has made from the part files of a series."""
+        """Keep in memory the snapshot that the worker has made from the part files of a series."""
         self.made[stored.subject] = snapshot
 
 
@@ -80,7 +82,11 @@ def check_snapshot(bucket: Bucket, manifest: Manifest, code: str, settings: Sett
 def _from_part_files(
     bucket: Bucket, manifest: Manifest, code: str, settings: Settings
 ) -> tuple[Subject, Snapshot]:
-    """Return the snapshot of a series as the worker makes it if it reads all part files."""
+    """Return a snapshot made from all part files of a series, as the worker would make it.
+
+    Returns:
+        The identity of the series' snapshot, and the snapshot.
+    """
     dataset, memory = manifest.dataset, Memory(settings.memory_bytes)
     run = Run("doctor", "doctor", v1=False, requested_at=datetime.now(UTC), event={})
     request = RunRequest(
@@ -95,7 +101,13 @@ def _from_part_files(
 
 
 def _compare(found: StoredObject, subject: Subject, present: Snapshot) -> Iterator[Finding]:
-    """Yield the differences between a stored snapshot and the snapshot of the present part files."""
+    """Yield a note or a finding for each difference between a stored snapshot and the present part files.
+
+    Args:
+        found: the stored snapshot.
+        subject: the series of the snapshot.
+        present: a snapshot made from the present part files.
+    """
     name = f"snapshot of {subject.code}:"
     try:
         stored = decode(found.body, subject)
@@ -117,7 +129,11 @@ def _compare(found: StoredObject, subject: Subject, present: Snapshot) -> Iterat
 
 
 def _rows(snapshot: Snapshot) -> dict[str, tuple[int, bytes, bytes]]:
-    """Return the null rows, times and values of each part file, by key."""
+    """Return the rows of a snapshot by the key of their part file.
+
+    Returns:
+        For each part file, the number of its null rows, and the bytes of its times and of its values.
+    """
     ends = list(accumulate(snapshot.files.rows))
     return {
         key: (nulls, snapshot.times[end - rows : end].tobytes(), snapshot.values[end - rows : end].tobytes())

@@ -15,7 +15,7 @@ STARTED, HEARTBEAT, COMPLETED = "metric_run_started", "metric_run_heartbeat", "m
 
 @dataclass(frozen=True, slots=True)
 class StatusEvent:
-    """A status event of either wire form (plain or v1).
+    """A status event that was received, in the plain or in the v1 form.
 
     Attributes:
         at: the time, in UTC, at which the topic received the event; if unknown, the time of parsing.
@@ -57,7 +57,11 @@ class StatusEvent:
 
 
 def parse_status_event(body: str) -> StatusEvent | None:
-    """Return the status event in a message or its SNS notification; None if there is none with a run id."""
+    """Return the status event in the body of a message, which may be an SNS notification.
+
+    Returns:
+        The event, or None if the body is not a status event with a run id.
+    """
     try:
         envelope = unwrap_envelope(body)
         event = envelope.event()
