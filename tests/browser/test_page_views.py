@@ -23,10 +23,10 @@ def series(values, first=0, step=1):
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """Return the path of a page with three runs, the first two of which compute the same metric.
+    """Write a page with three runs, and return the path of its file. The first two runs compute one metric.
 
-    The inputs of the first run begin at different times, those of the second have no time in common, and
-    those of the third do not overlap.
+    The two inputs of the first run begin at different times. Those of the second run cover the same period
+    but have no time in common. Those of the third run cover different periods.
     """
     rising = np.geomspace(1, 5000, 400)
     formula = outlined(parse({"op": "avg", "operands": [{"series_code": f"S{n}"} for n in range(40)]}))
@@ -137,7 +137,7 @@ LINK = "#metric=m.x&from=2020-02-01&to=2020-05-01&scale=own&log=1&hide=A"
 
 
 def state(figure):
-    """Return the period, the scale and the hidden lines of a chart."""
+    """Return the period that a chart shows, the scale of its inputs, and the names of its hidden lines."""
     return (
         figure.locator(".zoom output").inner_text(),
         figure.get_by_label("Inputs").input_value(),

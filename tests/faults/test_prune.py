@@ -50,7 +50,10 @@ def commit(store, number, *, run=None):
 
 
 def put_version(store, number, state):
-    """Write the objects of a version in one of the states; a lost race is a run with another version."""
+    """Write the objects of a version in one of the states in `STATES`.
+
+    In the state `lost race`, the run of the version has committed another version.
+    """
     put(store, KEYS.data(version(number)), b"rows")
     manifest = {
         "run_id": f"run-{number}",
@@ -77,7 +80,11 @@ def found_in(store, before=LATER):
 
 
 def prune(store, before=LATER):
-    """Delete everything that is found, and return the reasons why something was kept, by version or key."""
+    """Delete all unreferenced versions and useless snapshots.
+
+    Returns:
+        For those that were not deleted, the reason, by key prefix or key.
+    """
     bucket = S3Bucket(store, BUCKET)
     return {
         one.where: kept for one in found_in(store, before) if (kept := delete(bucket, one, before=before))
@@ -131,7 +138,7 @@ def test_nothing_younger_than_the_age_is_deleted(store):
 
 
 def interrupted(monkeypatch, after):
-    """Let every deletion after the first `after` ones fail."""
+    """Let deletions fail once `after` objects have been deleted, and return the list of deleted keys."""
     made: list[str] = []
 
     def failing(store, key):

@@ -1,4 +1,4 @@
-"""The optional parameters for a KMS key, a VPC and a permissions boundary change exactly what they should."""
+"""The optional parameters for a KMS key, a VPC and a permissions boundary change only what they must."""
 
 import json
 import re

@@ -11,7 +11,7 @@ from metrics_tools.local_cloud.moto_server import Application
 
 
 class Sqs:
-    """A queue with messages that stay in the queue; it records changes of visibility timeouts."""
+    """A fake SQS client whose messages stay in the queue, and which records changed visibility timeouts."""
 
     def __init__(self, *names: str) -> None:
         self.names = names

@@ -40,7 +40,7 @@ class Limit:
 
 
 def _limit(value: Any) -> Limit:
-    """Return the limit that a number or a percentage means.
+    """Return the limit for a number (an absolute amount) or for a text such as `20%` (a share).
 
     Raises:
         ValueError: the value is neither a number that is at least 0 nor a percentage.
@@ -88,7 +88,10 @@ class ResultChecks(Part):
 
 
 class MetricChecks(ResultChecks):
-    """All checks of a published metric; two of them need the current time or the previous version."""
+    """All checks of a published metric.
+
+    `max_age_days` also needs the current time, and `no_drop_over` the previous version.
+    """
 
     max_age_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     no_drop_over: _Limit | None = None

@@ -12,11 +12,15 @@ from metrics_worker.settings import Settings
 
 
 def check_inputs(bucket: Bucket, metric: Metric, settings: Settings) -> Iterator[Finding]:
-    """Check the input series of `current`, and yield the findings about manifests and snapshots.
+    """Check the input series of `current`, and yield a note or a finding for each deviation.
 
-    The newest manifest of each input dataset is compared with the part files in S3. The result is a finding
-    if `current` was computed from no more part files than the manifest lists, and the omitted share is more
-    than `WORKER_SHRINK_RATIO`: the metric has lost a part of its history. Otherwise the result is a note.
+    The newest manifest of each input dataset is compared with the part files in S3. A manifest that omits
+    part files is a finding if both of these are true, because the metric has then lost a part of its history:
+
+        - `current` was computed from no more part files than the manifest lists.
+        - The manifest omits a larger share of the part files than `WORKER_SHRINK_RATIO`.
+
+    Otherwise it is a note. The snapshots of the series are checked by `check_snapshot`.
 
     Raises:
         StoreUnavailable: S3 failed while part files were listed.

@@ -28,7 +28,7 @@ def series(*values):
 
 
 def failures(checks, *values):
-    """Return the failure of each check of a result with these values; an empty text if the check passed."""
+    """Return the text of each check for a result with these values. The text is empty if the check passed."""
     outcomes = check_result(ResultChecks.model_validate(checks), series(*values))
     return [outcome.failure for outcome in outcomes]
 
