@@ -1,4 +1,7 @@
-"""`PartialFile`: a file object over the bytes of a part file that the child process has in memory."""
+"""`PartialFile`: a file object over those bytes of a part file that were sent to the child process.
+
+The child process decodes unusual part files.
+"""
 
 import os
 

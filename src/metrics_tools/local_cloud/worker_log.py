@@ -49,7 +49,10 @@ def _lines(log: Path) -> Iterator[dict[str, Any]]:
 
 
 def _trace(line: dict[str, Any]) -> Trace:
-    """Return the trace from the JSON values that `Trace.line()` wrote, whose times are milliseconds."""
+    """Return the trace of a run from the JSON values of a log line.
+
+    The times of the log line are in milliseconds, those of the trace in seconds.
+    """
     return Trace(
         began=0.0,
         began_at=line["began_at"],

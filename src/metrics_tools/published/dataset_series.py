@@ -1,9 +1,11 @@
 """The series of a dataset with the counts of their rows, for `metrics series`.
 
-The series are read as the worker reads them, with snapshots. For each series, the worker makes one request
-for the snapshot and one for each thousand part files of the listing; then it reads only the part files whose
-rows are not in the snapshot. Without snapshots, every part file is read with one request: the manifest does
-not state the times or the number of rows of a series, and reading a footer would take a request as well.
+The series are read as the worker reads them, with snapshots. For each series, there is one request for the
+snapshot and one for each thousand part files of the listing. Then only those part files are read whose rows
+are not in the snapshot.
+
+Without a snapshot, every part file is read with one request. The dataset manifest does not state the times or
+the number of rows of a series, and reading only the footer of a part file would take a request as well.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The checks of `metrics doctor` of the inputs of a metric: dataset manifests, part files and snapshots."""
+"""The part of `metrics doctor` that checks the inputs of a metric: manifests, part files and snapshots."""
 
 from collections.abc import Iterator
 
