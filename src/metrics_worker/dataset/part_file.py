@@ -105,7 +105,9 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
         rows = parquet.metadata.num_rows
         if rows > USUAL_ROWS or (_has_unbounded_codec(footer) and not _states_few_bytes(parquet.metadata)):
             return None
-        previous = _previous[0] if _previous and _previous[0].stored.equals(parquet.metadata.schema) else None
+        previous = next(iter(_previous), None)  # read once: another thread may replace it at any time
+        if previous is not None and not previous.stored.equals(parquet.metadata.schema):
+            previous = None
         columns = previous.columns if previous else columns_of(file.key, parquet.schema_arrow)
     admit(file.key, rows, 0)
     try:
