@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from obstore.store import MemoryStore
 
+from metrics_tools.buckets.folder import FolderBucket
 from metrics_tools.importing.dataset import ForeignDatasetError, import_series
 from metrics_tools.importing.observations import FileRefusedError, read_observations
 from metrics_tools.part_files import Description
@@ -231,3 +232,14 @@ def test_two_imports_at_the_same_time_lose_no_series(bucket, first):
     done = imported(Interrupted(bucket.store, BUCKET), "A", daily(1, 6))
     assert set(visible(bucket)) == {"A", "B", "D"} | (set() if first else {"C"})
     assert done.series == len(visible(bucket))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_in_a_folder_a_version_without_a_manifest_is_not_a_version(tmp_path, first):
+    """An import that is in progress or was killed has created the folder of its version, but no manifest."""
+    bucket = FolderBucket(tmp_path, BUCKET)
+    if not first:
+        imported(bucket, "A", daily(1, 3))
+    (tmp_path / BASE / "versions" / "v00000005").mkdir(parents=True)
+    assert imported(bucket, "B", daily(1, 4)).version == ("v00000001" if first else "v00000002")
+    assert set(visible(bucket)) == ({"B"} if first else {"A", "B"})

@@ -143,11 +143,15 @@ def _previous(bucket: Bucket, base: str) -> _Previous:
         ForeignDatasetError: the newest version was not created by an import.
         AccessDenied, StoreUnavailable.
     """
-    names = [folder.rstrip("/").rpartition("/")[2] for folder in bucket.list_folders(f"{base}versions/")]
-    if not names:
+    versions = f"{base}versions/"
+    # Objects are listed and not folders: an import that is in progress or was killed has created a folder
+    # without a manifest in it.
+    newest = max(
+        (found.key.removeprefix(versions).partition("/")[0] for found in bucket.list(versions)), default=""
+    )
+    if not newest:
         return _Previous()
-    newest = max(names)
-    found, number = bucket.find(f"{base}versions/{newest}/manifest.json"), _VERSION.fullmatch(newest)
+    found, number = bucket.find(f"{versions}{newest}/manifest.json"), _VERSION.fullmatch(newest)
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         document: dict[str, Any] = json.loads(bytes(found.body)) if found else {}
         if number and document.get("created_by") == CREATED_BY:
