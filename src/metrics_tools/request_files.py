@@ -29,6 +29,8 @@ from metrics_worker.request_check import PLACEHOLDER_BUCKET, Dataset
 
 FIRST = "run.json"
 FAILS = "fails-"
+_ENDINGS = (".json", ".txt", ".formula")
+"""The endings of file names that are not part of the metric code of an expression in the file."""
 
 
 class EventFileError(Exception):
@@ -135,10 +137,11 @@ def samples_of(path: Path, found: Iterable[Asked]) -> list[Sample]:
 def metric_code_of(path: Path) -> str:
     """Return a metric code for an expression in a file: the name of the file without its extension.
 
+    Only the extensions in `_ENDINGS` are removed, because metric codes contain dots: `fx.usd`, `fx.gbp.json`.
     Hyphens replace characters that a metric code cannot contain. If nothing remains, the code is `metric`.
     """
-    stem = "" if str(path) == "-" else path.stem
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:128] or "metric"
+    name = "" if str(path) == "-" else path.stem if path.suffix in _ENDINGS else path.name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:128] or "metric"
 
 
 def _distinct(samples: list[Sample]) -> list[Sample]:

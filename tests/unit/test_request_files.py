@@ -8,7 +8,7 @@ import pytest
 
 from metrics_tools import ecb
 from metrics_tools.local_cloud import THROTTLED_PREFIX
-from metrics_tools.request_files import EventFileError, all_samples, read_samples
+from metrics_tools.request_files import EventFileError, all_samples, metric_code_of, read_samples
 from metrics_worker.expression.grammar import children, expression_type, series_codes
 from metrics_worker.expression.nodes import Composite, Ema, Lag, SeriesMath, WindowOp
 from metrics_worker.request import RunRequest, open_record
@@ -199,6 +199,15 @@ def test_a_formula_alone_is_an_expression(tmp_path):
         EventFileError, match=r"(?s)formula: not a formula: .* too early\n  ECB_USD_EUR_D \+\n"
     ):
         read_samples([path])
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("fx.usd", "fx.usd"), ("fx.usd.json", "fx.usd"), ("fx.usd.txt", "fx.usd"), ("fx.usd.formula", "fx.usd")],
+)
+def test_a_dot_in_a_file_name_is_part_of_the_metric_code(name, code):
+    assert metric_code_of(Path("my.folder") / name) == code
+    assert metric_code_of(Path("-")) == "metric"
 
 
 def test_an_invalid_expression_alone_is_an_error_with_a_remedy(tmp_path):
