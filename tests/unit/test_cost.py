@@ -1,6 +1,7 @@
 """The memory that the worker estimates for an evaluation is close to the memory that numpy then allocates."""
 
 import tracemalloc
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,12 +16,14 @@ COUNT = 100_000
 A, B, C, D = (series(code) for code in "ABCD")
 
 
+@cache
 def made(seed):
     rng = np.random.default_rng(seed)
     times = np.sort(rng.choice(10 * COUNT, COUNT, replace=False)).astype(np.int64) * 3_600_000_000
     return Series(times, rng.normal(size=COUNT))
 
 
+@cache
 def huge(seed):
     return Series(made(seed).times, np.full(COUNT, 1.7e308))
 
