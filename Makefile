@@ -29,6 +29,8 @@ export UV_LINK_MODE := copy
 
 export SAM_CLI_TELEMETRY := 0
 export PYTHONPATH := src:.
+# The tests start some hundred processes. Without bytecode files, each of them would compile src/ again.
+unexport PYTHONDONTWRITEBYTECODE
 
 ##@ Start here
 
