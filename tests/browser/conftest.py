@@ -3,6 +3,9 @@
 A test fails if its page logs a message, opens a dialog or uses the network.
 """
 
+import itertools
+from collections import defaultdict
+
 import pytest
 
 from tests import chromium
@@ -17,32 +20,55 @@ def browser():
         yield running
 
 
+@pytest.fixture(scope="module")
+def unused(browser):  # noqa: ARG001 - close the pages before the browser
+    """Return the empty pages that no test uses at the moment, by the options of their context.
+
+    The tests of a file use the same pages again, because a new page takes half a second of processor time.
+    """
+    pages = defaultdict(list)
+    yield pages
+    for page in itertools.chain.from_iterable(pages.values()):
+        page.context.close()
+
+
 @pytest.fixture
-def look(browser):
-    """Return a function that opens a page: `look(path, width=…, height=…, …)`. Sizes are in pixels.
+def look(browser, unused):
+    """Return a function that opens a page: `look(path, width=…, height=…, …)`.
 
     At the end, the test fails if a page logged a message, opened a dialog or made a network request.
     """
-    contexts, complaints, requested = [], [], []
+    opened, complaints, requested = [], [], []
 
     def refuse(dialog):
         complaints.append(dialog.message)
         dialog.dismiss()
 
+    listeners = {
+        "console": lambda message: complaints.append(message.text),
+        "pageerror": lambda error: complaints.append(str(error)),
+        "dialog": refuse,
+        "request": lambda request: requested.append(request.url),
+    }
+
     def open_it(path, *, width=1100, height=900, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
+        kind = tuple(sorted(options.items()))
+        page = unused[kind].pop() if unused[kind] else browser.new_context(**options).new_page()
+        opened.append((kind, page))
+        page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", refuse)
-        page.on("request", lambda request: requested.append(request.url))
+        for event, listener in listeners.items():
+            page.on(event, listener)
         page.goto(path.as_uri())
         return page
 
     yield open_it
-    for context in contexts:
-        context.close()
+    for kind, page in opened:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        page.mouse.move(0, 0)
+        page.evaluate("() => localStorage.clear()")
+        page.goto("about:blank")
+        unused[kind].append(page)
     assert complaints == []
     assert [url for url in requested if not url.startswith(("file://", "blob:"))] == []

@@ -71,7 +71,9 @@ def test_the_option_worker_requires_the_option_serve(capsys):
 
 
 def test_without_a_worker_no_request_is_processed(tmp_path):
-    with served(tmp_path, "events/change.json") as environment:
+    few_files = tmp_path / "lira.json"  # A series with few part files is loaded fast.
+    few_files.write_text('{"op": "sma", "series": {"series_code": "ECB_TRL_EUR_D"}, "window": 3}')
+    with served(tmp_path, str(few_files)) as environment:
         done = metrics(environment, "send", "events/change.json", "--wait", "--timeout", "0")
         assert done.returncode == 2
         assert "No outcome within 0 s" in done.stderr
