@@ -5,8 +5,10 @@ A test fails if its page logs a message, opens a dialog or uses the network.
 
 import itertools
 from collections import defaultdict
+from typing import Any
 
 import pytest
+from playwright.sync_api import Page
 
 from tests import chromium
 
@@ -26,7 +28,7 @@ def unused(browser):  # noqa: ARG001 - close the pages before the browser
 
     The tests of a file use the same pages again, because a new page takes half a second of processor time.
     """
-    pages = defaultdict(list)
+    pages: defaultdict[tuple[tuple[str, Any], ...], list[Page]] = defaultdict(list)
     yield pages
     for page in itertools.chain.from_iterable(pages.values()):
         page.context.close()
