@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from metrics_tools.published.dead_letters import StoredLetter, read_letters
 from metrics_tools.published.metric import Metric, version_names
 from metrics_tools.published.overview import metric_codes
-from metrics_worker.names import metric_base
+from metrics_worker.names import is_id, is_key, metric_base
 from metrics_worker.publication.dead_letter import dead_letters
 from metrics_worker.publication.records import Keys, Marker
 from metrics_worker.s3.bucket import Bucket
@@ -67,7 +67,7 @@ def find_traces(bucket: Bucket, prefix: str, run_id: str, code: str | None) -> l
     return [
         _traces(
             bucket,
-            Keys(metric_base(prefix, one)),
+            Keys(f"{prefix}{one}/"),
             run_id,
             [letter for letter in own if letter.letter.metric_code == one],
         )
@@ -84,6 +84,9 @@ def _traces(bucket: Bucket, keys: Keys, run_id: str, letters: Sequence[StoredLet
         run_id: the run id.
         letters: the dead letters of all runs.
     """
+    if not is_key(keys.base.removesuffix("/")) or not is_id(keys.base.rstrip("/").rpartition("/")[2]):
+        # A request with an unusable metric code can become a dead letter, but has no other objects.
+        return RunTraces(Metric(keys, []), run_id, None, "", [], letters)
     metric = Metric(keys, version_names(bucket, keys)[:_NEWEST])
     metric.read_markers(bucket, [run_id])
     metric.read_current(bucket)

@@ -28,13 +28,13 @@ def asked(metrics, folder, *words):
     return done.exit_code, json.loads(done.stdout)
 
 
-def put_dead_letter(folder, run_id):
+def put_dead_letter(folder, run_id, code=CODE):
     letter = DeadLetter(
         message_id="m-1",
         outcome="FAILURE",
         why="gave up after 5 attempts",
         run_id=run_id,
-        metric_code=CODE,
+        metric_code=code,
         kept_at="2026-10-30T12:00:00Z",
         attributes={"MessageGroupId": CODE, "SentTimestamp": "1793361597000"},
         body="{}",
@@ -78,6 +78,14 @@ def test_a_dead_letter_comes_with_the_command_that_sends_it_back(metrics, folder
     assert (status, run["committed"], run["dead_letters"][0]["key"]) == (1, False, key)
     assert found["next"][0].endswith(f"metrics redrive --folder {folder} --queue-url URL {key}")
     assert "gave up after 5 attempts" in metrics("why", "run-2", "--folder", folder).stdout
+
+
+@pytest.mark.parametrize("code", ["my metric", "../x"])
+def test_a_dead_letter_with_an_unusable_metric_code_is_found(metrics, folder, code):
+    key = put_dead_letter(folder, "run-2", code)
+    status, found = asked(metrics, folder, "run-2")
+    (run,) = found["runs"]
+    assert (status, run["committed"], run["dead_letters"][0]["key"]) == (1, False, key)
 
 
 def test_a_run_without_a_marker_shows_its_uncommitted_version(metrics, folder, published):
