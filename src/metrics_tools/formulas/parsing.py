@@ -125,7 +125,10 @@ class _Builder:
         if token.kind in {"word", "text"}:
             return _Node(self._span(tree), {"series_code": token.text})
         text = f"expected a series, a number or an operation, not a {token.kind}"
-        raise self._error(tree, text, "the window follows the series: lag(X, 12 months)")
+        hint = "the window follows the series: lag(X, 12 months)"
+        if token.kind == "duration" and len(token.text.split()) == 1:
+            hint = f'a series code that begins with a digit is in quotes: "{token.text}"'
+        raise self._error(tree, text, hint)
 
     def _negative(self, tree: ast.expr, operand: _Node) -> _Node:
         if "const" in operand:

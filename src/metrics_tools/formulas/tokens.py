@@ -114,6 +114,9 @@ _INSTEAD = {
     "{": "an expression in JSON and a formula cannot be mixed",
     "<": "there are no comparisons",
     ">": "there are no comparisons",
+    "–": "a minus is - or −",  # noqa: RUF001 - a dash that word processors write in place of a minus
+    "“": 'quotation marks are straight: "A B"',
+    "”": 'quotation marks are straight: "A B"',
 }
 """By character, the suggestion for an author who wrote it."""
 
