@@ -93,6 +93,7 @@ def test_a_parquet_file_is_accepted(tmp_path):
         ("t,v\n31/01/2025,1\n", "no column has dates or times such as 2025-01-31; name one with --time"),
         ("t,v\n2025-01-01,x\n", "no column has numbers such as 1.5; name one with --value"),
         ("t,v\n2025-01-01,\n", "no column has numbers"),
+        ("t;v\n2025-01-01;1,5\n", "--value NAME. A number needs a decimal point: 1.5, not 1,5."),
         ("", "the file is empty"),
         (b"t,v\n2025-01-01,\xe9\n", "line 2: not UTF-8"),
     ],

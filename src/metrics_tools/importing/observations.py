@@ -173,8 +173,10 @@ def _guess(
         if any(map(fits, _first_cell(rows, place))):
             return place
     expected = "dates or times such as 2025-01-31" if kind == "time" else "numbers such as 1.5"
-    first = f" Line {rows[0][0]} is {_shown(rows[0][1])}." if rows and kind == "time" else ""
-    raise FileRefusedError(f"{path}: no column has {expected}; name one with --{kind} NAME.{first}")
+    hint = f" Line {rows[0][0]} is {_shown(rows[0][1])}." if rows and kind == "time" else ""
+    if kind == "value" and any("," in cell for _, row in rows[:1] for cell in row):
+        hint = " A number needs a decimal point: 1.5, not 1,5."
+    raise FileRefusedError(f"{path}: no column has {expected}; name one with --{kind} NAME.{hint}")
 
 
 def _first_cell(rows: Sequence[tuple[int, list[str]]], place: int) -> Iterator[str]:
