@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-import numpy as np
-
 _KILO = 1000
 _LONG_SECONDS, _SHORT_MS = 10, 10
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -55,6 +53,8 @@ def iso_time(time: datetime | int) -> str:
     Args:
         time: a datetime in UTC, or microseconds since 1970, of any year.
     """
+    import numpy as np  # noqa: PLC0415 - takes 0.1 s, and a problem in a file is reported without it
+
     stamp = time.replace(tzinfo=None) if isinstance(time, datetime) else int(time)
     return f"{np.datetime64(stamp, 'us')}".removesuffix(".000000") + "Z"
 
