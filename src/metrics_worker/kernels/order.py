@@ -5,11 +5,13 @@ returns a new float64 array. The windows are those of `moments.py` (a fixed numb
 `variable.py` (`first` and `stop`). Each result depends only on the values of its own window; a zero is
 always positive.
 
-Quantiles of short windows are selected from sorted spans, which overlapping windows share. Ranks in short
-windows are counted. All other results come from a wavelet matrix: the values are replaced by their ranks
-within a block, and each level of the matrix separates the ranks by one binary digit. One pass over the levels
-answers a question about every window: which value is the k-th smallest, or how many values are below a given
-one.
+Medians of fixed windows are computed by bottleneck, which moves two heaps along the series, and so are other
+quantiles of long windows, from ranks instead of values (`_coded`). Quantiles of short windows are selected
+from sorted spans, which overlapping windows share. Ranks in windows of at most 1,000 values are counted.
+
+All other results come from a wavelet matrix: the values are replaced by their ranks within a block, and each
+level of the matrix separates the ranks by one binary digit. One pass over the levels answers a question about
+every window: which value is the k-th smallest, or how many values are below a given one.
 """
 
 from collections.abc import Iterator
@@ -18,16 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics_worker.kernels.rolling import Values, doublings
+from metrics_worker.kernels.wavelet import Positions, WaveletMatrix
 
-type Positions = NDArray[np.int64]
-type Mask = NDArray[np.bool_]
+type Ranks = NDArray[np.uint16]
 
-# The longest windows whose quantiles are selected from sorted spans, and whose ranks are counted directly.
+# The longest windows whose quantiles are selected from sorted spans, or computed from coded ranks, and the
+# longest windows whose ranks are counted.
 _SORTED = 32
-_COUNTED = 96
+_CODED = 65_536
+_COUNTED = 1_000
 # Windows per block, unless the longest window is longer: most arrays of a block fit into the level 2 cache.
 _BLOCK = 8_192
-_SHORT_BLOCK = 4_096
+_SHORT_BLOCK = 16_384
+_LONG_BLOCK = 32_768
 _HALF = 0.5
 
 
@@ -35,16 +40,22 @@ _HALF = 0.5
 def rolling_quantile(values: Values, window: int, q: float) -> Values:
     """Return the quantiles of `values[i : i + window]`, interpolated linearly between the sorted values."""
     total = max(0, len(values) - window + 1)
-    if not 1 < window <= _SORTED:
+    if window == 1 or total == 0:
+        return values[:total] + 0.0
+    if q == _HALF:
+        return _medians(values, window)
+    if window > _CODED:
         first = np.arange(total)
-        return quantile_between(values, first, first + window, q) if total else np.empty(0)
-    lower = int(q * (window - 1))
-    places = sorted({lower, min(lower + 1, window - 1)})
+        return quantile_between(values, first, first + window, q)
+    lower = min(int(q * (window - 1)), window - 2)
+    fraction = np.float64(q * (window - 1) - lower)
+    block = _SHORT_BLOCK if window <= _SORTED else max(_LONG_BLOCK, window)
     result = np.empty(total)
-    for start in range(0, total, _SHORT_BLOCK):
-        out = result[start : start + _SHORT_BLOCK]
-        found = _selected(values[start : start + len(out) + window - 1], window, places)
-        out[:] = _interpolated(found[0], found[-1], np.float64(q * (window - 1) - lower))
+    for start in range(0, total, block):
+        out = result[start : start + block]
+        part = values[start : start + len(out) + window - 1]
+        smaller, larger = _selected(part, window, lower) if window <= _SORTED else _coded(part, window, lower)
+        out[:] = larger + 0.0 if fraction == 1 else _interpolated(smaller, larger, fraction)
     return result
 
 
@@ -57,12 +68,85 @@ def rolling_rank(values: Values, window: int) -> Values:
     if window > _COUNTED:
         first = np.arange(total)
         return rank_between(values, first, first + window) if total else np.empty(0)
-    last = values[window - 1 :]
-    below, equal = np.zeros((2, total), dtype=np.uint8)
-    for shift in range(window if total else 0):
-        below += values[shift : shift + total] < last
-        equal += values[shift : shift + total] == last
-    return (below + (equal + 1.0) / 2) / window
+    result = np.empty(total)
+    for start in range(0, total, _LONG_BLOCK):
+        out = result[start : start + _LONG_BLOCK]
+        ranks, tied = _ranks(values[start : start + len(out) + window - 1])
+        below = _count(np.less, ranks, window)
+        not_above = _count(np.less_equal, ranks, window) if tied else below + 1
+        out[:] = (below + (not_above - below + 1) / 2) / window
+    return result
+
+
+def _medians(values: Values, window: int) -> Values:
+    # The module is loaded only for the few metrics that need it.
+    from bottleneck.move import move_median  # noqa: PLC0415
+
+    medians: Values = move_median(values, window)[window - 1 :]
+    if not np.isfinite(medians).all():
+        # The sum of the two values in the middle overflows; that of their halves does not.
+        medians = np.where(np.isfinite(medians), medians, move_median(values / 2, window)[window - 1 :] * 2)
+    return medians + 0.0
+
+
+def _coded(values: Values, window: int, place: int) -> tuple[Values, Values]:
+    """Return the values at `place` and `place + 1` in the sorted order of each window.
+
+    The moving median of an even number of values is the mean of the two values in the middle. If each window
+    also contains a certain number of infinities, these two are at `place` and `place + 1` of the window. They
+    follow from their sum if each value with the rank r in the series is replaced by the code r * r + c * r: c
+    exceeds every sum of two squares of ranks, so the sum of two codes gives the sum of the ranks and the sum
+    of their squares. The sum is less than 2 ** 53, and therefore exact, for fewer than 2 ** 17 values.
+    """
+    from bottleneck.move import move_median  # noqa: PLC0415 - as in _medians()
+
+    length = len(values)
+    factor = 2.0 ** (2 * length.bit_length() + 1)
+    order = np.argsort(values)
+    ranks = np.arange(length, dtype=np.float64)
+    codes = np.empty(length)
+    codes[order] = ranks * ranks + factor * ranks
+    # Each period of the padded series has `window` values, and the infinities as far apart as possible.
+    surplus = 2 * place + 2 - window
+    period = window + abs(surplus)
+    is_value = np.ones(period, dtype=np.bool_)
+    is_value[np.arange(abs(surplus)) * period // max(1, abs(surplus))] = False
+    within = np.flatnonzero(is_value)
+    places = (np.arange(-(-length // window))[:, None] * period + within).reshape(-1)[:length]
+    padded = np.full(places[-1] + 1, np.copysign(np.inf, surplus))
+    padded[places] = codes
+    total = move_median(padded, period)[places[window - 1 :]] * 2
+    ranks = np.floor(total / factor)
+    squares = total - factor * ranks
+    gap = np.sqrt(2 * squares - ranks * ranks)
+    ordered = values[order]
+    smaller, larger = (ordered[((ranks + side) / 2).astype(np.int64)] for side in (-gap, gap))
+    return smaller, larger
+
+
+def _ranks(values: Values) -> tuple[Ranks, bool]:
+    """Return the ranks of at most 65,535 values, equal ones of equal values, and whether some are equal."""
+    order = np.argsort(values)
+    ordered = values[order]
+    differs = np.ones(len(values), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=differs[1:])
+    ranks = np.empty(len(values), dtype=np.uint16)
+    ranks[order] = np.cumsum(differs)
+    return ranks, not differs.all()
+
+
+def _count(compare: np.ufunc, ranks: Ranks, window: int) -> Values:
+    """Return how many ranks of each window compare with its last rank as required."""
+    last = ranks[window - 1 :]
+    count = np.zeros(len(last), dtype=np.uint16)
+    byte, holds = np.zeros(len(last), dtype=np.uint8), np.empty(len(last), dtype=np.bool_)
+    for shift in range(window):
+        compare(ranks[shift : shift + len(last)], last, out=holds)
+        np.add(byte, holds.view(np.uint8), out=byte)
+        if shift % 255 == 254 or shift == window - 1:
+            count += byte
+            byte[:] = 0
+    return count.astype(np.float64)
 
 
 @np.errstate(all="ignore")
@@ -70,7 +154,7 @@ def quantile_between(values: Values, first: Positions, stop: Positions, q: float
     """Return the quantiles of `values[first[k] : stop[k]]`; NaN for an empty window."""
     result = np.full(len(first), np.nan)
     for windows, part, start, end in _blocks(values, first, stop):
-        matrix = _WaveletMatrix(part)
+        matrix = WaveletMatrix(part)
         position: Values = np.float64(q) * (end - start - 1)
         lower = position.astype(np.int64)
         fraction: Values = position - lower
@@ -87,7 +171,7 @@ def rank_between(values: Values, first: Positions, stop: Positions) -> Values:
     """Return the rank of the last value of `values[first[k] : stop[k]]`; NaN for an empty window."""
     result = np.full(len(first), np.nan)
     for windows, part, start, end in _blocks(values, first, stop):
-        matrix = _WaveletMatrix(part)
+        matrix = WaveletMatrix(part)
         last = part[end - 1]
         below = matrix.number_below(start, end, np.searchsorted(matrix.ordered, last, "left"))
         not_above = below + 1
@@ -109,72 +193,6 @@ def _blocks(
         yield windows, values[low:high], first[windows] - low, stop[windows] - low
 
 
-class _WaveletMatrix:
-    """The ranks of some values, separated by one binary digit after the other, beginning with the highest."""
-
-    def __init__(self, values: Values) -> None:
-        order = np.argsort(values)
-        self.ordered = values[order]
-        ranks = np.empty(len(values), dtype=np.int32)
-        ranks[order] = np.arange(len(values), dtype=np.int32)
-        self._levels: list[tuple[int, Positions]] = []
-        for digit in reversed(range(len(values).bit_length())):
-            zero = ranks & (1 << digit) == 0
-            zeros = np.zeros(len(values) + 1, dtype=np.int64)
-            np.cumsum(zero, out=zeros[1:])
-            self._levels.append((1 << digit, zeros))
-            ranks = np.concatenate([ranks[zero], ranks[~zero]])
-
-    def smallest(self, first: Positions, stop: Positions, place: Positions) -> Values:
-        """Return the value at a place (from 0) in the sorted order of each window."""
-        place, rank = place.copy(), np.zeros(len(first), dtype=np.int64)
-        walk = _Walk(first, stop)
-        for digit, zeros in self._levels:
-            number = walk.zeros_in_window(zeros)
-            one = place >= number
-            walk.descend(one, zeros)
-            number *= one
-            place -= number
-            rank |= np.multiply(one, digit, out=number)
-        found: Values = self.ordered[rank]
-        return found
-
-    def number_below(self, first: Positions, stop: Positions, rank: Positions) -> Positions:
-        """Return how many values of each window have a smaller rank than `rank`."""
-        below = np.zeros(len(first), dtype=np.int64)
-        walk = _Walk(first, stop)
-        for digit, zeros in self._levels:
-            number = walk.zeros_in_window(zeros)
-            one = (rank & digit).astype(np.bool_)
-            walk.descend(one, zeros)
-            number *= one
-            below += number
-        return below
-
-
-class _Walk:
-    """The bounds of windows on successive levels of a wavelet matrix, in arrays that are used again."""
-
-    def __init__(self, first: Positions, stop: Positions) -> None:
-        self._bounds = first.copy(), stop.copy()
-        self._zeros = np.empty_like(first), np.empty_like(stop)
-        self._number = np.empty_like(first)
-
-    def zeros_in_window(self, zeros: Positions) -> Positions:
-        """Return the number of ranks with the digit 0; `zeros[i]` is the number in the first i ranks."""
-        for bound, before in zip(self._bounds, self._zeros, strict=True):
-            np.take(zeros, bound, out=before, mode="clip")
-        return np.subtract(self._zeros[1], self._zeros[0], out=self._number)
-
-    def descend(self, one: Mask, zeros: Positions) -> None:
-        """Keep the ranks with the digit 1 in the windows where `one` is true, else those with the digit 0."""
-        for bound, before in zip(self._bounds, self._zeros, strict=True):
-            np.subtract(bound, before, out=bound)
-            np.add(bound, zeros[-1], out=bound)
-            np.copyto(before, bound, where=one)
-        self._bounds, self._zeros = self._zeros, self._bounds
-
-
 def _interpolated(smaller: Values, larger: Values, fraction: Values | np.float64) -> Values:
     """Return smaller + fraction * (larger - smaller); the result is correctly rounded if fraction is ½."""
     total, gap = smaller + larger, larger - smaller
@@ -184,14 +202,14 @@ def _interpolated(smaller: Values, larger: Values, fraction: Values | np.float64
     return result + 0.0
 
 
-def _selected(values: Values, window: int, places: list[int]) -> list[Values]:
-    """Return the values at some places in the sorted order of every window of two values or more."""
+def _selected(values: Values, window: int, place: int) -> tuple[Values, Values]:
+    """Return the values at `place` and `place + 1` in the sorted order of each window."""
     spans = {1: [values]}
     *merges, last = doublings(window)
     for before, after in merges:
         spans[before + after] = _merged(*_operands(spans, before, after))
     left, right = _operands(spans, *last)
-    return [_place_of_two(left, right, place) for place in places]
+    return _place_of_two(left, right, place), _place_of_two(left, right, place + 1)
 
 
 def _operands(spans: dict[int, list[Values]], before: int, after: int) -> tuple[list[Values], list[Values]]:
