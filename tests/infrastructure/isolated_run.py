@@ -80,6 +80,8 @@ def main() -> None:
     of_lambda = {"metrics_worker.messaging.limited_http"}  # this imports botocore, which Lambda's runtime has
     for name in sorted(set(names) - of_lambda):
         importlib.import_module(name)
+    order = importlib.import_module("metrics_worker.kernels.order")
+    assert order.rolling_quantile(np.array([3.0, 1, 2, 9]), 3, 0.5).tolist() == [2, 2]
     standard = str(Path(io.__file__).parent)
     for module in list(sys.modules.values()):
         origin = getattr(module, "__file__", None) or standard

@@ -124,7 +124,7 @@ def test_the_dead_letter_function_is_built_like_the_worker(architecture: str, tm
 def test_each_library_is_deployed_once_and_boto3_is_not_deployed(trees: Trees, architecture: str) -> None:
     layer = {path.name for path in (trees[architecture, "PyArrowLayer"] / "python").iterdir()}
     function = {path.name for path in trees[architecture, "MetricsWorkerFunction"].iterdir()}
-    assert {"pyarrow", "numpy"} <= layer
+    assert {"pyarrow", "numpy", "bottleneck"} <= layer
     assert {"metrics_worker", "obstore", "pydantic", "pydantic_settings", "aws_lambda_powertools"} <= function
     assert layer & function == set()
     assert not {"boto3", "botocore", "pandas", "tests", "bin"} & (layer | function)
@@ -257,4 +257,4 @@ def test_the_dead_letter_function_runs_with_only_its_package(here: list[Path], t
     assert run.returncode == 0, run.stdout + run.stderr
     where, *loaded = run.stdout.split()
     assert where.startswith(str(function))
-    assert not {"pyarrow", "numpy"} & {name.partition(".")[0] for name in loaded}
+    assert not {"pyarrow", "numpy", "bottleneck"} & {name.partition(".")[0] for name in loaded}

@@ -19,7 +19,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metrics_worker.kernels.rolling import Values, doublings, scratch_arrays
 
@@ -191,10 +190,8 @@ def _write_terms(values: Values, centres: Values, core: Values, sums: Values, la
             sums[0, 1, term] += np.add.reduce(begins[a] * begins[b], axis=0)
 
 
-def _last_deviations(
-    values: Values, centres: Values, sums: Values, spare: Values, layout: _Layout
-) -> Values:
-    """Return the deviations of the last values of the windows from their centres, in the memory of `spare`."""
+def _last_deviations(values: Values, centres: Values, sums: Values, spare: Values, layout: _Layout) -> Values:
+    """Return the last value of each window minus the centre, in the memory of `spare`."""
     size, groups = layout.size, layout.groups
     ends = spare.reshape(-1)[: size * groups].reshape(size, groups)
     ends[1:] = sums[1:, 1, 0]

@@ -18,10 +18,10 @@ from metrics_worker.kernels.spread import Moments, Spread
 
 type Exponents = NDArray[np.int64]
 
-# Windows per block, unless the window is longer, for moments of one series and of two series, and for merging.
+# Windows per block, unless the window is longer: for one series, for two series, and for merging.
 _BLOCK = 65_536
 _BLOCK_OF_PAIRS = 32_768
-_MERGED_BLOCK = 8_192
+_MERGED_BLOCK = 16_384
 # The longest windows whose moments are merged, for one series and for two series. Those of longer windows are
 # computed from centred sums, whose rounding depends on the position of the window in its chunk.
 _MERGED = 5

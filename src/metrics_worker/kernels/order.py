@@ -25,15 +25,17 @@ from metrics_worker.kernels.wavelet import Positions, WaveletMatrix
 type Ranks = NDArray[np.uint16]
 
 # The longest windows whose quantiles are selected from sorted spans, or computed from coded ranks, and the
-# longest windows whose ranks are counted.
+# longest windows whose ranks are counted, by comparing values or by comparing ranks within a block.
 _SORTED = 32
 _CODED = 65_536
+_COMPARED = 96
 _COUNTED = 1_000
 # Windows per block, unless the longest window is longer: most arrays of a block fit into the level 2 cache.
 _BLOCK = 8_192
 _SHORT_BLOCK = 16_384
 _LONG_BLOCK = 32_768
 _HALF = 0.5
+_LARGEST_BYTE = 255
 
 
 @np.errstate(all="ignore")
@@ -71,7 +73,8 @@ def rolling_rank(values: Values, window: int) -> Values:
     result = np.empty(total)
     for start in range(0, total, _LONG_BLOCK):
         out = result[start : start + _LONG_BLOCK]
-        ranks, tied = _ranks(values[start : start + len(out) + window - 1])
+        part = values[start : start + len(out) + window - 1]
+        ranks, tied = (part, True) if window <= _COMPARED else _ranks(part)
         below = _count(np.less, ranks, window)
         not_above = _count(np.less_equal, ranks, window) if tied else below + 1
         out[:] = (below + (not_above - below + 1) / 2) / window
@@ -135,15 +138,15 @@ def _ranks(values: Values) -> tuple[Ranks, bool]:
     return ranks, not differs.all()
 
 
-def _count(compare: np.ufunc, ranks: Ranks, window: int) -> Values:
-    """Return how many ranks of each window compare with its last rank as required."""
+def _count(compare: np.ufunc, ranks: Values | Ranks, window: int) -> Values:
+    """Return how many ranks (or values) of each window compare with its last one as required."""
     last = ranks[window - 1 :]
     count = np.zeros(len(last), dtype=np.uint16)
     byte, holds = np.zeros(len(last), dtype=np.uint8), np.empty(len(last), dtype=np.bool_)
     for shift in range(window):
         compare(ranks[shift : shift + len(last)], last, out=holds)
         np.add(byte, holds.view(np.uint8), out=byte)
-        if shift % 255 == 254 or shift == window - 1:
+        if (shift + 1) % _LARGEST_BYTE == 0 or shift == window - 1:
             count += byte
             byte[:] = 0
     return count.astype(np.float64)

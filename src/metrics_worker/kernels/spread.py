@@ -126,7 +126,8 @@ def exponents(squares: Values, values: Values) -> NDArray[np.int64]:
 def _rescaled(moments: Moments, wanted: Mask, values: Values, compute: Compute, shift: int) -> Moments:
     """Return the moments, the wanted ones computed from the values times 2 ** `shift` if that is finite."""
     # `compute` may return arrays that its next call overwrites.
-    moments = Moments(*(None if part is None else part + 0 for part in moments))
+    kept = None if moments.deviation is None else moments.deviation.copy()
+    moments = Moments(kept, moments.squares.copy(), moments.exponent)
     deviation, squares = compute(np.ldexp(values, shift))
     wanted = wanted & np.isfinite(squares)
     if deviation is not None and moments.deviation is not None:

@@ -144,13 +144,19 @@ def _fixed_sums(values: Values, window: int) -> Values:
 
 def _composed_sums(values: Values, first: Positions, stop: Positions) -> Values:
     lengths = stop - first
+    longest = lengths.max()
     sums = np.full(len(first), -0.0)  # -0.0 + x is x, also for x = -0.0.
     table, span = values, 1
+    start = first.copy()
     while True:
-        windows = np.flatnonzero(lengths & span)
-        sums[windows] += table[first[windows] + (lengths[windows] & (span - 1))]
-        if 2 * span > lengths.max():
+        # The windows that have a span of this length; -0.0 is the sum of the others.
+        has = lengths & span
+        part = np.take(table, start, mode="clip")
+        np.copyto(part, -0.0, where=has == 0)
+        sums += part
+        if 2 * span > longest:
             return sums
+        start += has
         table = table[:-span] + table[span:]
         span *= 2
 
@@ -197,24 +203,29 @@ def _fixed_spread(values: Values, window: int) -> Values:
 def _composed_spread(values: Values, first: Positions, stop: Positions) -> Values:
     """Return the offsets and the squares of windows of any length, in two rows."""
     lengths = stop - first
-    result = np.zeros((2, len(first)))
-    table, span = np.zeros((2, len(values))), 1
+    longest = lengths.max()
+    result = Spread(*np.zeros((2, len(first))))
+    table, span = Spread(*np.zeros((2, len(values)))), 1
+    start, begin = first.copy(), values[first]
     while True:
-        windows = np.flatnonzero(lengths & span)
-        before = lengths[windows] & (span - 1)
-        start = first[windows] + before
-        step = values[start] - values[first[windows]]
-        out = Spread(*np.empty((2, len(windows))))
+        # The windows that have a span of this length; the spans of the others are not merged.
+        has = lengths & span
+        is_part = has != 0
+        before = start - first
+        gap = np.take(values, start, mode="clip") - begin
+        right = Spread(*(np.take(row, start, mode="clip") for row in table))
         # Merging a span with an empty span on its left, whose spread is 0, leaves it unchanged.
-        spread.merge(
-            Spread(*result[:, windows]), Spread(*table[:, start]), step, counts=(before, span), out=out
-        )
-        result[:, windows] = out
-        if 2 * span > lengths.max():
-            return result
-        step = values[span : table.shape[1]] - values[: table.shape[1] - span]
-        longer = np.empty((2, table.shape[1] - span))
-        left, right = Spread(*table[:, :-span]), Spread(*table[:, span:])
-        spread.merge(left, right, step, counts=(span, span), out=Spread(*longer))
+        out = Spread(*np.empty((2, len(first))))
+        spread.merge(result, right, gap, counts=(before, span), out=out)
+        for row, merged in zip(result, out, strict=True):
+            np.copyto(row, merged, where=is_part)
+        if 2 * span > longest:
+            return np.stack(result)
+        start += has
+        length = len(table.offset) - span
+        step = values[span:][:length] - values[:length]
+        longer = Spread(*np.empty((2, length)))
+        left, right = (Spread(*(row[at:][:length] for row in table)) for at in (0, span))
+        spread.merge(left, right, step, counts=(span, span), out=longer)
         table = longer
         span *= 2
