@@ -1,4 +1,4 @@
-"""Compare the window kernels with those of pandas, polars, bottleneck and numbagg, on float64 without NaN.
+"""Compare kernels and operations with those of pandas, polars, bottleneck and numbagg, without NaN.
 
 The times are CPU times of all threads, because other programs may use the machine at the same time.
 """
@@ -15,7 +15,10 @@ import pandas as pd
 import polars as pl
 
 from benchmarks.measure import Spread, number, ratios, table
+from metrics_worker.expression.evaluate import evaluate
+from metrics_worker.expression.grammar import parse
 from metrics_worker.kernels import moments, order, rolling, variable
+from metrics_worker.series import Series
 
 SIZES = (1_000, 10_000, 1_000_000)
 WINDOWS = (3, 30, 250, 5000)
@@ -128,6 +131,90 @@ def _over_30_days(series: Any, op: str) -> object:
     return getattr(series.rolling("30D"), op)()
 
 
+def operations(rounds: int, size: int) -> list[list[object]]:
+    """Return the rows of the operations without a window, over hourly observations, by `evaluate`.
+
+    The peers get the time zone UTC. Their cumulative sums are not compensated. The series that is filled has
+    an observation every three hours.
+    """
+    values = np.cumsum(np.random.default_rng(1).normal(size=size))
+    values += 1 - values.min()
+    index = pd.date_range("2000", periods=size, freq="h", unit="us")
+    series = pd.Series(values, index=index)
+    frame = pl.DataFrame({"time": index.to_numpy(), "value": values}).set_sorted("time")
+    times = index.to_numpy().astype(np.int64)
+    inputs = {"A": Series(times, values), "B": Series(times[::3].copy(), values[::3].copy())}
+    rows: list[list[object]] = []
+    for name, (node, others) in _operations(series, frame).items():
+        expression = parse(node)
+        calls: dict[str, Call] = {"worker": partial(evaluate, expression, inputs), **others}
+        spent = _in_turn(calls, rounds)
+        ours = spent["worker"]
+        against = [ratios(ours, spent[rival]) if rival in spent else "" for rival in RIVALS]
+        rows.append([f"{size:,}", name, "", number(Spread.of(ours).middle * 1e6), *against])
+    return rows
+
+
+def _operations(series: Any, frame: Any) -> dict[str, tuple[dict[str, object], dict[str, Call]]]:
+    """Return the node of each operation, and a call of the same operation of each peer."""
+    a, column = {"series_code": "A"}, frame["value"]
+    third, thirds = series.iloc[::3], frame.gather_every(3)
+    left, right = (part.rename("value").rename_axis("time").reset_index() for part in (series, third))
+    at = series.index[len(series) // 10].normalize() + pd.Timedelta(days=1)
+    from_then_on = frame.lazy().filter(pl.col("time") >= at)
+    indexed = pl.col("value") / pl.col("value").first() * 100
+    return {
+        "diff": (
+            {"op": "diff", "series": a, "window": 1},
+            {"pandas": series.diff, "polars": column.diff},
+        ),
+        "pct_change": (
+            {"op": "pct_change", "series": a, "window": 12},
+            {"pandas": partial(series.pct_change, 12), "polars": partial(column.pct_change, 12)},
+        ),
+        "log": ({"op": "log", "series": a}, {"pandas": partial(np.log, series), "polars": column.log}),
+        "abs": ({"op": "abs", "series": a}, {"pandas": series.abs, "polars": column.abs}),
+        "cumsum": ({"op": "cumsum", "series": a}, {"pandas": series.cumsum, "polars": column.cum_sum}),
+        "cummax": ({"op": "cummax", "series": a}, {"pandas": series.cummax, "polars": column.cum_max}),
+        "rebase": (
+            {"op": "rebase", "series": a, "at": f"{at:%Y-%m-%d}", "base": 100},
+            {
+                "pandas": lambda: series[at:] / series[at:].iloc[0] * 100,
+                "polars": lambda: from_then_on.select("time", indexed).collect(),
+            },
+        ),
+        **{
+            f"resample {how}": (
+                {"op": "resample", "series": a, "to": "month", "how": how},
+                {
+                    "pandas": partial(_by_month_with_pandas, series, how),
+                    "polars": partial(_by_month_with_polars, frame, how),
+                },
+            )
+            for how in ("mean", "sum", "last", "max")
+        },
+        "fill previous": (
+            {"op": "fill", "series": {"series_code": "B"}, "like": a, "method": "previous"},
+            {
+                "pandas": lambda: pd.merge_asof(left[["time"]], right, on="time"),
+                "polars": lambda: frame.select("time").join_asof(thirds, on="time"),
+            },
+        ),
+        "fill linear": (
+            {"op": "fill", "series": {"series_code": "B"}, "like": a, "method": "linear"},
+            {"pandas": lambda: third.reindex(series.index).interpolate("time")},
+        ),
+    }
+
+
+def _by_month_with_pandas(series: Any, how: str) -> object:
+    return getattr(series.resample("ME"), how)()
+
+
+def _by_month_with_polars(frame: Any, how: str) -> object:
+    return frame.group_by_dynamic("time", every="1mo").agg(getattr(pl.col("value"), how)())
+
+
 def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
     """Return the CPU seconds of each call in each round; the rounds of the calls alternate."""
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -159,5 +246,6 @@ def compare(rounds: int, sizes: Iterable[int] = SIZES) -> str:
                 against = [ratios(ours, times[rival]) if rival in times else "" for rival in RIVALS]
                 rows.append([f"{size:,}", op, window, number(Spread.of(ours).middle * 1e6), *against])
         rows += calendar(rounds, size)
+        rows += operations(rounds, size)
     head = ["n", "kernel", "window", "worker, CPU µs", *RIVALS]
     return table("Kernels: the worker's time over the other's (below 1 the worker is faster)", head, rows)

@@ -4,7 +4,15 @@ from typing import assert_never
 
 import numpy as np
 
-from metrics_worker.civil_dates import Dates, civil_dates, midnights, period_ends, period_starts
+from metrics_worker.civil_dates import (
+    Dates,
+    Period,
+    civil_dates,
+    dates_between_midnights,
+    midnights,
+    period_ends,
+    period_starts,
+)
 from metrics_worker.expression.nodes import Cumulative, Rebase, Resample
 from metrics_worker.kernels import cumulative, variable
 from metrics_worker.kernels.variable import Positions
@@ -13,10 +21,10 @@ from metrics_worker.series import Series, Times, Values
 
 def accumulated(node: Cumulative, series: Series) -> Series:
     """Return the sum, maximum or minimum of all observations from the beginning of the period to each one."""
-    if node.reset is None:
+    if node.reset is None or not len(series):
         starts = np.zeros(min(1, len(series)), dtype=np.int64)
     else:
-        starts = _first_positions(period_starts(civil_dates(series.times, node.tz), node.reset))
+        starts, _ = _first_of_periods(series.times, node.tz, node.reset)
     match node.op:
         case "cumsum":
             values = cumulative.cumulative_sum(series.values, starts)
@@ -49,24 +57,30 @@ def resampled(node: Resample, series: Series) -> Series:
     """
     if not len(series):
         return series
-    dates = civil_dates(series.times, node.tz)
-    first = _first_positions(period_starts(dates, node.to))
+    first, dates = _first_of_periods(series.times, node.tz, node.to)
     stop = np.append(first[1:], len(series))
     if not node.partial:
-        first, stop = first[:-1], stop[:-1]
+        first, stop, dates = first[:-1], stop[:-1], dates[:-1]
     values = _of_periods(node, series.values, first, stop)
-    return Series.where_finite(_stamps(node, series.times, dates, first, stop), values)
+    return Series.where_finite(_stamps(node, series.times, dates, stop), values)
 
 
-def _first_positions(starts: Dates) -> Positions:
-    """Return the position of the first observation of each period.
+def _first_of_periods(times: Times, tz: str, period: Period) -> tuple[Positions, Dates]:
+    """Return the position of the first time in each period that contains times, and the period's first date.
 
     Args:
-        starts: the first day of the period of each observation.
+        times: one time or more.
+        tz: the time zone of the periods.
+        period: the kind of period.
     """
-    is_first = np.ones(starts.size, dtype=bool)
-    np.not_equal(starts[1:], starts[:-1], out=is_first[1:])
-    return np.flatnonzero(is_first).astype(np.int64)
+    days = dates_between_midnights(times, tz)
+    if days is None:
+        starts, positions = np.unique(period_starts(civil_dates(times, tz), period), return_index=True)
+        return positions.astype(np.int64), starts
+    starts = np.unique(period_starts(days, period))
+    positions = np.append(0, np.searchsorted(times, midnights(starts[1:], tz)))
+    has_times = np.diff(positions, append=times.size) > 0
+    return positions[has_times].astype(np.int64), starts[has_times]
 
 
 def _of_periods(node: Resample, values: Values, first: Positions, stop: Positions) -> Values:
@@ -94,7 +108,6 @@ def _stamps(
     node: Resample,
     times: Times,
     dates: Dates,
-    first: Positions,
     stop: Positions,
 ) -> Times:
     """Return the time of the result of each period.
@@ -102,16 +115,15 @@ def _stamps(
     Args:
         node: the node, which selects the last observation of the period, or its first or last civil day.
         times: the times of all observations.
-        dates: the civil dates of all observations.
-        first: the position of the first observation of each period.
+        dates: the first date of each period.
         stop: the position after the last observation of each period.
     """
     match node.stamp:
         case "last":
             return times[stop - 1]
         case "start":
-            return midnights(period_starts(dates[first], node.to), node.tz)
+            return midnights(dates, node.tz)
         case "end":
-            return midnights(period_ends(dates[first], node.to), node.tz)
+            return midnights(period_ends(dates, node.to), node.tz)
         case _:
             assert_never(node.stamp)

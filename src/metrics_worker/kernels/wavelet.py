@@ -1,4 +1,4 @@
-"""A wavelet matrix: an index of the order of some values, which finds order statistics of many windows at once."""
+"""A wavelet matrix: an index of the order of values, which finds order statistics of many windows at once."""
 
 import numpy as np
 from numpy.typing import NDArray
