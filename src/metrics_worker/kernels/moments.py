@@ -12,20 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics_worker.kernels import spread
-from metrics_worker.kernels.centred import centred_moments, chunk_size, merged_spread
-from metrics_worker.kernels.rolling import Values
+from metrics_worker.kernels.centred import centred_sums, centres
+from metrics_worker.kernels.rolling import Values, doublings
 from metrics_worker.kernels.spread import Moments, Spread
 
 type Exponents = NDArray[np.int64]
 
-# Windows per block, unless the window is longer: for one series, for two series, and for merging.
-_BLOCK = 65_536
-_BLOCK_OF_PAIRS = 32_768
-_MERGED_BLOCK = 16_384
-# The longest windows whose moments are merged, for one series and for two series. Those of longer windows are
-# computed from centred sums, whose rounding depends on the position of the window in its chunk.
-_MERGED = 5
-_MERGED_PAIRS = 10
+# Windows per block, unless the window is longer. Merging uses more arrays, which fit into the level 2 cache.
+_BLOCK = 32_768
+_MERGED_BLOCK = 8_192
+# The longest windows whose moments are merged. Those of longer windows are computed from centred sums.
+_MERGED = 10
+# A variance is the mean square of the deviations from a centre minus the squared distance of the mean from
+# the centre. If it is less than a fifteenth of that square, the moments of the window are merged, because the
+# relative error of the difference could exceed 16 times that of the mean square.
+_LEAST_SHARE = 1 / 15
 
 
 def rolling_var(values: Values, window: int) -> Values:
@@ -82,7 +83,7 @@ def _by_block(
     if window == 1:
         return np.full(total, np.nan)
     result = np.empty(total)
-    block = _MERGED_BLOCK if window <= _MERGED else _block(window, _BLOCK)
+    block = _block(window)
     for start in range(0, len(result), block):
         out = result[start : start + block]
         part = values[start : start + len(out) + window - 1]
@@ -90,17 +91,43 @@ def _by_block(
     return result
 
 
-def _block(window: int, longest: int) -> int:
-    """Return the number of windows per block, whole chunks: results do not depend on the blocks."""
-    size = chunk_size(window)
-    return max(longest, window) // size * size
+def _block(window: int) -> int:
+    """Return the number of windows per block, a multiple of the window: results do not depend on blocks."""
+    return window * max(1, (_MERGED_BLOCK if window <= _MERGED else _BLOCK) // window)
 
 
 def _moments(values: Values, window: int, *, last: bool) -> tuple[Values | None, Values]:
     """Return the deviations of the last values, if needed, and the squares of windows, which may overflow."""
-    if window > _MERGED:
-        deviations, products = centred_moments(values[None], window, last=last)
-        return deviations, products[0]
+    if window <= _MERGED:
+        return _merged_moments(values, window)
+    sums = centred_sums(values[None], window)[0]
+    deviations = None
+    if last:
+        deviations = values[window - 1 :] - centres(values, window)
+        deviations -= sums.real * (1 / window)
+    distances = sums.real * sums.real
+    distances *= 1 / window
+    squares = sums.imag - distances
+    distances *= _LEAST_SHARE
+    accurate = squares >= distances
+    for windows in _runs(np.flatnonzero(~accurate), window):
+        low, high = windows[0], windows[-1] + window
+        merged = _merged_moments(values[low:high], window)
+        squares[windows] = merged[1][windows - low]
+        if deviations is not None:
+            deviations[windows] = merged[0][windows - low]
+    return deviations, squares
+
+
+def _runs(windows: NDArray[np.int64], window: int) -> list[NDArray[np.int64]]:
+    """Divide the numbers of windows where the next window begins more than `window` values later."""
+    if not len(windows):
+        return []
+    return np.split(windows, np.flatnonzero(np.diff(windows) > window) + 1)
+
+
+def _merged_moments(values: Values, window: int) -> tuple[Values, Values]:
+    """Return the deviations of the last values and the squares of windows, merged as in `spread.py`."""
     total = len(values) - window + 1
     result = Spread(np.empty(total), np.empty(total))
     spread.spread_of_spans(values, window, result)
@@ -116,7 +143,7 @@ def _pairs(left: Values, right: Values, window: int, finish: Callable[[Values, E
     if window == 1:
         return np.full(total, np.nan)
     result = np.empty(total)
-    block = _MERGED_BLOCK if window <= _MERGED_PAIRS else _block(window, _BLOCK_OF_PAIRS)
+    block = _block(window)
     for start in range(0, total, block):
         out = result[start : start + block]
         part = slice(start, start + len(out) + window - 1)
@@ -130,9 +157,6 @@ def _pairs_within_range(pairs: Values, window: int) -> tuple[Values, Exponents]:
     The squares are of the values times 2 ** exponent; the exponents are chosen as in `spread.within_range`.
     """
     squares = _squares_of_pairs(pairs, window)
-    if spread.is_within_range(squares[:2]):
-        return squares, np.zeros((2, 1), dtype=np.int64)
-    squares = squares.copy()
     exponents = np.stack([spread.exponents(squares[row], pairs[row]) for row in range(2)])
     if not exponents.any():
         return squares, exponents
@@ -148,6 +172,40 @@ def _pairs_within_range(pairs: Values, window: int) -> tuple[Values, Exponents]:
 
 def _squares_of_pairs(pairs: Values, window: int) -> Values:
     """Return, in three rows, the squared deviations of both series and the products of their deviations."""
-    if window > _MERGED_PAIRS:
-        return centred_moments(pairs, window)[1]
-    return merged_spread(pairs, np.zeros((5, pairs.shape[1])), 1, window)[2:]
+    if window <= _MERGED:
+        return _merged_pairs(pairs, window)
+    sums = centred_sums(pairs, window)
+    means = sums.real[:2] * (1 / window)
+    distances = sums.real[[0, 1, 0]]
+    distances *= means[[0, 1, 1]]
+    squares = np.stack([sums.imag[0], sums.imag[1], sums.real[2]])
+    squares -= distances
+    accurate = (squares[:2] >= distances[:2] * _LEAST_SHARE).all(axis=0)
+    for windows in _runs(np.flatnonzero(~accurate), window):
+        low, high = windows[0], windows[-1] + window
+        squares[:, windows] = _merged_pairs(pairs[:, low:high], window)[:, windows - low]
+    return squares
+
+
+def _merged_pairs(pairs: Values, window: int) -> Values:
+    """Return the results of `_squares_of_pairs`, merged as in `spread.py`."""
+    offsets = {1: np.zeros(pairs.shape)}
+    squares = {1: np.zeros((3, pairs.shape[1]))}
+    merges = doublings(window)
+    last_merges = {part: index for index, merge in enumerate(merges) for part in merge}
+    for index, (before, after) in enumerate(merges):
+        span = before + after
+        length = pairs.shape[1] - span + 1
+        gap = pairs[:, before : before + length] - pairs[:, :length]
+        gap += offsets[after][:, before : before + length] - offsets[before][:, :length]
+        offsets[span] = offsets[before][:, :length] + gap * (after / span)
+        merged = np.stack([gap[0] * gap[0], gap[1] * gap[1], gap[0] * gap[1]])
+        merged *= before * after / span
+        merged += squares[before][:, :length]
+        merged += squares[after][:, before : before + length]
+        squares[span] = merged
+        # A long window has up to forty spans. Only those that a later merge needs stay in memory.
+        for part in {before, after}:
+            if last_merges[part] == index:
+                del offsets[part], squares[part]
+    return squares[window]

@@ -208,14 +208,14 @@ def _sums_near_the_limit(values: Values, window: int, *, mean: bool = False) -> 
 def scratch_arrays(number: int, size: int) -> Values:
     """Return `number` uninitialised arrays of at least `size` values, for use until the thread's next call.
 
-    Up to 4 MiB are kept between calls: clearing newly allocated pages can take longer than the computation.
+    Up to 2 MiB are kept between calls: clearing newly allocated pages can take longer than the computation.
     """
     size = -(-size // 8) * 8  # Each array begins on a 64-byte boundary: stores across one take longer.
     memory: Values | None = getattr(_kept, "memory", None)
     if memory is None or len(memory) < number * size:
         memory = np.empty(number * size + 7)
         memory = memory[-memory.ctypes.data // memory.itemsize % 8 :]
-        if number * size <= 16 * _BLOCK:
+        if number * size <= 8 * _BLOCK:
             _kept.memory = memory
     return memory[: number * size].reshape(number, size)
 

@@ -97,11 +97,6 @@ def _part(spread: Spread, start: int, length: int) -> Spread:
     return Spread(spread.offset[start : start + length], spread.squares[start : start + length])
 
 
-def is_within_range(squares: Values) -> bool:
-    """Return whether no square overflows or is near the smallest float, so that none is computed again."""
-    return bool(squares.max(initial=0.0) < np.inf and squares.min(initial=1.0) >= _SMALL)
-
-
 def within_range(values: Values, compute: Compute) -> Moments:
     """Return the moments of windows, whose deviations and squares `compute` returns for the values.
 
@@ -125,9 +120,6 @@ def exponents(squares: Values, values: Values) -> NDArray[np.int64]:
 
 def _rescaled(moments: Moments, wanted: Mask, values: Values, compute: Compute, shift: int) -> Moments:
     """Return the moments, the wanted ones computed from the values times 2 ** `shift` if that is finite."""
-    # `compute` may return arrays that its next call overwrites.
-    kept = None if moments.deviation is None else moments.deviation.copy()
-    moments = Moments(kept, moments.squares.copy(), moments.exponent)
     deviation, squares = compute(np.ldexp(values, shift))
     wanted = wanted & np.isfinite(squares)
     if deviation is not None and moments.deviation is not None:
