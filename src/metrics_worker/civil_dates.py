@@ -93,16 +93,14 @@ def civil_dates(times: Times, tz: str) -> Dates:
     days = dates_between_midnights(times, tz)
     if days is None:
         return np.maximum.accumulate(_own_dates(times, tz))
-    return np.repeat(
-        days, np.diff(np.searchsorted(times, midnights(days[1:], tz)), prepend=0, append=times.size)
-    )
+    bounds = np.searchsorted(times, midnights(days[1:], tz))
+    return np.repeat(days, np.diff(bounds, prepend=0, append=times.size))
 
 
 def dates_between_midnights(times: Times, tz: str) -> Dates | None:
     """Return all dates from that of the first time to that of the last, if there are many times a day.
 
-    Finding the midnights among the times is then faster than computing the date of each time. Otherwise, or
-    if midnights do not separate the dates because the zone repeats a date, the result is None.
+    The result is None if computing the date of each time is faster, or if the zone repeats a date.
     """
     first, last = _own_dates(times[[0, -1]], tz)
     if (last - first) // np.timedelta64(1, "D") * 4 > times.size or _repeats_a_date(tz, times):

@@ -55,6 +55,8 @@ EXPRESSIONS = {
         for op in ("sma", "max", "std", "zscore", "median", "rank", "count")
     },
     "quantile": window("quantile", A, 30, q=0.9),
+    "quantile, 31 observations": window("quantile", A, 31, q=0.9),
+    "quantile, 5000 observations": window("quantile", A, 5000, q=0.99),
     "quantile of a year": window("quantile", A, 1, unit="years", q=0.9),
     **{
         op: {"op": op, "series": A} for op in ("abs", "neg", "log", "exp", "sqrt", "sign", "cumsum", "cummax")

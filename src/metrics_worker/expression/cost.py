@@ -20,6 +20,10 @@ _BLOCK_BYTES = (
     | dict.fromkeys(("std", "var", "zscore"), _MOMENTS)
     | dict.fromkeys(("median", "quantile", "rank"), _ORDER)
 )
+_SORTED, _SORTED_SPANS = 32, 576
+"""The longest windows whose quantiles come from sorted spans, and the bytes for each value of a block of them."""
+_HEAPS = 64
+"""Bytes that a moving median allocates for each value of a window. bottleneck allocates them, not numpy."""
 _BLOCK = 8_192
 """The smallest number of windows in a block. A block has at least as many windows as a window has values."""
 _WRITING = 64
@@ -107,10 +111,14 @@ def _cost(node: nodes.Node, observations: Mapping[str, int], total: int) -> _Cos
 
 def _cost_of_windows(node: nodes.WindowOp | nodes.Quantile, operand: _Cost) -> _Cost:
     """Return the cost of a window operation. A calendar window can contain all observations."""
-    values = operand.most
+    values, size = operand.most, _BLOCK_BYTES.get(node.op, _OTHER)
     if node.unit == "observations":
         values = _values_of_block(values, node.window)
-    work = operand.most * (OBSERVATION_BYTES + _WINDOW) + values * _BLOCK_BYTES.get(node.op, _OTHER)
+        if node.op == "quantile" and node.window <= _SORTED:
+            size = _SORTED_SPANS
+        elif node.op == "median" and node.min_periods is None:
+            values, size = min(values, node.window), _HEAPS
+    work = operand.most * (OBSERVATION_BYTES + _WINDOW) + values * size
     return _Cost(operand.most, operand.stamps, max(operand.peak, work))
 
 
