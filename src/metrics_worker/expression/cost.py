@@ -21,7 +21,7 @@ _BLOCK_BYTES = (
     | dict.fromkeys(("median", "quantile", "rank"), _ORDER)
 )
 _SORTED, _SORTED_SPANS = 32, 576
-"""The longest windows whose quantiles come from sorted spans, and the bytes for each value of a block of them."""
+"""The longest windows whose quantiles come from sorted spans, and the bytes for each value of their block."""
 _HEAPS = 64
 """Bytes that a moving median allocates for each value of a window. bottleneck allocates them, not numpy."""
 _BLOCK = 8_192
