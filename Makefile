@@ -67,30 +67,30 @@ PINS := requirements-install.txt requirements-run.txt requirements-lambda.txt re
 	@echo "Installing .venv: about a minute the first time"
 	$(PYTHON) -m venv --clear .venv
 	sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' src/requirements.lock layers/pyarrow/requirements.lock > .venv/locked.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-install.txt
-	$(call INSTALL,.venv,-r requirements-run.txt -c .venv/locked.txt)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-install.txt
+	@$(call INSTALL,.venv,-r requirements-run.txt -c .venv/locked.txt)
 	@touch $@
 
 .venv/.developed: requirements.txt .venv/.installed
 	@echo "Installing the libraries of the tests and checks in .venv: about a minute the first time"
-	$(call INSTALL,.venv,-r requirements.txt -c .venv/locked.txt)
+	@$(call INSTALL,.venv,-r requirements.txt -c .venv/locked.txt)
 	@touch $@
 
 # Lambda's emulator is a program in the SAM CLI, which needs none of the SAM CLI's libraries.
 .venv/.emulator: requirements-sam.txt .venv/.installed
-	$(call INSTALL,.venv,--no-deps --upgrade --target .venv/aws-sam-cli -r requirements-sam.txt)
+	@$(call INSTALL,.venv,--no-deps --upgrade --target .venv/aws-sam-cli -r requirements-sam.txt)
 	@touch $@
 
 # The project itself is installed as editable, and only pyproject.toml changes that.
 .venv/.project: pyproject.toml | .venv/.installed
-	$(call INSTALL,.venv,--no-deps --editable .)
+	@$(call INSTALL,.venv,--no-deps --editable .)
 	@touch $@
 
 .venv-sam/.installed: requirements-sam.txt | .venv/.installed
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv-sam for the SAM CLI, which builds and deploys: half a minute"
 	$(PYTHON) -m venv --clear .venv-sam
-	$(call INSTALL,.venv-sam,-r requirements-sam.txt)
+	@$(call INSTALL,.venv-sam,-r requirements-sam.txt)
 	@touch $@
 
 .PHONY: browser
@@ -109,7 +109,7 @@ browser: develop ## Install Chromium for the browser tests, if the user is root 
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv-fuzz: one or two minutes the first time"
 	$(PYTHON) -m venv --clear .venv-fuzz
-	$(call INSTALL,.venv-fuzz,-r tests/fuzz/requirements.txt)
+	@$(call INSTALL,.venv-fuzz,-r tests/fuzz/requirements.txt)
 	@touch $@
 
 include packaging.mk
@@ -153,7 +153,7 @@ docs: .venv-docs/.installed ## Build the docs site in build/site, with search an
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv-docs: half a minute"
 	$(PYTHON) -m venv --clear .venv-docs
-	$(call INSTALL,.venv-docs,-r requirements-docs.txt)
+	@$(call INSTALL,.venv-docs,-r requirements-docs.txt)
 	@touch $@
 
 # If npm is missing, this check is skipped, except in CI (which sets the variable CI), where it fails.

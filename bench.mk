@@ -13,5 +13,5 @@ bench: install .venv-bench/.installed ## Compare the worker with other libraries
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv-bench: one or two minutes the first time"
 	$(PYTHON) -m venv --clear .venv-bench
-	$(call INSTALL,.venv-bench,-r benchmarks/requirements.txt)
+	@$(call INSTALL,.venv-bench,-r benchmarks/requirements.txt)
 	@touch $@

@@ -44,7 +44,7 @@ scan: develop .venv-checks/.installed ## Check both templates against good pract
 	@$(CHECK_PYTHON)
 	@echo "Installing .venv-checks: one or two minutes the first time"
 	$(PYTHON) -m venv --clear .venv-checks
-	$(call INSTALL,.venv-checks,-r requirements-checks.txt)
+	@$(call INSTALL,.venv-checks,-r requirements-checks.txt)
 	@touch $@
 
 .PHONY: invoke

@@ -1,8 +1,9 @@
-"""The cumulative kernels: result i is of the values from the last of `starts` up to and including value i.
+"""The cumulative kernels: a result combines all values of a period up to a value.
 
 A kernel takes finite float64 values and the positions at which a period begins: an increasing int64 array
-that contains 0. It leaves the input unchanged, raises no exception, gives no warning and returns a new
-float64 array. Later observations never change a bit of an earlier result.
+`starts` that contains 0. Result i combines the values from the last start at or before i up to value i. A
+kernel leaves the input unchanged, raises no exception, gives no warning and returns a new float64 array.
+Later observations never change a bit of an earlier result.
 """
 
 from itertools import pairwise
@@ -20,7 +21,10 @@ _SCALE = 64
 
 @np.errstate(all="ignore")
 def cumulative_sum(values: Values, starts: Positions) -> Values:
-    """Return the sums of each period up to each value, compensated; infinite beyond the range of float64."""
+    """Return the sum of each period up to each value; infinite beyond the range of float64.
+
+    The sums are compensated: the rounding errors of the additions are computed and added again.
+    """
     plain = _compensated(values, starts)
     if np.isfinite(plain).all():
         return plain
@@ -39,7 +43,7 @@ def cumulative_min(values: Values, starts: Positions) -> Values:
 
 
 def _accumulated(function: np.ufunc, values: Values, starts: Positions) -> Values:
-    """Return the accumulation of a function, which begins again at each start."""
+    """Return the accumulation of a function, such as np.add, which begins again at each start of a period."""
     result = np.empty(len(values))
     bounds = [*starts.tolist(), len(values)]
     for start, stop in pairwise(bounds):
@@ -48,10 +52,11 @@ def _accumulated(function: np.ufunc, values: Values, starts: Positions) -> Value
 
 
 def _compensated(values: Values, starts: Positions) -> Values:
-    """Return cumulative sums to which the exact rounding errors of all additions are added (Kahan-Babuška).
+    """Return cumulative sums that are corrected by their own rounding errors (Kahan-Babuška).
 
-    The rounding error of an addition is computed exactly (Knuth's TwoSum); the errors are added likewise,
-    and the errors of these additions, which are 2 ** 106 times smaller than the sums, once more.
+    The rounding error of each addition is computed exactly (Knuth's TwoSum). These errors are summed in the
+    same way, and so are the errors of their additions, which are 2 ** 106 times smaller than the sums. The
+    three cumulative sums are then added.
     """
     sums = values
     lost = []

@@ -78,7 +78,14 @@ def rolling_beta(left: Values, right: Values, window: int) -> Values:
 def _by_block(
     values: Values, window: int, finish: Callable[[Moments, int], Values], *, last: bool = False
 ) -> Values:
-    """Return the results of `finish` for the moments of all windows; `deviation` is None unless `last`."""
+    """Return the results of `finish` for the moments of all windows, which are computed block by block.
+
+    Args:
+        values: the series.
+        window: the number of values of a window.
+        finish: computes results from the moments of windows and their number of values.
+        last: whether `finish` needs the deviations of the last values; otherwise they are None.
+    """
     total = max(0, len(values) - window + 1)
     if window == 1:
         return np.full(total, np.nan)
@@ -92,12 +99,25 @@ def _by_block(
 
 
 def _block(window: int) -> int:
-    """Return the number of windows per block, a multiple of the window: results do not depend on blocks."""
+    """Return the number of windows that are computed at once.
+
+    It is a multiple of the window, so that the division into blocks does not influence the results.
+    """
     return window * max(1, (_MERGED_BLOCK if window <= _MERGED else _BLOCK) // window)
 
 
 def _moments(values: Values, window: int, *, last: bool) -> tuple[Values | None, Values]:
-    """Return the deviations of the last values, if needed, and the squares of windows, which may overflow."""
+    """Return the moments of windows: the deviations of their last values, and their squares.
+
+    Args:
+        values: the series.
+        window: the number of values of a window.
+        last: whether the deviations are needed; otherwise they may be None.
+
+    Returns:
+        For each window, its last value minus its mean, and the sum of the squared deviations from its mean. A
+        sum can overflow.
+    """
     if window <= _MERGED:
         return _merged_moments(values, window)
     sums = centred_sums(values[None], window)[0]
@@ -120,14 +140,17 @@ def _moments(values: Values, window: int, *, last: bool) -> tuple[Values | None,
 
 
 def _runs(windows: NDArray[np.int64], window: int) -> list[NDArray[np.int64]]:
-    """Divide the numbers of windows where the next window begins more than `window` values later."""
+    """Divide increasing positions of windows into runs.
+
+    A new run begins where a window begins more than `window` values after the window before.
+    """
     if not len(windows):
         return []
     return np.split(windows, np.flatnonzero(np.diff(windows) > window) + 1)
 
 
 def _merged_moments(values: Values, window: int) -> tuple[Values, Values]:
-    """Return the deviations of the last values and the squares of windows, merged as in `spread.py`."""
+    """Return the same moments as `_moments`, computed by merging spans as `spread.py` describes."""
     total = len(values) - window + 1
     result = Spread(np.empty(total), np.empty(total))
     spread.spread_of_spans(values, window, result)

@@ -167,7 +167,7 @@ def steps_of(merges: list[tuple[int, int, int]]) -> Steps:
 
 
 def folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mean: bool = False) -> Values:
-    """Return the combinations of every `window` consecutive values; for a mean, divided by the window."""
+    """Return the combination, such as the sum, of every `window` consecutive values, or their mean."""
     total = max(0, len(values) - window + 1)
     if window == 1 or total == 0:
         return values[:total].copy()

@@ -35,7 +35,12 @@ _SMALL_STEP = 1e-140
 
 
 class Spread(NamedTuple):
-    """The spreads of many spans: `offset` is the mean minus the span's first value, `squares` is as above."""
+    """The spreads of many spans of consecutive values.
+
+    Attributes:
+        offset: for each span, its mean minus its first value.
+        squares: for each span, the sum of the squared deviations from its mean.
+    """
 
     offset: Values
     squares: Values
@@ -98,9 +103,14 @@ def _part(spread: Spread, start: int, length: int) -> Spread:
 
 
 def within_range(values: Values, compute: Compute) -> Moments:
-    """Return the moments of windows, whose deviations and squares `compute` returns for the values.
+    """Return the moments of windows, and avoid squares beyond the range of float64.
 
-    Windows whose squares overflow or are near the smallest float are computed again from scaled values.
+    Windows whose squares overflow or are near the smallest float are computed again from values that are
+    multiplied by a power of two.
+
+    Args:
+        values: the series.
+        compute: returns the deviations and the squares of the windows of some values.
     """
     moments = Moments(*compute(values), 0)
     if not (moments.squares.max(initial=0.0) < np.inf):
@@ -111,7 +121,14 @@ def within_range(values: Values, compute: Compute) -> Moments:
 
 
 def exponents(squares: Values, values: Values) -> NDArray[np.int64]:
-    """Return the exponents with which the windows of these squares are to be computed again, 0 for most."""
+    """Return for each window the exponent of the power of two by which its values must be multiplied.
+
+    The exponent is 0 for a window whose squares are well within the range of float64.
+
+    Args:
+        squares: the squares of the windows, computed from the values themselves.
+        values: the series.
+    """
     result = np.where(np.isfinite(squares), 0, -_SHIFT)
     if _has_small_steps(values):
         result[squares < _SMALL] = _SHIFT
@@ -119,7 +136,15 @@ def exponents(squares: Values, values: Values) -> NDArray[np.int64]:
 
 
 def _rescaled(moments: Moments, wanted: Mask, values: Values, compute: Compute, shift: int) -> Moments:
-    """Return the moments, the wanted ones computed from the values times 2 ** `shift` if that is finite."""
+    """Return the moments of windows, some of which are computed again from scaled values.
+
+    Args:
+        moments: the moments of all windows.
+        wanted: which windows to compute again. A window whose squares overflow again keeps its moments.
+        values: the series.
+        compute: returns the deviations and the squares of the windows of some values.
+        shift: the exponent of the power of two by which the values are multiplied.
+    """
     deviation, squares = compute(np.ldexp(values, shift))
     wanted = wanted & np.isfinite(squares)
     if deviation is not None and moments.deviation is not None:
@@ -163,7 +188,7 @@ def zscore(moments: Moments, counts: Counts) -> Values:
 
 
 def _ratio(moments: Moments, counts: Counts) -> Values:
-    """Return the squares divided by count - 1, in the memory of the squares."""
+    """Return the squares divided by count - 1. The result overwrites the squares."""
     return np.divide(moments.squares, np.subtract(counts, 1), out=moments.squares)
 
 
