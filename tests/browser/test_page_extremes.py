@@ -126,6 +126,7 @@ def test_eight_of_many_inputs_are_drawn_and_all_are_in_the_table(show):
     assert len(paths(page)) == 1 + 8
     assert "and 32 more inputs, in the table" in page.locator(".reading").inner_text()
     page.locator("figure summary").click()
+    page.locator("figure thead").wait_for()  # the table is filled after the event of the opening
     assert page.locator("figure thead th").count() == 1 + 1 + 40
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -148,6 +149,7 @@ def test_the_requests_of_the_largest_trace_are_shown_in_one_row_and_a_paged_tabl
     requests = [Timed("GET", f"k/{number}", number / 100, 0.5, 10) for number in range(MAX_REQUESTS)]
     page = show(series([1.0]), trace=Trace(0.0, NOW.timestamp(), requests, []))
     page.locator("details.waterfall-of > summary").click()
+    page.locator("svg.lanes").first.wait_for()
     assert page.locator("svg.lanes").count() == 1
     page.locator("details.waterfall-of details summary").click()
     page.get_by_role("button", name="Later").click()

@@ -160,6 +160,7 @@ def test_the_waterfall_shows_the_key_of_the_request_under_the_pointer(page):
 def test_status_events_are_listed_with_their_times(page):
     card = page.locator("#run-0")
     card.locator("details.events > summary").click()
+    card.locator("table.events tbody tr").first.wait_for()
     rows = card.locator("table.events tbody tr").all()
     kinds = [row.locator("td").nth(1).inner_text() for row in rows]
     assert (kinds[0], kinds[-1]) == ("started", "completed")
