@@ -119,8 +119,8 @@ include bench.mk
 
 # The checks use one core each, so two of them run at a time. GNU make 3.81 (macOS) cannot keep their output apart.
 .PHONY: check
-check: develop .venv-checks/.installed .venv-sam/.installed ## Run all checks of CI except the tests: lint, formatting, types, template, contracts, wheel
-	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) typecheck scan wheel validate asyncapi lint
+check: develop ## Run all checks of CI except the tests: lint, formatting, types, template, contracts, wheel
+	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) scan typecheck validate wheel asyncapi lint
 
 .PHONY: fmt
 fmt: develop ## Format the code and apply ruff's automatic fixes
