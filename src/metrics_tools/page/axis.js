@@ -1,5 +1,6 @@
 // The axes of a panel. A value axis has `share`, the function from a value to its position (0 at the bottom of the axis,
 // 1 at its top), `ticks`, each as [value, label], and `step`, the difference between two of its ticks.
+
 // Return the least number of the form 1, 2 or 5 times a power of ten that is at least `rough`.
 function niceStep(rough) {
   const magnitude = 10 ** Math.floor(Math.log10(rough));
