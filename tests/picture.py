@@ -56,7 +56,7 @@ class Picture:
 
 
 def event_of(message: Json) -> Json:
-    """Return the status event in the arguments of a publication to SNS."""
+    """Return the status event in the recorded arguments of one call of SNS's `publish`."""
     return parsed(message["Message"])
 
 

@@ -130,7 +130,7 @@ def read_snapshot(world: World) -> bytes | None:
 
 
 def data_of(picture: Picture, run: str) -> dict[str, bytes]:
-    """Return the bytes of the columns of the version that the run's marker names."""
+    """Return the decoded columns of the version that the run's marker names, as bytes by column name."""
     marker = picture.marker(run)
     assert marker is not None
     key = f"metrics/{metric_of(run)}/{marker['version_ts']}/data/metrics.parquet"

@@ -40,7 +40,10 @@ def written(rng: Random) -> bytes:
 
 
 def plain(rng: Random, count: int = 30) -> bytes:
-    """Return a part file as an ingestor writes it, but with a random codec and order of columns."""
+    """Return a part file of `count` rows, with a random codec and its columns in a random order.
+
+    Its columns are those of an ingestor's part file.
+    """
     columns = {
         TIME: pa.array(np.arange(count) * 86_400 * 10**9, pa.timestamp("ns")),
         CODE: pa.array([rng.choice("AB") for _ in range(count)]),

@@ -135,7 +135,10 @@ class Deployment:
         return made
 
     def _log_groups(self) -> dict[str, dict[str, str]]:
-        """Return the ARN of each log group by logical id. No log group is created: only policies use it."""
+        """Return the attributes of each log group by its logical id: `{"Arn": …}`.
+
+        No log group is created, because only the policies use the ARNs.
+        """
         prefix = f"arn:aws:logs:{REGION}:{PSEUDO['AWS::AccountId']}:log-group"
         return {
             name: {"Arn": f"{prefix}:{properties['LogGroupName']}:*"}

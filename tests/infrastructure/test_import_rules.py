@@ -179,7 +179,11 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def module_of(name: str) -> str:
-    """Return the worker's module in a dotted name, such as `series` for `metrics_worker.series.clean`."""
+    """Return the name of the longest module of the worker in a dotted name, without `metrics_worker.`.
+
+    `metrics_worker.series.clean` (a function) gives `series`, and `metrics_worker.kernels.order` (a module)
+    gives `kernels.order`. A name without a module of the worker gives an empty string.
+    """
     parts = name.split(".")[1:]
     names = (".".join(parts[:n]) for n in range(len(parts), -1, -1))
     return next((name for name in names if name in IMPORTS), "")

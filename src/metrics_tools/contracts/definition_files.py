@@ -144,7 +144,10 @@ def metric_checks() -> Schema:
 
 
 def _observation_definitions() -> dict[str, Schema]:
-    """Return the JSON Schema `$defs` for observations in their three forms."""
+    """Return the JSON Schema `$defs` for observations, by name: time, value, regular and observations.
+
+    Observations are an object of times and values, a list of pairs, or regular dates with values.
+    """
     value: Schema = {"anyOf": [{"type": ["number", "null"]}, {"const": "_"}]}
     value |= described("A finite number; null or _ means that there is no observation.")
     pair = {"type": "array", "prefixItems": [_TIME, {"$ref": "#/$defs/value"}], "minItems": 2, "maxItems": 2}

@@ -199,7 +199,7 @@ class _Builder:
             node.spans[token.text] = token.start, self._span(keyword.value)[1]
 
     def _add(self, node: _Node, name: str, tree: ast.expr, *, is_operand: bool) -> None:
-        """Add an argument of a call to the node, as an operand or as an option.
+        """Add one argument of a call to the call's node, as an operand or as an option.
 
         Args:
             node: the node of the call.

@@ -172,6 +172,9 @@ def _hash(part: Series, described: Description) -> str:
 
 
 def _hash_of(file: str) -> str:
-    """Return the folders of a part file and the hash in its name, without the time in its name."""
+    """Return the path of a part file without the time in its name, such as `A/year=2026/month=11/HASH`.
+
+    Two part files with the same result have the same content.
+    """
     folder, _, name = file.rpartition("/")
     return f"{folder}/{name.rpartition('-')[2].removesuffix('.parquet')}"

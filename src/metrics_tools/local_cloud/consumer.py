@@ -39,7 +39,10 @@ class Consumer:
     batch_size: int
 
     def receive(self) -> Batch | None:
-        """Pass one batch to the function, and return the result; return None if the queue is empty."""
+        """Receive one batch from the queue, pass it to the function, and return the batch with its outcome.
+
+        Return None if the queue is empty.
+        """
         return poll(self.sqs, self.invoke, queue=self.queue, arn=self.arn, batch_size=self.batch_size)
 
     def redeliver(self, batch: Batch) -> None:
@@ -60,13 +63,15 @@ class Consumers:
     dead_letters: Consumer
 
     def receive(self, *, at_once: bool = False) -> Batch | None:
-        """Pass one batch of the request queue to the worker; if this queue is empty, one of the other queue.
+        """Pass one batch of the request queue to the worker.
+
+        If the request queue is empty, pass one batch of the dead-letter queue to the dead-letter function.
 
         Args:
-            at_once: whether messages that the function returned are redelivered immediately.
+            at_once: whether failed messages are redelivered before their visibility timeout ends.
 
         Returns:
-            The result of the batch, or None if both queues are empty.
+            The batch with its outcome, or None if both queues are empty.
         """
         for consumer in (self.worker, self.dead_letters):
             if (batch := consumer.receive()) is not None:

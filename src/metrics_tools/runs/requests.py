@@ -227,13 +227,13 @@ def _check(formula: Formula) -> None:
 
 
 def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
-    """Return the location of the demo data, which contains the currencies that the requests use.
+    """Return a location with demo data for only the currencies that the requests use.
 
     If a request reads a dataset other than the demo data, the command ends with an error.
 
     Args:
         samples: the requests.
-        files: the files of the requests.
+        files: the files that contain the requests; the currencies are found in their text.
     """
     if any(sample.dataset_ids != {ecb.DATASET_ID} for sample in samples):
         raise impossible(

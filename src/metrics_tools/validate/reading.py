@@ -59,7 +59,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A reader of inputs from a bucket that reads as a worker with the given settings does."""
+    """A reader of the inputs in a bucket, which finds the same inputs as a worker with the given settings."""
 
     bucket: Bucket
     settings: Settings

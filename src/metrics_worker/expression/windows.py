@@ -140,7 +140,10 @@ def _log_of_ratio(values: Values, earlier: Values) -> Values:
 
 
 def paired(op: PairOp, left: Series, right: Series, window: int) -> Series:
-    """Return a statistic of the last `window` times that both series have, at the last of these times."""
+    """Return a statistic of two series as a series.
+
+    At each time that both series have, the statistic is that of their values at the last `window` such times.
+    """
     times, a, b = common(left, right)
     match op:
         case "corr":

@@ -194,7 +194,11 @@ def _pairs_within_range(pairs: Values, window: int) -> tuple[Values, Exponents]:
 
 
 def _squares_of_pairs(pairs: Values, window: int) -> Values:
-    """Return, in three rows, the squared deviations of both series and the products of their deviations."""
+    """Return three rows of sums, with one column for each window of the two series.
+
+    The sums are those of the squared deviations of the left series, of the squared deviations of the right
+    series, and of the products of both deviations. `pairs` has one row for each series.
+    """
     if window <= _MERGED:
         return _merged_pairs(pairs, window)
     sums = centred_sums(pairs, window)

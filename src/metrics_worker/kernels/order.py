@@ -187,7 +187,11 @@ def rank_between(values: Values, first: Positions, stop: Positions) -> Values:
 def _blocks(
     values: Values, first: Positions, stop: Positions
 ) -> Iterator[tuple[Positions, Values, Positions, Positions]]:
-    """Yield the numbers, values and bounds (within these values) of blocks of windows that are not empty."""
+    """Split the non-empty windows into blocks, which limit the memory, and yield the parts of each block.
+
+    The parts are the indices of its windows, the values that they cover, and the first and stop positions of
+    the windows within these values.
+    """
     filled = np.flatnonzero(stop > first)
     block = max(_BLOCK, int((stop - first).max(initial=0)))
     for begin in range(0, len(filled), block):

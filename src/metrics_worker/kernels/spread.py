@@ -167,9 +167,9 @@ def variance(moments: Moments, counts: Counts) -> Values:
 
 
 def deviation(moments: Moments, counts: Counts) -> Values:
-    """Return the standard deviations with the divisor n - 1; NaN for one value.
+    """Return the standard deviation of each window (divisor n - 1), or NaN if it has only one value.
 
-    The squares are overwritten.
+    The array `moments.squares` is overwritten. `counts` are the numbers of values of the windows.
     """
     ratio = _ratio(moments, counts)
     return _scaled(np.sqrt(ratio, out=ratio), moments.exponent, -1)
