@@ -163,7 +163,7 @@ def test_an_interrupted_prune_leaves_states_of_a_killed_worker_and_can_be_repeat
     assert len(made) == after
     left = keys_of(store)
     for number in range(len(STATES)):
-        # Whoever has a manifest has data: the manifest is deleted first.
+        # A version with a manifest still has its data, because the manifest is deleted first.
         assert KEYS.manifest(version(number)) not in left or KEYS.data(version(number)) in left
     prune(store)
     versions = {key.split("/")[2] for key in keys_of(store) if "/2" in key}

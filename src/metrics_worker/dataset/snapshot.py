@@ -146,9 +146,19 @@ def stated_subject(body: memoryview) -> Subject:
     if len(body) < _PREFIX.size or bytes(body[: len(MAGIC)]) != MAGIC:
         raise UnusableSnapshot("it is not a snapshot of this format version")
     length = _PREFIX.unpack_from(body)[2]
+    return _head(bytes(body[_PREFIX.size : _PREFIX.size + length]))[0]
+
+
+def _head(text: bytes) -> tuple[Subject, PartFiles]:
+    """Return the series and the unchecked part files that the head of a snapshot states.
+
+    Raises:
+        UnusableSnapshot: the head is not JSON, or lacks a field.
+    """
     try:
-        head = json.loads(bytes(body[_PREFIX.size : _PREFIX.size + length]))
-        return Subject(*(head[name] for name in Subject._fields))
+        head = json.loads(text)
+        subject = Subject(*(head[name] for name in Subject._fields))
+        return subject, PartFiles(*(head[name] for name in PartFiles._fields))
     except (ValueError, TypeError, KeyError, RecursionError):
         raise UnusableSnapshot("its head cannot be parsed") from None
 
@@ -164,12 +174,7 @@ def _files(text: bytes, subject: Subject, rows: int) -> PartFiles:
     Raises:
         UnusableSnapshot: the head is invalid, is of another series, or states another number of rows.
     """
-    try:
-        head = json.loads(text)
-        found = Subject(*(head[name] for name in Subject._fields))
-        files = PartFiles(*(head[name] for name in PartFiles._fields))
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise UnusableSnapshot("its head cannot be parsed") from None
+    found, files = _head(text)
     if found != subject:
         raise UnusableSnapshot("it is the snapshot of another series")
     for column, kind in zip(files, _KINDS, strict=True):
