@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from metrics_tools.buckets.places import BucketOption, FolderOption, Place, metrics_prefix
+from metrics_tools.command_line.options import JunitOption
 from metrics_tools.command_line.published_metric import nothing_published, published_place
 from metrics_tools.command_line.validation import print_problem, print_text
 from metrics_tools.console import (
@@ -76,10 +77,7 @@ def check(
     bucket: BucketOption = None,
     folder: FolderOption = None,
     as_json: JsonOption = False,
-    junit: Annotated[
-        Path | None,
-        typer.Option("--junit", metavar="FILE", help="Also write a JUnit report for a CI system."),
-    ] = None,
+    junit: JunitOption = None,
 ) -> None:
     """Check the current versions of metrics: their rows, age, values and changes.
 

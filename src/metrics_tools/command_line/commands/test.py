@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from metrics_tools.command_line.options import JunitOption
 from metrics_tools.command_line.validation import print_problem, print_text
 from metrics_tools.console import (
     IMPOSSIBLE,
@@ -34,10 +34,7 @@ def test(
     ],
     *,
     as_json: JsonOption = False,  # noqa: PT028 - a command, not a test of pytest
-    junit: Annotated[
-        Path | None,
-        typer.Option("--junit", metavar="FILE", help="Also write a JUnit report for a CI system."),
-    ] = None,  # noqa: PT028 - as above
+    junit: JunitOption = None,  # noqa: PT028 - as above
 ) -> None:
     """Run tests of metrics: small input series, an expression, and the expected observations.
 
