@@ -24,6 +24,16 @@ endef
 # Install the packages $(2) in the virtual environment $(1). uv takes a fourth of pip's time; pip is for machines on which only
 # pip is configured for their package index.
 INSTALL = .venv/bin/uv pip install --quiet --python $(1)/bin/python $(2) || $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+
+# Create the virtual environment $(1) with the packages of the requirements file $(2). Recipes whose target is a file call it.
+define ENVIRONMENT
+@$(CHECK_PYTHON)
+@echo "Installing $(1) with the packages of $(2)"
+$(PYTHON) -m venv --clear $(1)
+@$(call INSTALL,$(1),-r $(2))
+@touch $@
+endef
+
 export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
 
@@ -64,7 +74,7 @@ PINS := requirements-install.txt requirements-run.txt requirements-lambda.txt re
 
 .venv/.installed: $(PINS) src/requirements.lock layers/pyarrow/requirements.lock
 	@$(CHECK_PYTHON)
-	@echo "Installing .venv: about a minute the first time"
+	@echo "Installing .venv for the local run and the command line"
 	$(PYTHON) -m venv --clear .venv
 	sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' src/requirements.lock layers/pyarrow/requirements.lock > .venv/locked.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-install.txt
@@ -72,7 +82,7 @@ PINS := requirements-install.txt requirements-run.txt requirements-lambda.txt re
 	@touch $@
 
 .venv/.developed: requirements.txt .venv/.installed
-	@echo "Installing the libraries of the tests and checks in .venv: about a minute the first time"
+	@echo "Installing the libraries of the tests and checks in .venv"
 	@$(call INSTALL,.venv,-r requirements.txt -c .venv/locked.txt)
 	@touch $@
 
@@ -87,11 +97,7 @@ PINS := requirements-install.txt requirements-run.txt requirements-lambda.txt re
 	@touch $@
 
 .venv-sam/.installed: requirements-sam.txt | .venv/.installed
-	@$(CHECK_PYTHON)
-	@echo "Installing .venv-sam for the SAM CLI, which builds and deploys: half a minute"
-	$(PYTHON) -m venv --clear .venv-sam
-	@$(call INSTALL,.venv-sam,-r requirements-sam.txt)
-	@touch $@
+	$(call ENVIRONMENT,.venv-sam,requirements-sam.txt)
 
 .PHONY: browser
 browser: develop ## Install Chromium for the browser tests, if the user is root and apt-get exists
@@ -106,11 +112,7 @@ browser: develop ## Install Chromium for the browser tests, if the user is root 
 	fi
 
 .venv-fuzz/.installed: tests/fuzz/requirements.txt requirements.txt $(PINS) | .venv/.installed
-	@$(CHECK_PYTHON)
-	@echo "Installing .venv-fuzz: one or two minutes the first time"
-	$(PYTHON) -m venv --clear .venv-fuzz
-	@$(call INSTALL,.venv-fuzz,-r tests/fuzz/requirements.txt)
-	@touch $@
+	$(call ENVIRONMENT,.venv-fuzz,tests/fuzz/requirements.txt)
 
 include packaging.mk
 include bench.mk
@@ -150,11 +152,7 @@ docs: .venv-docs/.installed ## Build the docs site in build/site, with search an
 	@echo "To read and search it: $(PYTHON) -m http.server --directory build/site 8000, then open http://localhost:8000"
 
 .venv-docs/.installed: requirements-docs.txt | .venv/.installed
-	@$(CHECK_PYTHON)
-	@echo "Installing .venv-docs: half a minute"
-	$(PYTHON) -m venv --clear .venv-docs
-	@$(call INSTALL,.venv-docs,-r requirements-docs.txt)
-	@touch $@
+	$(call ENVIRONMENT,.venv-docs,requirements-docs.txt)
 
 # If npm is missing, this check is skipped, except in CI (which sets the variable CI), where it fails.
 ASYNCAPI := src/metrics_tools/contracts/asyncapi

@@ -10,8 +10,4 @@ bench: install .venv-bench/.installed ## Compare the worker with other libraries
 	.venv-bench/bin/python -m benchmarks $(BENCH)
 
 .venv-bench/.installed: benchmarks/requirements.txt requirements.txt $(PINS) | .venv/.installed
-	@$(CHECK_PYTHON)
-	@echo "Installing .venv-bench: one or two minutes the first time"
-	$(PYTHON) -m venv --clear .venv-bench
-	@$(call INSTALL,.venv-bench,-r benchmarks/requirements.txt)
-	@touch $@
+	$(call ENVIRONMENT,.venv-bench,benchmarks/requirements.txt)

@@ -41,11 +41,7 @@ scan: develop .venv-checks/.installed ## Check both templates against good pract
 	  --file template.yaml monitoring.yaml build/translated.json
 
 .venv-checks/.installed: requirements-checks.txt | .venv/.installed
-	@$(CHECK_PYTHON)
-	@echo "Installing .venv-checks: one or two minutes the first time"
-	$(PYTHON) -m venv --clear .venv-checks
-	@$(call INSTALL,.venv-checks,-r requirements-checks.txt)
-	@touch $@
+	$(call ENVIRONMENT,.venv-checks,requirements-checks.txt)
 
 .PHONY: invoke
 invoke: install .venv-sam/.installed ## Invoke the built function in Lambda's image, using the local cloud (needs Docker; EVENT=events/x.json)
