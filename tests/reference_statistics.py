@@ -71,6 +71,19 @@ def beta(left: Sequence[float], right: Sequence[float]) -> float:
     return _rounded(_products(left, right) / squares) if squares else nan
 
 
+def product_of_deviations(left: Sequence[float], right: Sequence[float]) -> float:
+    """Return the product of both standard deviations, which is the scale of the error of a covariance."""
+    if len(left) < 2:
+        return nan
+    return _rounded(_root(_products(left, left) * _products(right, right)) / (len(left) - 1))
+
+
+def ratio_of_deviations(left: Sequence[float], right: Sequence[float]) -> float:
+    """Return the left standard deviation divided by the right one: the scale of the error of a beta."""
+    squares = _products(right, right)
+    return _rounded(_root(_products(left, left) / squares)) if squares else nan
+
+
 def quantile(values: Sequence[float], q: float) -> float:
     """Return the quantile by linear interpolation between sorted values (type 7 of Hyndman and Fan)."""
     ordered = sorted(map(Fraction, values))
