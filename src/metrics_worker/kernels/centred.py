@@ -1,14 +1,15 @@
 """Sums of deviations and of their products over fixed windows, in a time that does not depend on the window.
 
-The series is divided into blocks of `window` values. Every window consists of the end of a block and the
-beginning of the next block, and contains the first value of that next block, its centre. The deviations of
-the values are computed twice: from the first value of the next block, and from that of their own block.
-Cumulative sums within each block, from right to left and from left to right, then give the sum of a window by
-one addition:
+The series is divided into blocks of `window` values. A window generally consists of the end of one block and
+the beginning of the next block. The first value of the next block is the centre of the window: deviations are
+differences from this value. A window that is itself a block has its own first value as its centre. No value
+outside a window takes part in the sums of the window.
+
+Each value belongs to the ends of some windows and to the beginnings of others, so it has two deviations: from
+the first value of the next block, and from the first value of its own block. Cumulative sums within each
+block, from right to left and from left to right, then give the sum of a window by one addition:
 
     sum of a window = sum of the end of a block + sum of the beginning of the next block
-
-A window that is itself a block has its own first value as its centre. No value outside the window takes part.
 """
 
 from math import isqrt
@@ -25,16 +26,20 @@ _RUN = 256
 
 
 def centred_sums(series: Values, window: int) -> Terms:
-    """Return the sums of all windows of one series, or of two series of equal length.
+    """Return sums of deviations from the centre of each window, for one or two series of equal length.
 
     Args:
-        series: shape (1, n) or (2, n).
-        window: number of values of a window, from 1 to n.
+        series: one row for each series, shape (1, n) or (2, n).
+        window: the number of values of a window, from 1 to n.
 
     Returns:
-        Rows of n - window + 1 numbers, which the next kernel of the thread overwrites. Each series has a row:
-        the real part is the sum of the deviations, the imaginary part the sum of their squares. Two series
-        have a third row, whose real part is the sum of the products of their deviations.
+        A scratch array with one column for each of the n - window + 1 windows; the next kernel call in the
+        thread
+        overwrites the array. Each series has a row: the real part is the sum of the deviations, the imaginary
+        part
+        the sum of the squared deviations. Two series have a third row, whose real part is the sum of the
+        products
+        of their deviations.
     """
     count, length = series.shape
     total = length - window + 1
@@ -60,7 +65,7 @@ def centred_sums(series: Values, window: int) -> Terms:
 
 
 def centres(values: Values, window: int) -> Values:
-    """Return the centre of each window of a series."""
+    """Return the centre of each window: the value from which `centred_sums` computes deviations."""
     total = len(values) - window + 1
     result = np.repeat(values[window::window], window)[:total]
     result = np.concatenate([result, np.repeat(values[-1:], total - len(result))])
@@ -69,7 +74,16 @@ def centres(values: Values, window: int) -> Values:
 
 
 def _write_terms(values: Values, centres: Values, terms: Terms) -> None:
-    """Write the deviations and their squares, and for two series their products, into rows of `terms`."""
+    """Write the terms that `centred_sums` adds into the rows of `terms`.
+
+    A row of a series gets the deviations (real part) and their squares (imaginary part). For two series, a
+    third row gets the products of the deviations (real part) and zeros.
+
+    Args:
+        values: the values of one or two series; the first axis is the series.
+        centres: the values from which the deviations are computed; broadcast to the shape of `values`.
+        terms: the array to write.
+    """
     count = len(values)
     deviations = terms.real[:count]
     np.subtract(values, centres, out=deviations)
@@ -80,10 +94,11 @@ def _write_terms(values: Values, centres: Values, terms: Terms) -> None:
 
 
 def _accumulate(terms: Terms, out: Terms) -> None:
-    """Write the cumulative sums of blocks (the last axis) into `out`.
+    """Write the cumulative sums of `terms` along the last axis into `out`, which has the same shape.
 
-    A complex number has two sums, which take the time of one. A block of n values is accumulated in runs of r
-    values; r is 256, or sqrt(n) if that is larger. No value passes through more than r + n / r additions.
+    The last axis contains the values of one block. One complex addition adds a deviation and its square, in
+    the time of a real addition. To limit rounding errors, a block of n values is summed in runs of r values,
+    where r is 256 or, if it is larger, sqrt(n): no value then passes through more than r + n / r additions.
     """
     window = terms.shape[-1]
     run = min(window, max(_RUN, isqrt(window)))

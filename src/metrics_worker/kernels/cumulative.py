@@ -1,9 +1,9 @@
-"""The cumulative kernels: a result combines all values of a period up to a value.
+"""The cumulative kernels: the sum, maximum or minimum of the values since the beginning of a period.
 
-A kernel takes finite float64 values and the positions at which a period begins: an increasing int64 array
-`starts` that contains 0. Result i combines the values from the last start at or before i up to value i. A
-kernel leaves the input unchanged, raises no exception, gives no warning and returns a new float64 array.
-Later observations never change a bit of an earlier result.
+A kernel takes finite float64 values and an increasing int64 array `starts`: the positions of the values that
+begin a period, of which the first is 0. Result i combines the values from the last start at or before i up to
+value i. A kernel leaves the input unchanged, raises no exception, gives no warning and returns a new float64
+array. Later observations never change a bit of an earlier result.
 """
 
 from itertools import pairwise
@@ -21,9 +21,11 @@ _SCALE = 64
 
 @np.errstate(all="ignore")
 def cumulative_sum(values: Values, starts: Positions) -> Values:
-    """Return the sum of each period up to each value; infinite beyond the range of float64.
+    """Return for each value the sum of the values from the start of its period to the value.
 
-    The sums are compensated: the rounding errors of the additions are computed and added again.
+    A sum beyond the range of float64 is infinite.
+
+    The sum is compensated: the rounding errors of the additions are computed exactly and added to the sum.
     """
     plain = _compensated(values, starts)
     if np.isfinite(plain).all():
@@ -33,17 +35,23 @@ def cumulative_sum(values: Values, starts: Positions) -> Values:
 
 
 def cumulative_max(values: Values, starts: Positions) -> Values:
-    """Return the largest value of each period up to each value."""
+    """Return for each value the largest value from the start of its period to the value."""
     return _accumulated(np.maximum, values, starts)
 
 
 def cumulative_min(values: Values, starts: Positions) -> Values:
-    """Return the smallest value of each period up to each value."""
+    """Return for each value the smallest value from the start of its period to the value."""
     return _accumulated(np.minimum, values, starts)
 
 
 def _accumulated(function: np.ufunc, values: Values, starts: Positions) -> Values:
-    """Return the accumulation of a function, such as np.add, which begins again at each start of a period."""
+    """Return `function.accumulate` of the values of each period, concatenated.
+
+    Args:
+        function: the ufunc of two arguments that combines values, such as `np.add`.
+        values: the values of all periods.
+        starts: the position of the first value of each period.
+    """
     result = np.empty(len(values))
     bounds = [*starts.tolist(), len(values)]
     for start, stop in pairwise(bounds):
@@ -52,11 +60,11 @@ def _accumulated(function: np.ufunc, values: Values, starts: Positions) -> Value
 
 
 def _compensated(values: Values, starts: Positions) -> Values:
-    """Return cumulative sums that are corrected by their own rounding errors (Kahan-Babuška).
+    """Return the cumulative sums of each period, corrected by their rounding errors (Kahan-Babuška).
 
-    The rounding error of each addition is computed exactly (Knuth's TwoSum). These errors are summed in the
-    same way, and so are the errors of their additions, which are 2 ** 106 times smaller than the sums. The
-    three cumulative sums are then added.
+    The rounding error of each addition is computed exactly (Knuth's TwoSum). The errors are summed in the
+    same way, and so are the errors of those additions. The result is the total of these three cumulative
+    sums; the third is about 2 ** 106 times smaller than the first.
     """
     sums = values
     lost = []

@@ -1,9 +1,13 @@
-"""The kernels of fixed windows that are computed from squared deviations: variance, z-score, correlation.
+"""The kernels of fixed windows that are computed from squared deviations.
 
-A kernel takes n finite float64 values (or two such series) and a window of 1 observation or more, and returns
-a new array of max(0, n - window + 1) results. Result i is computed from `values[i : i + window]` alone, so
-later observations never change a bit of it; its rounding can depend on i. An undefined result is NaN. No
-kernel raises an exception or gives a warning. `centred.py` and `spread.py` describe the arithmetic.
+They are the variance, standard deviation and z-score of one series, and the covariance, correlation and beta
+of two series.
+
+A kernel takes n finite float64 values (or two series of n values) and a window of 1 observation or more, and
+returns a new array of max(0, n - window + 1) results. Result i is computed from `values[i : i + window]`
+alone, so later observations never change a bit of it. The rounding of a result can depend on the position i.
+An undefined result is NaN. No kernel raises an exception or gives a warning. `centred.py` and `spread.py`
+describe the arithmetic.
 """
 
 from collections.abc import Callable
@@ -30,22 +34,25 @@ _LEAST_SHARE = 1 / 15
 
 
 def rolling_var(values: Values, window: int) -> Values:
-    """Return the variances of windows, with the divisor n - 1; exactly 0 if a window is constant."""
+    """Return the variance of each window (divisor window - 1); exactly 0 if the window's values are equal."""
     return _by_block(values, window, spread.variance)
 
 
 def rolling_std(values: Values, window: int) -> Values:
-    """Return the standard deviations of windows, with the divisor n - 1; 0 if a window is constant."""
+    """Return the standard deviation of each window (divisor window - 1); 0 if its values are equal."""
     return _by_block(values, window, spread.deviation)
 
 
 def rolling_zscore(values: Values, window: int) -> Values:
-    """Return (last value - mean) / standard deviation of windows; NaN if a window is constant."""
+    """Return the z-score of the last value of each window; NaN if the window's values are equal.
+
+    The z-score is (last value - mean of the window) / standard deviation of the window.
+    """
     return _by_block(values, window, spread.zscore, last=True)
 
 
 def rolling_cov(left: Values, right: Values, window: int) -> Values:
-    """Return the covariances of pairs of windows, with the divisor n - 1."""
+    """Return the covariance (divisor window - 1) of each window of `left` and the same window of `right`."""
 
     def finish(squares: Values, exponents: Exponents) -> Values:
         covariances: Values = np.ldexp(squares[2] / (window - 1), -exponents.sum(axis=0))
@@ -55,7 +62,10 @@ def rolling_cov(left: Values, right: Values, window: int) -> Values:
 
 
 def rolling_corr(left: Values, right: Values, window: int) -> Values:
-    """Return the correlations of pairs of windows, from -1 to 1; NaN if one of the windows is constant."""
+    """Return the correlation, from -1 to 1, of each window of `left` and the same window of `right`.
+
+    The correlation is NaN if all values of one of the two windows are equal.
+    """
 
     def finish(squares: Values, _: Exponents) -> Values:
         correlations: Values = np.clip(squares[2] / (np.sqrt(squares[0]) * np.sqrt(squares[1])), -1, 1)
@@ -65,7 +75,7 @@ def rolling_corr(left: Values, right: Values, window: int) -> Values:
 
 
 def rolling_beta(left: Values, right: Values, window: int) -> Values:
-    """Return covariance / variance of `right` for pairs of windows; NaN if the right window is constant."""
+    """Return covariance(left, right) / variance(right) of each window; NaN if that variance is 0."""
 
     def finish(squares: Values, exponents: Exponents) -> Values:
         betas: Values = np.ldexp(squares[2] / squares[1], exponents[1] - exponents[0])
@@ -78,13 +88,13 @@ def rolling_beta(left: Values, right: Values, window: int) -> Values:
 def _by_block(
     values: Values, window: int, finish: Callable[[Moments, int], Values], *, last: bool = False
 ) -> Values:
-    """Return the results of `finish` for the moments of all windows, which are computed block by block.
+    """Return one result of `finish` for each window. Blocks of windows limit the memory in use.
 
     Args:
         values: the series.
         window: the number of values of a window.
-        finish: computes results from the moments of windows and their number of values.
-        last: whether `finish` needs the deviations of the last values; otherwise they are None.
+        finish: returns the results of a block of windows, given the moments of the block and `window`.
+        last: whether `finish` needs `Moments.deviation`; if False, the deviation may be None.
     """
     total = max(0, len(values) - window + 1)
     if window == 1:
@@ -99,24 +109,25 @@ def _by_block(
 
 
 def _block(window: int) -> int:
-    """Return the number of windows that are computed at once.
+    """Return the number of windows that a kernel computes in one block.
 
-    It is a multiple of the window, so that the division into blocks does not influence the results.
+    The number is a multiple of the window, so that the division into blocks does not influence the results.
     """
     return window * max(1, (_MERGED_BLOCK if window <= _MERGED else _BLOCK) // window)
 
 
 def _moments(values: Values, window: int, *, last: bool) -> tuple[Values | None, Values]:
-    """Return the moments of windows: the deviations of their last values, and their squares.
+    """Return (deviations, squares) with one element for each window.
 
     Args:
         values: the series.
         window: the number of values of a window.
-        last: whether the deviations are needed; otherwise they may be None.
+        last: whether the deviations are needed; if False, they may be None.
 
     Returns:
-        For each window, its last value minus its mean, and the sum of the squared deviations from its mean. A
-        sum can overflow.
+        For each window, the deviation of its last value from its mean, and the sum of the squared deviations
+        of all
+        its values from its mean. The sum is infinite or NaN if a square overflows.
     """
     if window <= _MERGED:
         return _merged_moments(values, window)
@@ -140,9 +151,9 @@ def _moments(values: Values, window: int, *, last: bool) -> tuple[Values | None,
 
 
 def _runs(windows: NDArray[np.int64], window: int) -> list[NDArray[np.int64]]:
-    """Divide increasing positions of windows into runs.
+    """Divide increasing positions of windows into runs, whose moments are then merged together.
 
-    A new run begins where a window begins more than `window` values after the window before.
+    A new run begins at each position that is more than `window` greater than the previous position.
     """
     if not len(windows):
         return []
@@ -150,7 +161,7 @@ def _runs(windows: NDArray[np.int64], window: int) -> list[NDArray[np.int64]]:
 
 
 def _merged_moments(values: Values, window: int) -> tuple[Values, Values]:
-    """Return the same moments as `_moments`, computed by merging spans as `spread.py` describes."""
+    """Return (deviations, squares) as `_moments` does; compute them by merging spans, see `spread.py`."""
     total = len(values) - window + 1
     result = Spread(np.empty(total), np.empty(total))
     spread.spread_of_spans(values, window, result)
@@ -161,7 +172,10 @@ def _merged_moments(values: Values, window: int) -> tuple[Values, Values]:
 
 @np.errstate(all="ignore")
 def _pairs(left: Values, right: Values, window: int, finish: Callable[[Values, Exponents], Values]) -> Values:
-    """Return the results of `finish` for the squares of the pairs of windows and for their exponents."""
+    """Return one result of `finish` for each window of two series of equal length; NaN if the window is 1.
+
+    `finish` gets the three rows of sums and the two rows of exponents that `_pairs_within_range` returns.
+    """
     total = max(0, len(left) - window + 1)
     if window == 1:
         return np.full(total, np.nan)
@@ -175,9 +189,17 @@ def _pairs(left: Values, right: Values, window: int, finish: Callable[[Values, E
 
 
 def _pairs_within_range(pairs: Values, window: int) -> tuple[Values, Exponents]:
-    """Return the squares as `_squares_of_pairs` does, and the exponents of both series, in two rows.
+    """Return (sums, exponents) of the windows of two series, and scale values to avoid overflow.
 
-    The squares are of the values times 2 ** exponent; the exponents are chosen as in `spread.within_range`.
+    Args:
+        pairs: one row for each of the two series.
+        window: the number of values of a window.
+
+    Returns:
+        The three rows of `_squares_of_pairs`, and two rows of exponents; both have one column for each
+        window. The
+        sums of a window are computed from the values of each series times 2 ** (the series' exponent for this
+        window). The exponent is 0 if no scaling is needed; `spread.exponents` chooses it.
     """
     squares = _squares_of_pairs(pairs, window)
     exponents = np.stack([spread.exponents(squares[row], pairs[row]) for row in range(2)])
@@ -197,7 +219,8 @@ def _squares_of_pairs(pairs: Values, window: int) -> Values:
     """Return three rows of sums, with one column for each window of the two series.
 
     The sums are those of the squared deviations of the left series, of the squared deviations of the right
-    series, and of the products of both deviations. `pairs` has one row for each series.
+    series, and of the products of the left and right deviations. A deviation is a value minus the mean of the
+    window. `pairs` has one row for each of the two series.
     """
     if window <= _MERGED:
         return _merged_pairs(pairs, window)
@@ -215,7 +238,7 @@ def _squares_of_pairs(pairs: Values, window: int) -> Values:
 
 
 def _merged_pairs(pairs: Values, window: int) -> Values:
-    """Return the results of `_squares_of_pairs`, merged as in `spread.py`."""
+    """Return the same sums as `_squares_of_pairs`, computed by merging spans as `spread.py` describes."""
     offsets = {1: np.zeros(pairs.shape)}
     squares = {1: np.zeros((3, pairs.shape[1]))}
     merges = doublings(window)

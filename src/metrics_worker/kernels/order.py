@@ -2,16 +2,17 @@
 
 A kernel takes finite float64 values, leaves the input unchanged, raises no exception, gives no warning and
 returns a new float64 array. The windows are those of `moments.py` (a fixed number of values) or those of
-`variable.py` (`first` and `stop`). Each result depends only on the values of its own window; a zero is
-always positive.
+`variable.py` (`first` and `stop`). Each result depends only on the values of its own window. A result of 0 is
+never -0.0.
 
-Medians of fixed windows are computed by bottleneck, which moves two heaps along the series, and so are other
-quantiles of long windows, from ranks instead of values (`_coded`). Quantiles of short windows are selected
-from sorted spans, which overlapping windows share. Ranks in windows of at most 1,000 values are counted.
+Each task uses the method that is fastest for its windows:
 
-All other results come from a wavelet matrix: the values are replaced by their ranks within a block, and each
-level of the matrix separates the ranks by one binary digit. One pass over the levels answers a question about
-every window: which value is the k-th smallest, or how many values are below a given one.
+- Medians of fixed windows are computed by `move_median` of bottleneck, which moves two heaps along the
+  series.
+- Other quantiles of fixed windows of up to 32 values are selected from sorted spans, which windows share.
+- Other quantiles of longer fixed windows (up to 65,536 values) are medians of transformed ranks (`_coded`).
+- Ranks in fixed windows of up to 1,000 values are counted by comparisons.
+- All other results come from a wavelet matrix (`wavelet.py`).
 """
 
 from collections.abc import Iterator
@@ -40,7 +41,10 @@ _LARGEST_BYTE = 255
 
 @np.errstate(all="ignore")
 def rolling_quantile(values: Values, window: int, q: float) -> Values:
-    """Return the quantiles of `values[i : i + window]`, interpolated linearly between the sorted values."""
+    """Return the quantile `q` (0 to 1) of each window, interpolated linearly between the sorted values.
+
+    Result i is the quantile of `values[i : i + window]`.
+    """
     total = max(0, len(values) - window + 1)
     if window == 1 or total == 0:
         return values[:total] + 0.0
@@ -62,9 +66,10 @@ def rolling_quantile(values: Values, window: int, q: float) -> Values:
 
 
 def rolling_rank(values: Values, window: int) -> Values:
-    """Return the rank of the last value x of `values[i : i + window]`, between 0 and 1.
+    """Return the rank, between 0 and 1, of the last value x of each window among the values of the window.
 
-    The rank is (number of values below x + (number of values equal to x + 1) / 2) / window.
+    The rank is (number of values below x + (number of values equal to x + 1) / 2) / window, with x counted as
+    equal to itself. Result i belongs to `values[i : i + window]`.
     """
     total = max(0, len(values) - window + 1)
     if window > _COUNTED:
@@ -93,13 +98,16 @@ def _medians(values: Values, window: int) -> Values:
 
 
 def _coded(values: Values, window: int, place: int) -> tuple[Values, Values]:
-    """Return the values at `place` and `place + 1` in the sorted order of each window.
+    """Return the values at the positions `place` and `place + 1` (from 0) in the sorted order of each window.
 
-    The moving median of an even number of values is the mean of the two values in the middle. If each window
-    also contains a certain number of infinities, these two are at `place` and `place + 1` of the window. They
-    follow from their sum if each value with the rank r in the series is replaced by the code r * r + c * r: c
-    exceeds every sum of two squares of ranks, so the sum of two codes gives the sum of the ranks and the sum
-    of their squares. The sum is less than 2 ** 53, and therefore exact, for fewer than 2 ** 17 values.
+    The values are found with a moving median, which takes less time than sorting. The median of an even
+    number of values is the mean of the two values in the middle. Each window is extended by as many
+    infinities (of one sign) as it takes to bring the positions `place` and `place + 1` to the middle.
+
+    Their mean is not enough: both values are needed. Therefore each value is replaced by the code r * r + c *
+    r, where r is its rank in the series, and the constant c exceeds every sum of two squares of ranks. The
+    sum of two codes then gives the sum of the two ranks and the sum of their squares, and these give the two
+    ranks. The sum of two codes is below 2 ** 53, and therefore exact, for fewer than 2 ** 17 values.
     """
     from bottleneck.move import move_median  # noqa: PLC0415 - as in _medians()
 
@@ -128,7 +136,10 @@ def _coded(values: Values, window: int, place: int) -> tuple[Values, Values]:
 
 
 def _ranks(values: Values) -> tuple[Ranks, bool]:
-    """Return the ranks of at most 65,535 values, equal ones of equal values, and whether some are equal."""
+    """Return (rank of each value, whether any two values are equal), for at most 65,535 values.
+
+    Ranks begin at 1 and have no gaps; equal values have equal ranks.
+    """
     order = np.argsort(values)
     ordered = values[order]
     differs = np.ones(len(values), dtype=np.bool_)
@@ -139,7 +150,13 @@ def _ranks(values: Values) -> tuple[Ranks, bool]:
 
 
 def _count(compare: np.ufunc, ranks: Values | Ranks, window: int) -> Values:
-    """Return how many ranks (or values) of each window compare with its last one as required."""
+    """Return for each window the number of elements x for which `compare(x, last element)` is true.
+
+    Args:
+        compare: a comparison ufunc, such as `np.less`.
+        ranks: the values of the series, or numbers in the same order as the values.
+        window: the number of elements of a window.
+    """
     last = ranks[window - 1 :]
     count = np.zeros(len(last), dtype=np.uint16)
     byte, holds = np.zeros(len(last), dtype=np.uint8), np.empty(len(last), dtype=np.bool_)
@@ -154,7 +171,7 @@ def _count(compare: np.ufunc, ranks: Values | Ranks, window: int) -> Values:
 
 @np.errstate(all="ignore")
 def quantile_between(values: Values, first: Positions, stop: Positions, q: float) -> Values:
-    """Return the quantiles of `values[first[k] : stop[k]]`; NaN for an empty window."""
+    """Return the quantile `q` (0 to 1) of each window `values[first[k] : stop[k]]`; NaN if it is empty."""
     result = np.full(len(first), np.nan)
     for windows, part, start, end in _blocks(values, first, stop):
         matrix = WaveletMatrix(part)
@@ -171,7 +188,10 @@ def quantile_between(values: Values, first: Positions, stop: Positions, q: float
 
 
 def rank_between(values: Values, first: Positions, stop: Positions) -> Values:
-    """Return the rank of the last value of `values[first[k] : stop[k]]`; NaN for an empty window."""
+    """Return the rank, as in `rolling_rank`, of the last value of each window; NaN for an empty window.
+
+    Window k is `values[first[k] : stop[k]]`.
+    """
     result = np.full(len(first), np.nan)
     for windows, part, start, end in _blocks(values, first, stop):
         matrix = WaveletMatrix(part)
@@ -187,10 +207,12 @@ def rank_between(values: Values, first: Positions, stop: Positions) -> Values:
 def _blocks(
     values: Values, first: Positions, stop: Positions
 ) -> Iterator[tuple[Positions, Values, Positions, Positions]]:
-    """Split the non-empty windows into blocks, which limit the memory, and yield the parts of each block.
+    """Split the non-empty windows into blocks, which limit the memory, and yield four arrays for each.
 
-    The parts are the indices of its windows, the values that they cover, and the first and stop positions of
-    the windows within these values.
+    Yields:
+        (indices, values, first, stop): the indices k of the windows of the block, the values that these
+        windows
+        cover, and the positions in these values at which each window begins and stops.
     """
     filled = np.flatnonzero(stop > first)
     block = max(_BLOCK, int((stop - first).max(initial=0)))
@@ -201,7 +223,7 @@ def _blocks(
 
 
 def _interpolated(smaller: Values, larger: Values, fraction: Values | np.float64) -> Values:
-    """Return smaller + fraction * (larger - smaller); the result is correctly rounded if fraction is ½."""
+    """Return smaller + fraction * (larger - smaller) without overflow; correctly rounded for fraction ½."""
     total, gap = smaller + larger, larger - smaller
     halfway = np.where(np.isfinite(total), total * 0.5, smaller * 0.5 + larger * 0.5)
     along = np.where(np.isfinite(gap), smaller + fraction * gap, smaller * (1 - fraction) + larger * fraction)
@@ -210,7 +232,11 @@ def _interpolated(smaller: Values, larger: Values, fraction: Values | np.float64
 
 
 def _selected(values: Values, window: int, place: int) -> tuple[Values, Values]:
-    """Return the values at `place` and `place + 1` in the sorted order of each window."""
+    """Return the values at the positions `place` and `place + 1` (from 0) in the sorted order of each window.
+
+    The values of each window are sorted in spans that neighbouring windows share; see `_merged` for the
+    layout.
+    """
     spans = {1: [values]}
     *merges, last = doublings(window)
     for before, after in merges:
@@ -226,7 +252,11 @@ def _operands(spans: dict[int, list[Values]], before: int, after: int) -> tuple[
 
 
 def _merged(left: list[Values], right: list[Values]) -> list[Values]:
-    """Merge two sorted spans (Batcher's odd-even merge). A list has an array of values for each place."""
+    """Merge two sorted spans for all windows at once (Batcher's odd-even merge).
+
+    A span is a list of arrays: array j contains, for each window, the j-th smallest value of the window's
+    span.
+    """
     if not left or not right:
         return left + right
     if len(left) == len(right) == 1:
@@ -239,10 +269,12 @@ def _merged(left: list[Values], right: list[Values]) -> list[Values]:
 
 
 def _place_of_two(left: list[Values], right: list[Values], place: int) -> Values:
-    """Return the value at a place in the sorted order of the values of two sorted spans.
+    """Return for each window the value at position `place` (from 0) of the merger of two sorted spans.
 
-    The result is the largest of the place + 1 smallest values. Any other place + 1 values have a maximum that
-    is not smaller, so the result is the smallest of these maxima over all divisions between both spans.
+    `left` and `right` have the layout that `_merged` describes. The result is the maximum of the place + 1
+    smallest values. Every other choice of place + 1 values has an equal or larger maximum. Therefore the
+    result is the smallest maximum over all ways to take some of these values from the left span and the
+    others from the right span.
     """
     result: Values | None = None
     for number in range(max(0, place + 1 - len(right)), min(place + 1, len(left)) + 1):

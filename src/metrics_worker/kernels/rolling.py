@@ -1,14 +1,15 @@
-"""The window kernels: functions `(values, window) -> values` that do not depend on times, JSON or errors.
+"""The kernels of fixed windows that need no squares: sum, mean, maximum, minimum, lag, exponential average.
 
 A kernel takes n finite float64 values and a window of 1 observation or more. It leaves the input unchanged,
-raises no exception, gives no warning and returns a new float64 array. A kernel has these properties:
+raises no exception, gives no warning and returns a new float64 array of max(0, n - window + 1) results,
+unless its docstring says otherwise. A kernel has these properties:
 
 - **Prefix.** `kernel(values[:m])` equals the first results of `kernel(values)`, bit for bit, including the
-  sign of a zero: later observations never change earlier results. Therefore the order of the additions
-  depends only on the window, and the shape of a matrix product does not depend on the series' length.
-- **Rounding.** A sum is a tree of additions over its own window, never a difference of cumulative sums, which
-  drifts. With d = ceil(log2(window)), the sum is within (d / 2 + 1) * eps * sum(abs(x)) of the exact sum; for
-  pairwise summation, the bound is d / 2 * eps * sum(abs(x)).
+  sign of a zero: later observations never change earlier results. So the order of additions depends only on
+  the window, and the shape of a matrix product does not depend on the length of the series.
+- **Rounding.** A sum is a tree of additions over its own window, never a difference of cumulative sums. With
+  d = ceil(log2(window)), its error is at most (d / 2 + 1) * eps * sum(abs(x)); for pairwise summation, the
+  bound is d / 2 * eps * sum(abs(x)).
 - **Range.** No intermediate result overflows if a float64 can hold the final result. A sum beyond the range
   of float64 is infinite, and the caller decides how to treat the infinite value.
 
@@ -36,7 +37,7 @@ _kept = threading.local()
 
 
 def rolling_sum(values: Values, window: int) -> Values:
-    """Return max(0, n - window + 1) sums: sum i is of `values[i : i + window]`, and infinite on overflow."""
+    """Return the sum of each window `values[i : i + window]`; infinite beyond the range of float64."""
     try:
         return _sums(values, window)
     except FloatingPointError:
@@ -44,7 +45,7 @@ def rolling_sum(values: Values, window: int) -> Values:
 
 
 def rolling_mean(values: Values, window: int) -> Values:
-    """Return max(0, n - window + 1) finite means: mean i is of `values[i : i + window]`."""
+    """Return the mean of each window `values[i : i + window]`; it is always finite."""
     try:
         return _sums(values, window, mean=True)
     except FloatingPointError:
@@ -53,12 +54,12 @@ def rolling_mean(values: Values, window: int) -> Values:
 
 
 def rolling_max(values: Values, window: int) -> Values:
-    """Return max(0, n - window + 1) maxima: maximum i is the largest of `values[i : i + window]`."""
+    """Return the largest value of each window `values[i : i + window]`."""
     return folded(values, window, np.maximum, _extreme_steps(window))
 
 
 def rolling_min(values: Values, window: int) -> Values:
-    """Return max(0, n - window + 1) minima: minimum i is the smallest of `values[i : i + window]`."""
+    """Return the smallest value of each window `values[i : i + window]`."""
     return folded(values, window, np.minimum, _extreme_steps(window))
 
 
@@ -70,10 +71,10 @@ def lag(values: Values, window: int) -> Values:
 def ema(values: Values, window: int) -> Values:
     """Return n exponential averages: y[0] = x[0], y[t] = a * x[t] + (1 - a) * y[t - 1], a = 2 / (window + 1).
 
-    For every window, the error is a few eps times the average of abs(x) with the same weights; computed step
-    by step, it could be thousands of eps. So the recurrence is unrolled over rows of 32 values: the results
-    of a row are the product of a constant matrix with the row's values and the last average before the row
-    (the state). States follow a similar recurrence, unrolled over tiles of 32 rows; tiles run one by one.
+    The error is a few eps times the average of abs(x) with the same weights; computed step by step, it could
+    be thousands of eps. Therefore the averages of a row of 32 values are one product of a constant matrix
+    with the values and the last average before the row. These last averages follow a similar recurrence, and
+    are computed in the same way for 32 rows (a tile) at a time. The tiles are computed one after the other.
     """
     if window == 1 or len(values) == 0:
         return values.copy()
@@ -87,7 +88,7 @@ def ema(values: Values, window: int) -> Values:
 
 
 class Step(NamedTuple):
-    """An array operation on a block of the series: target[i] = combine(left[i], right[i + shift]).
+    """One whole-array operation on a block of the series: target[i] = combine(left[i], right[i + shift]).
 
     `left`, `right` and `target` are numbers of arrays: 0 is the block, the largest number is the array of
     results, the others are scratch arrays. target[i] combines the `span` values from position i of the block.
@@ -103,8 +104,8 @@ class Step(NamedTuple):
 def doublings(window: int) -> list[tuple[int, int]]:
     """Return the additions that build a sum of `window` values from sums of 1, 2, 4, 8, … values.
 
-    An addition (a, b) adds the sum of a values and the sum of the next b values. Smaller sums come
-    first, so no value passes through more than ceil(log2(window)) additions, as in pairwise summation.
+    An addition (a, b) adds the sum of a values and the sum of the next b values. Smaller sums come first, so
+    no value passes through more than ceil(log2(window)) additions, as in pairwise summation.
     """
     additions = []
     done = 0
@@ -118,9 +119,9 @@ def doublings(window: int) -> list[tuple[int, int]]:
 
 
 def _additions(window: int) -> list[tuple[int, int]]:
-    """Return the additions (a, b), as in `doublings(window)` or fewer, that build a sum of `window` values.
+    """Return additions (a, b) that build a sum of `window` values, often fewer than `doublings` returns.
 
-    With window = factor * quotient + rest, the list builds sums of `factor` values, then sums of `quotient`
+    With window = factor * quotient + rest, the list builds a sum of `factor` values, then a sum of `quotient`
     such sums, and adds an earlier sum of `rest` values; `rest` is 0 or a power of two. A window of 4,095 then
     takes 16 additions instead of 22, and no value passes through more than two additions more.
     """
@@ -138,23 +139,20 @@ def _additions(window: int) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=256)
 def _sum_steps(window: int) -> Steps:
-    """Return the steps (`Step`) with which `folded` computes the sums of `window` consecutive values."""
+    """Return the steps with which `folded` computes the sum of every `window` consecutive values."""
     return steps_of([(left, right, left + right) for left, right in _additions(window)])
 
 
 @lru_cache(maxsize=256)
 def _extreme_steps(window: int) -> Steps:
-    """Return the steps (`Step`) with which `folded` computes the extremes of `window` consecutive values.
-
-    The last step combines two overlapping spans of values, unless the window is a power of two.
-    """
+    """Return the steps for the maximum or minimum of `window` values; the last two spans may overlap."""
     largest = 1 << (window.bit_length() - 1)
     merges = [(1 << k, 1 << k, 2 << k) for k in range(window.bit_length() - 1)]
     return steps_of(merges if largest == window else [*merges, (largest, largest, window)])
 
 
 def steps_of(merges: list[tuple[int, int, int]]) -> Steps:
-    """Return one step for each merge. A merge is the spans of left operand, right operand and result."""
+    """Return a `Step` for each merge: the numbers of values in its left operand, right operand and result."""
     last_use = {span: index for index, (left, right, _) in enumerate(merges) for span in (left, right)}
     place = {1: 0}
     free: list[int] = []
@@ -167,7 +165,7 @@ def steps_of(merges: list[tuple[int, int, int]]) -> Steps:
 
 
 def folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mean: bool = False) -> Values:
-    """Return the combination, such as the sum, of every `window` consecutive values, or their mean."""
+    """Return every `window` consecutive values combined by `combine`; with `mean`, divided by `window`."""
     total = max(0, len(values) - window + 1)
     if window == 1 or total == 0:
         return values[:total].copy()
@@ -189,16 +187,13 @@ def folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mean
 
 @np.errstate(all="ignore", over="raise")
 def _sums(values: Values, window: int, *, mean: bool = False) -> Values:
-    """Return rolling sums or means. Raise FloatingPointError if an addition overflows."""
+    """Return the sum or mean of each window. Raise FloatingPointError if an addition overflows."""
     return folded(values, window, np.add, _sum_steps(window), mean=mean)
 
 
 @np.errstate(all="ignore")
 def _sums_near_the_limit(values: Values, window: int, *, mean: bool = False) -> Values:
-    """Return rolling sums or means, and compute results that overflow again from scaled values.
-
-    The scale is a power of two, so only values that are negligible next to the largest values lose digits.
-    """
+    """Return the sum or mean of each window; compute windows whose sum overflows again from scaled values."""
     scale = window.bit_length()
     plain = folded(values, window, np.add, _sum_steps(window), mean=mean)
     scaled = folded(np.ldexp(values, -scale), window, np.add, _sum_steps(window), mean=mean)
@@ -206,7 +201,7 @@ def _sums_near_the_limit(values: Values, window: int, *, mean: bool = False) -> 
 
 
 def scratch_arrays(number: int, size: int) -> Values:
-    """Return `number` uninitialised arrays of at least `size` values, for use until the thread's next call.
+    """Return `number` uninitialised rows of at least `size` values; the next call of the thread reuses them.
 
     Up to 2 MiB are kept between calls: clearing newly allocated pages can take longer than the computation.
     """
@@ -221,7 +216,7 @@ def scratch_arrays(number: int, size: int) -> Values:
 
 
 class _Decay(NamedTuple):
-    """The constants of the exponential average of one window, each rounded to float64 only once."""
+    """The constants with which `ema` computes one window length, each rounded to float64 only once."""
 
     within_row: Values  # (33, 32): 32 values and the state before the values -> 32 averages
     within_tile: Values  # (33, 32): contributions of 32 rows and the state before the tile -> 32 states
@@ -231,7 +226,7 @@ class _Decay(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _decay(window: int) -> _Decay:
-    """Return the constants for a window. Powers of 1 - a are computed with 40 decimal digits."""
+    """Return the constants for a window length. Powers of 1 - a are computed with 40 decimal digits."""
     with localcontext(prec=40):
         gain, decay = Decimal(2) / (window + 1), Decimal(window - 1) / (window + 1)
         by_value = [decay**k for k in range(_ROW + 1)]
@@ -242,9 +237,10 @@ def _decay(window: int) -> _Decay:
 
 
 def _unrolled(decay: Values, weights: Values) -> Values:
-    """Return the (33, 32) matrix of a recurrence: after k steps, a value has weights[k], the state decay[k].
+    """Return the (33, 32) matrix that computes 32 steps of y[t] = w * x[t] + d * y[t - 1] from x and y[-1].
 
-    The state is the last term, because it is by far the largest term of a long window: it is rounded once.
+    `decay[k]` is d ** k (k = 0 to 32), `weights[k]` is w * d ** k. y[-1] is the last factor of the product,
+    because it is by far the largest term for a long window: it is rounded only once.
     """
     matrix = np.zeros((_ROW + 1, _ROW))
     matrix[-1] = decay[1:]
@@ -254,7 +250,7 @@ def _unrolled(decay: Values, weights: Values) -> Values:
 
 
 def _averages(values: Values, window: int, limit: float | None) -> Values:
-    """Return the exponential averages of one value or more, clipped to [-limit, limit] unless it is None."""
+    """Return the exponential averages of one or more values; clip intermediate results to ±`limit`."""
     decay = _decay(window)
     result = np.empty(len(values))
     tiles = min(_ROW, -(-len(values) // _TILE))
@@ -274,7 +270,11 @@ def _averages(values: Values, window: int, limit: float | None) -> Values:
 def _average_block(
     part: Values, decay: _Decay, state: float, rows: Values, averages: Values, *, limit: float | None
 ) -> float:
-    """Write the averages of up to 32 tiles into `averages`, overwrite `rows`, and return the last state."""
+    """Write the averages of `part`, up to 32 tiles of values, into `averages`; return the last average.
+
+    `state` is the average before `part`; `rows` is scratch memory; intermediate results are clipped to
+    ±`limit`.
+    """
     tiles = -(-len(part) // _TILE)
     if len(part) < tiles * _TILE:
         part = np.concatenate([part, np.zeros(tiles * _TILE - len(part))])

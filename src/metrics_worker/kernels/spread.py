@@ -1,9 +1,10 @@
 """The spread of consecutive values: their mean and the sum of the squared deviations from their own mean.
 
-The spread of a span is merged from the spreads of its two parts (Chan, Golub and LeVeque, 1979):
+A span is a number of consecutive values. Its spread is merged from the spreads of its left and right parts
+(Chan, Golub and LeVeque, 1979). If these have l and r values,
 
     gap     = mean of the right part - mean of the left part
-    squares = squares of the left part + squares of the right part + gap ** 2 * left * right / (left + right)
+    squares = squares of the left part + squares of the right part + gap ** 2 * l * r / (l + r)
 
 Only non-negative numbers are added, and no value outside the span takes part. A mean is represented by its
 offset from the first value of its span, so a gap is computed from differences of nearby values: a large level
@@ -47,9 +48,15 @@ class Spread(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """The moments of many windows, computed from the values times 2 ** `exponent`."""
+    """The moments of many windows, computed from the values times 2 ** `exponent`.
 
-    deviation: Values | None  # the window's last value minus the window's mean; None if it is not needed
+    Attributes:
+        deviation: for each window, its last value minus its mean; None if it is not needed.
+        squares: for each window, the sum of the squared deviations from its mean.
+        exponent: the exponent of each window, or 0 for all windows.
+    """
+
+    deviation: Values | None
     squares: Values
     exponent: Counts
 
@@ -63,10 +70,15 @@ def doubling_steps(window: int) -> Steps:
 def merge(
     left: Spread | None, right: Spread | None, gap: Values, counts: tuple[Counts, Counts], out: Spread
 ) -> None:
-    """Write the spreads of pairs of adjacent spans into `out`. A span of one value has no spread (None).
+    """Write the spreads of many merged spans into `out`. Each merged span consists of two adjacent spans.
 
-    `gap` is the first value of the right span minus the first value of the left span; it is overwritten.
-    `counts` are the numbers of values in the left and the right spans.
+    Args:
+        left: the spreads of the left spans; None if these spans have one value each.
+        right: the spreads of the right spans; None if these spans have one value each.
+        gap: for each pair, the first value of the right span minus the first value of the left span;
+            overwritten.
+        counts: the number of values of the left spans, and that of the right spans.
+        out: the arrays to write.
     """
     before, after = counts
     if right:
@@ -84,7 +96,7 @@ def merge(
 
 
 def spread_of_spans(values: Values, window: int, out: Spread) -> None:
-    """Write the spreads of `values[i : i + window]`, for every i, into `out`; the window is 2 or more."""
+    """Write the spread of each span `values[i : i + window]` into element i of `out`; window >= 2."""
     steps = doubling_steps(window)
     memory = scratch_arrays(2 * steps[-1].target - 1, len(values))
     scratch = [Spread(*pair) for pair in zip(memory[1:-1:2], memory[2::2], strict=True)]
@@ -103,14 +115,15 @@ def _part(spread: Spread, start: int, length: int) -> Spread:
 
 
 def within_range(values: Values, compute: Compute) -> Moments:
-    """Return the moments of windows, and avoid squares beyond the range of float64.
+    """Return the moments of all windows, and scale values whose squares leave the range of float64.
 
-    Windows whose squares overflow or are near the smallest float are computed again from values that are
-    multiplied by a power of two.
+    Windows whose squares overflow or are near the smallest positive float64 are computed again from values
+    that are multiplied by a power of two.
 
     Args:
         values: the series.
-        compute: returns the deviations and the squares of the windows of some values.
+        compute: returns, for the series or for the scaled series, the fields `deviation` and `squares` of
+            `Moments`.
     """
     moments = Moments(*compute(values), 0)
     if not (moments.squares.max(initial=0.0) < np.inf):
@@ -126,8 +139,8 @@ def exponents(squares: Values, values: Values) -> NDArray[np.int64]:
     The exponent is 0 for a window whose squares are well within the range of float64.
 
     Args:
-        squares: the squares of the windows, computed from the values themselves.
-        values: the series.
+        squares: for each window, the sum of the squared deviations, computed from the unscaled values.
+        values: the unscaled values of the series.
     """
     result = np.where(np.isfinite(squares), 0, -_SHIFT)
     if _has_small_steps(values):
@@ -136,13 +149,15 @@ def exponents(squares: Values, values: Values) -> NDArray[np.int64]:
 
 
 def _rescaled(moments: Moments, wanted: Mask, values: Values, compute: Compute, shift: int) -> Moments:
-    """Return the moments of windows, some of which are computed again from scaled values.
+    """Return the moments of all windows, and compute those of the wanted windows again from scaled values.
 
     Args:
         moments: the moments of all windows.
-        wanted: which windows to compute again. A window whose squares overflow again keeps its moments.
-        values: the series.
-        compute: returns the deviations and the squares of the windows of some values.
+        wanted: for each window, whether to compute it again. If its squares overflow again, its moments do
+            not
+        change.
+        values: the unscaled values of the series.
+        compute: as in `within_range`.
         shift: the exponent of the power of two by which the values are multiplied.
     """
     deviation, squares = compute(np.ldexp(values, shift))
@@ -162,12 +177,15 @@ def _has_small_steps(values: Values) -> bool:
 
 
 def variance(moments: Moments, counts: Counts) -> Values:
-    """Return the variances with the divisor n - 1; NaN for one value. The squares are overwritten."""
+    """Return the variance of each window (divisor count - 1), or NaN if it has only one value.
+
+    The array `moments.squares` is overwritten. `counts` are the numbers of values of the windows.
+    """
     return _scaled(_ratio(moments, counts), moments.exponent, -2)
 
 
 def deviation(moments: Moments, counts: Counts) -> Values:
-    """Return the standard deviation of each window (divisor n - 1), or NaN if it has only one value.
+    """Return the standard deviation of each window (divisor count - 1), or NaN if it has only one value.
 
     The array `moments.squares` is overwritten. `counts` are the numbers of values of the windows.
     """
@@ -176,9 +194,10 @@ def deviation(moments: Moments, counts: Counts) -> Values:
 
 
 def zscore(moments: Moments, counts: Counts) -> Values:
-    """Return the deviations of the last values in standard deviations; NaN if a window is constant.
+    """Return the z-score of the last value of each window; NaN if the values of the window are equal.
 
-    The squares are overwritten.
+    The z-score is (last value - mean) / standard deviation. The array `moments.squares` is overwritten.
+    `counts` are the numbers of values of the windows.
     """
     assert moments.deviation is not None
     ratio = _ratio(moments, counts)
@@ -188,7 +207,7 @@ def zscore(moments: Moments, counts: Counts) -> Values:
 
 
 def _ratio(moments: Moments, counts: Counts) -> Values:
-    """Return the squares divided by count - 1. The result overwrites the squares."""
+    """Return `moments.squares` / (counts - 1); the result overwrites the array `moments.squares`."""
     return np.divide(moments.squares, np.subtract(counts, 1), out=moments.squares)
 
 

@@ -1,13 +1,13 @@
-"""The kernels of variable windows: result k is of `values[first[k] : stop[k]]`, NaN if the window is empty.
+"""The kernels of variable windows: result k belongs to `values[first[k] : stop[k]]`; NaN if it is empty.
 
 A kernel takes finite float64 values and two int64 arrays of equal length, `first` and `stop`, which never
 decrease, with 0 <= first[k] <= stop[k] <= len(values). It leaves the input unchanged, raises no exception,
 gives no warning and returns a new float64 array. Each result depends only on the values of its own window,
 bit for bit. It equals the result of the kernel for fixed windows, except for rounding.
 
-The windows of a regular series have few lengths. If a length is frequent in a block of windows, the results
-of these windows are computed as those of a fixed window. The other windows are composed of spans of 1, 2, 4,
-8, … values. Both ways add the same numbers in the same order.
+The windows of a regular series have few different lengths. If many windows of a block have the same length,
+they are computed as fixed windows. The other windows are composed of spans of 1, 2, 4, 8, … values. Both ways
+add the same numbers in the same order.
 """
 
 from collections.abc import Callable
@@ -34,12 +34,12 @@ _SCALE = 64
 
 
 def sum_between(values: Values, first: Positions, stop: Positions) -> Values:
-    """Return the sums of windows; a sum beyond the range of float64 is infinite."""
+    """Return the sum of each window `values[first[k] : stop[k]]`; infinite beyond the range of float64."""
     return _by_block(values, first, stop, _sums)
 
 
 def mean_between(values: Values, first: Positions, stop: Positions) -> Values:
-    """Return the finite means of windows."""
+    """Return the mean of each window `values[first[k] : stop[k]]`: finite, or NaN for an empty window."""
 
     def means(part: Values, start: Positions, end: Positions) -> Values:
         plain = _plain_sums(part, start, end) / (end - start)
@@ -53,33 +53,45 @@ def mean_between(values: Values, first: Positions, stop: Positions) -> Values:
 
 
 def max_between(values: Values, first: Positions, stop: Positions) -> Values:
-    """Return the largest values of windows."""
+    """Return the largest value of each window `values[first[k] : stop[k]]`."""
     return _by_block(values, first, stop, _extremes(rolling_max, np.maximum))
 
 
 def min_between(values: Values, first: Positions, stop: Positions) -> Values:
-    """Return the smallest values of windows."""
+    """Return the smallest value of each window `values[first[k] : stop[k]]`."""
     return _by_block(values, first, stop, _extremes(rolling_min, np.minimum))
 
 
 def var_between(values: Values, first: Positions, stop: Positions) -> Values:
-    """Return the variances of windows, as `rolling_var` does; NaN for a window of one value."""
+    """Return the variance of each window, with the divisor n - 1; NaN for a window of one value.
+
+    Window k is `values[first[k] : stop[k]]`.
+    """
     return _by_block(values, first, stop, _from_moments(spread.variance))
 
 
 def std_between(values: Values, first: Positions, stop: Positions) -> Values:
-    """Return the standard deviations of windows, as `rolling_std` does; NaN for a window of one value."""
+    """Return the standard deviation of each window, with the divisor n - 1; NaN for a window of one value.
+
+    Window k is `values[first[k] : stop[k]]`.
+    """
     return _by_block(values, first, stop, _from_moments(spread.deviation))
 
 
 def zscore_between(values: Values, first: Positions, stop: Positions) -> Values:
-    """Return the z-scores of the last values of windows, as `rolling_zscore` does; NaN for one value."""
+    """Return the z-score, as in `rolling_zscore`, of the last value of each window; NaN for one value.
+
+    Window k is `values[first[k] : stop[k]]`.
+    """
     return _by_block(values, first, stop, _from_moments(spread.zscore))
 
 
 @np.errstate(all="ignore")
 def _by_block(values: Values, first: Positions, stop: Positions, kernel: Kernel) -> Values:
-    """Return the results of `kernel` for the windows that are not empty, and NaN for empty windows."""
+    """Return one result of `kernel` for each window that is not empty, and NaN for each empty window.
+
+    `kernel` is called for blocks of windows, to limit the memory in use.
+    """
     result = np.full(len(first), np.nan)
     filled = stop > first
     if not filled.all():
@@ -97,10 +109,19 @@ def _by_block(values: Values, first: Positions, stop: Positions, kernel: Kernel)
 def _by_length(
     values: Values, first: Positions, stop: Positions, *, fixed: Fixed, composed: Kernel
 ) -> Values:
-    """Return the results of windows that are not empty; the results of a window are the last axis.
+    """Return the results of non-empty windows; compute windows of a frequent length as fixed windows.
 
-    `fixed` computes the results of all windows of one length, `composed` those of some windows of any length.
-    Both give the same results, bit for bit; `fixed` is faster if most of its results are needed.
+    Args:
+        values: the values of the series.
+        first: the position of the first value of each window.
+        stop: the position after the last value of each window.
+        fixed: returns the results of all windows of one length. It is faster if most of its results are
+            needed.
+        composed: returns the results of windows of any lengths, equal bit for bit to those of `fixed`.
+
+    Returns:
+        An array whose last axis is the window; a result of `fixed` and `composed` may be one number or a
+        column.
     """
     lengths = stop - first
     if (
@@ -136,7 +157,10 @@ def _sums(values: Values, first: Positions, stop: Positions) -> Values:
 
 
 def _plain_sums(values: Values, first: Positions, stop: Positions) -> Values:
-    """Return the sums of windows. A sum can be infinite or NaN because an intermediate result overflows."""
+    """Return the sum of each window; infinite or NaN if an intermediate result overflows.
+
+    The caller computes windows with such a sum again from scaled values.
+    """
     return _by_length(values, first, stop, fixed=_fixed_sums, composed=_composed_sums)
 
 
@@ -173,7 +197,12 @@ def _composed_sums(values: Values, first: Positions, stop: Positions) -> Values:
 
 
 def _extremes(fixed: Fixed, combine: np.ufunc) -> Kernel:
-    """Return a kernel that combines, for each window, two overlapping spans of 1, 2, 4, 8, … values."""
+    """Return a kernel that computes the maximum or minimum of each window.
+
+    Args:
+        fixed: the kernel of fixed windows, for windows of a frequent length.
+        combine: `np.maximum` or `np.minimum`.
+    """
 
     def composed(values: Values, first: Positions, stop: Positions) -> Values:
         lengths = stop - first
@@ -196,7 +225,7 @@ def _extremes(fixed: Fixed, combine: np.ufunc) -> Kernel:
 
 
 def _from_moments(finish: Callable[[Moments, Counts], Values]) -> Kernel:
-    """Return a kernel that computes its results from the moments of windows."""
+    """Return a kernel that computes its results by `finish(moments, numbers of values of the windows)`."""
 
     def kernel(values: Values, first: Positions, stop: Positions) -> Values:
         def moments(scaled: Values) -> tuple[Values, Values]:
@@ -209,7 +238,7 @@ def _from_moments(finish: Callable[[Moments, Counts], Values]) -> Kernel:
 
 
 def _fixed_spread(values: Values, window: int) -> Values:
-    """Return the offsets and the squares of the windows of one length, in two rows."""
+    """Return the spreads of all windows of one length, as two rows: `Spread.offset` and `Spread.squares`."""
     result = np.zeros((2, len(values) - window + 1))
     if window > 1:
         spread.spread_of_spans(values, window, Spread(*result))
@@ -217,7 +246,7 @@ def _fixed_spread(values: Values, window: int) -> Values:
 
 
 def _composed_spread(values: Values, first: Positions, stop: Positions) -> Values:
-    """Return the offsets and the squares of windows of any length, in two rows."""
+    """Return the spreads of windows of any lengths, as two rows: `Spread.offset` and `Spread.squares`."""
     lengths = stop - first
     longest = lengths.max()
     result = Spread(*np.zeros((2, len(first))))

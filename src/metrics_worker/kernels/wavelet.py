@@ -1,4 +1,9 @@
-"""A wavelet matrix: an index of the order of values, which finds order statistics of many windows at once."""
+"""A wavelet matrix: an index of the values of a series that finds order statistics of many windows at once.
+
+The values are replaced by their ranks. Each level of the matrix separates the ranks by one binary digit,
+beginning with the highest. One pass over the levels answers a question about every window: which value is the
+k-th smallest, or how many values are below a given value.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +15,14 @@ type Mask = NDArray[np.bool_]
 
 
 class WaveletMatrix:
-    """The ranks of some values, separated by one binary digit after the other, beginning with the highest."""
+    """An index of an array of values, for queries about many windows of consecutive values.
+
+    Args:
+        values: the values, without NaN.
+
+    Attributes:
+        ordered: the values in increasing order; the rank of a value is its position in this array.
+    """
 
     def __init__(self, values: Values) -> None:
         order = np.argsort(values)
@@ -26,7 +38,10 @@ class WaveletMatrix:
             ranks = np.concatenate([ranks[zero], ranks[~zero]])
 
     def smallest(self, first: Positions, stop: Positions, place: Positions) -> Values:
-        """Return the value at a place (from 0) in the sorted order of each window."""
+        """Return for each window k the value at position `place[k]` (from 0) in its sorted order.
+
+        Window k contains the values from position `first[k]` up to but not including `stop[k]`.
+        """
         place, rank = place.copy(), np.zeros(len(first), dtype=np.int64)
         walk = _Walk(first, stop)
         for digit, zeros in self._levels:
@@ -40,7 +55,10 @@ class WaveletMatrix:
         return found
 
     def number_below(self, first: Positions, stop: Positions, rank: Positions) -> Positions:
-        """Return how many values of each window have a smaller rank than `rank`."""
+        """Return for each window k the number of values whose rank in the matrix is less than `rank[k]`.
+
+        Window k contains the values from position `first[k]` up to but not including `stop[k]`.
+        """
         below = np.zeros(len(first), dtype=np.int64)
         walk = _Walk(first, stop)
         for digit, zeros in self._levels:
@@ -53,7 +71,11 @@ class WaveletMatrix:
 
 
 class _Walk:
-    """The bounds of windows on successive levels of a wavelet matrix, in arrays that are used again."""
+    """The state of a query while it descends the levels of a wavelet matrix.
+
+    The state is the position, on the current level, at which each window begins and stops. Its arrays are
+    allocated once and overwritten on each level.
+    """
 
     def __init__(self, first: Positions, stop: Positions) -> None:
         self._bounds = first.copy(), stop.copy()
@@ -61,13 +83,22 @@ class _Walk:
         self._number = np.empty_like(first)
 
     def zeros_in_window(self, zeros: Positions) -> Positions:
-        """Return the number of ranks with the digit 0; `zeros[i]` is the number in the first i ranks."""
+        """Return for each window the number of its ranks whose current binary digit is 0.
+
+        `zeros[i]` is the number of zeros among the digits of the first i ranks of the level.
+        """
         for bound, before in zip(self._bounds, self._zeros, strict=True):
             np.take(zeros, bound, out=before, mode="clip")
         return np.subtract(self._zeros[1], self._zeros[0], out=self._number)
 
     def descend(self, one: Mask, zeros: Positions) -> None:
-        """Keep the ranks with the digit 1 in the windows where `one` is true, else those with the digit 0."""
+        """Move to the next level, and keep only the ranks with one value of the current digit in each window.
+
+        Args:
+            one: for each window, whether to keep the ranks with the digit 1; otherwise, those with the digit
+                0 are kept.
+            zeros: as in `zeros_in_window`.
+        """
         for bound, before in zip(self._bounds, self._zeros, strict=True):
             np.subtract(bound, before, out=bound)
             np.add(bound, zeros[-1], out=bound)
