@@ -44,7 +44,7 @@ def _on_s3(sections: list[str], rounds: int, *, quick: bool, picture: Path | Non
 
 
 def main() -> None:
-    """Run the benchmarks that the command line selects."""
+    """Parse the command line, run the benchmarks that it names, and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and sizes (1 to 2 minutes)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Compare the worker with pandas and polars: wall time, CPU time, requests and memory.
+"""Compare the worker with programs that use pandas or polars: wall time, CPU time, requests and memory.
 
 The compared jobs are a batch of six metrics and a single run.
 """
@@ -42,7 +42,7 @@ def handle(request: dict[str, Any]) -> None:
 
 
 def run_worker(names: Iterable[str]) -> None:
-    """Compute the metrics of these names with the worker, in one batch.
+    """Compute the metrics with the given names (keys of `EXPRESSIONS`) with the worker, in one batch.
 
     Each call uses new metric codes. If a metric were computed twice within a second, the second run would
     have to wait, because both versions would have the same timestamp.
@@ -52,10 +52,10 @@ def run_worker(names: Iterable[str]) -> None:
 
 
 def contestant(name: str, url: str) -> Callable[[Iterable[str]], None]:
-    """Return a function that computes the metrics of given names with pandas or polars.
+    """Return a function that computes metrics, by their names in `EXPRESSIONS`, without the worker.
 
     Args:
-        name: `pandas` or `polars`.
+        name: the library that the function uses: `pandas` or `polars`.
         url: the address of the S3 server.
     """
     from benchmarks.others import WithPandas, WithPolars  # noqa: PLC0415 - not in the memory of the worker
@@ -64,12 +64,12 @@ def contestant(name: str, url: str) -> Callable[[Iterable[str]], None]:
 
 
 def compare(server: FakeS3, delays: Iterable[int] = DELAYS_MS, rounds: Mapping[str, int] = ROUNDS) -> str:
-    """Return two Markdown tables of the worker, pandas and polars: one of their times, one of their requests.
+    """Return two Markdown tables that compare the worker, pandas and polars: one of times, one of requests.
 
     Args:
         server: the S3 server.
-        delays: the delays of each request for which the times are measured, in ms.
-        rounds: by contestant, the number of measurements.
+        delays: the server's response times in ms; each job is measured with each of them.
+        rounds: the number of measurements of each contestant, by its name.
     """
     runs = {name: run_worker if name == "worker" else contestant(name, server.url) for name in CONTESTANTS}
     rows, requests = [], []
@@ -96,7 +96,11 @@ def compare(server: FakeS3, delays: Iterable[int] = DELAYS_MS, rounds: Mapping[s
 
 
 def check_same(url: str) -> None:
-    """Assert that the worker, pandas and polars wrote the same six metrics in their first run."""
+    """Assert that the worker, pandas and polars wrote equal values for the six metrics in their first run.
+
+    Args:
+        url: the address of the S3 server.
+    """
     import numpy as np  # noqa: PLC0415 - not loaded in the process whose memory is measured
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -130,7 +134,7 @@ def _requests(counts: dict[str, int]) -> list[object]:
 
 
 def memory(server: FakeS3, rounds: int) -> str:
-    """Return a Markdown table with the peak memory of processes that compute the batch twice.
+    """Return a Markdown table with the peak memory of processes; each process computes the batch twice.
 
     Args:
         server: the S3 server.

@@ -18,7 +18,11 @@ _PARTS = {"PyArrowLayer": "layers/pyarrow/Makefile", "MetricsWorkerFunction": "s
 
 
 def imports(rounds: int) -> str:
-    """Return a Markdown table with the import times of modules. Each import is measured in a new process."""
+    """Return a Markdown table with the import times of the worker's handler and of three libraries.
+
+    Args:
+        rounds: the number of measurements of each import, each in a new process.
+    """
     environment("http://127.0.0.1:9")  # No server listens on this port, because an import makes no request.
     # Lambda has .pyc files. If Python could not write them here, each process would compile the worker again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -35,9 +39,9 @@ def imports(rounds: int) -> str:
 
 
 def sizes() -> str:
-    """Return a Markdown table with the sizes of the deployed packages for both architectures.
+    """Return a Markdown table with the sizes, unzipped and zipped, of the layer and the function.
 
-    The packages are built by the Makefiles that `sam build` uses.
+    Both are built for x86_64 and arm64 with the Makefiles that `sam build` uses.
     """
     rows = []
     for architecture in ("x86_64", "arm64"):

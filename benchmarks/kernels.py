@@ -1,6 +1,7 @@
-"""Compare kernels and operations with those of pandas, polars, bottleneck and numbagg, without NaN.
+"""Compare the worker's kernels and operations with those of pandas, polars, bottleneck and numbagg.
 
-The times are CPU times of all threads, because other programs may use the machine at the same time.
+The series contain no NaN. The times are CPU times of all threads, because other programs may use the machine
+at the same time.
 """
 
 import time
@@ -34,7 +35,15 @@ type Call = Callable[[], object]
 
 
 def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
-    """Return a call of the worker's kernel and one of each rival, by name, with arrays of their own types."""
+    """Return the calls to measure for an operation on fixed windows, by library or `worker`.
+
+    Each call has its input in the library's own type of array. A library without the operation has no call.
+
+    Args:
+        op: the operation, such as `sum`.
+        values: the series, a float64 array.
+        window: the number of values of a window.
+    """
     series, column = pd.Series(values), pl.Series(values)
     alpha = 2 / (window + 1)
     if op == "ema":
@@ -61,7 +70,10 @@ def _calls(op: str, values: Any, window: int) -> dict[str, Call]:
 
 
 def _statistics(op: str, values: Any, window: int) -> dict[str, Call]:
-    """Return the calls of a statistic; pandas and polars compute a z-score from two kernels."""
+    """Return the calls, as `_calls` does, for an operation in `STATISTICS`.
+
+    A z-score of pandas or polars is computed from their means and standard deviations.
+    """
     series, column = pd.Series(values), pl.Series(values)
     if op == "zscore":
         return {
@@ -89,7 +101,10 @@ def _statistics(op: str, values: Any, window: int) -> dict[str, Call]:
 
 
 def _pairs(op: str, values: Any, window: int) -> dict[str, Call]:
-    """Return the calls of a statistic of two series; the second series is the first one in reverse order."""
+    """Return the calls, as `_calls` does, for an operation in `PAIRS`.
+
+    The second series contains the values of the first series in reverse order.
+    """
     other = values[::-1].copy()
     series, others = pd.Series(values), pd.Series(other)
     kernel = getattr(moments, f"rolling_{op}")
@@ -100,10 +115,15 @@ def _pairs(op: str, values: Any, window: int) -> dict[str, Call]:
 
 
 def calendar(rounds: int, size: int) -> list[list[object]]:
-    """Return the rows of windows of 30 days over hourly observations.
+    """Return the table rows of the operations on windows of 30 days, for a series of hourly observations.
 
-    The windows of `hours` contain 720 observations, as those of pandas. The windows of `dates` begin at
-    midnight, 29 days before the day of their last observation, as those of the grammar: their lengths differ.
+    A window of `hours` contains the last 720 observations, as a window of pandas does. A window of `dates`
+    begins at midnight, 29 days before the day of its last observation, as a calendar window of an expression
+    does; the numbers of observations of these windows differ.
+
+    Args:
+        rounds: the number of measurements of each call.
+        size: the number of observations.
     """
     values = np.cumsum(np.random.default_rng(1).normal(size=size))
     series = pd.Series(values, index=pd.date_range("2000", periods=size, freq="h"))
@@ -132,10 +152,14 @@ def _over_30_days(series: Any, op: str) -> object:
 
 
 def operations(rounds: int, size: int) -> list[list[object]]:
-    """Return the rows of the operations without a window, over hourly observations, by `evaluate`.
+    """Return the table rows of the operations without a window, for a series of hourly observations.
 
-    The peers get the time zone UTC. Their cumulative sums are not compensated. The series that is filled has
-    an observation every three hours.
+    The worker computes an operation with `evaluate`. The other libraries compute in UTC, and their cumulative
+    sums are not compensated. The series that `fill` completes has an observation every three hours.
+
+    Args:
+        rounds: the number of measurements of each call.
+        size: the number of observations.
     """
     values = np.cumsum(np.random.default_rng(1).normal(size=size))
     values += 1 - values.min()
@@ -156,7 +180,12 @@ def operations(rounds: int, size: int) -> list[list[object]]:
 
 
 def _operations(series: Any, frame: Any) -> dict[str, tuple[dict[str, object], dict[str, Call]]]:
-    """Return the node of each operation, and a call of the same operation of each peer."""
+    """Return by operation (the worker's node in JSON, the calls of the same operation by library).
+
+    Args:
+        series: the hourly series of pandas.
+        frame: the polars frame with the same series in the columns `time` and `value`.
+    """
     a, column = {"series_code": "A"}, frame["value"]
     third, thirds = series.iloc[::3], frame.gather_every(3)
     left, right = (part.rename("value").rename_axis("time").reset_index() for part in (series, third))
@@ -216,7 +245,7 @@ def _by_month_with_polars(frame: Any, how: str) -> object:
 
 
 def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Return the CPU seconds of each call in each round; the rounds of the calls alternate."""
+    """Return the CPU seconds of each call by its name, one number for each round; the calls take turns."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     repeats = {}
     for name, call in calls.items():
@@ -234,7 +263,12 @@ def _in_turn(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
 
 
 def compare(rounds: int, sizes: Iterable[int] = SIZES) -> str:
-    """Return the table of the worker's time divided by the time of each rival."""
+    """Return a Markdown table with the worker's CPU times, divided by the CPU time of each other library.
+
+    Args:
+        rounds: the number of measurements of each call.
+        sizes: the numbers of observations of the measured series.
+    """
     rng = np.random.default_rng(1)
     rows: list[list[object]] = []
     for size in sizes:

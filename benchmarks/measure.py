@@ -1,4 +1,4 @@
-"""The measurement of times of several contestants in alternating rounds, and the formatting of results.
+"""The measurement of the times of several contestants in alternating rounds, and the formatting of results.
 
 A contestant is one of the implementations that a benchmark compares.
 """
@@ -70,7 +70,7 @@ def in_turn[Name](
 
 
 def ratios(ones: Sequence[float], others: Sequence[float]) -> Spread:
-    """Return the spread of the ratios of two contestants' times, over the rounds that both have."""
+    """Return the spread of `ones[k] / others[k]` over the rounds k in which both contestants ran."""
     return Spread.of([a / b for a, b in zip(ones, others, strict=False)])
 
 

@@ -1,4 +1,4 @@
-"""Implementations of the measured job with other libraries: pandas with pyarrow.dataset, and polars.
+"""Implementations of the job of `workload.py` with pandas and pyarrow.dataset, and with polars.
 
 Both implementations do less than the worker: they publish no events and write neither manifests nor markers.
 They read each series once for all metrics, as the worker does for a batch.
@@ -33,7 +33,7 @@ class WithPandas:
         )
 
     def run(self, names: Iterable[str]) -> None:
-        """Compute the metrics of these names, and write one Parquet file for each."""
+        """Compute metrics, by their names in `EXPRESSIONS`, and write one Parquet file for each."""
         names = list(names)
         with self._fs.open_input_stream(f"{BUCKET}/{MANIFEST}") as stream:
             files = json.loads(stream.read())["parquet_files"]
@@ -81,7 +81,7 @@ class WithPolars:
         self._fs = WithPandas(url)._fs  # noqa: SLF001 - reads the manifest
 
     def run(self, names: Iterable[str]) -> None:
-        """Compute the metrics of these names, and write one Parquet file for each."""
+        """Compute metrics, by their names in `EXPRESSIONS`, and write one Parquet file for each."""
         names = list(names)
         with self._fs.open_input_stream(f"{BUCKET}/{MANIFEST}") as stream:
             files = json.loads(stream.read())["parquet_files"]

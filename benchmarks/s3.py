@@ -103,7 +103,10 @@ class Bucket:
         return 200, {"etag": etag}, b""
 
     def _multipart(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> Answer:
-        """Start a multipart upload, store one of its parts, or complete it. Each call counts as a request."""
+        """Start a multipart upload, store one of its parts, or complete it, and return the response.
+
+        Each request is counted.
+        """
         self.counts[f"{method} multipart"] += 1
         if "uploads" in query:
             upload = str(len(self.uploads))
@@ -209,7 +212,7 @@ async def _serve(delay_ms: float) -> None:
 
 @dataclass(frozen=True)
 class FakeS3:
-    """A client that controls the server, which runs in another process.
+    """A client for control requests to the benchmark's S3 server, which runs in another process.
 
     Attributes:
         url: the address of the server.
@@ -218,7 +221,7 @@ class FakeS3:
     url: str
 
     def counts(self) -> dict[str, int]:
-        """Return and reset the counts of the server: requests by kind, and bytes received and sent."""
+        """Return the server's counts since the last call: requests by kind, and bytes received and sent."""
         with urlopen(f"{self.url}/-/counts") as answer:  # noqa: S310 - loopback
             counts: dict[str, int] = json.load(answer)
         return counts

@@ -35,7 +35,7 @@ type Points = list[tuple[int, Spread]]
 
 
 def _large_file(rows: int) -> dict[str, bytes]:
-    """Return a dataset of one large part file: its path and its content.
+    """Return a dataset of one large part file, as {key of the file: content}.
 
     The file has one series with an observation each second, in row groups of 100,000 rows.
     """
@@ -67,12 +67,12 @@ def _measure(
     place: tuple[FakeS3, ObjectStore],
     rounds: int,
 ) -> Points:
-    """Upload the dataset of each size, run its batch, and return the wall times by size.
+    """Upload a dataset of each size, run a batch on it, and return (size, wall time in seconds) pairs.
 
     Args:
-        sizes: the sizes, such as numbers of part files.
-        make: returns for a size the dataset, and the number of runs in the batch.
-        place: the server, and a store that writes to it.
+        sizes: the sizes to measure, such as numbers of part files.
+        make: returns for a size the part files by key, and the number of runs in the batch.
+        place: the S3 server, and an obstore store that writes to it.
         rounds: the number of measurements for each size.
     """
     server, store = place
@@ -90,11 +90,13 @@ def _measure(
 
 
 def grow(server: FakeS3, store: ObjectStore, rounds: int, *, quick: bool, picture: Path | None) -> str:
-    """Return Markdown tables with the wall times for growing datasets and batches.
+    """Return Markdown tables with the wall times of batches, one table for each quantity that grows.
+
+    The quantities are part files, series, runs and rows.
 
     Args:
         server: the S3 server.
-        store: a store that writes to the server.
+        store: an obstore store that writes to the server.
         rounds: the number of measurements for each size.
         quick: whether to leave out the largest sizes.
         picture: an SVG file to which the wall times are drawn; None to draw nothing.
@@ -126,11 +128,11 @@ def grow(server: FakeS3, store: ObjectStore, rounds: int, *, quick: bool, pictur
 
 
 def _floor(title: str, n: int) -> float | None:
-    """Return the time in seconds that the requests for part files need at least; None if it is not known.
+    """Return the least time in seconds that the requests for part files can take; None if it is not known.
 
     Args:
         title: the title of the table.
-        n: the number in the first column of the table.
+        n: the number in the first column of the table's row.
     """
     files = {"part": n, "series": 1_000, "runs": 1_375}.get(title.partition(" ")[0])
     return None if files is None else math.ceil(files / CONNECTIONS) * DELAY_MS / 1000

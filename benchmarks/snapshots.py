@@ -1,8 +1,9 @@
 """Measure runs after one part file of each series was updated, with snapshots and without them.
 
-Two processes of the worker run in turn on one server: `WORKER_SNAPSHOTS=on` and `off`. Each reads events, one
-JSON object a line, from its standard input and answers with the wall time, the CPU time and the peak memory.
-For comparison, a process can also read the part files in a plain loop, or compute the metrics with polars.
+Two processes of the worker run in turn on one server: one with `WORKER_SNAPSHOTS=on`, one with `off`. Each
+process reads SQS events from its standard input, one JSON object a line. After each event it writes the wall
+time, the CPU time and its peak memory to its standard output. For comparison, a process can also read the
+part files in a plain loop, or compute the metrics with polars.
 """
 
 import asyncio
@@ -73,13 +74,14 @@ class Worker:
     def run(self, event: dict[str, Any]) -> Measured:
         """Let the process compute the metrics of an SQS event, and return the measurements.
 
-        An object with the field `loop` or `polars` instead of `Records` selects another job, for comparison.
+        For comparison, the event can also be {"loop": part files to read} or {"polars": names of metrics to
+        compute}.
         """
         print(json.dumps(event), file=_opened(self._process.stdin), flush=True)
         return Measured(*json.loads(_opened(self._process.stdout).readline()))
 
     def close(self) -> None:
-        """End the process."""
+        """End the process and wait for its exit."""
         _opened(self._process.stdin).close()
         self._process.wait()
 
@@ -91,7 +93,7 @@ def _opened(stream: IO[str] | None) -> IO[str]:
 
 @contextmanager
 def workers(url: str) -> Iterator[dict[str, Worker]]:
-    """Yield one worker that uses snapshots and one that does not, under the names `on` and `off`."""
+    """Yield two worker processes by their WORKER_SNAPSHOTS, `on` and `off`, and end them afterwards."""
     found = {name: Worker(url, name) for name in ("on", "off")}
     try:
         yield found
@@ -104,7 +106,7 @@ def update(store: ObjectStore, codes: Iterable[str], months: int = workload.MONT
     """Replace the last part file of each series with new values, as an ingestor does each day.
 
     Args:
-        store: the store of the dataset.
+        store: the obstore store of the dataset.
         codes: the series codes.
         months: the number of part files of each series.
     """
@@ -117,9 +119,15 @@ def update(store: ObjectStore, codes: Iterable[str], months: int = workload.MONT
 
 
 def usual_day(server: FakeS3, store: ObjectStore, rounds: int) -> str:
-    """Return Markdown tables of batches and single runs on a usual day, with snapshots and without them.
+    """Return two Markdown tables: the times and the requests of batches and single runs on a usual day.
 
-    On a usual day, one part file of each series was replaced since the last batch.
+    On a usual day, one part file of each series was replaced since the last batch. Each job is measured with
+    snapshots and without them.
+
+    Args:
+        server: the S3 server.
+        store: an obstore store that writes to the server.
+        rounds: the number of measurements of each job.
     """
     rows, requests = [], []
     with workers(server.url) as both:
@@ -148,10 +156,15 @@ def usual_day(server: FakeS3, store: ObjectStore, rounds: int) -> str:
 
 
 def others(server: FakeS3, rounds: int, store: ObjectStore) -> str:
-    """Return a Markdown table of batches compared with two other programs.
+    """Return a Markdown table that compares the worker's batches with two other programs.
 
-    One of the programs reads the part files in a plain loop; the other one computes the metrics with polars.
-    The loop and the batch without snapshots run in one process, which has read the part files before.
+    One program reads the part files in a plain loop and computes nothing; the other one computes the metrics
+    with polars. The loop runs in the same process as the batches without snapshots, and after them.
+
+    Args:
+        server: the S3 server.
+        rounds: the number of measurements of each program.
+        store: an obstore store that writes to the server.
     """
     names = list(workload.EXPRESSIONS)
     loop, polars = {"loop": list(workload.dataset())}, {"polars": names}
@@ -178,9 +191,15 @@ def others(server: FakeS3, rounds: int, store: ObjectStore) -> str:
 
 
 def growth(server: FakeS3, store: ObjectStore, rounds: int) -> str:
-    """Return a Markdown table of runs over a series with a growing number of part files.
+    """Return a Markdown table with the times of single runs over series with different numbers of part files.
 
-    The numbers are some around the one from which snapshots are used, and then 1 to 100 years of months.
+    The numbers of part files are a few around the number from which the worker uses snapshots, and then those
+    of 1 to 100 years of monthly files.
+
+    Args:
+        server: the S3 server.
+        store: an obstore store that writes to the server.
+        rounds: the number of measurements for each series.
     """
     server.delay(DELAYS_MS[0])
     rows = []
@@ -235,8 +254,8 @@ async def _read_in_a_loop(store: ObjectStore, names: Iterable[str]) -> None:
     """Read part files concurrently and decode each of them, without any of the worker's checks.
 
     Args:
-        store: the store of the dataset.
-        names: the part files, relative to the projections.
+        store: the obstore store of the dataset.
+        names: the keys of the part files, relative to the dataset's projections.
     """
     waiting = iter(names)
 
@@ -250,11 +269,11 @@ async def _read_in_a_loop(store: ObjectStore, names: Iterable[str]) -> None:
 
 
 def _job(event: dict[str, Any], store: ObjectStore, url: str) -> Callable[[], object]:
-    """Return a function that does the job of an event: a batch, the plain loop, or polars.
+    """Return a function that does what an event requests: a batch of metrics, the plain loop, or polars.
 
     Args:
-        event: an SQS event, or an object with the field `loop` or `polars`.
-        store: the store of the dataset.
+        event: an event as in `Worker.run`.
+        store: the obstore store of the dataset.
         url: the address of the S3 server.
     """
     if "loop" in event:

@@ -1,7 +1,8 @@
-"""The measured job: six metrics of five daily series of 23 years, with one part file a month for each series.
+"""The job that the benchmarks measure: six metrics of five daily series of 23 years.
 
-The dataset has the shape of the real data: 275 files for each series, with about 22 rows, six columns, snappy
-compression and 2-3 KiB each. All contestants use the same files, requests and records.
+The dataset has the shape of the real data: 275 part files for each series (one a month), with about 22 rows,
+six columns, snappy compression and 2-3 KiB each. All contestants use the same files, requests and SQS
+records.
 """
 
 import asyncio
@@ -27,9 +28,9 @@ MANIFEST = "datasets/bench/versions/v1/manifest.json"
 
 
 def environment(url: str) -> None:
-    """Set the environment variables that let the worker and boto3 use the server at the given address.
+    """Set the environment variables with which the worker and boto3 use the S3 server at an address.
 
-    Snapshots are off unless the environment turns them on, so that every batch reads all part files.
+    Snapshots are off, so that every batch reads all part files, unless WORKER_SNAPSHOTS is already set.
     """
     os.environ.setdefault("WORKER_SNAPSHOTS", "off")
     os.environ.update(
@@ -48,13 +49,13 @@ def environment(url: str) -> None:
 
 
 def part_file(code: str, year: int, month: int, rng: np.random.Generator) -> bytes:
-    """Return a part file with one month of a daily series, in the form that an ingestor writes.
+    """Return the content of a part file with one month of a daily series, as an ingestor writes it.
 
     Args:
         code: the series code.
         year: the year.
         month: the month, from 1 to 12.
-        rng: the generator of the values.
+        rng: the generator of the random values.
     """
     first = datetime(year, month, 1, 3, tzinfo=UTC)
     days = [first + timedelta(days=n) for n in range(31)]
@@ -75,7 +76,7 @@ def part_file(code: str, year: int, month: int, rng: np.random.Generator) -> byt
 
 
 def dataset(series: Iterable[str] = SERIES, months: int = MONTHS) -> dict[str, bytes]:
-    """Return the part files of a dataset: their content by key, relative to the dataset's projections.
+    """Return the contents of a dataset's part files by key; keys are relative to the dataset's projections.
 
     Args:
         series: the series codes.
@@ -93,8 +94,8 @@ def upload(store: ObjectStore, files: dict[str, bytes]) -> None:
     """Write part files to a store, and then a dataset manifest that lists them.
 
     Args:
-        store: the store.
-        files: the content of the part files by key, relative to the dataset's projections.
+        store: the obstore store of the dataset.
+        files: the contents of the part files by key, relative to the dataset's projections.
     """
     manifest = {"version_id": "v1", "parquet_files": list(files)}
     objects = {PROJECTIONS + name: body for name, body in files.items()}
@@ -136,7 +137,7 @@ EXPRESSIONS: dict[str, tuple[str, Any]] = {
 
 
 def codes_of(names: Iterable[str]) -> set[str]:
-    """Return the codes of all series to which the metrics of these names refer."""
+    """Return the codes of all series in the expressions of the metrics with the given names."""
     return set().union(*(_codes(EXPRESSIONS[name][1]) for name in names))
 
 
@@ -147,7 +148,7 @@ def _codes(node: Any) -> set[str]:
 
 
 def average(codes: Iterable[str]) -> tuple[str, Any]:
-    """Return the type of an expression that reads all given series, and the expression as JSON values.
+    """Return (type, JSON value) of an expression that reads all given series.
 
     For a single series, the expression is the moving average of the series; otherwise, it is the mean of the
     given series.
@@ -159,11 +160,11 @@ def average(codes: Iterable[str]) -> tuple[str, Any]:
 
 
 def event(names: Iterable[str], attempt: int) -> dict[str, Any]:
-    """Return an SQS event that requests some metrics, each in its own message group.
+    """Return an SQS event that requests one run of each given metric, each in its own message group.
 
     Args:
-        names: the metric codes. Codes that differ only after a dot are metrics with the same expression.
-        attempt: a number that becomes a part of the run ids.
+        names: the metric codes. The part before the first dot is the key of the expression in `EXPRESSIONS`.
+        attempt: a number that becomes a part of the run ids, so that they are new.
     """
     return {
         "Records": [
@@ -178,7 +179,7 @@ def record(name: str, run_id: str, expression: tuple[str, Any], codes: Iterable[
     Args:
         name: the metric code.
         run_id: the run id.
-        expression: the type of the expression, and the expression as JSON values.
+        expression: the type of the expression, and the expression as a JSON value.
         codes: the codes of the series that the request lists as inputs.
     """
     body = {

@@ -79,7 +79,13 @@ def segments(image: bytes | bytearray) -> list[Segment]:
 
 
 def forget(image: bytearray, patterns: list[str]) -> None:
-    """Remove the ``DT_NEEDED`` entries whose name matches a pattern from the image, in place."""
+    """Remove from an ELF file, in place, its dependencies on the libraries whose names match a pattern.
+
+    Args:
+        image: the content of the file.
+        patterns: shell patterns, such as `libarrow_substrait.so.*`, for the names in the ``DT_NEEDED``
+            entries.
+    """
     dynamic = next(s for s in segments(image) if s.type == PT_DYNAMIC)
     entries = list(DYN.iter_unpack(image[dynamic.offset : dynamic.offset + dynamic.filesz]))
     strings = _offset_of(image, next(value for tag, value in entries if tag == DT_STRTAB))
@@ -97,7 +103,11 @@ def forget(image: bytearray, patterns: list[str]) -> None:
 
 
 def _offset_of(image: bytes | bytearray, address: int) -> int:
-    """Return the offset in the file of the byte that the loader maps to a virtual address."""
+    """Return the file offset of the byte that the loader maps to a virtual address.
+
+    Raises:
+        ValueError: no segment contains the address.
+    """
     for s in segments(image):
         if s.type == PT_LOAD and s.vaddr <= address < s.vaddr + s.filesz:
             return s.offset + address - s.vaddr
@@ -105,7 +115,7 @@ def _offset_of(image: bytes | bytearray, address: int) -> int:
 
 
 def strip(image: bytes | bytearray) -> bytes:
-    """Return the file with only its loaded segments, moved together, and a table of the sections in them.
+    """Return the content of an ELF file reduced to its loaded segments and a table of the sections in them.
 
     Sections keep their numbers, because symbols refer to them: a removed section becomes an empty entry.
 
@@ -136,9 +146,12 @@ def strip(image: bytes | bytearray) -> bytes:
 
 
 def _moved_together(image: bytes | bytearray) -> tuple[bytearray, list[tuple[int, int, int]]]:
-    """Return the bytes of the loaded segments without gaps, and (old start, old end, shift) of each segment.
+    """Return the loaded segments of an ELF file moved together, and how far each segment moved.
 
-    The offset of a segment stays the same modulo its alignment, because the loader maps whole pages.
+    A segment moves by a multiple of its alignment, because the loader maps whole pages.
+
+    Returns:
+        The bytes of the segments, and a tuple (old start, old end, shift) of file offsets for each segment.
     """
     body, moved = bytearray(), []
     for s in sorted((s for s in segments(image) if s.type == PT_LOAD), key=lambda s: s.offset):
@@ -149,9 +162,10 @@ def _moved_together(image: bytes | bytearray) -> tuple[bytearray, list[tuple[int
 
 
 def _mapped(image: bytes | bytearray) -> list[tuple[Segment, bytes]]:
-    """Return the segments of a file without their file offsets, each with its bytes.
+    """Return the program headers of an ELF file, each with the bytes of its segment.
 
-    The ELF header and the program headers contain file offsets, so they are replaced by zeros.
+    The file offsets are replaced by zeros, also in the bytes of the ELF header and the program headers, so
+    that two files can be compared.
     """
     table, size, count = (EHDR.unpack_from(image)[i] for i in (5, 9, 10))
     blank = bytearray(image)
