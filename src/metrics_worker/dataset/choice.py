@@ -1,9 +1,9 @@
 """The search for the dataset and the part files of each series in a request.
 
-`WORKER_SERIES_FILES` selects one of two modes. In the mode `manifest`, the dataset manifest determines the
-series and the part files of a dataset. In the mode `listing`, for manifests that list only the last update,
-the objects in S3 under the dataset's `projectionsPath` determine both. Each manifest is read, and each folder
-listed, once per invocation.
+`WORKER_SERIES_FILES` selects one of two modes. In the mode `manifest`, the dataset manifest lists the series
+and the part files of a dataset. In the mode `listing`, for manifests that list only the last update, the
+worker lists the objects in S3 under the dataset's `projectionsPath` instead. Each manifest is read, and each
+folder listed, once per invocation.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ class Source:
 
 
 class SeriesFolder(NamedTuple):
-    """A series for which part files are listed: the key prefix of the dataset's part files, and the code."""
+    """A key of listings: the key prefix of a dataset's part files, and the code of one of its series."""
 
     prefix: str
     code: str
@@ -73,7 +73,7 @@ class Choice:
         self._listed = Singleflight[SeriesFolder, Sequence[ListedObject]]()
 
     def homes(self, request: RunRequest, bucket: Bucket) -> dict[str, Manifest]:
-        """Return, for each series code of a request, the manifest of the dataset that contains the series.
+        """Return, for each series code in a request's expression, the manifest of the series' dataset.
 
         Raises:
             InputReadError: no dataset or more than one dataset has a series, or a manifest cannot be read.
@@ -120,7 +120,7 @@ class Choice:
     def _list(
         self, folders: Iterable[SeriesFolder], bucket: Bucket
     ) -> dict[SeriesFolder, Sequence[ListedObject]]:
-        """Return the part files in several folders, by folder. Each folder is listed once per invocation."""
+        """Return the part files of several series by folder. Each folder is listed once per invocation."""
         return self._listed.fetch(folders, lambda missing: list_part_files(bucket, missing))
 
     def _search_folders(
@@ -226,7 +226,7 @@ def _not_found(code: str, searched: list[Dataset], *, why: str) -> InputReadErro
 
 
 def listed_by_manifest(code: str, manifest: Manifest) -> Source:
-    """Return a series' part files: the files in folders named after the series, or else all files."""
+    """Return a series' part files: those in folders named after it, or without such folders all files."""
     files = manifest.files_of(code)
     prefix = manifest.dataset.projections_prefix
     keys = tuple(prefix + file for file in files or manifest.files)
@@ -234,7 +234,7 @@ def listed_by_manifest(code: str, manifest: Manifest) -> Source:
 
 
 def _of_listing(code: str, manifest: Manifest, listed: Sequence[ListedObject]) -> Source:
-    """Return the part files of a series from the listing of its folder."""
+    """Return the part files of a series, given the objects in S3 that a listing of its folder found."""
     return Source(code, manifest, tuple(found.key for found in listed), by_path=True, listed=listed)
 
 

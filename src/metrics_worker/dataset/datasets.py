@@ -29,7 +29,7 @@ from metrics_worker.series import Cleaned, clean
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSeries:
-    """A series that was read.
+    """A series that was read for a run.
 
     Attributes:
         code: the series code.
@@ -38,7 +38,7 @@ class InputSeries:
         part_files: the number of all part files of the series.
         cleaned: the series, and the counts of its rows.
         part_files_read: the number of part files that were read; the rows of the others are from a snapshot.
-        has_snapshot: whether a snapshot was used; None if no snapshot was looked up.
+        has_snapshot: whether rows were taken from a snapshot; None if no snapshot was looked up.
         subject: the identity of the series in its snapshot; None if no snapshot was looked up.
     """
 
@@ -53,12 +53,12 @@ class InputSeries:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the observations: times and values."""
+        """Return the number of bytes of the observations: times and values."""
         return self.cleaned.series.times.nbytes + self.cleaned.series.values.nbytes
 
     @property
     def kept_bytes(self) -> int:
-        """The bytes that an invocation keeps: the observations, and the rows for a new snapshot."""
+        """Return the number of bytes that are kept: the observations, and the rows for a new snapshot."""
         return self.nbytes if self.subject is None else 2 * self.nbytes
 
 
@@ -69,7 +69,7 @@ class Datasets:
         series_files: the source of the list of part files: `manifest`, or `listing` for a listing of S3.
         limits: the limits of one run's input.
         memory: the memory that the runs of the invocation share.
-        decoder: the child process for unusual part files.
+        decoder: decodes large or unusual part files in a child process.
         snapshots: the snapshots of the invocation; with None, every part file is read.
     """
 
@@ -142,7 +142,14 @@ class Datasets:
         bucket: Bucket,
         report: Callable[[], None],
     ) -> dict[tuple[Dataset, str], InputSeries]:
-        """Read the series that no other run of the invocation has read."""
+        """Return the series that no other run of the invocation has read, by (dataset, series code).
+
+        Args:
+            missing: the series to read.
+            manifests: the manifests of the datasets, for these series and others.
+            bucket: the data bucket.
+            report: a function that is called after the progress of a series has changed.
+        """
 
         def choose() -> list[Source]:
             homes = {code: manifests[dataset, code] for dataset, code in missing}
@@ -183,9 +190,16 @@ class Datasets:
         bucket: Bucket,
         claim: Claim,
     ) -> tuple[list[Source], list[Stored | None]]:
-        """Return the part files of each series, and the snapshot of each series.
+        """Return (part files, snapshots) of the missing series: two lists with one element for each series.
 
-        A snapshot is None if none was looked up.
+        Args:
+            choose: returns the part files of the missing series.
+            missing: the series.
+            bucket: the data bucket.
+            claim: the claim in which the memory for the snapshots is reserved.
+
+        Returns:
+            The part files of each series, and its snapshot, which is None if no snapshot was looked up.
         """
         if self._snapshots is None:
             sources = choose()
@@ -235,7 +249,7 @@ class Datasets:
 
 
 def _without_unchanged(source: Source, stored: Stored | None) -> Source:
-    """Return the source without the part files whose rows are taken from the snapshot."""
+    """Return the source without the part files whose rows are taken from the snapshot `stored`."""
     if stored is None or not stored.unchanged:
         return source
     return replace(source, keys=tuple(key for key in source.keys if key not in stored.unchanged))
@@ -259,7 +273,13 @@ def _has_rows_of(source: Source, key: str, table: pa.Table) -> bool:
 
 
 def _snapshot_of(keys: list[str], files: dict[str, ReadFile], rows: Rows) -> Snapshot:
-    """Return the part files that a run has read, and their rows of one series, as a snapshot."""
+    """Return a snapshot of the part files that a run has read.
+
+    Args:
+        keys: the keys of the part files, in the order of their rows.
+        files: the part files, by key.
+        rows: the rows of one series in these part files.
+    """
     columns = PartFiles(
         keys,
         etags=[plain_etag(files[key].etag) for key in keys],

@@ -40,7 +40,7 @@ _INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ", "ARROW_DEFAULT_MEMORY_POO
 
 
 class _Child:
-    """A running child process, with a pipe in each direction."""
+    """A running child process, with one pipe for requests to it and one pipe for its answers."""
 
     def __init__(self, command: Sequence[str]) -> None:
         from multiprocessing.connection import Connection  # noqa: PLC0415 - most runs need no child process
@@ -59,7 +59,10 @@ class _Child:
         self.process.stdout.close()
 
     def end(self) -> int:
-        """End the process, and return its exit status, or minus the number of the signal that ended it."""
+        """End the process if it is still running, and return its exit status.
+
+        If a signal ended the process, the status is minus the number of the signal.
+        """
         self.requests.close()
         self.answers.close()
         status = self.process.poll()
@@ -71,8 +74,9 @@ class _Child:
 class Decoder:
     """A context manager that decodes unusual part files in a child process, one at a time.
 
-    Several threads can call `read`. The child process ends with the context, because Lambda freezes processes
-    between invocations.
+    An unusual part file is one for which `part_file.read_usual` returns None: for example, a very large or
+    damaged file. Several threads can call `read`. The child process ends with the context, because Lambda
+    freezes processes between invocations.
 
     Args:
         deadline: the time at which `read` raises OutOfTime; None for no deadline.
@@ -150,7 +154,11 @@ class Decoder:
         bucket: "Bucket",
         admit: "Admit",
     ) -> pa.Table | str:
-        """Answer the child's requests for one file. Return the table, or the text of the child's error."""
+        """Send the child the bytes that it requests for one file, until it has sent the table or an error.
+
+        Returns:
+            The table, or the text of the child's error.
+        """
         batches: list[pa.RecordBatch] = []
         while True:
             match json.loads(self._receive(child)):
@@ -209,7 +217,11 @@ class Decoder:
 
 
 def _death(status: int) -> str:
-    """Return the error text for a part file that ended the child process with this exit status."""
+    """Return the text of the InputReadError for a part file whose decoding ended the child process.
+
+    Args:
+        status: the exit status of the child, as `_Child.end` returns it.
+    """
     if status < 0:
         from signal import Signals  # noqa: PLC0415 - only if the child died
 

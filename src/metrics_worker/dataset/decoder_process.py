@@ -47,7 +47,7 @@ type _Chunks = list[pq.ColumnChunkMetaData]
 
 
 class Conversation:
-    """The child's side of the protocol: it reads requests from one pipe and writes answers to another."""
+    """The child's side of the protocol: it reads requests from one pipe and writes answers to the other."""
 
     def __init__(self, *, requests: Connection, answers: Connection) -> None:
         self._requests = requests
@@ -123,11 +123,11 @@ class Conversation:
                     self.send_table(convert(batch))
 
     def _with_footer(self, size: int, tail: memoryview) -> tuple[PartialFile, tuple[int, memoryview]]:
-        """Return a file object that can read the footer, and the bytes that the file object has.
+        """Return (file object, end of the file). The file object contains at least the footer.
 
-        These bytes are the end of the file, from the footer or from an earlier position on, as (offset,
-        bytes). If the tail does not contain the whole footer, the missing bytes are requested from the
-        worker.
+        The end of the file is a part as in `PartialFile.keep`: (offset of the first byte, bytes). It begins
+        at the footer or before it. If `tail` does not contain the whole footer, the missing bytes are
+        requested from the worker.
 
         Args:
             size: the size of the file in bytes.
@@ -150,9 +150,18 @@ class Conversation:
 
 
 class _Conversion:
-    """A callable that converts decoded record batches to the tables that are sent to the worker.
+    """A callable that converts a decoded record batch to the table that is sent to the worker.
 
-    The tables contain only rows of the requested series. Codes are strings, and decimal values are float64.
+    The table contains only rows of the requested series. Codes are strings, and decimal values are float64.
+
+    Args:
+        schema: the Arrow schema of the part file.
+        columns: the names of the columns to convert.
+        codes: the codes of the requested series; None for all rows.
+        with_codes: whether the table contains the code column.
+
+    Attributes:
+        empty: a table of the resulting schema without rows.
     """
 
     def __init__(
@@ -178,7 +187,13 @@ class _Conversion:
 
 
 def _row_groups(parquet: pq.ParquetFile, source: PartialFile, codes: list[str] | None) -> list[int]:
-    """Return the numbers of the row groups that, by their statistics, can contain a requested series."""
+    """Return the indices of the row groups that, by their statistics, can contain a requested series.
+
+    Args:
+        parquet: the part file.
+        source: the file object from which `parquet` reads.
+        codes: the codes of the requested series; None for all row groups.
+    """
     every = list(range(parquet.metadata.num_row_groups))
     if codes is None or len(every) <= 1:
         return every
@@ -194,22 +209,29 @@ def _row_groups(parquet: pq.ParquetFile, source: PartialFile, codes: list[str] |
 
 
 def _column_chunks(metadata: pq.FileMetaData, groups: list[int], columns: list[str]) -> dict[int, _Chunks]:
-    """Return the metadata of the column chunks with these column names, by number of the row group."""
+    """Return, by index of the row group, the metadata of the column chunks of the given columns.
+
+    Args:
+        metadata: the metadata of the file.
+        groups: the indices of the row groups.
+        columns: the names of the columns.
+    """
     paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
     indices = [paths.index(name) for name in columns]
     return {group: [metadata.row_group(group).column(index) for index in indices] for group in groups}
 
 
 def _working_bytes(chunks: _Chunks) -> int:
-    """Return the bytes of memory that decoding a row group needs.
+    """Return the number of bytes that decoding one row group needs in memory.
 
-    These are `COPIES` times the stored bytes of the row group, plus its uncompressed bytes.
+    The number is `COPIES` times the stored (compressed) bytes of the row group's columns, plus their
+    uncompressed bytes.
     """
     return sum(COPIES * chunk.total_compressed_size + chunk.total_uncompressed_size for chunk in chunks)
 
 
 def _ranges(chunks: _Chunks, size: int) -> Ranges:
-    """Return the byte ranges of a row group's column chunks. Ranges with small gaps are merged.
+    """Return the byte ranges of the column chunks of one row group; ranges with small gaps are merged.
 
     Args:
         chunks: the metadata of the column chunks.
@@ -229,10 +251,13 @@ def _ranges(chunks: _Chunks, size: int) -> Ranges:
 
 
 def _steps(ranges: dict[int, Ranges]) -> Iterator[list[int]]:
-    """Yield lists of row group numbers, one list for each step of decoding.
+    """Divide the row groups into decoding steps, and yield the indices of the row groups of each step.
 
-    The row groups of a list have at most `STEP_BYTES` stored bytes together; a larger row group gets a list
-    of its own.
+    The row groups of a step have at most `STEP_BYTES` stored bytes together; a larger row group is a step of
+    its own.
+
+    Args:
+        ranges: the byte ranges of each row group, by its index.
     """
     step: list[int] = []
     for group, each in ranges.items():
@@ -249,14 +274,14 @@ def _bytes(ranges: Ranges) -> int:
 
 
 def _limit_memory(more: int) -> None:
-    """Limit the memory of the process to its present size plus the given number of bytes."""
+    """Limit the memory that this process can allocate to its present size plus the given number of bytes."""
     with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - one line of a virtual file
         now = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
     resource.setrlimit(resource.RLIMIT_DATA, (now + more, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def main() -> None:
-    """Decode part files until standard input ends."""
+    """Decode the part files that the worker requests until standard input ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = Connection(os.dup(1), readable=False)
     os.dup2(2, 1)  # the printed output of a library must not become a part of an answer

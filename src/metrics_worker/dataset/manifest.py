@@ -47,7 +47,7 @@ class _ManifestBody(BaseModel):
 
 
 class _JsonManifest(BaseModel):
-    """A model of the field that only a manifest of JSON files has; the worker does not read JSON files."""
+    """The field `json_files` of manifests of JSON files, which the worker recognises but does not read."""
 
     json_files: list[Any]
 
@@ -136,7 +136,7 @@ class Manifest:
 
 
 def _decoded(file: str) -> list[str]:
-    """Return the folder names of a path, percent-decoded as in a Hive layout."""
+    """Return the names of the folders in a part file's key, percent-decoded as in a Hive layout."""
     return [unquote(segment) for segment in file.split("/")[:-1]]
 
 

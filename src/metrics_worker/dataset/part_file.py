@@ -61,7 +61,7 @@ type Admit = Callable[[str, int, int], None]
 
 
 def open_part_file(source: Any, **options: Any) -> pq.ParquetFile:
-    """Open a part file, and verify the checksums of its pages if its writer computes them.
+    """Open a part file, and let pyarrow verify the checksums of its pages, unless its writer never adds them.
 
     Args:
         source: a pyarrow file.
@@ -122,21 +122,25 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
 
 
 def _footer(body: memoryview) -> bytes:
-    """Return the bytes of a file's footer; no bytes if the file has no footer."""
+    """Return the bytes of a Parquet footer; b"" if its stated size exceeds the file."""
     size = int.from_bytes(body[-8:-4], "little")
     return bytes(body[-8 - size : -8]) if size + 8 <= len(body) else b""
 
 
 def _has_unbounded_codec(footer: bytes) -> bool:
-    """Return whether a footer states, for one of the three columns, a codec outside `BOUNDED_CODECS`."""
+    """Return whether one of the three columns uses a compression codec outside `BOUNDED_CODECS`.
+
+    Args:
+        footer: the bytes of the file's footer.
+    """
     return not set(_CODECS.findall(footer)).issubset(BOUNDED_CODECS)
 
 
 def _states_few_bytes(metadata: pq.FileMetaData) -> bool:
-    """Return whether a footer states a decompressed size of `USUAL_BYTES` or less.
+    """Return whether the footer states that all row groups have `USUAL_BYTES` or less when decompressed.
 
-    Only the child process reads other numbers of a footer, because reading them from a damaged footer can
-    crash the process.
+    Other numbers of the footer are read only in the child process, because reading them from a damaged footer
+    can crash the process.
     """
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     stated = all(group.total_byte_size > 0 or group.num_rows == 0 for group in groups)
@@ -144,10 +148,14 @@ def _states_few_bytes(metadata: pq.FileMetaData) -> bool:
 
 
 def columns_of(key: str, schema: pa.Schema) -> list[str]:
-    """Return the names of the columns to read, in the order of the file.
+    """Return those names of the three columns of part files that a schema has, in the order of the schema.
+
+    Args:
+        key: the key of the part file, which is the subject of an error.
+        schema: the Arrow schema of the part file.
 
     Raises:
-        InputReadError: a column is missing, is present twice, or has a type that is not usable.
+        InputReadError: a required column is missing, a column is present twice, or its type is not usable.
     """
     for name in _USABLE:
         if schema.names.count(name) > 1:
@@ -178,7 +186,7 @@ def with_text_codes(table: pa.Table) -> pa.Table:
 
 
 def filter_codes(table: pa.Table, codes: Iterable[str]) -> pa.Table:
-    """Return the rows of a table with one of these series codes. The codes in the table are strings."""
+    """Return the rows of a table whose series code is one of `codes`. The table's codes must be strings."""
     import pyarrow.compute as pc  # noqa: PLC0415 - takes 25 ms, and is loaded during the first requests
 
     return table.filter(pc.is_in(table[CODE], pa.array(sorted(codes), pa.string())))
@@ -198,7 +206,11 @@ def _is_string(kind: pa.DataType) -> bool:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    """Return whether a column type can be text: pyarrow shows ENUM and JSON columns as bytes or strings."""
+    """Return whether a column of this type can contain series codes.
+
+    The types are strings, bytes (as which pyarrow shows ENUM and JSON columns), dictionaries of these, and
+    null.
+    """
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
@@ -230,7 +242,7 @@ def decimals_as_float64(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of decimals as the nearest float64 values. Nulls stay nulls.
 
     The conversion goes through text, because the result of Arrow's own conversion can differ from the nearest
-    float64 by one or two units in the last place. It converts `_DECIMALS_AT_ONCE` rows at a time.
+    float64 by one or two units in the last place. `_DECIMALS_AT_ONCE` rows are converted at a time.
     """
     slices = [
         column.slice(start, _DECIMALS_AT_ONCE).cast(pa.string()).cast(pa.float64())

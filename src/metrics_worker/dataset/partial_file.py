@@ -1,4 +1,4 @@
-"""A file object that has only some byte ranges of a file, and a function that merges byte ranges."""
+"""A file object that has only some byte ranges of a file in memory, and the merging of byte ranges."""
 
 import io
 from collections.abc import Buffer, Iterable
@@ -20,7 +20,7 @@ class PartialFile(io.RawIOBase):
         self._parts: list[tuple[int, memoryview]] = []
 
     def keep(self, parts: list[tuple[int, memoryview]]) -> None:
-        """Replace the byte ranges in memory by these parts, each as (offset of the first byte, bytes)."""
+        """Replace the byte ranges in memory by `parts`, each given as (offset of the first byte, bytes)."""
         self._parts = parts
 
     def readinto(self, buffer: Buffer, /) -> int:

@@ -54,13 +54,13 @@ class Reading:
     Attributes:
         sources: the series, each with the keys of its part files.
         bucket: the bucket that contains the part files.
-        decoder: the child process for unusual files.
+        decoder: decodes large or unusual files in a child process.
         claim: the memory that the read has reserved.
         max_rows: the maximum number of rows of a run; a single file with more rows is refused.
         shared: the files that the invocation keeps.
         etags: the ETags of the part files that were listed, by key.
         on_progress: a function that is called with the share of the files that has been read (0-1), after
-            each file and at intervals while another run reads a shared file.
+        each file and at intervals while another run reads a shared file.
         files: the part files that have been read so far, by key.
     """
 
@@ -103,10 +103,10 @@ class Reading:
             raise InputReadError.of_series(min(self._codes[error.subject]), error.message) from error
 
     def _share(self, keys: list[str]) -> dict[str, ReadFile | None]:
-        """Read part files that contain several series, and return, by key, the files to keep for other runs.
+        """Read part files that contain several series; return by key those that the invocation keeps.
 
-        For a file that is not kept, the value is None: the file was not read as a whole, or the kept files
-        would exceed `MAX_SHARED_BYTES`. This run itself finds every file, kept or not, in `files`.
+        The value of a file that is not kept is None: the file was not read as a whole, or the kept files
+        would exceed `MAX_SHARED_BYTES`. Kept or not, each file is in `files` of this read.
         """
         self._fetch(keys)
         return {key: self.files[key] if key in self._to_share else None for key in keys}
@@ -161,12 +161,12 @@ class Reading:
 def read_part_file(
     found: "StoredObject", bucket: "Bucket", decoder: "Decoder", codes: Iterable[str] | None = None
 ) -> "pa.Table":
-    """Read one part file, in this process or in the child process.
+    """Return the table of one part file. Usual files are decoded in this process, others in a child process.
 
     Args:
         found: the object, or its last bytes.
         bucket: the bucket from which the rest of the object is read.
-        decoder: the child process for unusual files.
+        decoder: the child process for large or unusual files.
         codes: the codes of the series whose rows are returned; None for all rows.
 
     Raises:
@@ -174,7 +174,7 @@ def read_part_file(
     """
 
     def admit(*_: object) -> None:
-        """Do nothing, so that a file of any size is read."""
+        """Accept a file of any size."""
 
     table = read_usual(found, codes, admit)
     return decoder.read(found, bucket, codes, admit) if table is None else table

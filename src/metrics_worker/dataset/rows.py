@@ -45,8 +45,10 @@ class Rows(NamedTuple):
     """The rows of a series in some part files.
 
     Attributes:
-        times: the times of the complete rows, in the order of the part files and of their rows.
-        values: the values of these rows, which can be NaN or infinite.
+        times: the times of the rows that have a time and a value, as int64 microseconds since 1970-01-01 UTC,
+            in the
+        order of the part files and of their rows.
+        values: the values of the same rows, which can be NaN or infinite.
         counts: the counts of each part file, in the same order.
     """
 
@@ -100,7 +102,7 @@ def rows_of(tables: Iterable[tuple[str, pa.Table]], code: str) -> Rows:
 
 
 def _rows(tables: Sequence[pa.Table], code: str) -> Rows:
-    """Return the rows of a series in tables with the same schema."""
+    """Return the rows of one series in the tables of several part files, which have the same schema."""
     table = pa.concat_tables(tables)
     own = _is_of(with_text_codes(table), code)
     complete = own & table[TIME].is_valid().to_numpy() & table[VALUE].is_valid().to_numpy()
@@ -114,7 +116,7 @@ def _rows(tables: Sequence[pa.Table], code: str) -> Rows:
 
 
 def _is_of(table: pa.Table, code: str) -> _Mask:
-    """Return a boolean array with one element for each row: whether the row belongs to the series.
+    """Return for each row of a table whether the row belongs to a series.
 
     If the table has no code column, all rows belong to the series.
     """

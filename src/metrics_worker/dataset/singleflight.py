@@ -53,7 +53,7 @@ class Singleflight[K, V]:
         return values
 
     def _claim(self, keys: list[K]) -> tuple[dict[K, Future[V]], dict[K, Future[V]]]:
-        """Return the futures of the keys that this caller must read, and the futures of all other keys."""
+        """Return (futures of the keys that this caller must read, futures of all other keys), both by key."""
         with self._lock:
             others = {key: self._cache[key] for key in keys if key in self._cache}
             mine: dict[K, Future[V]] = {key: Future() for key in keys if key not in others}
@@ -61,7 +61,7 @@ class Singleflight[K, V]:
         return mine, others
 
     def _deliver(self, mine: dict[K, Future[V]], read: Callable[[list[K]], dict[K, V]]) -> dict[K, V]:
-        """Read and return the values of the keys in `mine`, and set the futures for which other callers wait.
+        """Read and return the values of the keys in `mine`, and set their futures for waiting callers.
 
         If the read fails, the keys are removed from the cache and the futures are cancelled.
         """

@@ -102,7 +102,7 @@ def plain_etag(etag: str) -> str:
 
 
 def encode(snapshot: Snapshot, subject: Subject) -> bytes:
-    """Return the document of a snapshot."""
+    """Return the bytes of a snapshot in the format that the module's docstring describes."""
     head = subject._asdict() | snapshot.files._asdict()
     text = json.dumps(head, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
@@ -116,10 +116,12 @@ def encode(snapshot: Snapshot, subject: Subject) -> bytes:
 
 
 def decode(body: memoryview, subject: Subject) -> Snapshot:
-    """Return the snapshot in a document. Its arrays share the memory of the document and are read-only.
+    """Return the snapshot in a document of this module's format.
+
+    The arrays of the snapshot share the memory of the document and are read-only.
 
     Raises:
-        UnusableSnapshot: the document is not a snapshot of this series in this format, or is damaged.
+        UnusableSnapshot: the bytes are not a snapshot of this series in this format, or are damaged.
     """
     if len(body) < _PREFIX.size:
         raise UnusableSnapshot("it is shorter than the smallest snapshot")
@@ -138,10 +140,12 @@ def decode(body: memoryview, subject: Subject) -> Snapshot:
 
 
 def stated_subject(body: memoryview) -> Subject:
-    """Return the series that a document states, so that a tool can decode a snapshot of an unknown series.
+    """Return the identity of the series that the head of a snapshot states.
+
+    With it, a tool can decode a snapshot of an unknown series.
 
     Raises:
-        UnusableSnapshot: the document is not a snapshot in this format.
+        UnusableSnapshot: the bytes are not a snapshot in this format.
     """
     if len(body) < _PREFIX.size or bytes(body[: len(MAGIC)]) != MAGIC:
         raise UnusableSnapshot("it is not a snapshot of this format version")
@@ -150,7 +154,10 @@ def stated_subject(body: memoryview) -> Subject:
 
 
 def _head(text: bytes) -> tuple[Subject, PartFiles]:
-    """Return the series and the unchecked part files that the head of a snapshot states.
+    """Return (series, part files) as the head of a snapshot states them, without checking the part files.
+
+    Args:
+        text: the head, as JSON.
 
     Raises:
         UnusableSnapshot: the head is not JSON, or lacks a field.
@@ -164,7 +171,7 @@ def _head(text: bytes) -> tuple[Subject, PartFiles]:
 
 
 def _files(text: bytes, subject: Subject, rows: int) -> PartFiles:
-    """Return the part files that the head of a snapshot states.
+    """Return the part files that the head of a snapshot states, after checking them.
 
     Args:
         text: the head, as JSON.
@@ -188,7 +195,10 @@ def _files(text: bytes, subject: Subject, rows: int) -> PartFiles:
 
 
 def _aligned[Array: (Times, Values)](array: Array) -> Array:
-    """Return an array whose elements lie at multiples of their size, as numpy's fast loops need them."""
+    """Return the array, or a copy of it if its elements do not lie at multiples of their size in memory.
+
+    The fast loops of numpy need aligned elements.
+    """
     return array if array.flags.aligned else array.copy()
 
 
@@ -239,7 +249,7 @@ def splice(keys: Iterable[str], stored: Snapshot, read: Snapshot) -> Snapshot:
 
 
 def _joined[Array: (Times, Values)](pieces: Sequence[Array], empty: Array) -> Array:
-    """Return the pieces as one array, without a copy if there is only one."""
+    """Return the pieces as one array: the piece itself if there is only one, and `empty` if there is none."""
     if len(pieces) == 1:
         return pieces[0]
     joined: Array = np.concatenate(pieces) if pieces else empty

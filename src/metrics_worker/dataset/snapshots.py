@@ -209,7 +209,7 @@ class _Lookup:
     found: "Mapping[str, StoredObject | None]"
 
     def stored(self, source: "Source", key: str) -> Stored | None:
-        """Return the snapshot of a series; None if reading it or listing its part files failed."""
+        """Return the `Stored` of a series; None if a lookup of it in S3 failed."""
         here = source.listed
         identities = self.listings.get(folder_of(source)) if here is None else _identities(here)
         if identities is None or key not in self.found:

@@ -110,7 +110,10 @@ def _cost(node: nodes.Node, observations: Mapping[str, int], total: int) -> _Cos
 
 
 def _cost_of_windows(node: nodes.WindowOp | nodes.Quantile, operand: _Cost) -> _Cost:
-    """Return the cost of a window operation. A calendar window can contain all observations."""
+    """Return the cost of a window operation, given the cost of its operand.
+
+    A calendar window can contain all observations.
+    """
     values, size = operand.most, _BLOCK_BYTES.get(node.op, _OTHER)
     if node.unit == "observations":
         values = _values_of_block(values, node.window)
@@ -139,14 +142,16 @@ def _without_constants(operands: Sequence[nodes.Node]) -> list[nodes.Node]:
 
 
 def _held(operands: Sequence[_Cost], work: int) -> tuple[list[int], int, int]:
-    """Return the counts and the cost of an operation on several operands.
-
-    The result is the number of observations of each operand, the sum of their `stamps`, and the peak memory
-    in bytes. The result of each operand stays in memory while the later operands are evaluated.
+    """Return (counts, stamps, peak) of an operation whose operands are all in memory when it is computed.
 
     Args:
-        operands: the costs of the operands.
+        operands: the costs of the operands, which are evaluated one after the other.
         work: the bytes that the operation itself needs for each observation of its operands.
+
+    Returns:
+        The largest possible number of observations of each operand, the sum of the operands' `stamps`, and
+        the peak
+        memory of evaluating the operands and the operation, in bytes.
     """
     held = peak = 0
     for operand in operands:

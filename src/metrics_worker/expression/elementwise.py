@@ -20,7 +20,10 @@ _AT_ONCE = 4096
 
 
 def transformed(op: TransformOp, series: Series) -> Series:
-    """Return the function `op` of each value; a value for which it is undefined or too large is left out."""
+    """Return the series with the function `op` applied to each value.
+
+    A value for which the result is undefined or too large for float64 is left out.
+    """
     values = series.values
     with np.errstate(all="ignore"):
         match op:
@@ -53,7 +56,10 @@ def clipped(series: Series, lower: float | None, upper: float | None) -> Series:
 
 
 def rounded(series: Series, digits: int) -> Series:
-    """Return the series with each value rounded as Python's `round` does; overflowing values are left out."""
+    """Return the series with each value rounded to `digits` decimal places, exactly as Python's `round` does.
+
+    A value that overflows is left out.
+    """
     return Series.where_finite(series.times, _round(series.values, digits))
 
 

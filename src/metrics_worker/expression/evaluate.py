@@ -79,13 +79,13 @@ def evaluate(
 def _both(
     left: nodes.Node, right: nodes.Node, of: Callable[[nodes.Node], Series]
 ) -> tuple[Times, Values, Values]:
-    """Return the times of the result of series_math, and the values of both sides at these times.
+    """Return (times, left values, right values) of the operands of series_math.
 
-    The times are those that both sides have. A constant has its value at all times of the other side.
+    The times are those that both operands have. A constant has its value at all times of the other operand.
 
     Args:
-        left: the left node.
-        right: the right node; at least one of both is not a constant.
+        left: the left operand.
+        right: the right operand; at least one of the operands is not a constant.
         of: the function that evaluates a node.
     """
     if isinstance(left, nodes.Constant):
@@ -121,11 +121,15 @@ def _all(
 ) -> tuple[Times, list[Values], list[_Places]]:
     """Return the times of a composite, and for each operand its values and their positions in the times.
 
-    The times are those that at least one operand has. A constant has its value at all of them.
+    The times are those at which at least one operand has an observation. A constant has its value at all of
+    them.
 
     Args:
         operands: the operands, of which at least one is not a constant.
         of: the function that evaluates a node.
+
+    Returns:
+        (times, values of each operand, positions of each operand's values in the times).
     """
     series = [of(operand) for operand in operands if not isinstance(operand, nodes.Constant)]
     times, found = union(series)
@@ -170,14 +174,14 @@ def _fill(node: nodes.Fill, series: Series, times: Times) -> Series:
 def _total(
     operands: Sequence[Values], places: Sequence[_Places], divisor: Values, smaller: int = 0
 ) -> Values:
-    """Return, for each time, the sum of the operands divided by the divisor.
+    """Return, for each time of a composite, the sum of the operands' values divided by a divisor.
 
-    A result is infinite only if the quotient itself exceeds the range of float64: a sum that overflows is
-    computed again, and its operands are first divided by 2**smaller.
+    A result is infinite only if the quotient itself exceeds the range of float64. If a sum overflows, the
+    result is computed again from operands that are divided by 2**smaller.
 
     Args:
         operands: the values of each operand.
-        places: for each operand, the positions of its observations in the result.
+        places: for each operand, the positions of its values in the result.
         divisor: the divisor at each time of the result.
         smaller: the power of two by which the operands are divided; 0 in the first computation.
     """

@@ -37,9 +37,9 @@ Unit = Literal["observations", "days", "weeks", "months", "quarters", "years"]
 
 
 def _whole(value: Any) -> Any:
-    """Return a float without a fraction as an int (14 for 14.0), and any other value unchanged.
+    """Return a float without a fraction, such as 14.0, as an int, and any other value unchanged.
 
-    JSON Schema also treats 14.0 as an integer. pydantic then rejects a number such as 14.5.
+    JSON Schema also treats 14.0 as an integer. A number such as 14.5 is refused by pydantic afterwards.
     """
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -56,10 +56,10 @@ def _one_segment(code: str) -> str:
 
 
 def _not_too_large(value: Any, info: ValidationInfo) -> Any:
-    """Return the value unchanged.
+    """Return the value of a number field unchanged, if pydantic can convert it to a finite float64.
 
     Raises:
-        ValueError: an integer of 2**1023 or more, which pydantic could convert to infinity.
+        ValueError: the value is an integer of 2**1023 or more, which pydantic could convert to infinity.
     """
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**1023:
         raise ValueError(f"the {info.field_name} is too large")
@@ -67,14 +67,14 @@ def _not_too_large(value: Any, info: ValidationInfo) -> Any:
 
 
 def _zone(name: str) -> str:
-    """Return the name of a time zone unchanged. Raise ValueError if there is no such time zone."""
+    """Return the name of a time zone unchanged. Raise ValueError if the time zone does not exist."""
     if not is_zone(name):
         raise ValueError("a time zone has an IANA name, such as America/Argentina/Buenos_Aires")
     return name
 
 
 def _real_date(text: str) -> str:
-    """Return a date in the form YYYY-MM-DD unchanged. Raise ValueError for any other text."""
+    """Return a date in the form YYYY-MM-DD unchanged. Raise ValueError for any other text or date."""
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
         raise ValueError("expected a date in the form YYYY-MM-DD")
     try:
@@ -85,7 +85,7 @@ def _real_date(text: str) -> str:
 
 
 def known_op(value: Any, allowed: Sequence[str]) -> Any:
-    """Return the operation unchanged if it is allowed.
+    """Return the `op` of a node unchanged if it is one of the allowed operations.
 
     Raises:
         PydanticCustomError: the operation is not allowed; the error lists the allowed operations.
@@ -109,14 +109,17 @@ CivilDate = Annotated[str, AfterValidator(_real_date)]
 
 
 class BaseNode(BaseModel):
-    """The base class of all nodes. It removes fields without effect when a node is parsed or dumped."""
+    """The base class of the models of all nodes.
+
+    It removes fields that have no effect, both when a node is parsed and when it is dumped.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _without_ignored_fields(cls, value: Any) -> Any:
-        """Return a decoded node without null in optional fields, and without a `scale` or `window` of 1.
+        """Return a decoded node without nulls in optional fields and without a `scale` or `window` of 1.
 
         These values have no effect. The control plane adds a `scale` of 1 to all node types. It finds series
         only below nodes that have a `window`, so each node type with `series` accepts a window of 1.

@@ -56,5 +56,5 @@ def interpolated(series: Series, times: Times) -> Series:
 
 
 def _elapsed(earlier: Times, later: Times) -> NDArray[np.uint64]:
-    """Return the microseconds between two times, also if the difference exceeds the largest int64."""
+    """Return `later` - `earlier` in microseconds; correct also for differences beyond the largest int64."""
     return later.astype(np.uint64) - earlier.astype(np.uint64)

@@ -54,7 +54,7 @@ def parse(value: Any) -> Node:
 
 
 def check(value: Any) -> tuple[Node | None, list[Problem]]:
-    """Return the root node of an expression in decoded JSON and no problems, or None and every problem.
+    """Return (root node, no problems) for a valid expression in decoded JSON, else (None, every problem).
 
     Operands that are nested too deeply are not checked. If there are too many nodes, no node is checked.
     """
@@ -73,7 +73,7 @@ def check(value: Any) -> tuple[Node | None, list[Problem]]:
 
 
 def raw_operands(value: Any) -> Iterator[tuple[Path, Any]]:
-    """Yield (JSON path below the node, operand) for each operand of a node in decoded JSON."""
+    """Yield (path, operand) for each operand of a node in decoded JSON; the path is relative to the node."""
     if isinstance(value, dict):
         yield from (((field,), value[field]) for field in _OPERANDS if field in value)
         if isinstance(operands := value.get("operands"), list):
@@ -86,7 +86,10 @@ def dump(node: Node) -> dict[str, Any]:
 
 
 def operands(node: Node) -> Iterator[tuple[Path, Node]]:
-    """Yield (JSON path below the node, operand) for each operand of a node, in the order of its fields."""
+    """Yield (path, operand) for each operand of a node, in the order of its fields.
+
+    The path is a JSON path relative to the node, such as ("operands", 0).
+    """
     for name, value in node:
         if isinstance(value, tuple):
             yield from (((name, i), operand) for i, operand in enumerate(value))
@@ -152,12 +155,13 @@ def _size_problems(value: Any) -> Iterator[Problem]:
 
 
 def _pruned(value: Any, levels: int) -> Any:
-    """Return a copy of a node without the nodes that are nested too deeply.
+    """Return a copy of a node in which placeholders replace the nodes that are nested too deeply.
 
     Args:
         value: the node in decoded JSON.
-        levels: the number of levels to keep, including that of the node itself. A placeholder series replaces
-            each node below these levels.
+        levels: the number of levels to keep, including that of the node itself. A reference to a series with
+            an
+        invented code replaces each node below these levels.
     """
     if levels == 0:
         return {"series_code": "pruned"}

@@ -77,7 +77,7 @@ class SeriesMath(BaseNode):
 
 
 class Pair(BaseNode):
-    """A statistic of the last `window` times that two series, `left` and `right`, have in common."""
+    """A statistic, such as the correlation, of two series over the last `window` times that both have."""
 
     op: fields.PairOp
     left: Operand
@@ -86,7 +86,7 @@ class Pair(BaseNode):
 
 
 class Composite(BaseNode):
-    """An operation on all operands that have an observation: `{"op": "avg", "operands": [node, node]}`."""
+    """An operation on all operands that have a value at a time: `{"op": "avg", "operands": [node, node]}`."""
 
     op: fields.CompositeOp
     operands: Annotated[
@@ -95,7 +95,7 @@ class Composite(BaseNode):
 
 
 class _OverTime(BaseNode):
-    """The base class of the operations that look back by a number of observations or of calendar units."""
+    """The base class of the operations that look back by `window` observations or calendar units."""
 
     op: str
     series: Operand
@@ -112,7 +112,7 @@ class _OverTime(BaseNode):
 
 
 class _Windowed(_OverTime):
-    """The base class of the operations on the observations of a window, which ends at each observation."""
+    """The base class of the operations on windows. One window ends at each observation of `series`."""
 
     min_periods: fields.Window | None = None
 
@@ -152,7 +152,7 @@ class Ema(BaseNode):
 
 
 class Lag(_OverTime):
-    """An earlier value, or the change from an earlier value: `{"op": "diff", "series": node, "window": 1}`.
+    """The value some time earlier, or the change since then: `{"op": "diff", "series": node, "window": 1}`.
 
     With a calendar unit, `max_age_days` limits how much older than the target date the value may be.
     """
@@ -162,14 +162,14 @@ class Lag(_OverTime):
 
 
 class Transform(BaseNode):
-    """A function of each value: `{"op": "log", "series": node}`."""
+    """A function that is applied to each value: `{"op": "log", "series": node}`."""
 
     op: fields.TransformOp
     series: Operand
 
 
 class Clip(BaseNode):
-    """A limit on each value: `{"op": "clip", "series": node, "lower": 0, "upper": 100}`."""
+    """A lower or upper limit for all values: `{"op": "clip", "series": node, "lower": 0, "upper": 100}`."""
 
     op: Literal["clip"]
     series: Operand
@@ -192,7 +192,7 @@ class Clip(BaseNode):
 
 
 class Round(BaseNode):
-    """Each value, rounded as Python's `round` does: `{"op": "round", "series": node, "digits": 2}`."""
+    """A series with rounded values: `{"op": "round", "series": node, "digits": 2}`."""
 
     op: Literal["round"]
     series: Operand
@@ -219,7 +219,7 @@ class Cumulative(BaseNode):
 
 
 class Rebase(BaseNode):
-    """A series as an index that is `base` at the first observation whose civil date is `at` or later."""
+    """A series divided by its first value on or after the civil date `at`, and multiplied by `base`."""
 
     op: Literal["rebase"]
     series: Operand
@@ -229,7 +229,7 @@ class Rebase(BaseNode):
 
 
 class Resample(BaseNode):
-    """One observation for each calendar period; with `partial`, also for the last, incomplete period."""
+    """A series with one observation for each calendar period; `partial` includes an incomplete last one."""
 
     op: Literal["resample"]
     series: Operand
@@ -241,7 +241,7 @@ class Resample(BaseNode):
 
 
 class Fill(BaseNode):
-    """The series `series` at the times of `like`: the previous value, or a linear interpolation."""
+    """The values of `series` at the times of `like`: the previous value, or a linear interpolation."""
 
     op: Literal["fill"]
     series: Operand
@@ -258,7 +258,7 @@ class Fill(BaseNode):
 
 
 def _tag(value: Any) -> str | None:
-    """Return the tag, such as `<lag>`, by which pydantic selects a node's model; None if it is no node."""
+    """Return the tag, such as `<lag>`, that selects a node's pydantic model; None if the value is no node."""
     kind = _KINDS.get(type(value)) or kind_of(value)
     return kind and f"<{kind}>"
 

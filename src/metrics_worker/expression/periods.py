@@ -20,7 +20,10 @@ from metrics_worker.series import Series, Times, Values
 
 
 def accumulated(node: Cumulative, series: Series) -> Series:
-    """Return the sum, maximum or minimum of all observations from the beginning of the period to each one."""
+    """Return for each observation the sum, maximum or minimum of its period's values up to its time.
+
+    The period is the one that `node.reset` names, or without `reset` the whole series.
+    """
     if node.reset is None or not len(series):
         starts = np.zeros(min(1, len(series)), dtype=np.int64)
     else:
@@ -66,7 +69,7 @@ def resampled(node: Resample, series: Series) -> Series:
 
 
 def _first_of_periods(times: Times, tz: str, period: Period) -> tuple[Positions, Dates]:
-    """Return the position of the first time in each period that contains times, and the period's first date.
+    """Return (position of the first time, first date) of each period that contains times, as two arrays.
 
     Args:
         times: one time or more.
@@ -84,7 +87,14 @@ def _first_of_periods(times: Times, tz: str, period: Period) -> tuple[Positions,
 
 
 def _of_periods(node: Resample, values: Values, first: Positions, stop: Positions) -> Values:
-    """Return one value for each period; period k has the observations first[k] to stop[k] - 1."""
+    """Return for each period its value as `node.how` defines it, such as the mean of its observations.
+
+    Args:
+        node: the resampling.
+        values: the values of all observations.
+        first: the position of the first observation of each period.
+        stop: the position after the last observation of each period.
+    """
     match node.how:
         case "last":
             return values[stop - 1]
@@ -110,10 +120,13 @@ def _stamps(
     dates: Dates,
     stop: Positions,
 ) -> Times:
-    """Return the time of the result of each period.
+    """Return the time of each period's result, as `node.stamp` defines it.
+
+    It is the time of the last observation of the period, or midnight of the period's first or last civil
+    date.
 
     Args:
-        node: the node, which selects the last observation of the period, or its first or last civil day.
+        node: the resampling.
         times: the times of all observations.
         dates: the first date of each period.
         stop: the position after the last observation of each period.

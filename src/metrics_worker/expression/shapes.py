@@ -1,4 +1,4 @@
-"""Recognition of the kind of a node in decoded JSON by the node's fields and operation."""
+"""Recognition of the type of a node in decoded JSON by the node's fields and operation."""
 
 from typing import Any, get_args
 
@@ -27,7 +27,7 @@ _SHAPES = {
 
 
 def shape_of(value: Any) -> str | None:
-    """Return the expression type of a node in decoded JSON, such as `window_op`, which its fields determine.
+    """Return the expression type of a node in decoded JSON, such as `window_op`, by the names of its fields.
 
     The result is None if the value has none of the fields that identify a type. A constant, which cannot be a
     whole expression, has the type `constant`.
@@ -38,7 +38,7 @@ def shape_of(value: Any) -> str | None:
 
 
 def kind_of(value: Any) -> str | None:
-    """Return the kind of a node in decoded JSON, such as `lag`; None if its fields identify no type of node.
+    """Return the kind of a node in decoded JSON, such as `lag`; None if its fields identify no type.
 
     A kind is more exact than an expression type: the type `window_op` includes the kinds `lag`, `ema` and
     others. If the operation is unknown or missing, the result is the expression type.

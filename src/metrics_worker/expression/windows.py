@@ -34,9 +34,9 @@ def windowed(node: WindowOp | Quantile, series: Series) -> Series:
 
 
 def _calendar_bounds(node: WindowOp | Quantile, times: Times, unit: Unit) -> tuple[Positions, Positions]:
-    """Return the bounds `first` and `stop` of the calendar windows that have enough observations.
+    """Return (first, stop) of the calendar windows that have at least `min_periods` observations.
 
-    A window contains the positions first[k] to stop[k] - 1; each ends with a different observation.
+    Window k contains the observations first[k] to stop[k] - 1. At most one window ends at each observation.
     """
     dates = civil_dates(times, node.tz)
     first = _positions(dates, minus(dates, node.window, unit))
@@ -48,7 +48,7 @@ def _calendar_bounds(node: WindowOp | Quantile, times: Times, unit: Unit) -> tup
 
 
 def _positions(dates: Dates, targets: Dates) -> Positions:
-    """Return, for each target date, the number of dates on or before it.
+    """Return, for each target date, the number of `dates` on or before it.
 
     Args:
         dates: the dates, which must not decrease.
@@ -59,7 +59,7 @@ def _positions(dates: Dates, targets: Dates) -> Positions:
 
 
 def _kernels(node: WindowOp | Quantile) -> tuple[Fixed, Kernel]:
-    """Return the kernels of an operation: for windows of one length, and for windows of any length."""
+    """Return (kernel for windows of one length, kernel for windows of any length) of a window operation."""
     match node.op:
         case "sma":
             return rolling.rolling_mean, variable.mean_between
@@ -96,7 +96,10 @@ def _count_between(_: Values, first: Positions, stop: Positions) -> Values:
 
 
 def lagged(node: Lag, series: Series) -> Series:
-    """Return the earlier value, or the change from the earlier value, of each observation that has one."""
+    """Return for each observation the value that precedes it by the lag, or the change since that value.
+
+    Observations without such an earlier value are left out.
+    """
     times, values, earlier = _with_earlier(node, series)
     # A result that is undefined or too large is not finite; where_finite() leaves it out.
     with np.errstate(all="ignore"):
@@ -115,7 +118,7 @@ def lagged(node: Lag, series: Series) -> Series:
 
 
 def _with_earlier(node: Lag, series: Series) -> tuple[Times, Values, Values]:
-    """Return the times and values of the observations that have an earlier value, and the earlier values."""
+    """Return (times, values, earlier values) of the observations that have an earlier value at the lag."""
     if (unit := node.unit) == "observations":
         earlier = rolling.lag(series.values, node.window)
         start = len(series) - earlier.size
@@ -129,7 +132,7 @@ def _with_earlier(node: Lag, series: Series) -> tuple[Times, Values, Values]:
 
 
 def _log_of_ratio(values: Values, earlier: Values) -> Values:
-    """Return the logarithm of values / earlier where both are positive, NaN elsewhere.
+    """Return the natural logarithm of values / earlier where both are positive, NaN elsewhere.
 
     The quotient of two float64 values can be out of range although its logarithm is not.
     """
@@ -140,9 +143,9 @@ def _log_of_ratio(values: Values, earlier: Values) -> Values:
 
 
 def paired(op: PairOp, left: Series, right: Series, window: int) -> Series:
-    """Return a statistic of two series as a series.
+    """Return a statistic of two series, such as their correlation, as a series.
 
-    At each time that both series have, the statistic is that of their values at the last `window` such times.
+    The result at a time is the statistic of the last `window` pairs of values whose times both series have.
     """
     times, a, b = common(left, right)
     match op:
