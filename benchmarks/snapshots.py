@@ -119,15 +119,10 @@ def update(store: ObjectStore, codes: Iterable[str], months: int = workload.MONT
 
 
 def usual_day(server: FakeS3, store: ObjectStore, rounds: int) -> str:
-    """Return two Markdown tables: the times and the requests of batches and single runs on a usual day.
+    """Return two Markdown tables, of times and of requests, of batches and single runs on a usual day.
 
-    On a usual day, one part file of each series was replaced since the last batch. Each job is measured with
-    snapshots and without them.
-
-    Args:
-        server: the S3 server.
-        store: an obstore store that writes to the server.
-        rounds: the number of measurements of each job.
+    On a usual day, one part file of each series was replaced since the last batch. `store` writes to
+    `server`. Each job is measured `rounds` times with snapshots and without them.
     """
     rows, requests = [], []
     with workers(server.url) as both:
@@ -159,12 +154,8 @@ def others(server: FakeS3, rounds: int, store: ObjectStore) -> str:
     """Return a Markdown table that compares the worker's batches with two other programs.
 
     One program reads the part files in a plain loop and computes nothing; the other one computes the metrics
-    with polars. The loop runs in the same process as the batches without snapshots, and after them.
-
-    Args:
-        server: the S3 server.
-        rounds: the number of measurements of each program.
-        store: an obstore store that writes to the server.
+    with polars. The loop runs in the same process as the batches without snapshots, and after them. `store`
+    writes to `server`. Each program is measured `rounds` times.
     """
     names = list(workload.EXPRESSIONS)
     loop, polars = {"loop": list(workload.dataset())}, {"polars": names}
@@ -251,7 +242,7 @@ def _single(code: str) -> dict[str, Any]:
 
 
 async def _read_in_a_loop(store: ObjectStore, names: Iterable[str]) -> None:
-    """Read part files concurrently and decode each of them, without any of the worker's checks.
+    """Read and decode part files concurrently, without any of the worker's checks.
 
     Args:
         store: the obstore store of the dataset.

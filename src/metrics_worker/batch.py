@@ -19,16 +19,16 @@ type Failed = tuple[SQSRecord, BaseException]
 def process(
     records: list[dict[str, Any]], handle: Callable[[SQSRecord], None], *, skip_group_on_error: bool = False
 ) -> list[Failed]:
-    """Handle messages in order, and return those that must go back to the queue, each with an exception.
+    """Handle messages in order; return each message that must go back to the queue, with its exception.
 
     These are the messages whose handling failed, and the later messages that were skipped after a failure.
 
     Args:
         records: the messages of one queue, as Lambda delivers them.
         handle: a function that handles one message. If the function raises an exception, the message has
-            failed.
+        failed.
         skip_group_on_error: whether only the later messages of the same message group are skipped after a
-            failure. If false, all later messages are skipped.
+        failure. If false, all later messages are skipped.
     """
     processor = SqsFifoPartialProcessor(skip_group_on_error=skip_group_on_error)
     processor.raise_on_entire_batch_failure = False

@@ -98,9 +98,9 @@ def civil_dates(times: Times, tz: str) -> Dates:
 
 
 def dates_between_midnights(times: Times, tz: str) -> Dates | None:
-    """Return all dates from that of the first time to that of the last, if there are many times a day.
+    """Return all dates from that of the first time to that of the last, without gaps.
 
-    The result is None if computing the date of each time is faster, or if the zone repeats a date.
+    The result is None for fewer than four times a day, or if the zone repeats a date near these times.
     """
     first, last = _own_dates(times[[0, -1]], tz)
     if (last - first) // np.timedelta64(1, "D") * 4 > times.size or _repeats_a_date(tz, times):
@@ -119,7 +119,7 @@ def _own_dates(times: Times, tz: str) -> Dates:
 
 
 def _repeats_a_date(tz: str, times: Times) -> bool:
-    """Return whether a zone's clocks are set back past midnight, at a time in or near the given range."""
+    """Return whether a zone's clocks are set back past midnight between the first and last time or nearby."""
     starts, offsets = _offsets(tz, _known(times[[0, -1]] // _MICROSECONDS))
     before, after = starts[1:] + offsets[:-1] - 1, starts[1:] + offsets[1:]
     return bool((before // _DAY > after // _DAY).any())
@@ -151,7 +151,7 @@ def midnights(dates: Dates, tz: str) -> Times:
 
 
 def minus(dates: Dates, count: int, unit: Unit) -> Dates:
-    """Return each date minus a number of units.
+    """Return each date minus `count` units.
 
     If the resulting month has no such day, the result is the last day of the month: 31 March minus 1 month is
     28 or 29 February.
@@ -190,11 +190,11 @@ def _weekdays(dates: Dates) -> NDArray[np.timedelta64]:
 
 
 def _months(dates: Dates) -> tuple[Dates, _Integers]:
-    """Return the months of the dates, and the number of successive dates that each month applies to.
+    """Return (months, lengths) of dates: `np.repeat(months, lengths)` is the month of each date.
 
-    `np.repeat(months, lengths)` is the month of each date, as datetime64[M]. The months are in ascending
-    order; a month can occur more than once, or apply to no date. This form is used for speed: converting
-    every date to its month would take ten times as long as finding the dates of a month by bisection.
+    The months are datetime64[M] in ascending order; a month can occur more than once, or apply to no date.
+    This form is used for speed: converting every date to its month would take ten times as long as finding
+    the dates of a month by bisection.
     """
     if dates.size == 0:
         return dates.astype("datetime64[M]"), np.empty(0, np.int64)
@@ -206,7 +206,7 @@ def _months(dates: Dates) -> tuple[Dates, _Integers]:
 
 
 def _first_months(months: Dates, period: Period) -> Dates:
-    """Return the first month of the calendar period (month, quarter or year) that contains each month."""
+    """Return, for each month, the first month of the month, quarter or year (`period`) that contains it."""
     numbers = months.astype(np.int64)  # 0 is January 1970
     firsts: Dates = (numbers - numbers % _MONTHS[period]).astype("datetime64[M]")
     return firsts
@@ -219,7 +219,7 @@ def _last_days(months: Dates) -> Dates:
 
 
 def _known(seconds: _Integers) -> _Integers:
-    """Return, for each time in seconds, a time before the year 2600 with the same offset in every zone."""
+    """Return the times, with those from the year 2600 on replaced by earlier ones of the same zone offset."""
     if seconds[-1] < _LAST:
         return seconds
     cycles: _Integers = np.maximum((seconds - _LAST) // _CYCLE + 1, 0)
@@ -227,13 +227,13 @@ def _known(seconds: _Integers) -> _Integers:
 
 
 def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers:
-    """Return, for each time, the value of the time span that contains the time.
+    """Return, for each time, the element of `values` that belongs to the time span that contains the time.
 
     Args:
         values: the value of each span.
         ends: the end of each span except the last, ascending. A span does not include its end.
         times: the times, as `_known` returns them. They can decrease, because `_known` replaces times from
-            the year 2600 on by earlier ones.
+        the year 2600 on by earlier ones.
     """
     if (times[1:] < times[:-1]).any():
         return values[np.searchsorted(ends, times, side="right")]
@@ -241,7 +241,7 @@ def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers
 
 
 def _offsets(tz: str, times: _Integers) -> _Offsets:
-    """Return a zone's offsets: those that its file lists, then those by its rule near the given times."""
+    """Return a zone's listed offsets, followed by those that its rule determines near the given times."""
     zone = _zone(tz)
     if zone.rule is None:
         return zone.listed
@@ -283,7 +283,7 @@ def _block(tz: str, index: int) -> _Offsets:
 
 @lru_cache(maxsize=64)
 def _zone(tz: str) -> _Zone:
-    """Read a time zone from its file, which has the format TZif (RFC 8536)."""
+    """Return a time zone, read from its file in the format TZif (RFC 8536)."""
     file = zone_file(tz)
     # The first part of the file, with times of 32 bits, is skipped. Its header also begins with these counts.
     in_utc, standard, leaps, changes, types, names = unpack_from(_COUNTS, file)

@@ -64,7 +64,7 @@ class Invocation:
 
 @logger.inject_lambda_context(clear_state=True)
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Handle the messages of a batch, and return the messages to return to the queue: `batchItemFailures`."""
+    """Handle the messages of a batch, and return {"batchItemFailures": messages to return to the queue}."""
     deadline = Deadline(context.get_remaining_time_in_millis)
     with EventLoop(deadline) as event_loop:
         invocation = Invocation(worker.bucket.metered(Traffic(), event_loop), deadline, context.function_name)

@@ -103,7 +103,7 @@ class UnusableMarker(OutputWriteError):
 
     @classmethod
     def at(cls, key: str, problem: str) -> "UnusableMarker":
-        """Return the error for the marker at this key. The error's text is the problem, then the remedy."""
+        """Return the error for the marker with this key; its text is `problem`, followed by the remedy."""
         remedy = "request a new run, or remove this object and send the request of this run again"
         return cls(key, f"{problem}; {remedy}")
 
@@ -138,7 +138,7 @@ class InternalError(PermanentError):
 
 
 def as_permanent(error: Exception) -> PermanentError:
-    """Return a PermanentError unchanged, and an InternalError for an exception of any other class.
+    """Return the error itself if it is a PermanentError, otherwise an InternalError.
 
     The subject of the InternalError is the name of the exception's class.
     """
@@ -197,19 +197,19 @@ class StoreRefusal(MetricsWorkerError):
 
 
 class ObjectNotFound(StoreRefusal):
-    """No object has this key."""
+    """The requested key has no object."""
 
 
 class AccessDenied(StoreRefusal):
-    """The worker's role does not have the permission for this request."""
+    """The worker's role does not have the permission for the request."""
 
 
 class UnusableKey(StoreRefusal):
-    """The S3 client cannot request this listed key, for instance because it has an empty segment."""
+    """A listing contains a key that the S3 client cannot request, for instance with an empty segment."""
 
 
 class ObjectArchived(StoreRefusal):
-    """The object is in an archive storage class and cannot be read until somebody restores it."""
+    """The requested object is in an archive storage class; it cannot be read until somebody restores it."""
 
 
 class ObjectTaken(StoreRefusal):
@@ -217,7 +217,7 @@ class ObjectTaken(StoreRefusal):
 
 
 def cause[E: BaseException](error: E) -> E:
-    """Remove the traceback of an error, and return the error for use as the cause of another error.
+    """Return an error without its traceback, so that it can be the cause of another error.
 
     A context manager that translates an error keeps a reference to the error, and the S3 client keeps its
     last error until its next request. The traceback would keep the variables of all callers in memory. No

@@ -37,7 +37,7 @@ gc.enable()
 @metrics.log_metrics(capture_cold_start_metric=True)
 @measured
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Handle the messages of a batch, and return the messages to return to the queue: `batchItemFailures`."""
+    """Handle the messages of a batch, and return {"batchItemFailures": messages to return to the queue}."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in event["Records"]:
         groups.setdefault(record["attributes"].get("MessageGroupId", record["messageId"]), []).append(record)

@@ -57,7 +57,7 @@ class Invocation:
     def begin(
         cls, settings: "Settings", groups: int, remaining_ms: Callable[[], int]
     ) -> "Iterator[Invocation]":
-        """Yield an invocation. Its threads end with the context.
+        """Yield the resources of a new invocation. Their threads end with the context.
 
         Args:
             settings: the worker's settings.

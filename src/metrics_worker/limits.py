@@ -55,7 +55,7 @@ class Memory:
             self.release(claim.taken)
 
     def take(self, amount: int) -> bool:
-        """Reserve bytes and return True; if too few bytes are free, reserve none and return False."""
+        """Reserve `amount` bytes and return True; if too few are free, reserve none and return False."""
         with self._lock:
             available = self._taken + amount <= self.limit
             self._taken += amount if available else 0
@@ -63,13 +63,17 @@ class Memory:
             return available
 
     def release(self, amount: int) -> None:
-        """Release this number of reserved bytes."""
+        """Release `amount` reserved bytes."""
         with self._lock:
             self._taken -= amount
 
 
 class Claim:
-    """The bytes that one read or evaluation has reserved in a `Memory`. Several threads can use a claim."""
+    """The bytes that one read or evaluation has reserved in a `Memory`. Several threads can use a claim.
+
+    Attributes:
+        taken: the number of bytes that the claim holds.
+    """
 
     def __init__(self, memory: Memory) -> None:
         self.taken = 0
@@ -79,11 +83,11 @@ class Claim:
     def take(
         self, amount: int, subject: str, refusal: type[PermanentError], *, held_elsewhere: int = 0
     ) -> None:
-        """Reserve bytes before they are allocated.
+        """Reserve `amount` bytes before they are allocated.
 
         Args:
             amount: the number of bytes.
-            subject: the key, or the path in the expression, that needs the bytes.
+            subject: the key, or the path in the expression, that needs the bytes; the subject of an error.
             refusal: the class of the error if the run needs more than the whole limit.
             held_elsewhere: the number of bytes that the run has reserved in other claims.
 
@@ -104,7 +108,7 @@ class Claim:
             self.taken += amount
 
     def release(self, amount: int) -> None:
-        """Release reserved bytes before the claim's end."""
+        """Release `amount` of the claim's bytes before the claim ends."""
         with self._lock:
             self.taken -= amount
             self._memory.release(amount)

@@ -14,7 +14,10 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uf
 
 
 def is_id(value: Any) -> TypeIs[str]:
-    """Return whether a value is a string that is valid as a run id or metric code, and as a part of a key."""
+    """Return whether a value is a string that is valid as a run id or metric code.
+
+    Such an id can be a part of S3 keys; `ID_RULE` states the rule in words.
+    """
     return isinstance(value, str) and ID.fullmatch(value) is not None
 
 

@@ -55,11 +55,11 @@ class Problem:
 def problems_of(
     error: "ValidationError", root: Path = (), kind: type[MetricsWorkerError] = ConfigError
 ) -> list[Problem]:
-    """Return one problem for each error that pydantic found.
+    """Return a `Problem` for each error in pydantic's ValidationError.
 
     Args:
         error: the error of any pydantic model. In its locations, a name in angle brackets (`<window_op>`) is
-            the type of an expression node, not a field.
+        the type of an expression node, not a field.
         root: the JSON path of the validated value.
         kind: the class of the error that reports these problems to the control plane (`Problem.error`).
     """
@@ -86,13 +86,13 @@ def path_text(path: Path) -> str:
 
 
 def first_error(problems: Sequence[Problem]) -> MetricsWorkerError:
-    """Return an error for the first problem. Its text also contains the number of the other problems."""
+    """Return an error that describes the first problem and states the number of the other problems."""
     first, more = problems[0], len(problems) - 1
     return first.error(path_text(first.path), first.message + (f" (and {more} more)" if more else ""))
 
 
 def first_problem(error: "ValidationError") -> tuple[str, str]:
-    """Return the JSON path and the text of the first problem that pydantic found.
+    """Return (JSON path, text) of the first problem that pydantic found.
 
     The text also contains the number of the other problems.
     """

@@ -172,14 +172,14 @@ def identity_problems(event: dict[str, Any]) -> Iterator[Problem]:
 
 
 def check_code(run: Run) -> None:
-    """Raise ConfigError if the metric code cannot be a part of S3 keys."""
+    """Raise ConfigError if the metric code of the run cannot be a part of S3 keys."""
     for problem in () if run.has_usable_code else identity_problems(run.event):
         if problem.error is ConfigError:
             raise ConfigError(path_text(problem.path), problem.text)
 
 
 def iso(time: datetime, timespec: Literal["seconds", "milliseconds"] = "seconds") -> str:
-    """Return a time in ISO 8601, UTC with `Z`."""
+    """Return a time in UTC as text in ISO 8601, such as `2026-01-31T09:30:00Z`."""
     return time.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
@@ -194,7 +194,7 @@ def _json_object(text: str, where: str) -> dict[str, Any]:
 
 
 def whole_number(text: str) -> int | float:
-    """Return the int of a JSON integer, or a float if the text has `MAX_DIGITS` characters or more.
+    """Return a JSON integer as an int, or as a float if its text has `MAX_DIGITS` characters or more.
 
     Python cannot parse an int of more than 4,300 digits, but such a number is valid JSON.
     """
@@ -217,7 +217,10 @@ def _milliseconds(value: str | None) -> datetime | None:
 
 
 def _shown(value: Any) -> str:
-    """Return a JSON value as text: a string unchanged, other scalars as JSON, "an object" or "an array"."""
+    """Return a JSON value as text for messages.
+
+    A string is unchanged, other scalars are shown as JSON, and containers as "an object" or "an array".
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, dict | list):

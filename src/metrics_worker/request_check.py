@@ -118,7 +118,7 @@ class Checked:
     datasets: dict[str, Dataset] = field(default_factory=dict)
 
     def named(self) -> dict[str, str]:
-        """Return the entries (series code → dataset id) of `declared` whose series is in the expression."""
+        """Return the dataset id, by series code, of each series that is in the expression and `declared`."""
         return {code: self.declared[code] for code in self.codes if code in self.declared}
 
 
@@ -254,7 +254,7 @@ def _check_catalog(catalog: dict[str, Any], bounds: Bounds, found: Checked) -> N
 
 
 def check_dataset(dataset_id: str, entry: Any, bounds: Bounds) -> tuple[Dataset | None, list[Problem]]:
-    """Return the dataset of a catalog entry and no problems, or None and every problem of the entry."""
+    """Return (dataset, no problems) for a valid catalog entry, else (None, every problem of the entry)."""
     at = ("catalog", "datasets", dataset_id)
     problems: list[Problem] = []
     try:
@@ -276,7 +276,7 @@ def check_dataset(dataset_id: str, entry: Any, bounds: Bounds) -> tuple[Dataset 
 
 
 def _key_problem(key: str, bounds: Bounds, end: str) -> str | None:
-    """Return a text about a key in the request that the worker must not read; None if the key is allowed.
+    """Return None for a key that the worker may read, and else the text of a problem that states the rule.
 
     Args:
         key: the key of an object, or of a folder without the final slash.

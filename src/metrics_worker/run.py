@@ -150,7 +150,10 @@ def _compute(request: RunRequest, state: RunState, attempt: "Attempt") -> Commit
 
 
 def _read(request: RunRequest, attempt: "Attempt", heartbeat: "Heartbeat") -> dict[str, "InputSeries"]:
-    """Read the series of the expression, while another thread publishes the started event."""
+    """Return the series of the expression by code, while another thread publishes the started event.
+
+    The progress of the reading becomes the progress of the heartbeats.
+    """
 
     def on_progress(share: float) -> None:
         heartbeat.advance(share * _READ)

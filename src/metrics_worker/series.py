@@ -92,7 +92,7 @@ def clean(times: Times, values: Values, *, null: int) -> Cleaned:
 
 
 def common(left: Series, right: Series) -> tuple[Times, Values, Values]:
-    """Return the times at which both series have an observation, and each series' values at these times."""
+    """Return (times, values of `left`, values of `right`) for the times of which both have an observation."""
     if np.array_equal(left.times, right.times):
         return left.times, left.values, right.values
     both = np.concatenate((left.times, right.times))
@@ -103,10 +103,9 @@ def common(left: Series, right: Series) -> tuple[Times, Values, Values]:
 
 
 def union(operands: Sequence[Series]) -> tuple[Times, list[NDArray[np.intp]]]:
-    """Return the times at which any operand has an observation, and an index array for each operand.
+    """Return (times at which any operand has an observation, positions of each operand's times in them).
 
-    The index array of an operand has one element for each observation of the operand: the position of the
-    observation's time in the returned times.
+    The positions of an operand are an index array with one element for each observation of the operand.
     """
     times = np.concatenate([series.times for series in operands])
     order = np.argsort(times, kind="stable")

@@ -17,7 +17,7 @@ def is_zone(name: str) -> bool:
 
 
 def zone_file(name: str) -> bytes:
-    """Return the file of a time zone, in the format TZif of RFC 8536.
+    """Return the content of a time zone's file, in the format TZif of RFC 8536.
 
     Raises:
         ValueError: the database has no such time zone.

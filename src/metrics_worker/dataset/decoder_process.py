@@ -152,16 +152,8 @@ class Conversation:
 class _Conversion:
     """A callable that converts a decoded record batch to the table that is sent to the worker.
 
-    The table contains only rows of the requested series. Codes are strings, and decimal values are float64.
-
-    Args:
-        schema: the Arrow schema of the part file.
-        columns: the names of the columns to convert.
-        codes: the codes of the requested series; None for all rows.
-        with_codes: whether the table contains the code column.
-
-    Attributes:
-        empty: a table of the resulting schema without rows.
+    The table contains only rows of the series in `codes`, and the code column only if `with_codes` is true.
+    Codes are strings, and decimal values are float64. `empty` is such a table without rows.
     """
 
     def __init__(
@@ -209,13 +201,7 @@ def _row_groups(parquet: pq.ParquetFile, source: PartialFile, codes: list[str] |
 
 
 def _column_chunks(metadata: pq.FileMetaData, groups: list[int], columns: list[str]) -> dict[int, _Chunks]:
-    """Return, by index of the row group, the metadata of the column chunks of the given columns.
-
-    Args:
-        metadata: the metadata of the file.
-        groups: the indices of the row groups.
-        columns: the names of the columns.
-    """
+    """Return, by index of the row group, the metadata of the column chunks of the named columns."""
     paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
     indices = [paths.index(name) for name in columns]
     return {group: [metadata.row_group(group).column(index) for index in indices] for group in groups}

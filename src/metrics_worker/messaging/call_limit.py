@@ -44,7 +44,7 @@ _limit: ContextVar[CallLimit | None] = ContextVar("_limit", default=None)
 
 @contextmanager
 def limited(seconds: float) -> Iterator[CallLimit]:
-    """Limit the total time of the calls that this thread makes in the context."""
+    """Limit the total time of the calls of this thread in the context to `seconds`, and yield the limit."""
     limit = CallLimit(time.monotonic() + seconds)
     token = _limit.set(limit)
     try:
@@ -54,14 +54,15 @@ def limited(seconds: float) -> Iterator[CallLimit]:
 
 
 def current_limit() -> CallLimit:
-    """Return the time limit of this thread's current call; an infinite limit if the call has none."""
+    """Return the time limit of this thread's current call; without one, a limit that is never reached."""
     return _limit.get() or CallLimit(float("inf"))
 
 
 def at_most(seconds: float | None) -> float:
-    """Return the seconds that the next step can wait: the given number, or less if the call must end earlier.
+    """Return the number of seconds that the next step of this thread's call may wait.
 
-    If None is given, return the time that is left for the call.
+    This is `seconds`, or less if the call must end earlier; with None, it is the time that is left for the
+    call.
 
     Raises:
         TimeoutError: The call has reached its time limit.

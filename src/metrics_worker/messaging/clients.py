@@ -73,7 +73,7 @@ def service_call(kind: "type[TransientError]", subject: str, within: float | Non
 
 
 def _problem(error: Exception) -> str:
-    """Return a description of a failed call's exception that contains no network addresses."""
+    """Return a description, without network addresses, of the exception that ended a call to AWS."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see the module's docstring
 
     if isinstance(error, ClientError):
@@ -87,9 +87,14 @@ def _problem(error: Exception) -> str:
 
 
 def _noting(translated: "TransientError", error: Exception, limit: CallLimit) -> "TransientError":
-    """Record in the translated error whether the failed call may still take effect, and return the error.
+    """Set `may_arrive` of the translated error, and return the translated error.
 
-    `may_arrive` of the error becomes true if a request was sent but not answered.
+    `may_arrive` becomes true if a request was sent but not answered, so that the call may still take effect.
+
+    Args:
+        translated: the worker's error, which is raised.
+        error: botocore's exception.
+        limit: the state of the call's requests.
     """
     from botocore.exceptions import ConnectionClosedError, ReadTimeoutError  # noqa: PLC0415 - as above
 

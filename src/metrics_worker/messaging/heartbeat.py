@@ -82,7 +82,7 @@ class Heartbeat:
             self._count([problem for problem in (self._beat(),) if problem])
 
     def _beat(self) -> Exception | None:
-        """Publish one heartbeat. Return the exception of a failed publication, otherwise None."""
+        """Publish one heartbeat. Return the exception if the publication failed, otherwise None."""
         try:
             went_out = self._publish(self._number, self._progress)
         except Exception as error:  # noqa: BLE001 - a heartbeat that fails must not fail the run
@@ -102,7 +102,7 @@ class Heartbeat:
 
 
 def _problem_of(work: Callable[[], None]) -> Exception | None:
-    """Call a function. Return the exception that the function raises, or None if it raises none."""
+    """Call a function, and return the exception that it raises, or None."""
     try:
         work()
     except Exception as error:  # noqa: BLE001 - as above

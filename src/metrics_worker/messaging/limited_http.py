@@ -107,7 +107,7 @@ class _Limited:
         super().connect()  # type: ignore[misc]
 
     def _new_conn(self) -> socket.socket:
-        """Return a socket that is connected to the first address that answers. urllib3 calls this method."""
+        """Return a socket, for urllib3, that is connected to the first address of the host that answers."""
         try:
             *others, last = _look_up(self.host, self.port, at_most(self.timeout))
             for address in others:
@@ -133,7 +133,7 @@ type Address = tuple[int, int, int, Any]
 
 
 def _connected(to: Address, seconds: float) -> socket.socket:
-    """Return a socket that is connected to the address, or raise OSError after this number of seconds."""
+    """Return a socket that is connected to the address; raise OSError if this takes longer than `seconds`."""
     *kind, address = to
     connecting = socket.socket(*kind)
     try:
@@ -147,7 +147,7 @@ def _connected(to: Address, seconds: float) -> socket.socket:
 
 
 def _look_up(host: str, port: int, seconds: float) -> list[Address]:
-    """Return the addresses of a host and port.
+    """Return the addresses that DNS returns for a host and port.
 
     The resolver of the C library cannot be interrupted, so it runs in another thread. If the resolver takes
     too long, this function raises an error and the thread continues without effect on the call.

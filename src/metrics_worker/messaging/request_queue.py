@@ -27,7 +27,7 @@ LONGEST_BACKOFF_SECONDS = 300
 
 
 class RequestQueue:
-    """The request queue. If no SQS client is passed, the first call creates a client."""
+    """The SQS request queue. If no SQS client is passed, the first call creates one."""
 
     def __init__(self, settings: "Settings", sqs: Any = None) -> None:
         self._settings = settings

@@ -58,7 +58,13 @@ class RunHeartbeat(_Event):
 
     @classmethod
     def of(cls, run: Run, progress: float, at: datetime) -> Self:
-        """Return the heartbeat of a run with the given progress (0 to 1) and the time of the event."""
+        """Return the heartbeat of a run.
+
+        Args:
+            run: The identity of the run.
+            progress: The progress of the run, from 0 to 1.
+            at: The time of the event.
+        """
         return cls(schema_=_form(run), run_id=run.run_id, progress=round(progress, 4), ts=iso(at))
 
 
@@ -102,7 +108,7 @@ class RunCompleted(_Event):
         )
 
     def after_failure(self) -> Self:
-        """Return a copy of this SUCCESS with `error: null`, which replaces an earlier published error."""
+        """Return a copy of this SUCCESS with `error: null`, which clears the error of an earlier FAILURE."""
         return self.model_copy(update={"error": None})
 
     def wire(self) -> str:

@@ -84,7 +84,7 @@ class RunReport:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the duration of the context to the stage with this name, even if the context fails."""
+        """Add the duration of the context, even if it fails, to the stage of the attempt with this name."""
         began = time.perf_counter()
         try:
             yield

@@ -113,7 +113,13 @@ def count(name: str, *, function_name: str, and_total: bool = False, **dimension
 
 
 def open_run(run: "Run", attempt: int, message_id: str) -> RunReport:
-    """Return the report of an attempt that begins now. At log level DEBUG, the report has a trace."""
+    """Return the report of an attempt that begins now. At log level DEBUG, the report has a trace.
+
+    Args:
+        run: The identity of the run.
+        attempt: The number of times that the message was received, including this time.
+        message_id: The SQS message id.
+    """
     report = RunReport(
         run_id=run.run_id,
         metric_code=run.metric_code,
@@ -127,7 +133,7 @@ def open_run(run: "Run", attempt: int, message_id: str) -> RunReport:
 
 
 def close_group(report: GroupReport, context: "LambdaContext") -> None:
-    """Write the log line and the metrics of each attempt, and a log line for each returned message."""
+    """Write the closing log line and metrics of each attempt, and a log line for each returned message."""
     for run in report.runs:
         close_run(run, context)
     runs = {run.message_id: run for run in report.runs}
@@ -141,7 +147,7 @@ def close_group(report: GroupReport, context: "LambdaContext") -> None:
 
 
 def close_run(report: RunReport, context: "LambdaContext") -> None:
-    """Write the closing log line and the metrics of an attempt."""
+    """Write the closing log line and the metrics of one attempt."""
     _log(report)
     for name, unit, value in _values(report):
         metrics.add_metric(name, unit, value)
@@ -188,10 +194,11 @@ def _log(report: RunReport) -> None:
 
 
 def _totals(report: RunReport) -> dict[str, Any]:
-    """Return the sums for the closing log line, because Logs Insights cannot compute sums of a list.
+    """Return the fields of the closing log line that are computed from several others, such as `rows_in`.
 
-    Files and rows of the run's series are counted even if another run of the batch read them. Only the
-    requests and bytes of this attempt are counted.
+    They are part of the line because Logs Insights cannot compute sums of a list. Files and rows of the run's
+    series are counted even if another run of the batch read them; of requests and bytes, only those of this
+    attempt.
     """
     traffic, inputs = report.traffic, report.inputs
     left_out = _left_out(report)
@@ -217,7 +224,7 @@ def _left_out(report: RunReport) -> dict[str, int]:
 
 
 def _values(report: RunReport) -> Iterable[Value]:
-    """Yield the name, the unit and the value of each metric of an attempt.
+    """Yield (name, unit, value) of each metric of an attempt.
 
     A count is also written if it is 0. An alarm adds several counts in one expression, and in each period
     either all of them must have data or none. Failures are counted by error code instead (`close_run`). Their

@@ -36,7 +36,7 @@ class Timed:
     problem: str = ""
 
     def row(self) -> list[object]:
-        """Return the attributes as a list, in the order of their declaration, with times in milliseconds."""
+        """Return the attributes as a list, in the order of their declaration; times are in milliseconds."""
         return [self.operation, self.key, _ms(self.start), _ms(self.seconds), self.size, self.problem]
 
 
@@ -137,7 +137,7 @@ class Traffic:
         return _UNTIMED if self.trace is None else self.trace.timed(operation, key=key)
 
     def counts(self) -> dict[str, int]:
-        """Return the counts of requests and of bytes as a dictionary by attribute name."""
+        """Return the five counts of requests and bytes, by attribute name."""
         return {
             "gets": self.gets,
             "puts": self.puts,

@@ -99,13 +99,19 @@ def commit(
 
 
 def _write_data(bucket: Bucket, draft: Draft, now: datetime, checkpoint: Callable[[], None]) -> str:
-    """Write the data file of the first free version, check that S3 has it, and return the version.
+    """Write the data file of the first free version, check the stored file, and return the version.
 
     A version is a time in UTC, in whole seconds. The run that creates the data file of a version owns the
     version. If a metric has many runs within a short time, the later runs get versions in the future.
 
+    Args:
+        bucket: the data bucket.
+        draft: the result of the run.
+        now: the time from which a free version is searched.
+        checkpoint: a function that is called before each write and row group. Its exceptions end the commit.
+
     Raises:
-        ManifestValidationError: the content of the data file is not the one of the draft.
+        ManifestValidationError: the content of the data file differs from the draft.
         StoreUnavailable: no version is free within `MAX_TRIES` seconds.
     """
     for version_ts in versions_to_try(draft.newest, now):
@@ -137,7 +143,7 @@ def _schema(draft: Draft, version_ts: str) -> pa.Schema:
 
 
 def _parquet(draft: Draft, version_ts: str, checkpoint: Callable[[], None]) -> bytes:
-    """Return the content of the Parquet file of a version, `metrics.parquet`."""
+    """Return the content of `metrics.parquet` of a version; `checkpoint` is called before each row group."""
     schema = _schema(draft, version_ts)
     columns = [pa.array(draft.series.times, schema.field(0).type), pa.array(draft.series.values)]
     table = pa.Table.from_arrays(columns, schema=schema)
@@ -168,7 +174,7 @@ def _manifest(draft: Draft, version_ts: str, now: datetime) -> OutputManifest:
 
 
 def _check_content(key: str, body: bytes, draft: Draft, version_ts: str) -> None:
-    """Compare the row count and the schema of a data file with the draft, before the file is written.
+    """Check that a data file has the row count and the schema of the draft, before the file is written to S3.
 
     Raises:
         ManifestValidationError: they differ, or the file cannot be read.

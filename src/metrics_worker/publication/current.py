@@ -114,7 +114,9 @@ def _is_predecessors(body: bytes, run: Run) -> bool:
 
 
 def _marker_of_current(bucket: Bucket, keys: Keys, run: Run) -> Marker:
-    """Return a commit record, built from `current`, for a run that the previous worker computed.
+    """Return a commit record for a run of the previous worker, whose own marker contains only the run id.
+
+    The fields of the record are read from `current`.
 
     Raises:
         UnusableMarker: `current` is not a copy of the manifest of the run's version.
@@ -142,7 +144,7 @@ def _marker_of_current(bucket: Bucket, keys: Keys, run: Run) -> Marker:
 
 
 def _manifest(bucket: Bucket, marker: Marker, key: str) -> bytes:
-    """Read the manifest of a committed version, and return its bytes.
+    """Return the bytes of the manifest of a committed version.
 
     Args:
         bucket: the data bucket.
@@ -202,12 +204,12 @@ def move_current(bucket: Bucket, keys: Keys, committed: Committed, state: RunSta
 
 
 def age(current: StoredObject) -> tuple[datetime, str]:
-    """Return a sort key of `current`: only a version with a larger (request time, version) replaces it.
+    """Return the sort key (request time in UTC, version) of `current`.
 
-    The key consists of the request time in UTC and the version, which are both read from `current`. If
-    `requested_at` is missing, as in manifests of the previous worker, `created_at` is used. After a rollback,
-    the key consists of the time of the rollback and a text that sorts after every version. If `current` is
-    not valid, the key is the smallest possible one.
+    A run replaces `current` only if its own (request time, version) is larger. If `requested_at` is missing,
+    as in manifests of the previous worker, `created_at` is used. After a rollback, the key consists of the
+    time of the rollback and a text that sorts after every version. If `current` is not valid, the key is the
+    smallest possible one.
     """
     try:
         body = Pointer.model_validate_json(bytes(current.body))
@@ -226,7 +228,7 @@ def version_of(current: StoredObject | None) -> str:
 
 
 def _rolled_back_to(current: StoredObject) -> str | None:
-    """Return the version to which an operator rolled back; None if a run updated `current` last."""
+    """Return the version that an operator chose in a rollback; None if a run updated `current` last."""
     try:
         body = Pointer.model_validate_json(bytes(current.body))
     except ValueError:
@@ -241,7 +243,7 @@ def _time(text: str) -> datetime:
 
 @contextmanager
 def output_errors() -> Iterator[None]:
-    """Translate each StoreRefusal that the context raises to an OutputWriteError."""
+    """Translate each StoreRefusal that is raised in the context to an OutputWriteError."""
     try:
         yield
     except StoreRefusal as error:

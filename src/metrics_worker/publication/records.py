@@ -43,7 +43,7 @@ def _time(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of a metric's objects. `base` is the prefix of the metric and ends in a slash."""
+    """The S3 keys of a metric's objects. `base` is the key prefix of the metric and ends in a slash."""
 
     base: str
 
@@ -105,7 +105,7 @@ class Outputs(_Document):
 
 
 class InputSummary(_Document):
-    """An input series: its dataset, and the numbers of its rows that became observations or were left out."""
+    """An input series: its dataset, and the numbers of part files, rows, observations and omitted rows."""
 
     dataset_id: str
     dataset_version: str | None
@@ -120,7 +120,7 @@ class InputSummary(_Document):
 
 
 class OutputManifest(_Document):
-    """The manifest of a version."""
+    """The manifest of a version: its run, row count, data files, expression and input series."""
 
     run_id: str
     metric_code: str
@@ -154,12 +154,12 @@ class PredecessorMarker(BaseModel):
 
 
 class Pointer(BaseModel):
-    """The fields of a manifest or of `current` that the worker reads again.
+    """The fields of a version's manifest or of `current` that later runs read.
 
     Attributes:
         requested_at: The time of the request; None in a manifest of the previous worker.
         rolled_back_at: Only in `current`: the time at which an operator chose the version. Runs that were
-            requested before this time do not replace `current`.
+        requested before this time do not replace `current`.
     """
 
     run_id: str = ""

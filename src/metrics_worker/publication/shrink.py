@@ -44,7 +44,7 @@ class _Input(BaseModel):
 
 
 class _Before(BaseModel):
-    """The counts in the current version's manifest; the previous worker wrote only `row_count`."""
+    """The counts in the current version's manifest. The previous worker wrote only `row_count`."""
 
     version_ts: str
     row_count: int
@@ -143,14 +143,13 @@ def _parse(current: "StoredObject | None") -> _Before | None:
 def _lost_inputs(
     inputs: "list[InputSummary]", before: list[_Input], ratio: float
 ) -> "list[tuple[InputSummary, _Input]]":
-    """Return the series that lost observations, the series with the largest loss first.
+    """Return (counts in this run, counts in the current version) of each series that lost observations.
 
-    Each element is a pair: the counts of a series in this run, and its counts in the current version. Series
-    that the current version did not read are left out.
+    The series with the largest loss comes first. Series that the current version did not read are left out.
 
     Args:
-        inputs: the counts of the run.
-        before: the counts of the current version.
+        inputs: the counts of all series in this run.
+        before: the counts of all series in the current version.
         ratio: the smallest share of lost observations (0 to 1) that counts as a loss.
     """
     known = {found.series_code: found for found in before}
@@ -162,5 +161,5 @@ def _lost_inputs(
 
 
 def _is_lost(ratio: float, *, before: int, now: int) -> bool:
-    """Return whether the share of lost rows is at least the ratio. The comparison is exact."""
+    """Return whether the lost share of rows, (before - now) / before, is at least the ratio (exactly)."""
     return now < before and before - now >= before * Fraction(str(ratio))

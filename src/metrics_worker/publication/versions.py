@@ -25,18 +25,18 @@ class NewestVersions:
     _by_metric: dict[str, str] = field(default_factory=dict)
 
     def find(self, metric_code: str) -> str:
-        """Return the newest version that this process has written; "" if none is known."""
+        """Return the newest version of the metric that this process has written; "" if none is known."""
         return self._by_metric.get(metric_code, "")
 
     def remember(self, metric_code: str, version_ts: str) -> None:
-        """Store the version that a run of the metric has written. The number of stored metrics is limited."""
+        """Store the version that a run of the metric has written. The number of metrics is limited."""
         if len(self._by_metric) >= _MAX_METRICS:
             self._by_metric.clear()
         self._by_metric[metric_code] = version_ts
 
 
 def versions_to_try(newest: Iterable[str], now: datetime) -> Iterable[str]:
-    """Return the versions that a run tries, in this order, beginning after the newest known version.
+    """Return the versions that a run tries to write, in this order, from the newest known version on.
 
     A known version more than `2 * MAX_TRIES` seconds ahead is from a wrong clock and is ignored. If every
     version within `MAX_TRIES` seconds is known to be taken, only the present second is returned.

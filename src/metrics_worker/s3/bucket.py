@@ -62,7 +62,7 @@ class Bucket(Protocol):
         """The counts of the requests that this object has made."""
 
     def metered(self, traffic: Traffic, event_loop: EventLoop | None = None) -> Self:
-        """Return an object for the same bucket that uses the arguments for its requests.
+        """Return an object for the same bucket that counts its requests in `traffic`.
 
         Args:
             traffic: the object in which requests are counted.

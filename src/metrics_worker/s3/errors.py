@@ -102,7 +102,7 @@ def refusals(key: str, *, operation: str) -> Iterator[None]:
 
 
 def lacks_range(error: BaseException | None) -> bool:
-    """Return whether a range request failed because the object is empty.
+    """Return whether an obstore exception means that the object is empty, so that it has no requested range.
 
     S3 answers such a request with the HTTP status 416; other stores send a response without a range.
     """
@@ -126,6 +126,6 @@ def _kind(error: Exception, operation: str) -> _Kind:
 
 
 def _answer(text: str) -> tuple[int, str]:
-    """Return the HTTP status and S3's error code from an error's text; 0 and "" if they are missing."""
+    """Return (HTTP status, S3 error code) from the text of an obstore exception; (0, "") if missing."""
     found = _ANSWER.search(text)
     return (int(found[1]), found[2] or "") if found else (0, "")

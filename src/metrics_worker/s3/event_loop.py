@@ -79,9 +79,9 @@ class EventLoop:
         )  # the loop keeps only a weak reference
 
     async def _answer[T](self, work: Coroutine[Any, Any, T], answer: "Future[T]") -> None:
-        """Pass the result or the exception of the coroutine to the waiting thread.
+        """Run the coroutine, and set its result or its exception in the future for which a thread waits.
 
-        The task does not raise the exception, because a task that stores an exception is in a reference
+        The exception is not raised in the task, because a task that stores an exception is in a reference
         cycle.
         """
         try:
@@ -100,7 +100,7 @@ class EventLoop:
 
 
 async def in_thread(work: Callable[[], None]) -> None:
-    """Run a function in a thread of the pool.
+    """Run a function in a thread of the event loop's pool, and return when it has ended.
 
     On cancellation, wait for the function to end, because it still uses memory that the run has reserved.
     """

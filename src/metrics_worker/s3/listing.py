@@ -43,6 +43,6 @@ def objects_below(prefix: str, listed: Iterable["ObjectMeta"]) -> list[ListedObj
 
 
 def unusable_key(message: str) -> str | None:
-    """Return the unusable key from the client's error message; None if the message has another reason."""
+    """Return the key that the client refused to list, from its error message; None for other messages."""
     found = _INVALID_PATH.search(message)
     return found[1] if found else None

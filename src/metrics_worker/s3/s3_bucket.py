@@ -73,7 +73,7 @@ class S3Bucket:
         return S3Bucket(self.store, self.name, traffic, self.pause, event_loop)
 
     def with_timeout(self, seconds: float) -> "S3Bucket":
-        """Return the same bucket, each of whose requests fails after this time."""
+        """Return the same bucket with a time limit in seconds: each call fails after this time."""
         return replace(self, timeout=seconds)
 
     def get(self, key: str) -> StoredObject:
@@ -175,9 +175,10 @@ class S3Bucket:
         return self._put(key, body, {"e_tag": etag})
 
     def _put(self, key: str, body: bytes, mode: "PutMode") -> str:
-        """Send a conditional PUT until it is known whether it took effect, at most `CONDITIONAL_TRIES` times.
+        """Send a conditional PUT until it is known whether it took effect, and return the object's ETag.
 
-        All tries have one write id, so the PUT takes effect at most once.
+        The PUT is sent at most `CONDITIONAL_TRIES` times. All tries have one write id, so it takes effect at
+        most once.
         """
         write_id = uuid4().hex
         problem, cause = "", None
@@ -215,7 +216,7 @@ class S3Bucket:
         return written["e_tag"] or ""
 
     async def _fetch(self, key: str, options: "GetOptions | None" = None) -> StoredObject:
-        """Read an object, or the part of it that the options specify.
+        """Return an object, or the part of it that the obstore options specify.
 
         If the connection ends within the body, make a second request, because the client retries only
         requests whose response has not begun.
@@ -238,7 +239,7 @@ class S3Bucket:
         return StoredObject(key, body, meta["size"], meta["e_tag"] or "", result.attributes.get(_WRITE_ID))
 
     async def _tail(self, key: str, *, etag: str = "") -> StoredObject:
-        """Read the last `WHOLE_BYTES` of an object.
+        """Return the last `WHOLE_BYTES` of an object.
 
         S3 refuses such a request for an empty object. A HEAD request then confirms that the object is empty.
         S3 also refuses it if the object does not have the given ETag. Then the present object is read.
@@ -260,7 +261,7 @@ class S3Bucket:
             return StoredObject(key, memoryview(b""), 0, "")
 
     async def _list(self, prefix: str) -> Sequence["ObjectMeta"]:
-        """List the objects below a prefix, as the client returns them."""
+        """Return the metadata of the objects below a prefix, as obstore returns them."""
         with self.traffic.timed("LIST", key=prefix), refusals(prefix, operation="LIST"):
             found = await obstore.list(self.store, prefix).collect_async()
         self.traffic.lists += 1 + len(found) // _KEYS_PER_PAGE
