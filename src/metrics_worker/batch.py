@@ -26,9 +26,9 @@ def process(
     Args:
         records: the messages of one queue, as Lambda delivers them.
         handle: a function that handles one message. If the function raises an exception, the message has
-        failed.
+            failed.
         skip_group_on_error: whether only the later messages of the same message group are skipped after a
-        failure. If false, all later messages are skipped.
+            failure. If false, all later messages are skipped.
     """
     processor = SqsFifoPartialProcessor(skip_group_on_error=skip_group_on_error)
     processor.raise_on_entire_batch_failure = False

@@ -233,7 +233,7 @@ def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers
         values: the value of each span.
         ends: the end of each span except the last, ascending. A span does not include its end.
         times: the times, as `_known` returns them. They can decrease, because `_known` replaces times from
-        the year 2600 on by earlier ones.
+            the year 2600 on by earlier ones.
     """
     if (times[1:] < times[:-1]).any():
         return values[np.searchsorted(ends, times, side="right")]

@@ -59,7 +59,7 @@ def problems_of(
 
     Args:
         error: the error of any pydantic model. In its locations, a name in angle brackets (`<window_op>`) is
-        the type of an expression node, not a field.
+            the type of an expression node, not a field.
         root: the JSON path of the validated value.
         kind: the class of the error that reports these problems to the control plane (`Problem.error`).
     """

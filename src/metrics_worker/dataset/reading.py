@@ -60,7 +60,7 @@ class Reading:
         shared: the files that the invocation keeps.
         etags: the ETags of the part files that were listed, by key.
         on_progress: a function that is called with the share of the files that has been read (0-1), after
-        each file and at intervals while another run reads a shared file.
+            each file and at intervals while another run reads a shared file.
         files: the part files that have been read so far, by key.
     """
 

@@ -46,8 +46,7 @@ class Rows(NamedTuple):
 
     Attributes:
         times: the times of the rows that have a time and a value, as int64 microseconds since 1970-01-01 UTC,
-            in the
-        order of the part files and of their rows.
+            in the order of the part files and of their rows.
         values: the values of the same rows, which can be NaN or infinite.
         counts: the counts of each part file, in the same order.
     """

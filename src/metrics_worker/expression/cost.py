@@ -150,8 +150,7 @@ def _held(operands: Sequence[_Cost], work: int) -> tuple[list[int], int, int]:
 
     Returns:
         The largest possible number of observations of each operand, the sum of the operands' `stamps`, and
-        the peak
-        memory of evaluating the operands and the operation, in bytes.
+        the peak memory of evaluating the operands and the operation, in bytes.
     """
     held = peak = 0
     for operand in operands:

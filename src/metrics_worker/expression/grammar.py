@@ -160,8 +160,7 @@ def _pruned(value: Any, levels: int) -> Any:
     Args:
         value: the node in decoded JSON.
         levels: the number of levels to keep, including that of the node itself. A reference to a series with
-            an
-        invented code replaces each node below these levels.
+            an invented code replaces each node below these levels.
     """
     if levels == 0:
         return {"series_code": "pruned"}

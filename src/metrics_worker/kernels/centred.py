@@ -34,12 +34,9 @@ def centred_sums(series: Values, window: int) -> Terms:
 
     Returns:
         A scratch array with one column for each of the n - window + 1 windows; the next kernel call in the
-        thread
-        overwrites the array. Each series has a row: the real part is the sum of the deviations, the imaginary
-        part
-        the sum of the squared deviations. Two series have a third row, whose real part is the sum of the
-        products
-        of their deviations.
+        thread overwrites the array. Each series has a row: the real part is the sum of the deviations, the
+        imaginary part the sum of the squared deviations. Two series have a third row, whose real part is the
+        sum of the products of their deviations.
     """
     count, length = series.shape
     total = length - window + 1

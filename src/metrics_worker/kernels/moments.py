@@ -126,8 +126,7 @@ def _moments(values: Values, window: int, *, last: bool) -> tuple[Values | None,
 
     Returns:
         For each window, the deviation of its last value from its mean, and the sum of the squared deviations
-        of all
-        its values from its mean. The sum is infinite or NaN if a square overflows.
+        of all its values from its mean. The sum is infinite or NaN if a square overflows.
     """
     if window <= _MERGED:
         return _merged_moments(values, window)
@@ -197,9 +196,8 @@ def _pairs_within_range(pairs: Values, window: int) -> tuple[Values, Exponents]:
 
     Returns:
         The three rows of `_squares_of_pairs`, and two rows of exponents; both have one column for each
-        window. The
-        sums of a window are computed from the values of each series times 2 ** (the series' exponent for this
-        window). The exponent is 0 if no scaling is needed; `spread.exponents` chooses it.
+        window. The sums of a window are computed from the values of each series times 2 ** (the series'
+        exponent for this window). The exponent is 0 if no scaling is needed; `spread.exponents` chooses it.
     """
     squares = _squares_of_pairs(pairs, window)
     exponents = np.stack([spread.exponents(squares[row], pairs[row]) for row in range(2)])

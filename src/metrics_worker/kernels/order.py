@@ -211,8 +211,7 @@ def _blocks(
 
     Yields:
         (indices, values, first, stop): the indices k of the windows of the block, the values that these
-        windows
-        cover, and the positions in these values at which each window begins and stops.
+        windows cover, and the positions in these values at which each window begins and stops.
     """
     filled = np.flatnonzero(stop > first)
     block = max(_BLOCK, int((stop - first).max(initial=0)))

@@ -154,8 +154,7 @@ def _rescaled(moments: Moments, wanted: Mask, values: Values, compute: Compute, 
     Args:
         moments: the moments of all windows.
         wanted: for each window, whether to compute it again. If its squares overflow again, its moments do
-            not
-        change.
+            not change.
         values: the unscaled values of the series.
         compute: as in `within_range`.
         shift: the exponent of the power of two by which the values are multiplied.

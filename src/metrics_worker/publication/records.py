@@ -159,7 +159,7 @@ class Pointer(BaseModel):
     Attributes:
         requested_at: The time of the request; None in a manifest of the previous worker.
         rolled_back_at: Only in `current`: the time at which an operator chose the version. Runs that were
-        requested before this time do not replace `current`.
+            requested before this time do not replace `current`.
     """
 
     run_id: str = ""
