@@ -30,7 +30,7 @@ class Spread:
 
 
 def number(value: float) -> str:
-    """Return a number with three significant digits and without an exponent."""
+    """Return a number as text with three significant digits and without an exponent."""
     if not value:
         return "0"
     digits = 0
@@ -75,7 +75,7 @@ def ratios(ones: Sequence[float], others: Sequence[float]) -> Spread:
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table below a heading.
+    """Return a heading and a table in Markdown.
 
     Args:
         title: the text of the heading.

@@ -260,7 +260,7 @@ async def _read_in_a_loop(store: ObjectStore, names: Iterable[str]) -> None:
 
 
 def _job(event: dict[str, Any], store: ObjectStore, url: str) -> Callable[[], object]:
-    """Return a function that does what an event requests: a batch of metrics, the plain loop, or polars.
+    """Return a function that does what an event requests: a batch, `_read_in_a_loop`, or metrics with polars.
 
     Args:
         event: an event as in `Worker.run`.

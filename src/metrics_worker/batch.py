@@ -49,4 +49,4 @@ def failures(failed: list[Failed]) -> list[dict[str, str]]:
 
 
 def _nothing(_: SQSRecord) -> None:
-    """Do nothing: this function replaces the processor's reference to the real handler."""
+    """Do nothing: this function replaces the handler in Powertools' processor after a batch."""

@@ -19,7 +19,7 @@ ANSWER_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The time at which work must stop.
+    """The time at which the work of one invocation must stop.
 
     Attributes:
         remaining_ms: a function that returns the milliseconds until Lambda's timeout.

@@ -104,7 +104,7 @@ class Attempt:
 
     @property
     def deadline(self) -> Deadline:
-        """The time at which work must stop."""
+        """The time at which the work of the attempt's invocation must stop."""
         return self.invocation.deadline
 
     @property

@@ -103,7 +103,7 @@ def common(left: Series, right: Series) -> tuple[Times, Values, Values]:
 
 
 def union(operands: Sequence[Series]) -> tuple[Times, list[NDArray[np.intp]]]:
-    """Return (times at which any operand has an observation, positions of each operand's times in them).
+    """Return all times of the operands, and for each operand the positions of its times among them.
 
     The positions of an operand are an index array with one element for each observation of the operand.
     """

@@ -226,7 +226,7 @@ def _not_found(code: str, searched: list[Dataset], *, why: str) -> InputReadErro
 
 
 def listed_by_manifest(code: str, manifest: Manifest) -> Source:
-    """Return a series' part files: those in folders named after it, or without such folders all files."""
+    """Return a series' part files: those in folders named after it, or if there are none, all files."""
     files = manifest.files_of(code)
     prefix = manifest.dataset.projections_prefix
     keys = tuple(prefix + file for file in files or manifest.files)

@@ -208,7 +208,7 @@ class Datasets:
         return self._snapshots.load(choose, bucket, claim, listed=listed)
 
     def _assemble(self, source: Source, stored: Stored | None, files: dict[str, ReadFile]) -> InputSeries:
-        """Assemble a series from the part files that were read and from its snapshot, and return it."""
+        """Return a series, assembled from the part files that were read and from the snapshot `stored`."""
         read = source.keys if stored is None else [key for key in source.keys if key not in stored.unchanged]
         own = [key for key in read if _has_rows_of(source, key, files[key].table)]
         try:

@@ -40,7 +40,7 @@ _KINDS = (str, str, int, int, int)
 
 
 class UnusableSnapshot(ValueError):
-    """The bytes are not a snapshot of the series, or are damaged."""
+    """An object in S3 is not a snapshot of the wanted series in the present format, or it is damaged."""
 
 
 class Subject(NamedTuple):

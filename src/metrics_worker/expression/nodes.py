@@ -56,7 +56,7 @@ class Constant(BaseNode):
 
 
 class SeriesMath(BaseNode):
-    """An operation on two values at the same time: `{"op": "ratio", "left": node, "right": node}`."""
+    """An operation on two values of the same time: `{"op": "ratio", "left": node, "right": node}`."""
 
     op: fields.MathOp
     left: "Node"

@@ -68,8 +68,8 @@ def rolling_quantile(values: Values, window: int, q: float) -> Values:
 def rolling_rank(values: Values, window: int) -> Values:
     """Return the rank, between 0 and 1, of the last value x of each window among the values of the window.
 
-    The rank is (number of values below x + (number of values equal to x + 1) / 2) / window, with x counted as
-    equal to itself. Result i belongs to `values[i : i + window]`.
+    If b values of a window are below x and e values are equal to x (x included), the rank is (b + (e + 1) /
+    2) / window. Result i belongs to `values[i : i + window]`.
     """
     total = max(0, len(values) - window + 1)
     if window > _COUNTED:

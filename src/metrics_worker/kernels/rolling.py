@@ -145,14 +145,14 @@ def _sum_steps(window: int) -> Steps:
 
 @lru_cache(maxsize=256)
 def _extreme_steps(window: int) -> Steps:
-    """Return the steps for the maximum or minimum of `window` values; the last two spans may overlap."""
+    """Return steps for the maximum or minimum of `window` values; the spans of the last step may overlap."""
     largest = 1 << (window.bit_length() - 1)
     merges = [(1 << k, 1 << k, 2 << k) for k in range(window.bit_length() - 1)]
     return steps_of(merges if largest == window else [*merges, (largest, largest, window)])
 
 
 def steps_of(merges: list[tuple[int, int, int]]) -> Steps:
-    """Return a `Step` for each merge: the numbers of values in its left operand, right operand and result."""
+    """Return a `Step` for each merge (left, right, result), given as numbers of values that are combined."""
     last_use = {span: index for index, (left, right, _) in enumerate(merges) for span in (left, right)}
     place = {1: 0}
     free: list[int] = []

@@ -120,8 +120,8 @@ def _by_length(
         composed: returns the results of windows of any lengths, equal bit for bit to those of `fixed`.
 
     Returns:
-        An array whose last axis is the window; a result of `fixed` and `composed` may be one number or a
-        column.
+        An array whose last axis is the window. It has a further axis if the arrays of `fixed` and `composed`
+        have one.
     """
     lengths = stop - first
     if (

@@ -92,11 +92,10 @@ class _Walk:
         return np.subtract(self._zeros[1], self._zeros[0], out=self._number)
 
     def descend(self, one: Mask, zeros: Positions) -> None:
-        """Move to the next level, and keep only the ranks with one value of the current digit in each window.
+        """Move to the next level, and keep in each window only the ranks with the wanted digit on this level.
 
         Args:
-            one: for each window, whether to keep the ranks with the digit 1; otherwise, those with the digit
-                0 are kept.
+            one: for each window, whether the wanted digit is 1; otherwise it is 0.
             zeros: as in `zeros_in_window`.
         """
         for bound, before in zip(self._bounds, self._zeros, strict=True):

@@ -57,7 +57,7 @@ def limit_calls(client: Any, *, connect: float, read: float) -> None:
 
 
 class _LimitedReader(io.RawIOBase):
-    """A stream of a response's bytes. No read waits beyond the time limit of the call."""
+    """A stream of the bytes of an HTTP response. No read waits beyond the time limit of the call."""
 
     def __init__(self, raw: Any, sock: socket.socket) -> None:
         super().__init__()
