@@ -154,7 +154,7 @@ class Decoder:
         bucket: "Bucket",
         admit: "Admit",
     ) -> pa.Table | str:
-        """Send the child the bytes that it requests for one file, until it has sent the table or an error.
+        """Answer the child's requests for bytes and memory, until it has sent the table or an error.
 
         Returns:
             The table, or the text of the child's error.

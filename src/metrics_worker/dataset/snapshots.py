@@ -209,7 +209,7 @@ class _Lookup:
     found: "Mapping[str, StoredObject | None]"
 
     def stored(self, source: "Source", key: str) -> Stored | None:
-        """Return the `Stored` of a series; None if a lookup of it in S3 failed."""
+        """Return the snapshot of a series at the key; None if S3 failed for it or for the part files."""
         here = source.listed
         identities = self.listings.get(folder_of(source)) if here is None else _identities(here)
         if identities is None or key not in self.found:
@@ -252,7 +252,7 @@ def is_worthwhile(source: "Source") -> bool:
 
 
 def pages_of(source: "Source") -> int:
-    """Return the number of LIST requests that using a snapshot adds; 0 if the files were listed already."""
+    """Return the number of LIST requests that a snapshot needs; 0 if the part files are listed already."""
     if source.listed is not None or not source.keys:
         return 0
     has_others = folder_of(source) == source.manifest.dataset.projections_prefix
