@@ -152,7 +152,7 @@ def _compute(request: RunRequest, state: RunState, attempt: "Attempt") -> Commit
 def _read(request: RunRequest, attempt: "Attempt", heartbeat: "Heartbeat") -> dict[str, "InputSeries"]:
     """Return the series of the expression by code, while another thread publishes the started event.
 
-    The progress of the reading becomes the progress of the heartbeats.
+    The heartbeats report the progress of the reading.
     """
 
     def on_progress(share: float) -> None:

@@ -150,7 +150,7 @@ def _moments(values: Values, window: int, *, last: bool) -> tuple[Values | None,
 
 
 def _runs(windows: NDArray[np.int64], window: int) -> list[NDArray[np.int64]]:
-    """Divide increasing positions of windows into runs, whose moments are then merged together.
+    """Divide increasing positions of windows into runs, so that the windows of a run are computed together.
 
     A new run begins at each position that is more than `window` greater than the previous position.
     """

@@ -5,7 +5,7 @@ returns a new float64 array. The windows are those of `moments.py` (a fixed numb
 `variable.py` (`first` and `stop`). Each result depends only on the values of its own window. A result of 0 is
 never -0.0.
 
-Each task uses the method that is fastest for its windows:
+The method depends on the operation and on the window:
 
 - Medians of fixed windows are computed by `move_median` of bottleneck, which moves two heaps along the
   series.
@@ -100,14 +100,14 @@ def _medians(values: Values, window: int) -> Values:
 def _coded(values: Values, window: int, place: int) -> tuple[Values, Values]:
     """Return the values at the positions `place` and `place + 1` (from 0) in the sorted order of each window.
 
-    The values are found with a moving median, which takes less time than sorting. The median of an even
-    number of values is the mean of the two values in the middle. Each window is extended by as many
-    infinities (of one sign) as it takes to bring the positions `place` and `place + 1` to the middle.
+    Both values are found with a moving median. The median of an even number of values is the mean of the two
+    values in the middle. Each window is extended by as many infinities (of one sign) as it takes to bring the
+    positions `place` and `place + 1` to the middle.
 
-    Their mean is not enough: both values are needed. Therefore each value is replaced by the code r * r + c *
-    r, where r is its rank in the series, and the constant c exceeds every sum of two squares of ranks. The
-    sum of two codes then gives the sum of the two ranks and the sum of their squares, and these give the two
-    ranks. The sum of two codes is below 2 ** 53, and therefore exact, for fewer than 2 ** 17 values.
+    The mean of two values does not determine the values. Therefore each value is replaced by the code r * r +
+    c * r, where r is its rank in the series, and the constant c exceeds every sum of two squares of ranks.
+    The sum of two codes then gives the sum of the two ranks and the sum of their squares, and these give the
+    two ranks. The sum of two codes is below 2 ** 53, and therefore exact, for fewer than 2 ** 17 values.
     """
     from bottleneck.move import move_median  # noqa: PLC0415 - as in _medians()
 
