@@ -99,7 +99,7 @@ class OutputWriteError(PermanentError):
 
 
 class UnusableMarker(OutputWriteError):
-    """A marker is not the run's commit record, or it names a version that does not exist."""
+    """The object at a marker's key is not the run's commit record, or names a version that does not exist."""
 
     @classmethod
     def at(cls, key: str, problem: str) -> "UnusableMarker":

@@ -122,7 +122,7 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
 
 
 def _footer(body: memoryview) -> bytes:
-    """Return the bytes of a Parquet footer; b"" if its stated size exceeds the file."""
+    """Return the bytes of a Parquet file's footer; b"" if the stated size of the footer is too large."""
     size = int.from_bytes(body[-8:-4], "little")
     return bytes(body[-8 - size : -8]) if size + 8 <= len(body) else b""
 

@@ -145,7 +145,7 @@ def _sum_steps(window: int) -> Steps:
 
 @lru_cache(maxsize=256)
 def _extreme_steps(window: int) -> Steps:
-    """Return steps for the maximum or minimum of `window` values; the spans of the last step may overlap."""
+    """Return each `Step` for the maxima or minima of `window` values; spans may overlap in the last step."""
     largest = 1 << (window.bit_length() - 1)
     merges = [(1 << k, 1 << k, 2 << k) for k in range(window.bit_length() - 1)]
     return steps_of(merges if largest == window else [*merges, (largest, largest, window)])
