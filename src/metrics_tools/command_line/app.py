@@ -55,7 +55,7 @@ class _Subcommand(TyperCommand):
 
 
 class _Metrics(TyperGroup):
-    """The group of all subcommands, which lists them in `metrics --help`."""
+    """The command group `metrics`, whose `--help` lists all subcommands without importing their modules."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -1,4 +1,4 @@
-"""The location, and the metric, for which a command about published versions is called."""
+"""The location and the keys of the metric on which a command about published versions works."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

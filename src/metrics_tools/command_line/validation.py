@@ -37,7 +37,7 @@ class Finding:
         return bool(self.found.errors or (strict and self.found.warnings))
 
     def to_json(self, *, strict: bool = False, **fields: Any) -> dict[str, Any]:
-        """Return the request and its problems as JSON values.
+        """Return the file, metric code, validity and problems of the request, as `--json` prints them.
 
         Args:
             strict: whether a request with a warning counts as not valid.
@@ -54,7 +54,11 @@ class Finding:
         }
 
     def problems_to_json(self) -> list[dict[str, Any]]:
-        """Return the problems as JSON values. Each problem of a formula has its position in the formula."""
+        """Return the problems of the request, each as a dict of the attributes of `Problem`.
+
+        If the request is a formula, each dict also has `position`: where the problem begins in the formula,
+        in characters from 0.
+        """
         problems, formula = [asdict(problem) for problem in self.found.problems], self.asked.formula
         if formula is None:
             return problems
@@ -76,7 +80,10 @@ class Validation:
         self._reader = Reader(place.bucket, self._settings) if place else None
 
     def of(self, asked: Asked) -> Finding:
-        """Validate a request or a bare expression. If S3 fails, the command ends with exit code 2."""
+        """Validate a request or a bare expression, and return it with its problems.
+
+        If S3 fails, the command ends with exit code 2.
+        """
         if asked.problems:
             return Finding(asked, Validated(asked.problems))
         body, place = asked.body, self._place

@@ -16,13 +16,14 @@ _LAST_PART = re.compile(r"(\.[^.\[\]]*|\[\d+\]|^[^.\[\]]+)$")
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula that an author typed.
+    """A formula that an author typed, and the expression that it describes.
 
     Attributes:
         text: the formula.
         expression: the expression as JSON values, which may be invalid; None if the text is not a formula.
-        spans: by JSON path (`expressionJson.left.window`), the position of a node or an option in the text.
-            If the text is not a formula, the only path is empty, and its position is that of the mistake.
+        spans: by JSON path (`expressionJson.left.window`), the place of a node or an option in the text: the
+            index of its first character and the index after its last character. If the text is not a formula,
+            the only path is the empty string, and its place is that of the mistake.
     """
 
     text: str
@@ -30,9 +31,9 @@ class Formula:
     spans: Mapping[str, Span]
 
     def position(self, path: str) -> int:
-        """Return the position in the text of the node or option at a JSON path.
+        """Return the index in the text at which the node or option at a JSON path begins.
 
-        If nothing was written for the path, return the position of the innermost node around it.
+        If the text does not contain the path, return the index at which the innermost node around it begins.
         """
         while path not in self.spans and (shorter := _LAST_PART.sub("", path)) != path:
             path = shorter

@@ -63,5 +63,11 @@ def positional(kind: str) -> Sequence[str]:
 
 
 def takes_scale(node: object) -> bool:
-    """Return whether a node, as JSON values, is an operation on two sides without a scale."""
+    """Return whether a formula may multiply this node by a number that becomes the field `scale` of the node.
+
+    This is true for a sum, a difference, a product, a ratio or a power of two sides that has no scale yet.
+
+    Args:
+        node: the node as JSON values.
+    """
     return isinstance(node, dict) and node.get("op") in SIGNS and "scale" not in node

@@ -41,11 +41,13 @@ _UNITS: tuple[str, ...] = get_args(Unit)
 
 
 class _Node(dict[str, Any]):
-    """A node as JSON values.
+    """A node as a dict of JSON values, with the places of its parts in the formula.
+
+    A place is the index of the first character and the index after the last character.
 
     Attributes:
-        span: the position of the node in the formula.
-        spans: by option name, the position of the option in the formula.
+        span: the place of the node.
+        spans: by option name, the place of the option.
         is_bare: whether the node is a constant that is written as a number, not as `const(3)`.
     """
 
@@ -138,8 +140,13 @@ class _Builder:
     def _math(self, tree: ast.expr, op: str, *, left: _Node, right: _Node) -> _Node:
         """Return the node of an operation on two sides.
 
-        A product with a number, as in `(A / B) * 100`, is the operation on its left side with the number as
-        scale.
+        A product with a number, as in `(A / B) * 100`, becomes its left side with the number as `scale`.
+
+        Args:
+            tree: the operation in the syntax tree, for its place in the formula.
+            op: the name of the operation in the grammar, such as `multiply`.
+            left: the node of the left side.
+            right: the node of the right side.
         """
         if op == "multiply" and right.is_bare and takes_scale(left):
             left["scale"] = right["const"]
@@ -179,7 +186,13 @@ class _Builder:
         return operand
 
     def _positional(self, node: _Node, kind: str, tree: ast.Call) -> None:
-        """Add the arguments that a call writes without names to its node, which is not a composite."""
+        """Add the arguments of a call that are written without a name to the node of the call.
+
+        Args:
+            node: the node of the call, which is not a composite.
+            kind: the kind of the node, which determines the order of the arguments.
+            tree: the call in the syntax tree.
+        """
         names = positional(kind)
         for number, argument in enumerate(tree.args):
             if number == len(names):
@@ -199,11 +212,11 @@ class _Builder:
             node.spans[token.text] = token.start, self._span(keyword.value)[1]
 
     def _add(self, node: _Node, name: str, tree: ast.expr, *, is_operand: bool) -> None:
-        """Add one argument of a call to the call's node, as an operand or as an option.
+        """Add one argument of a call to the node of the call, as an operand or as an option.
 
         Args:
             node: the node of the call.
-            name: the field of the node.
+            name: the field of the node to which the argument belongs.
             tree: the argument in the syntax tree.
             is_operand: whether the argument is an operand.
         """
@@ -227,8 +240,12 @@ class _Builder:
     def _value(self, tree: ast.expr, name: str) -> Any:
         """Return the value of an option: a number, a Boolean or a text.
 
+        Args:
+            tree: the value in the syntax tree.
+            name: the name of the option, for the error.
+
         Raises:
-            FormulaError: the argument is none of these, such as a call.
+            FormulaError: the value is of another kind, such as a call.
         """
         match tree:
             case ast.UnaryOp(op=ast.USub(), operand=ast.Name() as operand):
@@ -253,7 +270,7 @@ class _Builder:
         return False
 
     def _token(self, tree: ast.expr) -> Token:
-        """Return the token of the formula that a name in the syntax tree represents."""
+        """Return the token of the formula for a name in the syntax tree: token 7 for the name `_7`."""
         return self._tokens[self._source.starts[tree.col_offset]]
 
     def _span(self, tree: ast.expr) -> Span:
@@ -275,7 +292,10 @@ def _duration(token: Token) -> tuple[int | float, str]:
 
 
 def _instead(op: str) -> str | None:
-    """Return how a formula expresses an operation of another tool, or None if the operation is not known."""
+    """Return a text that says how to write an operation of another tool as a formula.
+
+    The result is None if the operation is not known or cannot be written as a formula.
+    """
     text = instead_of_operation(op) or None
     written = text and re.search(r"\{.*\}", text)
     if not text or not written:

@@ -49,12 +49,12 @@ class FormulaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of a formula.
+    """A token of a formula. Positions are indices of characters in the formula, from 0.
 
     Attributes:
         kind: text (in quotes), date, duration (`12 months`), number, word, sign (an operator) or mark.
         text: the characters of the token; for a token in quotes, those between the quotes.
-        start: the position of the first character in the formula.
+        start: the position of the first character.
         end: the position after the last character.
     """
 
@@ -159,12 +159,12 @@ def _what_to_do(*, before: Token, token: Token) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class PythonSource:
-    """A formula as a Python expression, with the tokens of the formula by column.
+    """A formula as a Python expression, and the columns of the formula's tokens in this expression.
 
     Attributes:
         text: the Python expression.
-        starts: by column in `text`, the number of the token that begins there.
-        ends: by column in `text`, the number of the token that ends before it.
+        starts: column in `text` → number of the token that begins there.
+        ends: column in `text` → number of the token that ends before it.
     """
 
     text: str

@@ -23,15 +23,16 @@ class Discovered:
     """The datasets that were found in a bucket.
 
     Attributes:
-        datasets: by dataset id, the newest version of each dataset or, if manifests were given, theirs.
-        manifests: by dataset id, the manifests that were read. Unreadable manifests are left out.
+        datasets: dataset id → version of the dataset: the newest one, or the one whose manifest was asked
+            for.
+        manifests: dataset id → manifest of this version. Unreadable manifests are left out.
     """
 
     datasets: dict[str, Dataset]
     manifests: dict[str, Manifest]
 
     def homes(self, codes: Iterable[str]) -> dict[str, str]:
-        """Return the dataset id of each series, by series code.
+        """Return the id of the dataset that contains each series, by series code.
 
         A series that no dataset or more than one dataset contains is left out.
         """
@@ -42,7 +43,7 @@ class Discovered:
 def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = None) -> Discovered:
     """Return the newest version of every dataset: the last version by name that has a `manifest.json`.
 
-    A dataset without a manifest in its `_LOOKS` newest versions is skipped.
+    A dataset is skipped if none of its five newest versions (`_LOOKS`) has a manifest.
 
     Args:
         bucket: the bucket of the datasets.

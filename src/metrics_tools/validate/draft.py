@@ -80,9 +80,14 @@ class Draft:
         return copy
 
     def _corrected_node(self, value: Any, path: Path, depth: int) -> Any:
-        """Return a copy of a node and of all nodes below it, with corrected names.
+        """Return a copy of a node and of all nodes below it, with corrected field names.
 
-        If the fields of an object do not show its kind, its names are compared with the fields of all kinds.
+        If the fields of a node do not show its kind, its names are compared with the fields of all kinds.
+
+        Args:
+            value: the node as JSON values. A value that is not an object is returned unchanged.
+            path: the path of the node in the copy of the request.
+            depth: the depth of the node in the expression. Nodes that are nested too deep are not corrected.
         """
         self._nodes += 1
         if not isinstance(value, dict) or depth > MAX_DEPTH or self._nodes > MAX_NODES:
@@ -136,7 +141,10 @@ class Draft:
 
     @property
     def catalog(self) -> dict[str, Any]:
-        """Return the datasets of the catalog, valid or not; empty if the catalog itself is not valid."""
+        """Return the datasets of the catalog as JSON values by dataset id, whether they are valid or not.
+
+        The result is empty if the catalog itself is not valid.
+        """
         catalog = value_at(self.event, ("catalog", "datasets"))
         return catalog if isinstance(catalog, dict) else {}
 
@@ -150,10 +158,11 @@ class Draft:
                 yield worded(problem, self.event, self._as_written(problem.path))
 
     def dataset_problems(self) -> Iterator[Problem]:
-        """Yield the problems of datasets that do not depend on the content of the bucket.
+        """Yield the problems of the datasets that can be found without reading the bucket.
 
-        An error for each series that `inputs` omits, if the catalog is empty: no dataset can contain the
-        series. A warning for each invalid dataset that the run does not read.
+        If the catalog is empty, the problems contain an error for each series that `inputs` does not list,
+        because no dataset can contain the series. They contain a warning for each invalid dataset that the
+        run does not read.
         """
         omitted = [code for code in self.checked.codes if code not in self.checked.declared]
         for code in omitted if not self.catalog else ():
@@ -167,13 +176,24 @@ class Draft:
                 yield replace(found, text=text, severity="warning")
 
     def input_path(self, code: str, field: str = "seriesCode") -> str:
-        """Return the JSON path of a series: a field of its entry in `inputs`, or else its first node."""
+        """Return the JSON path at which a problem of a series is reported.
+
+        It is the path of a field in the entry of the series in `inputs`. If `inputs` has no such entry, it is
+        the path of the first node that refers to the series.
+
+        Args:
+            code: the series code.
+            field: the field of the entry.
+        """
         position = self.checked.positions.get(code)
         path = ("inputs", position, field) if position is not None else self._first_node(code)
         return path_text(self._as_written(path))
 
     def over(self, codes: Sequence[str]) -> RunRequest:
-        """Return a request that reads exactly the given series; its expression is only a placeholder."""
+        """Return a request that reads exactly the given series, to check these inputs.
+
+        The expression of the returned request is only a placeholder.
+        """
         first, *more = (SeriesRef(series_code=code) for code in codes)
         expression = Composite(op="sum", operands=(first, *more)) if more else first
         declared = {code: id_ for code, id_ in self.checked.named().items() if code in codes}

@@ -13,7 +13,7 @@ from metrics_worker.request import whole_number
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The decoded value of a text (None if the text is not JSON) and the problems of the text."""
+    """The result of decoding a text: the JSON value (None if the text is not JSON), and the problems."""
 
     value: Any
     problems: tuple[Problem, ...]
@@ -33,7 +33,10 @@ class _Object(dict[str, Any]):
 
 
 def load(text: str) -> Loaded:
-    """Decode a text as the worker does. Invalid JSON is reported as a problem and raises no error."""
+    """Decode a JSON text as the worker does.
+
+    Invalid JSON raises no error: it is a problem in the result.
+    """
     try:
         value = json.loads(text, parse_int=whole_number, object_pairs_hook=_Object)
     except json.JSONDecodeError as error:
@@ -47,7 +50,12 @@ def load(text: str) -> Loaded:
 
 
 def _what_to_do(text: str, at: int) -> str | None:
-    """Return a suggestion for a usual mistake at a position of the text; None if none is recognised."""
+    """Return a suggestion for a common mistake because of which a text is not JSON; None for other mistakes.
+
+    Args:
+        text: the text.
+        at: the index of the character at which the decoder found the error.
+    """
     rest, before = text[at:], text[:at].rstrip()
     mistakes = {
         "the file is empty": not text.strip(),

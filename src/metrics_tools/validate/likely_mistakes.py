@@ -47,7 +47,12 @@ from a side with a gap.
 
 
 def warnings_about_request(draft: Draft, view: NodeView) -> Iterator[Problem]:
-    """Yield the warnings about a request whose expression, with the tree `view`, is valid."""
+    """Yield the warnings about a request with a valid expression.
+
+    Args:
+        draft: the request.
+        view: the tree of its expression, with or without counts.
+    """
     absent = [name for name in OPTIONAL_FIELDS if draft.event.get(name) is None]
     for name in draft.event:
         if name not in ALLOWED and name not in _COMMENTS and (hint := did_you_mean(name, absent)):
@@ -181,7 +186,11 @@ def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
 
 
 def _why_apart(overlap: Overlap) -> str:
-    """Return the reason why two operands have few times in common, and the remedy."""
+    """Return a text with the reason why two operands have few times in common, and with the remedy.
+
+    Args:
+        overlap: the numbers of observations of the two operands in the period that both cover.
+    """
     if not (overlap.left and overlap.right):
         return "the two cover no time together: one ends before the other begins"
     if overlap.days > overlap.both and overlap.days >= _LEAST_KEPT * min(overlap.left, overlap.right):

@@ -175,7 +175,7 @@ def _plain(word: str) -> str:
 
 
 def same_meaning(word: str, allowed: Iterable[str]) -> str | None:
-    """Return the allowed operation or field that another tool's name means; None if there is none."""
+    """Return the allowed operation or field that another tool calls `word`; None if there is none."""
     candidates = set(allowed)
     return next((name for name in _entry(_MEANINGS, word) or () if name in candidates), None)
 
@@ -235,7 +235,11 @@ def renamed(
 
 
 def meant_names(names: Mapping[str, str]) -> str:
-    """Return the question "did you mean `…` for `…`?" for misspelled names and the names that were meant."""
+    """Return the question "did you mean `…` for `…`?" about misspelled names.
+
+    Args:
+        names: the misspelled names, each with the name that was meant.
+    """
     return f"did you mean {' and '.join(f'`{meant}` for {quoted(name)}' for name, meant in names.items())}?"
 
 

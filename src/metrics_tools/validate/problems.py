@@ -42,7 +42,10 @@ def warning(path: str, text: str, found: Any = None, hint: str | None = None) ->
 
 
 def path_text(path: Iterable[str | int]) -> str:
-    """Return a JSON path as error messages show it, with long names shortened."""
+    """Return a JSON path as error messages show it: `expressionJson.operands[0].window`.
+
+    Long names in the path are shortened.
+    """
     parts = (f"[{part}]" if isinstance(part, int) else f".{_shortened(part)}" for part in path)
     return "".join(parts).removeprefix(".")
 
@@ -63,9 +66,9 @@ def printable(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as shortened JSON without unprintable characters.
+    """Return a value as JSON of at most `MAX_SHOWN` characters, without unprintable characters.
 
-    For a non-empty object or list, only its size is returned.
+    For an object or a list that is not empty, the result is only its size: `a list of 3`.
     """
     match value:
         case dict() | list() if value:

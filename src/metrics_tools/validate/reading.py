@@ -236,7 +236,13 @@ def _few(names: Sequence[str], limit: int) -> str:
 
 
 def _too_large(expression: Node, series: Mapping[str, InputSeries], memory: Memory) -> Iterator[Problem]:
-    """Yield a problem if the evaluation would need more memory than a run may use."""
+    """Yield a problem if the evaluation of an expression would need more memory than a run may use.
+
+    Args:
+        expression: the root node of the expression.
+        series: the series of the expression, by series code.
+        memory: the memory that a run may use.
+    """
     counts = {code: len(found.cleaned.series) for code, found in series.items()}
     held = sum(found.nbytes for found in series.values())
     try:

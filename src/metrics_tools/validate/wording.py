@@ -107,14 +107,25 @@ def usable_id(found: Any) -> str:
 
 
 def _expression_type(says: Any, shape: str | None) -> tuple[str, str | None, str | None]:
-    """Return the text, the allowed values and a suggestion for an `expressionType`."""
+    """Return (text, allowed values, suggestion) for a wrong `expressionType`.
+
+    Args:
+        says: the value of `expressionType` in the request.
+        shape: the expression type of the request's root node; None if it is not known.
+    """
     if says not in {"series", "series_math", "window_op", "composite"}:
         return "there is no such type", ALLOWED["expressionType"], shape and f"this expression is a `{shape}`"
     return f"it says {says}, but the expression is a {shape}", str(shape), f"write `{shape}`"
 
 
 def _of_another_node(problem: Found, name: str, found: Any) -> tuple[str, str | None, str | None]:
-    """Return the text, the allowed values and a suggestion for a field or operation of another node type."""
+    """Return (text, allowed values, suggestion) for a field or an operation that the type of its node lacks.
+
+    Args:
+        problem: the problem that the worker's check found.
+        name: the name of the field.
+        found: the value of the field.
+    """
     kind = problem.node or ""
     if problem.kind == "extra_forbidden":
         text = f"{a_or_an(kind)} has no field {quoted(name)}"
@@ -126,7 +137,13 @@ def _of_another_node(problem: Found, name: str, found: Any) -> tuple[str, str | 
 
 
 def _wrong_value(problem: Found, name: str, found: Any) -> tuple[str, str | None, str | None]:
-    """Return the text, the allowed values and a suggestion for a value of the field `name`."""
+    """Return (text, allowed values, suggestion) for a wrong value of a field.
+
+    Args:
+        problem: the problem that the worker's check found.
+        name: the name of the field.
+        found: the value of the field.
+    """
     text, allowed, hint = problem.text, ALLOWED.get(name), None
     match problem.kind:
         case "node_shape":
@@ -152,9 +169,14 @@ def _wrong_value(problem: Found, name: str, found: Any) -> tuple[str, str | None
 
 
 def _wrong_option(problem: Found, name: str, found: Any) -> tuple[str, str | None]:
-    """Return a text and a suggestion for an invalid value of an option.
+    """Return (text, suggestion) for a wrong value of an option.
 
     An option is a field with a fixed list of values, a time zone, a date, or the share `q` of a quantile.
+
+    Args:
+        problem: the problem that the worker's check found.
+        name: the name of the option.
+        found: the value of the option.
     """
     match problem.kind:
         case "literal_error" if isinstance(found, str):
@@ -167,7 +189,12 @@ def _wrong_option(problem: Found, name: str, found: Any) -> tuple[str, str | Non
 
 
 def _wrong_type(problem: Found, found: Any) -> tuple[str, str | None]:
-    """Return a text that describes the problem of a value that pydantic rejects, and a suggestion or None."""
+    """Return (text, suggestion) for a value that pydantic rejects.
+
+    Args:
+        problem: the problem that the worker's check found.
+        found: the value.
+    """
     match problem.kind:
         case "too_short":
             return f"{'one operand is' if found else 'no operands are'} too few", None
@@ -182,7 +209,7 @@ def _wrong_type(problem: Found, found: Any) -> tuple[str, str | None]:
 
 
 def _instead_of_field(kind: str, name: str) -> str | None:
-    """Return a suggestion for a field that does not exist in this type of node."""
+    """Return a suggestion for a field that a kind of node does not have; None if no other field is likely."""
     if name == "scale":
         return "only series_math has a scale: give it to a series_math above or below"
     if name == "seriesCode" and kind == "series":
@@ -193,7 +220,14 @@ def _instead_of_field(kind: str, name: str) -> str | None:
 
 
 def _instead_of_operation(shape: str, found: str) -> str:
-    """Return a suggestion in place of an unknown operation, by the meaning or the spelling of its name."""
+    """Return a suggestion for an operation that an expression type does not have.
+
+    The suggestion is found by the meaning of the operation's name in other tools, or by its spelling.
+
+    Args:
+        shape: the expression type, such as `window_op`.
+        found: the operation that the author wrote.
+    """
     allowed, instead = OPERATIONS[shape], instead_of_operation(found)
     home = next((other for other, operations in OPERATIONS.items() if found in operations), None)
     meant = same_meaning(found, allowed) or (near(found, allowed) if instead is None else None)
@@ -210,7 +244,12 @@ def _instead_of_operation(shape: str, found: str) -> str:
 
 
 def _sides(shape: str, op: str) -> str:
-    """Return the names of the fields that contain the operands of an operation, such as `left and right`."""
+    """Return the names of the fields that contain the operands of an operation, such as `left and right`.
+
+    Args:
+        shape: the expression type, such as `window_op`.
+        op: the operation.
+    """
     kind = "pair" if op in get_args(PairOp) else KIND_BY_OP[op] if shape == "window_op" else shape
     *others, last = [field for field in REQUIRED[kind] if field != "op"]
     return f"{', '.join(others)} and {last}" if others else last

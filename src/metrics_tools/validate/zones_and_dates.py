@@ -26,7 +26,7 @@ _LIKE = 0.75
 
 
 def zone_hint(name: str) -> str | None:
-    """Return a suggestion for a name that is not the IANA name of a time zone; None if there is none."""
+    """Return a suggestion for a name that is not an IANA time zone; None if no time zone is similar."""
     if (offset := _OFFSET.fullmatch(name.strip())) is not None:
         sign = "-" if offset[1] == "+" else "+"  # In Etc, + is west of Greenwich.
         zone = f"Etc/GMT{sign}{offset[2]}"
@@ -38,7 +38,11 @@ def zone_hint(name: str) -> str | None:
 
 
 def _zone_like(wanted: str) -> str | None:
-    """Return the time zone that has this name or city, ignoring case, or a similar one; None if none has."""
+    """Return the IANA time zone whose name or city is similar to a text; None if there is none.
+
+    Args:
+        wanted: the text in lower case. A zone or a city with exactly this name is preferred.
+    """
     zones = {zone.casefold(): zone for zone in sorted(zone_names())}
     same = [zone for low, zone in zones.items() if low == wanted or low.rpartition("/")[2] == wanted]
     if same:

@@ -45,11 +45,11 @@ from metrics_worker.errors import MetricsWorkerError
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The outcomes of a metric's checks.
+    """The outcomes of the checks of one metric.
 
     Attributes:
         code: the metric code.
-        version_ts: the version that was checked; empty if there is none.
+        version_ts: the timestamp of the version that was checked; empty if no version was read.
         outcomes: the outcome of each check.
         error: the reason why the metric could not be checked; empty if it was checked.
     """

@@ -103,7 +103,10 @@ def _print_differences(found: Differences, within: str, few: int) -> None:
 
 
 def _largest(found: Differences, few: int) -> Table:
-    """Return a table of the `few` rows with the largest absolute differences between the two sides."""
+    """Return a table of the `few` changed rows with the largest absolute differences between the two sides.
+
+    The columns are the time, the values of the sides A and B, B − A, and the relative difference.
+    """
     table = console.new_table("obs_time", numbers=("A", "B", "B - A", "relative"))
     for time, before, after, relative in found.largest(few):
         numbers = f"{before:.10g}", f"{after:.10g}", f"{after - before:+.6g}", f"{relative:.2g}"
@@ -112,13 +115,16 @@ def _largest(found: Differences, few: int) -> Table:
 
 
 def _document(before: Side, after: Side, found: Differences, few: int) -> dict[str, Any]:
-    """Return the differences as JSON values.
+    """Return the differences in the form that `metrics compare --json` prints.
+
+    The result contains the label and the number of rows of each side, the counts of added, gone and changed
+    rows, and the first or largest rows of each kind.
 
     Args:
         before: the first side of the comparison.
         after: the second side of the comparison.
         found: the differences.
-        few: the number of rows of each kind (added, gone, changed) in the document.
+        few: the largest number of rows of each kind (added, gone, changed) in the result.
     """
     return {
         "a": {"is": before.label, "rows": len(before.series)},

@@ -131,7 +131,11 @@ def _lines(view: NodeView, depth: int = 0) -> Iterator[tuple[Text, int]]:
 
 
 def _label(view: NodeView) -> Text:
-    """Return the line that describes a node: its position among the operands, its step and its counts."""
+    """Return the line of the tree for one node, such as `left: the mean of the last 14 observations`.
+
+    The line begins with the position of the node among the operands of its parent, and ends with the numbers
+    of observations and losses if the series were read.
+    """
     place = view.path.rpartition(".")[2]
     text = Text()
     if place in {"left", "right"}:
@@ -168,7 +172,12 @@ def _print_needs(needs: Needs, view: NodeView | None) -> None:
 
 
 def _print_run(needs: Needs, asked: Requests) -> None:
-    """Print the requests that a run makes to AWS, and the seconds and dollars that they cost."""
+    """Print the requests that a run makes to AWS, and the seconds and dollars that they cost.
+
+    Args:
+        needs: the estimate for a run of which every series was read.
+        asked: the requests in this estimate.
+    """
     print_text(Text("A run", "bold"))
     files, of_files = needs.part_files or 0, asked.gets - _OWN_GETS - needs.manifests
     reading = (

@@ -84,7 +84,10 @@ def _field(manifest: dict[str, Any], name: str) -> str:
 
 
 def _datasets(manifest: dict[str, Any]) -> str:
-    """Return the ids and versions of the datasets in the manifest of a version, as text."""
+    """Return the datasets that a version's manifest names, as text such as `fx v20261030, macro v00000007`.
+
+    The result is `-` if the manifest names no dataset.
+    """
     inputs = manifest.get("inputs")
     named = [item for item in inputs if isinstance(item, dict)] if isinstance(inputs, list) else []
     pairs = (f"{item.get('dataset_id', '?')} {item.get('dataset_version') or ''}".rstrip() for item in named)

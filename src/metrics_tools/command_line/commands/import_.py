@@ -103,7 +103,11 @@ def import_(
 
 
 def _document(found: Observations, done: ImportedSeries) -> dict[str, Any]:
-    """Return the imported series, its columns in the file, and the counts of skipped rows as JSON values."""
+    """Return the result of an import in the form that `metrics import --json` prints.
+
+    The result contains the fields of `done`, the names of the two columns that were read, the number of
+    observations, their first and last time, and the counts of skipped rows by reason.
+    """
     extent = Extent.of(found.cleaned.series)
     return {
         **asdict(done),

@@ -161,7 +161,13 @@ def _print(letters: Sequence[StoredLetter]) -> None:
 
 
 def _document(place: Place, letters: Sequence[StoredLetter], sent: Sequence[StoredLetter]) -> dict[str, Any]:
-    """Return the selected dead letters as JSON values, without the bodies of the messages."""
+    """Return the selected dead letters in the form that `metrics redrive --json` prints.
+
+    Args:
+        place: the location of the dead letters.
+        letters: the selected dead letters; the bodies of their messages are left out.
+        sent: the dead letters that were sent back to the queue, which get `"sent": true`.
+    """
     fields = {"message_id", "outcome", "why", "run_id", "metric_code", "kept_at"}
     rows = [
         {"key": stored.key, **stored.letter.model_dump(include=fields), "sent": stored in sent}

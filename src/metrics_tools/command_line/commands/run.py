@@ -103,9 +103,15 @@ def run(
 
 
 def _compute(samples: Sequence[Sample], place: Place, *, publish: bool, keep_run_id: bool) -> list[Computed]:
-    """Compute the requests one after the other, with a progress bar on a terminal.
+    """Compute the requests one after the other, and return their results in the same order.
 
-    If the location does not answer, the command ends with exit code 2.
+    A terminal shows a progress bar. If the location does not answer, the command ends with exit code 2.
+
+    Args:
+        samples: the requests.
+        place: the location of the datasets.
+        publish: whether the versions are written to the location, and not only to memory.
+        keep_run_id: whether each run has the run id of its request; if false, each run gets a new run id.
     """
     name, share = (
         TextColumn(x, markup=False) for x in ("{task.description}", "{task.percentage:>3.0f} % read")

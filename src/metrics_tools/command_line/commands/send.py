@@ -229,13 +229,15 @@ def _no_outcome(missing: Sequence[Sent], route: Route, timeout: float) -> typer.
 def _document(
     sent: Sequence[Sent], heard: Sequence[StatusEvent], status: dict[str, str], to: str | None
 ) -> dict[str, Any]:
-    """Return the sent requests and the status events of their runs as JSON values.
+    """Return the sent requests in the form that `metrics send --json` prints.
+
+    The result is an object with `to` and `runs`. Each of the `runs` has its ids, its outcome and its events.
 
     Args:
         sent: the requests.
         heard: the received status events of all runs.
-        status: the outcome of each run that has one, by run id.
-        to: the topic or the queue to which the requests were sent.
+        status: SUCCESS or FAILURE by run id, for each run that has an outcome.
+        to: the ARN of the topic or the URL of the queue to which the requests were sent.
     """
     runs = [
         {

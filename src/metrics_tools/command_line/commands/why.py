@@ -123,7 +123,13 @@ def _log(run_id: str, groups: Sequence[str], days: int) -> _Seen:
 
 
 def _steps(traces: Sequence[RunTraces], seen: _Seen, place: Place) -> list[str]:
-    """Return what the operator should do about the run, as sentences; empty if the run is committed."""
+    """Return sentences that say what the operator should do about a run; empty if the run is committed.
+
+    Args:
+        traces: the objects that the run left in the location, one entry for each metric with such objects.
+        seen: the log lines of the run.
+        place: the location, which the commands in the sentences name.
+    """
     last = seen.lines[-1] if seen.lines else {}
     steps = []
     for one in traces:
