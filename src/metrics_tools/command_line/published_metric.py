@@ -53,7 +53,7 @@ def no_such_metric(code: str, place: Place) -> typer.Exit:
 
 
 def nothing_published(code: str, place: Place) -> str:
-    """Return the text that a metric has no version and which metrics have similar codes."""
+    """Return the message that a metric has no version at a location; it suggests similar metric codes."""
     prefix = metrics_prefix()
     try:
         codes = metric_codes(place.bucket, prefix)

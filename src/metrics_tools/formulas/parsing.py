@@ -86,7 +86,13 @@ def _syntax_error(error: SyntaxError, tokens: list[Token], source: PythonSource)
 
 
 def _spans(root: _Node) -> list[tuple[str, Span]]:
-    """Return the JSON path and the position in the formula of each node and of each written option."""
+    """Return (JSON path, place in the formula) for each node of an expression and each written option.
+
+    The JSON path is text such as `expressionJson.left.window`.
+
+    Args:
+        root: the root node of the expression.
+    """
     found, rest = list[tuple[str, Span]](), list[tuple[Path, _Node]]([((ROOT,), root)])
     while rest:
         path, node = rest.pop()

@@ -149,7 +149,7 @@ class Draft:
         return catalog if isinstance(catalog, dict) else {}
 
     def problems(self) -> Iterator[Problem]:
-        """Yield the misspelled names, then the problems for which the worker refuses the request."""
+        """Yield a problem for each misspelled name, then each reason why the worker refuses the request."""
         yield from self._misspelled
         for problem in (*self._identity, *self.checked.problems):
             if problem.kind == "no_dataset":

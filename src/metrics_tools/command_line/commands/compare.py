@@ -105,7 +105,7 @@ def _print_differences(found: Differences, within: str, few: int) -> None:
 def _largest(found: Differences, few: int) -> Table:
     """Return a table of the `few` changed rows with the largest absolute differences between the two sides.
 
-    The columns are the time, the values of the sides A and B, B − A, and the relative difference.
+    The columns are the time, the values of the sides A and B, B - A, and the relative difference.
     """
     table = console.new_table("obs_time", numbers=("A", "B", "B - A", "relative"))
     for time, before, after, relative in found.largest(few):
