@@ -167,7 +167,15 @@ def _protection(metric: Metric, version: str) -> str:
 
 
 def _read_newer_documents(bucket: S3Bucket, metric: Metric, *versions: str) -> None:
-    """Read `current`, the manifests of some versions, and the markers that have not been read yet."""
+    """Read `current`, the manifests of some versions, and the new markers, and add them to a metric.
+
+    A new marker is one that the bucket contains and `metric` does not.
+
+    Args:
+        bucket: the bucket.
+        metric: the documents that were read earlier.
+        versions: the versions whose manifests are read.
+    """
     keys = [found.key for found in bucket.list(f"{metric.keys.base}runs/")]
     runs = [key.rpartition("/")[2].removesuffix(".ok") for key in keys if key not in metric.unreadable]
     metric.read_markers(bucket, [run for run in runs if run not in metric.markers])
@@ -200,7 +208,10 @@ def _snapshots(bucket: S3Bucket, prefix: str, before: datetime) -> Iterator[Unre
 
 
 def _listed(bucket: S3Bucket, where: str) -> list[Any]:
-    """Return the metadata of an object or, if `where` ends in a slash, of all objects below this prefix."""
+    """Return the metadata of an object or, if `where` ends in a slash, of all objects below this prefix.
+
+    The metadata is that of obstore: a dict with `path` (the key), `size` and `last_modified`, for example.
+    """
     with refusals(where, operation="LIST"):
         found: list[Any] = list(obstore.list(bucket.store, where.rpartition("/")[0] + "/").collect())
     return [meta for meta in found if meta["path"].startswith(where)]

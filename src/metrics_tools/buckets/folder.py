@@ -121,7 +121,11 @@ class FolderBucket(S3Bucket):
 
     @contextmanager
     def _written(self, key: str, body: bytes) -> Iterator[tuple[Path, str]]:
-        """Write a temporary file, yield its path and ETag, and remove the file at the end of the context."""
+        """Write an object's body to a temporary file, and yield the path and the ETag of the temporary file.
+
+        The caller links or moves the file to the path of the object, which keeps the ETag. At the end of the
+        context, the temporary file is removed.
+        """
         path, name = self._path(key), f"{PRIVATE}partial/{uuid4().hex}"
         partial = self.root / name
         self.traffic.puts += 1

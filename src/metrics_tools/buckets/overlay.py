@@ -122,7 +122,15 @@ class Overlay(Bucket):
         return etag
 
     def _read(self, key: str, part: slice = _WHOLE) -> StoredObject:
-        """Return an object in memory with a part of its body, and count the read as a GET request."""
+        """Return an object that is in memory, with only a part of its body, and count one GET request.
+
+        Args:
+            key: the key of the object.
+            part: the bytes of the body to return; all by default.
+
+        Raises:
+            KeyError: the object is not in memory.
+        """
         found = self._objects[key]
         body = found.body[part]
         self.traffic.gets += 1

@@ -39,7 +39,12 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The location that a command works on, and the name of the location in the output of the command."""
+    """The location that a command works on.
+
+    Attributes:
+        bucket: the bucket, folder or overlay from which the command reads.
+        label: the name of the location in the output of the command.
+    """
 
     bucket: Bucket
     label: str
@@ -50,7 +55,12 @@ def open_place(
 ) -> Place | None:
     """Return the location that the options select; None if none of the three options is given.
 
-    The demo data contains the currencies in `files`, which are the files of the requests.
+    Args:
+        bucket: the value of --bucket.
+        folder: the value of --folder.
+        demo: whether --demo is given.
+        files: the files of the requests, or formulas. The demo data has only the currencies that occur in
+            them.
     """
     if sum((bucket is not None, folder is not None, demo)) > 1:
         raise impossible("Choose one of --bucket, --folder and --demo.")

@@ -30,13 +30,17 @@ _FAILURE = ("error",)
 
 
 def codes() -> list[str]:
-    """Return the error codes that a FAILURE can contain, sorted."""
+    """Return the wire codes of all permanent errors, sorted: the error codes that a FAILURE can contain."""
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     return sorted({kind.code for kind in kinds if issubclass(kind, errors.PermanentError)})
 
 
 def _common(kind: str) -> dict[str, Schema | str]:
-    """Return the descriptions of the three fields of every event, for the event type `metric_run_{kind}`."""
+    """Return the schemas of the fields `schema`, `type` and `runId`, which every status event has, by name.
+
+    Args:
+        kind: started, heartbeat or completed; the type of the event is `metric_run_{kind}`.
+    """
     return {
         "schema": described(f"`{V1}`: the event has the v1 form, as requested.", const=V1),
         "type": described("The kind of event.", const=f"metric_run_{kind}"),
@@ -83,7 +87,12 @@ def _events(*, v1: bool) -> Iterator[tuple[str, Schema]]:
 
 
 def _in_form(body: Schema, *, v1: bool) -> Schema:
-    """Return the JSON Schema keywords for the fields of an event, with `schema` only in the v1 form."""
+    """Return the JSON Schema keywords for the fields of a status event in one of its two forms.
+
+    Args:
+        body: the `properties` and `required` of the event, without `type` in `required`.
+        v1: whether the form is v1, in which `schema` is required; the plain form must not have this field.
+    """
     properties, required = dict(body["properties"]), ["type", *body["required"]]
     if v1:
         return {"properties": properties, "required": ["schema", *required]}

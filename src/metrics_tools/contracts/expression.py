@@ -225,7 +225,10 @@ def _accept_ignored(shape: Schema, kind: type[BaseModel]) -> None:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """Return the schema of a field without null as an allowed value. Other schemas are returned unchanged."""
+    """Return the schema of an optional field, changed so that null is not allowed.
+
+    The schema of a field that does not allow null is returned unchanged.
+    """
     kept = [branch for branch in schema.get("anyOf", []) if branch != {"type": "null"}]
     if len(kept) != 1:
         return schema

@@ -111,7 +111,7 @@ def requested() -> Schema:
 
 
 def _agrees(expression_type: str, root: Schema) -> Schema:
-    """Return a JSON Schema rule for the root node of a request.
+    """Return a JSON Schema rule by which the root node of a request must agree with its `expressionType`.
 
     Args:
         expression_type: the value of `expressionType` for which the rule applies.

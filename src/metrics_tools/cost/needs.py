@@ -49,7 +49,7 @@ class SeriesNeed:
 
 @dataclass(frozen=True, slots=True)
 class WithSnapshots:
-    """The needs of a usual run: each series has a snapshot, and one of its part files is newer than that.
+    """The needs of a usual run: each series has a snapshot, and one of its part files is not in the snapshot.
 
     Attributes:
         snapshots: the number of snapshots that the run reads.
@@ -96,7 +96,10 @@ class Needs:
     with_snapshots: WithSnapshots | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the attributes as JSON values, with the date, region and S3 latency of the estimate."""
+        """Return the attributes by name, and the field `estimated_with`.
+
+        This field contains the date and the AWS region of the prices, and the latency of S3 in seconds.
+        """
         prices = {"prices_of": AS_OF, "region": REGION, "latency_seconds": LATENCY}
         return asdict(self) | {"estimated_with": prices}
 
@@ -169,10 +172,10 @@ def _with_snapshots(inputs: Inputs, sources: Sequence[Source]) -> WithSnapshots 
 
 
 def _sources(inputs: Inputs) -> list[Source]:
-    """Return the part files of each series.
+    """Return one `Source` for each series that was read: its part files, as the worker would choose them.
 
     If the worker finds part files by listing, the number of a series' part files is known, but not their
-    keys; placeholders are returned instead of keys.
+    keys; the result then has placeholders for the keys.
     """
     sources = []
     for code, found in inputs.series.items():
@@ -186,9 +189,10 @@ def _sources(inputs: Inputs) -> list[Source]:
 
 
 def _manifest_keys(inputs: Inputs) -> set[str]:
-    """Return the keys of the manifests that the worker reads.
+    """Return the keys of the dataset manifests that a worker reads for these inputs.
 
-    If the worker finds part files by listing, it reads only the manifests of datasets that have a series.
+    If the worker finds part files by listing, it reads only the manifests of datasets that contain an input
+    series.
     """
     homes = {found.dataset_id for found in inputs.series.values()}
     return {

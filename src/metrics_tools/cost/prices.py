@@ -45,7 +45,12 @@ class Requests:
 
 
 def seconds_of(part_files: int, rows: int) -> float:
-    """Return the estimated seconds of a run in a warm invocation that handles no other run."""
+    """Return the estimated seconds of a run in a warm invocation that handles no other run.
+
+    Args:
+        part_files: the number of part files that the run reads.
+        rows: the number of rows in these part files.
+    """
     return _RUN + _PART_FILE * part_files + _ROW * rows
 
 

@@ -153,7 +153,7 @@ class CheckOutcome:
 
 
 def check_result(checks: ResultChecks, series: Series) -> list[CheckOutcome]:
-    """Return the outcome of each given check that needs only the observations of a result."""
+    """Return the outcome of each check in `checks`, applied to the observations of a result."""
     found = []
     if checks.min_rows is not None:
         found.append(_min_rows(checks.min_rows, series))
@@ -178,12 +178,13 @@ def check_age(max_age_days: float, series: Series, now: datetime) -> CheckOutcom
 
 
 def check_drop(no_drop_over: Limit, *, rows: int, previous: int | None) -> CheckOutcome:
-    """Return the outcome of `no_drop_over`.
+    """Return the outcome of `no_drop_over`, which limits how many rows a version loses.
 
     Args:
-        no_drop_over: the limit.
+        no_drop_over: the largest allowed loss.
         rows: the number of rows of the version.
-        previous: the number of rows of the previous version; None if there is none, and the check passes.
+        previous: the number of rows of the previous version. None if there is no previous version: the check
+            then passes.
     """
     if previous is None or previous - rows <= no_drop_over.of(previous):
         return CheckOutcome("no_drop_over")

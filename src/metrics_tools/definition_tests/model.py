@@ -20,7 +20,10 @@ def _zone(name: str) -> str:
 
 
 class Tolerance(Part):
-    """The largest allowed difference: the larger of `absolute` and `relative` times the expected value."""
+    """The largest allowed difference between an actual and an expected value.
+
+    The limit is `absolute`, or `relative` times the absolute expected value, whichever is larger.
+    """
 
     relative: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-9
     absolute: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -79,7 +82,7 @@ class DefinitionTest(Part):
 
     @property
     def zone(self) -> tzinfo:
-        """The time zone in which times without an offset are written."""
+        """Return the time zone of the times that are written without an offset."""
         return UTC if self.tz is None else ZoneInfo.from_file(BytesIO(zone_file(self.tz)), key=self.tz)
 
     @model_validator(mode="after")
@@ -91,7 +94,9 @@ class DefinitionTest(Part):
         return self
 
     def inputs(self) -> dict[str, Points]:
-        """Return the values of each input series by time (microseconds since 1970-01-01 UTC).
+        """Return the input series by series code, each as a dict from time to value.
+
+        A time is in microseconds since 1970-01-01 UTC.
 
         Raises:
             ValueError: a series has two values for one time, or a date that is not allowed.

@@ -46,7 +46,10 @@ def _value(value: Any) -> float | None:
 
 
 def _form(value: Any) -> str | None:
-    """Return the tag of the form in which observations are written, by which pydantic selects the model."""
+    """Return the tag by which pydantic selects the model for observations.
+
+    The tag is `<regular>`, `<mapping>` or `<pairs>`; None if the value is neither an object nor a list.
+    """
     match value:
         case {"values": _} | {"start": _} | {"every": _}:
             return "<regular>"
@@ -58,7 +61,7 @@ def _form(value: Any) -> str | None:
 
 
 class Part(BaseModel):
-    """The base class of all parts of a file. A field that is not in the model is a problem."""
+    """The base class of the models of test files and `checks.yaml`, which reject unknown fields."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 

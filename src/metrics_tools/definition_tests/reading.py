@@ -67,7 +67,7 @@ _Loader.add_constructor(f"{_TAG}int", lambda _, node: int(node.value))
 
 
 class InvalidFileError(Exception):
-    """A file with tests is not valid.
+    """The error if a file with tests or checks is not valid.
 
     Attributes:
         problems: every problem of the file, at least one.

@@ -1,4 +1,4 @@
-"""The run of a test: the real check of its expression or request, the evaluation, and the comparison."""
+"""The run of a test: the worker's check of the expression or request, the evaluation, and the comparison."""
 
 import time
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Outcome:
     Attributes:
         name: the name of the test.
         failure: the reason why the test failed; empty if it passed.
-        differences: the times at which the result differs from the expectation, in order of time.
+        differences: the differences between the result and the expectation, in order of time.
         seconds: the duration of the test.
     """
 
@@ -124,6 +124,11 @@ def _run(test: DefinitionTest, number: int, folder: Path) -> Outcome:
 def _expression(test: DefinitionTest, number: int, folder: Path) -> Node:
     """Return the expression of a test, checked as the worker checks it.
 
+    Args:
+        test: the test.
+        number: the position of the test in its file, for the paths of problems.
+        folder: the folder of the file.
+
     Raises:
         MetricsWorkerError: the worker would reject the expression or the request.
         InvalidFileError: the file of the request cannot be read, or does not contain exactly one request.
@@ -152,6 +157,11 @@ def _expression(test: DefinitionTest, number: int, folder: Path) -> Node:
 
 def _of_formula(test: DefinitionTest, text: str, number: int) -> Node:
     """Return the expression of a test that is written as a formula.
+
+    Args:
+        test: the test.
+        text: the formula.
+        number: the position of the test in its file, for the path of a problem.
 
     Raises:
         MetricsWorkerError: the worker would reject the expression.
@@ -203,7 +213,7 @@ def _differences(test: DefinitionTest, expected: Points, actual: Mapping[int, fl
 
 
 def _of_error(test: DefinitionTest, error: MetricsWorkerError) -> str:
-    """Return the reason why a test fails whose expression or request the worker rejects.
+    """Return the reason why a test fails, if the worker rejects its expression or request with an error.
 
     The reason is an empty string if the test expects this error.
     """

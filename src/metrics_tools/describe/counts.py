@@ -54,8 +54,8 @@ class Counts:
     """The counts of a node's observations and losses. Always, `times == observations + lost.total`.
 
     Attributes:
-        times: the number of times at which at least one operand has an observation; for a series, the number
-            of its observations; for fill, the number of times of `like`.
+        times: the number of times at which the node could have an observation: at which at least one operand
+            has one. For a series, the number of its observations; for fill, that of its operand `like`.
         observations: the number of the node's observations.
         lost: the numbers of times without an observation, by reason.
         of_all: composite: times at which all operands have an observation; None for other nodes.
@@ -80,7 +80,7 @@ class Counts:
         return [f"{count:,} {REASONS[why]}" for why, count in asdict(self.lost).items() if count]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts as JSON values."""
+        """Return the attributes by name as JSON values, with the times `first` and `last` in ISO 8601."""
         times = {"first": self.first and iso(self.first), "last": self.last and iso(self.last)}
         return asdict(self) | times
 

@@ -155,9 +155,11 @@ def _of_math(node: nodes.SeriesMath, times: Times, left: Values, right: Values, 
 
 
 def _reasons_of_one(node: nodes.Node, series: Series) -> _Reasons:
-    """Return which reasons can explain a loss at each time of a node with one operand.
+    """Return the reasons that can explain a loss of a node with one operand, each with a mask.
 
-    The node must keep the times of its operand: `_of_resample` counts the losses of a resample.
+    A reason is an attribute of `Lost`. Its mask is true at each time of the operand at which the reason can
+    explain a loss. The node must keep the times of its operand: `_of_resample` counts the losses of a
+    resample.
     """
     values = series.values
     match node:

@@ -174,7 +174,10 @@ def _hash(part: Series, described: Description) -> str:
 def _hash_of(file: str) -> str:
     """Return the path of a part file without the time in its name, such as `A/year=2026/month=11/HASH`.
 
-    Two part files with the same result have the same content.
+    Two part files with the same shortened path have the same rows.
+
+    Args:
+        file: the path of the part file, relative to the dataset's projections.
     """
     folder, _, name = file.rpartition("/")
     return f"{folder}/{name.rpartition('-')[2].removesuffix('.parquet')}"

@@ -61,7 +61,7 @@ class Cloud:
 
 
 def isolated(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment with random AWS credentials, without the caller's AWS and proxy settings."""
+    """Return a copy of an environment with random AWS credentials and without its AWS and proxy settings."""
     other = {
         name: value
         for name, value in environment.items()
@@ -120,7 +120,12 @@ def server(
 ) -> Iterator[None]:
     """Start a server, wait until it listens on its address, and stop it at the end of the context.
 
-    The server writes its output to the file `log`.
+    Args:
+        name: the name of the server in the text of the error.
+        command: the command that starts the server.
+        environment: all environment variables of the server.
+        address: the host and the port at which the server will listen.
+        log: the file to which the output of the server is written.
 
     Raises:
         LocalError: the server has ended, or does not listen after 30 seconds.
@@ -168,7 +173,13 @@ def _create_resources(endpoint: str, template: Template) -> Cloud:
 
 
 def _create_topic(endpoint: str, name: str, *, subscriber: str) -> str:
-    """Create a FIFO topic, subscribe a queue to it without raw delivery, and return the topic's ARN."""
+    """Create a FIFO topic, subscribe a queue to it without raw delivery, and return the topic's ARN.
+
+    Args:
+        endpoint: the URL of the local cloud.
+        name: the topic's name, to which a common prefix and `.fifo` are added.
+        subscriber: the ARN of the queue.
+    """
     sns = client("sns", endpoint)
     attributes = {"FifoTopic": "true", "ContentBasedDeduplication": "false"}
     arn: str = sns.create_topic(Name=f"{_PREFIX}-{name}.fifo", Attributes=attributes)["TopicArn"]
@@ -178,7 +189,13 @@ def _create_topic(endpoint: str, name: str, *, subscriber: str) -> str:
 
 
 def _create_queue(endpoint: str, name: str, **attributes: str) -> tuple[str, str]:
-    """Create a FIFO queue, and return its URL and its ARN."""
+    """Create a FIFO queue, and return its URL and its ARN.
+
+    Args:
+        endpoint: the URL of the local cloud.
+        name: the queue's name, to which a common prefix and `.fifo` are added.
+        attributes: further SQS attributes of the queue, such as `VisibilityTimeout`.
+    """
     sqs, attributes = client("sqs", endpoint), {"FifoQueue": "true", **attributes}
     url = sqs.create_queue(QueueName=f"{_PREFIX}-{name}.fifo", Attributes=attributes)["QueueUrl"]
     answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
@@ -186,7 +203,7 @@ def _create_queue(endpoint: str, name: str, **attributes: str) -> tuple[str, str
 
 
 def message_count(cloud: Cloud, queue: str) -> int:
-    """Return the number of messages in a queue, including messages that are in flight or delayed."""
+    """Return the number of messages in the queue with this URL, also those that are in flight or delayed."""
     names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
     answer = client("sqs", cloud.endpoint).get_queue_attributes(QueueUrl=queue, AttributeNames=names)
     return sum(int(answer["Attributes"][name]) for name in names)

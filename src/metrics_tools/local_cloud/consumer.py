@@ -92,7 +92,7 @@ def consumers(
         environment: all environment variables of the worker.
         log: the file of the worker's log. The log of the dead-letter function is the file
             `dead-letters.log` in the same folder.
-        handler: the name of the worker's handler function.
+        handler: the name of the worker's handler function, as `package.module.name`.
 
     Raises:
         LocalError: a function does not start.
@@ -118,7 +118,15 @@ def _consumer(
     log: Path,
     handler: str,
 ) -> Iterator[Consumer]:
-    """Run one function while the context is open, and yield it with its queue."""
+    """Run one function while the context is open, and yield it with its queue.
+
+    Args:
+        deployed: the local cloud, and the template from which it was created.
+        function: the logical id of the function in the template.
+        environment: all environment variables of the function.
+        log: the file of the function's log.
+        handler: the name of the handler function, as `package.module.name`.
+    """
     cloud, template = deployed
     timeout = int(template.property(function, "Timeout"))
     batch_size = int(template.property(function, "Events", _MAPPINGS[function], "Properties", "BatchSize"))

@@ -102,10 +102,17 @@ def emulator(
 def function_environment(
     cloud: Cloud, template: Template, root: Path, *, function: str = FUNCTION
 ) -> dict[str, str]:
-    """Return the environment variables of a function (by default, the worker) in the local cloud.
+    """Return the environment variables of a function in the local cloud, by name.
 
-    The variables are those of the template, with heartbeats every second, so that even a short run sends
-    heartbeats. The worker's settings in the environment of this process (`worker_settings`) take precedence.
+    The variables are those of this process and, above them, those of the template, with heartbeats every
+    second, so that even a short run sends heartbeats. The worker's settings in the environment of this
+    process (`worker_settings`) take precedence over the template.
+
+    Args:
+        cloud: the local cloud.
+        template: the template of the repository.
+        root: the folder of the repository, whose `src` contains the code of the function.
+        function: the logical id of the function in the template; by default, that of the worker.
     """
     return {
         **os.environ,
@@ -129,7 +136,10 @@ def worker_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def reason_without_emulator(environment: Mapping[str, str]) -> str:
-    """Return the reason why the worker must run without the emulator; an empty string if it can use it.
+    """Return the reason why functions must run without the emulator; an empty string if they can use it.
+
+    Args:
+        environment: the environment variables, of which only `EMULATOR` is read.
 
     Raises:
         LocalError: the variable `EMULATOR` is neither on nor off.

@@ -70,7 +70,12 @@ def poll(
 
 
 def record(message: dict[str, Any], arn: str) -> dict[str, Any]:
-    """Return a received message in the form in which Lambda passes it to the function."""
+    """Return a received message in the form in which Lambda passes it to the function.
+
+    Args:
+        message: the message in the response of SQS's ReceiveMessage.
+        arn: the ARN of the queue.
+    """
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
@@ -106,7 +111,11 @@ def failures(response: Any, received: Sequence[str]) -> set[str]:
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an SQS message attribute in the form that Lambda uses, with binary values in base64."""
+    """Convert an SQS message attribute to the form that Lambda uses, with binary values in base64.
+
+    Args:
+        value: the attribute in the response of SQS's ReceiveMessage.
+    """
     content = (
         {"binaryValue": base64.b64encode(value["BinaryValue"]).decode()}
         if "BinaryValue" in value

@@ -28,12 +28,12 @@ _SLOW_DOWN = (
 
 
 class Application(DomainDispatcherApplication):
-    """The WSGI application of moto's server, with throttled keys."""
+    """The WSGI application of moto's server, in which requests for the keys below `THROTTLED_PREFIX` fail."""
 
     debug = True  # as in moto's own program: an internal error is answered with its text
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request with 503 SlowDown if its key is below the prefix, otherwise as moto does."""
+        """Answer 503 SlowDown for a key below `THROTTLED_PREFIX`, and any other request as moto does."""
         if f"/{THROTTLED_PREFIX}" not in environ["PATH_INFO"]:
             answer: Iterable[bytes] = super().__call__(environ, start_response)
             return answer

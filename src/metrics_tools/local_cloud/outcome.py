@@ -64,8 +64,9 @@ class Outcome:
 def copy_published(cloud: Cloud, prefix: str, folder: Path) -> int:
     """Copy every published object below a prefix into a folder, and return the number of copied objects.
 
-    The previous content of the folder is removed. The path of a copy is the key of the object. An object
-    whose path would be outside the folder is skipped: requests determine parts of the keys.
+    The previous content of the folder is removed. The path of a copy is the key of the object. Two kinds of
+    objects are skipped: snapshots, and objects whose path would be outside the folder, which is possible
+    because requests determine parts of the keys.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -139,7 +140,14 @@ def _event_violations(outcome: Outcome, events: RunEvents) -> Iterator[str]:
 
 
 def _object_violations(outcome: Outcome, completed: StatusEvent, folder: Path) -> Iterator[str]:
-    """Read the version in the completed event into the outcome, and yield each violation in its objects.
+    """Yield each violation in the objects of a published version, as a line of text.
+
+    The manifest, the keys and the observations of the version are added to the outcome.
+
+    Args:
+        outcome: the outcome of the run.
+        completed: the completed event of the run, which names the version.
+        folder: the folder with the copies of the published objects.
 
     Raises:
         KeyError, ValueError, OSError: the version cannot be read.

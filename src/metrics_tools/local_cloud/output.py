@@ -32,7 +32,12 @@ def print_detail(text: str, style: str = "") -> None:
 
 
 def print_event_of(samples: Sequence[Sample], event: StatusEvent) -> None:
-    """Print a status event of one of the samples below the heading of a step."""
+    """Print a status event below the heading of a step, with the metric code of its run.
+
+    Args:
+        samples: the requests, in which the metric code of the run is looked up.
+        event: the status event.
+    """
     codes = {sample.run_id: sample.metric_code for sample in samples}
     print_event(event, time=_INDENT + clock(event.at), metric_code=codes.get(event.run_id, "?"))
 

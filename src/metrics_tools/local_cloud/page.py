@@ -42,7 +42,14 @@ def write_page(
 
 
 def shown_run(outcome: Outcome, events: RunEvents, rates: Rates, trace: Trace | None) -> ShownRun:
-    """Return the values of one run that the page shows. The input series are taken from `rates`."""
+    """Return the values of one run that the page shows.
+
+    Args:
+        outcome: the outcome of the run.
+        events: the status events of the run.
+        rates: the ECB's rates, from which the input series are taken.
+        trace: the requests and stages of the run; None if the worker's log has no trace of it.
+    """
     sample, expression = outcome.sample, outcome.sample.expression
     days = (
         {code: rates.get(currency_of(code) or "") for code in series_codes(expression)} if expression else {}

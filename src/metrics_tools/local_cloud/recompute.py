@@ -43,7 +43,11 @@ class Comparison:
 
 
 def recompute(node: Mapping[str, Any], rates: Rates) -> Days:
-    """Return the observations of a valid expression, which is given as JSON values.
+    """Return the values of an expression by day.
+
+    Args:
+        node: the root node of a valid expression, as JSON values.
+        rates: the ECB's rates by currency and day.
 
     Raises:
         KeyError: the expression contains an operation that the recomputation does not support, or a series
@@ -120,9 +124,14 @@ def _series_math(node: Mapping[str, Any], rates: Rates) -> Days:
 
 
 def _sides(left: Mapping[str, Any], right: Mapping[str, Any], rates: Rates) -> tuple[Days, Days]:
-    """Return the observations of both sides of an operation.
+    """Return the values of the left and of the right side of an operation, each by day.
 
-    A constant gets an observation on each day on which the other side has one.
+    A constant has its value on each day on which the other side has one.
+
+    Args:
+        left: the node of the left side, as JSON values.
+        right: the node of the right side, as JSON values.
+        rates: the ECB's rates by currency and day.
     """
     if "const" in left:
         other = recompute(right, rates)
@@ -213,9 +222,9 @@ def _civil_date(day: date, node: Mapping[str, Any]) -> date:
 
 
 def _minus(day: date, count: int, unit: str) -> date:
-    """Return a date minus a number of calendar units.
+    """Return the date that is a number of calendar units before a date, such as 3 `months`.
 
-    If the resulting month is too short for the day of the month, the result is the last day of this month.
+    If the resulting month has no such day as the day of the month, the result is the last day of this month.
     """
     if unit in {"days", "weeks"}:
         return day - timedelta(**{unit: count})

@@ -183,7 +183,13 @@ def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
 
 
 def _start_cloud(stack: ExitStack, options: Options, *, with_worker: bool) -> tuple[Cloud, Template]:
-    """Start the local cloud, write the dataset to it, and return the cloud and its template."""
+    """Start the local cloud, write the dataset to it, and return the cloud and its template.
+
+    Args:
+        stack: the context at whose end the cloud stops.
+        options: the options of the command line.
+        with_worker: whether the worker will be started too, which may need the emulator.
+    """
     if with_worker and not reason_without_emulator(os.environ):
         find_emulator(ROOT)  # if it is missing, the local run fails before it starts
     template = Template.read(ROOT / "template.yaml").with_values(_TEMPLATE_VALUES)
@@ -203,7 +209,11 @@ def _start_cloud(stack: ExitStack, options: Options, *, with_worker: bool) -> tu
 
 
 def _currencies(options: Options) -> list[str]:
-    """Return the currencies of the requests; if the user did not choose these, also `ecb.CURRENCIES`."""
+    """Return the currencies to load, sorted: those of the requests that have ECB rates.
+
+    If the user did not choose the requests, those of `ecb.CURRENCIES` are added. The result is never empty,
+    so that the dataset exists.
+    """
     found = {currency for sample in options.samples for currency in sample.currencies}
     needed = found.intersection(ecb.read_rates())
     if not options.is_chosen:
@@ -216,7 +226,14 @@ def _currencies(options: Options) -> list[str]:
 def _start_functions(
     stack: ExitStack, options: Options, deployed: tuple[Cloud, Template], environment: dict[str, str]
 ) -> Consumers:
-    """Start the worker and the dead-letter function, and return them with their queues."""
+    """Start the worker and the dead-letter function, and return them with their queues.
+
+    Args:
+        stack: the context at whose end the functions stop.
+        options: the options of the command line.
+        deployed: the local cloud, and the template from which it was created.
+        environment: all environment variables of the worker.
+    """
     started = consumers(deployed, environment, log=options.log, handler=options.handler)
     functions = stack.enter_context(started)
     reason = reason_without_emulator(os.environ)
@@ -263,7 +280,15 @@ def _messages_left(cloud: Cloud) -> list[str]:
 
 
 def _report(outcomes: Sequence[Outcome], messages_left: Sequence[str], copies: int, options: Options) -> int:
-    """Print the outcomes and a summary, and return the exit status: 0 if all runs ended as expected."""
+    """Print the outcomes and a summary, and return the exit status: 0 if all runs ended as expected, else 1.
+
+    Args:
+        outcomes: the outcomes of all runs.
+        messages_left: a line for each queue that still contains messages, and for each message without a
+            usable request.
+        copies: the number of published objects that were copied into the output folder.
+        options: the options of the command line.
+    """
     print_step("Outcomes")
     print_outcomes(outcomes)
     print_step(f"Charts and details: {relative(options.out / 'metrics.html')}")

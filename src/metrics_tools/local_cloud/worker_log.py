@@ -13,9 +13,10 @@ _CLOSED = "metric_run_closed"
 
 
 def returned_messages(log: Path) -> list[str]:
-    """Return a line of text for each returned message and reason, in the order of the log.
+    """Return a line of text for each message that the worker returned to the queue, and each reason for it.
 
-    If a message was returned several times for one reason, the line contains the number of times.
+    The lines are in the order of the log. If a message was returned several times for one reason, its line
+    contains the number of times.
     """
     found = Counter(
         (str(line.get("message_id")), str(line.get("reason")))
@@ -29,7 +30,10 @@ def returned_messages(log: Path) -> list[str]:
 
 
 def traces(log: Path) -> dict[str, Trace]:
-    """Return run id → trace of the run's last attempt. The worker logs traces only at log level DEBUG."""
+    """Return the trace of each run's last attempt, by run id.
+
+    The worker logs traces only at log level DEBUG. For a log without traces, the result is empty.
+    """
     return {
         str(line.get("run_id")): _trace(line["trace"])
         for line in _lines(log)
@@ -38,7 +42,7 @@ def traces(log: Path) -> dict[str, Trace]:
 
 
 def _lines(log: Path) -> Iterator[dict[str, Any]]:
-    """Yield each line of the log that is a JSON object. Skip other lines, such as the Lambda runtime's."""
+    """Yield each line of a log that contains a JSON object, as a dict. Other lines are skipped."""
     for text in log.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)

@@ -107,7 +107,11 @@ def _templates() -> Environment:
 
 
 def _policy(script: str) -> str:
-    """Return the content security policy, which allows only the page's own script and styles."""
+    """Return the content security policy of the page, which allows only one script and styles in the page.
+
+    Args:
+        script: the text of the page's own script, which is identified by its hash.
+    """
     digest = base64.b64encode(sha256(script.encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
@@ -176,7 +180,10 @@ def most_observations(root: NodeView) -> int:
 
 
 def name_of(node: Node) -> str:
-    """Return the name of a node in one or a few words, such as `sma 14`."""
+    """Return the label of a node without its operands, such as `sma 14`, `subtract` or `avg of 3`.
+
+    The label of a series is its code, and that of a constant is its number.
+    """
     match node:
         case SeriesRef(series_code=code):
             return code

@@ -77,7 +77,7 @@ def rows(run: ShownRun) -> list[list[list[Any]]]:
 
 
 def summary(trace: Trace) -> str:
-    """Return a sentence with the number of requests, the bytes they transferred and their durations."""
+    """Return a sentence about the requests of a run: their number, bytes, durations and failures."""
     requests = trace.requests
     octets = {
         kind: size(sum(one.size for one in requests if one.operation == kind)) for kind in ("GET", "PUT")
@@ -144,7 +144,7 @@ def _groups(run: ShownRun, trace: Trace) -> dict[tuple[str, str], list[Timed]]:
 
 
 def _row_of(request: Timed, run: ShownRun, changed: Collection[str]) -> tuple[str, str]:
-    """Return the kind and the name of the row of a request.
+    """Return the kind and the name of the row of a request, such as ("listing", "ECB_USD_EUR_D, listing").
 
     Args:
         request: the request.
@@ -180,7 +180,10 @@ def _changed_series(run: ShownRun, requests: Sequence[Timed]) -> set[str]:
 
 
 def _series_of(request: Timed, run: ShownRun) -> str | None:
-    """Return the input series of a part file, a listing or a snapshot; None for any other request."""
+    """Return the code of the input series for which a run made a request.
+
+    The result is None if the request is not for a part file, a listing or a snapshot of an input series.
+    """
     if snapshot := _SNAPSHOT.search(request.key):
         return snapshot[1] if snapshot[1] in run.inputs else None
     folders = {part.rpartition("=")[2] for part in request.key.split("/")[:-1]}

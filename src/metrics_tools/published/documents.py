@@ -43,12 +43,12 @@ class Current:
 
     @property
     def version_ts(self) -> str:
-        """Return the version to which `current` refers; "None" if the version is missing."""
+        """Return the version to which `current` refers; the text "None" if `current` contains no version."""
         return str(self.manifest.get("version_ts"))
 
     @property
     def run_id(self) -> str:
-        """Return the id of the run that wrote this version; "None" if the id is missing."""
+        """Return the id of the run that wrote this version; the text "None" if `current` contains no id."""
         return str(self.manifest.get("run_id"))
 
     def is_copy_of(self, manifest: StoredObject | None) -> bool:
@@ -60,7 +60,7 @@ class Current:
 
 
 def json_object(stored: StoredObject | None) -> dict[str, Any]:
-    """Return the JSON object that an object of the bucket contains; an empty dict if it contains none."""
+    """Return the JSON object in the body of a stored object; an empty dict if the body contains none."""
     try:
         return parse_manifest(stored) if stored else {}
     except InputReadError:

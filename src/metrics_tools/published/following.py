@@ -107,7 +107,12 @@ def _new_dead_letters(
 ) -> Iterator[StatusEvent]:
     """Yield a completed event for each followed run that a new dead letter contains.
 
-    The set `read` has the keys of the dead letters that earlier calls have read; this call adds its keys.
+    Args:
+        bucket: the bucket.
+        prefixes: the key prefixes to search for dead letters.
+        read: the keys of the dead letters that earlier calls have read. This call adds the keys that it
+            reads.
+        waiting: the ids of the runs that are followed and have no outcome yet.
     """
     listed = {found.key for below in bucket.list_many(prefixes).values() for found in below}
     for key, stored in bucket.find_many(sorted(listed - read)).items():

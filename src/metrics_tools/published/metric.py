@@ -150,7 +150,7 @@ def keys_of(code: str, *, prefix: str) -> Keys:
 
 
 def version_names(bucket: Bucket, keys: Keys) -> list[str]:
-    """Return the versions with at least one object in the bucket, newest first."""
+    """Return the timestamps of the versions with at least one object in the bucket, newest first."""
     names = (folder.rstrip("/").rpartition("/")[2] for folder in bucket.list_folders(keys.base))
     return sorted(filter(VERSION.fullmatch, names), reverse=True)
 

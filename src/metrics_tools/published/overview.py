@@ -152,9 +152,12 @@ def last_time(file: StoredObject) -> int | None:
 
 
 def _microseconds(column: Any) -> Sequence[int]:
-    """Return a list of one number, the latest time of a column in microseconds since 1970.
+    """Return the latest time of a column in microseconds since 1970, as a list of one number.
 
-    The list is empty if the column has no time.
+    The list is empty if the column contains only nulls or no rows.
+
+    Args:
+        column: a pyarrow array of timestamps, in one or several chunks.
     """
     found = column.drop_null().cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
     return [int(found.to_numpy(zero_copy_only=False).max())] if len(found) else []

@@ -33,10 +33,10 @@ _DELETE = (
 class _FromPartFiles(Snapshots):
     """A replacement of the worker's cache of snapshots, to let the worker make snapshots from all part files.
 
-    The snapshots are kept in memory and not stored in the bucket.
+    The new snapshots are kept in memory and not stored in the bucket.
 
     Attributes:
-        made: the snapshots, by series.
+        made: the new snapshots, by the identity of their series.
     """
 
     made: dict[Subject, Snapshot] = field(default_factory=dict)
@@ -44,7 +44,13 @@ class _FromPartFiles(Snapshots):
     def load(
         self, choose: Callable[[], list[Source]], *_: Any, **__: Any
     ) -> tuple[list[Source], list[Stored | None]]:
-        """Return the part files of several series, and no stored snapshot, so that all of them are read."""
+        """Return the part files of several series, and for each series an entry without a stored snapshot.
+
+        The worker therefore reads all part files. The other arguments of the replaced method are ignored.
+
+        Args:
+            choose: returns the part files of each series.
+        """
         sources = choose()
         prefixes = [source.manifest.dataset.projections_prefix for source in sources]
         subjects = map(Subject, prefixes, [one.code for one in sources], [one.by_path for one in sources])

@@ -42,7 +42,11 @@ class StatusEvent:
 
     @property
     def detail(self) -> str:
-        """Return the progress, the number of rows and the version, or the error of the event as text."""
+        """Return, as text, the details of the event that depend on its type and status.
+
+        They are the progress of a heartbeat, the number of rows and the version of a SUCCESS, and the error
+        of a FAILURE. The text is empty for other events.
+        """
         match self.event:
             case {"progress": int() | float() as share}:
                 return f"{share:.0%}"

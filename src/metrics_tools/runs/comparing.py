@@ -76,7 +76,15 @@ def _is_parquet(text: str) -> bool:
 
 
 def _request(text: str, place: Place | None) -> Sample:
-    """Return a formula's request, or the only one in a file. Otherwise, the command ends with an error."""
+    """Return the request for a formula, or the request in a file.
+
+    The command ends with an error if the text is neither, or if the file does not contain exactly one
+    request.
+
+    Args:
+        text: the formula or the path of the file.
+        place: the location of the datasets.
+    """
     if not Path(text).exists() and not is_formula_argument(text):
         raise impossible(
             f"{text}: neither a file nor a version. A version is CODE@VERSION or CODE@current, as "

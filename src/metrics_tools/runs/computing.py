@@ -81,7 +81,10 @@ class Computed:
 
     @property
     def code(self) -> str:
-        """Return the wire code of a permanent error, the class name of another error, or an empty string."""
+        """Return the wire code of a permanent error, or the class name of another error.
+
+        The result is an empty string if the run had no error.
+        """
         if self.error is None:
             return ""
         return self.error.code if isinstance(self.error, PermanentError) else type(self.error).__name__
@@ -102,7 +105,10 @@ class _RecordingClient:
 
 
 class _ReportingDatasets(Datasets):
-    """Datasets that report their progress to a caller and keep the series of each run, by run id."""
+    """A reader of datasets that reports its progress to a second function and keeps the series of each run.
+
+    The attribute `inputs` contains the series by run id and series code.
+    """
 
     def __init__(self, settings: Settings, decoder: Decoder, on_progress: OnProgress) -> None:
         super().__init__(settings.series_files, settings.limits, Memory(settings.memory_bytes), decoder)

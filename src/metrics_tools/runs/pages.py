@@ -13,7 +13,13 @@ _SOURCE = Source(SOURCE, SOURCE_URL, SOURCE_NOTE)
 
 
 def page_of(samples: Sequence[Sample], computed: Sequence[Computed], lead: str) -> str:
-    """Return the page of requests and their results, in the same order, as HTML below a lead sentence."""
+    """Return the HTML page that shows the runs of some requests.
+
+    Args:
+        samples: the requests.
+        computed: the results of the requests, in the same order.
+        lead: a sentence that is shown at the top of the page.
+    """
     datasets = {summary.dataset_id for found in computed for summary in found.report.inputs}
     runs = [_shown(sample, found) for sample, found in zip(samples, computed, strict=True)]
     source = _SOURCE if datasets == {DATASET_ID} else None

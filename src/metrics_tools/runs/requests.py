@@ -129,7 +129,10 @@ def read_argument(argument: str) -> list[Asked]:
 
 
 def settings_of(place: Place | None) -> Settings:
-    """Return the worker's settings for the bucket of a location; None means a placeholder bucket."""
+    """Return the worker's settings from the environment, with the bucket of a location as the data bucket.
+
+    Without a location (None), the data bucket is `PLACEHOLDER_BUCKET`.
+    """
     return settings_for(place.bucket.name if place else PLACEHOLDER_BUCKET)
 
 

@@ -29,7 +29,10 @@ _LEFT_OUT = {"null": "null", "nan": "nan", "infinite": "infinite", "duplicate": 
 
 
 def rows(series: Series, unit: str, few: int) -> Table:
-    """Return a table of the first and the last `few` rows of a series."""
+    """Return a table with the times and values of the first `few` and the last `few` rows of a series.
+
+    The heading of the values contains the unit, unless the unit is empty.
+    """
     table = console.new_table("obs_time", numbers=(f"value ({unit})" if unit else "value",))
     length = len(series)
     for at in (*range(min(few, length)), *range(max(few, length - few), length)):
@@ -78,11 +81,14 @@ def remedy(code: str) -> str:
 
 
 def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]:
-    """Return the result of a run as JSON values.
+    """Return the result of a run in the form that `metrics run --json` prints.
+
+    The result contains the outcome, the version, the inputs, the costs and the events, then the error if the
+    run failed, and the first and last rows if a version was committed.
 
     Args:
-        computed: the result.
-        published: whether the version was published.
+        computed: the result of the run.
+        published: whether the run was allowed to publish the version.
         few: the number of rows to include from the beginning and from the end of the series.
     """
     report, traffic = computed.report, computed.report.traffic

@@ -33,9 +33,14 @@ class OutputFiles:
     html: Path | None
 
     def check(self, samples: Sequence[Sample], *, as_json: bool) -> None:
-        """End the command with an error if several outputs would have the same path.
+        """End the command with an error if two outputs would be written to one file or to standard output.
 
-        Each request writes its own PNG, CSV and Parquet file. JSON is printed on standard output.
+        Each request writes its own PNG, CSV and Parquet file, so that the path of such a file must contain
+        `{metric}` if there are several requests. With --json, JSON is printed on standard output.
+
+        Args:
+            samples: the requests.
+            as_json: whether the option --json is given.
         """
         for option, path in {"png": self.png, "csv": self.csv, "parquet": self.parquet}.items():
             if path is not None and len(samples) > 1 and _METRIC not in str(path):
