@@ -69,7 +69,7 @@ def series_code(currency: str) -> str:
 
 
 def currency_of(code: str) -> str | None:
-    """Return the currency of a series code, or None if the code does not have the form of this dataset."""
+    """Return the currency, such as `USD`, of a series code of this dataset; None for another series code."""
     match code.split("_"):
         case ["ECB", currency, "EUR", "D"]:
             return currency

@@ -108,7 +108,11 @@ def _is_formula(text: str, *, file: str) -> bool:
 
 
 def pointed_out(formula: Formula, problem: Problem) -> str:
-    """Return the description of a problem, then the formula with a caret below the part with the problem."""
+    """Return the text that explains a problem of a formula, in several lines.
+
+    They are the description of the problem, the formula, a caret below the part with the problem, and the
+    suggestion if the problem has one.
+    """
     line, caret = formula.pointer(problem.path)
     return "\n".join([problem.text, f"  {line}", f"  {caret}", *filter(None, [problem.suggestion])])
 

@@ -19,12 +19,12 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def rounded(value: float) -> str:
-    """Return a value with six significant digits and a typographic minus sign."""
+    """Return a value as text with six significant digits, grouped thousands and a typographic minus."""
     return f"{value:,.6g}".replace("-", "\N{MINUS SIGN}")
 
 
 def size(octets: int) -> str:
-    """Return a number of bytes in B, kB or MB (powers of 1,000)."""
+    """Return a number of bytes as text in B, kB or MB (powers of 1,000), such as "12.3 kB"."""
     if octets < _KILO:
         return f"{octets} B"
     if octets < _KILO**2:

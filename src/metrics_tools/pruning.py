@@ -110,6 +110,11 @@ def _versions(bucket: S3Bucket, keys: Keys, before: datetime) -> Iterator[Unrefe
 
     The objects are listed before the markers are listed. A version that is committed in between is therefore
     not taken for unreferenced.
+
+    Args:
+        bucket: the bucket.
+        keys: the keys of the metric's objects.
+        before: the time (UTC). A version with an object that was written later must not be deleted yet.
     """
     objects: dict[str, list[ObjectMeta]] = {}
     for meta in _listed(bucket, keys.base):
@@ -184,7 +189,13 @@ def _read_newer_documents(bucket: S3Bucket, metric: Metric, *versions: str) -> N
 
 
 def _snapshots(bucket: S3Bucket, prefix: str, before: datetime) -> Iterator[Unreferenced]:
-    """Yield the useless snapshots: those without any existing part file, and those that cannot be decoded."""
+    """Yield the useless snapshots: those without any existing part file, and those that cannot be decoded.
+
+    Args:
+        bucket: the bucket.
+        prefix: the key prefix of all metrics, below which the snapshots are stored.
+        before: the time (UTC). A snapshot that was written later must not be deleted yet.
+    """
     part_files: dict[str, set[str]] = {}
     for meta in _listed(bucket, snapshots(prefix)):
         stored = bucket.find(meta["path"])

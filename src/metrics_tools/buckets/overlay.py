@@ -144,9 +144,10 @@ class Overlay(Bucket):
                 request.size = size
 
     def _uncounted(self, key: str) -> StoredObject | None:
-        """Return an object, or None if it does not exist, without counting the read as a request.
+        """Return an object from memory or else from the bucket below, or None if neither contains it.
 
-        The read is a part of a conditional write, and a conditional write to S3 is only one request.
+        The read is not counted as a request: it is a part of a conditional write, and a conditional write to
+        S3 is only one request.
         """
         return self._objects.get(key) or self.below.metered(Traffic(), self.event_loop).find(key)
 

@@ -281,6 +281,9 @@ def _mark(name: str) -> Schema:
 
     Every valid node of the kind matches the schema, and no valid node of another kind does. The operands of
     the node are not checked.
+
+    Args:
+        name: the kind of node, such as `lag` or `series_math`.
     """
     if name == "series":
         return {"type": "object", "anyOf": [{"required": ["series_code"]}, {"required": ["seriesCode"]}]}

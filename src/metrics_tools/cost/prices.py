@@ -55,9 +55,13 @@ def seconds_of(part_files: int, rows: int) -> float:
 
 
 def dollars_of(requests: Requests, seconds: float) -> float:
-    """Return the dollars of a run in an invocation that handles no other run.
+    """Return the cost in dollars of a run in an invocation that handles no other run.
 
     In a batch, a run costs less, since the runs share part files.
+
+    Args:
+        requests: the requests of the run to AWS.
+        seconds: the duration of the run, for which Lambda is paid.
     """
     gigabytes = MEMORY_MIB / 1024
     return (

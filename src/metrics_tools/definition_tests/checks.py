@@ -165,7 +165,13 @@ def check_result(checks: ResultChecks, series: Series) -> list[CheckOutcome]:
 
 
 def check_age(max_age_days: float, series: Series, now: datetime) -> CheckOutcome:
-    """Return the outcome of `max_age_days`: the age of the last observation, in days of 24 hours."""
+    """Return the outcome of the check that a metric's last observation is not too old.
+
+    Args:
+        max_age_days: the largest allowed age in days of 24 hours.
+        series: the observations of the metric.
+        now: the current time in UTC.
+    """
     remedy = "find out whether the ingestor delivers and the metric is computed: `metrics history` shows both"
     if not len(series):
         return CheckOutcome("max_age_days", "there is no observation", remedy)

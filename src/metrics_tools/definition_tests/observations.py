@@ -32,7 +32,7 @@ def _time(value: Any) -> datetime:
 
 
 def _value(value: Any) -> float | None:
-    """Return the value of an observation, or None for null and "_".
+    """Return the value of an observation as it is written in a file; None for null and "_".
 
     Raises:
         ValueError: the value is not a finite number.

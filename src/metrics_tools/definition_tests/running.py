@@ -176,7 +176,7 @@ def _of_formula(test: DefinitionTest, text: str, number: int) -> Node:
 
 
 def _series(points: Points) -> Series:
-    """Return the series of the given points; points whose value is None are left out."""
+    """Return observations that are given by time as a series. Times whose value is None are left out."""
     held = sorted((at, value) for at, value in points.items() if value is not None)
     times, values = ([pair[i] for pair in held] for i in (0, 1))
     return Series(np.array(times, np.int64), np.array(values, np.float64))

@@ -133,9 +133,13 @@ def _one_sided(operands: list[Series], both: Times) -> dict[str, int]:
 
 
 def _with_constant(node: nodes.SeriesMath, series: Series) -> tuple[Times, Values, Values]:
-    """Return the times, the left and the right values of an operation on a series and a constant.
+    """Return (times, left values, right values) of an operation on a series and a constant.
 
-    The constant is repeated for each time of the series.
+    The three arrays have the length of the series, in which the constant is repeated.
+
+    Args:
+        node: the operation, of which one side is a constant.
+        series: the series of the other side.
     """
     left, right = (
         np.full(len(series), side.const) if isinstance(side, nodes.Constant) else series.values

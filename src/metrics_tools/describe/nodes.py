@@ -46,7 +46,10 @@ class NodeView:
     operands: tuple["NodeView", ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the node and its operands as JSON values."""
+        """Return the attributes by name as JSON values, without `node`.
+
+        Each operand is an object of the same form.
+        """
         names = ("path", "kind", "formula", "words", "step")
         return {name: getattr(self, name) for name in names} | {
             "counts": self.counts and self.counts.to_json(),
@@ -76,7 +79,13 @@ def counted(node: Node, inputs: Mapping[str, Series]) -> NodeView:
 
 
 def _counted(node: Node, inputs: Mapping[str, Series], path: str) -> tuple[NodeView, Series]:
-    """Return the view of a node with its counts, and the series to which the node evaluates."""
+    """Return the view of a node with its counts, and the series to which the node evaluates.
+
+    Args:
+        node: the node.
+        inputs: the series to which the expression refers, by series code.
+        path: the JSON path of the node.
+    """
     views, named = list[NodeView](), dict[str, Series]()
     for below, operand in operands(node):
         at = _below(path, below)

@@ -139,6 +139,10 @@ def import_series(
 def _previous(bucket: Bucket, base: str) -> _Previous:
     """Return the newest version of a dataset.
 
+    Args:
+        bucket: the data bucket.
+        base: the key prefix of the dataset, which ends in a slash.
+
     Raises:
         ForeignDatasetError: the newest version was not created by an import.
         AccessDenied, StoreUnavailable.
@@ -166,7 +170,10 @@ def _create(bucket: Bucket, key: str, body: bytes) -> None:
 
 
 def _hash(part: Series, described: Description) -> str:
-    """Return a hash of the rows of a part file, which does not depend on when they were collected."""
+    """Return a hash of the content of a part file, as 16 hexadecimal digits.
+
+    It depends on the series code, unit, frequency and rows, but not on when the rows were collected.
+    """
     identity = f"{described.code}\n{described.unit}\n{described.frequency}\n".encode()
     return sha256(identity + part.times.tobytes() + part.values.tobytes()).hexdigest()[:16]
 
@@ -174,7 +181,7 @@ def _hash(part: Series, described: Description) -> str:
 def _hash_of(file: str) -> str:
     """Return the path of a part file without the time in its name, such as `A/year=2026/month=11/HASH`.
 
-    Two part files with the same shortened path have the same rows.
+    Two part files with the same shortened path have the same content, apart from when it was collected.
 
     Args:
         file: the path of the part file, relative to the dataset's projections.

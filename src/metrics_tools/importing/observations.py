@@ -106,7 +106,7 @@ def _of_csv(path: Path, body: bytes, *, time: str | None, value: str | None) -> 
 
 
 def _table(path: Path, body: bytes) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header of a CSV file, and its other rows with their line numbers, without empty lines.
+    """Return the header of a CSV file, and its other rows as (line number, cells). Empty lines are skipped.
 
     Raises:
         FileRefusedError: the file is not CSV, has no header, or a row has more or fewer cells than the
@@ -138,7 +138,12 @@ def _table(path: Path, body: bytes) -> tuple[list[str], list[tuple[int, list[str
 
 
 def _column(path: Path, header: Sequence[str], name: str) -> int:
-    """Return the position of the column with a name.
+    """Return the position of the column with a name, from 0.
+
+    Args:
+        path: the file, for the error.
+        header: the names of the columns.
+        name: the name to find.
 
     Raises:
         FileRefusedError: no column of the header has the name.

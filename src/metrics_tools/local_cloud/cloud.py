@@ -49,7 +49,7 @@ class Cloud:
     status_queue: str
 
     def template_values(self) -> dict[str, str]:
-        """Return by name the values of the template's required parameters and references to resources."""
+        """Return the values that the template needs in the local cloud, by the name in `!Ref NAME`."""
         return {
             "DataBucketName": BUCKET,
             "RequestQueue": self.request_queue,
@@ -146,7 +146,12 @@ def _is_listening(address: tuple[str, int]) -> bool:
 
 
 def _create_resources(endpoint: str, template: Template) -> Cloud:
-    """Create the bucket, topics, queues and subscriptions, and return their addresses."""
+    """Create the bucket, topics, queues and subscriptions, and return their addresses.
+
+    Args:
+        endpoint: the URL of the moto server.
+        template: the template with the properties of the resources.
+    """
     client("s3", endpoint).create_bucket(Bucket=BUCKET)
     dead_letters, dead_letters_arn = _create_queue(endpoint, "run-requests-dead")
     redrive = template.with_values({"DeadLetterQueue.Arn": dead_letters_arn})

@@ -217,7 +217,12 @@ def _finite(days: Days) -> Days:
 
 
 def _civil_date(day: date, node: Mapping[str, Any]) -> date:
-    """Return the date that a calendar in the time zone of a node shows at midnight UTC of a day."""
+    """Return the civil date of midnight UTC of a day, in the time zone of a node.
+
+    Args:
+        day: the day.
+        node: the node as JSON values. Without `tz`, its time zone is UTC.
+    """
     return datetime.combine(day, time(), UTC).astimezone(ZoneInfo(node.get("tz") or "UTC")).date()
 
 

@@ -166,7 +166,10 @@ def serve(options: Options, *, with_worker: bool) -> int:
 
 
 def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
-    """Write the dataset of these currencies to the local cloud. A terminal shows the progress."""
+    """Write the demo dataset with these currencies to the local cloud, and return a summary of it.
+
+    On a terminal, a progress bar is shown.
+    """
     # A put by obstore takes less than half of the processor time of a put by boto3.
     store = S3Store(
         ecb.BUCKET,

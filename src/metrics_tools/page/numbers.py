@@ -55,7 +55,10 @@ class Numbers:
         return {"code": run.metric_code, "unit": run.unit, "metric": metric, "inputs": inputs}
 
     def _add(self, whole: Series) -> int:
-        """Store a series, unless it is stored already, and return its index."""
+        """Store a series, unless it is stored already, and return its index in `series`.
+
+        If the series is too long for the page, only a part of its observations is stored.
+        """
         series = thinned(whole)
         key = "series", series.times.tobytes() + series.values.tobytes()
         if key not in self._places:

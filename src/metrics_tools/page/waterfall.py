@@ -195,7 +195,7 @@ def _ms(seconds: float) -> float:
 
 
 def request_rows(run: ShownRun) -> Iterator[RequestRow]:
-    """Yield the rows of the requests of a run that has a trace."""
+    """Yield the rows of the timeline's table that show requests, for a run with a trace."""
     assert run.trace is not None
     total = total_seconds(run.trace)
     for (kind, name), requests in _groups(run, run.trace).items():
@@ -233,9 +233,10 @@ def _bar(request: Timed, lane: int, total: float) -> str:
 
 
 def read_by_others(run: ShownRun) -> list[str]:
-    """Return the codes of the input series that another run of the batch read.
+    """Return the codes of the input series that this run got from another run of its batch.
 
-    The list is empty if the trace is incomplete, because the reads of this run may be missing from it.
+    The list is empty if the run did not succeed or its trace is incomplete, because the reads of this run may
+    then be missing from the trace.
     """
     if run.status != "SUCCESS" or run.trace is None or run.trace.left_out:
         return []

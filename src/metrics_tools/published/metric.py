@@ -47,7 +47,7 @@ class Metric:
 
     @property
     def committed(self) -> set[str]:
-        """Return the versions to which the markers refer."""
+        """Return the timestamps of the versions to which the markers in `markers` refer."""
         return {marker.version_ts for marker in self.markers.values()}
 
     @property
@@ -60,7 +60,7 @@ class Metric:
         return json_object(self.manifests.get(version_ts))
 
     def is_committed(self, version_ts: str) -> bool:
-        """Return whether the marker of the run in a version's manifest refers to the version.
+        """Return whether a version is committed: its run, named in its manifest, has a marker that names it.
 
         The manifest and the marker must have been read before.
         """

@@ -68,6 +68,10 @@ def rows_before(bucket: Bucket, keys: Keys, version_ts: str) -> int | None:
 def series_of(name: str, body: bytes) -> Series:
     """Return the series in the content of a Parquet file with the columns `obs_time` and `value`.
 
+    Args:
+        name: the name of the file, for the error.
+        body: the content of the file.
+
     Raises:
         InputReadError: the file is not Parquet, lacks one of the columns, or contains several series.
     """

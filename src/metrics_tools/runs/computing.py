@@ -71,9 +71,10 @@ class Computed:
 
     @property
     def outcome(self) -> Literal["SUCCESS", "FAILURE", "RETURNED"]:
-        """Return the outcome.
+        """Return the outcome of the run.
 
-        RETURNED means a transient error, after which a queue would deliver the message again.
+        It is FAILURE after a permanent error, and RETURNED after a transient error, after which a queue would
+        deliver the message again.
         """
         if self.error is None:
             return "SUCCESS"
@@ -97,7 +98,7 @@ class _RecordingClient:
     events: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
 
     def publish(self, **message: Any) -> None:
-        """Record a status event."""
+        """Record a status event in place of sending it to a topic."""
         self.events.append((datetime.now(UTC), json.loads(message["Message"])))
 
     def change_message_visibility(self, **_: Any) -> None:

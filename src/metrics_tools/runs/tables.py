@@ -120,6 +120,6 @@ def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]
 
 
 def observations(series: Series, part: slice) -> list[dict[str, Any]]:
-    """Return a part of the observations as JSON values: `obs_time` in ISO 8601, and `value`."""
+    """Return the observations in a slice of a series as objects with `obs_time` (ISO 8601) and `value`."""
     pairs = zip(series.times[part], series.values[part].tolist(), strict=True)
     return [{"obs_time": iso_time(time), "value": value} for time, value in pairs]

@@ -111,7 +111,7 @@ class OmittedFiles:
 
 
 def omitted_files(bucket: Bucket, manifest: Manifest, code: str) -> OmittedFiles | None:
-    """Return the part files of a series that a manifest omits, as numbers; None if it omits none.
+    """Return how many part files of a series a manifest omits; None if it omits none.
 
     Only part files in a folder of the series are compared. Therefore the result is also None for a layout in
     which one part file contains all series, and if the part files can't be listed.

@@ -73,7 +73,10 @@ def _what_to_do(text: str, at: int) -> str | None:
 
 
 def _names_twice(value: Any) -> Iterator[Problem]:
-    """Yield a warning for each name that an object contains twice; the worker uses the last one."""
+    """Yield a warning for each name that an object in a decoded JSON text contains twice.
+
+    The worker uses the last of the values with this name.
+    """
     rest: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while rest:
         path, found = rest.pop()

@@ -256,7 +256,11 @@ def _sides(shape: str, op: str) -> str:
 
 
 def _instead_of_node(found: Any) -> str | None:
-    """Return a text that says how to write the node that was probably meant; None if that is not known."""
+    """Return a text that says how to write the node that was probably meant; None if that is not known.
+
+    Args:
+        found: the value, as JSON values, in the place of the node.
+    """
     match found:
         case str() if found.strip():
             return f'a series is written {{"series_code": {shown(found)}}}'

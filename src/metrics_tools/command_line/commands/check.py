@@ -140,7 +140,16 @@ def _chosen(file: str, codes: Sequence[str]) -> dict[str, MetricChecks]:
 
 
 def _checked(place: Place, code: str, checks: MetricChecks, now: datetime) -> Checked:
-    """Return the outcomes of the checks of a metric's current version."""
+    """Return the outcomes of the checks of a metric's current version.
+
+    If the version cannot be read, the result contains the error.
+
+    Args:
+        place: the location of the metric.
+        code: the metric code.
+        checks: the checks of the metric.
+        now: the current time in UTC, from which the age of the last observation is computed.
+    """
     keys = keys_of(code, prefix=metrics_prefix())
     try:
         stored = place.bucket.find(keys.current)

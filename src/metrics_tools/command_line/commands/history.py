@@ -59,7 +59,10 @@ def history(
 
 
 def _print_versions(metric: Metric) -> None:
-    """Print the versions: as a table if the terminal is wide enough, otherwise with two lines for each."""
+    """Print the versions of a metric whose manifests were read, newest first.
+
+    They are printed as a table if the terminal is wide enough, otherwise with two lines for each version.
+    """
     is_wide = console.is_wide(_WIDE)
     columns = ("version", "state", "requested", "created")
     table = console.new_table(*columns, numbers=("rows",), more=("datasets", "run"))
