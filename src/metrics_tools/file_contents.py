@@ -94,11 +94,11 @@ def of_formula(text: str, *, file: str) -> Asked:
 
 
 def is_formula_argument(argument: str) -> bool:
-    """Return whether a command's argument that does not name an existing file is probably a formula.
+    """Return whether an argument of a command is probably a formula, if no file has this name.
 
-    This is the case if the argument contains a bracket, a quotation mark or an operator. The operators `-`
-    and `/` count only between blanks, because both occur in the names of files. An argument that ends in
-    `.json` is never a formula.
+    The argument is taken for a formula if it contains a bracket, a quotation mark or an operator. The
+    operators `-` and `/` count only between blanks, because both occur in the names of files. An argument
+    that ends in `.json` is never a formula.
     """
     return not argument.endswith(".json") and _SIGNS.search(argument) is not None
 

@@ -126,7 +126,11 @@ def read_samples(paths: Sequence[Path]) -> list[Sample]:
 
 
 def samples_of(path: Path, found: Iterable[Asked]) -> list[Sample]:
-    """Return the request of each item that was found in a file, and a new request for each bare expression.
+    """Return the requests in a file. A bare expression becomes a new request.
+
+    Args:
+        path: the file.
+        found: the items that were found in the file.
 
     Raises:
         EventFileError: an item is neither a request nor an expression, or two requests have the same run id.

@@ -120,7 +120,10 @@ def print_problem(problem: Problem, formula: Formula | None = None) -> None:
 
 
 def print_text(text: Text, indent: int = 0) -> None:
-    """Print a text with an indentation: broken into lines on a terminal, as one line in a pipe or a file."""
+    """Print a text, indented by `indent` columns.
+
+    On a terminal, the text is broken into lines; in a pipe or a file, it is one line.
+    """
     if out.is_terminal:
         out.print(Padding(text, (0, 0, 0, indent), expand=False))
     else:

@@ -36,7 +36,9 @@ def codes() -> list[str]:
 
 
 def _common(kind: str) -> dict[str, Schema | str]:
-    """Return the schemas of the fields `schema`, `type` and `runId`, which every status event has, by name.
+    """Return by name the schemas of the fields `schema`, `type` and `runId` of one type of status event.
+
+    Only events in the v1 form have the field `schema`.
 
     Args:
         kind: started, heartbeat or completed; the type of the event is `metric_run_{kind}`.

@@ -77,8 +77,12 @@ def model(kind: type[BaseModel], meanings: Meanings, description: str) -> Schema
 def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
     """Return the JSON Schema keywords `properties` and `required` of a pydantic model.
 
+    Args:
+        kind: the pydantic model.
+        meanings: the description of each field, by field name.
+
     Raises:
-        ValueError: A field has no description, or a description has no field.
+        ValueError: a field has no description, or a description has no field.
     """
     made = kind.model_json_schema()
     if "$ref" in made:  # the model contains itself

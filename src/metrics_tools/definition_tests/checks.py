@@ -74,7 +74,7 @@ type _Range = Annotated[list[_Bound | None], AfterValidator(_range)]
 
 
 class ResultChecks(Part):
-    """The checks that need only the observations of one result. At least one check is given."""
+    """The checks of a result that need only its observations. A file must give at least one of them."""
 
     min_rows: Annotated[int, Field(ge=1)] | None = None
     between: _Range | None = None

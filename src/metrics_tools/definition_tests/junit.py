@@ -13,13 +13,13 @@ def write_junit(
 ) -> None:
     """Write a JUnit report. Characters that XML does not allow are escaped as in JSON.
 
-    A file that is not valid is a test case with an error.
+    A file that is not valid becomes a test case with an error, in addition to those of its tests.
 
     Args:
         path: the file to write.
         results: the results, each of which becomes a test suite.
         command: the name of the report.
-        precondition: the name of the test case with the error of a result that has problems.
+        precondition: the name of the additional test case, a condition that is not met.
 
     Raises:
         OSError: the report cannot be written.

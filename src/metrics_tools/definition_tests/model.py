@@ -66,7 +66,10 @@ class Expectation(Part):
 
     @property
     def has_times(self) -> bool:
-        """Return whether the result is compared with expected observations or times."""
+        """Return whether the test says at which times the result has observations or has none.
+
+        If false, the result is not compared with observations.
+        """
         return self.observations is not None or bool(self.none)
 
 
@@ -120,7 +123,7 @@ class DefinitionTest(Part):
 
 
 class DefinitionTests(Part):
-    """The content of a file: one or more tests with different names."""
+    """The content of a file with tests of metrics: one or more tests with different names."""
 
     tests: Annotated[list[DefinitionTest], Field(min_length=1)]
 

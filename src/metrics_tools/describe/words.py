@@ -117,8 +117,9 @@ def _phrase_of_one(node: nodes.Node, of: str, operand: str) -> str:  # noqa: PLR
 
     Args:
         node: the node.
-        of: the operand as it follows a noun, such as ` of X`; empty if the operand is not named.
-        operand: the operand as the subject of the phrase.
+        of: the operand after a noun, such as ` of X` in "the logarithm of X"; empty if the operand is not
+            named.
+        operand: the operand at the beginning of the phrase, such as `X` in "X rounded to 2 decimal places".
     """
     match node:
         case nodes.WindowOp() | nodes.Quantile():

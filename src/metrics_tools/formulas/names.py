@@ -56,7 +56,7 @@ def positional(kind: str) -> Sequence[str]:
     These are the operands, then options such as `window`.
 
     Args:
-        kind: the kind of node.
+        kind: the kind of node, such as `lag`, which is not a composite.
     """
     fields = NODES[kind].model_fields
     return [*operand_names(kind), *(name for name in PLAIN if name in fields)]

@@ -72,17 +72,17 @@ def parse_answer(text: str) -> Any:
 def emulator(
     root: Path, environment: Mapping[str, str], *, log: Path, timeout: int, handler: str = HANDLER
 ) -> Iterator[Emulator]:
-    """Run the worker while the context is open, and yield a client that invokes it.
+    """Run a Lambda function while the context is open, and yield a client that invokes it.
 
     Args:
         root: the folder of the repository, whose `.venv` contains the emulator.
         environment: all environment variables of the function.
         log: the file to which the function's log is written.
         timeout: the timeout of the function, in seconds.
-        handler: the name of the handler function, as `package.module.name`.
+        handler: the name of the handler function, as `package.module.name`; by default, that of the worker.
 
     Raises:
-        LocalError: the emulator is not installed, or the worker does not start.
+        LocalError: the emulator is not installed, or the function does not start.
     """
     port, api_port = free_ports(LOOPBACK)
     if reason_without_emulator(os.environ):

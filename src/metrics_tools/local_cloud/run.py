@@ -91,7 +91,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Run the samples, and return the exit status: 0 if all runs end as expected, otherwise 1.
+    """Run the chosen requests, and return the exit status: 0 if all runs end as expected, otherwise 1.
 
     Raises:
         LocalError: the worker does not start, or fails.

@@ -81,7 +81,13 @@ def local_template(
 
 
 def invoke(event: Path, *, sam: Path) -> int:
-    """Invoke the built function with an event; return 0 if SAM and every run in the event succeed.
+    """Invoke the built function with an event, and return an exit status.
+
+    It is 0 if SAM and every run in the event succeed. Otherwise, it is the exit status of SAM or 1.
+
+    Args:
+        event: the path of the event, a JSON file.
+        sam: the path of the program `sam`.
 
     Raises:
         LocalError: Docker is not running, or the function has not been built.

@@ -198,7 +198,11 @@ def name_of(node: Node) -> str:
 
 
 def lost_in_words(lost: Lost) -> str:
-    """Return a text with the number of times without an observation, which must not be 0, and the reasons."""
+    """Return a text that says at how many times a node has no observation, and for which reasons.
+
+    Args:
+        lost: the losses of the node, at least one.
+    """
     found = [(number, text) for name, text in _REASONS.items() if (number := getattr(lost, name))]
     if len(found) == 1:
         return f"{lost.total:,} lost: {found[0][1]}"

@@ -83,8 +83,8 @@ def remedy(code: str) -> str:
 def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]:
     """Return the result of a run in the form that `metrics run --json` prints.
 
-    The result contains the outcome, the version, the inputs, the costs and the events, then the error if the
-    run failed, and the first and last rows if a version was committed.
+    The result contains the outcome, the version, the inputs, the durations, the S3 requests and the events.
+    It also contains the error of a failed run, and the first and last rows of a committed version.
 
     Args:
         computed: the result of the run.

@@ -97,7 +97,7 @@ def _folders(bucket: Bucket, prefix: str) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class OmittedFiles:
-    """A series of which an incremental manifest omits part files that the bucket has.
+    """The numbers of part files of a series of which a manifest omits some.
 
     Attributes:
         listed: the number of the series' part files that the manifest lists.

@@ -1,7 +1,7 @@
 """The allowed name that an author probably meant, by its meaning in other tools or by its spelling.
 
-Other tools have many operations that the grammar does not have, or has under another name. A suggestion by
-spelling alone would mislead there, so such a name is answered by its meaning.
+Other tools have many operations that the grammar does not have, or has under another name. For such a name, a
+suggestion by spelling alone would mislead, so the suggestion depends on the meaning of the name.
 """
 
 import re
@@ -181,7 +181,7 @@ def same_meaning(word: str, allowed: Iterable[str]) -> str | None:
 
 
 def instead_of_operation(word: str) -> str | None:
-    """Return a text that says how to express an operation of another tool in the grammar.
+    """Return a text that says how to express, in the grammar, an operation that another tool calls `word`.
 
     The text is empty if the grammar cannot express the operation. The result is None if the name is unknown.
     """
@@ -189,7 +189,10 @@ def instead_of_operation(word: str) -> str | None:
 
 
 def instead_of_field(word: str) -> str | None:
-    """Return a text that says what to write in place of a field of another tool; None for an unknown name."""
+    """Return a text that says what to write instead of a field that another tool calls `word`.
+
+    The result is None if the name is unknown.
+    """
     return _entry(_FIELDS_BY_NAME, word)
 
 

@@ -102,7 +102,10 @@ def _missing(problem: Found, name: str, event: Mapping[str, Any], written: Path)
 
 
 def usable_id(found: Any) -> str:
-    """Return a text as an id, with hyphens in place of other characters; empty if no valid id remains."""
+    """Return a valid id that is similar to a text: hyphens replace the characters that an id cannot contain.
+
+    The result is an empty string if no valid id remains or the value is not a text.
+    """
     return re.sub(r"[^A-Za-z0-9._-]+", "-", found).strip("-._")[:MAX_ID] if isinstance(found, str) else ""
 
 

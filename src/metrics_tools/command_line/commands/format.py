@@ -13,7 +13,7 @@ from metrics_worker.expression.grammar import ROOT
 
 
 class Form(StrEnum):
-    """A form in which `metrics format` prints an expression."""
+    """The form in which `metrics format` prints an expression: a formula or JSON."""
 
     FORMULA = "formula"
     JSON = "json"
@@ -72,7 +72,10 @@ def _document(finding: Finding) -> dict[str, Any]:
 
 
 def _print(finding: Finding, form: Form) -> None:
-    """Print an expression as a formula or as JSON. If it is invalid, print its problems on standard error."""
+    """Print the expression of a request as a formula or as JSON.
+
+    If the expression is not valid, its problems are printed on standard error instead.
+    """
     view = finding.found.view
     if view is None:
         with report_on_stderr():

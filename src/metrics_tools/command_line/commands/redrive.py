@@ -86,7 +86,7 @@ def redrive(
 def _checked(
     keys: Sequence[str] | None, day: str | None, queue_url: str | None, *, only_list: bool
 ) -> date | None:
-    """Return the day of the option --date, or None without the option.
+    """Check the options of the command, and return the day of the option --date, or None without the option.
 
     The command ends with an error if an option is missing or not valid.
     """
