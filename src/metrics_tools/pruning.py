@@ -64,7 +64,7 @@ def find_unreferenced(bucket: S3Bucket, prefix: str, *, before: datetime) -> Ite
     Args:
         bucket: the bucket.
         prefix: the key prefix of all metrics.
-        before: the time (UTC) before which the objects must have been written, to be deleted.
+        before: the time (UTC). Only objects that were written before this time may be deleted.
 
     Raises:
         UnusableKey, AccessDenied, StoreUnavailable.

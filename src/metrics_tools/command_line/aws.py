@@ -1,4 +1,4 @@
-"""The AWS clients of the commands that send or receive messages, and their error messages."""
+"""The AWS clients of the commands that send or receive messages, and the handling of errors of AWS."""
 
 import os
 import re

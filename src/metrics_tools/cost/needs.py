@@ -136,7 +136,7 @@ def needs_of(request: RunRequest, inputs: Inputs | None = None, *, snapshots: bo
 
 
 def _with_snapshots(inputs: Inputs, sources: Sequence[Source]) -> WithSnapshots | None:
-    """Return the needs of a run with snapshots; None if no series has enough part files for one.
+    """Return the needs of a run with snapshots; None if no series has enough part files for a snapshot.
 
     Args:
         inputs: the inputs of the run, which were read without snapshots.

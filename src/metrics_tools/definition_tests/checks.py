@@ -88,7 +88,7 @@ class ResultChecks(Part):
 
 
 class MetricChecks(ResultChecks):
-    """All checks of a published metric.
+    """The checks of a published metric: those of `ResultChecks` and two more.
 
     `max_age_days` also needs the current time, and `no_drop_over` the previous version.
     """

@@ -95,12 +95,12 @@ def run_file(file: str) -> FileResult:
 
 
 def _run(test: DefinitionTest, number: int, folder: Path) -> Outcome:
-    """Run a test.
+    """Run a test, and return its outcome.
 
     Args:
         test: the test.
         number: the position of the test in its file, for the paths of problems.
-        folder: the folder of the file.
+        folder: the folder of the file, to which the path of a request in the test is relative.
 
     Raises:
         InvalidFileError: the test is not valid: a series or the file of the request is missing.

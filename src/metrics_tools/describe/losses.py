@@ -117,7 +117,7 @@ def _classified(result: Series, times: Times, reasons: _Reasons) -> Lost:
     Args:
         result: the series to which the node evaluates.
         times: the times at which the node can have an observation.
-        reasons: by attribute of `Lost`, whether the reason explains a loss, for each of the times.
+        reasons: by attribute of `Lost`, a mask over `times` that is true where the reason explains a loss.
     """
     missing = ~np.isin(times, result.times)
     counts = dict[str, int]()

@@ -156,7 +156,8 @@ def _windowed(node: nodes.WindowOp | nodes.Quantile, of: str) -> str:
 
     Args:
         node: the window operation.
-        of: the operand as it follows a noun, such as ` of X`; empty if the operand is not named.
+        of: the operand after a noun, such as ` of X` in "the mean of the last 3 observations of X"; empty if
+            the operand is not named.
     """
     least = node.min_periods
     text = "" if least is None else f", from {count(least, 'observation')} on"

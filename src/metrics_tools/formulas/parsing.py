@@ -77,7 +77,13 @@ def parse_formula(text: str) -> Formula:
 
 
 def _syntax_error(error: SyntaxError, tokens: list[Token], source: PythonSource) -> FormulaError:
-    """Return a FormulaError at the token of the formula at which Python's parser found a syntax error."""
+    """Return a FormulaError for a syntax error that Python's parser found.
+
+    Args:
+        error: the syntax error, whose column belongs to one token.
+        tokens: the tokens of the formula.
+        source: the Python expression that was parsed.
+    """
     column = (error.offset or 1) - 1
     number = next((at for start, at in source.starts.items() if start >= column), -1)
     if "too many nested" in error.msg:

@@ -31,7 +31,7 @@ _SHOWN = 100
 
 
 class FileRefusedError(Exception):
-    """The error if a file cannot be imported. The text names the place, the fault and what to do."""
+    """The error if a file cannot be imported. The text names the file, the line, the fault and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +163,9 @@ def _guess(
     fits: Callable[[str], bool],
     kind: str,
 ) -> int:
-    """Return the position of the first column that probably contains times or numbers.
+    """Return the position (from 0) of the first column that probably contains times or numbers.
 
-    Only the first cell of a column that is not empty is considered.
+    The first cell of a column that is not empty decides whether the column fits.
 
     Args:
         path: the file, for the error.
@@ -173,6 +173,9 @@ def _guess(
         rows: the rows, each with the number of its line.
         fits: returns whether a cell is a time or a number.
         kind: `time` or `value`, as in the option that selects this column.
+
+    Raises:
+        FileRefusedError: no column fits.
     """
     for place in range(len(header)):
         if any(map(fits, _first_cell(rows, place))):

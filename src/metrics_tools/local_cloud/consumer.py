@@ -85,7 +85,9 @@ class Consumers:
 def consumers(
     deployed: tuple[Cloud, Template], environment: Mapping[str, str], *, log: Path, handler: str
 ) -> Iterator[Consumers]:
-    """Run both functions while the context is open, and yield them with their queues.
+    """Run both functions of the stack while the context is open, and yield them with their queues.
+
+    The functions are the worker and the dead-letter function.
 
     Args:
         deployed: the local cloud, and the template from which it was created.

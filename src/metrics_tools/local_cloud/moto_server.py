@@ -1,7 +1,7 @@
 """moto's server, which throttles all requests for the keys below one prefix of a bucket.
 
-Run this module with a host and a port. The server answers like S3 when S3 throttles a client, so that a
-local run can show what happens to a run whose every attempt fails.
+Run this module with a host and a port. The server answers like S3 when S3 throttles a client, so that a local
+run can show what happens to a run if all of its attempts fail.
 """
 
 import os

@@ -1,8 +1,8 @@
 """The outcome of a run in the local cloud, and the check of its status events and published objects.
 
 The check produces a line of text for each violation of these rules. Exactly one completed event arrives, with
-the status that the sample expects. Manifest, data and marker have the right keys. `current` refers to the
-version of the run. The rows are counted correctly, in order, finite, and equal to an independent
+the status that the request's file expects. Manifest, data and marker have the right keys. `current` refers to
+the version of the run. The rows are counted correctly, in order, finite, and equal to an independent
 recomputation.
 """
 

@@ -37,13 +37,11 @@ class Numbers:
     def of(cls, runs: Sequence[ShownRun]) -> dict[str, Any]:
         """Return the observations of several runs as JSON values, in which each series is stored once.
 
+        The result has three fields: `grids` and `series`, as in the attributes, and `runs`, which contains
+        for each run the indices of its metric and of its inputs in `series`.
+
         Args:
             runs: the runs that the page shows.
-
-        Returns:
-            `grids` and `series`, as in the attributes, and `runs`: for each run, the indices of its metric
-                and of
-            its inputs in `series`.
         """
         numbers = cls()
         shown = [numbers._run(run) for run in runs]

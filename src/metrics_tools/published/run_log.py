@@ -15,7 +15,7 @@ _POLL_SECONDS, _TRIES = 0.5, 120
 
 
 class LogQueryError(Exception):
-    """The error if a query of the log had no result. The text is the reason."""
+    """The error if a query of the log failed or took too long. The text is the reason."""
 
 
 def log_lines(

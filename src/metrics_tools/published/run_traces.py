@@ -22,7 +22,7 @@ _NEWEST = 100
 
 @dataclass(frozen=True, slots=True)
 class RunTraces:
-    """The objects of a run of one metric.
+    """The objects that a run left in the folder of one metric.
 
     Attributes:
         metric: the documents of the metric that were read: `current`, the marker and manifests.

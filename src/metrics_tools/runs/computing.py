@@ -190,9 +190,10 @@ class LocalWorker:
 
 
 def settings_for(bucket: str) -> Settings:
-    """Return the worker's settings from the environment, for a bucket and without real topics and queue.
+    """Return the worker's settings from the environment variables, with a bucket as the data bucket.
 
-    An environment variable that is not valid ends the command.
+    The topics and the queue are placeholders, because nothing is sent to them. The command ends with an error
+    if an environment variable is not valid.
     """
     given: dict[str, Any] = {
         "AWS_S3_BUCKET": bucket,

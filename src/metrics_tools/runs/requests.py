@@ -72,7 +72,7 @@ ManifestOption = Annotated[
 
 
 class FileUnreadableError(Exception):
-    """A file does not exist or can't be read. The text contains the path and the reason."""
+    """The error if a file does not exist or can't be read. Its text contains the path and the reason."""
 
 
 def read_requests(file: str | Path, place: Callable[[], Place | None] = lambda: None) -> list[Sample]:
@@ -111,7 +111,10 @@ def read_file(file: str) -> list[Asked]:
 
 
 def read_argument(argument: str) -> list[Asked]:
-    """Return the request or bare expression in a file, as `read_file` does, or that of a formula.
+    """Return the requests in a file, as `read_file` does, or the expression of a formula.
+
+    Args:
+        argument: the path of the file, or the formula.
 
     Raises:
         FileUnreadableError: there is no such file and the argument is not meant as a formula, or the file

@@ -200,7 +200,7 @@ class Draft:
         return RunRequest(self._run, expression, declared, self.checked.datasets)
 
     def request(self) -> RunRequest | None:
-        """Return the request; None if its expression is not valid."""
+        """Return the parsed request; None if its expression is not valid."""
         expression = self.checked.expression
         return None if expression is None else replace(self.over(self.checked.codes), expression=expression)
 

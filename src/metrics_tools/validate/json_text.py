@@ -25,7 +25,11 @@ class Loaded:
 
 
 class _Object(dict[str, Any]):
-    """A decoded object, and the names that its text contains twice."""
+    """A decoded JSON object, as a dict.
+
+    Attributes:
+        twice: the names that the object contains more than once in its text.
+    """
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)

@@ -26,8 +26,8 @@ class Validated:
         problems: errors and warnings. There is an error if and only if the worker would refuse the run.
         metric_code: the metric code in the request; None if it is missing or not text.
         request: the request; None if the worker would refuse the run.
-        view: the expression of the request, with counts if all of its series were read; None if the
-            expression is not valid.
+        view: the tree of the expression, with counts if all of its series were read; None if the expression
+            is not valid.
         inputs: the inputs of the request; empty if the request was validated without a reader.
     """
 

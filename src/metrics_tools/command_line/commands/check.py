@@ -169,7 +169,7 @@ def _checked(place: Place, code: str, checks: MetricChecks, now: datetime) -> Ch
 
 
 def _file_result(checked: Checked) -> FileResult:
-    """Return the outcomes of a metric's checks in the form that the JUnit report needs."""
+    """Return the outcomes of a metric's checks as a `FileResult`, from which the JUnit report is written."""
     outcomes = [
         Outcome(each.check, f"{each.text()}; {each.remedy}" if each.failure else "")
         for each in checked.outcomes

@@ -59,7 +59,7 @@ def history(
 
 
 def _print_versions(metric: Metric) -> None:
-    """Print the versions of a metric whose manifests were read, newest first.
+    """Print the versions in `metric.versions`, whose manifests were read before.
 
     They are printed as a table if the terminal is wide enough, otherwise with two lines for each version.
     """

@@ -196,7 +196,7 @@ def _follow(sent: Sequence[Sent], route: Route, seconds: float) -> Iterator[Stat
     Args:
         sent: the requests that were sent.
         route: the queue or the bucket from which the outcomes are read.
-        seconds: the time limit.
+        seconds: the time limit in seconds.
     """
     try:
         if route.status_queue is not None:
