@@ -77,13 +77,7 @@ def parse_formula(text: str) -> Formula:
 
 
 def _syntax_error(error: SyntaxError, tokens: list[Token], source: PythonSource) -> FormulaError:
-    """Return a FormulaError for a syntax error that Python's parser found.
-
-    Args:
-        error: the syntax error, whose column belongs to one token.
-        tokens: the tokens of the formula.
-        source: the Python expression that was parsed.
-    """
+    """Return a FormulaError at the token to which the column of a syntax error in `source` belongs."""
     column = (error.offset or 1) - 1
     number = next((at for start, at in source.starts.items() if start >= column), -1)
     if "too many nested" in error.msg:
@@ -92,13 +86,7 @@ def _syntax_error(error: SyntaxError, tokens: list[Token], source: PythonSource)
 
 
 def _spans(root: _Node) -> list[tuple[str, Span]]:
-    """Return (JSON path, place in the formula) for each node of an expression and each written option.
-
-    The JSON path is text such as `expressionJson.left.window`.
-
-    Args:
-        root: the root node of the expression.
-    """
+    """Return (JSON path, place in the formula) for each node below a root, and for each written option."""
     found, rest = list[tuple[str, Span]](), list[tuple[Path, _Node]]([((ROOT,), root)])
     while rest:
         path, node = rest.pop()
@@ -150,15 +138,9 @@ class _Builder:
         return _Node(self._span(tree), {"op": "neg", "series": operand})
 
     def _math(self, tree: ast.expr, op: str, *, left: _Node, right: _Node) -> _Node:
-        """Return the node of an operation on two sides.
+        """Return the node of an operation on two sides, which `tree` represents.
 
         A product with a number, as in `(A / B) * 100`, becomes its left side with the number as `scale`.
-
-        Args:
-            tree: the operation in the syntax tree, for its place in the formula.
-            op: the name of the operation in the grammar, such as `multiply`.
-            left: the node of the left side.
-            right: the node of the right side.
         """
         if op == "multiply" and right.is_bare and takes_scale(left):
             left["scale"] = right["const"]
@@ -198,12 +180,9 @@ class _Builder:
         return operand
 
     def _positional(self, node: _Node, kind: str, tree: ast.Call) -> None:
-        """Add the arguments of a call that are written without a name to the node of the call.
+        """Add the arguments that a call has without a name to the call's node.
 
-        Args:
-            node: the node of the call, which is not a composite.
-            kind: the kind of the node, which determines the order of the arguments.
-            tree: the call in the syntax tree.
+        The node must not be a composite. Its kind determines the order of the arguments.
         """
         names = positional(kind)
         for number, argument in enumerate(tree.args):
@@ -250,11 +229,7 @@ class _Builder:
             node[name] = self._value(tree, name)
 
     def _value(self, tree: ast.expr, name: str) -> Any:
-        """Return the value of an option: a number, a Boolean or a text.
-
-        Args:
-            tree: the value in the syntax tree.
-            name: the name of the option, for the error.
+        """Return the value of the option `name`: a number, a Boolean or a text.
 
         Raises:
             FormulaError: the value is of another kind, such as a call.

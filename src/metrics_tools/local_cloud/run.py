@@ -188,10 +188,7 @@ def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
 def _start_cloud(stack: ExitStack, options: Options, *, with_worker: bool) -> tuple[Cloud, Template]:
     """Start the local cloud, write the dataset to it, and return the cloud and its template.
 
-    Args:
-        stack: the context at whose end the cloud stops.
-        options: the options of the command line.
-        with_worker: whether the worker will be started too, which may need the emulator.
+    The cloud stops when `stack` is closed. If the worker will be started too, the emulator must be installed.
     """
     if with_worker and not reason_without_emulator(os.environ):
         find_emulator(ROOT)  # if it is missing, the local run fails before it starts
@@ -231,11 +228,7 @@ def _start_functions(
 ) -> Consumers:
     """Start the worker and the dead-letter function, and return them with their queues.
 
-    Args:
-        stack: the context at whose end the functions stop.
-        options: the options of the command line.
-        deployed: the local cloud, and the template from which it was created.
-        environment: all environment variables of the worker.
+    The functions stop when `stack` is closed.
     """
     started = consumers(deployed, environment, log=options.log, handler=options.handler)
     functions = stack.enter_context(started)
@@ -285,12 +278,8 @@ def _messages_left(cloud: Cloud) -> list[str]:
 def _report(outcomes: Sequence[Outcome], messages_left: Sequence[str], copies: int, options: Options) -> int:
     """Print the outcomes and a summary, and return the exit status: 0 if all runs ended as expected, else 1.
 
-    Args:
-        outcomes: the outcomes of all runs.
-        messages_left: a line for each queue that still contains messages, and for each message without a
-            usable request.
-        copies: the number of published objects that were copied into the output folder.
-        options: the options of the command line.
+    `messages_left` has a line for each unexpected message in the queues. `copies` is the number of published
+    objects that were copied into the output folder.
     """
     print_step("Outcomes")
     print_outcomes(outcomes)

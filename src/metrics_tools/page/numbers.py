@@ -37,8 +37,9 @@ class Numbers:
     def of(cls, runs: Sequence[ShownRun]) -> dict[str, Any]:
         """Return the observations of several runs as JSON values, in which each series is stored once.
 
-        The result has three fields: `grids` and `series`, as in the attributes, and `runs`, which contains
-        for each run the indices of its metric and of its inputs in `series`.
+        The result has three fields: `grids` and `series`, as in the attributes, and `runs`. For each run,
+        `runs` contains the metric code, the unit, and the indices in `series` of the metric and of each
+        input.
 
         Args:
             runs: the runs that the page shows.

@@ -64,9 +64,9 @@ class _FromPartFiles(Snapshots):
 def check_snapshot(bucket: Bucket, manifest: Manifest, code: str, settings: Settings) -> Iterator[Finding]:
     """Compare the snapshot of a series with its part files, and yield a note or a finding for a difference.
 
-    A snapshot that cannot be used, or that lacks part files, is a note: the worker notices both in each run.
-    It is a finding if the rows of an unchanged part file differ from those in the snapshot: the worker would
-    use them. Without a snapshot, no part file is read.
+    There is a note if the snapshot cannot be used or lacks part files, because the worker notices both in
+    each run. There is a finding if the snapshot has other rows than an unchanged part file, because the
+    worker would use these rows. Without a snapshot, no part file is read.
 
     Args:
         bucket: the bucket of the datasets and snapshots.

@@ -54,7 +54,7 @@ class OutputFiles:
             raise impossible("Only one of --json and the options with - can write to standard output.")
 
     def reporting(self) -> AbstractContextManager[None]:
-        """Return a context in which the report goes to standard error if standard output receives a file."""
+        """Return a context in which text output goes to standard error if standard output receives a file."""
         return report_on_stderr() if STANDARD_OUTPUT in astuple(self) else nullcontext()
 
     def write(self, samples: Sequence[Sample], computed: Sequence[Computed], place: Place, fate: str) -> None:
