@@ -32,14 +32,15 @@ _LANE, _LEAST, _MOST = 3, 12, 120
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """A row of the table, with a bar for each of the requests that share a name.
+    """A row of the timeline's table, with a bar for each of the requests that share a name.
 
     Attributes:
         width: the width of the coordinate system of the bars.
-        kind: "listing", "snapshot" or "changed" for the requests by which a run uses a snapshot: those for
-            listed, stored and changed part files; otherwise "read" or "write".
+        kind: "read" or "write"; or, for the requests by which a run uses a snapshot, "listing" (of part
+            files),
+            "snapshot" or "changed" (part files that are not in the snapshot).
         name: the name, in which an ellipsis replaces the common beginning of the metric's keys.
-        notes: the number of requests, the bytes that they transferred, and their problems.
+        notes: the number of requests, the bytes that they transferred, and their problems, as text.
         start: the start of the first request, in seconds since the start of the trace.
         seconds: the time from the start of the first request to the end of the last one.
         lanes: the number of lanes of the bars.

@@ -105,13 +105,12 @@ def follow_bucket(
 def _new_dead_letters(
     bucket: Bucket, prefixes: list[str], *, read: set[str], waiting: set[str]
 ) -> Iterator[StatusEvent]:
-    """Yield a completed event for each followed run that a new dead letter contains.
+    """Make a completed event from each new dead letter of a followed run, and yield it.
 
     Args:
         bucket: the bucket.
         prefixes: the key prefixes to search for dead letters.
-        read: the keys of the dead letters that earlier calls have read. This call adds the keys that it
-            reads.
+        read: the keys of the dead letters that earlier calls have read. This call adds its own keys.
         waiting: the ids of the runs that are followed and have no outcome yet.
     """
     listed = {found.key for below in bucket.list_many(prefixes).values() for found in below}

@@ -23,9 +23,8 @@ class Discovered:
     """The datasets that were found in a bucket.
 
     Attributes:
-        datasets: dataset id → version of the dataset: the newest one, or the one whose manifest was asked
-            for.
-        manifests: dataset id → manifest of this version. Unreadable manifests are left out.
+        datasets: by dataset id, the dataset in its newest version, or in the version of the given manifest.
+        manifests: by dataset id, the manifest of this version. Unreadable manifests are left out.
     """
 
     datasets: dict[str, Dataset]
