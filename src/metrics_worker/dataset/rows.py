@@ -26,6 +26,9 @@ from metrics_worker.series import Cleaned, Times, Values, clean
 type _Mask = NDArray[np.bool]
 """A boolean for each row."""
 
+_CODES = pa.dictionary(pa.int32(), pa.string())
+"""The type of series codes that were written with dictionary encoding, the default of most writers."""
+
 _MICROSECONDS_PER_TICK = {"us": 1, "ms": 1000, "s": 1_000_000}
 
 
@@ -102,7 +105,7 @@ def rows_of(tables: Iterable[tuple[str, pa.Table]], code: str) -> Rows:
 
 def _rows(tables: Sequence[pa.Table], code: str) -> Rows:
     """Return the rows of one series in the tables of several part files, which have the same schema."""
-    table = pa.concat_tables(tables)
+    table = _combined(pa.concat_tables(tables))
     own = _is_of(with_text_codes(table), code)
     complete = own & table[TIME].is_valid().to_numpy() & table[VALUE].is_valid().to_numpy()
     lengths = [each.num_rows for each in tables]
@@ -112,6 +115,17 @@ def _rows(tables: Sequence[pa.Table], code: str) -> Rows:
         table = table.filter(pa.array(complete))
         counts = _counts(complete, own, lengths)
     return Rows(_microseconds(table[TIME]), _float64(table[VALUE]), counts)
+
+
+def _combined(table: pa.Table) -> pa.Table:
+    """Return the table with one chunk per column, because Arrow is slow for many chunks of few rows.
+
+    A table with series codes of another type than `_CODES` is returned unchanged, because the dictionaries of
+    its chunks cannot always be merged: indices of 8 bits, for example, can be too small for all codes.
+    """
+    if CODE in table.column_names and table.schema.field(CODE).type != _CODES:
+        return table
+    return table.combine_chunks()
 
 
 def _is_of(table: pa.Table, code: str) -> _Mask:
