@@ -33,10 +33,10 @@ class Line:
     """A series in a panel.
 
     Attributes:
-        series: the series.
-        label: its text in the legend.
-        colour: its colour.
-        marks: the matplotlib marker of its observations; empty to draw a line.
+        series: the observations to draw.
+        label: the text of the series in the legend.
+        colour: the colour of the line or of the markers, in a form that matplotlib accepts.
+        marks: the matplotlib marker of each observation; if it is empty, a line is drawn.
     """
 
     series: Series
@@ -85,7 +85,7 @@ def rates() -> dict[str, Series]:
 
 
 def expressions(section: str) -> list[dict[str, Any]]:
-    """Return the JSON expressions in the section of grammar.md with this heading, in order."""
+    """Return the JSON expressions in a section of grammar.md, in order; `section` is its heading."""
     text = re.split(rf"^#+ {re.escape(section)}$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
     own = re.split(r"^#+ ", text, flags=re.MULTILINE)[0]
     return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", own, re.DOTALL)]
@@ -98,7 +98,7 @@ def value(expression: Mapping[str, Any] | Node) -> Series:
 
 
 def series() -> list[Panel]:
-    """Return a panel with one series, and the gap in it."""
+    """Return a panel with the rate of the Icelandic króna; the years without observations are shaded."""
     (krona,) = expressions("series")
     return [Panel([_krona(value(krona), BLUE)], _krona_gap("no observations"))]
 
@@ -320,7 +320,7 @@ def pairs() -> list[Panel]:
 
 
 def _by_observations(expression: Mapping[str, Any]) -> Series:
-    """Return the result of an expression with a window of 250 observations instead of its own window."""
+    """Evaluate an expression, but with a window of 250 observations in place of its own window."""
     return value({**expression, "window": 250, "unit": "observations"})
 
 
@@ -334,12 +334,16 @@ def _krona(series: Series, colour: str, prefix: str = "", marks: str = "") -> Li
 
 
 def _krona_gap(text: str) -> Shade:
-    """Return a shaded range: the years in which the ECB did not publish a rate of the Icelandic króna."""
+    """Return a shaded range over the years in which the ECB published no rate of the Icelandic króna.
+
+    Args:
+        text: the text in the shaded range.
+    """
     return Shade("2008-12-10", "2018-01-31", text)
 
 
 def _part(panel: Panel, first: str, last: str) -> Panel:
-    """Return a panel with only the observations of the days from `first` to `last`, such as 2026-01-31."""
+    """Return a copy of a panel with only the observations from day `first` to `last`, such as 2026-01-31."""
     low, high = (
         int(datetime.fromisoformat(f"{day}T00:00Z").timestamp()) * 1_000_000 for day in (first, last)
     )

@@ -56,14 +56,14 @@ _GAP = 31 * 86_400_000_000
 
 
 def draw(name: str, folder: Path) -> Path:
-    """Draw a plot into a folder.
+    """Draw a plot, and write it to an SVG file.
 
     Args:
         name: the name of the plot, a key of `PLOTS`.
-        folder: the folder.
+        folder: the existing folder in which the file is written.
 
     Returns:
-        The path of the SVG file.
+        The path of the file.
     """
     make, height = PLOTS[name]
     panels = make()
@@ -109,7 +109,7 @@ def _with_gaps(series: Series) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _with_dark_colours(svg: str) -> str:
-    """Return an SVG text to which a style sheet with other colours was added, for pages in dark mode."""
+    """Return an SVG document with an added style sheet, which replaces the colours on pages in dark mode."""
     rules = "".join(
         f'[style*="{kind}: {light}"]{{{kind}:{dark}!important}}'
         for light, dark in _DARK.items()

@@ -50,7 +50,7 @@ def series(code: str) -> dict[str, Any]:
 
 
 def ratio(left: Any, right: Any, **more: Any) -> dict[str, Any]:
-    """Return the JSON of a `ratio` node; `more` adds fields."""
+    """Return the JSON of a `ratio` node; `more` are additional fields, such as `scale`."""
     return {"op": "ratio", "left": left, "right": right, **more}
 
 
@@ -118,9 +118,14 @@ def envelope(event: Any, *, timestamp: str = "2026-10-30T11:59:58.123Z") -> dict
 def record(
     body: Any, *, message_id: str = "message-1", group: str | None = None, receive_count: int = 1
 ) -> dict[str, Any]:
-    """Return an SQS record as Lambda delivers it; a `body` that is not a string is serialized as JSON.
+    """Return an SQS record in the form in which Lambda passes it to a handler.
 
-    The default of `group`, the message group, is the metric code.
+    Args:
+        body: the body of the message; a body that is not a string is serialized as JSON.
+        message_id: the id of the message.
+        group: the message group. The default is the `metricCode` of the body, or "group" if the body has
+            none.
+        receive_count: the number of times that the message was received, including this time.
     """
     if group is None:
         group = body.get("metricCode", "group") if isinstance(body, dict) else "group"
@@ -141,14 +146,20 @@ def record(
 
 
 def parquet(table: pa.Table, **options: Any) -> bytes:
-    """Return the bytes of a Parquet file; `options` are passed to `pyarrow.parquet.write_table`."""
+    """Return a table as the bytes of a Parquet file; `options` are those of `pyarrow.parquet.write_table`."""
     sink = io.BytesIO()
     pq.write_table(table, sink, **options)
     return sink.getvalue()
 
 
 def rows(code: str | None, times: Any, values: Any) -> pa.Table:
-    """Return the rows of a part file; if `code` is None, the table has no column `internal_series_code`."""
+    """Return a table with the columns of a part file.
+
+    Args:
+        code: the series code of every row. If it is None, the table has no column `internal_series_code`.
+        times: the times of the rows, as a pyarrow array or as a list that is converted to timestamp[ns].
+        values: the values of the rows, as a pyarrow array or as a list that is converted to float64.
+    """
     columns = {"obs_time": times if isinstance(times, pa.Array) else pa.array(times, pa.timestamp("ns"))}
     if code is not None:
         columns["internal_series_code"] = pa.array([code] * len(columns["obs_time"]), pa.string())
@@ -211,7 +222,7 @@ class FakeSns:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """Return the published events in order."""
+        """Return the published status events, parsed from JSON, in the order of their publication."""
         return [json.loads(message["Message"]) for message in self.messages]
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
@@ -237,7 +248,10 @@ class FakeSqs:
         self.calls.append(call)
 
     def change_message_visibility_batch(self, **call: Any) -> dict[str, Any]:
-        """Record the batch as one call for each message."""
+        """Record each entry of the batch as a call of `change_message_visibility`.
+
+        Return the response of SQS to a batch whose entries have all succeeded.
+        """
         self.before(call)
         changes = ({name: entry[name] for name in entry if name != "Id"} for entry in call["Entries"])
         self.calls += [{"QueueUrl": call["QueueUrl"], **change} for change in changes]
@@ -246,7 +260,7 @@ class FakeSqs:
 
 @dataclass
 class FakeContext:
-    """A fake Lambda context; `remaining_ms` returns the remaining time in milliseconds."""
+    """A fake Lambda context; the function `remaining_ms` returns the remaining time in milliseconds."""
 
     remaining_ms: Callable[[], int] = lambda: 300_000
     function_name: str = "metrics-worker"
@@ -261,19 +275,28 @@ class FakeContext:
 
 @lru_cache(maxsize=64, typed=True)
 def _settings(environment: frozenset[tuple[str, str]], **settings: Any) -> Settings:  # noqa: ARG001 - the cache key
-    """Return the worker's settings. They are cached, because many tests create workers with equal settings.
+    """Return the worker's settings, from a cache if possible: many tests create workers with equal settings.
 
     Args:
-        environment: the environment variables. They are only a part of the cache key: pydantic reads the
-            other settings from the environment itself.
-        settings: replacements for environment variables, by name.
+        environment: the environment variables as (name, value). They are only a part of the cache key:
+            pydantic reads the other settings from the environment itself.
+        settings: the values that replace environment variables, by the names of the variables.
     """
     return Settings(**settings)
 
 
 @dataclass
 class Cloud:
-    """A fake cloud: a bucket in memory, fake SNS and SQS clients, and the clocks of the worker."""
+    """A fake cloud for a worker: a bucket in memory, fake SNS and SQS clients, and clocks.
+
+    Attributes:
+        store: the obstore store with the objects of the data bucket.
+        sns: the SNS client, which has recorded the published events.
+        sqs: the SQS client, which has recorded the changed visibility timeouts.
+        now: a function that returns the current time.
+        clock: a function that returns the seconds of a monotonic clock.
+        pause: a function that waits for a number of seconds.
+    """
 
     store: MemoryStore = field(default_factory=MemoryStore)
     sns: FakeSns = field(default_factory=FakeSns)
@@ -287,12 +310,12 @@ class Cloud:
         return S3Bucket(self.store, BUCKET, pause=lambda _: None)
 
     def worker(self, **settings: Any) -> Worker:
-        """Return a worker in this cloud.
+        """Return a worker that uses the bucket, the clients and the clocks of this cloud.
 
         Args:
-            settings: replacements for environment variables, by name. Unless they include
-                `WORKER_STATUS_GAP_SECONDS`, the worker does not wait between the started and the completed
-                event.
+            settings: the values that replace environment variables, by the names of the variables. Unless
+                they include `WORKER_STATUS_GAP_SECONDS`, the worker does not wait between the started and the
+                completed event.
         """
         configured = _settings(frozenset(os.environ.items()), **{"WORKER_STATUS_GAP_SECONDS": 0, **settings})
         return Worker(

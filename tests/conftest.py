@@ -41,7 +41,11 @@ def cloud() -> Cloud:
 
 @pytest.fixture
 def invoke(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Return `invoke(*records, context=…, **settings)`, which calls the real handler in the fake cloud."""
+    """Return a function that invokes the real handler of the worker in the fake cloud.
+
+    `invoke(*records, context=…, **settings)` passes the SQS records to the handler as one batch, and returns
+    the handler's response. `settings` replace environment variables.
+    """
     from metrics_worker import handler  # noqa: PLC0415 - It reads the environment, which is set above.
 
     def run(*records: dict[str, Any], context: FakeContext | None = None, **settings: Any) -> dict[str, Any]:

@@ -32,18 +32,38 @@ def stored(body: bytes) -> StoredObject:
 
 
 def in_this_process(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
-    """Read a part file as the worker does: in this process if it is usual, otherwise in the child process."""
+    """Return the rows of a part file, decoded in the process that the worker would choose.
+
+    That is this process if the file is usual (see `read_usual`), otherwise the child process.
+
+    Args:
+        body: the content of the part file.
+        codes: the codes of the series whose rows are returned; None returns all rows.
+    """
     table = read_usual(stored(body), codes, admit)
     return in_the_child(body, codes) if table is None else with_text_codes(table)
 
 
 def in_the_child(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
-    """Read a part file in the child process, which gets all bytes of the file at once."""
+    """Return the rows of a part file, decoded in the child process, which gets all bytes of the file at once.
+
+    Args:
+        body: the content of the part file.
+        codes: the codes of the series whose rows are returned; None returns all rows.
+    """
     return DECODER.read(stored(body), S3Bucket(MemoryStore(), BUCKET), codes, admit)
 
 
 def in_the_child_by_range(body: bytes, codes: Iterable[str] | None = None) -> pa.Table:
-    """Read a part file in the child process, which first has only the last bytes and requests the others."""
+    """Return the rows of a part file, decoded in the child process by requests for ranges of bytes.
+
+    The child process gets only the last twelve bytes of the file at first, and then requests the other ranges
+    that it needs.
+
+    Args:
+        body: the content of the part file.
+        codes: the codes of the series whose rows are returned; None returns all rows.
+    """
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)
     obstore.put(store, KEY, body, use_multipart=False)
@@ -63,7 +83,11 @@ requests.recv_bytes()
 
 
 def child(then: str) -> tuple[str, ...]:
-    """Return the command line of a child process that accepts one file and then runs the code in `then`."""
+    """Return the command of a substitute for the child process that decodes part files.
+
+    The substitute receives the request to decode one file, does not decode the file, and runs the Python code
+    in `then` instead.
+    """
     return (sys.executable, "-c", A_CHILD + then)
 
 

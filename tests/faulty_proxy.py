@@ -22,7 +22,7 @@ _NOT_FORWARDED = {"connection", "content-length", "expect", "keep-alive", "trans
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An HTTP request that the proxy received; header names are in lower case."""
+    """An HTTP request that the proxy received; the names of its headers are in lower case."""
 
     number: int
     method: str
@@ -62,12 +62,12 @@ CUT = Fault(forwarded=True, answer="cut")
 
 
 def status(code: int) -> Fault:
-    """Return a fault: the proxy sends an error status, and does not forward the call."""
+    """Return a fault: the proxy responds with an HTTP error status, and does not forward the call."""
     return Fault(forwarded=False, answer=code)
 
 
 def status_after(code: int) -> Fault:
-    """Return a fault: the proxy forwards the call, and sends an error status in place of the response."""
+    """Return a fault: the proxy forwards the call, but then responds with an HTTP error status."""
     return Fault(forwarded=True, answer=code)
 
 
@@ -127,7 +127,7 @@ class FaultyProxy:
         self.decide = lambda _: PASS
 
     def record(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Call:
-        """Record a call; the handler of a connection calls this."""
+        """Add a request to `calls`, and return it as a `Call`; the handler of a connection calls this."""
         with self._lock:
             call = Call(len(self.calls) + 1, method, target, headers, body)
             self.calls.append(call)
@@ -157,7 +157,7 @@ def _handler_of(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """The handler of a connection; each connection transmits a single call."""
+    """The handler of a connection from the client to the proxy; each connection transmits a single call."""
 
     protocol_version = "HTTP/1.1"
     faulty: FaultyProxy
@@ -192,7 +192,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _pass_on_slowly(self, answer: HTTPResponse, body: bytes) -> None:
-        """Send the response byte by byte, until its end or until the client or the proxy disconnects."""
+        """Send a response of the cloud to the client byte by byte.
+
+        Stop at the end of the response, or earlier if the client disconnects or the proxy is closed.
+        """
         connection, self.wfile = self.wfile, BytesIO()
         self._pass_on(answer, body, cut=False)
         whole, self.wfile = self.wfile.getvalue(), connection

@@ -67,7 +67,11 @@ class _Rule:
     lock: Lock = field(default_factory=Lock)
 
     def taken(self) -> bool:
-        """Return whether the rule applies to this call, and count the call. Several threads can call this."""
+        """Return whether the rule applies to a call that matches its operation and its pattern.
+
+        A rule applies to the first `times` matching calls, so this method counts them. Several threads may
+        call it.
+        """
         with self.lock:
             self.times -= 1
             return self.times >= 0
@@ -144,7 +148,7 @@ class Faults:
         self.rules.append(_Rule(operation, pattern, action, effect_first=True, times=times))
 
     def hold(self, pattern: str, operation: str = "GET") -> "Gate":
-        """Return a gate for all asynchronous calls that have this operation and a matching key."""
+        """Return a new gate, at which all asynchronous calls with this operation and a matching key wait."""
         gate = Gate()
         self.gates.append((operation, pattern, gate))
         return gate
@@ -192,7 +196,15 @@ class Faults:
             action()
 
     async def _apply_aside(self, operation: str, key: str, *, effect_first: bool) -> None:
-        """Apply the rules in another thread, because an action may wait for runs that need the event loop."""
+        """Run the actions of the rules that match a call, in another thread than that of the event loop.
+
+        An action may wait for runs that need the event loop.
+
+        Args:
+            operation: the operation of the call.
+            key: the S3 key of the call.
+            effect_first: whether the rules of `after` are meant, otherwise those of `before`.
+        """
         for action in self._due(operation, key, effect_first=effect_first):
             with ThreadPoolExecutor(1) as thread:
                 await asyncio.get_running_loop().run_in_executor(thread, action)

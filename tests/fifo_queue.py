@@ -40,7 +40,19 @@ class Clock:
 
 @dataclass
 class Message:
-    """A message in the queue. Messages of one group are delivered in the order of their sequence numbers."""
+    """A message in the queue. Messages of one group are delivered in the order of their sequence numbers.
+
+    Attributes:
+        message_id: the id that SQS has assigned.
+        group: the message group.
+        body: the body of the message.
+        sequence: the sequence number.
+        sent: the time at which the message was sent, in seconds since 1970, like all times here.
+        visible_at: the time from which the message can be received.
+        receive_count: the number of times that the message was received.
+        received: the time at which the message was last received.
+        receipt_handle: the receipt handle of the last receive; None before the first one.
+    """
 
     message_id: str
     group: str
@@ -177,7 +189,10 @@ class FifoQueue:
         QueueUrl: str,  # noqa: N803 - boto3's names
         Entries: list[dict[str, Any]],  # noqa: N803
     ) -> dict[str, list[dict[str, Any]]]:
-        """Change the visibility of up to ten messages; an entry that fails does not affect the others."""
+        """Change the visibility of up to ten messages; an entry that fails does not affect the others.
+
+        Return the response of SQS: the entries that succeeded under `Successful`, the others under `Failed`.
+        """
         ids = [entry["Id"] for entry in Entries]
         if not 1 <= len(ids) <= 10 or len(set(ids)) < len(ids):
             raise refusal("ChangeMessageVisibilityBatch", "one to ten entries with distinct ids are required")
@@ -241,7 +256,17 @@ class Delivery:
 
 
 def deliver(queue: FifoQueue, handler: Handler, context: Any = None, *, limit: int = 10) -> Delivery:
-    """Receive a batch, invoke the handler with it, and process the response as Lambda does."""
+    """Deliver one batch to a Lambda function: receive the batch, invoke the handler, and act on the response.
+
+    Args:
+        queue: the queue from which the messages are received.
+        handler: the handler of the function.
+        context: the Lambda context that is passed to the handler.
+        limit: the largest number of messages in the batch.
+
+    Returns:
+        The delivery, which has no records if no message could be received.
+    """
     records = queue.receive(limit)
     return hand_over(records, queue, handler, context) if records else Delivery([], set())
 

@@ -266,7 +266,10 @@ def _is_whole(picture: Picture, base: str, manifest: Json) -> None:
 
 @cache
 def _table(body: bytes) -> tuple[int, tuple[str, ...]]:
-    """Return the row count of a data file, and the run id, metric code and version in its metadata."""
+    """Return (row count, origin) of a data file.
+
+    The origin is (run id, metric code, version timestamp), from the metadata of the file.
+    """
     metadata = pq.ParquetFile(io.BytesIO(body)).schema_arrow.metadata
     names = (b"run_id", b"metric_code", b"version_ts")
     return pq.ParquetFile(io.BytesIO(body)).read(use_threads=False).num_rows, tuple(
@@ -275,9 +278,11 @@ def _table(body: bytes) -> tuple[int, tuple[str, ...]]:
 
 
 def _age(manifest: bytes) -> tuple[datetime, str]:
-    """Return a key that sorts versions by age: the later of the times of the request and of the rollback.
+    """Return a sort key: the manifest with the largest key is that of the newest version.
 
-    A version that was requested at the moment of a rollback counts as older than the rollback.
+    The key is (the later of the times of the request and of the rollback, version timestamp). After a
+    rollback, the second element is "~", which is larger than every timestamp, so that the rollback is newer
+    than a version that was requested at the same moment.
     """
     content = parsed(manifest)
     requested = datetime.fromisoformat(content["requested_at"]), content["version_ts"]
@@ -287,7 +292,7 @@ def _age(manifest: bytes) -> tuple[datetime, str]:
 
 
 def _key(uri: str) -> str:
-    """Return the key in an S3 URI."""
+    """Return the key in an S3 URI of the data bucket."""
     return uri.removeprefix(f"s3://{BUCKET}/")
 
 
@@ -297,5 +302,10 @@ def _run_of(body: str) -> str:
 
 
 def _written_by(key: str, body: bytes) -> str:
-    """Return the id of the run that wrote an object."""
+    """Return the id of the run that wrote an object.
+
+    Args:
+        key: the key of a data file, a manifest or a marker.
+        body: the content of the object.
+    """
     return _table(body)[1][0] if key.endswith(".parquet") else str(parsed(body)["run_id"])

@@ -21,7 +21,7 @@ ANONYMOUS = ("<lambda>", "<genexpr>", "<module>")
 
 
 def observed(work: Callable[[], object]) -> set[tuple[str, str]]:
-    """Call a function, and return (module, function) of every named function of the worker that is called."""
+    """Call `work`, and return (module, function) of every named function of the worker that it calls."""
     started: set[tuple[str, str]] = set()
 
     def on_start(code: CodeType, _: int) -> Any:

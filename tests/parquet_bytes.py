@@ -18,7 +18,14 @@ _I32, _I64, _BINARY, _LIST, _STRUCT = 5, 6, 8, 9, 12
 
 @dataclass(frozen=True)
 class Column:
-    """A column: a physical type, a converted type or None, and the values."""
+    """A column of a file that this module writes.
+
+    Attributes:
+        name: the name of the column.
+        physical: the number of the physical type, such as `INT64`.
+        converted: the number of the converted type, such as `UTF8`, or None.
+        values: the value of each row; bytes for `BYTE_ARRAY`, otherwise numbers.
+    """
 
     name: str
     physical: int
@@ -107,10 +114,11 @@ def parquet_bytes(
 
 
 def _struct(fields: list[Any]) -> bytes:
-    """Return a Thrift struct in the compact protocol.
+    """Return the bytes of a Thrift struct in the compact protocol.
 
     Args:
-        fields: the fields as (number, type, value), in ascending order of the numbers.
+        fields: the fields as (field number, type number of the compact protocol, value), in ascending order
+            of the field numbers.
     """
     out, last = bytearray(), 0
     for number, kind, value in fields:

@@ -37,7 +37,7 @@ class Picture:
                 yield f"metrics/{metric}/", body
 
     def marker(self, run: str) -> Json | None:
-        """Return the content of the run's marker, or None if the run has no marker."""
+        """Return the parsed marker of a run, or None if the run has no marker."""
         body = self.objects.get(f"metrics/{self.requested[run]}/runs/{run}.ok")
         return None if body is None else parsed(body)
 
@@ -56,12 +56,12 @@ class Picture:
 
 
 def event_of(message: Json) -> Json:
-    """Return the status event in the recorded arguments of one call of SNS's `publish`."""
+    """Return the status event, parsed from JSON, in the recorded arguments of a call of the SNS `publish`."""
     return parsed(message["Message"])
 
 
 @cache
 def parsed(body: bytes | str) -> Json:
-    """Return a JSON object; the result is cached, so it must not be changed."""
+    """Return the JSON object in a text. The result is cached, so the caller must not change it."""
     content: Json = json.loads(body)
     return content

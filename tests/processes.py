@@ -67,9 +67,10 @@ class Lambda:
                     os.kill(pid, signal.SIGKILL)
 
     def processes(self) -> list[int]:
-        """Return the process ids of the watchdog, the emulator and the runtime.
+        """Return the process ids of the function's processes: the watchdog, the emulator and the runtime.
 
-        An environment variable identifies the processes, because the runtime has its own process group.
+        The processes are found by an environment variable, because the runtime has a process group of its
+        own.
         """
         found = []
         for environ in Path("/proc").glob("[0-9]*/environ"):
@@ -85,9 +86,9 @@ class Lambda:
 
 
 class LandingProxy(FaultyProxy):
-    """A proxy that knows which forwarded calls have not yet had their effect.
+    """A proxy that knows which of the forwarded calls have not had their effect on the local cloud yet.
 
-    A call may take effect after the process that made the call was killed.
+    A call may take effect after the process that made the call was killed, so a test waits for all effects.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -96,7 +97,7 @@ class LandingProxy(FaultyProxy):
         self._forwarded: set[int] = set()
 
     def let_through(self, call: Call) -> Fault:
-        """Count the call as forwarded, and return the decision to forward it."""
+        """Remember the call as one without an effect so far, and return the decision to forward it."""
         with self._changed:
             self._forwarded.add(id(call))
         return PASS
@@ -199,7 +200,7 @@ class World:
         self._take(self.cloud.request_queue)
 
     def _receive_events(self) -> None:
-        """Receive the status events from the queue that is subscribed to the topics."""
+        """Move the status events from the queue that is subscribed to the topics to the list `events`."""
         self.events += [
             {
                 "Message": json.loads(message["Body"])["Message"],
@@ -209,7 +210,7 @@ class World:
         ]
 
     def _take(self, queue: str) -> list[dict[str, Any]]:
-        """Receive and delete all visible messages of a queue, and return them."""
+        """Receive and delete all visible messages of a queue, and return them in the form of boto3."""
         taken: list[dict[str, Any]] = []
         while messages := self.sqs.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0

@@ -40,7 +40,7 @@ def lag(values: Sequence[float], window: int) -> list[float]:
 
 
 def ema(values: Sequence[float], window: int) -> list[float]:
-    """Return the exponential averages by their recursive definition, computed with 60 decimal digits.
+    """Return the exponential average at each observation by its recursive definition, with 60 decimal digits.
 
     Any difference between the kernel and this result is therefore an error of the kernel. If this function
     used float64 arithmetic, it would be less accurate than the kernel, because its rounding errors add up.

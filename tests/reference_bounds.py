@@ -23,11 +23,16 @@ _FARTHEST = 800
 
 
 class Undecided(Exception):
-    """An exception: it is not certain, because of rounding, whether the float64 result has an observation."""
+    """An exception: because of rounding, it is uncertain whether float64 has an observation at a time."""
 
 
 class Bounded(NamedTuple):
-    """An exact value, and the largest difference that a float64 result may have from it."""
+    """The exact result of a calculation, with the error that is allowed for the same calculation in float64.
+
+    Attributes:
+        value: the exact result.
+        error: the largest difference that the float64 result may have from `value`.
+    """
 
     value: Fraction
     error: Fraction = Fraction(0)
@@ -52,13 +57,14 @@ type Observations = dict[int, Bounded]
 
 
 def rounded(exact: Bounded, roundings: Fraction | int = 1) -> Bounded:
-    """Return the value with a larger error bound, which also allows some float64 roundings.
+    """Return the value with an error bound that also allows for further roundings to float64.
 
     The fractions are shortened, which changes them by far less than one rounding.
 
     Args:
-        exact: the value.
-        roundings: the number of additional roundings.
+        exact: the exact value with its present error bound.
+        roundings: the number of further roundings. Each adds an error of up to 2**-53 of the largest absolute
+            value that the float64 result may have, or of the smallest positive float64.
     """
     error = exact.error + roundings * (UNIT * exact.size + TINY)
     return Bounded(short(exact.value, 256), short(error, 64) * (1 + Fraction(1, 2**40)))
@@ -99,7 +105,7 @@ def product(left: Bounded, right: Bounded) -> Bounded:
 
 
 def quotient(left: Bounded, right: Bounded) -> Bounded | None:
-    """Return left / right; None if the divisor is exactly zero."""
+    """Return left / right, or None if the divisor is exactly zero."""
     if not sign(right):
         return None
     value = left.value / right.value
@@ -108,7 +114,7 @@ def quotient(left: Bounded, right: Bounded) -> Bounded | None:
 
 
 def square_root(exact: Bounded) -> Bounded | None:
-    """Return the square root; None for a negative value."""
+    """Return the square root, or None if the value is negative."""
     if sign(exact) < 0:
         return None
     if exact.value == 0:
@@ -117,7 +123,7 @@ def square_root(exact: Bounded) -> Bounded | None:
 
 
 def logarithm(exact: Bounded) -> Bounded | None:
-    """Return the natural logarithm; None for a value that is not positive."""
+    """Return the natural logarithm, or None if the value is not positive."""
     if sign(exact) <= 0:
         return None
     ends = (_decimal_log(value) for value in (exact.lowest, exact.value, exact.highest))
@@ -133,7 +139,7 @@ def exponential(exact: Bounded) -> Bounded:
 
 
 def power(left: Bounded, right: Bounded) -> Bounded | None:
-    """Return left to the power of right; None if this divides by zero or is not a real number."""
+    """Return left to the power of right, or None if the power divides by zero or is not a real number."""
     if right.value == 0 == right.error:
         return Bounded(Fraction(1))
     exponent_sign, base_sign = sign(right), sign(left)
@@ -163,7 +169,7 @@ def _between(low: Fraction, value: Fraction, high: Fraction) -> Bounded:
 
 
 def _root(value: Fraction) -> Fraction:
-    """Return the square root with at least 200 binary digits; 0 for a negative value."""
+    """Return the square root, rounded down to at least 200 binary digits; 0 if the value is negative."""
     if value <= 0:
         return Fraction(0)
     shift = max(0, 200 + value.denominator.bit_length() - value.numerator.bit_length())

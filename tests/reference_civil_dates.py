@@ -15,27 +15,27 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def file(name: str) -> bytes:
-    """Return the content of a zone's file in the time zone database."""
+    """Return the content of the file of a time zone, such as Europe/Berlin, in the time zone database."""
     return resources.files("tzdata").joinpath("zoneinfo", name).read_bytes()
 
 
 def zone(name: str) -> ZoneInfo:
-    """Return a zone of the time zone database."""
+    """Return a time zone, such as Europe/Berlin, from its file in the time zone database."""
     return ZoneInfo.from_file(BytesIO(file(name)), name)
 
 
 def moment(microseconds: int) -> datetime:
-    """Return the time in UTC of a number of microseconds since 1970-01-01 UTC."""
+    """Return the UTC datetime that is `microseconds` after 1970-01-01 UTC."""
     return EPOCH + timedelta(microseconds=microseconds)
 
 
 def microseconds(at: datetime) -> int:
-    """Return the microseconds from 1970-01-01 UTC to a time with a zone."""
+    """Return the microseconds from 1970-01-01 UTC to a datetime with a time zone."""
     return (at - EPOCH) // timedelta(microseconds=1)
 
 
 def civil_dates(times: Sequence[int], zone: ZoneInfo) -> list[date]:
-    """Return the date of each time in a zone.
+    """Return the civil date of each time in a time zone; times are in microseconds since 1970-01-01 UTC.
 
     The dates never decrease: if the clock goes back over midnight, the later date remains.
     """
@@ -60,9 +60,14 @@ def midnight(day: date, zone: ZoneInfo) -> int:
 
 
 def minus(day: date, count: int, unit: str) -> date:
-    """Return a date minus a number of days, weeks, months, quarters or years.
+    """Return the date that is `count` units before a day.
 
     If the resulting month has no such day, the result is the last day of the month.
+
+    Args:
+        day: the day.
+        count: the number of units.
+        unit: "days", "weeks", "months", "quarters" or "years".
     """
     if unit in {"days", "weeks"}:
         return day - timedelta(days=count * (7 if unit == "weeks" else 1))
@@ -72,14 +77,14 @@ def minus(day: date, count: int, unit: str) -> date:
 
 
 def period_start(day: date, period: str) -> date:
-    """Return the first day of the ISO week, month, quarter or year of a date."""
+    """Return the first day of the period that contains a day: its ISO week, month, quarter or year."""
     while not _is_first(day, period):
         day -= timedelta(days=1)
     return day
 
 
 def period_end(day: date, period: str) -> date:
-    """Return the last day of the ISO week, month, quarter or year of a date."""
+    """Return the last day of the period that contains a day: its ISO week, month, quarter or year."""
     while not _is_first(day + timedelta(days=1), period):
         day += timedelta(days=1)
     return day

@@ -120,9 +120,13 @@ def step(node: Node, operands: Sequence[Observations]) -> Observations:
 
 
 def _sides(node: SeriesMath, operands: Sequence[Observations]) -> tuple[Observations, Observations]:
-    """Return the observations of both sides.
+    """Return the observations of the left and the right side of a node.
 
     A constant gets an observation at each time of the other side.
+
+    Args:
+        node: the node.
+        operands: the observations of its sides, without those that are constants.
     """
     given = iter(operands)
     left = None if isinstance(node.left, Constant) else next(given)

@@ -59,7 +59,10 @@ def _defined(results: Iterator[tuple[int, Bounded | None]]) -> Observations:
 
 
 def windowed(node: WindowOp | Quantile, series: Observations) -> Observations:
-    """Return, for each observation, the statistic of its window, if the window has enough observations."""
+    """Return the statistic of the window of each observation.
+
+    A time whose window has fewer observations than the node requires gets no observation.
+    """
     statistic = statistics.quantile(node.q) if isinstance(node, Quantile) else statistics.STATISTICS[node.op]
     times, values = list(series), list(series.values())
     dates = _dates(series, node.tz)
@@ -76,7 +79,11 @@ def windowed(node: WindowOp | Quantile, series: Observations) -> Observations:
 
 
 def lagged(node: Lag, series: Observations) -> Observations:
-    """Return, for each observation that has an earlier one, the earlier value or the change since then."""
+    """Return the earlier value, or the change since the earlier value, for each observation.
+
+    The node's lag determines the earlier value, and its operation the kind of change. Observations without an
+    earlier value are left out.
+    """
     times, values = list(series), list(series.values())
     dates = _dates(series, node.tz)
 
@@ -109,7 +116,7 @@ def _change(op: str, value: Bounded, earlier: Bounded) -> Bounded | None:
 
 
 def transformed(node: Transform, series: Observations) -> Observations:
-    """Return the value of the function for each observation."""
+    """Return the result of the node's function, such as a logarithm, for the value of each observation."""
     functions = {
         "abs": lambda x: Bounded(abs(x.value), x.error),
         "neg": lambda x: Bounded(-x.value, x.error),
@@ -122,7 +129,7 @@ def transformed(node: Transform, series: Observations) -> Observations:
 
 
 def clipped(node: Clip, series: Observations) -> Observations:
-    """Return the values; a limit replaces each value beyond the limit."""
+    """Return the observations, with the node's limit in place of each value beyond this limit."""
 
     def limited(value: Fraction) -> Fraction:
         value = value if node.lower is None else max(value, Fraction(node.lower))
@@ -144,7 +151,10 @@ def in_digits(node: Round, series: Observations) -> Observations:
 
 
 def accumulated(node: Cumulative, series: Observations) -> Observations:
-    """Return the statistic of all observations from the start of a period up to each observation."""
+    """Return, for each observation, the statistic of all observations from the start of its period to it.
+
+    If the node has no periods, the statistic begins with the first observation.
+    """
     statistic = statistics.STATISTICS[node.op.removeprefix("cum")]
     dates = _dates(series, node.tz)
     starts = [civil.period_start(day, node.reset) if node.reset else date.min for day in dates]
@@ -156,7 +166,10 @@ def accumulated(node: Cumulative, series: Observations) -> Observations:
 
 
 def rebased(node: Rebase, series: Observations) -> Observations:
-    """Return each value divided by the first value on or after a date, times the base."""
+    """Return the observations from the date of the node on, as an index.
+
+    Each value is divided by the first of these values and multiplied by the base of the node.
+    """
     at = date.fromisoformat(node.at)
     later = [time for time, day in zip(series, _dates(series, node.tz), strict=True) if day >= at]
     ratios = _defined((time, quotient(series[time], series[later[0]])) for time in later)
@@ -164,7 +177,7 @@ def rebased(node: Rebase, series: Observations) -> Observations:
 
 
 def resampled(node: Resample, series: Observations) -> Observations:
-    """Return one observation for each period; the last period is left out unless `partial` is true."""
+    """Return one observation for each period; the last period is omitted unless `node.partial` is true."""
     dates = dict(zip(series, _dates(series, node.tz), strict=True))
     groups = groupby(series, key=lambda time: civil.period_start(dates[time], node.to))
     periods = [(start, list(times)) for start, times in groups]
@@ -180,9 +193,10 @@ def resampled(node: Resample, series: Observations) -> Observations:
 
 
 def filled(node: Fill, series: Observations, like: Observations) -> Observations:
-    """Return the values of one series at the times of another series.
+    """Return the values of `series` at the times of `like`.
 
-    The value at a time is that of the previous observation, or is interpolated linearly.
+    The value at a time is that of the latest earlier or simultaneous observation, or lies on the straight
+    line between two observations. The node's `method` selects one of these.
     """
     if node.method == "linear":
         return _defined((time, _on_line(series, time)) for time in like)
@@ -210,7 +224,10 @@ def _on_line(series: Observations, time: int) -> Bounded | None:
 
 
 def paired(node: Pair, left: Observations, right: Observations) -> Observations:
-    """Return, for each common time, the statistic of the window of common times that ends at this time."""
+    """Return the statistic of a window of two series, such as their correlation, for each common time.
+
+    The window contains the observations at the common times up to this time.
+    """
     times = [time for time in left if time in right]
     ends = range(node.window, len(times) + 1)
 

@@ -37,7 +37,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def var(values: Sequence[float]) -> float:
-    """Return the sum of the squared deviations from the mean, divided by n - 1."""
+    """Return the variance: the sum of the squared deviations from the mean, divided by n - 1."""
     return _rounded(_products(values, values) / (len(values) - 1)) if len(values) > 1 else nan
 
 
@@ -47,7 +47,7 @@ def std(values: Sequence[float]) -> float:
 
 
 def zscore(values: Sequence[float]) -> float:
-    """Return the last value's deviation from the mean in standard deviations."""
+    """Return the z-score of the last value: its deviation from the mean, in standard deviations."""
     squares = _products(values, values)
     if squares == 0:
         return nan
@@ -55,18 +55,18 @@ def zscore(values: Sequence[float]) -> float:
 
 
 def cov(left: Sequence[float], right: Sequence[float]) -> float:
-    """Return the sum of the products of the deviations, divided by n - 1."""
+    """Return the covariance: the sum of the products of the deviations from the means, divided by n - 1."""
     return _rounded(_products(left, right) / (len(left) - 1)) if len(left) > 1 else nan
 
 
 def corr(left: Sequence[float], right: Sequence[float]) -> float:
-    """Return the covariance divided by both standard deviations."""
+    """Return the correlation: the covariance divided by both standard deviations."""
     squares = _products(left, left) * _products(right, right)
     return _signed_root(_products(left, right), squares) if squares else nan
 
 
 def beta(left: Sequence[float], right: Sequence[float]) -> float:
-    """Return the covariance divided by the variance of the right values."""
+    """Return the beta: the covariance divided by the variance of the right values."""
     squares = _products(right, right)
     return _rounded(_products(left, right) / squares) if squares else nan
 
@@ -126,7 +126,7 @@ def _products(left: Sequence[float], right: Sequence[float]) -> Fraction:
 
 
 def _signed_root(number: Fraction, square: Fraction) -> float:
-    """Return number / sqrt(square)."""
+    """Return number / sqrt(square), rounded to a float."""
     size = _rounded(_root(number * number / square))
     return size if number >= 0 else -size
 

@@ -25,11 +25,12 @@ _TWO_PASS = 64
 
 
 def total(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
-    """Return the exact sum, with an error bound for the sum that a kernel computes.
+    """Return the exact sum of the values of a window, with an error bound for the sum that a kernel computes.
 
     Args:
         values: the values of the window.
-        roundings: the number of roundings of the sum of the absolute values that the bound allows.
+        roundings: the error that the kernel may add, as a multiple of eps (2**-52) times the sum of the
+            absolute values.
     """
     size = sum((found.size for found in values), Fraction(0))
     error = sum((found.error for found in values), Fraction(0))
@@ -37,32 +38,35 @@ def total(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
 
 
 def mean_of(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
-    """Return the exact mean, with an error bound for the mean that a kernel computes.
+    """Return the exact mean of a window, with an error bound for the mean that a kernel computes.
+
+    The bound allows two roundings of the division in addition to the error of the sum.
 
     Args:
         values: the values of the window.
-        roundings: the number of roundings of the sum that the bound allows. It also allows two roundings of
-            the division.
+        roundings: the error that the kernel may add to the sum, as a multiple of eps (2**-52) times the sum of
+            the absolute values.
     """
     summed = total(values, roundings)
     return rounded(Bounded(summed.value / len(values), summed.error / len(values)), 2)
 
 
 def _sum_roundings(window: int) -> Fraction:
-    """Return the number of roundings that the sum of a window may have, as `kernels.rolling` states it.
+    """Return the largest error of the kernel `rolling_sum` that its module `kernels.rolling` states.
 
-    One rounding is an error of eps times the sum of the absolute values.
+    The error is a multiple of eps (2**-52) times the sum of the absolute values of the window; `window` is
+    the number of values.
     """
     return Fraction((window - 1).bit_length(), 2) + 1
 
 
 def sum_(values: Sequence[Bounded]) -> Bounded:
-    """Return the sum."""
+    """Return the sum of the values."""
     return total(values, _sum_roundings(len(values)))
 
 
 def mean(values: Sequence[Bounded]) -> Bounded:
-    """Return the mean."""
+    """Return the mean of the values."""
     return mean_of(values, _sum_roundings(len(values)))
 
 
@@ -82,7 +86,7 @@ def count(values: Sequence[Bounded]) -> Bounded:
 
 
 def covariance(left: Sequence[Bounded], right: Sequence[Bounded]) -> Bounded | None:
-    """Return the covariance with the divisor n - 1; None for fewer than two values."""
+    """Return the covariance with the divisor n - 1, or None if there are fewer than two values."""
     n = len(left)
     if n < 2:
         return None
@@ -95,7 +99,7 @@ def covariance(left: Sequence[Bounded], right: Sequence[Bounded]) -> Bounded | N
 
 
 def _deviations(values: Sequence[Bounded]) -> tuple[list[Fraction], Fraction, Fraction]:
-    """Return the exact deviations from the mean, the largest error that one may have, and their spread.
+    """Return the exact deviations from the mean, the largest error that one may have in float64, and their spread.
 
     The spread is the sum of the absolute deviations divided by n - 1. The rounding of the mean changes all
     deviations by the same amount. Such a common error cancels out in first order, so it is not counted.
@@ -112,12 +116,12 @@ def _deviations(values: Sequence[Bounded]) -> tuple[list[Fraction], Fraction, Fr
 
 
 def variance(values: Sequence[Bounded]) -> Bounded | None:
-    """Return the variance with the divisor n - 1; None for fewer than two values."""
+    """Return the variance with the divisor n - 1, or None if there are fewer than two values."""
     return covariance(values, values)
 
 
 def deviation(values: Sequence[Bounded]) -> Bounded | None:
-    """Return the standard deviation with the divisor n - 1; None for fewer than two values."""
+    """Return the standard deviation with the divisor n - 1, or None if there are fewer than two values."""
     found = variance(values)
     if found is None or (found.value == 0 == found.error):
         return found
@@ -171,7 +175,7 @@ def quantile(q: float) -> Statistic:
 
 
 def correlation(left: Sequence[Bounded], right: Sequence[Bounded]) -> Bounded | None:
-    """Return the correlation; None if one of the variances is 0."""
+    """Return the correlation, or None if one of the variances is 0 or undefined."""
     both, a, b = covariance(left, right), deviation(left), deviation(right)
     if both is None or a is None or b is None or not (sign(a) and sign(b)):
         return None
@@ -180,7 +184,10 @@ def correlation(left: Sequence[Bounded], right: Sequence[Bounded]) -> Bounded | 
 
 
 def slope(left: Sequence[Bounded], right: Sequence[Bounded]) -> Bounded | None:
-    """Return the covariance divided by the variance of the right values; None if this variance is 0."""
+    """Return the covariance divided by the variance of the right values.
+
+    Return None if this variance is 0 or undefined.
+    """
     both, divisor = covariance(left, right), variance(right)
     if both is None or divisor is None:
         return None

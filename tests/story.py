@@ -31,17 +31,22 @@ type Series = tuple[str, str, frozenset[str]]
 
 @dataclass
 class Output:
-    """The parsed output of the worker and the dead-letter function: log lines and EMF documents (`blobs`)."""
+    """The output that the worker and the dead-letter function wrote, parsed from JSON.
+
+    Attributes:
+        lines: the log lines.
+        blobs: the EMF documents, in which CloudWatch finds the metrics.
+    """
 
     lines: list[dict[str, Any]] = field(default_factory=list)
     blobs: list[Blob] = field(default_factory=list)
 
     def closing(self) -> list[dict[str, Any]]:
-        """Return the last log line of each attempt, which reports its outcome."""
+        """Return the last log line of each attempt, which states the outcome of the attempt."""
         return [line for line in self.lines if line.get("event_type") == "metric_run_closed"]
 
     def series(self) -> set[Series]:
-        """Return all metrics in the EMF documents."""
+        """Return the CloudWatch metrics in the EMF documents as (namespace, metric name, dimension names)."""
         return {
             (directive["Namespace"], metric["Name"], frozenset(dimensions))
             for blob in self.blobs
@@ -51,7 +56,12 @@ class Output:
         }
 
     def points(self, name: str, *dimensions: str) -> list[tuple[int, float]]:
-        """Return (time in ms, value) of each datapoint of a metric that has exactly these dimensions."""
+        """Return the datapoints of a CloudWatch metric as (time in ms since 1970, value).
+
+        Args:
+            name: the name of the metric.
+            dimensions: the names of all dimensions of the metric.
+        """
         return [
             (blob["_aws"]["Timestamp"], value)
             for blob in self.blobs
@@ -62,7 +72,7 @@ class Output:
 
 @contextmanager
 def captured_output() -> Iterator[Output]:
-    """Capture the output of both functions in the context; the output is complete after the context."""
+    """Capture the output of both functions in the `with` block; it is complete at the end of the block."""
     output, log, out = Output(), io.StringIO(), io.StringIO()
     (handler,) = logger.handlers
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
@@ -74,7 +84,7 @@ def captured_output() -> Iterator[Output]:
 
 
 def run_a_day() -> Output:
-    """Return the output of a day on which messages have every possible outcome.
+    """Return the output of a simulated day on which messages have every possible outcome.
 
     One worker is killed in the middle of its only run.
     """

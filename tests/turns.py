@@ -18,7 +18,7 @@ type Step = frozenset[tuple[bool, str]]
 
 
 def step_of(call: Call) -> Step:
-    """Return the step that consists of one call: a set with one element, (whether the call writes, key)."""
+    """Return the step that consists of one call: a set with the element (whether the call writes, key)."""
     return frozenset({(call.writes, call.key)})
 
 
@@ -32,13 +32,16 @@ def independent(one: Step, other: Step) -> bool:
 class Turns:
     """Workers in threads that take turns: each call of `let_step` lets one worker make one step.
 
+    The first step of a worker ends before its first write, apart from the publication of the started event.
+    Each later step is one call.
+
     Args:
-        edge: the `Edge` (tests/edge.py) through which all workers make their calls. The first step of a
-            worker ends before its first write.
+        edge: the `Edge` (tests/edge.py) through which all workers make their calls.
         workers: the function that each worker runs, by name.
-        first_steps: the keys that the first step of each worker accesses.
-        calls_before_kill: by name of a worker to be killed, the number of calls that it makes before its
-            death. Its calls are counted from the first write on.
+        first_steps: the keys that the first step of each worker accesses, and whether it writes them, by
+            name.
+        calls_before_kill: the number of calls that a worker makes before it is killed, by the name of the
+            worker. The calls are counted from the first write on. The other workers are not killed.
 
     Attributes:
         pending: the next step of each worker that has not ended.
@@ -150,11 +153,12 @@ class Exploration:
     _choices: list[_Choice] = field(default_factory=list)
 
     def run(self, start: Callable[[], Turns], ended: Callable[[bool], None]) -> None:
-        """Execute the workers once for each order.
+        """Execute the workers once for each order of their steps.
 
         Args:
-            start: creates the workers of one execution.
-            ended: called after each execution with whether it was complete.
+            start: a function that creates the workers of one execution.
+            ended: a function that is called after each execution. Its argument is whether all workers have
+                ended; otherwise the execution was stopped because every continuation had been tried.
         """
         while True:
             turns = start()
@@ -169,7 +173,7 @@ class Exploration:
 
     @property
     def order(self) -> list[str]:
-        """Return the names of the workers in the order of their steps in this execution."""
+        """Return the names of the workers in the order of their steps in the latest execution."""
         return [choice.taken for choice in self._choices]
 
     def _execute(self, turns: Turns) -> bool:
@@ -185,7 +189,14 @@ class Exploration:
         return True
 
     def _choose(self, pending: Mapping[str, Step]) -> bool:
-        """Choose a worker at a new point; return False if every continuation from it has been tried."""
+        """Choose the worker that makes the next step of an execution beyond the points of earlier executions.
+
+        Args:
+            pending: the next step of each worker that has not ended.
+
+        Returns:
+            Whether a worker was chosen; False if every continuation has been tried.
+        """
         asleep: dict[str, Step] = {}
         if self._choices and self.reduced:
             last = self._choices[-1]
@@ -197,9 +208,9 @@ class Exploration:
         return bool(awake)
 
     def _next(self) -> bool:
-        """Go back to the last point at which another worker can be chosen, and choose it.
+        """Go back to the last point at which another worker can be chosen, and choose this worker.
 
-        Return False if no point is left.
+        Return False if no such point is left.
         """
         while self._choices:
             last = self._choices[-1]

@@ -85,13 +85,21 @@ class World:
             yield world
 
     def time(self) -> datetime:
-        """Return the time of the model's clock."""
+        """Return the time of the model's clock in UTC."""
         return datetime.fromtimestamp(self.clock.now, UTC)
 
     def request_run(
         self, metric: str, run: str, *, seconds_ago: float = 1.0, group: str | None = None, **more: Any
     ) -> None:
-        """Send the request of a run to the queue; its message group is the metric code by default."""
+        """Send the request of a run to the request queue.
+
+        Args:
+            metric: the metric code.
+            run: the run id, which is also the deduplication id of the message.
+            seconds_ago: the age of the request in seconds.
+            group: the message group; the default is the metric code.
+            more: arguments of `builders.request`.
+        """
         at = datetime.fromtimestamp(self.clock.now - seconds_ago, UTC)
         body = envelope(request(run_id=run, metric=metric, **more), timestamp=f"{at:%Y-%m-%dT%H:%M:%S.%f}Z")
         self.requested[run] = metric
@@ -139,7 +147,11 @@ class World:
         return delivery
 
     def _answering(self, function: Handler) -> Handler:
-        """Return a handler whose response to Lambda is also a recorded call, at which a fault can occur."""
+        """Return a handler that calls `function` and passes its response through the edge.
+
+        A test can therefore inject a fault between the end of the handler and the receipt of the response by
+        Lambda, as at a call to AWS.
+        """
 
         def answer(event: Any, context: Any) -> Any:
             response = function(event, context)
@@ -177,10 +189,10 @@ class World:
                 self.violation = violation
 
     def _take_picture(self) -> Picture:
-        """Return a picture of the state.
+        """Return a picture of the present state.
 
-        The events and `current` are read first, and the objects to which they refer last. Other threads may
-        write meanwhile, but an object that a read event or `current` refers to must already exist.
+        Other threads may write meanwhile. The events and each `current` are therefore read first, and the
+        objects to which they refer last: such an object must already exist.
         """
         waiting, dead = _runs(self.queue), _runs(self.dead)
         messages = list(self.cloud.sns.messages)
@@ -213,7 +225,10 @@ class World:
 
 @cache
 def _part_files() -> dict[str, bytes]:
-    """Return the part files of series A and B: two months each, with five daily observations a month."""
+    """Return the content of the part files of the series A and B, by key relative to the projections.
+
+    Each series has one part file for each of two months, with five daily observations each.
+    """
     return {
         f"{code}/month={month}/data.parquet": parquet(
             rows(code, [day(5 * month + n) for n in range(5)], [value] * 5)
