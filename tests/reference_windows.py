@@ -44,8 +44,8 @@ def mean_of(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
 
     Args:
         values: the values of the window.
-        roundings: the error that the kernel may add to the sum, as a multiple of eps (2**-52) times the sum of
-            the absolute values.
+        roundings: the error that the kernel may add to the sum, as a multiple of eps (2**-52) times the sum
+            of the absolute values.
     """
     summed = total(values, roundings)
     return rounded(Bounded(summed.value / len(values), summed.error / len(values)), 2)
@@ -99,8 +99,9 @@ def covariance(left: Sequence[Bounded], right: Sequence[Bounded]) -> Bounded | N
 
 
 def _deviations(values: Sequence[Bounded]) -> tuple[list[Fraction], Fraction, Fraction]:
-    """Return the exact deviations from the mean, the largest error that one may have in float64, and their spread.
+    """Return (deviations, error, spread) of the values of a window.
 
+    The deviations from the mean are exact. The error is the largest one that a deviation may have in float64.
     The spread is the sum of the absolute deviations divided by n - 1. The rounding of the mean changes all
     deviations by the same amount. Such a common error cancels out in first order, so it is not counted.
     """

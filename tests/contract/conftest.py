@@ -1,21 +1,23 @@
 """Fixtures: a local S3 server, a proxy that injects faults into calls to it, and a reader of series."""
 
 import logging
+from collections.abc import Iterator
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from obstore.store import S3Store
 
 from metrics_worker.s3.connection import connect
 from metrics_worker.s3.s3_bucket import S3Bucket
-from tests.builders import BUCKET
+from tests.builders import BUCKET, Cloud
 from tests.contract.reading import Reader
 from tests.faulty_proxy import FaultyProxy
 
 
 @pytest.fixture(scope="session")
-def s3():
-    """Yield the address of a local S3 server that has an empty bucket `BUCKET`."""
+def s3() -> Iterator[str]:
+    """Yield the address of a local S3 server that has an empty bucket named `BUCKET`."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -28,19 +30,19 @@ def s3():
 
 
 @pytest.fixture(scope="session")
-def s3_store(s3):
+def s3_store(s3: str) -> S3Store:
     """Return an obstore client of the bucket on the local S3 server."""
     return connect(BUCKET, region="us-east-1", endpoint_url=s3)
 
 
 @pytest.fixture(scope="session")
-def on_s3(s3_store):
+def on_s3(s3_store: S3Store) -> S3Bucket:
     """Return a bucket on the local S3 server; all tests share the bucket and its connections."""
     return S3Bucket(s3_store, BUCKET)
 
 
 @pytest.fixture(scope="session")
-def proxied(s3):
+def proxied(s3: str) -> Iterator[tuple[FaultyProxy, S3Bucket]]:
     """Yield the proxy of the S3 server, and a bucket that uses the proxy and retries without waiting."""
     with FaultyProxy(s3) as proxy:
         store = connect(BUCKET, region="us-east-1", endpoint_url=proxy.url)
@@ -48,28 +50,29 @@ def proxied(s3):
 
 
 @pytest.fixture
-def proxy(proxied):
+def proxy(proxied: tuple[FaultyProxy, S3Bucket]) -> FaultyProxy:
     """Return the proxy of the S3 server, after removing the faults and recorded calls of earlier tests."""
     proxied[0].forget()
     return proxied[0]
 
 
 @pytest.fixture
-def faulty(proxied):
-    """Return the bucket on the S3 server that makes its calls through the proxy."""
+def faulty(proxied: tuple[FaultyProxy, S3Bucket]) -> S3Bucket:
+    """Return the bucket on the S3 server whose calls go through the proxy, which can inject faults."""
     return proxied[1]
 
 
 @pytest.fixture
-def place(request):
+def place(request: pytest.FixtureRequest) -> str:
     """Return a key prefix that no other test uses."""
     return f"metrics/{request.node.name.replace('[', '/').replace(']', '')}/"
 
 
 @pytest.fixture
-def read(cloud):
-    """Return `read(event, files=…)`, which reads the series of a request from the fake cloud.
+def read(cloud: Cloud) -> Reader:
+    """Return a reader that reads the series of a request from the fake cloud.
 
-    The result is a dict from series code to values.
+    `read(event, files=…)` returns the values of each series in the order of time, by series code. The
+    argument `files` is "manifest" or "listing": the way in which the part files are found.
     """
     return Reader(cloud.bucket)

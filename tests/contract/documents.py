@@ -19,9 +19,10 @@ EXAMPLES: dict[str, Any] = {
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    """Check a string against a pattern with the semantics of ECMA-262.
+    """Yield an error if a string does not match a pattern by the rules of ECMA-262.
 
-    In ECMA-262, `$` matches only at the end; in Python, it also matches before a final newline.
+    In ECMA-262, `$` matches only at the end; in Python, it also matches before a final newline. The signature
+    is that of a jsonschema keyword.
     """
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
@@ -42,18 +43,25 @@ def is_valid(name: str, document: Any) -> bool:
 
 
 def schema_of_event(event: dict[str, Any]) -> str:
-    """Return the name of the schema of a status event, from its type, status and form."""
+    """Return the name of the schema of a status event, such as `metric_run_completed.success.v1`.
+
+    The name consists of the event's type, its status if it has one, and its form: `v1` if the event has the
+    field `schema`, otherwise `plain`.
+    """
     parts = [event["type"], event.get("status", "").lower(), "v1" if "schema" in event else "plain"]
     return ".".join(part for part in parts if part)
 
 
 def schema_of_example(name: str) -> str:
-    """Return the name of the schema for an example: the longest one with which the example's name begins."""
+    """Return the name of the schema of an example: the longest schema name with which its own name begins."""
     return max((schema for schema in SCHEMAS if f"{name}.".startswith(f"{schema}.")), key=len)
 
 
 def tree_of(body: str) -> Any:
-    """Return the value of a JSON text; None for invalid JSON, even if Python's lenient parser accepts it."""
+    """Return the value of a JSON text, or None if the text is not valid JSON.
+
+    Some texts are not valid although Python's lenient parser accepts them, for example `NaN`.
+    """
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):

@@ -38,7 +38,7 @@ REQUESTS = [name for name in EXAMPLES if name.startswith(REQUEST)]
 
 @cache
 def dataset() -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return the dataset manifest, and the content of the part files by name."""
+    """Return the dataset manifest, and the content of each part file by key relative to the projections."""
     rates = ecb.read_rates()
     chosen = {
         currency: {day: rate for day, rate in rates[currency].items() if day >= FIRST_DAY}
@@ -59,11 +59,11 @@ def lay_out(cloud: Cloud) -> None:
 
 @dataclass
 class Stage:
-    """Both Lambda functions in one fake cloud, with the dataset of the examples.
+    """Both Lambda functions in one fake cloud that contains the dataset of the examples.
 
     Attributes:
         cloud: the fake cloud.
-        faults: hooks on the calls of the worker to its bucket.
+        faults: the rules by which a function is called at a call of the worker to its bucket.
         functions: the handler of requests and the handler of dead letters.
         context: the Lambda context of each invocation.
         beaten: a semaphore that is released after each published heartbeat.
@@ -91,7 +91,12 @@ class Stage:
             yield cls(cloud, Faults.install(patch), (handler.lambda_handler, dead_letters.lambda_handler))
 
     def run(self, event: dict[str, Any], *, dead: bool = False) -> None:
-        """Send a request, in an SNS notification, to the worker or to the dead-letter function."""
+        """Send a request, in an SNS notification, to one of the functions.
+
+        Args:
+            event: the request.
+            dead: whether the dead-letter function gets the request, otherwise the worker.
+        """
         function = self.functions[dead]
         found = record(envelope(event), group=event.get("metricCode"), message_id=f"message-{event['runId']}")
         assert function({"Records": [found]}, self.context) == {"batchItemFailures": []}
@@ -120,7 +125,7 @@ class Stage:
 
 
 def answers() -> dict[str, Any]:
-    """Return a dict from the name of each example to the event or document that the requests produce."""
+    """Return the document or status event that the requests produce, by the name of the example."""
     found: dict[str, Any] = {"dataset_manifest": dataset()[0]}
     plain, v1, failing = EXAMPLES[REQUEST], EXAMPLES[V1], EXAMPLES[FAILING]
     with Stage.opened(**FAST) as stage:

@@ -1,11 +1,12 @@
 """Functions that build requests and datasets for tests, and a reader of the series of a request."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import obstore
+import pyarrow as pa
 import pytest
 
 from metrics_worker.dataset.datasets import Datasets, InputSeries
@@ -29,7 +30,15 @@ def datasets_of(
     manifest_bytes: int = 10_000_000,
     memory: int = 1_000_000_000,
 ) -> Datasets:
-    """Return the `Datasets` of a new invocation, with the given limits on the series that it reads."""
+    """Return the `Datasets` of a new invocation, which find and read the part files of its series.
+
+    Args:
+        files: the way in which part files are found: the manifest lists them, or S3 does.
+        part_files: the largest number of part files of a run.
+        rows: the largest number of rows of a run.
+        manifest_bytes: the largest size of a dataset manifest in bytes.
+        memory: the memory in bytes that the series of all runs may need.
+    """
     return Datasets(
         files,
         Limits(part_files=part_files, rows=rows, manifest_bytes=manifest_bytes),
@@ -40,11 +49,11 @@ def datasets_of(
 
 @dataclass
 class Reader:
-    """A reader that reads the series of a request in the same way as a run.
+    """A function that reads the series of a request as a run does, and returns the values by series code.
 
     Attributes:
-        bucket: the bucket of the datasets.
-        inputs: the series of the last request, by series code.
+        bucket: the bucket with the datasets.
+        inputs: the series that the last call has read, by series code.
     """
 
     bucket: Bucket
@@ -68,13 +77,18 @@ class Reader:
         return {code: found.cleaned.series.values.tolist() for code, found in self.inputs.items()}
 
 
-def only(code="A", **more):
-    """Return a request for one series."""
+def only(code: str = "A", **more: Any) -> dict[str, Any]:
+    """Return a request for one series of the dataset fx; `more` are arguments of `builders.request`."""
     return request(series(code), kind="series", inputs={code: "fx"}, **more)
 
 
-def left_out(code="A", datasets=("fx", "gx")):
-    """Return a request for one series without `inputs`; `datasets` are the ids in its catalog."""
+def left_out(code: str = "A", datasets: Sequence[str] = ("fx", "gx")) -> dict[str, Any]:
+    """Return a request for one series that does not say in its `inputs` which dataset has the series.
+
+    Args:
+        code: the series code.
+        datasets: the ids of the datasets in the catalog of the request.
+    """
     return request(series(code), kind="series", inputs={}, datasets=datasets)
 
 
@@ -83,13 +97,28 @@ def put_manifest(cloud, body, dataset="fx"):
     obstore.put(cloud.store, f"datasets/{dataset}/versions/v1/manifest.json", content, use_multipart=False)
 
 
-def failure(read, *args, kind=InputReadError, **options):
-    """Call a reader with the given arguments, assert that it raises an error, and return the message."""
+def failure(
+    read: Callable[..., object], *args: Any, kind: type[Exception] = InputReadError, **options: Any
+) -> str:
+    """Assert that a call raises an error, and return the message of the error.
+
+    Args:
+        read: the function that is called with the further arguments.
+        args: its positional arguments.
+        kind: the expected class of the error.
+        options: its keyword arguments.
+    """
     with pytest.raises(kind) as raised:
         read(*args, **options)
     return str(raised.value)
 
 
-def month(code, number, *, first=1):
-    """Return the rows of two days of a month; their values are `first` and `first` + 1."""
+def month(code: str | None, number: int, *, first: float = 1) -> pa.Table:
+    """Return the rows of a part file with the first two days of a month of 31 days.
+
+    Args:
+        code: the series code.
+        number: the number of the month, from 0 on.
+        first: the value of the first day; the value of the second day is larger by 1.
+    """
     return rows(code, [day(31 * number + 1), day(31 * number + 2)], [float(first), float(first + 1)])

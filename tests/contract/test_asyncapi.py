@@ -44,7 +44,12 @@ def references(node: Any) -> Any:
 
 
 def resolve(reference: str) -> Any:
-    """Return the value to which a reference points, in the document or in another file of docs/contracts."""
+    """Return the JSON value to which a `$ref` points.
+
+    Args:
+        reference: a JSON pointer into asyncapi.yaml, or the name of another file of docs/contracts and
+            optionally a pointer into it.
+    """
     file, _, pointer = reference.partition("#")
     found: Any = json.loads((CONTRACTS / file).read_text()) if file else DOCUMENT
     for part in pointer.split("/")[1:]:
@@ -57,7 +62,12 @@ def resolved(node: Any) -> Any:
 
 
 def trait(message: str, name: str) -> Any:
-    """Return the value of a field in a message's traits. If several traits have it, the last one counts."""
+    """Return the value of a field in the traits of a message; the last trait with the field counts.
+
+    Args:
+        message: the name of the message in asyncapi.yaml.
+        name: the name of the field, such as "headers".
+    """
     found = [resolved(part)[name] for part in MESSAGES[message]["traits"] if name in resolved(part)]
     return found[-1]
 
@@ -160,7 +170,7 @@ def test_the_queue_is_subscribed_without_raw_delivery():
 
 
 def message_of(event: dict[str, Any]) -> str:
-    """Return the name of the message in the AsyncAPI document that describes an event."""
+    """Return the name of the message in asyncapi.yaml whose payload has the schema of a status event."""
     schema = f"./schemas/{schema_of_event(event)}.json"
     (name,) = [name for name, message in MESSAGES.items() if message["payload"]["schema"]["$ref"] == schema]
     return str(name)

@@ -3,7 +3,9 @@
 The command line uses the folder and the overlay, which keeps writes in memory and reads the bucket below.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from obstore.store import MemoryStore
@@ -38,17 +40,18 @@ def bucket(request) -> Bucket:
 
 
 @pytest.fixture(params=[*BELOW, "overlay with objects", "overlay over objects", "overlay with some objects"])
-def written_and_read(request, tmp_path):
-    """Return a list of buckets to which the test writes its objects in turn, and a bucket that has them all.
+def written_and_read(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Sequence[Bucket], Bucket]:
+    """Return (written, read): the buckets to which a test writes in turn, and the bucket from which it reads.
 
-    For an overlay, the list contains the overlay, the bucket below, or both.
+    These are the same bucket, except for overlays. A test of an overlay reads the overlay, and writes its
+    objects to the overlay, to the bucket below it, or to both in turn.
     """
     if request.param in BELOW:
         bucket = bucket_of(request.param, request)
         return [bucket], bucket
     below = FolderBucket(tmp_path, BUCKET)
     overlay = Overlay(below)
-    written = {"overlay with objects": [overlay], "overlay over objects": [below]}
+    written: dict[str, list[Bucket]] = {"overlay with objects": [overlay], "overlay over objects": [below]}
     return written.get(request.param, [overlay, below]), overlay
 
 
@@ -180,8 +183,11 @@ def test_an_exception_of_the_callback_ends_the_reading(bucket, place):
 
 
 @pytest.fixture
-def listed(written_and_read, place):
-    """Return a bucket with several objects below the prefix `place`; the body of an object is its name."""
+def listed(written_and_read: tuple[Sequence[Bucket], Bucket], place: str) -> Bucket:
+    """Return a bucket with seven objects below the prefix `place`.
+
+    The body of each object is its key without the prefix.
+    """
     written, bucket = written_and_read
     for n, name in enumerate(("A/2", "A/1", "A/x/y", "A_B/1", "AA/1", "A/x/z/1", "B")):
         written[n % len(written)].create(place + name, name.encode())

@@ -180,8 +180,8 @@ def _many(bucket, key):
     return bytes(found[0].body)
 
 
-def _found(key):
-    """Return the expected object, without its content.
+def _found(key: str) -> StoredObject:
+    """Return the object at a key as the bucket describes it before its content, "body", is read.
 
     The ETag of a simple PUT is the MD5 hash of the content.
     """

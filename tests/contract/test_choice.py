@@ -4,6 +4,7 @@ The setting `WORKER_SERIES_FILES` selects the mode: "manifest" or "listing".
 """
 
 import asyncio
+from collections.abc import Callable
 
 import boto3
 import obstore
@@ -162,8 +163,11 @@ def test_hive_folders_are_only_listed_if_the_folder_of_the_code_is_empty(cloud, 
 
 
 @pytest.fixture
-def concurrent_listings(monkeypatch):
-    """Return `require(number)`, which makes each listing wait until `number` listings were requested."""
+def concurrent_listings(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return `require(number)`: from this call on, each listing waits until `number` listings were requested.
+
+    The test fails if fewer listings are requested at the same time.
+    """
     list_objects = obstore.list
 
     def require(number):
@@ -234,8 +238,8 @@ def on_s3_read(on_s3):
     return Reader(on_s3)
 
 
-def dataset_of(request_):
-    """Return the id of a dataset that no other test uses."""
+def dataset_of(request_: pytest.FixtureRequest) -> str:
+    """Return the id of the dataset of the running test, which no other test uses."""
     return f"choice{abs(hash(request_.node.name))}"
 
 

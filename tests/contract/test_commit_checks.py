@@ -27,7 +27,7 @@ RUN = Run("run-1", "m", v1=False, requested_at=NOW, event={})
 
 
 def publish(bucket: S3Bucket, place: str) -> str:
-    """Commit a run below a prefix, and return the key of its data."""
+    """Publish a version of a metric below the prefix `place`, and return the key of its data file."""
     keys = Keys(f"{place}metrics/m/")
     draft = Draft(RUN, keys, SERIES, {"series_code": "A"}, [], "snappy")
     return keys.data(commit(bucket, draft, lambda: NOW, lambda: None).marker.version_ts)
@@ -42,7 +42,7 @@ def calls_of_data(proxy: FaultyProxy) -> list[str]:
 
 
 def damaged(call: Call) -> Call:
-    """Return the call with one bit of a value flipped if it is a PUT of a data file, otherwise unchanged."""
+    """Return a changed call, with one bit flipped, if it is a PUT of a data file; otherwise the same call."""
     if not (call.method == "PUT" and is_data(call)):
         return call
     body = bytearray(call.body)
@@ -51,8 +51,12 @@ def damaged(call: Call) -> Call:
 
 
 @pytest.fixture
-def forward_with(proxy, monkeypatch):
-    """Return a function that sets how the proxy changes forwarded calls and the responses to them."""
+def forward_with(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that makes the proxy change the calls that it forwards.
+
+    Its first argument returns the changed call for each call. Its second argument, if given, replaces the
+    ETag of each response.
+    """
 
     def change(of_call: Callable[[Call], Call], etag: str | None = None) -> None:
         forward = proxy.forward
@@ -97,9 +101,10 @@ def test_data_that_is_damaged_on_its_way_to_s3_is_never_published(proxy, faulty,
 
 
 def test_damaged_data_whose_answer_is_lost_is_never_published(proxy, faulty, place):
-    """Damage the first PUT and lose its response: S3 then refuses the second PUT, because the object exists.
+    """Damage the first PUT of the data file and lose its response, so that the worker sends the PUT again.
 
-    The commit must not trust the damaged object, although the object has the run's own write id.
+    S3 refuses the second PUT, because the object exists. The commit must not trust the damaged object,
+    although the object has the run's own write id.
     """
 
     def damage_and_lose(call: Call) -> Fault:

@@ -4,8 +4,10 @@ A real HTTP server sends the responses to the real client. obstore distinguishes
 the text of its messages. These tests fail if a new version of obstore changes these texts.
 """
 
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,11 @@ XML = (
 
 
 class Answering(BaseHTTPRequestHandler):
-    """A request handler that responds with the status and the error code of `server.answers[method]`."""
+    """The request handler of the server; it sends an error response to each request.
+
+    `server.answers` has the (status, error code) of the responses by HTTP method; the default is 403
+    AccessDenied.
+    """
 
     protocol_version = "HTTP/1.1"
 
@@ -60,8 +66,11 @@ def connected(server):
 
 
 @pytest.fixture
-def answers(server):
-    """Return `answers(status, code)`, which sets the status and the error code of all further responses."""
+def answers(server: Any) -> Callable[..., None]:
+    """Return `answers(status, code)`, which sets the HTTP status and the S3 error code of further responses.
+
+    Its optional third argument restricts the setting to some HTTP methods.
+    """
 
     def answer(status, code, methods=("GET", "HEAD", "PUT")):
         server.answers = dict.fromkeys(methods, (status, code))

@@ -48,7 +48,10 @@ GAPS = (
 
 
 def rejection(event: Any) -> str | None:
-    """Return the worker's error message for a request, its catalog included; None if it is accepted."""
+    """Return the message with which the worker rejects a request, or None if the worker accepts it.
+
+    The datasets in the catalog of the request are checked, too.
+    """
     try:
         found = RunRequest.parse(open_record(text(event), "0"), BOUNDS)
         for dataset_id, entry in found.run.event["catalog"]["datasets"].items():
@@ -60,9 +63,13 @@ def rejection(event: Any) -> str | None:
 
 
 def is_a_gap(problem: str, event: Any) -> bool:
-    """Return whether a schema cannot express the violated rule.
+    """Return whether a request was rejected by a rule that a JSON schema cannot express.
 
-    Such a rule is in `GAPS`, or the problem is a path in another bucket or a path that is too long in bytes.
+    Such a rule is in `GAPS`, or concerns a path in another bucket or a path that is too long in bytes.
+
+    Args:
+        problem: the worker's error message.
+        event: the rejected request.
     """
     if "expected a relative key" not in problem:
         return any(gap in problem for gap in GAPS)

@@ -1,6 +1,7 @@
 """The schemas in docs/contracts are complete, and the worker's documents are valid against the schemas."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,8 +32,8 @@ DEFINITION_FILES = {"metric_tests": read_tests, "metric_checks": read_checks}
 EVENTS = [name for name in SCHEMAS if name.startswith("metric_run_") and name != REQUEST]
 
 
-def objects(schema: Any) -> Any:
-    """Yield the schema of each JSON object within a schema."""
+def objects(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield each part of a schema that describes a JSON object with named properties."""
     if isinstance(schema, dict):
         if "properties" in schema and "type" in schema:
             yield schema
@@ -216,7 +217,7 @@ def test_everything_that_a_run_publishes_and_writes_is_valid(more, form):
 
 
 def check_documents(cloud: Any) -> set[str]:
-    """Validate each document in the bucket, and return the names of the schemas that were used."""
+    """Validate each JSON document below `metrics/` in the bucket, and return the names of their schemas."""
     seen = set()
     for key in cloud.keys("metrics/"):
         if key.endswith(".parquet"):

@@ -4,6 +4,7 @@ import json
 import struct
 from bisect import bisect_left
 from itertools import count
+from typing import Any
 
 import obstore
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from benchmarks import s3
 from metrics_worker.dataset import snapshot as documents
 from metrics_worker.dataset import snapshots
-from metrics_worker.dataset.datasets import Datasets
+from metrics_worker.dataset.datasets import Datasets, InputSeries
 from metrics_worker.dataset.snapshot import Subject, encode
 from metrics_worker.dataset.snapshots import MIN_PART_FILES, Snapshots
 from metrics_worker.errors import InputReadError
@@ -33,7 +34,10 @@ _runs = count()
 
 
 class Place:
-    """A bucket that contains a dataset with the series A. Each call of `run` reads A in a new invocation."""
+    """A bucket with a dataset that contains the series A, each month of which is a part file with one value.
+
+    Each call of `run` reads A in a new invocation.
+    """
 
     def __init__(self, bucket, *, name="fx", files=MANY, by="manifest"):
         self.bucket, self.by = bucket, by
@@ -60,10 +64,19 @@ class Place:
     def put_snapshot(self, body):
         obstore.put(self.bucket.store, self.key, body, use_multipart=False)
 
-    def run(self, *, bucket=None, memory=10**9, use=True):
-        """Read A as a run does, and save its snapshot.
+    def run(
+        self, *, bucket: S3Bucket | None = None, memory: int = 10**9, use: bool = True
+    ) -> tuple[InputSeries, tuple[int, int], Any]:
+        """Read A as a run does, and then save its snapshot.
 
-        Return the series, the numbers of GETs and LISTs of the read, and the result of saving the snapshot.
+        Args:
+            bucket: the bucket that the run uses in place of the one of this object.
+            memory: the memory of the invocation in bytes.
+            use: whether the run uses snapshots.
+
+        Returns:
+            The input series, (number of GETs, number of LISTs) of the read, and the result of saving the
+            snapshot.
         """
         self.trace = Trace()
         traffic = Traffic(trace=self.trace)
@@ -351,7 +364,7 @@ def test_the_etags_of_a_listing_are_those_of_reads_on_an_s3_server(on_s3):
 
 
 def test_a_listing_of_several_pages():
-    """Use an S3 server that is fast enough for the 7,500 requests of this test."""
+    """Use the S3 server of the benchmarks: it is fast enough for the 7,500 requests of this test."""
     with s3.running() as server:
         place = Place(S3Bucket.connect(BUCKET, region="us-east-1", endpoint_url=server.url), files=2500)
         _test_pages(place)

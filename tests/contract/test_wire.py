@@ -6,13 +6,14 @@ tests/contract/test_layout.py checks the objects in S3.
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from metrics_worker.errors import InputReadError
 from metrics_worker.messaging.status_events import RunCompleted, RunHeartbeat, RunStarted
 from metrics_worker.request import Run
-from tests.builders import BUCKET, envelope, put_a_and_b, ratio, record, request, series
+from tests.builders import BUCKET, Cloud, envelope, put_a_and_b, ratio, record, request, series
 
 AT = datetime(2025, 1, 15, 10, 30, 10, tzinfo=UTC)
 RUN_ID = "550e8400-e29b-41d4-a716-446655440000"
@@ -137,8 +138,11 @@ def test_a_progress_of_0_or_1_is_written_with_a_decimal_point(progress):
 # Events that the handler publishes
 
 
-def published(cloud):
-    """Return the arguments of each publication that SNS received, without the topic."""
+def published(cloud: Cloud) -> list[tuple[str, str, str, Any]]:
+    """Return the publications to SNS in order, without their topics.
+
+    Each one is a tuple (message text, message group, deduplication id, message attributes).
+    """
     return [
         (m["Message"], m["MessageGroupId"], m["MessageDeduplicationId"], m["MessageAttributes"])
         for m in cloud.sns.messages
@@ -222,8 +226,8 @@ def test_the_longest_ids_are_published_completely(cloud, invoke):
     assert cloud.read(f"metrics/{metric}/runs/{run_id}.ok")
 
 
-def with_codes(name):
-    """Return a request whose operands have the field `name` in place of `series_code`."""
+def with_codes(name: str) -> dict[str, Any]:
+    """Return a request for A / B that has the series codes in the field `name`, not in `series_code`."""
     operands = ({name: "A"}, {name: "B"})
     return request(ratio(*operands, scale=1))
 

@@ -34,9 +34,9 @@ scales = st.one_of(st.sampled_from([1, 100, -1, 0.5, 0]), st.floats(-1e3, 1e3))
 
 @st.composite
 def series(draw: st.DrawFn, values: st.SearchStrategy[float] = tame, longest: int = 20) -> Series:
-    """Generate a series of up to `longest` observations, or an empty one.
+    """Generate a series with at most `longest` observations, possibly with none.
 
-    Its times are small integers, with gaps between some of them.
+    The times are small integers, with gaps between some of them; `values` generates the values.
     """
     size = draw(st.integers(0, longest))
     gaps = draw(st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=size, max_size=size))
@@ -46,7 +46,7 @@ def series(draw: st.DrawFn, values: st.SearchStrategy[float] = tame, longest: in
 
 
 def inputs(values: st.SearchStrategy[float] = tame) -> st.SearchStrategy[dict[str, Series]]:
-    """Generate one series for each of the codes in `CODES`, in a dict by code."""
+    """Generate a dict with one series for each of the codes in `CODES`; `values` generates their values."""
     return st.fixed_dictionaries({code: series(values) for code in CODES})
 
 
@@ -90,7 +90,7 @@ In this period, the clocks of Buenos Aires went forward at midnight, and those o
 
 @st.composite
 def calendar_inputs(draw: st.DrawFn, values: st.SearchStrategy[float] = tame) -> dict[str, Series]:
-    """Generate one series for each of the codes in `CODES`, in a dict by code.
+    """Generate a dict with one series for each of the codes in `CODES`; `values` generates their values.
 
     The times are near midnights of the zones in `ZONES`, and some of them occur in several series.
     """

@@ -3,12 +3,14 @@
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from io import BytesIO
+from typing import Any
 from zoneinfo._common import load_data
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from metrics_worker import civil_dates
 from tests import reference_civil_dates as reference
@@ -39,9 +41,9 @@ zones = st.sampled_from(
 
 @st.composite
 def moments(draw: st.DrawFn) -> list[int]:
-    """Generate a list of increasing times, which begins in any year that `datetime` covers.
+    """Generate increasing times in microseconds since 1970-01-01 UTC, from the start of any year on.
 
-    The distances between the times are seconds to months.
+    The distances between the times are seconds to months. All years are between 2 and 9999.
     """
     year = draw(st.integers(1850, 2100) | st.integers(2, 9998))
     start = reference.microseconds(datetime(year, 1, 1, tzinfo=UTC))
@@ -115,20 +117,22 @@ def test_periods_agree_with_the_reference(given_days, period):
 
 
 def distinct() -> dict[bytes, str]:
-    """Return one time zone name for each file of the time zone database with a different content.
+    """Return the name of one time zone for each file content in the time zone database, by the content.
 
-    Returns:
-        The names by the content of the file.
+    Many names are aliases with equal files, which need only one test.
     """
     return {reference.file(name): name for name in NAMES}
 
 
-def offsets(name, seconds):
-    """Return the offset from UTC that `metrics_worker.civil_dates` computes for each time, in seconds.
+def offsets(name: str, seconds: NDArray[np.int64]) -> Any:
+    """Return the offset of a time zone from UTC at each time, in seconds.
 
     Args:
         name: the name of the time zone.
-        seconds: the times in seconds since 1970.
+        seconds: the times as int64, in seconds since 1970-01-01 UTC.
+
+    Returns:
+        The list of the offsets as `metrics_worker.civil_dates` computes them.
     """
     starts, found = civil_dates._offsets(name, seconds)
     return found[np.searchsorted(starts, seconds, side="right") - 1].tolist()

@@ -41,15 +41,15 @@ def floats(series):
     return dict(zip(series.times.tolist(), series.values.tolist(), strict=True))
 
 
-def math_in_floats(node, left, right):
-    """Return the result of a series_math node by time, computed with Python's floats.
+def math_in_floats(node: SeriesMath, left: dict[int, float], right: dict[int, float]) -> dict[int, float]:
+    """Return the result of a node of series_math, computed with Python's floats, by time.
 
     Values that are not finite are left out.
 
     Args:
         node: the node.
-        left: the left side by time.
-        right: the right side by time.
+        left: the values of the left side, by time.
+        right: the values of the right side, by time.
     """
     operations = {
         "add": lambda a, b: a + b,

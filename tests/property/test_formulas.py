@@ -11,14 +11,15 @@ from metrics_tools.formulas.parsing import parse_formula
 from metrics_tools.formulas.tokens import FormulaError
 from metrics_worker.errors import ExpressionError
 from metrics_worker.expression.grammar import MAX_DEPTH, MAX_NODES, dump, parse
+from metrics_worker.expression.nodes import Node
 from tests.property.strategies import all_expressions, single_nodes, wild
 
 _codes = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 _numbers = st.one_of(wild, st.integers(-(2**70), 2**70))
 
 
-def read(text):
-    """Return the node that a formula describes. The formula must be valid."""
+def read(text: str) -> Node:
+    """Return the node that a formula describes, or raise an error if the formula is not valid."""
     return parse(parse_formula(text).expression)
 
 
@@ -29,8 +30,8 @@ def formula_or_error(text):
         return error
 
 
-def assert_is_read_back(node):
-    """Assert that parsing the formula of a node gives an equal node, whose formula is the same text."""
+def assert_is_read_back(node: Node) -> None:
+    """Assert that the formula of a node is parsed to an equal node, whose formula is the same text."""
     text = formula(node)
     again = read(text)
     assert (again, repr(dump(again))) == (node, repr(dump(node))), text

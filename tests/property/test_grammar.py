@@ -1,6 +1,7 @@
 """Parsing restores a dumped expression, and any JSON value is either parsed or raises an ExpressionError."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -48,8 +49,12 @@ def test_parsing_a_dumped_node_returns_an_equal_node(expression):
 def test_dumping_returns_the_expression_in_its_canonical_form(expression):
     dumped = dump(parse(expression))
 
-    def plain(node):
-        """Return a node in canonical form: with `series_code`, and with a scale if it is series_math."""
+    def plain(node: Any) -> Any:
+        """Return the JSON of a node in its canonical form.
+
+        A series reference has `series_code` in place of `seriesCode`, and a node of series_math always has a
+        scale.
+        """
         if "seriesCode" in node:
             return {"series_code": node["seriesCode"]}
         named = {

@@ -63,9 +63,9 @@ SERIES = st.one_of(
 
 
 def long_series(seed: int, length: int) -> NDArray[np.float64]:
-    """Return a random series of one of three kinds, which depends on the seed.
+    """Return `length` random values, whose kind depends on the seed.
 
-    The kinds are a random walk, thousandths with spikes of 1e16, and values of any magnitude.
+    The kinds are a random walk, values near 0.001 with some spikes of 1e16, and values of any magnitude.
     """
     rng = np.random.default_rng(seed)
     steps = rng.normal(size=length)

@@ -10,6 +10,7 @@ The tests allow these errors, with eps = 2**-52 and n values in the window:
 """
 
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from math import isfinite, isnan, sqrt
 
@@ -107,11 +108,19 @@ def test_later_observations_never_change_an_earlier_cumulative_result(name, valu
         assert earlier.tobytes() == later[: len(earlier)].tobytes()
 
 
-def sizes_of_pairs(left, right):
-    """Return, by statistic, the number that multiplies the relative error allowed for one window.
+def sizes_of_pairs(left: Sequence[float], right: Sequence[float]) -> dict[str, float]:
+    """Return the scales of the allowed errors of a covariance, a correlation and a beta.
 
-    The sizes are computed from exact fractions: a deviation of 1.9e-324 would round to 0, and would make the
-    size of a beta 0, although the beta may be 4.9e-124.
+    The allowed error of a statistic is a common relative bound times its scale. The scales are computed from
+    exact fractions: a deviation of 1.9e-324 would round to 0, and would make the scale of a beta 0, although
+    the beta may be 4.9e-124.
+
+    Args:
+        left: the values of the left series in one window.
+        right: the values of the right series in the same window.
+
+    Returns:
+        The scales by the names "cov", "corr" and "beta".
     """
     return {
         "cov": reference.product_of_deviations(left, right),

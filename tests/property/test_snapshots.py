@@ -5,7 +5,7 @@ The tests generate random histories of part files.
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -75,10 +75,10 @@ numbers = st.none() | st.sampled_from([0.0, -0.0, 1.5, -2.25, 0.1, 3.0, math.nan
 
 @st.composite
 def contents(draw: st.DrawFn, codes: tuple[str, ...]) -> bytes:
-    """Generate the content of a part file.
+    """Generate the bytes of a part file with up to four rows.
 
-    Its rows belong to the series with the given codes, and some to another series. If only one code is given,
-    the file may have no column with codes.
+    Each row belongs to one of the series `codes` or to the series C. If `codes` has only one code, the file
+    may have no column with codes; all rows then belong to this series.
     """
     size = draw(st.integers(0, 4))
     columns = {
@@ -99,12 +99,12 @@ def contents(draw: st.DrawFn, codes: tuple[str, ...]) -> bytes:
 
 @dataclass
 class Dataset:
-    """A dataset whose part files change, in a bucket that also has the snapshots that runs have written.
+    """A dataset whose part files change, in a bucket in memory that also has the snapshots of its series.
 
     Attributes:
-        by_listing: whether part files are found by listing; otherwise the manifest lists `files`.
-        files: the part files, relative to the projections, in the order of the manifest.
-        store: the store of the bucket.
+        by_listing: whether runs find the part files by listing; otherwise the manifest lists `files`.
+        files: the keys of the part files, relative to the projections, in the order of the manifest.
+        store: the obstore store with the objects of the bucket.
     """
 
     by_listing: bool
@@ -124,13 +124,14 @@ class Dataset:
         return sorted(found["path"] for found in obstore.list(self.store, "metrics/_snapshots/").collect())
 
     def read(self, *, use: bool) -> dict[str, Any]:
-        """Read the series as a run does.
+        """Read both series in a new run.
 
         Args:
             use: whether the run uses snapshots. If so, it also writes new ones at the end.
 
         Returns:
-            The series and the counts of their rows, or the error message of the run.
+            By series code, the bytes of the series, the counts of its rows and its dataset; or only the error
+            message of the run, under the key `error`.
         """
         listed = {"version_id": "v1", "parquet_files": self.files, "series_codes": list(SERIES)}
         obstore.put(self.store, MANIFEST, json.dumps(listed).encode(), use_multipart=False)
@@ -167,8 +168,8 @@ def _bits(found: InputSeries) -> dict[str, Any]:
 
 
 @contextmanager
-def for_any_number_of_part_files(changed: int):
-    """Within this context, let runs use snapshots even for a single part file.
+def for_any_number_of_part_files(changed: int) -> Iterator[None]:
+    """Let runs in the `with` block use snapshots even for a single part file.
 
     Args:
         changed: the number of part files that must have changed before a run writes a new snapshot.
@@ -202,19 +203,26 @@ CHANGES = (
 
 @dataclass
 class History:
-    """A generator that draws changes of a dataset's part files from Hypothesis, and applies them."""
+    """A dataset, and random changes of its part files and its snapshots.
+
+    Attributes:
+        draw: the function with which Hypothesis draws a value from a strategy.
+        layout: the layout of the keys, such as "hive", or "shared" if each part file has rows of all series.
+        dataset: the dataset.
+    """
 
     draw: Any
     layout: str
     dataset: Dataset
 
     def add(self, number: int) -> None:
-        """Write a part file for each series, as for a new month with the given number."""
+        """Write the part files of month `number`: one for each series, or one for all in the layout `shared`."""
         for code in SERIES if self.layout != "shared" else SERIES[:1]:
             codes = SERIES if self.layout == "shared" else (code,)
             self.dataset.put(_name(self.layout, code, number), self.draw(contents(codes)))
 
     def change(self) -> None:
+        """Draw one change, such as replacing a part file or cutting off a snapshot, and apply it."""
         kind = self.draw(st.sampled_from(CHANGES))
         if "snapshot" in kind:
             self._harm(kind)

@@ -49,15 +49,13 @@ LEVELS = st.one_of(
 
 
 def windows_of(seed: int, length: int, count: int) -> tuple[Positions, Positions]:
-    """Return the starts and the ends of windows in a series, as positions.
-
-    The kind of windows depends on the seed: of any length or of a few lengths, with random or consecutive
-    ends.
+    """Return (first, stop) of windows: window k has the values at the positions first[k] to stop[k] - 1.
 
     Args:
-        seed: the seed.
-        length: the number of observations of the series.
-        count: the number of windows with random ends.
+        seed: the seed, which also determines the kind of windows: of any length or of a few lengths, with
+            random or consecutive ends.
+        length: the number of values of the series.
+        count: the number of windows, if their ends are random.
     """
     rng = np.random.default_rng(seed)
     stop = np.sort(rng.integers(0, length + 1, count)) if seed % 3 == 0 else np.arange(length + 1)
@@ -79,10 +77,10 @@ def assert_equal_within_rounding(name: str, results: Values, windows: Sequence[S
 
 
 def allowed(name: str, exact: float, window: Sequence[float]) -> float:
-    """Return the largest allowed error of a result.
+    """Return the largest error that a kernel's result for one window may have.
 
     Args:
-        name: the name of the statistic.
+        name: the name of the statistic, such as "var".
         exact: the exact result.
         window: the values of the window.
     """
