@@ -216,7 +216,7 @@ class History:
     dataset: Dataset
 
     def add(self, number: int) -> None:
-        """Write the part files of month `number`: one for each series, or one for all in the layout `shared`."""
+        """Write the part files of month `number`: one for each series, or one for both in layout `shared`."""
         for code in SERIES if self.layout != "shared" else SERIES[:1]:
             codes = SERIES if self.layout == "shared" else (code,)
             self.dataset.put(_name(self.layout, code, number), self.draw(contents(codes)))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from metrics_worker import civil_dates
 from metrics_worker.civil_dates import midnights, minus, period_ends, period_starts
@@ -15,8 +16,8 @@ DAY = 86_400_000_000
 INT64 = np.iinfo(np.int64)
 
 
-def times(*moments):
-    """Return times in UTC, given in ISO 8601, as an int64 array of microseconds since 1970."""
+def times(*moments: str) -> NDArray[np.int64]:
+    """Return times in UTC, given in ISO 8601, as int64 microseconds since 1970-01-01 UTC."""
     return np.array(list(moments), "datetime64[us]").astype(np.int64)
 
 

@@ -16,12 +16,12 @@ TOKEN = "the-endpoint's-token"
 
 
 class Endpoint(ThreadingHTTPServer):
-    """A server with two roles: the endpoint that provides credentials, and S3.
+    """An HTTP server with two roles: the container endpoint that provides credentials, and S3.
 
     A request for credentials succeeds if its token is correct. Every request to S3 gets the status 404.
 
     Attributes:
-        seen: for each request its path, its Authorization header and its session token.
+        seen: (path, Authorization header, session token or None) of each request, in order.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,7 @@
 """Evaluation of expressions, with expected results that were calculated by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,12 +19,13 @@ def made(observations):
     return Series(np.array(list(observations), np.int64), np.array(list(observations.values()), np.float64))
 
 
-def value_of(expression, **inputs):
-    """Return the observations of an expression as a dict from time to value.
+def value_of(expression: Any, **inputs: Any) -> dict[int, float]:
+    """Evaluate an expression, and return the value of each observation of the result, by time.
 
     Args:
-        expression: the expression as JSON values.
-        inputs: by series code, the observations of a series, also as a dict from time to value.
+        expression: the JSON of the expression.
+        inputs: the observations of each input series, as a dict from time to value; the names of the
+            arguments are the series codes.
     """
     found = evaluate(parse(expression), {code: made(given) for code, given in inputs.items()})
     return dict(zip(found.times.tolist(), found.values.tolist(), strict=True))
@@ -242,11 +245,11 @@ def test_the_checkpoint_is_called_before_each_node_and_can_stop_the_evaluation()
 DAY = 86_400_000_000
 
 
-def on(**by_date):
-    """Return a dict from times to values, for arguments that are named by dates.
+def on(**by_date: float) -> dict[int, float]:
+    """Return the values of arguments that are named by dates, by time.
 
-    A time is midnight UTC of the date, in microseconds since 1970. For example, `on(d2024_01_31=1)` has the
-    value 1 on 31 January 2024.
+    The time of a value is midnight UTC of its date, in microseconds since 1970. For example,
+    `on(d2024_01_31=1)` has the value 1.0 at the time of 31 January 2024.
     """
     dates = [name[1:].replace("_", "-") for name in by_date]
     times = np.array(dates, "datetime64[us]").astype(np.int64).tolist()

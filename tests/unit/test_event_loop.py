@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -13,10 +14,10 @@ from metrics_worker.s3.event_loop import CONNECTIONS, SCANS, EventLoop, in_threa
 PATIENCE = 10
 
 
-async def until(condition):
-    """Wait, without blocking the event loop, until a condition is true.
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until `condition()` is true, and let the other tasks of the event loop run meanwhile.
 
-    Other tasks or threads make the condition true. After ten seconds, TimeoutError is raised.
+    Raise TimeoutError after ten seconds.
     """
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - other threads set no event of this loop
@@ -24,16 +25,17 @@ async def until(condition):
 
 
 class Crowd:
-    """A group of tasks that may read only if a semaphore admits them. The class counts how many read at once.
+    """A number of tasks that may read only if a semaphore admits them, with counts of these tasks.
 
-    No reader finishes before all readers have started and the limit of the semaphore is reached.
+    A task is a call of `reader(semaphore)`. No task finishes before all tasks have started and as many of
+    them as the semaphore allows are reading.
 
     Attributes:
-        size: the number of readers.
-        started: the number of readers that have started.
-        inside: the number of readers that the semaphore has admitted and that have not finished.
-        most: the largest number of readers that were inside at the same time.
-        read: the number of readers that have finished.
+        size: the number of tasks that a test starts.
+        started: the number of tasks that have started.
+        inside: the number of tasks that are reading.
+        most: the largest number of tasks that were reading at the same time.
+        read: the number of tasks that have finished.
     """
 
     def __init__(self, size):

@@ -20,7 +20,7 @@ from tests.property.strategies import single_nodes
 A, B, C = (series(code) for code in "ABC")
 
 
-def values(**by_time):
+def values(**by_time: float) -> Series:
     """Return a series; `values(t1=2.0, t3=4.0)` has the value 2 at time 1 and the value 4 at time 3."""
     times = np.array([int(name[1:]) for name in by_time], np.int64)
     return Series(times, np.array(list(by_time.values()), np.float64))

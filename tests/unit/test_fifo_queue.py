@@ -20,18 +20,21 @@ def queue(clock):
     return FifoQueue(clock, visibility_timeout=60, max_receive_count=3, dead_letters=dead)
 
 
-def send(queue, *names):
-    """Send one message for each name. The first letter of the name is the message group."""
+def send(queue: FifoQueue, *names: str) -> None:
+    """Send one message for each name.
+
+    The name is the body and the deduplication id of the message, and its first letter is the message group.
+    """
     for name in names:
         queue.send(name, group=name[0], deduplication_id=name)
 
 
-def receive(queue, limit=10):
-    """Receive up to `limit` messages, and return the bodies of the messages."""
+def receive(queue: FifoQueue, limit: int = 10) -> list[str]:
+    """Receive up to `limit` messages, and return their bodies."""
     return [record["body"] for record in queue.receive(limit)]
 
 
-def bodies(queue):
+def bodies(queue: FifoQueue) -> list[str]:
     """Return the bodies of all messages in the queue, whether they are visible or not."""
     return [message.body for message in queue.messages]
 

@@ -32,20 +32,20 @@ def window(op: str, node: Any, length: Any) -> dict[str, Any]:
 A, B = series("A"), series("B")
 
 
-def composite(op, *operands):
+def composite(op: str, *operands: Any) -> dict[str, Any]:
     return {"op": op, "operands": list(operands)}
 
 
-def chain(depth):
-    """Return an expression in which window operations are nested to the given depth, including the series."""
+def chain(depth: int) -> dict[str, Any]:
+    """Return the JSON of an expression with `depth` levels: window operations, and a series at the end."""
     node = A
     for _ in range(depth - 1):
         node = window("sma", node, 2)
     return node
 
 
-def wide(nodes):
-    """Return a composite with the given number of nodes: the composite, and one series as every operand."""
+def wide(nodes: int) -> dict[str, Any]:
+    """Return the JSON of an expression with `nodes` nodes: a composite, and a series as every operand."""
     return composite("sum", *[A] * (nodes - 1))
 
 

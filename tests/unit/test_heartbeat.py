@@ -6,11 +6,14 @@ from metrics_worker.messaging.heartbeat import Heartbeat
 
 
 class Beats:
-    """A function that records the heartbeats of a run instead of publishing them.
+    """A function that a heartbeat calls in place of the one that publishes, and that records these calls.
 
     Args:
         fault: the exception that each call raises after it was recorded; None to raise none.
         before_start: the number of first calls that return False, because the run has not started yet.
+
+    Attributes:
+        beats: (number of the heartbeat, progress of the run) of each call.
     """
 
     def __init__(self, fault: Exception | None = None, *, before_start: int = 0) -> None:
@@ -27,7 +30,7 @@ class Beats:
         return len(self.beats) > self._before_start
 
     def wait(self, more: int = 1) -> None:
-        """Wait until the recorder has been called `more` further times.
+        """Wait until the function has been called `more` further times.
 
         The first of these calls may have begun before `wait`.
         """

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jsonschema
 import numpy as np
@@ -128,10 +128,13 @@ def test_a_file_without_observations_or_without_a_file_is_refused(tmp_path):
 # The dataset
 
 
-def daily(first, last, factor=1.0):
-    """Return a series with one observation for each day from `first` to `last`, without `last`.
+def daily(first: int, last: int, factor: Any = 1.0) -> Series:
+    """Return a series with one observation at midnight UTC of each day from `first` to `last` - 1.
 
-    The days are numbered from 1 January 2026 on. A value is the time in microseconds, multiplied by `factor`.
+    Args:
+        first: the first day; day 1 is 1 January 2026.
+        last: the day after the last day.
+        factor: the value of an observation is its time in microseconds, multiplied by this factor.
     """
     days = np.array([day(n) for n in range(first, last)], "datetime64[us]").astype(np.int64)
     return Series(days, days * factor)
@@ -143,8 +146,11 @@ def imported(bucket, code, series):
     )
 
 
-def visible(bucket):
-    """Return the values of each series in the newest version of the imported dataset, by series code."""
+def visible(bucket: S3Bucket) -> dict[str, list[float]]:
+    """Return the values of each series in the newest version of the imported dataset `mine`, by series code.
+
+    The result is empty if the dataset has no version.
+    """
     manifest = newest(S3Bucket(bucket.store, BUCKET), "datasets/").manifests.get("mine")
     found = {}
     for code in sorted(manifest.series_codes or ()) if manifest else ():
@@ -187,7 +193,7 @@ def test_a_dataset_of_another_program_is_never_changed(bucket):
 
 
 class Interrupted(S3Bucket):
-    """A bucket that calls `hook` with the key before each write."""
+    """A bucket that calls the function `hook` with the key of an object before it creates the object."""
 
     hook: ClassVar[Callable[[str], None]]
 
@@ -219,7 +225,7 @@ def test_an_interrupted_import_changes_nothing_that_readers_see_and_can_be_repea
 def test_two_imports_at_the_same_time_lose_no_series(bucket, first):
     """Let another import commit just before this import creates its manifest.
 
-    In the first case, the dataset does not exist before.
+    If `first` is true, the dataset does not exist before these imports.
     """
     if not first:
         imported(bucket, "C", daily(1, 3))
@@ -237,7 +243,10 @@ def test_two_imports_at_the_same_time_lose_no_series(bucket, first):
 
 @pytest.mark.parametrize("first", [True, False])
 def test_in_a_folder_a_version_without_a_manifest_is_not_a_version(tmp_path, first):
-    """An import that is in progress or was killed has created the folder of its version, but no manifest."""
+    """Leave the folder of a version without a manifest, as an import does that is in progress or was killed.
+
+    If `first` is true, the dataset has no other version.
+    """
     bucket = FolderBucket(tmp_path, BUCKET)
     if not first:
         imported(bucket, "A", daily(1, 3))

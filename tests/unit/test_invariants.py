@@ -7,6 +7,7 @@ import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,17 +19,19 @@ BASE = "metrics/m/"
 FIRST, SECOND = "2026-10-30T12-00-00", "2026-10-30T12-00-05"
 
 
-def version(run, version_ts=FIRST, requested_at="2026-10-30T11:00:00Z", count=3):
+def version(
+    run: str, version_ts: str = FIRST, requested_at: str = "2026-10-30T11:00:00Z", count: int = 3
+) -> dict[str, bytes]:
     """Return the objects of a version by key: its data file, its manifest, and the marker of its run.
 
     Args:
         run: the run id.
         version_ts: the timestamp of the version.
-        requested_at: the time of the request.
+        requested_at: the time of the request, in ISO 8601.
         count: the number of rows.
     """
     table = rows(None, [day(n) for n in range(1, count + 1)], [1.0] * count)
-    manifest = {
+    manifest: dict[str, Any] = {
         "run_id": run,
         "metric_code": "m",
         "version_ts": version_ts,
@@ -45,8 +48,8 @@ def version(run, version_ts=FIRST, requested_at="2026-10-30T11:00:00Z", count=3)
     }
 
 
-def published(kind, run="r1", attempt=1, number="", **more):
-    """Return the arguments with which the worker publishes a status event to SNS.
+def published(kind: str, run: str = "r1", attempt: int = 1, number: str = "", **more: Any) -> dict[str, Any]:
+    """Return the arguments, without the topic, with which the worker publishes a status event to SNS.
 
     Args:
         kind: the kind of event: started, heartbeat or completed.
@@ -85,29 +88,32 @@ def with_current(objects, version_ts=FIRST):
     return {**objects, pointer: objects[manifest]}
 
 
-def changed(picture, ending, **fields):
-    """Return a copy of a picture in which some fields of a JSON object are changed.
+def changed(picture: Picture, ending: str, **fields: Any) -> Picture:
+    """Return a copy of a picture in which some fields of one JSON object in the bucket are changed.
 
     Args:
         picture: the picture.
-        ending: the end of the object's key.
-        fields: the changed fields.
+        ending: the end of the key of the object; no other key may end with it.
+        fields: the new values of the changed fields.
     """
     (key,) = [key for key in picture.objects if key.endswith(ending)]
     body = json.dumps(json.loads(picture.objects[key]) | fields).encode()
     return replace(picture, objects={**picture.objects, key: body})
 
 
-def without(picture, ending):
-    """Return a copy of a picture without the objects whose keys have the given ending."""
+def without(picture: Picture, ending: str) -> Picture:
+    """Return a copy of a picture without the objects whose keys end with `ending`.
+
+    At least one object must have such a key.
+    """
     left = {key: body for key, body in picture.objects.items() if not key.endswith(ending)}
     assert len(left) < len(picture.objects)
     return replace(picture, objects=left)
 
 
 @pytest.fixture
-def good():
-    """Return a correct picture of four runs.
+def good() -> Picture:
+    """Return a correct picture of four runs of one metric.
 
     The first run has succeeded, and its version is current. The second has failed, and the third waits in the
     request queue. The message of the fourth is a dead letter.
@@ -129,8 +135,8 @@ def good():
 
 
 @pytest.fixture
-def two():
-    """Return a correct picture of two versions; the second version was requested later and is current."""
+def two() -> Picture:
+    """Return a correct picture of two versions of a metric; the second was requested later and is current."""
     objects = version("r1") | version("r2", SECOND, "2026-10-30T11:00:09Z")
     return Picture(
         with_current(objects, SECOND),

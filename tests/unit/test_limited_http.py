@@ -2,8 +2,10 @@
 
 import ssl
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
@@ -20,8 +22,8 @@ ANSWER = b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResu
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """Return the path of a file with a private key and a self-signed certificate for `localhost`."""
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of a PEM file with a private key and a self-signed certificate for `localhost`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -45,7 +47,7 @@ def certificate(tmp_path_factory):
 
 
 class Answering(BaseHTTPRequestHandler):
-    """The request handler of `Server`: it responds to every publication with the response of SNS."""
+    """The request handler of `Server`: it sends the response of SNS to a successful `Publish`."""
 
     protocol_version = "HTTP/1.1"
 
@@ -70,11 +72,11 @@ class Answering(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """A server that responds like SNS.
+    """An HTTP server that responds like SNS.
 
     Attributes:
-        slow: whether the response is sent one byte at a time.
-        ending: an event that ends slow responses.
+        slow: whether the response is sent one byte at a time, every 0.1 seconds.
+        ending: an event that a test sets in order to end slow responses.
         ports: the TCP port of the client of each request; equal ports mean that a connection was reused.
     """
 
@@ -102,8 +104,11 @@ def server(certificate):
 
 
 @pytest.fixture
-def publish(server, certificate, monkeypatch):
-    """Return a function that publishes an event to the server over TLS within a given number of seconds."""
+def publish(server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return `publish(within)`, which publishes a message to the server over TLS and returns the message id.
+
+    The call may take at most `within` seconds.
+    """
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     sns = client("sns", Settings(AWS_ENDPOINT_URL=f"https://localhost:{server.server_port}"))
 

@@ -11,7 +11,14 @@ from metrics_tools.local_cloud.moto_server import Application
 
 
 class Sqs:
-    """A fake SQS client whose messages stay in the queue, and which records changed visibility timeouts."""
+    """A fake SQS client that returns the same messages at each receive.
+
+    Args:
+        names: the message ids.
+
+    Attributes:
+        changed: the entries of all calls that changed visibility timeouts, in the form of boto3.
+    """
 
     def __init__(self, *names: str) -> None:
         self.names = names

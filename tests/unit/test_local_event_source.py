@@ -11,7 +11,17 @@ QUEUE, ARN = "http://localhost/q.fifo", "arn:aws:sqs:us-east-1:123456789012:q.fi
 
 
 class FakeQueue:
-    """A fake SQS client with the calls that the event source makes. A message remains until it is deleted."""
+    """A fake SQS client for one queue, with the calls that the event source makes.
+
+    A message remains in the queue until it is deleted, and is returned by each receive until then.
+
+    Args:
+        ids: the message ids.
+
+    Attributes:
+        messages: the messages in the queue, in the form of boto3.
+        asked: the arguments of the last receive.
+    """
 
     def __init__(self, *ids):
         self.messages = [message(name) for name in ids]

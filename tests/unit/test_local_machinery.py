@@ -6,9 +6,10 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -193,10 +194,11 @@ def raises(event, context):
 
 
 @pytest.fixture
-def without_emulator(tmp_path, monkeypatch):
-    """Return `without_emulator(handler)`, which starts a Lambda function in a process of its own.
+def without_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Yield a function that starts a Lambda function in a child process and returns the Lambda function.
 
-    The process takes the place of Lambda's runtime emulator. It ends with the test.
+    Its argument is the name of the handler, such as `functions.answers`. The child process takes the place of
+    Lambda's runtime emulator, and ends with the test.
     """
     (tmp_path / "functions.py").write_text(FUNCTIONS)
     (tmp_path / "broken.py").write_text("raise RuntimeError('settings')")

@@ -5,8 +5,10 @@ The second computation uses the rates in the ECB's file.
 
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -75,10 +77,11 @@ FAILURE = {"status": "FAILURE", "error": "INPUT_READ_ERROR: no such series"}
 
 
 @pytest.fixture
-def checked(tmp_path):
-    """Return a function that checks a run against the expected outcome, and returns the outcome of the check.
+def checked(tmp_path: Path) -> Callable[..., Any]:
+    """Return `checked(requested, events, objects)`, which checks a run and returns the outcome of the check.
 
-    Its arguments are the sample request, the status events, and by key the published objects.
+    `requested` is the sample request with the expected outcome, `events` are the status events, and `objects`
+    are the published objects by key; the default is a correct version.
     """
 
     def check(requested, events, objects=None):

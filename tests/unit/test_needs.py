@@ -5,11 +5,14 @@ The cost is compared with the table in docs/performance.md.
 
 import json
 import re
+from collections.abc import Container
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from obstore.store import MemoryStore
 
 from metrics_tools.cost.needs import needs_of
 from metrics_tools.cost.prices import Requests, dollars_of, seconds_of
@@ -19,13 +22,13 @@ from metrics_worker.invocation import Attempt, Invocation
 from metrics_worker.observability.report import RunReport
 from metrics_worker.request import RunRequest, open_record
 from metrics_worker.run import run_metric
-from tests.builders import NOW, day, put_a_and_b, put_dataset, ratio, request, rows, series
+from tests.builders import NOW, Cloud, day, put_a_and_b, put_dataset, ratio, request, rows, series
 
 PERFORMANCE = (Path(__file__).parents[2] / "docs/performance.md").read_text(encoding="utf-8")
 A, B, C = (series(code) for code in "ABC")
 
 
-def put_everything(store):
+def put_everything(store: MemoryStore) -> None:
     """Write three datasets to the store: fx, more and unused.
 
     The dataset fx has one part file for each of the series A and B. The dataset more has two part files of
@@ -37,8 +40,8 @@ def put_everything(store):
     put_dataset(store, {"Z/x.parquet": rows("Z", [day(1)], [1.0])}, dataset="unused", series_codes=["Z"])
 
 
-def ran(cloud, event, **settings):
-    """Run an event with the worker, assert that it succeeds, and return the report.
+def ran(cloud: Cloud, event: dict[str, Any], **settings: Any) -> RunReport:
+    """Run a request with the worker, assert that the run succeeds, and return the report of the attempt.
 
     Args:
         cloud: the fake cloud.
@@ -56,8 +59,14 @@ def ran(cloud, event, **settings):
     return report
 
 
-def said(cloud, event, **settings):
-    """Return the estimated needs of a run, without running it."""
+def said(cloud: Cloud, event: dict[str, Any], **settings: Any) -> Any:
+    """Return the `Needs` of a run, such as its number of requests to S3, as estimated without running it.
+
+    Args:
+        cloud: the fake cloud.
+        event: the request.
+        settings: environment variables of the worker.
+    """
     worker = cloud.worker(**settings)
     found = validate(json.dumps(event), worker.settings.bounds, Reader(cloud.bucket, worker.settings))
     assert found.request is not None
@@ -121,7 +130,7 @@ def test_by_listing_each_series_needs_one_list_request(cloud):
     assert (needs.requests.gets, needs.requests.lists) == (found.gets, found.lists) == (6, 2)
 
 
-def put_many(store, months, *, shared):
+def put_many(store: MemoryStore, months: Container[int], *, shared: bool) -> None:
     """Write the dataset fx, in which each of the series A and B has an observation in several months.
 
     The manifest lists part files for 40 months, but only those of the given months are written.
@@ -207,12 +216,8 @@ def test_a_million_single_runs_cost_what_the_table_says():
     assert one * 1e6 == pytest.approx(float(sum_line), abs=0.01)
 
 
-def measured():
-    """Return the measured times in docs/performance.md by the number of part files.
-
-    Returns:
-        For each row of the table, the number of part files and the seconds.
-    """
+def measured() -> list[tuple[int, float]]:
+    """Return (number of part files, measured seconds) of each row of a table in docs/performance.md."""
     table = PERFORMANCE.partition("### part files")[2].partition("###")[0]
     found = re.findall(r"^\| ([\d,]+) +\| ([\d.]+) \(", table, re.MULTILINE)
     return [(int(files.replace(",", "")), float(seconds)) for files, seconds in found]

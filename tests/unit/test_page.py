@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ from metrics_worker.request import open_record
 from metrics_worker.run import complete_run
 from metrics_worker.series import Series
 from tests.builders import NOW as NOW_OF_THE_CLOUD
-from tests.builders import day, put_dataset, request
+from tests.builders import Cloud, day, put_dataset, request
 from tests.builders import rows as table_of
 
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -77,15 +77,21 @@ def page_of(*runs, **more):
     return page(runs, **({"title": "Runs", "lead": "", "source": None, "now": NOW} | more))
 
 
-def embedded(text):
-    """Return the JSON document that the page embeds for its scripts."""
+def embedded(text: str) -> Any:
+    """Return the JSON document in an HTML page, from which the page's scripts take their data."""
     found = re.search(r'<script type="application/json" id="numbers">(.*?)</script>', text, re.DOTALL)
     assert found is not None
     return json.loads(found[1])
 
 
 class Checker(HTMLParser):
-    """An HTML parser that asserts that tags are nested correctly and that the page loads no other files."""
+    """An HTML parser that asserts that tags are nested correctly and that the page loads no other files.
+
+    Attributes:
+        open: the names of the elements that have not been closed yet, from the outermost on.
+        ids: the ids of all elements.
+        tags: the names of all opening tags.
+    """
 
     VOID: ClassVar = {"meta", "wbr"}
 
@@ -270,12 +276,12 @@ def test_text_of_a_request_cannot_become_markup():
     assert embedded(nasty)["runs"][0]["code"] == NASTY
 
 
-def decoded(document, place):
-    """Return the times and values of a series in the page's JSON document, as the page's script decodes them.
+def decoded(document: dict[str, Any], place: int) -> tuple[list[int], list[Any]]:
+    """Return (times, values) of a series in the page's JSON document, as the page's script decodes them.
 
     Args:
         document: the JSON document of the page.
-        place: the position of the series in the document.
+        place: the index of the series in the document.
     """
     found = document["series"][place]
     grid = document["grids"][found["grid"]]
@@ -343,12 +349,12 @@ def test_the_part_files_of_a_series_share_a_row_and_other_requests_have_their_ow
 SNAPSHOT = "metrics/_snapshots/A-0123456789abcdef.snapshot"
 
 
-def of_snapshots(*more, problem=""):
+def of_snapshots(*more: Timed, problem: str = "") -> list[Timed]:
     """Return the timed requests of a run for the series A, which has a snapshot, and for the series B.
 
     Args:
-        more: further timed requests.
-        problem: the problem with the snapshot; empty if it can be used.
+        more: further timed requests, which are added at the end.
+        problem: the problem with the snapshot of A; empty if the run can use the snapshot.
     """
     return [
         Timed("LIST", "datasets/fx/projections/A/", 0.1, 0.1, 3000),
@@ -360,8 +366,8 @@ def of_snapshots(*more, problem=""):
     ]
 
 
-def kinds_of(text):
-    """Return the rows of requests in the page's timeline, as pairs (kind of request, text of the row)."""
+def kinds_of(text: str) -> list[tuple[str, str]]:
+    """Return (kind of request, text of the row) of each row of requests in the timeline of an HTML page."""
     found = re.findall(r'<tr class="request (\w+)"><th scope="row">(.*?)</th>', text)
     return [(kind, re.sub("<.*?>", "", name).strip()) for kind, name in found]
 
@@ -425,11 +431,10 @@ def test_the_timeline_of_a_recorded_run_shows_its_use_of_a_snapshot(cloud):
 MANIFEST = "datasets/fx/versions/v1/manifest.json"
 
 
-def recorded(cloud, event):
-    """Run an event with the worker, and return the rows of requests for its inputs in the timeline.
+def recorded(cloud: Cloud, event: dict[str, Any]) -> dict[str, list[str]]:
+    """Run a request with the worker, and return the rows for reads of its inputs in the timeline of the page.
 
-    Returns:
-        By kind of request, the names of the rows.
+    The result is a dict from the kind of request to the texts of the rows, without numbers and sizes.
     """
     worker, run = cloud.worker(), open_record(json.dumps(event), "0")
     report = RunReport(run_id=run.run_id, metric_code=run.metric_code, attempt=1)

@@ -1,5 +1,7 @@
 """If a part file is too large for one request, only the needed row groups and columns are requested."""
 
+from typing import Any
+
 import numpy as np
 import obstore
 import pyarrow as pa
@@ -17,11 +19,15 @@ from tests.decoding import DECODER
 KEY = "datasets/fx/projections/A/data.parquet"
 
 
-def large_file(store, *, dictionary=False):
-    """Write a part file that is too large for one request. It has two series with ten row groups each.
+def large_file(store: MemoryStore, *, dictionary: bool = False) -> tuple[Any, bytes]:
+    """Write a part file that is too large for one request, with ten row groups for each of two series.
+
+    Args:
+        store: the store to which the file is written.
+        dictionary: whether the column of series codes is dictionary-encoded.
 
     Returns:
-        The values of the series A, and the content of the file.
+        (values, body): the values of the series A, and the content of the file.
     """
     count = 200_000
     noise = np.random.default_rng(7).normal(size=2 * count)
@@ -43,15 +49,16 @@ def large_file(store, *, dictionary=False):
     return noise[:count], body
 
 
-def read_large(codes, *, dictionary=False):
-    """Read a large part file, without counting the first request, which reads the end of the file.
+def read_large(codes: list[str] | None, *, dictionary: bool = False) -> tuple[pa.Table, float, int]:
+    """Read a large part file, and assert that the values of the series A are correct.
 
     Args:
-        codes: the codes of the series to read.
-        dictionary: whether the column of codes is dictionary-encoded.
+        codes: the codes of the series to read; None reads all rows.
+        dictionary: whether the column of series codes is dictionary-encoded.
 
     Returns:
-        The table, the fraction of the file's bytes that was read, and the number of GETs.
+        The table, the fraction of the file's bytes that was read, and the number of GETs. The first GET,
+        which reads the end of the file, is not counted.
     """
     store = MemoryStore()
     bucket = S3Bucket(store, BUCKET)

@@ -4,6 +4,7 @@ The columns of the previous file are remembered, because most files have the sam
 """
 
 from itertools import permutations
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -34,8 +35,12 @@ def no_previous_file(monkeypatch):
     monkeypatch.setattr(part_file, "_previous", [])
 
 
-def read(body):
-    """Return the schema and the rows of series A in a part file, or the text of the error."""
+def read(body: bytes) -> Any:
+    """Decode the series A of a part file in this process.
+
+    Return (schema, rows as a dict of columns), the problem if the file cannot be read, or None if the file is
+    unusual.
+    """
     try:
         table = read_usual(stored(body), ["A"], admit)
     except InputReadError as error:
@@ -55,7 +60,7 @@ def test_any_file_is_read_after_any_other_as_if_it_were_the_first():
 
 
 class Slow:
-    """A schema during whose comparison another thread reads a file with other columns."""
+    """A schema that lets another file be read during each comparison, as another thread may do."""
 
     def __init__(self, schema):
         self.schema = schema

@@ -34,8 +34,8 @@ def draft_of(run=None, values=(1.0, 2.0)):
     return Draft(run or run_of(), KEYS, series, {"series_code": "A"}, [], "snappy")
 
 
-def no_checkpoint():
-    """Do nothing: a commit calls this function before each write, and so is never stopped."""
+def no_checkpoint() -> None:
+    """Do nothing, so that the commit, which calls this function before each write, is never stopped."""
 
 
 def publish(cloud, run=None, now=NOW):

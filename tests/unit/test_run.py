@@ -1,3 +1,4 @@
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, timedelta
 from threading import Event
@@ -23,7 +24,7 @@ from metrics_worker.request_check import Bounds
 from metrics_worker.run import fail_metric, run_metric
 from metrics_worker.settings import Settings
 from metrics_worker.worker import Worker
-from tests.builders import BUCKET, NOW, put_a_and_b, record, request
+from tests.builders import BUCKET, NOW, Cloud, put_a_and_b, record, request
 from tests.faulty_store import CURRENT, MARKER, Faults, denied, raising, throttled
 
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
@@ -44,10 +45,10 @@ def kinds(cloud):
 
 
 @pytest.fixture
-def attempt_of(cloud):
-    """Return `attempt_of(request, number=…, left=…)`, which begins an attempt at a run in a new invocation.
+def attempt_of(cloud: Cloud) -> Iterator[Callable[..., Attempt]]:
+    """Yield `attempt_of(request, number=…, left=…)`, which returns an attempt at a run in a new invocation.
 
-    `left` is the remaining time of the invocation in seconds.
+    `number` is the number of the attempt, and `left` the remaining time of the invocation in seconds.
     """
     with ExitStack() as invocations:
 

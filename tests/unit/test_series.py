@@ -5,8 +5,8 @@ import numpy as np
 from metrics_worker.series import Series, clean, common, union
 
 
-def series(**observations):
-    """Return a series with the given observations; `series(t3=1.0)` has the value 1.0 at time 3."""
+def series(**observations: float) -> Series:
+    """Return a series; `series(t3=1.0)` has one observation, with the value 1.0 at time 3."""
     times = [int(name[1:]) for name in observations]
     return Series(np.array(times, np.int64), np.array(list(observations.values()), np.float64))
 

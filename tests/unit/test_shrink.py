@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,11 +43,11 @@ def draft(rows, *inputs, expression=EXPRESSION):
     return Draft(run, Keys("metrics/m/"), result, expression, list(inputs), "snappy")
 
 
-def current(rows, *inputs, **fields):
-    """Return the stored manifest of the current version, which was requested a day before the run.
+def current(rows: int, *inputs: InputSummary, **fields: Any) -> StoredObject:
+    """Return the object `current/manifest.json` of a version that was requested a day before the run.
 
     Args:
-        rows: the number of rows of the current version.
+        rows: the number of rows of the version.
         inputs: the summaries of its inputs.
         fields: changed fields of the manifest; None removes a field.
     """
@@ -61,7 +62,7 @@ def current(rows, *inputs, **fields):
     return stored(json.dumps({name: value for name, value in body.items() if value is not None}).encode())
 
 
-def stored(body):
+def stored(body: bytes) -> StoredObject:
     return StoredObject("metrics/m/current/manifest.json", memoryview(body), len(body), "etag")
 
 

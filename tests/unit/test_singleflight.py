@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from threading import Barrier, Event, Lock
 from typing import Any
@@ -12,7 +13,11 @@ Cache = Singleflight[str, Any]
 
 
 class Readings:
-    """A source of values that counts how often each key is read. The value of a key is the key twice."""
+    """A source of values for a cache; the value of a key, a string, is the key written twice.
+
+    Attributes:
+        asked: the number of times that each key was read.
+    """
 
     def __init__(self):
         self.asked = Counter[str]()
@@ -23,11 +28,11 @@ class Readings:
             self.asked.update(keys)
         return {key: key * 2 for key in keys}
 
-    def held(self, until, *, begun=None):
-        """Return a read function that waits until a test allows it to finish.
+    def held(self, until: Event, *, begun: Event | None = None) -> Callable[[Any], dict[str, str]]:
+        """Return a function that reads values only after a test has allowed it.
 
         Args:
-            until: the event for which the function waits.
+            until: the event for which the function waits before it reads.
             begun: an event that the function sets when it is called.
         """
 

@@ -2,7 +2,9 @@
 
 import json
 import struct
+from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ HEAD = 56
 """The offset of the head."""
 
 
-def snapshot(*files):
+def snapshot(*files: tuple[str, str, int, Sequence[int], int]) -> Snapshot:
     """Return a snapshot of part files, in which the value of each observation is half of its time.
 
     Args:
@@ -53,14 +55,14 @@ def same(found, expected):
     assert found.values.tobytes() == expected.values.tobytes()
 
 
-def altered(body, **changes):
-    """Return an encoded snapshot with changed fields in its head, and with a matching checksum."""
+def altered(body: bytes, **changes: Any) -> bytes:
+    """Return a copy of an encoded snapshot with changed fields in its JSON head and a matching checksum."""
     length, rows = struct.unpack_from("<QQ", body, 40)
     head = json.loads(body[HEAD : HEAD + length]) | changes
     return with_head(json.dumps(head).encode(), rows, body[HEAD + length :])
 
 
-def with_head(head, rows, arrays):
+def with_head(head: bytes, rows: int, arrays: bytes) -> bytes:
     head += b" " * (-len(head) % 8)
     checked = struct.pack("<QQ", len(head), rows) + head + arrays
     return MAGIC + sha256(checked).digest() + checked

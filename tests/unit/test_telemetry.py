@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +16,11 @@ RUN = Run("run-1", "m", v1=False, requested_at=datetime(2026, 10, 30, tzinfo=UTC
 
 
 @pytest.fixture
-def closed(monkeypatch, capsys):
-    """Return a function that closes a report, and returns what is then written.
+def closed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Return `closed(report)`, which closes the report of an attempt and returns (log lines, EMF documents).
 
-    Returns:
-        The log lines and the metrics documents (EMF), each as a list of JSON objects.
+    These are all log lines and metrics documents that the test has written so far or that closing the report
+    writes, each as a list of JSON objects.
     """
     stream = io.StringIO()
     (handler,) = logger.handlers

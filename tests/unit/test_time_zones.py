@@ -51,7 +51,7 @@ def test_other_names_and_paths_are_no_zones(name):
 
 
 def test_the_database_of_the_machine_is_not_used(tmp_path):
-    """Give the machine a time zone database with a wrong offset of Buenos Aires: it must have no effect."""
+    """Create a time zone database with a wrong offset of Buenos Aires, which the worker must not use."""
     folder = tmp_path / "America/Argentina"
     folder.mkdir(parents=True)
     (folder / "Buenos_Aires").write_bytes(zone_file("Asia/Tokyo"))

@@ -13,24 +13,26 @@ from tests.fifo_queue import Killed
 from tests.turns import Exploration, Turns, independent, step_of
 
 type State = dict[str, int]
+type Content = tuple[tuple[str, int], ...]
 type WorkerFunction = Callable[["Workers"], None]
 
 
 class Workers:
-    """Worker threads that share a dict. Each access to the dict passes through an `Edge` (tests/edge.py).
+    """Worker threads that share a dict, and an `Edge` (tests/edge.py) with which a test chooses their order.
 
-    The edge lets a test choose the order of the accesses.
+    Each access to the dict passes through the edge.
 
     Args:
-        functions: the function that each worker runs.
-        seen: a set to which the content of the dict is added after every access.
-        calls_before_kill: by worker, after how many calls it is killed; the first worker is named `_0`.
+        functions: the function that each worker runs. The workers are named "0", "1" and so on.
+        seen: a set to which the sorted items of the dict are added after every access.
+        calls_before_kill: the number of calls that a worker makes before it is killed; the argument for the
+            first worker is named `_0`. The other workers are not killed.
     """
 
     def __init__(
         self,
         functions: list[WorkerFunction],
-        seen: set[tuple[tuple[str, int], ...]],
+        seen: set[Content],
         **calls_before_kill: int,
     ) -> None:
         self.state: State = {}
@@ -58,22 +60,25 @@ class Workers:
             self.state[key] = value
 
 
-def explore(functions, *, reduced=True, **calls_before_kill):
-    """Execute the workers in every order of their calls.
+def explore(
+    functions: list[WorkerFunction], *, reduced: bool = True, **calls_before_kill: int
+) -> tuple[Exploration, set[Content], set[Content]]:
+    """Execute the workers in every order of their accesses to a shared dict.
 
     Args:
         functions: the function that each worker runs.
         reduced: whether to leave out orders that lead to the same states as others.
-        calls_before_kill: by worker, after how many calls it is killed; the first worker is named `_0`.
+        calls_before_kill: the number of calls that a worker makes before it is killed; the argument for the
+            first worker is named `_0`.
 
     Returns:
-        The exploration, the set of all contents of the dict after any access, and the set of its contents at
-        the end of an execution.
+        (exploration, seen, final): the exploration, all contents of the dict after any access, and its
+        contents at the end of the executions. A content is the tuple of the sorted items.
     """
     exploration = Exploration(reduced=reduced)
     executions: list[Workers] = []
-    seen: set[tuple[tuple[str, int], ...]] = set()
-    final: set[tuple[tuple[str, int], ...]] = set()
+    seen: set[Content] = set()
+    final: set[Content] = set()
 
     def start():
         executions.append(Workers(functions, seen, **calls_before_kill))
