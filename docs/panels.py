@@ -104,7 +104,7 @@ def series() -> list[Panel]:
 
 
 def series_math() -> list[Panel]:
-    """Return panels with two series and their ratio, which exists only at the times that both have."""
+    """Return three panels: two series, and their ratio, which exists only at times that both series have."""
     (cents,) = expressions("series_math")
     return [
         Panel([_dollar("left: ")]),
@@ -116,7 +116,7 @@ def series_math() -> list[Panel]:
 
 
 def averages() -> list[Panel]:
-    """Return a panel with the first months of the euro: sma starts after its warm-up, ema starts at once."""
+    """Return a panel with the dollar rate, its sma (which starts after a warm-up), and its ema (at once)."""
     mean, smooth = (value(one) for one in expressions("sma and ema"))
     lines = [
         _dollar(marks="o"),
@@ -128,7 +128,7 @@ def averages() -> list[Panel]:
 
 
 def extremes() -> list[Panel]:
-    """Return a panel with one year of a series between its rolling maximum and minimum."""
+    """Return a panel with one year of the dollar rate, and its rolling maximum and minimum."""
     high, low = (value(one) for one in expressions("max and min"))
     lines = [
         _dollar(),
@@ -139,7 +139,7 @@ def extremes() -> list[Panel]:
 
 
 def sums() -> list[Panel]:
-    """Return panels with a series and its lag, and with the rolling sum of its daily changes."""
+    """Return two panels: the dollar rate with its lag, and the rolling sum of the rate's daily changes."""
     past, total = (value(one) for one in expressions("lag and sum"))
     shifted = Panel([_dollar(), Line(past, "lag, 20 observations", BLUE)])
     changes = Panel([Line(total, "sum of the last 20 daily changes", GREEN)])
@@ -147,7 +147,7 @@ def sums() -> list[Panel]:
 
 
 def composite() -> list[Panel]:
-    """Return panels with two series, one of them with a gap, with their average and with their maximum."""
+    """Return three panels: two series, one of them with a gap; their average; and their maximum."""
     mean, highest = (value(one) for one in expressions("composite"))
     yen = Line(rates()["ECB_JPY_EUR_D"], "ECB_JPY_EUR_D (yen per euro)", SOFT)
     return [
@@ -158,7 +158,10 @@ def composite() -> list[Panel]:
 
 
 def division() -> list[Panel]:
-    """Return panels with a ratio whose right side is sometimes zero, and with its missing observations."""
+    """Return two panels: the rate of the króna, and its position in the range of five observations.
+
+    The position has no observation if the range is zero. The first panel marks these times.
+    """
     (place,) = expressions("Division by zero")
     krona, result = rates()["ECB_ISK_EUR_D"], value(place)
     left_out = ~np.isin(krona.times, result.times)
@@ -172,7 +175,7 @@ def division() -> list[Panel]:
 
 
 def constants() -> list[Panel]:
-    """Return panels with operations on constants: one minus a share, and a reciprocal."""
+    """Return two panels with operations on a series and a constant: one minus a share, and a reciprocal."""
     fall, reciprocal = (value(one) for one in expressions("constants and power"))
     return [
         Panel([Line(fall, "1 \u2212 the dollar rate ÷ its highest of 250 observations", BLUE)]),
@@ -191,7 +194,7 @@ def changes() -> list[Panel]:
 
 
 def statistics() -> list[Panel]:
-    """Return panels with the standard deviation of daily changes, and with a z-score."""
+    """Return two panels: the standard deviation of a rate's daily changes, and the z-score of a rate."""
     deviation, score = (value(one) for one in expressions("std, var and zscore"))
     return [
         Panel([Line(deviation, "std of the daily log_change of the dollar rate, 60 observations", BLUE)]),
@@ -200,7 +203,7 @@ def statistics() -> list[Panel]:
 
 
 def order() -> list[Panel]:
-    """Return panels with a year of the dollar rate, its median and its 0.9 quantile, and with its rank."""
+    """Return two panels: the dollar rate with its median and its 0.9 quantile, and the rate's rank."""
     median, high, rank = (value(one) for one in expressions("median, quantile, rank and count"))
     above = [
         _dollar(),
@@ -212,7 +215,10 @@ def order() -> list[Panel]:
 
 
 def calendar_windows() -> list[Panel]:
-    """Return a panel with the means of 12 months and of 250 observations after a gap of nine years."""
+    """Return a panel with the rate of the króna after a gap of nine years, and with two means of it.
+
+    One mean has a window of 12 months, the other one a window of 250 observations.
+    """
     mean, _ = expressions("windows of the calendar")
     lines = [
         _krona(rates()["ECB_ISK_EUR_D"], SOFT),
@@ -223,9 +229,9 @@ def calendar_windows() -> list[Panel]:
 
 
 def min_periods() -> list[Panel]:
-    """Return panels that show the two effects of the option min_periods.
+    """Return two panels, each with a mean of the dollar rate with and without the option min_periods.
 
-    A mean of 60 observations begins earlier with it, and a mean of 12 months begins later.
+    With the option, a mean of 60 observations begins earlier, and a mean of 12 months begins later.
     """
     early, late = expressions("min_periods")
     above = [
@@ -241,7 +247,10 @@ def min_periods() -> list[Panel]:
 
 
 def calendar_lag() -> list[Panel]:
-    """Return a panel with the change of the króna over a year and over 250 observations, after its gap."""
+    """Return a panel with the percentage change of the króna after a gap of nine years, by two lags.
+
+    One lag is a year, the other one is 250 observations.
+    """
     change, _ = expressions("a lag by the calendar")
     lines = [
         Line(_by_observations(change), "pct_change, 250 observations", ORANGE),
@@ -252,7 +261,7 @@ def calendar_lag() -> list[Panel]:
 
 
 def transforms() -> list[Panel]:
-    """Return panels with a logarithm, and with absolute daily changes."""
+    """Return two panels: the logarithm of a rate, and the absolute daily changes of another rate."""
     logarithm, absolute = (value(one) for one in expressions("abs, neg, log, exp, sqrt and sign"))
     return [
         Panel([Line(logarithm, "log of ECB_BRL_EUR_D (reais per euro)", BLUE)]),
@@ -261,7 +270,7 @@ def transforms() -> list[Panel]:
 
 
 def clip_and_round() -> list[Panel]:
-    """Return panels with a z-score that is limited by clip, and with a rounded rate."""
+    """Return two panels: a z-score with and without limits by clip, and a rate with its rounded values."""
     clipped, rounded = expressions("clip and round")
     scores = [
         Line(value(clipped["series"]), "zscore, 250 observations", SOFT),
@@ -272,7 +281,7 @@ def clip_and_round() -> list[Panel]:
 
 
 def cumulative() -> list[Panel]:
-    """Return panels with the highest rate so far, and with the change since the beginning of the year."""
+    """Return two panels: the highest rate so far, and the change of the rate since the start of the year."""
     highest, since = (value(one) for one in expressions("cumsum, cummax and cummin"))
     return [
         Panel([_dollar(), Line(highest, "cummax", BLUE)]),
@@ -300,7 +309,7 @@ def resampling() -> list[Panel]:
 
 
 def filling() -> list[Panel]:
-    """Return a panel with a monthly series at the times of a daily one, filled by both methods."""
+    """Return a panel with a monthly series, filled at the times of a daily series by both methods of fill."""
     previous, linear = expressions("fill")
     lines = [
         Line(value(previous), "fill, previous", ORANGE),
@@ -311,7 +320,7 @@ def filling() -> list[Panel]:
 
 
 def pairs() -> list[Panel]:
-    """Return panels with the correlation of two currencies, and the beta of the dollar to the renminbi."""
+    """Return two panels: the correlation of two currencies, and the beta of the dollar to the renminbi."""
     correlation, beta = (value(one) for one in expressions("corr, cov and beta"))
     return [
         Panel([Line(correlation, "corr of daily changes: dollar and pound, 250 observations", BLUE)]),
@@ -343,7 +352,13 @@ def _krona_gap(text: str) -> Shade:
 
 
 def _part(panel: Panel, first: str, last: str) -> Panel:
-    """Return a copy of a panel with only the observations from day `first` to `last`, such as 2026-01-31."""
+    """Return a copy of a panel with only the observations of some days.
+
+    Args:
+        panel: the panel.
+        first: the first of the days, such as 2026-01-31.
+        last: the last of the days.
+    """
     low, high = (
         int(datetime.fromisoformat(f"{day}T00:00Z").timestamp()) * 1_000_000 for day in (first, last)
     )

@@ -99,9 +99,9 @@ def _draw(panel: Panel, axis: Any) -> None:
 
 
 def _with_gaps(series: Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return the times and values of a series for plotting, with a NaN in each gap of more than 31 days.
+    """Return (times, values) of a series for matplotlib, which interrupts a line at a NaN.
 
-    matplotlib interrupts a line at a NaN.
+    The times are datetime64[us]. In each gap of more than 31 days, a time with the value NaN is added.
     """
     before = np.flatnonzero(np.diff(series.times) > _GAP) + 1
     times = np.insert(series.times, before, series.times[before] - 1).astype("datetime64[us]")

@@ -45,7 +45,7 @@ NOW = datetime(2026, 10, 30, 12, 0, 0, tzinfo=UTC)
 
 
 def series(code: str) -> dict[str, Any]:
-    """Return the JSON of a series reference."""
+    """Return the JSON of an expression that is a reference to the series with this code."""
     return {"series_code": code}
 
 
@@ -55,7 +55,14 @@ def ratio(left: Any, right: Any, **more: Any) -> dict[str, Any]:
 
 
 def window(op: str, node: Any, length: int, **fields: Any) -> dict[str, Any]:
-    """Return the JSON of a window operation, such as `sma`, on a node."""
+    """Return the JSON of a window operation.
+
+    Args:
+        op: the operation, such as "sma".
+        node: the JSON of the operand.
+        length: the length of the window.
+        fields: additional fields, such as `unit`.
+    """
     return {"op": op, "series": node, "window": length, **fields}
 
 
@@ -105,7 +112,7 @@ def request(
 
 
 def envelope(event: Any, *, timestamp: str = "2026-10-30T11:59:58.123Z") -> dict[str, Any]:
-    """Return the SNS notification that contains an event."""
+    """Return the SNS notification with an event, as it is in the body of an SQS message, parsed from JSON."""
     return {
         "Type": "Notification",
         "MessageId": "5f1a2b3c-0000-5000-8000-000000000001",

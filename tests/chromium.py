@@ -35,7 +35,7 @@ def find() -> str | None:
 
 @contextmanager
 def browser(program: str) -> Iterator[Browser]:
-    """Start a browser with an empty temporary profile, and close it at the end of the context."""
+    """Start the browser at a path with an empty temporary profile, and close it after the `with` block."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         try:

@@ -117,7 +117,13 @@ class Edge:
             raise
 
     def wait_for(self, operation: str, key: str, *, times: int) -> None:
-        """Wait until a call has been made `times` more times, or until the process is killed."""
+        """Wait until the worker has made a call `times` more times, or was killed. Fail after ten seconds.
+
+        Args:
+            operation: the operation of the call.
+            key: the key of the call, as in `Call`.
+            times: the number of calls.
+        """
         first = len(self.calls)
         sought = Call(operation, key)
         with self._changed:

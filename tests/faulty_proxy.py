@@ -72,7 +72,10 @@ def status_after(code: int) -> Fault:
 
 
 def in_turn(*faults: Fault) -> Callable[[Call], Fault]:
-    """Return a decision function that applies one fault to each call, in order, and then passes all calls."""
+    """Return a function for `FaultyProxy.decide` that applies one of the faults to each of the next calls, in order.
+
+    Later calls are forwarded without a fault.
+    """
     waiting = list(faults)
     lock = Lock()
 
@@ -106,7 +109,7 @@ class FaultyProxy:
 
     @property
     def url(self) -> str:
-        """Return the address of the proxy."""
+        """Return the address of the proxy, such as `http://127.0.0.1:5001`."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:

@@ -121,7 +121,7 @@ class Faults:
 
     @classmethod
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
-        """Replace obstore in the worker's bucket for one test."""
+        """Replace the module obstore in the worker's bucket until the end of a test, and return the replacement."""
         faults = cls()
         monkeypatch.setattr("metrics_worker.s3.s3_bucket.obstore", faults)
         return faults

@@ -234,7 +234,12 @@ class FifoQueue:
 
 
 def refusal(operation: str, problem: str) -> ClientError:
-    """Return the error that botocore raises if SQS rejects a parameter."""
+    """Return the error that botocore raises if SQS rejects a parameter.
+
+    Args:
+        operation: the name of the SQS operation, such as ChangeMessageVisibility.
+        problem: the text of the error.
+    """
     answer = {"Error": {"Code": "InvalidParameterValue", "Message": problem}}
     return ClientError(answer, operation)
 

@@ -69,7 +69,10 @@ def current_never_goes_back(before: Picture, after: Picture) -> None:
 
 
 def published_objects_never_change(before: Picture, after: Picture) -> None:
-    """Assert that no marker, manifest or data file was changed or deleted, so each run keeps its version."""
+    """Assert that every marker, manifest of a version and data file still exists and has the same content.
+
+    Each run therefore keeps its version. `current` is not checked.
+    """
     for key, body in before.objects.items():
         if "/current/" not in key:
             assert key in after.objects, f"{key} was deleted"
@@ -77,9 +80,10 @@ def published_objects_never_change(before: Picture, after: Picture) -> None:
 
 
 def current_is_the_newest_request_that_succeeded(picture: Picture) -> None:
-    """Assert that `current` is not older than any version of the metric with a published SUCCESS.
+    """Assert that no version with a published SUCCESS was requested later than the version that is current.
 
-    The age of a version is that of its request. A worker replaces `current` before it publishes the SUCCESS.
+    A worker replaces `current` before it publishes the SUCCESS. After a rollback, the time of the rollback
+    counts as the time at which the current version was requested.
     """
     currents = dict(picture.currents())
     for run, metric in picture.requested.items():
@@ -126,7 +130,7 @@ def a_run_has_one_outcome(picture: Picture) -> None:
 
 
 def nothing_follows_completed(picture: Picture) -> None:
-    """Assert that an attempt publishes no heartbeat and no other event after its completed event."""
+    """Assert that an attempt publishes no event after its completed event, not even a heartbeat."""
     ended: set[tuple[str, str]] = set()
     for message in picture.messages:
         event = event_of(message)
@@ -225,7 +229,10 @@ WHEN_IDLE: Sequence[Callable[[Picture], None]] = (the_request_queue_is_empty,)
 
 
 def check(picture: Picture, before: Picture | None = None) -> None:
-    """Check a picture against every invariant that always holds, and against an earlier picture, if given."""
+    """Raise an AssertionError if a picture violates an invariant in `ALWAYS`.
+
+    If `before`, an earlier picture, is given, check the invariants in `OVER_TIME` for both pictures as well.
+    """
     for invariant in ALWAYS:
         invariant(picture)
     if before is not None:
@@ -234,7 +241,10 @@ def check(picture: Picture, before: Picture | None = None) -> None:
 
 
 def check_when_idle(picture: Picture) -> None:
-    """Check a picture that was taken when the request queue was empty against all invariants."""
+    """Raise an AssertionError if a picture violates an invariant in `ALWAYS` or `WHEN_IDLE`.
+
+    The request queue was empty when the picture was taken.
+    """
     check(picture)
     for invariant in WHEN_IDLE:
         invariant(picture)

@@ -33,7 +33,7 @@ class Column:
     values: list[Any]
 
     def plain(self) -> bytes:
-        """Return the values in PLAIN encoding."""
+        """Return the values of the column as the bytes of the PLAIN encoding of Parquet."""
         if self.physical == BYTE_ARRAY:
             return b"".join(struct.pack("<I", len(value)) + value for value in self.values)
         return struct.pack(f"<{len(self.values)}{'q' if self.physical == INT64 else 'd'}", *self.values)

@@ -52,10 +52,10 @@ def mean_of(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
 
 
 def _sum_roundings(window: int) -> Fraction:
-    """Return the largest error of the kernel `rolling_sum` that its module `kernels.rolling` states.
+    """Return the error that the kernel `rolling_sum` may have for a window of `window` values.
 
-    The error is a multiple of eps (2**-52) times the sum of the absolute values of the window; `window` is
-    the number of values.
+    The error, which the module `kernels.rolling` states, is a multiple of eps (2**-52) times the sum of the
+    absolute values.
     """
     return Fraction((window - 1).bit_length(), 2) + 1
 

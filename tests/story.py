@@ -127,7 +127,7 @@ def run_a_day() -> Output:
 
 
 def _shrink(world: World) -> None:
-    """Publish a version of a metric that has a tenth of the rows of the previous version."""
+    """Publish two versions of a metric, of which the second has a tenth of the rows of the first."""
     fields: Any = {"inputs": {"A": "short"}, "datasets": ["short"], "kind": "window_op"}
     for run, days in {"long": 20, "short": 2}.items():
         observed = rows("A", [day(n) for n in range(days)], [1.0] * days)

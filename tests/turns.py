@@ -121,10 +121,13 @@ class Turns:
 
 @dataclass
 class _Choice:
-    """A point in an execution at which one of several workers was chosen.
+    """A point in an execution at which the search chose one of several workers.
 
-    The search does not choose the workers in `asleep` here: the resulting order would be equivalent to one
-    that was executed.
+    Attributes:
+        pending: the next step of each worker that had not ended.
+        asleep: the workers that are not chosen here, with their next steps: the resulting order would be
+            equivalent to one that was executed.
+        taken: the name of the chosen worker.
     """
 
     pending: dict[str, Step]

@@ -49,7 +49,10 @@ def dataset() -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def lay_out(cloud: Cloud) -> None:
-    """Write the dataset to the cloud as docs/contracts/examples/dataset_manifest.json describes it."""
+    """Write the dataset of the examples to the cloud, with the manifest from docs/contracts/examples.
+
+    If there is no such manifest yet, the generated one is written.
+    """
     made, files = dataset()
     manifest = EXAMPLES.get("dataset_manifest", made)
     for name in manifest["parquet_files"]:

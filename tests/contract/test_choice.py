@@ -164,9 +164,9 @@ def test_hive_folders_are_only_listed_if_the_folder_of_the_code_is_empty(cloud, 
 
 @pytest.fixture
 def concurrent_listings(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Return `require(number)`: from this call on, each listing waits until `number` listings were requested.
+    """Return `require(number)`: after this call, each listing waits until `number` listings were requested.
 
-    The test fails if fewer listings are requested at the same time.
+    A listing fails if fewer listings are requested within 20 seconds.
     """
     list_objects = obstore.list
 

@@ -266,7 +266,7 @@ def test_a_snapshot_of_several_requests_is_read_whole(place, monkeypatch):
 
 
 def test_a_snapshot_that_memory_does_not_allow_is_not_used(place):
-    """A run that has just enough memory for its part files does not fail because of the snapshot."""
+    """Give a run just enough memory for its part files: it must not fail because of the snapshot."""
     place.run()
     needed = bisect_left(range(10**5), 1, key=lambda size: _fits(place, size))
     assert _fits(place, needed)

@@ -116,7 +116,8 @@ def _fields(**required: Any) -> st.SearchStrategy[dict[str, Any]]:
     """Generate JSON objects with these fields.
 
     Args:
-        required: by name, the strategy of a field's value, a tuple of possible values, or the only value.
+        required: for each field, the strategy that generates its value, a tuple of its possible values, or
+            its only value.
     """
     made = {
         name: value
@@ -155,9 +156,9 @@ _LAGS = ("lag", "diff", "pct_change", "log_change")
 
 
 def _with_one_series(node: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
-    """Return a strategy for each kind of node with one operand.
+    """Return the strategies of all kinds of nodes with one operand, except for resampling.
 
-    Operations whose earlier results can change if observations are added at the end are left out.
+    An observation that is added at the end of the operand never changes an earlier result of these nodes.
 
     Args:
         node: the strategy of the operand.
@@ -186,9 +187,9 @@ def _with_one_series(node: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any
 
 
 def _with_two_series(node: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
-    """Return a strategy for each kind of node with two or more operands.
+    """Return the strategies of all kinds of nodes with several operands, except for linear interpolation.
 
-    Operations whose earlier results can change if observations are added at the end are left out.
+    An observation that is added at the end of an operand never changes an earlier result of these nodes.
 
     Args:
         node: the strategy of the operands.

@@ -1,6 +1,6 @@
-"""The counts of observations and losses that are shown for each node are correct.
+"""The description of an expression shows the correct counts of observations and losses for each node.
 
-They agree with the worker's evaluation, and with a slow count.
+The counts agree with the worker's evaluation and with a slow count.
 """
 
 import math

@@ -1,4 +1,8 @@
-"""The error classes: each has one remedy, a code on the wire, and a message that begins with its subject."""
+"""The error classes: their codes on the wire, their messages, and exactly one remedy for each error.
+
+The base class of an error determines the remedy: a message with a `TransientError`, for example, is
+redelivered.
+"""
 
 import re
 from typing import Any

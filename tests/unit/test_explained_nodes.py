@@ -125,7 +125,7 @@ def test_a_time_after_the_year_9999_is_omitted():
 
 
 def test_each_subtree_is_evaluated_once(monkeypatch):
-    """Assert that the worker's `evaluate` is called exactly once for each operation of the expression."""
+    """Assert that the worker's `evaluate` is called exactly once for each operation of an expression."""
     expression, depth = A, 30
     for _ in range(depth):
         expression = window("sma", expression, 1)

@@ -1,4 +1,7 @@
-"""The functions of the local cloud receive their queues, and returned messages can be redelivered at once."""
+"""The local cloud delivers the messages of its queues to its functions, and redelivers returned ones at once.
+
+It does the latter only on request. The server of the local cloud can also throttle calls to S3.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""The modules that run the worker locally: template, environment, emulator, copied objects, processes."""
+"""The modules that run the worker locally: they read the template and start the function in a child process.
+
+They also copy published objects into a folder.
+"""
 
 import io
 import os

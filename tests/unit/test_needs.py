@@ -1,6 +1,6 @@
-"""The requests that are estimated for a run equal its real requests, and so does the estimated cost.
+"""The estimate of the requests and bytes of a run equals the requests and bytes of the real run.
 
-The cost is compared with the table in docs/performance.md.
+The estimated cost and duration agree with the tables in docs/performance.md.
 """
 
 import json
@@ -133,7 +133,7 @@ def test_by_listing_each_series_needs_one_list_request(cloud):
 def put_many(store: MemoryStore, months: Container[int], *, shared: bool) -> None:
     """Write the dataset fx, in which each of the series A and B has an observation in several months.
 
-    The manifest lists part files for 40 months, but only those of the given months are written.
+    The manifest lists part files for 40 months, but only those of `months` are written.
 
     Args:
         store: the store.
