@@ -121,7 +121,10 @@ class Faults:
 
     @classmethod
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
-        """Replace the module obstore in the worker's bucket until the end of a test, and return the replacement."""
+        """Replace the module obstore in the worker's bucket with a new `Faults` until the end of a test.
+
+        Return the new object.
+        """
         faults = cls()
         monkeypatch.setattr("metrics_worker.s3.s3_bucket.obstore", faults)
         return faults

@@ -53,7 +53,7 @@ def schema_of_event(event: dict[str, Any]) -> str:
 
 
 def schema_of_example(name: str) -> str:
-    """Return the name of the schema of an example: the longest schema name with which its own name begins."""
+    """Return the name of the schema of an example: the longest schema name with which `name` begins."""
     return max((schema for schema in SCHEMAS if f"{name}.".startswith(f"{schema}.")), key=len)
 
 

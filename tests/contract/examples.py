@@ -66,7 +66,7 @@ class Stage:
 
     Attributes:
         cloud: the fake cloud.
-        faults: the rules by which a function is called at a call of the worker to its bucket.
+        faults: the faults and delays of the worker's calls to its bucket.
         functions: the handler of requests and the handler of dead letters.
         context: the Lambda context of each invocation.
         beaten: a semaphore that is released after each published heartbeat.

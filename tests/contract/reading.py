@@ -33,11 +33,11 @@ def datasets_of(
     """Return the `Datasets` of a new invocation, which find and read the part files of its series.
 
     Args:
-        files: the way in which part files are found: the manifest lists them, or S3 does.
+        files: whether part files are found in the manifest of their dataset or by a listing of S3.
         part_files: the largest number of part files of a run.
         rows: the largest number of rows of a run.
         manifest_bytes: the largest size of a dataset manifest in bytes.
-        memory: the memory in bytes that the series of all runs may need.
+        memory: the memory in bytes that the runs of the invocation share.
     """
     return Datasets(
         files,

@@ -1,6 +1,6 @@
-"""The worker chooses the dataset and the part files of a series by manifest or by listing.
+"""The worker finds the dataset and the part files of a series in a manifest or by a listing.
 
-The setting `WORKER_SERIES_FILES` selects the mode: "manifest" or "listing".
+The setting `WORKER_SERIES_FILES` selects the way: "manifest" or "listing".
 """
 
 import asyncio

@@ -54,8 +54,8 @@ def damaged(call: Call) -> Call:
 def forward_with(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that makes the proxy change the calls that it forwards.
 
-    Its first argument returns the changed call for each call. Its second argument, if given, replaces the
-    ETag of each response.
+    The first argument of the function is a function that returns the changed call for each call. The second
+    one, if given, replaces the ETag of each response.
     """
 
     def change(of_call: Callable[[Call], Call], etag: str | None = None) -> None:
