@@ -72,7 +72,7 @@ def status_after(code: int) -> Fault:
 
 
 def in_turn(*faults: Fault) -> Callable[[Call], Fault]:
-    """Return a function for `FaultyProxy.decide` that gives each of the next calls one of the faults, in order.
+    """Return a function for `FaultyProxy.decide` that applies one fault to each of the next calls, in order.
 
     Later calls are forwarded without a fault.
     """

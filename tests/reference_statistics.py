@@ -94,7 +94,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def rank(values: Sequence[float]) -> float:
-    """Return (number below x + (number equal to x + 1) / 2) / n for the last value x."""
+    """Return the rank (number below x + (number equal to x + 1) / 2) / n of x, the last of the n values."""
     below = sum(value < values[-1] for value in values)
     equal = sum(value == values[-1] for value in values)
     return float((below + Fraction(equal + 1, 2)) / len(values))

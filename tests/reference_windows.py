@@ -147,7 +147,7 @@ def zscore(values: Sequence[Bounded]) -> Bounded | None:
 
 
 def rank(values: Sequence[Bounded]) -> Bounded:
-    """Return (number below x + (number equal to x + 1) / 2) / number of values, where x is the last value."""
+    """Return the rank (number below x + (number equal to x + 1) / 2) / n of x, the last of the n values."""
     signs = [_order(found, values[-1]) for found in values[:-1]]
     below, equal = signs.count(-1), signs.count(0) + 1
     return rounded(Bounded((below + Fraction(equal + 1, 2)) / len(values)), 2)

@@ -181,7 +181,7 @@ def _many(bucket, key):
 
 
 def _found(key: str) -> StoredObject:
-    """Return the object at a key as the bucket describes it before its content, "body", is read.
+    """Return the object that a bucket would find at a key if its content were `b"body"`, without the content.
 
     The ETag of a simple PUT is the MD5 hash of the content.
     """

@@ -1,4 +1,4 @@
-"""The formula of any expression is parsed to this expression, and any other text is parsed or has a problem."""
+"""The formula of any expression is parsed to this expression; any other text is parsed or has a problem."""
 
 from contextlib import suppress
 from typing import Any

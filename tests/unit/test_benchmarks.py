@@ -1,4 +1,4 @@
-"""The parts of the benchmarks work correctly: the S3 server, the measured job, and the timing."""
+"""The benchmarks: their S3 server, the metrics that they compute, their timing, and their tables."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -36,10 +36,10 @@ def no_previous_file(monkeypatch):
 
 
 def read(body: bytes) -> Any:
-    """Decode the series A of a part file in this process.
+    """Decode the rows of the series A in a part file, in this process.
 
-    Return (schema, rows as a dict of columns), the problem if the file cannot be read, or None if the file is
-    unusual.
+    Return (schema, rows as a dict of columns), or None if the file is unusual. If it cannot be read, return
+    the text of the problem.
     """
     try:
         table = read_usual(stored(body), ["A"], admit)
