@@ -1,4 +1,4 @@
-"""Civil dates in zones with unusual histories, date arithmetic, and limits on function calls and cache sizes."""
+"""Civil dates in zones with unusual histories, date arithmetic, and bounds of calls and cache sizes."""
 
 import sys
 from collections import Counter
