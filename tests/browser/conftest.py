@@ -26,7 +26,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def unused(browser):  # noqa: ARG001 - close the pages before the browser
-    """Return the empty pages that no test uses at the moment, by the options of their context.
+    """Yield a dict from the options of a browser context to its empty pages that no test uses at the moment.
 
     The tests of a file use the same pages again, because a new page takes half a second of processor time.
     """
@@ -38,9 +38,10 @@ def unused(browser):  # noqa: ARG001 - close the pages before the browser
 
 @pytest.fixture
 def look(browser, unused):
-    """Return a function that opens a page: `look(path, width=…, height=…, …)`.
+    """Yield `look(path, width=…, height=…, …)`, which opens a file in a browser and returns the `Page`.
 
-    At the end, the test fails if a page logged a message, opened a dialog or made a network request.
+    Further arguments are options of the browser context. At the end, the test fails if a page logged a
+    message, opened a dialog or made a network request.
     """
     opened, complaints, requested = [], [], []
 

@@ -18,13 +18,13 @@ NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 
 
 def shown_sample(name: str, **fields: Any) -> ShownRun:
-    """Return the values that the page shows of a successful run of a sample request.
+    """Return a successful run of a sample request, in the form in which the HTML page shows runs.
 
     The run's trace has one S3 request for each month from 2000 to 2019 and each series.
 
     Args:
         name: the name of the request's file in events/, without `.json`.
-        fields: fields of the result to replace.
+        fields: fields of the `ShownRun` that replace those of the sample.
     """
     (sample,) = read_samples([ROOT / "events" / f"{name}.json"])
     expression, rates = sample.expression, read_rates()
@@ -67,7 +67,7 @@ def shown_sample(name: str, **fields: Any) -> ShownRun:
 
 
 def write_pages(path: Path) -> Path:
-    """Write a page with a successful and a failed run to a file, and return the path of the file."""
+    """Write an HTML page with a successful and a failed run to the file `path`, and return `path`."""
     failed = shown_sample(
         "change", status="FAILURE", error="INPUT_READ_ERROR: none", metric=None, manifest=None, trace=None
     )

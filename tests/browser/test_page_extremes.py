@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from playwright.sync_api import Page
 
 from metrics_tools.describe.nodes import counted
 from metrics_tools.page import ShownEvent, ShownRun, page
@@ -25,9 +26,9 @@ def series(values, times=None):
 
 @pytest.fixture
 def show(look, tmp_path):
-    """Return `show(metric, **fields)`, which opens the page of one run in the browser.
+    """Return `show(metric, **fields)`, which opens the HTML page of one run and returns Playwright's `Page`.
 
-    `metric` is the computed series, and `fields` are further values of the run.
+    `metric` is the computed series, and `fields` are further fields of the `ShownRun`.
     """
 
     def show_it(metric, **fields):
@@ -39,7 +40,7 @@ def show(look, tmp_path):
     return show_it
 
 
-def reading(page):
+def reading(page: Page) -> str | None:
     """Return the text that a screen reader announces for the position of the chart's cursor."""
     return page.locator(".plot").get_attribute("aria-valuetext")
 

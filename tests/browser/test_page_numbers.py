@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from playwright.sync_api import Locator
 
 from metrics_tools.ecb import read_rates
 
@@ -19,8 +21,8 @@ MINUS = "\N{MINUS SIGN}"
 
 
 @pytest.fixture(scope="module")
-def out(browser, tmp_path_factory):  # noqa: ARG001 - skip the run if there is no browser
-    """Return the folder with the results of `make run` for two requests, one of which must fail."""
+def out(browser, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001 - skip the run if there is no browser
+    """Return the folder with the output of `make run` for two requests, one of which must fail."""
     folder = tmp_path_factory.mktemp("out")
     events = [f"events/{name}.json" for name in ("momentum", "fails-no-such-series")]
     done = subprocess.run(
@@ -37,16 +39,16 @@ def out(browser, tmp_path_factory):  # noqa: ARG001 - skip the run if there is n
 
 
 @pytest.fixture(scope="module")
-def parquet(out):
-    """Return the values of the published version, by date."""
+def parquet(out) -> dict[date, float]:
+    """Return a dict from the date of each observation to its value, read from the published Parquet file."""
     (path,) = out.glob("s3/metrics/fx.eur_usd_momentum/*/data/metrics.parquet")
     table = pq.read_table(path).to_pydict()
     return dict(zip([time.date() for time in table["obs_time"]], table["value"], strict=True))
 
 
 @pytest.fixture(scope="module")
-def usd():
-    """Return the values of the input series (US dollars per euro), by date."""
+def usd() -> Mapping[date, float]:
+    """Return a dict from each date to the input series' value on that date, in US dollars per euro."""
     return read_rates()["USD"]
 
 
@@ -60,10 +62,11 @@ def figure(page):
     return page.locator("#run-0 figure")
 
 
-def reading(figure):
-    """Return the date at the chart's cursor and the values of all lines there, as the page shows them.
+def reading(figure: Locator) -> tuple[date, dict[str, str]]:
+    """Return what the page shows for the chart's cursor.
 
-    The values are in a dict by the name of the line.
+    Returns:
+        The date at the cursor, and a dict from the name of each line to the text of its value there.
     """
     day = date.fromisoformat(figure.locator(".reading time").inner_text())
     names = figure.locator(".reading li .name").all_inner_texts()

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.pages import write_pages
 
@@ -50,7 +50,7 @@ def figure(page):
     return found
 
 
-def unfolded(page):
+def unfolded(page: Page) -> Page:
     """Expand all collapsible sections of a page, and return the page."""
     page.evaluate("() => { for (const fold of document.querySelectorAll('details')) fold.open = true; }")
     page.locator("caption", has_text="Requests").first.wait_for()
@@ -58,14 +58,19 @@ def unfolded(page):
     return page
 
 
-def view(figure):
-    """Return the first and the last day of the part of the chart that is in view."""
+def view(figure: Locator) -> tuple[date, date]:
+    """Return the first and the last day of the visible part of a chart."""
     first, last = figure.locator(".zoom output").inner_text().split(" to ")
     return date.fromisoformat(first), date.fromisoformat(last)
 
 
-def day_at(figure, x):
-    """Return the day at a horizontal position in the chart, which is given in pixels from its left edge."""
+def day_at(figure, x: float):
+    """Return the `date` at a horizontal position in a chart.
+
+    Args:
+        figure: the chart.
+        x: the position, in pixels from the left edge of the chart.
+    """
     first, last = view(figure)
     box = figure.locator(".plot").bounding_box()
     return first + (x - 58) / (box["width"] - 66) * (last - first)
@@ -202,8 +207,8 @@ def test_all_text_has_the_contrast_that_wcag_aa_requires(look, path, scheme, siz
     assert weak == {}
 
 
-def contrast(*colours):
-    """Return the WCAG contrast ratio of two colours, which are in the notation `rgb(1, 2, 3)` of browsers."""
+def contrast(*colours: str):
+    """Return the WCAG contrast ratio of two colours, which have the form `rgb(1, 2, 3)`, as a float."""
 
     def luminance(colour):
         parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]

@@ -1,10 +1,11 @@
 """A reader can choose the scales and the lines of a chart, link to the view, and read the page on a phone."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from metrics_tools.describe.nodes import outlined
 from metrics_tools.page import ShownRun, page
@@ -22,11 +23,12 @@ def series(values, first=0, step=1):
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    """Write a page with three runs, and return the path of its file. The first two runs compute one metric.
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write an HTML page with three runs, and return the path of its file.
 
-    The two inputs of the first run begin at different times. Those of the second run cover the same period
-    but have no time in common. Those of the third run cover different periods.
+    The first two runs compute one metric. The two inputs of the first run begin at different times. Those of
+    the second run cover the same period but have no time in common. Those of the third run cover different
+    periods.
     """
     rising = np.geomspace(1, 5000, 400)
     formula = outlined(parse({"op": "avg", "operands": [{"series_code": f"S{n}"} for n in range(40)]}))
@@ -61,8 +63,8 @@ def caption(figure):
     return figure.locator(".plot .caption").text_content()
 
 
-def labels(figure):
-    """Return the labels of the value axes of a chart, those of the metric before those of the inputs."""
+def labels(figure: Locator) -> list[str]:
+    """Return the labels of a chart's value axes: those of the metric, then those of the inputs."""
     return figure.locator(".panel text:not(.caption)").all_text_contents()
 
 
@@ -136,7 +138,7 @@ OPEN_HASH = """hash => new Promise((done) => {
 LINK = "#metric=m.x&from=2020-02-01&to=2020-05-01&scale=own&log=1&hide=A"
 
 
-def state(figure):
+def state(figure: Locator) -> tuple[str, str, list[str]]:
     """Return the period that a chart shows, the scale of its inputs, and the names of its hidden lines."""
     return (
         figure.locator(".zoom output").inner_text(),

@@ -1,5 +1,6 @@
 """Fixtures with the objects of two runs of a metric: in memory, in a folder, and on a local S3 server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -16,9 +17,10 @@ from tests.docs.reading import BASE, FIRST, NEWEST
 
 @pytest.fixture(scope="module")
 def left() -> Cloud:
-    """Return a fake cloud with the objects of two runs of a metric; the second run has the newer request.
+    """Return a fake cloud with the objects of two runs of a metric.
 
-    The values of the second run are 100 times those of the first. A third version was never committed.
+    The second run has the newer request, and its values are 100 times those of the first run. A third version
+    was never committed.
     """
     with Stage.opened() as stage:
         stage.run(EXAMPLES[REQUEST])
@@ -41,8 +43,11 @@ def folder(left, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def aws(left):
-    """Run a local AWS server whose bucket has the objects of `left`, and set the variables that select it."""
+def aws(left: Cloud) -> Iterator[None]:
+    """Run a local AWS server whose bucket has the objects of `left`.
+
+    Within the fixture, the environment variables of the AWS clients select this server.
+    """
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -12,7 +12,7 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 @cache
 def text_of(page: Path | str) -> str:
-    """Return the text of a page; a name is relative to the root of the repository."""
+    """Return the text of a page, which is given by its path, or by its name relative to the repository."""
     return (ROOT / page).read_text(encoding="utf-8")
 
 
@@ -40,7 +40,10 @@ def section(page: Path | str, heading: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """Return the rows of all Markdown tables in a text as lists of their cells, without the header rows."""
+    """Return the rows of all Markdown tables in a text, each as a list of its cells.
+
+    The header rows are left out.
+    """
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     rules = [i for i, row in enumerate(cells) if all(re.fullmatch(r"-+:?", cell) for cell in row)]

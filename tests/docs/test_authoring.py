@@ -16,7 +16,7 @@ CONSOLES = re.findall(r"```console\n\$ metrics ([^\n]*)\n(.*?)```", TEXT, re.DOT
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Change to a folder with the JSON files that the page shows, and with the folder events/."""
+    """Make a folder with the JSON files on the page and the folder events/ the working folder."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "events").symlink_to(ROOT / "events")
@@ -35,8 +35,11 @@ def test_a_command_prints_the_output_on_the_page(arguments, printed):
     assert without_bytes(found) == without_bytes(printed)
 
 
-def without_bytes(text):
-    """Return an output without the number of bytes to read, which depends on the age of the demo data."""
+def without_bytes(text: str) -> str:
+    """Return the output of a command with `<size>` in place of the number of bytes to read.
+
+    This number depends on the age of the demo data.
+    """
     return re.sub(r"[\d.]+ [kM]B to read", "<size> to read", text)
 
 

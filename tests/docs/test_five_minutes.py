@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -21,14 +22,14 @@ REQUEST, CHANGED = (json.loads(block) for block in blocks(PAGE, "json"))
 MINE, LOOKED, DEAR, BROKEN, *SHORT = blocks(PAGE, "text")[4:]
 
 
-def request(number, expression, metric="fx.gbp_dear"):
-    """Return the request in my.json with another expression, metric code and run id.
+def request(number: int, expression: dict[str, Any], metric: str = "fx.gbp_dear") -> Any:
+    """Return the JSON of the page's file my.json with another expression, metric code and run id.
 
     The fixture `done` runs several of these requests together, so their run ids must differ.
 
     Args:
-        number: the last character of the run id.
-        expression: the expression.
+        number: the last digit of the run id.
+        expression: the JSON of the expression.
         metric: the metric code.
     """
     base = REQUEST["output"]["basePath"].replace("fx.usd_per_gbp", metric)
@@ -68,8 +69,8 @@ def done(tmp_path_factory):
     return folder, ran
 
 
-def masked(text):
-    """Return the lines of an output, with words in place of its times, versions and durations, which vary."""
+def masked(text: str) -> list[str]:
+    """Return the lines of an output, with words in place of times, versions and durations, which vary."""
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "VERSION", text)
     text = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", text)
     text = re.sub(r"\d+\.\d\d s$", "SECONDS", text, flags=re.MULTILINE)

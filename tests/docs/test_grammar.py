@@ -17,7 +17,7 @@ from metrics_worker.expression.fields import MAX_SERIES_CODE, MAX_WINDOW
 from metrics_worker.expression.grammar import MAX_DEPTH, MAX_NODES, children, parse
 from metrics_worker.expression.nodes import NODES
 from metrics_worker.request import RunRequest, open_record
-from metrics_worker.request_check import Bounds
+from metrics_worker.request_check import Bounds, Dataset
 from metrics_worker.series import Series
 from tests.docs.pages import blocks, rows, section, text_of
 
@@ -34,38 +34,45 @@ EVERY_OPERATION = {
 REFUSED = rows(section(PAGE, "Errors").partition("\n###")[0])
 
 
-def expression(text):
-    """Return the expression in a JSON text, in which A and B are short for references to these series."""
+def expression(text: str) -> Any:
+    """Return the parsed JSON of an expression.
+
+    In the text, A and B are short for references to the series A and B.
+    """
     return json.loads(re.sub(r"(?<![\"/])\b([AB])\b(?!\")", r'{"series_code": "\1"}', text.strip("`")))
 
 
-def days_with(cells):
-    """Return the times, in microseconds, of the cells that contain a value. A cell without a value has a dot.
+def days_with(cells: list[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the times, in µs since 1970, of the observations in a row of a table.
 
-    The first cell belongs to 1 January 2026, midnight UTC, and each further cell to the next day.
+    Each cell of the row belongs to one day, and the first cell to 1 January 2026, midnight UTC.
+    A cell without an observation contains a dot.
     """
     first = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
     days = [day for day, cell in enumerate(cells) if cell != "·"]
     return np.array([(first + day * 86_400) * 1_000_000 for day in days], np.int64)
 
 
-def numbers_in(cells):
-    """Return the values in a row of a table. A dot means no observation, and `…` marks omitted digits."""
+def numbers_in(cells: list[str]) -> list[float]:
+    """Return the values of the observations in a row of a table.
+
+    A cell without an observation contains a dot, and `…` at the end of a cell marks omitted digits.
+    """
     return [float(cell.rstrip("…")) for cell in cells if cell != "·"]
 
 
-def series(cells):
-    """Return a row of a table as a series. The row has one cell for each day."""
+def series(cells: list[str]) -> Series:
+    """Return the series in a row of a table, which has one cell for each day from 1 January 2026 on."""
     return Series(days_with(cells), np.array(numbers_in(cells)))
 
 
-def without_omitted_digits(values, cells):
-    """Return the values of a series with only those digits that a row of a table shows.
+def without_omitted_digits(values: np.ndarray[Any, Any], cells: list[str]) -> list[float]:
+    """Return the values of a series, each with only the digits that a row of a table shows.
 
     A cell that ends with `…` shows only the first digits of its value.
 
     Args:
-        values: the values.
+        values: the values of the series.
         cells: the cells of the row.
     """
     shown = [cell for cell in cells if cell != "·"]
@@ -81,7 +88,7 @@ def summary(result):
     return f"{len(result):,} observations: {first} … {last}"
 
 
-def parsed(body):
+def parsed(body: dict[str, Any]) -> Dataset:
     """Parse a request, with all checks that do not read S3, and return the dataset of the request."""
     request = RunRequest.parse(open_record(json.dumps(body), None), Bounds("data", "metrics/", "datasets/"))
     (dataset,) = request.datasets.values()

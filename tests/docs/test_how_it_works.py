@@ -2,6 +2,7 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +17,8 @@ DECIDED = rows(section(PAGE, "Where to find each decision"))
 MODULES = section(PAGE, "The modules")
 
 
-def defined(path):
-    """Return the names of the functions, methods and classes that a file defines."""
+def defined(path: Path) -> set[str]:
+    """Return the names of the functions, methods and classes that a Python file defines."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)}
 

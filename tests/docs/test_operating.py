@@ -41,7 +41,12 @@ def anchor(heading: str) -> str:
 
 
 def section(heading: str, text: str = TEXT) -> str:
-    """Return the text below a heading, up to the next heading of the same or a higher level."""
+    """Return the text below a heading, up to the next heading of the same or a higher level.
+
+    Args:
+        heading: the heading, without `#`.
+        text: the Markdown text; by default, docs/operating.md.
+    """
     found = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
     assert found, heading
     rest = text[found.end() :]
@@ -55,9 +60,13 @@ def table(heading: str) -> list[list[str]]:
 
 
 def row_of_alarm(name: str, description: str) -> str:
-    """Return the row of an alarm in the table of the page, made from the description of the alarm.
+    """Return the Markdown row that the table of alarms on the page must have for an alarm.
 
-    The row contains the first sentence of the meaning, the severity, and the first sentence of the action.
+    The row has the name of the alarm, the severity, and the first sentences of the meaning and the action.
+
+    Args:
+        name: the name of the alarm.
+        description: the description of the alarm in the template.
     """
     meaning = description.partition(". ")[0]
     severity = re.findall(r" Severity - (page|ticket), because ", description)[0]

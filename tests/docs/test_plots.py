@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from tests.docs.pages import ROOT, text_of
 NUMBER = re.compile(r"-?\d+\.?\d*")
 
 
-def skeleton_and_numbers(svg):
-    """Return the text of an SVG without its numbers, and an array of the numbers.
+def skeleton_and_numbers(svg: str) -> tuple[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """Return the text of an SVG without its numbers, and the numbers in their order.
 
     In the text, each number is replaced by 0, and each id, which contains a hash, by `id`. The tests compare
     the numbers with a tolerance, because other processors may round the last digit differently.

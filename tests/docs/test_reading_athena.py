@@ -48,7 +48,7 @@ def location(table: exp.Create, **values: str) -> str:
     """Return the S3 location of a partition of a table.
 
     Args:
-        table: the parsed statement that creates the table, which contains a template of the location.
+        table: the parsed CREATE statement, which contains a template of the location.
         values: the values of the partition's columns.
     """
     path = properties(table)["storage.location.template"]

@@ -19,12 +19,12 @@ from tests.docs.reading import BASE, BLOCKS, FIRST, NEWEST, S3, code_of
 
 
 def run(section: str, root: str, **names: Any) -> dict[str, Any]:
-    """Run the Python blocks of a section, and return the variables that they define.
+    """Run the Python blocks of a section of the page, and return a dict of their global variables.
 
     Args:
         section: the heading of the section.
-        root: the location to read in place of the bucket.
-        names: variables that are defined before.
+        root: the location that the blocks read in place of the bucket.
+        names: variables that are defined before the blocks run.
     """
     for text in code_of(section):
         exec(compile(text.replace(f'"{S3}"', repr(root)), section, "exec"), names)

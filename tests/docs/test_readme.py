@@ -15,7 +15,7 @@ CLAIMS = section(README, "Properties").split("\n- ")
 MAX_LINES = 150
 
 
-def targets():
+def targets() -> set[str]:
     """Return the make targets that `make help` lists."""
     texts = (text_of(name) for name in ("Makefile", "packaging.mk", "bench.mk"))
     return {found for text in texts for found in re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE)}

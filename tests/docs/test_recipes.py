@@ -8,6 +8,7 @@ import math
 import re
 import statistics
 from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby, pairwise
 
@@ -28,8 +29,11 @@ RECIPES = {
 }
 
 
-def variance(values):
-    """Return the sample variance, computed in float64 to be faster than `statistics.variance`."""
+def variance(values: Sequence[float]) -> float:
+    """Return the sample variance, with n - 1 as denominator.
+
+    It is computed in float64, which is faster than `statistics.variance`.
+    """
     mean = statistics.fmean(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 

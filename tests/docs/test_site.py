@@ -1,7 +1,9 @@
 """The docs site: its navigation has every page, and links that leave docs/ work on it."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -12,8 +14,12 @@ SETTINGS = tomllib.loads(text_of("zensical.toml"))["project"]
 WITHOUT, REPOSITORY = "", "https://example.com/metrics-worker/blob/main/"
 
 
-def pages_of(entries):
-    """Yield the pages in the navigation or in a part of it."""
+def pages_of(entries: list[Any]) -> Iterator[str]:
+    """Yield the file names of the pages in the navigation of the docs site.
+
+    Args:
+        entries: file names of pages, and dicts from titles to file names or to lists of further entries.
+    """
     for entry in entries:
         if isinstance(entry, str):
             yield entry

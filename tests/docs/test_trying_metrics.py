@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -23,26 +24,32 @@ VOLATILE = (
 )
 
 
-def steps():
-    """Yield each command of the page, with the output that the page shows for it."""
+def steps() -> Iterator[tuple[str, str]]:
+    """Yield (command, output on the page) for each command of the page."""
     for block in BLOCKS:
         yield from steps_in(block)
 
 
-def steps_in(block):
-    """Return each command of a code block, with the output that the block shows for it."""
+def steps_in(block: str) -> list[tuple[str, str]]:
+    """Return (command, output in the block) for each command of a code block."""
     return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
 
 
-def masked(text):
-    """Return the lines of an output, with words in place of parts that vary, and without trailing spaces."""
+def masked(text: str) -> list[str]:
+    """Return the lines of an output, with words such as `<time>` in place of the parts that vary.
+
+    Spaces at the end of a line are removed.
+    """
     for pattern, word in VOLATILE:
         text = re.sub(pattern, word, text)
     return [line.rstrip() for line in text.splitlines()]
 
 
-def output(command):
-    """Return the output of a command, which is run in the working folder."""
+def output(command: str) -> str:
+    """Run a command in the working folder, and return its standard output.
+
+    A command of `metrics` may end with exit code 0 or 1, and `> FILE` writes its output to a file instead.
+    """
     if not command.startswith("metrics "):
         return subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
     words, _, target = command.removeprefix("metrics ").partition(" > ")

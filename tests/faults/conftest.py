@@ -17,8 +17,11 @@ from tests.processes import ROOT, Lambda, LandingProxy, World
 
 
 @pytest.fixture(scope="module")
-def interleavings(record_testsuite_property):
-    """Yield a counter of executed orders by scenario, and add the total to the test report at the end."""
+def interleavings(record_testsuite_property) -> Iterator[Counter[str]]:
+    """Yield a counter of the executed orders of the workers' steps, by the name of the scenario.
+
+    At the end, add the total to the test report.
+    """
     counted: Counter[str] = Counter()
     yield counted
     record_testsuite_property("interleavings", counted.total())
@@ -26,10 +29,10 @@ def interleavings(record_testsuite_property):
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory) -> Iterator[tuple[Cloud, LandingProxy, Lambda]]:
-    """Yield a local AWS with a dataset, a proxy to that AWS, and the function, which uses the proxy.
+    """Yield a local AWS with a dataset, a proxy to that AWS, and the Lambda function, which uses the proxy.
 
-    The function has already completed a run. A first run imports boto3, which on a busy machine can take
-    longer than the proxy holds a call until the heartbeat of the run has arrived.
+    The function has already completed a run, because a first run also imports boto3. On a busy machine, this
+    import could take longer than `Death` (killing.py) delays a call until the run's first heartbeat.
     """
     folder = tmp_path_factory.mktemp("killed")
     template = Template.read(ROOT / "template.yaml").with_values({"DeliveryDelay": "0", "StatusGap": "0"})
@@ -64,7 +67,7 @@ def world(processes) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def snapshots(processes) -> Expected:
-    """Return the expected results of runs that read a series with a snapshot and are not killed."""
+    """Compute what runs of a series with a snapshot must write if they are not killed."""
     world = World(*processes)
     expected = expected_results(world)
     world.forget()

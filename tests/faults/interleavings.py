@@ -26,13 +26,20 @@ CURRENT = f"metrics/{METRIC}/current/manifest.json"
 
 
 def request_run(world: World, run: str, *, seconds_ago: float = 1.0, group: str | None = None) -> None:
-    """Request a run that reads a single series; these tests examine only the writes after the reading."""
+    """Request a run of `METRIC` that reads a single series, because these tests examine only a run's writes.
+
+    Args:
+        world: the world.
+        run: the run id.
+        seconds_ago: the age of the request in seconds.
+        group: the message group; None for the metric's own group.
+    """
     small = {"expression": series("A"), "kind": "series", "inputs": {"A": "fx"}}
     world.request_run(METRIC, run, seconds_ago=seconds_ago, group=group, **small)
 
 
 def twice(world: World) -> list[list[Record]]:
-    """Return two batches with the same message, one for each worker: the second is a redelivery."""
+    """Receive a message and its redelivery, and return them as two batches, one for each worker."""
     first = world.queue.receive()
     world.clock.advance(world.queue.visibility_timeout)
     return [first, world.queue.receive()]
@@ -84,7 +91,10 @@ def a_committed_run_and_an_older_one(world: World) -> list[list[Record]]:
 
 
 def committed(world: World, run: str) -> None:
-    """Request a run, and kill its worker right after the commit; the message then becomes visible again."""
+    """Request a run, and kill its worker right after the commit.
+
+    Then advance the clock until the message is visible again.
+    """
 
     def die(call):
         if call.key.endswith(".ok") and call.writes:
@@ -113,7 +123,17 @@ def explore(
     exploration: Exploration,
     calls_before_kill: dict[str, int] | None = None,
 ) -> bool:
-    """Execute every order of a scenario, and return whether a worker was killed in one of the orders."""
+    """Execute every order of the steps of two workers, and check the invariants in each order.
+
+    Args:
+        scenario: a function that prepares a world and returns two batches, one for each worker.
+        exploration: determines the orders.
+        calls_before_kill: a dict from the name of a worker (`one` or `other`) that is killed to the number of
+            calls that it makes before, counted from its first write on; None to kill no worker.
+
+    Returns:
+        Whether a worker was killed in at least one of the orders.
+    """
     killed = False
     with ExitStack() as stack:
         here: list[tuple[World, Turns]] = []
@@ -153,7 +173,7 @@ def explore(
 
 
 def first_steps(world: World) -> Step:
-    """Return the keys that the first step of a worker reads: the markers and `current`."""
+    """Return the first step of a worker: its reads of the markers of all requested runs and of `current`."""
     return frozenset((False, f"metrics/{METRIC}/runs/{run}.ok") for run in world.requested) | {
         (False, CURRENT)
     }

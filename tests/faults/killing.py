@@ -53,7 +53,7 @@ NEVER = "no call has this name"
 
 
 def with_an_effect(calls: Iterable[str]) -> list[str]:
-    """Return the calls that change the bucket, a topic or the queue.
+    """Return those of the named calls that change the bucket, a topic or the queue.
 
     A read has no effect, so a kill just after a read leaves the same state as a kill just before it.
     """
@@ -61,7 +61,10 @@ def with_an_effect(calls: Iterable[str]) -> list[str]:
 
 
 def name_of(call: Call) -> str:
-    """Return the name of a call in the form of `CALLS`, but with the run id and the metric code filled in."""
+    """Return the name of an HTTP call from the worker to AWS, such as `PUT metrics/m/current/manifest.json`.
+
+    The name contains the run id and the metric code, but `{version}` in place of a version.
+    """
     if action := call.headers.get("x-amz-target"):
         return action.removeprefix("AmazonSQS.")
     if call.method == "POST":
@@ -79,9 +82,13 @@ def without_version(key: str) -> str:
 
 
 def of_run(name: str, run: str) -> str:
-    """Return a name from `CALLS` with a run id and its metric code filled in.
+    """Return the name of a call of one run, such as `PUT metrics/m/runs/m-1.ok`.
 
     The run ids of these tests have the form `metric-number`, so the metric code follows from the run id.
+
+    Args:
+        name: an element of `CALLS`, with `{run}` and `{metric}` in place of the run id and the metric code.
+        run: the run id.
     """
     return name.replace("{run}", run).replace("{metric}", metric_of(run))
 
@@ -91,7 +98,7 @@ def metric_of(run: str) -> str:
 
 
 class Death:
-    """A decision function of the proxy that kills the Lambda function at one call.
+    """A decision function of the proxy (tests/faulty_proxy.py) that kills the Lambda function at one call.
 
     Earlier calls are forwarded, and later calls are refused.
 
@@ -99,7 +106,11 @@ class Death:
         world: the `World` (tests/processes.py) whose Lambda function is killed.
         at: the name of the fatal call; with `NEVER`, all calls pass.
         after: whether the fatal call has its effect before the kill.
-        holds: the names of calls that are delayed, each with the names of the calls that must arrive first.
+        holds: a dict from the name of each call that is delayed to the names of the calls that must arrive
+            before it.
+
+    Attributes:
+        arrived: the number of calls that have arrived at the proxy, by name.
     """
 
     def __init__(self, world: World, at: str, *, after: bool, holds: Mapping[str, set[str]]) -> None:
@@ -113,7 +124,7 @@ class Death:
 
     @property
     def has_come(self) -> bool:
-        """Return whether the Lambda function was killed; if the kill is in progress, wait for its end."""
+        """Whether the Lambda function was killed; if the kill is in progress, wait for its end."""
         with self._changed:
             return self._has_come
 
@@ -152,9 +163,10 @@ def request_run(world: World, *runs: str) -> None:
 
 
 def deliver_to(death: Death, world: World) -> bool:
-    """Deliver the messages while `death` decides on calls; return whether the function succeeded.
+    """Deliver the messages of the queue while `death` decides what happens to the calls of the function.
 
-    The function succeeds if it was not killed and no message failed.
+    Returns:
+        Whether the function succeeded: it was not killed, and no message failed.
     """
     world.proxy.decide = death
     done = world.deliver()
@@ -164,12 +176,22 @@ def deliver_to(death: Death, world: World) -> bool:
 
 
 def with_a_heartbeat(run: str) -> dict[str, set[str]]:
-    """Return an argument `holds` for `Death` that delays the first read until a heartbeat was published."""
+    """Return a dict for the argument `holds` of `Death`.
+
+    With this dict, the run's first read of a part file waits until a heartbeat of the run was published.
+    """
     return {FIRST_READ: {of_run(name, run) for name in HEARTBEAT}}
 
 
 def kill(world: World, run: str, call: str, when: str) -> Picture:
-    """Deliver the messages, kill the function before or after a call, and return the state after that."""
+    """Deliver the messages of the queue, kill the function at a call, and return the state after the kill.
+
+    Args:
+        world: the world, in which the message of the run waits.
+        run: the run id.
+        call: the name of the fatal call, as in `CALLS`.
+        when: `before` if the fatal call must have no effect, `after` if it must have its effect.
+    """
     before, fatal = world.picture, of_run(call, run)
     assert not deliver_to(Death(world, fatal, after=when == "after", holds=with_a_heartbeat(run)), world)
     dead = world.observe()
@@ -182,9 +204,10 @@ def kill(world: World, run: str, call: str, when: str) -> Picture:
 
 
 def assert_the_next_delivery_ends_the_run(world: World, run: str, dead: Picture) -> None:
-    """Assert that the next delivery ends the run with SUCCESS, and that one more repeats only the event.
+    """Assert that the next delivery of a killed run ends the run with SUCCESS.
 
-    Neither of the two deliveries may add an unreferenced version.
+    The delivery after that must repeat only the completed event. Neither of the two deliveries may add an
+    unreferenced version.
 
     Args:
         world: the world, in which the message of the run waits.

@@ -75,7 +75,13 @@ class Expected:
 
 
 def put_part_files(world: World, names: Iterable[str], *, value: float) -> None:
-    """Write part files of series L. Each has `value` rows, whose values begin near `value`."""
+    """Write part files of the series L.
+
+    Args:
+        world: the world with the bucket.
+        names: the names of the part files, each an element of `PARTS`.
+        value: the number of rows of each part file; its values also begin near this number.
+    """
     for name in names:
         month = PARTS.index(name)
         times = [day(30 * month + n) for n in range(int(value))]
@@ -91,7 +97,10 @@ def request_run(world: World, run: str) -> None:
 
 
 def expected_results(world: World) -> Expected:
-    """Write the part files, compute both snapshots and the data, and leave the part files in state `NEW`."""
+    """Compute the snapshots and the data that runs must write.
+
+    Afterwards, the part files are in the state `NEW`.
+    """
     put_part_files(world, PARTS, value=3.0)
     manifest = json.dumps({"parquet_files": PARTS, "version_id": "v1"}).encode()
     world.s3.put_object(Bucket=BUCKET, Key="datasets/long/versions/v1/manifest.json", Body=manifest)
@@ -103,7 +112,11 @@ def expected_results(world: World) -> Expected:
 
 
 def _from_part_files(world: World, run: str) -> tuple[bytes, dict[str, bytes]]:
-    """Delete the snapshot, compute a run, and return the snapshot that it writes and its data."""
+    """Delete the snapshot, and compute a run, which therefore reads every part file.
+
+    Returns:
+        The snapshot that the run writes, and the columns of its version, as `data_of` returns them.
+    """
     put_snapshot(world, None)
     request_run(world, run)
     assert world.deliver()
@@ -114,7 +127,7 @@ def _from_part_files(world: World, run: str) -> tuple[bytes, dict[str, bytes]]:
 
 
 def put_snapshot(world: World, body: bytes | None) -> None:
-    """Replace the snapshot; delete it if `body` is None."""
+    """Replace the snapshot of the series L by `body`; delete the snapshot if `body` is None."""
     if body is None:
         world.s3.delete_object(Bucket=BUCKET, Key=SNAPSHOT)
     else:
@@ -122,7 +135,7 @@ def put_snapshot(world: World, body: bytes | None) -> None:
 
 
 def read_snapshot(world: World) -> bytes | None:
-    """Return the snapshot; None if it does not exist."""
+    """Return the snapshot of the series L, or None if it does not exist."""
     if "Contents" not in world.s3.list_objects_v2(Bucket=BUCKET, Prefix=SNAPSHOT):
         return None
     body: bytes = world.s3.get_object(Bucket=BUCKET, Key=SNAPSHOT)["Body"].read()
@@ -130,7 +143,11 @@ def read_snapshot(world: World) -> bytes | None:
 
 
 def data_of(picture: Picture, run: str) -> dict[str, bytes]:
-    """Return the decoded columns of the version that the run's marker names, as bytes by column name."""
+    """Return the columns of the version that the marker of a run names.
+
+    Returns:
+        A dict from the name of each column to the bytes of its decoded values.
+    """
     marker = picture.marker(run)
     assert marker is not None
     key = f"metrics/{metric_of(run)}/{marker['version_ts']}/data/metrics.parquet"
@@ -141,15 +158,15 @@ def data_of(picture: Picture, run: str) -> dict[str, bytes]:
 def assert_that_a_kill_loses_nothing(
     world: World, run: str, expected: Expected, *, stored: bytes | None, call: str, after: bool
 ) -> None:
-    """Kill the worker at a call, redeliver the message, and compare the result and the snapshot.
+    """Kill the worker at a call of a run, redeliver the message, and compare the result and the snapshot.
 
     Args:
         world: the world, in which no message waits.
         run: the id of a run that was not requested yet.
         expected: the results of runs that are not killed.
-        stored: the snapshot before the kill.
-        call: the fatal call.
-        after: whether the fatal call has its effect.
+        stored: the snapshot before the kill; None if there must be no snapshot.
+        call: the name of the fatal call, with `{run}` and `{metric}` in place of the run id and metric code.
+        after: whether the fatal call has its effect before the kill.
     """
     put_snapshot(world, stored)
     request_run(world, run)

@@ -55,7 +55,7 @@ seconds = st.sampled_from([0.4, 1, 15, 120, 1800, 100_000])
 
 
 def waiting(method: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Turn a method into one that Hypothesis runs only if a queue, or the dead-letter queue, has messages."""
+    """Turn a rule of the state machine into one that runs only if a queue of the world has messages."""
     return precondition(lambda self: self.world.queue.messages or self.world.dead.messages)(method)
 
 
@@ -120,7 +120,12 @@ class WorkerMachine(RuleBasedStateMachine):
 
     @rule(wanted=st.lists(requests, min_size=1, max_size=4))
     def runs_are_requested(self, wanted: list[tuple[str, float, str, str | None]]) -> None:
-        """Request runs that are newer or older than earlier requests."""
+        """Request runs that are newer or older than earlier requests.
+
+        Args:
+            wanted: (metric code, age of the request in seconds, series code, message group) of each run; if the
+                message group is None, the run has the metric's own group.
+        """
         for metric, ago, code, group in wanted:
             run = f"run-{len(self.readable)}"
             self.readable[run] = code == READABLE
@@ -131,7 +136,11 @@ class WorkerMachine(RuleBasedStateMachine):
 
     @rule(values=st.lists(st.sampled_from([1.0, 2.5, -4.0]), min_size=1, max_size=4))
     def a_part_file_is_replaced(self, values: list[float]) -> None:
-        """Replace the second of the two part files of the readable series."""
+        """Replace the second of the two part files of the series `READABLE`.
+
+        Args:
+            values: the daily values in the new part file.
+        """
         self.newest = values
         body = parquet(rows(READABLE, [day(10 + n) for n in range(len(values))], values))
         key = f"datasets/fx/projections/{READABLE}/month=2/data.parquet"
@@ -203,7 +212,13 @@ class WorkerMachine(RuleBasedStateMachine):
         kill=st.none() | st.tuples(st.sampled_from(["one", "other"]), st.integers(0, 10)),
     )
     def two_workers_race(self, late: bool, order: list[bool], kill: tuple[str, int] | None) -> None:  # noqa: FBT001
-        """Run two workers concurrently, on one redelivered message or on messages of two groups."""
+        """Run two workers concurrently, on one redelivered message or on messages of two groups.
+
+        Args:
+            late: whether the second worker receives its message after the visibility timeout of the first.
+            order: which of the two workers makes the next step, for each step.
+            kill: (name of the worker to kill, number of its calls before the kill), or None to kill none.
+        """
         world = self.world
         world.clock.advance(world.queue.seconds_until_next() or 0)
         batches = {"one": world.queue.receive(limit=1)}
@@ -227,7 +242,10 @@ class WorkerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_visible_state_agrees_with_the_model(self) -> None:
-        """Check that only runs that can succeed have versions, and that `current` is the newest of these."""
+        """Check that runs with a missing series have no version, and that `current` is the newest version.
+
+        The newest version is that of the newest request whose run has succeeded.
+        """
         type(self).steps_done += 1
         picture = self.world.check_invariants()
         invariants.current_is_the_newest_request_that_succeeded(picture)
@@ -248,7 +266,10 @@ class WorkerMachine(RuleBasedStateMachine):
             self._stack.close()
 
     def _check_that_a_run_reads_the_newest_part_files(self) -> None:
-        """Assert that a new run reads the newest part files, whatever has happened to the snapshot."""
+        """Assert that a new run of the series `READABLE` has the values of the last replaced part file.
+
+        This must be true whatever has happened to the snapshot of the series.
+        """
         node = {"op": "max", "series": series(READABLE), "window": 1}
         self.world.request_run("m.last", "last", expression=node, kind="window_op", inputs={READABLE: "fx"})
         self.world.deliver_all()
@@ -258,7 +279,7 @@ class WorkerMachine(RuleBasedStateMachine):
 
 
 def run_sequences(count: int) -> None:
-    """Try random sequences with the state machine."""
+    """Try `count` random sequences of rules with the state machine."""
     run_state_machine_as_test(
         WorkerMachine,
         settings=settings(

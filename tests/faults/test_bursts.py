@@ -37,9 +37,12 @@ ORDERS: dict[str, list[Sequence[int]]] = {
 
 
 def favour(name: str) -> Callable[[random.Random, Sequence[str]], str]:
-    """Return a function that chooses the next worker.
+    """Return a function that chooses the next worker: at random, but one worker ten times as often.
 
-    It chooses the named worker ten times as often as the other.
+    The function takes a random generator and the names of the workers that can make a step, and returns a name.
+
+    Args:
+        name: the name of the worker that is chosen more often.
     """
     return lambda chance, names: name if name in names and chance.random() < 10 / 11 else names[-1]
 
@@ -60,7 +63,16 @@ def edge(monkeypatch) -> Edge:
 
 
 def compute(cloud: Cloud, run: Run, newest: NewestVersions) -> str:
-    """Write a version, commit the run and move `current`, as the worker does; return the version."""
+    """Write a version, commit the run and move `current`, as the worker does.
+
+    Args:
+        cloud: the fake cloud.
+        run: the run.
+        newest: the newest versions that the process remembers, which are updated.
+
+    Returns:
+        The timestamp of the version.
+    """
     state = read_state(cloud.bucket, KEYS, run)
     known = (version_of(state.current), newest.find("m"))
     draft = Draft(run, KEYS, SERIES, {}, [], "snappy", newest=known)
@@ -71,13 +83,20 @@ def compute(cloud: Cloud, run: Run, newest: NewestVersions) -> str:
 
 
 def times() -> Iterator[datetime]:
-    """Yield the time of the worker's clock, which advances a little whenever it is read."""
+    """Yield the successive times that the clock of the workers shows, `STEP_SECONDS` apart."""
     for step in count():
         yield NOW + timedelta(seconds=STEP_SECONDS * step)
 
 
 def work(cloud: Cloud, name: str, seconds: Iterable[int], versions: list[str]) -> None:
-    """Compute one run after another, as one process does; `seconds` gives the time of each run's request."""
+    """Compute one run of the metric after another, as one process of the worker does.
+
+    Args:
+        cloud: the fake cloud.
+        name: the name of the worker, with which the run ids begin.
+        seconds: the time of each run's request, in seconds.
+        versions: the list to which the version of each run is added.
+    """
     newest = NewestVersions()
     for number, second in enumerate(seconds):
         at = NOW + timedelta(seconds=second - 99)
@@ -86,7 +105,14 @@ def work(cloud: Cloud, name: str, seconds: Iterable[int], versions: list[str]) -
 
 
 def taken_versions(edge: Edge, runs: int) -> int:
-    """Return how many PUTs of data files were refused: all PUTs of data files except one for each run."""
+    """Return how many PUTs of data files S3 refused because the version name was taken.
+
+    These are all PUTs of data files except one for each run.
+
+    Args:
+        edge: the edge, which has recorded the calls.
+        runs: the number of runs, each of which has succeeded.
+    """
     return sum(call.operation == "PUT" and call.key.endswith(".parquet") for call in edge.calls) - runs
 
 
@@ -112,7 +138,7 @@ def test_runs_of_two_workers_meet_at_most_one_taken_version_each(order, choice, 
 
 
 def test_late_requests_meet_no_version_of_the_same_worker():
-    """The worker remembers the versions that it has written; late requests do not move `current`."""
+    """Late requests do not move `current`, so the worker must remember the versions that it has written."""
     with World.started(WORKER_HEARTBEAT_ENABLED="false") as world:
         world.request_run("m.a", "newest")
         world.deliver_all()

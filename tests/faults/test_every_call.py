@@ -76,13 +76,13 @@ def killed(_: Call) -> BaseException:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: an error that is raised at a call.
+    """An error that is raised at a call of a run.
 
     Attributes:
         raises: a function that returns the error for a call.
         after: whether the error is raised after the effect of the call, instead of before it.
         times: the number of consecutive calls at which the error is raised.
-        at: the operations at which the fault can occur.
+        at: the operations, such as `PUT`, at which the fault can occur.
     """
 
     raises: Callable[[Call], BaseException]
@@ -112,7 +112,15 @@ FAULTS = {
 
 @dataclass
 class Armed:
-    """A hook that raises the error of a fault at the chosen call, and counts the raised errors."""
+    """A hook of the edge (tests/edge.py) that raises the error of a fault at one call.
+
+    Attributes:
+        spot: the call; a fault with `times` > 1 also fails the following calls with the same place.
+        fault: the fault.
+        calls: the number of calls so far with the place of `spot`.
+        injected_count: the number of raised errors.
+        lock: protects the counters.
+    """
 
     spot: Spot
     fault: Fault
@@ -139,7 +147,10 @@ def a_run(world: World) -> None:
 
 
 def a_run_that_reads_its_data_back(world: World) -> None:
-    """Request a run in a bucket with a KMS key, in which the ETag of an object is not its MD5."""
+    """Request a run in a bucket with a KMS key.
+
+    There, the ETag of an object is not its MD5, so the run must read its data file to verify it.
+    """
     world.edge.has_md5_etags = False
     a_run(world)
 
@@ -161,7 +172,10 @@ def a_run_older_than_current(world: World) -> None:
 
 
 def a_run_that_is_returned_to_the_queue(world: World) -> None:
-    """Request two runs of a metric. The first fails, so the worker returns both messages to the queue."""
+    """Request two runs of a metric, the first of which fails once with a transient error.
+
+    The worker therefore returns both messages to the queue.
+    """
     two_runs_of_a_metric(world)
     world.edge.during = Armed((("GET", "datasets/fx/versions/v1/manifest.json"), 1), FAULTS["500"])
 
@@ -197,14 +211,26 @@ SCENARIOS: list[Callable[[World], None]] = [
 
 
 def deliver_with(world: World, place: tuple[str, str], fault: str) -> None:
-    """Make the next delivery with a fault at the first call with the given `Call.place` (tests/edge.py)."""
+    """Deliver the next message with a fault at the first call with a given place.
+
+    Args:
+        world: the world, in which a message waits.
+        place: the place of the call, as `Call.place` (tests/edge.py) returns it.
+        fault: the name of a fault in `FAULTS`.
+    """
     with arming(world, (place, 1), FAULTS[fault]):
         world.deliver_next()
 
 
 @contextmanager
 def arming(world: World, spot: Spot, fault: Fault) -> Iterator[None]:
-    """Install a fault in the context, and assert at the end of the context that the fault occurred."""
+    """Let a fault occur within this context, and assert at its end that the fault has occurred.
+
+    Args:
+        world: the world whose edge gets the fault.
+        spot: the call at which the fault occurs.
+        fault: the fault.
+    """
     armed = Armed(spot, fault)
     if fault.after:
         world.edge.after = armed
@@ -216,18 +242,21 @@ def arming(world: World, spot: Spot, fault: Fault) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def injected(record_testsuite_property):
-    """Yield a counter of injected faults by scenario, and add the total to the test report at the end."""
+def injected(record_testsuite_property) -> Iterator[Counter[str]]:
+    """Yield a counter of the injected faults, by the name of the scenario.
+
+    At the end, add the total to the test report.
+    """
     counted: Counter[str] = Counter()
     yield counted
     record_testsuite_property("faults_injected", counted.total())
 
 
 @pytest.fixture(scope="module")
-def spots():
-    """Return `spots(scenario)`, which returns the calls at which the faults of a scenario occur.
+def spots() -> Callable[[Callable[[World], None]], list[Spot]]:
+    """Return `spots(scenario)`, which returns the calls that the runs of a scenario make.
 
-    The scenario is executed without a fault to find the calls.
+    To find the calls, the function executes the scenario without a fault. The tests inject faults at them.
     """
     recorded: dict[str, list[Spot]] = {}
 

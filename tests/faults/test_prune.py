@@ -34,8 +34,14 @@ def put(store, key, document):
     obstore.put(store, key, document if isinstance(document, bytes) else json.dumps(document).encode())
 
 
-def commit(store, number, *, run=None):
-    """Write the marker of a run, which names a version."""
+def commit(store, number: int, *, run: str | None = None) -> None:
+    """Write the marker of a run of the metric `m`.
+
+    Args:
+        store: the obstore store of the bucket.
+        number: the number of the version that the marker names, see `version`.
+        run: the run id; by default, `run-` and the number.
+    """
     run = run or f"run-{number}"
     marker = Marker(
         run_id=run,
@@ -49,10 +55,14 @@ def commit(store, number, *, run=None):
     put(store, KEYS.marker(run), marker.encode())
 
 
-def put_version(store, number, state):
-    """Write the objects of a version in one of the states in `STATES`.
+def put_version(store, number: int, state: str) -> None:
+    """Write the objects of a version of the metric `m`.
 
-    In the state `lost race`, the run of the version has committed another version.
+    Args:
+        store: the obstore store of the bucket.
+        number: the number of the version, see `version`.
+        state: one of the states in `STATES`; in `lost race`, the run of the version has committed another
+            version.
     """
     put(store, KEYS.data(version(number)), b"rows")
     manifest = {
@@ -79,11 +89,15 @@ def found_in(store, before=LATER):
     return list(find_unreferenced(S3Bucket(store, BUCKET), "metrics/", before=before))
 
 
-def prune(store, before=LATER):
-    """Delete all unreferenced versions and useless snapshots.
+def prune(store, before: datetime = LATER) -> dict[str, str]:
+    """Delete all unreferenced versions and useless snapshots that were written before a time.
+
+    Args:
+        store: the obstore store of the bucket.
+        before: the time.
 
     Returns:
-        For those that were not deleted, the reason, by key prefix or key.
+        A dict from each version (its key prefix) and snapshot (its key) that was not deleted to the reason.
     """
     bucket = S3Bucket(store, BUCKET)
     return {
@@ -137,8 +151,12 @@ def test_nothing_younger_than_the_age_is_deleted(store):
     assert "it is too young" in set(kept.values())
 
 
-def interrupted(monkeypatch, after):
-    """Let deletions fail once `after` objects have been deleted, and return the list of deleted keys."""
+def interrupted(monkeypatch, after: int) -> list[str]:
+    """Let each deletion of an object fail once `after` objects have been deleted.
+
+    Returns:
+        The list to which the key of each deleted object is added.
+    """
     made: list[str] = []
 
     def failing(store, key):

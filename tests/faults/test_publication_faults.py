@@ -40,9 +40,10 @@ def dataset(cloud):
 
 
 def assert_announced_once_and_whole(cloud, run_id="run-1"):
-    """Assert that SUCCESS is the run's only outcome, and that its marker, manifest and data agree.
+    """Assert that SUCCESS is a run's only outcome, and that its marker, manifest, data and `current` agree.
 
-    `current` must agree with the marker, too.
+    Returns:
+        The completed event of the run.
     """
     announced = {str(event) for event in cloud.sns.completed if event["runId"] == run_id}
     assert len(announced) == 1
@@ -239,7 +240,7 @@ def test_the_next_attempt_finishes_a_run_whose_process_was_killed_at_a_write(
     cloud, invoke, faults, pattern, operation
 ):
     class Killed(BaseException):
-        """An exception that simulates the kill of the process; no code of the worker catches it."""
+        """An exception that simulates the kill of the process; the worker does not catch it."""
 
     def die():
         raise Killed

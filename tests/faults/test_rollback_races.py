@@ -24,7 +24,7 @@ KEYS = Keys(f"metrics/{METRIC}/")
 
 
 def versions(world: World) -> dict[str, str]:
-    """Return a dict from the id of each committed run to the run's version."""
+    """Return a dict from the id of each committed run to the timestamp of the run's version."""
     markers = (json.loads(world.cloud.read(key)) for key in world.cloud.keys(f"{KEYS.base}runs/"))
     return {marker["run_id"]: marker["version_ts"] for marker in markers}
 

@@ -28,7 +28,12 @@ def _snapshots_of_few_part_files(monkeypatch):
 
 
 def replace_part_file(world: World, values: list[float]) -> None:
-    """Replace a part file of A, as the ingestor does at an update."""
+    """Replace the second part file of the series A, as an ingestor does when it updates a month.
+
+    Args:
+        world: the world with the bucket.
+        values: the daily values in the new part file.
+    """
     body = parquet(rows("A", [day(10 + n) for n in range(len(values))], values))
     obstore.put(world.cloud.store, f"{PART_FILES}A/month=2/data.parquet", body, use_multipart=False)
 
@@ -38,7 +43,10 @@ def a_first_run(world: World) -> None:
 
 
 def a_run_after_an_update(world: World) -> None:
-    """Request a run after an update of A. The run replaces the snapshot of A, but only reads that of B."""
+    """Request a run of the series A and B after an update of A.
+
+    The run replaces the snapshot of A, and only reads the snapshot of B.
+    """
     a_first_run(world)
     world.deliver_all()
     replace_part_file(world, [8.0, 9.0])
@@ -64,7 +72,11 @@ def calls_of(scenario) -> list[Spot]:
 
 
 def result(world: World) -> tuple[dict[str, list[float]], object, int]:
-    """Return the rows and the inputs of the version that `current` names."""
+    """Return the result that `current` names.
+
+    Returns:
+        A dict from the name of each column to its values, the inputs in the manifest, and the row count.
+    """
     manifest = world.cloud.read_json(METRIC)
     table = world.cloud.read_table(manifest["outputs"]["data_prefix"] + "metrics.parquet")
     return table.replace_schema_metadata().to_pydict(), manifest["inputs"], manifest["row_count"]
@@ -84,7 +96,13 @@ def meets(spot: Spot, fault: Fault) -> bool:
 
 
 def deliver_once(world: World, spot: Spot, fault: Fault) -> None:
-    """Deliver the next message, with the fault at the call."""
+    """Deliver the next message with a fault at one call, and assert that the fault has occurred.
+
+    Args:
+        world: the world, in which a message waits.
+        spot: the call at which the fault occurs.
+        fault: the fault.
+    """
     armed = Armed(spot, fault)
     if fault.after:
         world.edge.after = armed
@@ -131,7 +149,10 @@ def test_no_fault_of_a_snapshot_reaches_the_run(scenario, fault, record_testsuit
 
 @pytest.mark.parametrize("number", range(1, 5))
 def test_a_part_file_that_changes_between_the_listing_and_its_read_is_read_as_it_is_then(number):
-    """The run saves the new rows with their ETag in the snapshot, so the next run reads no part file of A."""
+    """The run saves the new rows in the snapshot, with the new ETag of the part file.
+
+    The next run therefore reads no part file of A.
+    """
     with World.started(**NO_HEARTBEATS) as world:
         a_run_after_an_update(world)
 
@@ -160,7 +181,7 @@ def test_a_part_file_that_changes_between_the_listing_and_its_read_is_read_as_it
 
 
 def test_a_part_file_that_changes_after_the_listing_and_is_not_read_is_read_by_the_next_run():
-    """The first run has the rows from before the change, which are in the snapshot."""
+    """The run during which the part file changes takes the old rows from the snapshot."""
     with World.started(**NO_HEARTBEATS) as world:
         a_run_after_an_update(world)
         world.deliver_all()

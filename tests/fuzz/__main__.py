@@ -32,7 +32,7 @@ FOLDER = Path("out/fuzz")
 
 
 def main() -> int:
-    """Fuzz for the time on the command line. Return 1 if there is a finding, and otherwise 0."""
+    """Fuzz for the number of minutes on the command line. Return 1 if there is a finding, otherwise 0."""
     arguments = _arguments()
     if arguments.again:
         print(judge(Case.load(arguments.again)))
@@ -79,8 +79,8 @@ def _by_hypothesis(name: str, cases: st.SearchStrategy[Case], number: int, folde
     If the judge finds a problem, the smallest case with the problem is saved in the folder.
 
     Args:
-        name: the kind of the cases.
-        cases: the strategy of the cases.
+        name: the kind of the cases, under which the results are counted.
+        cases: the strategy that generates the cases.
         number: the seed of Hypothesis.
         folder: the folder for findings.
     """

@@ -87,9 +87,10 @@ TIMES = [
 
 @cache
 def objects() -> dict[str, bytes]:
-    """Return the objects to which the generated requests refer, by key.
+    """Return a dict from key to body of the objects in the bucket to which the generated requests refer.
 
-    They belong to the dataset `fx` with the series A and B, and to the dataset `more` with the series C.
+    The objects belong to the dataset `fx`, which has the series A and B, and to the dataset `more`, which has
+    the series C.
     """
     cloud = Cloud()
     put_a_and_b(cloud.store)

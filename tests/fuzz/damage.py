@@ -35,9 +35,10 @@ NUMBERS = [
 
 
 def any_file(rng: Random) -> tuple[str, bytes]:
-    """Return the name of a random kind of part file, and a random part file of this kind.
+    """Generate a random part file, which may be damaged.
 
-    Some kinds are damaged and some are not.
+    Returns:
+        The name of the file's kind, and the content of the file.
     """
     make = rng.choice([part_files.written, part_files.plain, part_files.plain])
     kind = rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
@@ -61,7 +62,12 @@ def _truncated(rng: Random, body: bytes) -> bytes:
 
 
 def _spliced(rng: Random, body: bytes) -> bytes:
-    """Return the beginning of a generated part file, followed by the end of `body` with its footer."""
+    """Return the beginning of a newly generated part file, followed by the end of another one.
+
+    Args:
+        rng: the source of random choices.
+        body: the other part file; its end includes the footer.
+    """
     other = part_files.plain(rng, rng.choice([1, 30, 3_000]))
     return MAGIC + other[4 : rng.randrange(4, len(other))] + body[rng.randrange(len(body)) :]
 

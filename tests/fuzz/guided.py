@@ -33,7 +33,8 @@ def tried(kind: str, seconds: int, folder: Path) -> tuple[int, str | None]:
         folder: the folder for findings.
 
     Returns:
-        The number of inputs, and the problem that was found or None.
+        The number of tried inputs, and the last error output of the process if there was a finding or the
+        process failed, otherwise None.
     """
     corpus = folder / f"corpus-{kind}"
     corpus.mkdir(parents=True, exist_ok=True)

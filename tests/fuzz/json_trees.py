@@ -8,6 +8,7 @@ without this ending, so that an object can have duplicate keys.
 import copy
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -164,10 +165,11 @@ def damaged(draw: st.DrawFn, whole: str) -> str:
     return whole[:start] + middle + draw(st.sampled_from([whole[end:], whole[end:], ""]))
 
 
-def _places(tree: Any) -> Any:
-    """Yield the position of each element in a tree, as its list or object and its index or key.
+def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield (container, index or key) for each element at any depth of a tree of JSON values.
 
-    An element comes before the elements that it contains.
+    The container is the list or object that contains the element. An element comes before the elements that
+    it contains.
     """
     items = enumerate(tree) if isinstance(tree, list) else tree.items()
     for key, value in list(items):

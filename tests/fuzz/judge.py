@@ -13,7 +13,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +76,7 @@ class AnswerableRun:
     Attributes:
         run: the run id.
         metric: the metric code; `BAD_CODE` if the code in the request is not valid.
-        v1: whether the request asks for events in the v1 form.
+        v1: whether the request and therefore the events are in the wire form v1 (docs/contracts).
     """
 
     run: str
@@ -152,7 +152,10 @@ def answerable_run(body: str) -> AnswerableRun | str | None:
 
 
 class _SharedDecoder(Decoder):
-    """A decoder that keeps its child process for later invocations, because a new process takes 0.3 s."""
+    """A decoder of part files that keeps its child process for later invocations.
+
+    A new process would take 0.3 s.
+    """
 
     def begin(self, deadline: "Deadline | None" = None) -> Self:
         """Set the deadline of the next invocation, and return the decoder."""
@@ -168,11 +171,16 @@ atexit.register(Decoder.__exit__, _DECODER, None, None, None)
 
 
 @contextmanager
-def _environment(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Any]:
+def _environment(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Callable[[], str]]:
     """Let the worker use a fake cloud within this context, and assert that it can write all of its log lines.
 
+    Args:
+        cloud: the fake cloud.
+        calls: the replacement of the object store client, which records the requests to S3.
+        case: the case, whose settings the worker gets.
+
     Yields:
-        A function that returns the log.
+        A function that returns the log lines so far as one text.
     """
     from metrics_worker import handler  # noqa: PLC0415 - It reads the environment.
 
@@ -268,7 +276,7 @@ def _check_outcomes(records: Sequence[Json], response: Json, completed: list[Jso
 
 
 def _code(event: Json) -> str:
-    """Return the metric code of a completed event, or `BAD_CODE` if the request's code was invalid."""
+    """Return the metric code in a completed event, or `BAD_CODE` if the code in the request was not valid."""
     error = event.get("error") or ""
     text = f"{error['code']}: {error['message']}" if isinstance(error, dict) else error
     return BAD_CODE if text.startswith("CONFIG_ERROR: metricCode: ") else str(event["metricCode"])
@@ -294,11 +302,11 @@ SNAPSHOT = re.compile(r"metrics/_snapshots/[A-Za-z0-9._-]+\.snapshot")
 
 
 def _check_keys(calls: list[tuple[str, str]], cloud: Cloud) -> None:
-    """Assert that every accessed key is in a permitted prefix, and that runs wrote only their own objects.
+    """Assert that every requested key has a permitted prefix, and that runs wrote only their own objects.
 
     Args:
-        calls: the operation and the key of each request to S3.
-        cloud: the fake cloud, with the published events.
+        calls: (operation, key) of each request to S3.
+        cloud: the fake cloud, whose events name the runs.
     """
     runs = [
         (event["runId"], message["MessageAttributes"]["metricCode"]["StringValue"])

@@ -59,7 +59,10 @@ REQUESTS = [
 
 @cache
 def objects() -> dict[str, bytes]:
-    """Return part files by key. Most of them have ten days; some are empty or not Parquet."""
+    """Return a dict from key to body of the part files that the generated manifests may list.
+
+    Most of them have observations on ten days; some are empty or not Parquet.
+    """
     days = [day(n) for n in range(1, 11)]
     files: dict[str, Any] = {name: rows("A" if "A" in name else "B", days, range(10)) for name in FILES}
     files["Z/data.parquet"] = rows("Z", days, range(10))

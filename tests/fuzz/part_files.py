@@ -120,9 +120,12 @@ def _any(rng: Random, count: int) -> pa.Array:
 
 
 def _numbers(kind: pa.DataType) -> Column:
-    """Return a function that returns a random column of integers of a type, some of them null.
+    """Return a function that generates a column of random integers, some of them null.
 
-    The integers are either all small, or any that the type allows.
+    In one call, the integers are either all small, or any that the type allows.
+
+    Args:
+        kind: the Arrow type of the column.
     """
     bits = kind.bit_width
 
@@ -170,7 +173,7 @@ def _texts(kind: Any) -> Column:
 
 
 def _bad_texts(rng: Random, count: int) -> pa.Array:
-    """Return a string column with bytes that are not valid UTF-8."""
+    """Return a string column of `count` rows, some of which are not valid UTF-8."""
     raw = pa.array(
         [rng.choice([b"A", b"\xff\xfe", b"\xed\xa0\x80", b"\xc3"]) for _ in range(count)], pa.binary()
     )
@@ -178,7 +181,10 @@ def _bad_texts(rng: Random, count: int) -> pa.Array:
 
 
 def _short_texts(rng: Random, count: int) -> pa.Array:
-    """Return a column of short strings with a dictionary, which may have duplicates and nulls."""
+    """Return a dictionary-encoded column of `count` strings, each of them "A".
+
+    The dictionary may also contain a duplicate and a null.
+    """
     return pa.DictionaryArray.from_arrays(
         pa.array([0] * count, pa.int8()), ["A", "A", None][: rng.randrange(1, 4)]
     )

@@ -26,12 +26,12 @@ BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 
 
 def refused(body, bucket=None, **settings):
-    """Return whether the worker refuses a request.
+    """Return whether the worker refuses the body of a record.
 
     Args:
-        body: the request.
+        body: the body with the request.
         bucket: the bucket from which the worker then reads the series; None to check only the request.
-        settings: settings of the worker.
+        settings: the worker's settings, by the names of their environment variables.
     """
     try:
         request = RunRequest.parse(open_record(body, None), BOUNDS)

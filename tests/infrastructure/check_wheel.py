@@ -29,8 +29,8 @@ IN_A_CLONE_ONLY = ("metrics_tools/local_cloud/", "metrics_tools/contracts/")
 WORKER = ("src/requirements.txt", "layers/pyarrow/requirements.txt", "requirements-lambda.txt")
 
 
-def files_in_git():
-    """Return the paths, relative to `src`, of the files that the wheel must contain."""
+def files_in_git() -> set[str]:
+    """Return the paths, relative to `src`, of the files in Git that the wheel must contain."""
     listed = subprocess.run(
         ["git", "ls-files", "metrics_worker", "metrics_tools"],
         cwd=SOURCE,
@@ -42,8 +42,8 @@ def files_in_git():
 
 
 @pytest.fixture(scope="module")
-def wheel():
-    """Return the content of each file in the wheel, by path."""
+def wheel() -> dict[str, bytes]:
+    """Return a dict from the path of each file in the wheel to the content of the file."""
     with ZipFile(WHEEL) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -79,20 +79,27 @@ def test_the_wheel_requires_the_pinned_versions_and_no_library_of_the_tests(whee
     assert versions(without_extra) == {k: v for file in WORKER for k, v in pins(ROOT / file).items()}
 
 
-def versions(lines):
-    """Return the version of each package, by name, in lines such as `uvloop==0.23.0; platform …`."""
+def versions(lines: list[str]) -> dict[str, str]:
+    """Return a dict from package names to pinned versions.
+
+    Args:
+        lines: requirements such as `uvloop==0.23.0; platform …`.
+    """
     return dict(line.partition(";")[0].split("==") for line in lines)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an empty folder outside the repository."""
     return tmp_path_factory.mktemp("installed")
 
 
 @pytest.fixture(scope="module")
 def metrics(folder):
-    """Return a function that runs `metrics` in an environment with only the wheel and its extra `tools`."""
+    """Return `metrics(*words)`, which runs the command `metrics` with these arguments and returns its output.
+
+    The command runs in a new environment that has only the wheel and its extra `tools`.
+    """
     environment = folder / ".venv"
     python = environment / "bin" / "python"
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, environment], check=True)

@@ -16,7 +16,7 @@ WEAK = 2
 
 
 class SharedLibrary(NamedTuple):
-    """The properties of an ELF file that the tests check."""
+    """What a shared library needs and defines, as read from its ELF file."""
 
     machine: str
     needed: frozenset[str]
@@ -32,7 +32,7 @@ class SharedLibrary(NamedTuple):
 
 
 def read(path: Path) -> SharedLibrary:
-    """Return the properties of an ELF file, which must be a 64-bit little-endian one."""
+    """Read an ELF file, which must be a 64-bit little-endian one."""
     image = path.read_bytes()
     assert image[:6] == b"\x7fELF\x02\x01", f"{path} is not 64-bit little-endian ELF"
     table = struct.unpack_from("<Q", image, 40)[0]
@@ -40,7 +40,15 @@ def read(path: Path) -> SharedLibrary:
     sections = [SECTION.unpack_from(image, table + i * SECTION.size) for i in range(count)]
 
     def content(kind: int) -> tuple[bytes, bytes, int]:
-        """Return the bytes, the strings and the number of entries of the first section of a type."""
+        """Return the first section of a type, or an empty section if the file has none.
+
+        Args:
+            kind: the number of the section type, such as `TYPE_DYNAMIC`.
+
+        Returns:
+            The bytes of the section, the bytes of the string table that belongs to the section, and the
+            field sh_info (in the section of needed versions: the number of libraries).
+        """
         for _name, type_, _flags, _addr, offset, size, link, info, *_rest in sections:
             if type_ == kind:
                 start, length = sections[link][4:6]
@@ -71,12 +79,12 @@ def _string(table: bytes, offset: int) -> str:
 
 
 def _versions(records: bytes, names: bytes, count: int) -> Iterator[str]:
-    """Yield the symbol versions that a library needs of others, such as GLIBC_2.17.
+    """Yield the symbol versions that a library needs of other libraries, such as GLIBC_2.17.
 
     Args:
-        records: the section that lists them.
-        names: the string table of the section.
-        count: the number of libraries in the section.
+        records: the bytes of the section that lists the symbol versions.
+        names: the bytes of the section's string table.
+        count: the number of other libraries in the section.
     """
     place = 0
     for _ in range(count):

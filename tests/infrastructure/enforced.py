@@ -103,8 +103,7 @@ class Deployment:
         """Create the queues of the template.
 
         Returns:
-            By logical id, the values that the template's functions Ref and Fn::GetAtt (Arn) return for the
-                queue.
+            A dict from the logical id of each queue to `{"Ref": url, "Arn": arn}`.
         """
         return {
             name: self._queue(properties["QueueName"], str(properties["VisibilityTimeout"]))
@@ -121,7 +120,8 @@ class Deployment:
         """Create the topics of the template and another topic. To each, subscribe a queue named `heard-…`.
 
         Returns:
-            By logical id, the values that the template's functions Ref and Fn::GetAtt (Arn) return.
+            A dict from the logical id of each topic to `{"Ref": arn}`, and from the name of each queue to
+            `{"Ref": url, "Arn": arn}`.
         """
         sns = self.server.sns
         made: dict[str, dict[str, str]] = {}
@@ -135,7 +135,7 @@ class Deployment:
         return made
 
     def _log_groups(self) -> dict[str, dict[str, str]]:
-        """Return the attributes of each log group by its logical id: `{"Arn": …}`.
+        """Return a dict from the logical id of each log group to `{"Arn": arn}`.
 
         No log group is created, because only the policies use the ARNs.
         """
@@ -146,7 +146,14 @@ class Deployment:
         }
 
     def _role(self, function: str) -> dict[str, str]:
-        """Create the role of a Lambda function with its policy, and return credentials of the role."""
+        """Create the role of a Lambda function with its policy.
+
+        Args:
+            function: the logical id of the function.
+
+        Returns:
+            Credentials of the role, as keyword arguments for a boto3 client.
+        """
         iam, sts = self.server.iam, self.server.sts
         role = iam.create_role(RoleName=function, AssumeRolePolicyDocument=_document(_ANYBODY))["Role"]
         # One statement for each action: `Stack.permissions` asserts that statements have no other elements.
@@ -164,7 +171,11 @@ class Deployment:
         }
 
     def resolve(self, node: Any) -> str:
-        """Return the value of a Ref or Fn::GetAtt of the template in this deployment, such as a URL."""
+        """Return the value of a reference in the template, such as the URL of a deployed queue.
+
+        Args:
+            node: a Ref or Fn::GetAtt; a plain string is returned unchanged.
+        """
         if isinstance(node, str):
             return node
         ((kind, target),) = node.items()
@@ -172,10 +183,13 @@ class Deployment:
         return self._made[name][attribute]
 
     def environment(self, function: str) -> dict[str, str]:
-        """Return the environment of a Lambda function: the template's variables, region and credentials.
+        """Return the environment variables of a Lambda function: the template's, the region and credentials.
 
         Two settings differ from the template: the interval of heartbeats is 1 ms, so that even a short run
         publishes one, and there is no wait between the started and the completed event.
+
+        Args:
+            function: the logical id of the function.
         """
         given = self.stack.properties(function, "AWS::Lambda::Function")["Environment"]["Variables"]
         return {
@@ -188,7 +202,12 @@ class Deployment:
         }
 
     def client(self, service: str, function: str) -> Any:
-        """Return a boto3 client of a service with the credentials of a Lambda function's role."""
+        """Return a boto3 client that has the credentials of a Lambda function's role.
+
+        Args:
+            service: the AWS service, such as `sqs`.
+            function: the logical id of the function.
+        """
         return self.server.client(service, **self._credentials[function])
 
     def poll(self, queue: str, function: str, handler: Callable[[dict[str, Any]], Any]) -> set[str]:
@@ -203,7 +222,7 @@ class Deployment:
             handler: the handler of the function.
 
         Returns:
-            The operation that was denied to the event source mapping, in a set; an empty set if none was.
+            A set with the name of the SQS operation that was denied; an empty set if none was denied.
         """
         sqs = self.client("sqs", function)
         url = self.url(queue)
@@ -231,13 +250,19 @@ class Deployment:
         return json.load(self.server.s3.get_object(Bucket=BUCKET, Key=key)["Body"])
 
     def send(self, queue: str, body: str, name: str) -> None:
-        """Send a message to a queue. Its message group and its deduplication id are `name`."""
+        """Send a message to a queue.
+
+        Args:
+            queue: the logical id of the queue.
+            body: the body of the message.
+            name: the message group id and the deduplication id.
+        """
         self.server.sqs.send_message(
             QueueUrl=self.url(queue), MessageBody=body, MessageGroupId=name, MessageDeduplicationId=name
         )
 
     def receive(self, queue: str) -> list[str]:
-        """Return the bodies of all messages that are visible in a queue."""
+        """Return the bodies of all visible messages of a queue, which is given by its logical id."""
         url, found = self.url(queue), []
         while more := self.server.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             found += [message["Body"] for message in more]
@@ -245,7 +270,10 @@ class Deployment:
 
 
 def named(resource: Any) -> str:
-    """Return a short name of a resource in a policy: its logical id, or the bucket with a pattern of keys."""
+    """Return a short name of a resource in a policy.
+
+    The name is the logical id of a Ref or Fn::GetAtt, or the bucket with a pattern of keys.
+    """
     if isinstance(resource, str):
         return resource.removeprefix("arn:aws:s3:::")
     ((kind, target),) = resource.items()

@@ -32,7 +32,11 @@ _get = S3Response._key_response_get
 
 
 def _topic(self: Any) -> str:
-    """Return the ARN of an SNS call's topic, against which moto then checks the permission to publish."""
+    """Return the ARN of the topic of an SNS call; moto then checks the permission to publish for this ARN.
+
+    Args:
+        self: moto's `SNSResponse` for the call, of which this function becomes a method.
+    """
     return self._get_param("TopicArn") or "*"
 
 

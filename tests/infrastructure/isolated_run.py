@@ -30,7 +30,12 @@ class CountingFile(io.BytesIO):
 
 
 def write_and_read(codec: str, table: Any) -> bytes:
-    """Return a table as a Parquet file with a codec, after asserting that the file can be read back."""
+    """Write a table as a Parquet file, assert that the file can be read back, and return the file's bytes.
+
+    Args:
+        codec: the compression codec, such as `zstd`.
+        table: a pyarrow table.
+    """
     import pyarrow.parquet as pq  # noqa: PLC0415 - main() sets sys.path first
 
     sink = io.BytesIO()
@@ -44,7 +49,7 @@ def filtered_scan(file: bytes, table: Any) -> None:
 
     Args:
         file: the content of the file.
-        table: the table in the file.
+        table: the pyarrow table in the file.
     """
     import pyarrow as pa  # noqa: PLC0415 - main() sets sys.path first
     import pyarrow.compute as pc  # noqa: PLC0415

@@ -33,7 +33,8 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
         invoke: calls the handler of the worker with an event.
 
     Returns:
-        The results by name, such as the events that were published for each run.
+        A dict from the name of each observable result, such as `started`, to its value, such as the ids of
+        the runs with a started event.
     """
     data = Cloud()
     put_a_and_b(data.store)
@@ -60,7 +61,7 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
 
 
 def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) -> Seen:
-    """Invoke the dead-letter function with four messages, and return the results by name.
+    """Invoke the dead-letter function with four messages.
 
     Three messages request a committed run, an uncommitted run and a run whose marker cannot be read, because
     S3 has archived it. The fourth message is not JSON.
@@ -68,7 +69,11 @@ def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) ->
     Args:
         aws: the deployment.
         invoke: calls the handler of the dead-letter function with an event.
-        caplog: the log of the function.
+        caplog: the fixture that records the function's log lines.
+
+    Returns:
+        A dict from the name of each observable result, such as `kept`, to its value, such as the ids of the
+        runs whose messages were stored.
     """
     keys, version, time = Keys("metrics/committed/"), "2026-10-30T12-00-00", "2026-10-30T12:00:00Z"
     marker = Marker(
@@ -103,7 +108,10 @@ def _heard(aws: Deployment, topic: str) -> list[Any]:
 
 
 def _outcomes(aws: Deployment) -> dict[str, str]:
-    """Return SUCCESS or the error of each run by run id, with VERSION in place of the version."""
+    """Return a dict from the id of each run with a completed event to `SUCCESS` or to the run's error.
+
+    In an error, the timestamp of a version is replaced by `VERSION`, because it varies.
+    """
     outcomes = {}
     for event in _heard(aws, "CompletedTopic"):
         outcomes[event["runId"]] = (event.get("error") or "SUCCESS").partition(";")[0]

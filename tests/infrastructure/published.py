@@ -29,7 +29,7 @@ BY_AWS: set[Series] = {
 
 @cache
 def simulated_day() -> Output:
-    """Return what both functions write on a simulated day with every kind of event: log lines and metrics.
+    """Return the log lines and metrics that both functions write on a simulated day with every kind of event.
 
     The day is simulated only once.
     """
@@ -43,7 +43,11 @@ def exists(metric: Metric) -> bool:
 
 
 def of_alarm(alarm: dict[str, Any]) -> Iterator[tuple[Metric, str, int]]:
-    """Yield each CloudWatch metric that an alarm uses, with its statistic and its period in seconds."""
+    """Yield (metric, statistic, period in seconds) of each CloudWatch metric that an alarm uses.
+
+    Args:
+        alarm: the properties of the alarm in the template.
+    """
     for part in alarm.get("Metrics", [{"MetricStat": _stat(alarm)}]):
         if "MetricStat" in part:
             stat = part["MetricStat"]

@@ -38,7 +38,11 @@ def parameters(**given: object) -> dict[str, str]:
 
 
 def overrides(config: str) -> dict[str, str]:
-    """Return the parameter values that samconfig.toml sets for one environment, such as `prod`."""
+    """Return a dict from parameter names to the values that samconfig.toml sets for one environment.
+
+    Args:
+        config: the environment, such as `prod`.
+    """
     return dict(
         pair.split("=", 1) for pair in SAMCONFIG[config]["global"]["parameters"]["parameter_overrides"]
     )
@@ -105,7 +109,7 @@ class Resolved:
         return bool(left == right)
 
     def value(self, node: Any) -> Any:
-        """Return a part of the template with all parameters and functions replaced by their values."""
+        """Return a part of the template with parameters and intrinsic functions replaced by their values."""
         if isinstance(node, list):
             return [value for item in node if (value := self.value(item)) != NO_VALUE]
         if not isinstance(node, dict):
@@ -116,7 +120,7 @@ class Resolved:
         return {key: value for key in node if (value := self.value(node[key])) != NO_VALUE}
 
     def _function(self, node: Properties) -> Any:
-        """Return the value of an object with a single key: an intrinsic function, or an ordinary object."""
+        """Return the value of an object with one key: an intrinsic function, or an ordinary object."""
         ((name, given),) = node.items()
         found: Any
         match name, given:
@@ -152,11 +156,16 @@ class Resolved:
         return re.sub(r"\$\{([^}]+)\}", fill, text)
 
     def properties(self, name: str, kind: str) -> Properties:
-        """Return the properties of the resource with a logical id. The resource must have the type `kind`."""
+        """Return the properties of a resource.
+
+        Args:
+            name: the logical id of the resource.
+            kind: the type that the resource must have, such as `AWS::SQS::Queue`.
+        """
         return self.of_type(kind)[name]
 
     def of_type(self, kind: str) -> dict[str, Properties]:
-        """Return the properties of all resources of a type, by logical id."""
+        """Return a dict from the logical id of each resource of a type to its properties."""
         return {n: r.get("Properties", {}) for n, r in self.resources.items() if r["Type"] == kind}
 
 
@@ -170,17 +179,23 @@ class Stack(Resolved):
         self.outputs = {name: self.value(output["Value"]) for name, output in document["Outputs"].items()}
 
     def permissions(self, function: str = "MetricsWorkerFunction") -> dict[str, list[Any]]:
-        """Return the permissions of a Lambda function's role: by action, the resources that are allowed.
+        """Return a dict from each action that a Lambda function's role allows to the resources of the action.
 
         The statements of the policy must have no conditions.
+
+        Args:
+            function: the logical id of the function.
         """
         role, _ = self.properties(function, "AWS::Lambda::Function")["Role"]["Fn::GetAtt"]
         return self.granted(role)
 
     def granted(self, role: str) -> dict[str, list[Any]]:
-        """Return the permissions of a role: by action, the resources to which the action is allowed.
+        """Return a dict from each action that a role allows to the resources of the action.
 
         The statements of the policy must have no conditions.
+
+        Args:
+            role: the logical id of the role.
         """
         (policy,) = self.properties(role, "AWS::IAM::Role")["Policies"]
         granted: dict[str, list[Any]] = {}
@@ -224,5 +239,5 @@ def alarms(**given: object) -> dict[str, Properties]:
 
 
 def _listed(value: Any) -> list[Any]:
-    """Return a value in an IAM policy as a list. IAM also allows a single string in place of a list."""
+    """Return the Action or Resource of an IAM statement as a list; IAM also allows a single string."""
     return value if isinstance(value, list) else [value]

@@ -33,10 +33,10 @@ NEVER = {
 
 
 def run_in_new_interpreter(code: str, **more: str) -> str:
-    """Run Python code in a new process and return its output.
+    """Run Python code in a new process and return its standard output.
 
     Args:
-        code: the code.
+        code: the Python code.
         more: further environment variables.
     """
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LD_LIBRARY_PATH"}}

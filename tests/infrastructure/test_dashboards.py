@@ -41,9 +41,10 @@ WIDGETS = [widget for dashboard in BODIES.values() for widget in dashboard["widg
 
 
 def rows(widget: Widget) -> list[list[Any]]:
-    """Return the metrics of a widget as complete lists: namespace, name, dimensions and options.
+    """Return the metrics of a dashboard widget, each as a full list: namespace, name, dimensions, options.
 
-    In an abbreviated list, "." repeats the item above, and "..." repeats all items that are not given.
+    A widget may abbreviate the lists. "." repeats the item at the same position of the list above, and "..."
+    repeats all items of the list above that are not given.
     """
     written: list[list[Any]] = []
     above: list[str] = []

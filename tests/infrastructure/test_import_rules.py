@@ -169,7 +169,7 @@ def module_files() -> Iterator[tuple[str, Path]]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted names of all imports in a file, also of those in functions and for type checkers."""
+    """Yield the dotted name of each import in a file, even in functions and for type checkers only."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -161,16 +161,17 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def listing():
-    """Return the stack whose worker finds part files by listing. This worker needs the most permissions."""
+def listing() -> Stack:
+    """Return the stack in which the worker lists the part files in S3, which needs the most permissions."""
     return Stack(SeriesFiles="listing")
 
 
 @pytest.fixture
 def do_job(monkeypatch, caplog):
-    """Return `do_job(aws, function)`, which runs the job of a Lambda function and returns its results.
+    """Return `do_job(aws, function)`, which runs the job of a Lambda function and returns the job's results.
 
-    The job runs with the environment variables of the template.
+    `aws` is the `Deployment`, `function` is the logical id of the function, and the results are those of
+    `compute` or `settle` in jobs.py. The job runs with the function's environment variables in the template.
     """
 
     def do(aws, function):

@@ -12,7 +12,7 @@ EACH_FOLDER = pytest.mark.parametrize("folder", ["src", "layers/pyarrow"])
 
 
 def pins(path: Path) -> dict[str, str]:
-    """Return the version of each package that a requirements file fixes with `==`, by name."""
+    """Return a dict from package names to the versions that a requirements file fixes with `==`."""
     return dict(PIN.findall(path.read_text(encoding="utf-8")))
 
 

@@ -58,7 +58,7 @@ def build(architecture: str, part: str, folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Trees:
-    """Return the folders of all built packages, by (architecture, logical id)."""
+    """Build all packages, and return a dict from (architecture, logical id) to the folder of the package."""
     base = tmp_path_factory.mktemp("built")
     with ThreadPoolExecutor(max_workers=2) as pool:
         built = pool.map(lambda key: build(key[0], key[1], base.joinpath(*key)), PARTS)
@@ -76,7 +76,7 @@ def size(tree: Path) -> int:
 
 
 def libraries(tree: Path) -> dict[str, elf.SharedLibrary]:
-    """Return the properties of each shared library below a folder, by file name."""
+    """Return a dict from the file name of each shared library below a folder to its properties."""
     return {path.name: elf.read(path) for path in files(tree) if ".so" in path.suffixes}
 
 

@@ -32,12 +32,12 @@ type Change = Callable[[Properties], None]
 
 
 def version_of(template: Properties, **given: object) -> str:
-    """Return the logical id of the worker's Lambda version, which changes with every change to publish.
+    """Return the logical id of the Lambda version of the worker in a translated template.
 
-    CloudFormation publishes a version if its logical id is new.
+    CloudFormation publishes a new version whenever this logical id changes.
 
     Args:
-        template: the template.
+        template: the template before the translation.
         given: the parameter values.
     """
     resources = translated(template, **parameters(**given))["Resources"]
@@ -97,7 +97,7 @@ def test_sam_publishes_no_version_for_a_parameter_value_so_the_code_contains_a_h
 
 @pytest.fixture
 def settings_of_a_build(tmp_path: Path) -> Callable[[str], str]:
-    """Return a function that computes the hash of a samconfig.toml with the recipe in src/Makefile.
+    """Return a function from the text of a samconfig.toml to the hash that src/Makefile computes of it.
 
     The build adds this hash to the package, so that changed settings also publish a new version.
     """

@@ -32,7 +32,14 @@ EACH = pytest.mark.parametrize("name", QUERIES)
 
 
 def flat(line: Line, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a log line with their names in Logs Insights, which joins nested names by dots."""
+    """Yield (name, value) of each field of a log line, with the names of Logs Insights.
+
+    Logs Insights joins the names of nested fields by dots.
+
+    Args:
+        line: the parsed log line, or an object in it.
+        path: the names above `line`, each followed by a dot.
+    """
     for key, value in line.items():
         if isinstance(value, dict):
             yield from flat(value, f"{path}{key}.")
@@ -48,7 +55,7 @@ def commands(query: str) -> list[str]:
 
 
 def fields(query: str) -> set[str]:
-    """Return the fields of log lines that a query reads.
+    """Return the names of the log fields that a query of Logs Insights reads.
 
     These are all names in the query, without keywords, functions and the query's own aliases.
     """
@@ -59,7 +66,7 @@ def fields(query: str) -> set[str]:
 
 
 def passes(line: Line, query: str) -> bool:
-    """Return whether all filters of a query accept a log line."""
+    """Return whether a log line passes all filters of a query of Logs Insights."""
     return all(
         _holds(line, term)
         for command in commands(query)

@@ -312,7 +312,7 @@ def _value(expression: str, numbers: dict[str, Any]) -> Any:
 
     Args:
         expression: the expression.
-        numbers: the values of the metrics in it, by id.
+        numbers: a dict from the id of each metric in the expression to its value.
     """
     assert re.fullmatch(r"[a-z0-9 +*/()>=-]+", expression)
     return eval(expression, {"__builtins__": {}}, numbers)

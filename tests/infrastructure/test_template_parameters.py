@@ -50,7 +50,7 @@ def test_the_defaults_of_the_template_equal_those_of_the_worker(variables: Prope
 
 
 def _plain(text: str) -> str | bool:
-    """Return the text of an environment variable, or a bool if the text is "true" or "false"."""
+    """Return a bool if the text of an environment variable is "true" or "false", otherwise the text."""
     return {"true": True, "false": False}.get(text, text)
 
 

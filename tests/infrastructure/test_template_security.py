@@ -36,9 +36,13 @@ CONNECT = [
 
 
 def values(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each leaf of a resource.
+    """Yield (path, value) of each leaf in the properties of a resource.
 
     A statement of an IAM policy is a leaf, and its path contains its Sid instead of its position.
+
+    Args:
+        node: the properties, or a part of them.
+        path: the path of `node`.
     """
     if isinstance(node, dict) and "Sid" in node:
         yield f"{path.rpartition('.')[0]}.{node['Sid']}", node
@@ -61,9 +65,12 @@ def flat(stack: Stack) -> dict[str, Any]:
 
 
 def changes(**given: str) -> dict[str, Any]:
-    """Return the property values of a stack that differ from those of a stack with default parameters.
+    """Return a dict from paths to the property values in which a stack differs from the default stack.
 
-    The value of a property that only the default stack has is None.
+    The value is None if only the default stack, which has no parameters, has the property.
+
+    Args:
+        given: the parameters of the stack.
     """
     before, after = flat(Stack()), flat(Stack(**given))
     return {path: after.get(path) for path in before | after if before.get(path) != after.get(path)}

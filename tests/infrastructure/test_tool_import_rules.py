@@ -63,7 +63,7 @@ FILES = {path.relative_to(TOOLS).with_suffix("").as_posix(): path for path in so
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted names of all imports in a file, also of those in functions and for type checkers."""
+    """Yield the dotted name of each import in a file, even in functions and for type checkers only."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -73,7 +73,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def imports_of(package: str) -> set[str]:
-    """Return the dotted names of all imports in the files of a package of the tools."""
+    """Return the dotted names of all imports in the files of one package of `metrics_tools`."""
     files = [path for name, path in FILES.items() if name.split("/")[0] == package]
     return {name for path in files for name in imported(path)}
 
