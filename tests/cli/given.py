@@ -5,9 +5,11 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from metrics_tools.command_line.app import app
 from tests.builders import Cloud
@@ -16,21 +18,28 @@ ROOT = Path(__file__).parents[2]
 BOXES = "│─╭╮╰╯├└┌┐┘┤━┃"
 
 
-def metrics(*arguments, stdin=None):
-    """Run `metrics` with these arguments in this process, and return typer's result: exit code and output."""
+def metrics(*arguments: object, stdin: str | None = None) -> Result:
+    """Run `metrics` with these arguments in this process, and return the exit code and the output."""
     return CliRunner().invoke(app, list(map(str, arguments)), input=stdin)
 
 
-def document(*arguments, stdin=None):
-    """Run a command of `metrics` with `--json`, and return the JSON document that it prints."""
+def document(*arguments: object, stdin: str | None = None) -> Any:
+    """Run a command of `metrics` with `--json` in this process, and return the parsed JSON that it prints.
+
+    Args:
+        arguments: the subcommand and its arguments.
+        stdin: the text on standard input.
+    """
     return json.loads(metrics(*arguments, "--json", stdin=stdin).stdout)
 
 
-def as_process(*arguments, stdin=None, **environment):
-    """Run `metrics` in a separate process, whose output goes to pipes, and return the completed process.
+def as_process(
+    *arguments: object, stdin: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `metrics` in a separate process, whose output goes to pipes.
 
     Args:
-        arguments: the arguments of the command.
+        arguments: the subcommand and its arguments.
         stdin: the text on standard input.
         environment: further environment variables.
     """
@@ -45,8 +54,13 @@ def as_process(*arguments, stdin=None, **environment):
     )
 
 
-def on_terminal(*arguments, columns):
-    """Run `metrics` on a terminal with the given number of columns, and return all of its output."""
+def on_terminal(*arguments: object, columns: int) -> str:
+    """Run `metrics` in a process on a pseudo-terminal, and return all of its output.
+
+    Args:
+        arguments: the subcommand and its arguments.
+        columns: the width of the terminal.
+    """
     ours, its = pty.openpty()
     environment = os.environ | {"PYTHONPATH": "src:.", "COLUMNS": str(columns), "TERM": "xterm-256color"}
     command = [sys.executable, "-m", "metrics_tools", *map(str, arguments)]
@@ -67,8 +81,14 @@ def _read(descriptor):
         return b""
 
 
-def file_of(folder, value, name="my.json"):
-    """Write a file and return its path. A string is written unchanged, and any other value as JSON."""
+def file_of(folder: Path, value: Any, name: str = "my.json") -> Path:
+    """Write a file and return its path.
+
+    Args:
+        folder: the folder of the file.
+        value: the content; a string is written unchanged, and any other value as JSON.
+        name: the name of the file.
+    """
     path = folder / name
     path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
     return path
@@ -87,6 +107,10 @@ def problems_of(tmp_path, value, *arguments):
     return found["problems"]
 
 
-def described(problems):
-    """Return the text and the suggestion of each problem of a JSON document, by the path of the problem."""
+def described(problems: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return a dict from the path of each problem to `text (suggestion)`.
+
+    Args:
+        problems: the problems in the JSON output of a command.
+    """
     return {problem["path"]: f"{problem['text']} ({problem['suggestion']})" for problem in problems}

@@ -6,6 +6,7 @@ text for people, or JSON for programs.
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -18,8 +19,11 @@ MOMENTUM = ROOT / "events/momentum.json"
 
 
 @pytest.fixture
-def data(cloud, tmp_path):
-    """Return a folder with the dataset fx, which has ten daily observations of each of the series A and B."""
+def data(cloud, tmp_path) -> Path:
+    """Return a folder that is used as a bucket, with the dataset fx.
+
+    The series A and B of the dataset have ten daily observations each.
+    """
     put_a_and_b(cloud.store)
     return folder_of(cloud, tmp_path / "data")
 

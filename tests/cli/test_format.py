@@ -4,6 +4,7 @@ A formula can be an argument, the content of a file, or standard input.
 """
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,11 @@ FORMULA = "(A ÷ sma(B, 3)) × 100"  # noqa: RUF001 - as in print
 
 
 @pytest.fixture
-def data(cloud, tmp_path):
-    """Return a folder with the dataset fx, which has ten daily observations of each of the series A and B."""
+def data(cloud, tmp_path) -> Path:
+    """Return a folder that is used as a bucket, with the dataset fx.
+
+    The series A and B of the dataset have ten daily observations each.
+    """
     put_a_and_b(cloud.store)
     return folder_of(cloud, tmp_path / "data")
 

@@ -1,6 +1,7 @@
 """`metrics validate` and `metrics explain` warn if an operation loses most observations of an operand."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +16,11 @@ SAME_TIMES = "an operation needs both sides at the same time, and a window or a 
 
 
 @pytest.fixture
-def data(cloud, tmp_path):
-    """Return a folder with the dataset fx, whose series have observations at different times.
+def data(cloud, tmp_path) -> Path:
+    """Return a folder that is used as a bucket, with the dataset fx.
 
-    The values are 2, except in the series ZERO, in which two of three values are 0, and LARGE (1e300).
+    Its series have observations at different times. All values are 2, except in the series ZERO, in which two
+    of three values are 0, and in the series LARGE, in which all values are 1e300.
     """
     times = {
         "DAILY": WORKDAYS,

@@ -4,7 +4,9 @@ import json
 import re
 import shlex
 import tomllib
+from collections.abc import Iterable
 from importlib.metadata import packages_distributions
+from typing import Any
 
 import pytest
 import yaml
@@ -23,14 +25,24 @@ NOT_THE_COMMAND_LINE = {"local_cloud", "contracts"}
 """Packages of the tools that no command imports."""
 
 
-def matching(hook, files):
-    """Return those of the files that pre-commit would pass to a hook."""
+def matching(hook: dict[str, Any], files: Iterable[str]) -> list[str]:
+    """Return those of the files that pre-commit would pass to a hook.
+
+    Args:
+        hook: the hook's entry in .pre-commit-hooks.yaml.
+        files: the paths of files.
+    """
     exclude = hook.get("exclude", "^$")
     return [file for file in files if re.search(hook["files"], file) and not re.search(exclude, file)]
 
 
-def run(hook, files):
-    """Run the command of a hook on files as pre-commit would, and return its exit code."""
+def run(hook: dict[str, Any], files: Iterable[object]) -> int:
+    """Run the command of a hook as pre-commit would, and return its exit code.
+
+    Args:
+        hook: the hook's entry in .pre-commit-hooks.yaml.
+        files: the paths of the files that are passed to the command.
+    """
     program, *arguments = shlex.split(hook["entry"])
     assert PROJECT["project"]["scripts"][program] == "metrics_tools.command_line.app:main"
     return as_process(*arguments, *files).returncode

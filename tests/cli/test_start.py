@@ -33,11 +33,15 @@ PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions",
 """Pydantic and its dependencies: typer uses pydantic to parse options."""
 
 
-def start(*arguments, **environment):
+def start(*arguments: str, **environment: str) -> tuple[str, set[str]]:
     """Run `metrics` in a new process.
 
+    Args:
+        arguments: the arguments of `metrics`.
+        environment: further environment variables.
+
     Returns:
-        The output, and the names of all modules that were imported.
+        The output, and the dotted names of all modules that were imported.
     """
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
@@ -51,8 +55,15 @@ def start(*arguments, **environment):
     return output, set(imported.split())
 
 
-def ours_and_libraries(imported):
-    """Return the imported modules that belong to this project, and the names of the imported libraries."""
+def ours_and_libraries(imported: set[str]) -> tuple[set[str], set[str]]:
+    """Divide imported modules into those of this project and those of libraries.
+
+    Args:
+        imported: the dotted names of all imported modules.
+
+    Returns:
+        The dotted names of this project's modules, and the names of the libraries' top-level modules.
+    """
     ours = {name for name in imported if name.startswith("metrics_")}
     others = {name.partition(".")[0] for name in imported - ours} - sys.stdlib_module_names
     return ours, {name for name in others if not name.startswith("_")}  # _sysconfigdata is Python's own

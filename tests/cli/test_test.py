@@ -1,6 +1,8 @@
 """`metrics test` runs tests of metrics: the forms of its files, comparisons, messages, and exit codes."""
 
 import json
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -12,8 +14,8 @@ A, RATIO = {"series_code": "A"}, {"op": "ratio", "left": {"series_code": "A"}, "
 DAYS = {"2026-01-01": 1, "2026-01-02": 2}
 
 
-def one_test(expect, expression=A, /, **fields):
-    """Return the JSON content of a file with one test of a metric. Its series A has the values 1 and 2.
+def one_test(expect: Any, expression: Any = A, /, **fields: Any) -> dict[str, Any]:
+    """Return the JSON content of a file with one test of a metric, whose series A has the values 1 and 2.
 
     Args:
         expect: the expected observations.
@@ -24,15 +26,27 @@ def one_test(expect, expression=A, /, **fields):
     return {"tests": [found | fields]}
 
 
-def outcome(tmp_path, content, name="my.test.json"):
-    """Write a file with one test of a metric, run it, and return the test's outcome in the JSON document."""
+def outcome(tmp_path: Path, content: Any, name: str = "my.test.json") -> Any:
+    """Run a file with one test of a metric, and return the outcome of the test in the JSON output.
+
+    Args:
+        tmp_path: the folder in which the file is created.
+        content: the content of the file, as text or JSON.
+        name: the name of the file.
+    """
     (found,) = document("test", file_of(tmp_path, content, name))["files"]
     assert found["problems"] == []
     return found["tests"][0]
 
 
-def problems(tmp_path, content, name="my.test.json"):
-    """Run a file of tests that is not valid, and return the text of each of its problems by JSON path."""
+def problems(tmp_path: Path, content: Any, name: str = "my.test.json") -> dict[str, str]:
+    """Run an invalid file of tests, and return a dict from the JSON path of each problem to its text.
+
+    Args:
+        tmp_path: the folder in which the file is created.
+        content: the content of the file, as text or JSON.
+        name: the name of the file.
+    """
     file = file_of(tmp_path, content, name)
     assert metrics("test", file).exit_code == 2
     (found,) = document("test", file)["files"]

@@ -5,6 +5,7 @@ A report has the JSON path of the problem, the allowed values and the value that
 
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -309,8 +310,13 @@ def test_of_a_request_that_is_too_large_only_the_size_is_reported(tmp_path):
 # Warnings
 
 
-def of_a(op, **options):
-    """Return a request with an operation on the series A, which has the given options."""
+def of_a(op: str, **options: Any) -> dict[str, Any]:
+    """Return a request whose expression is an operation on the series A.
+
+    Args:
+        op: the name of the operation.
+        options: further fields of the operation's node, such as `window`.
+    """
     return request({"op": op, "series": A, **options}, kind="window_op", inputs={"A": "fx"})
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -33,8 +34,11 @@ A, B = series("A"), series("B")
 
 
 @pytest.fixture
-def data(cloud, tmp_path):
-    """Return a folder with the dataset fx, which has ten daily observations of each of the series A and B."""
+def data(cloud, tmp_path) -> Path:
+    """Return a folder that is used as a bucket, with the dataset fx.
+
+    The series A and B of the dataset have ten daily observations each.
+    """
     put_a_and_b(cloud.store)
     return folder_of(cloud, tmp_path / "data")
 

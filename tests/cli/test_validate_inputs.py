@@ -1,8 +1,12 @@
 """`metrics validate` with a location reports the problems of datasets, series and part files."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.builders import (
+    Cloud,
     day,
     put_a_and_b,
     put_dataset,
@@ -25,8 +29,11 @@ A, B = series("A"), series("B")
 
 
 @pytest.fixture
-def data(cloud, tmp_path):
-    """Return a folder with the dataset fx, which has ten daily observations of each of the series A and B."""
+def data(cloud, tmp_path) -> Path:
+    """Return a folder that is used as a bucket, with the dataset fx.
+
+    The series A and B of the dataset have ten daily observations each.
+    """
     put_a_and_b(cloud.store)
     return folder_of(cloud, tmp_path / "data")
 
@@ -84,8 +91,10 @@ def test_missing_part_files_are_counted_and_named(tmp_path, data):
     )
 
 
-def incremental(cloud, tmp_path, **manifest):
-    """Return a folder whose dataset manifest lists only the last of the three part files of the series A.
+def incremental(cloud: Cloud, tmp_path: Path, **manifest: Any) -> Path:
+    """Return a folder that is used as a bucket, with a dataset whose manifest is incomplete.
+
+    The manifest lists only the last of the three part files of the series A.
 
     Args:
         cloud: the fake cloud.
@@ -160,9 +169,10 @@ def test_a_limit_that_only_all_series_together_exceed_is_reported(tmp_path, data
 
 @pytest.fixture
 def long(cloud, tmp_path, monkeypatch):
-    """Return a folder with three series of 8,000 observations, and set the memory limit to one megabyte.
+    """Return a folder that is used as a bucket, with three series of 8,000 observations each.
 
-    The limit is sufficient for each series alone, but not for the three series together.
+    The memory limit of the worker is set to one megabyte, which is sufficient for each series alone, but not
+    for the three series together.
     """
     monkeypatch.setenv("WORKER_MAX_MEMORY_MB", "1")
     days = [day(n) for n in range(1, 8_001)]

@@ -123,8 +123,8 @@ class WorkerMachine(RuleBasedStateMachine):
         """Request runs that are newer or older than earlier requests.
 
         Args:
-            wanted: (metric code, age of the request in seconds, series code, message group) of each run; if the
-                message group is None, the run has the metric's own group.
+            wanted: (metric code, age of the request in seconds, series code, message group) of each run; a
+                message group of None means the metric's own group.
         """
         for metric, ago, code, group in wanted:
             run = f"run-{len(self.readable)}"
@@ -216,7 +216,7 @@ class WorkerMachine(RuleBasedStateMachine):
 
         Args:
             late: whether the second worker receives its message after the visibility timeout of the first.
-            order: which of the two workers makes the next step, for each step.
+            order: for each step, whether worker `other` makes it instead of worker `one`.
             kill: (name of the worker to kill, number of its calls before the kill), or None to kill none.
         """
         world = self.world

@@ -39,7 +39,8 @@ ORDERS: dict[str, list[Sequence[int]]] = {
 def favour(name: str) -> Callable[[random.Random, Sequence[str]], str]:
     """Return a function that chooses the next worker: at random, but one worker ten times as often.
 
-    The function takes a random generator and the names of the workers that can make a step, and returns a name.
+    The function takes a random generator and the names of the workers that can make a step. It returns one of
+    these names.
 
     Args:
         name: the name of the worker that is chosen more often.

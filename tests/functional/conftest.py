@@ -24,7 +24,10 @@ def faults(monkeypatch):
 
 @pytest.fixture
 def lines(monkeypatch):
-    """Return a function that parses all log lines and returns them; a line that is not JSON is an error."""
+    """Return `lines()`, which returns all log lines of the test so far, each as parsed JSON.
+
+    A log line that is not JSON is an error.
+    """
     stream = io.StringIO()
     (handler,) = logger.handlers
     monkeypatch.setattr(handler, "stream", stream)
@@ -33,7 +36,10 @@ def lines(monkeypatch):
 
 @pytest.fixture
 def blobs(capsys, lines):  # noqa: ARG001 - the fixture redirects the log lines, so that capsys reads only metrics
-    """Return a function that returns the EMF documents since its last call, except those of cold starts."""
+    """Return `blobs()`, which returns the EMF documents that were written since its last call.
+
+    The documents are parsed, and those of cold starts are left out.
+    """
 
     def written():
         found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -45,7 +51,10 @@ def blobs(capsys, lines):  # noqa: ARG001 - the fixture redirects the log lines,
 
 @pytest.fixture
 def bury(cloud, monkeypatch):
-    """Return a function that passes records to the dead-letter handler in the fake cloud."""
+    """Return `bury(*records, **settings)`, which passes records to the dead-letter handler in the fake cloud.
+
+    It returns the response of the handler. `settings` are settings of the worker.
+    """
 
     context: Any = FakeContext(function_name="buried")
 
@@ -58,10 +67,9 @@ def bury(cloud, monkeypatch):
 
 @pytest.fixture
 def fails(cloud, invoke):
-    """Return a function that runs a request in both wire forms, plain and v1.
+    """Return `fails(body)`, which runs a request in both wire forms, plain and v1.
 
-    The function asserts that both forms end with the same FAILURE, and returns the error code and the
-    message.
+    It asserts that both runs end with the same FAILURE, and returns the error code and the error message.
     """
 
     def run(body):

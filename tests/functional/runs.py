@@ -6,7 +6,10 @@ NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
 
 
 def run_of(metric: str, number: int = 1) -> dict[str, object]:
-    """Return a record that requests a run. Its run id and message id are `{metric}-{number}`."""
+    """Return an SQS record with the request of a run.
+
+    The run id and the message id are `{metric}-{number}`.
+    """
     name = f"{metric}-{number}"
     return record(request(run_id=name, metric=metric), message_id=name)
 

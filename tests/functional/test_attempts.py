@@ -26,18 +26,18 @@ type Scene = Callable[[World], None]
 
 @dataclass
 class Errors:
-    """The metrics that Lambda itself would report for one function: its invocations and its errors.
+    """The invocations and errors of a Lambda function, as Lambda itself would count them.
 
     Attributes:
-        messages: the number of messages of each invocation.
-        lost: the number of messages of each invocation that raised an error or was killed.
+        messages: for each invocation, the number of its messages.
+        lost: for each invocation that raised an error or was killed, the number of its messages.
     """
 
     messages: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
 
     def counting(self, function: Handler) -> Handler:
-        """Return a function that calls a handler, and counts the invocation and an error that it raises."""
+        """Return a function that calls a handler and records the invocation and whether it failed."""
 
         def invoke(event: Any, context: Any) -> Any:
             self.messages.append(len(event["Records"]))
@@ -52,7 +52,7 @@ class Errors:
 
 @contextmanager
 def observed() -> Iterator[tuple[World, Errors]]:
-    """Yield a `World` (tests/world.py), and the errors that Lambda counts for the worker in this world."""
+    """Yield a new `World` (tests/world.py), and the errors that Lambda counts for its worker."""
     errors = Errors()
     with captured_output(), World.started() as world:
         worker, dead_letters = world.functions
@@ -167,8 +167,8 @@ class _Counted(WorkerMachine):
     """The state machine of tests/faults/state_machine.py, which also records errors and killed workers.
 
     Attributes:
-        errors: the invocations and errors that Lambda counts.
-        killed: the number of messages of each batch in which the worker was killed.
+        errors: the invocations and errors that Lambda counts for the worker.
+        killed: for each batch in which the worker was killed, the number of its messages.
     """
 
     errors = Errors()

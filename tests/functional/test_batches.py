@@ -20,7 +20,14 @@ from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_
 
 
 def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
-    """Return (run id, kind) of each status event that was published for a metric, in order."""
+    """Return (run id, kind) of each status event of the runs of a metric, in the order of publication.
+
+    The kind is `started`, `heartbeat` or `completed`.
+
+    Args:
+        cloud: the fake cloud.
+        metric: the metric code, with which the run ids begin.
+    """
     return [
         (event["runId"], event["type"].removeprefix("metric_run_"))
         for event in cloud.sns.events
@@ -29,7 +36,10 @@ def runs_announced(cloud, metric: str) -> list[tuple[str, str]]:
 
 
 def waits(cloud) -> dict[str, int]:
-    """Return the visibility timeout in seconds that the worker set for each message, by message id."""
+    """Return a dict from message ids to the visibility timeouts, in seconds, that the worker set.
+
+    Messages whose visibility timeout was not changed are missing.
+    """
     return {
         call["ReceiptHandle"].removeprefix("receipt-of-"): call["VisibilityTimeout"]
         for call in cloud.sqs.calls
@@ -228,7 +238,7 @@ def test_the_same_run_twice_in_a_batch_is_computed_once(cloud, invoke, faults):
 
 
 def put_b_of_one(cloud) -> None:
-    """Overwrite series B of `put_a_and_b` with the value 1."""
+    """Overwrite the series B, which `put_a_and_b` has written: now all of its ten values are 1."""
     body = parquet(rows("B", [day(n) for n in range(1, 11)], [1.0] * 10))
     obstore.put(cloud.store, "datasets/fx/projections/B/year=2026/month=01/data.parquet", body)
 

@@ -18,7 +18,10 @@ GAVE_UP = (
 
 @pytest.fixture
 def committed(cloud, invoke, faults):
-    """Commit a run, and let the replacement of `current` fail, so that the run has no published outcome."""
+    """Commit a run whose outcome is not published, because S3 refuses to replace `current`.
+
+    Afterwards, the recorded calls and events are cleared, and S3 works again.
+    """
     put_a_and_b(cloud.store)
     faults.before("PUT", CURRENT, throttled, times=4)
     assert given_back(invoke(record(request()))) == ["message-1"]

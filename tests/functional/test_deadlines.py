@@ -22,7 +22,12 @@ def dataset(cloud):
 
 
 class Clock:
-    """A clock that a test sets. `left` is the number of seconds until the worker's deadline."""
+    """A clock that a test sets.
+
+    Attributes:
+        left: the number of seconds until the worker's deadline.
+        context: a Lambda context with the corresponding remaining time.
+    """
 
     def __init__(self, left):
         self.left = left

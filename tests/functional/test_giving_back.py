@@ -9,7 +9,10 @@ from tests.functional.runs import NOTHING_COMES_BACK, given_back, outcomes, run_
 
 
 def waits(cloud) -> dict[str, int]:
-    """Return the visibility timeout in seconds that was set for each message, by message id."""
+    """Return a dict from message ids to the visibility timeouts, in seconds, that the worker set.
+
+    Messages whose visibility timeout was not changed are missing.
+    """
     return {
         call["ReceiptHandle"].removeprefix("receipt-of-"): call["VisibilityTimeout"]
         for call in cloud.sqs.calls

@@ -25,7 +25,11 @@ FAST = {"WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.001}
 
 
 class Beats:
-    """A recorder of the heartbeats that SNS receives after the started event."""
+    """An observer of the fake cloud that lets a test wait for heartbeats.
+
+    Attributes:
+        sns_fault: a function that is called before a heartbeat is published, and may raise an error.
+    """
 
     def __init__(self, cloud: Cloud) -> None:
         self._come = threading.Semaphore(0)

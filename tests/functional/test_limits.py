@@ -18,7 +18,10 @@ def dataset(cloud):
 
 @pytest.fixture
 def refused(cloud, invoke):
-    """Return a function that runs a request, asserts that it fails permanently, and returns the error."""
+    """Return `refused(body, **settings)`, which runs a request and asserts that it ends with FAILURE.
+
+    It also asserts that nothing was committed, and returns the text of the error in the completed event.
+    """
 
     def run(body, **settings):
         assert invoke(record(body), **settings) == {"batchItemFailures": []}
@@ -34,8 +37,8 @@ def a_alone(**more):
     return request(series("A"), kind="series", inputs={"A": "fx"}, **more)
 
 
-def many(code, count):
-    """Return `count` rows of a series, at intervals of one second."""
+def many(code: str, count: int) -> pa.Table:
+    """Return a part file's table with `count` observations of a series, at intervals of one second."""
     return rows(code, np.arange(count).astype("datetime64[s]").astype("datetime64[ns]"), np.ones(count))
 
 
@@ -94,7 +97,7 @@ def test_rows_that_do_not_fit_into_memory_are_refused(cloud, refused):
 
 
 def test_a_small_file_that_decompresses_to_many_bytes_is_refused(cloud, refused):
-    """Use a file in which 200 MB of a repeated text are compressed to a few KiB."""
+    """Use a part file in which 200 MB of a repeated text are compressed to a few KiB."""
     table = pa.table(
         {
             "obs_time": pa.array([day(1)], pa.timestamp("ns")),

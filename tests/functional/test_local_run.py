@@ -23,15 +23,29 @@ SHORT = "ECB_TRL_EUR_D"
 """The series with the fewest part files: loading it takes a fifth of the time of a usual series."""
 
 
-def shortened(out, event):
-    """Write a copy of a file of events/ that uses the series `SHORT`, and return the path of the copy."""
+def shortened(out: Path, event: str) -> Path:
+    """Write a copy of a sample request in which the series are replaced by the series `SHORT`.
+
+    Args:
+        out: the folder for the copy.
+        event: the path of the sample request, relative to the repository.
+
+    Returns:
+        The path of the copy.
+    """
     path = out / "short.json"
     path.write_text(re.sub(r"ECB_(BRL|USD)_EUR_D", SHORT, (ROOT / event).read_text()))
     return path
 
 
-def run_locally(out, *arguments, **environment):
-    """Run the local cloud with these arguments until it ends, and return the completed process."""
+def run_locally(out: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the local cloud, as `make run` does, until it ends.
+
+    Args:
+        out: the folder for the results.
+        arguments: the files of the requests, and options.
+        environment: further environment variables.
+    """
     return subprocess.run(
         [sys.executable, "-m", "metrics_tools.local_cloud", *map(str, arguments), "--out", str(out)],
         cwd=ROOT,
@@ -44,10 +58,11 @@ def run_locally(out, *arguments, **environment):
 
 
 @pytest.fixture(scope="module")
-def succeeded(tmp_path_factory):
+def succeeded(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
     """Run a sample, a bare expression and a throttled sample, which end as expected.
 
-    Return the process and the output folder.
+    Returns:
+        The completed process and the folder with the results.
     """
     out = tmp_path_factory.mktemp("succeeded")
     path = out / "lira.json"
@@ -57,8 +72,8 @@ def succeeded(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def failed(tmp_path_factory):
-    """Run two requests that do not end as expected, and return the process.
+def failed(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """Run two requests that do not end as expected, and return the completed process.
 
     One request has a missing series, the other an invalid run id.
     """
@@ -71,14 +86,23 @@ def failed(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def without_emulator(tmp_path_factory):
-    """Run a sample request without the emulator; return the process and the output folder."""
+def without_emulator(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Run a sample request without the Lambda runtime emulator.
+
+    Returns:
+        The completed process and the folder with the results.
+    """
     out = tmp_path_factory.mktemp("without-emulator")
     return run_locally(out, CHANGE, EMULATOR="off"), out
 
 
-def processes():
-    """Return the parent of each process of this machine by process id, without zombie processes."""
+def processes() -> dict[int, int]:
+    """Return a dict from the id of each process on this machine to the id of its parent process.
+
+    Zombie processes are left out.
+    """
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # The process has ended in the meantime.

@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +18,16 @@ TIMEOUT = 60
 
 
 @contextmanager
-def served(out, *words):
-    """Run the local cloud during the context, and yield the environment variables for its commands."""
+def served(out: Path, *words: str) -> Iterator[dict[str, str]]:
+    """Run the local cloud within this context.
+
+    Args:
+        out: the folder for the results.
+        words: further arguments of the command that starts the local cloud.
+
+    Yields:
+        The environment variables with which commands use the local cloud, by name.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "metrics_tools.local_cloud", "--serve", *words, "--out", str(out)],
         cwd=ROOT,

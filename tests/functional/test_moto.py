@@ -6,6 +6,7 @@ their topics to queues of the control plane. The moto server listens on the loop
 
 import json
 import logging
+from typing import Any
 
 import boto3
 import pytest
@@ -30,7 +31,14 @@ def endpoint():
 
 
 class Aws:
-    """The AWS clients with which a test acts as control plane, ingestor and event source mapping."""
+    """The bucket, queues and topics of a test on the moto server, and clients to use them.
+
+    With the clients, the test acts as control plane, ingestor and event source mapping.
+
+    Attributes:
+        queues: the URL of each queue, by name: `requests`, `started`, `heartbeat` and `completed`.
+        topics: the ARN of each topic, by the name of the queue that is subscribed to it.
+    """
 
     def __init__(self, endpoint: str) -> None:
         self._clients = {
@@ -61,8 +69,8 @@ class Aws:
         )
         return str(arn)
 
-    def request_run(self, event) -> None:
-        """Publish the request of a run to the request topic."""
+    def request_run(self, event: dict[str, Any]) -> None:
+        """Publish a request, given as JSON object, to the request topic."""
         self.sns.publish(
             TopicArn=self.topics["requests"],
             Message=json.dumps(event),
@@ -70,8 +78,8 @@ class Aws:
             MessageDeduplicationId=event["runId"],
         )
 
-    def receive(self, name: str):
-        """Return all messages that can be received from a queue now."""
+    def receive(self, name: str) -> list[dict[str, Any]]:
+        """Return all visible messages of a queue in `queues`, as SQS returns them."""
         found = []
         while more := self.sqs.receive_message(
             QueueUrl=self.queues[name],
@@ -82,7 +90,7 @@ class Aws:
             found += more
         return found
 
-    def requests(self):
+    def requests(self) -> list[dict[str, Any]]:
         """Receive the waiting requests, and return them as records of the event source mapping."""
         return [
             {
@@ -119,7 +127,7 @@ def aws(endpoint):
 
 @pytest.fixture
 def deployed(aws, endpoint, monkeypatch):
-    """Return the handler of the worker, configured for the moto server."""
+    """Return `deployed(records)`, which invokes the handler of the worker with the moto server as AWS."""
     settings = Settings(
         AWS_ENDPOINT_URL=endpoint,
         AWS_SQS_RUN_REQUEST_QUEUE_URL=aws.queues["requests"],

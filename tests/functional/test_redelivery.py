@@ -6,7 +6,7 @@ import obstore
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from tests.builders import TOPIC, envelope, put_a_and_b, record, request
+from tests.builders import TOPIC, Cloud, envelope, put_a_and_b, record, request
 from tests.faulty_store import CURRENT, DATA, MANIFEST, MARKER, denied, throttled
 
 BASE = "metrics/ratio.a_to_b/"
@@ -30,8 +30,14 @@ def kinds(cloud):
     return [event["type"].removeprefix("metric_run_") for event in cloud.sns.events]
 
 
-def refuse(cloud, topic, *, times=1):
-    """Let SNS reject the next `times` events for a topic."""
+def refuse(cloud: Cloud, topic: str, *, times: int = 1) -> None:
+    """Let SNS throttle the next `times` events for a topic.
+
+    Args:
+        cloud: the fake cloud.
+        topic: the kind of the topic's events, such as `completed`.
+        times: the number of refused events.
+    """
     left = [times]
 
     def before(message):

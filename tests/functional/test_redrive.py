@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -25,13 +26,18 @@ QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/gone.fifo"
 
 @dataclass
 class Queue:
-    """The request queue on the moto server."""
+    """A request queue of moto.
+
+    Attributes:
+        sqs: a boto3 client.
+        url: the URL of the queue.
+    """
 
     sqs: Any
     url: str
 
     def messages(self) -> list[dict[str, Any]]:
-        """Receive and return up to ten messages."""
+        """Receive up to ten messages, and return them as SQS does."""
         answer = self.sqs.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
         )
@@ -50,7 +56,10 @@ def queue():
 
 @pytest.fixture
 def mail(cloud, bury, tmp_path):
-    """Return a function that stores messages as dead letters in the folder, and returns the keys."""
+    """Return `mail(*records)`, which passes records to the dead-letter handler and copies the dead letters.
+
+    The copies are in the temporary folder of the test. The function returns the keys of the dead letters.
+    """
 
     def store(*records):
         assert bury(*records) == {"batchItemFailures": []}
@@ -62,15 +71,18 @@ def mail(cloud, bury, tmp_path):
     return store
 
 
-def put(folder, key, body):
-    """Write an object into a folder."""
+def put(folder: Path, key: str, body: bytes) -> None:
+    """Write the object with this key into a folder that is used as a bucket."""
     (folder / key).parent.mkdir(parents=True, exist_ok=True)
     (folder / key).write_bytes(body)
 
 
 @pytest.fixture
 def redrive(tmp_path):
-    """Return a function that runs `metrics redrive` on the folder, and returns its exit code and output."""
+    """Return `redrive(*words)`, which runs `metrics redrive` on the temporary folder of the test.
+
+    It returns typer's result, which has the exit code and the output.
+    """
 
     def run(*words):
         return CliRunner().invoke(app, ["redrive", "--folder", str(tmp_path), *words])
@@ -287,7 +299,12 @@ def test_the_json_lists_the_dead_letters_and_which_of_them_were_sent(mail, queue
 
 
 def stored(body, sent=SENT):
-    """Return a stored dead letter with the given body and the given time of sending."""
+    """Return a dead letter as the dead-letter function stores it.
+
+    Args:
+        body: the JSON of the message's body.
+        sent: the time at which the message was sent.
+    """
     return DeadLetter(
         message_id="message-1",
         outcome="FAILURE",

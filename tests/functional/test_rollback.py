@@ -24,7 +24,10 @@ def message(run, seconds, **more):
 
 @pytest.fixture
 def deliver(cloud, invoke):
-    """Return a function that runs a request made some seconds after `NOW`, and returns the version."""
+    """Return `deliver(run, seconds)`, which computes a run whose request was made some seconds after `NOW`.
+
+    It asserts that the run succeeds, and returns the timestamp of its version.
+    """
     put_a_and_b(cloud.store)
 
     def one(run, seconds):
@@ -40,7 +43,10 @@ def current(cloud):
 
 @pytest.fixture
 def chosen(cloud, deliver):
-    """Roll back to the older of two versions, one minute after `NOW`, and return that version."""
+    """Publish two versions, roll back to the older one, and return the timestamp of this version.
+
+    The rollback happens one minute after `NOW`.
+    """
     older, newer = deliver("older", 0), deliver("newer", 10)
     assert current(cloud) == newer
     done = roll_back(cloud.bucket, KEYS, older, now=lambda: at(60))

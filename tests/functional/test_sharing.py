@@ -92,7 +92,10 @@ def test_a_later_run_of_a_group_reads_nothing_again(cloud, invoke, faults):
 @pytest.mark.usefixtures("file_a_series")
 @pytest.mark.parametrize("fault", [None, denied, throttled], ids=["missing", "denied", "throttled"])
 def test_an_unreadable_series_fails_only_the_runs_that_use_it(cloud, invoke, faults, fault):
-    """Run a batch in which a bad run reads A and B, and fails while a good run waits for A."""
+    """Run a batch in which the run `m.bad` reads the series A and B, of which B is unreadable.
+
+    It fails while the run `m.good` waits for the series A, which the two runs share.
+    """
     if fault:
         faults.before("GET", PARTS.format("B/"), fault, times=MONTHS)
     else:

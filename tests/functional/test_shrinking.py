@@ -16,9 +16,11 @@ CURRENT = "metrics/ratio.a_to_b/current/manifest.json"
 
 @pytest.fixture
 def update(cloud, invoke):
-    """Return a function that runs a metric with a complete manifest, and then with that of one month.
+    """Return `update(expression, **settings)`, which computes two runs of a metric.
 
-    The second manifest lists only the part files of the month.
+    In the run `first`, the dataset manifest is complete. In the run `second`, which computes the expression,
+    the manifest lists only the part files of the last month. The function returns a dict from the id of each
+    run to its completed event.
     """
 
     def run(expression=None, **settings):

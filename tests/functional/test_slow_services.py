@@ -53,7 +53,7 @@ def proxy():
 
 @pytest.fixture
 def settings(proxy):
-    """Create topics and queues on the server, and return settings that use them through the proxy."""
+    """Create topics and a queue on the moto server, and return settings that use them through the proxy."""
     import boto3  # noqa: PLC0415 - as above
 
     proxy.forget()
@@ -78,10 +78,10 @@ def settings(proxy):
 
 @pytest.fixture(params=["worker", "dead letters"])
 def either(request, settings, monkeypatch, proxy):
-    """Return a function that invokes a Lambda function `left` seconds before the deadline.
+    """Return `either(left=…)`, which invokes a Lambda function `left` seconds before its deadline.
 
-    The Lambda function is the worker in one half of the tests, and the dead-letter function in the other
-    half.
+    It returns whether the message was returned to the queue, and the duration of the invocation in seconds.
+    Each test runs twice: with the worker, and with the dead-letter function.
     """
     module = handler if request.param == "worker" else dead_letters
     return _function(module, settings, monkeypatch, proxy)
@@ -89,7 +89,10 @@ def either(request, settings, monkeypatch, proxy):
 
 @pytest.fixture
 def worker(settings, monkeypatch, proxy):
-    """Return a function that invokes the worker with `left` seconds until the deadline."""
+    """Return `worker(left=…)`, which invokes the worker `left` seconds before its deadline.
+
+    It returns whether the message was returned to the queue, and the duration of the invocation in seconds.
+    """
     return _function(handler, settings, monkeypatch, proxy)
 
 
@@ -111,9 +114,10 @@ def _function(module, settings, monkeypatch, proxy):
 
 
 def slow(*parts):
-    """Return a decision function that sends responses slowly if the call contains all these parts.
+    """Return a decision function of the proxy (tests/faulty_proxy.py) that delays the responses to calls.
 
-    The parts may be in the method, the address, the action or the body of the call.
+    Args:
+        parts: texts that all occur in a delayed call: in its method, address, action or body.
     """
 
     def decide(call):

@@ -15,7 +15,13 @@ NO_SUCH_SERIES = ratio(series("A"), series("ZZ"))
 
 
 class Clock:
-    """A clock that the test advances; when the worker pauses, the clock advances by the pause."""
+    """A clock that the test advances; when the worker pauses, the clock advances by the pause.
+
+    Attributes:
+        now: the time that the clock shows, in seconds.
+        pauses: the length of each pause, in seconds.
+        threads: the thread of each pause.
+    """
 
     def __init__(self):
         self.now = 1000.0
@@ -37,7 +43,7 @@ def clock(cloud):
 
 @pytest.fixture
 def published(cloud, clock):
-    """Return a list to which (type, time) of each published event is added."""
+    """Return a list to which (kind of the event, time on the clock) of each published event is added."""
     found = []
     cloud.sns.before = lambda message: found.append(
         (message["MessageAttributes"]["type"]["StringValue"].removeprefix("metric_run_"), clock.now)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from typing import Any
 
 import obstore
 import pytest
@@ -53,8 +54,8 @@ def closing(lines):
     return {line["run_id"]: line for line in lines() if line.get("event_type") == "metric_run_closed"}
 
 
-def counts(blobs, name):
-    """Return the values of a metric in all EMF documents, in order."""
+def counts(blobs: list[dict[str, Any]], name: str) -> list[Any]:
+    """Return all values of the CloudWatch metric `name` in EMF documents, in the order of the documents."""
     found = []
     for blob in blobs:
         value = blob.get(name, [])

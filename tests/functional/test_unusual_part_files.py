@@ -16,7 +16,7 @@ GROUPS, ROWS = 40, 150
 KEY = "datasets/fx/projections/A/data.parquet"
 
 
-def large():
+def large() -> bytes:
     """Return a valid part file of about 6 MiB with many row groups and a large column that no run reads."""
     rng = np.random.default_rng(7)
     count = GROUPS * ROWS
@@ -25,8 +25,12 @@ def large():
     return parquet(table.add_column(1, "note", notes), row_group_size=ROWS)
 
 
-def damaged(body):
-    """Return the part file with zeros in place of a page header, as after an incomplete upload."""
+def damaged(body: bytes) -> bytes:
+    """Return a part file with zeros in place of one page header, as after an incomplete upload.
+
+    Args:
+        body: the part file that `large` returns.
+    """
     chunk = pq.ParquetFile(pa.BufferReader(body)).metadata.row_group(GROUPS // 2).column(3)
     at = chunk.dictionary_page_offset or chunk.data_page_offset
     return body[:at] + bytes(16) + body[at + 16 :]
@@ -51,7 +55,7 @@ SLEEPS = child("time.sleep(60)")
 
 @pytest.fixture
 def with_command(monkeypatch):
-    """Return a function that replaces the command line with which the child process is started."""
+    """Return `with_command(command)`, which replaces the command that starts the decoder's child process."""
 
     def use(command):
         monkeypatch.setattr(decoder.Decoder.__init__, "__defaults__", (None, command))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Never
 
 import pyarrow as pa
 import pytest
@@ -50,24 +51,27 @@ def dataset(cloud):
     put_a_and_b(cloud.store)
 
 
-def denied():
-    """Raise the error for a denied request. The error is a new object, to which nothing else refers."""
+def denied() -> Never:
+    """Raise the error for a denied S3 request: each time a new object, to which nothing else refers."""
     raise PermissionDeniedError("403 AccessDenied")
 
 
-def throttled():
-    """Raise the error for a throttled request. The error is a new object, to which nothing else refers."""
+def throttled() -> Never:
+    """Raise the error for a throttled S3 request: each time a new object, to which nothing else refers."""
     raise GenericError("503 SlowDown, after the client's own retries")
 
 
-def living():
-    """Return the number of objects in memory, by class name, of the classes that only an invocation uses."""
+def living() -> Counter[str]:
+    """Return the number of objects in memory of each class in `KEPT`, by the name of the class."""
     return Counter(type(found).__name__ for found in gc.get_objects() if isinstance(found, KEPT))
 
 
 @pytest.fixture
 def kept(invoke, cloud, monkeypatch):
-    """Yield a function that invokes the handler and counts, by class, the objects that remain in memory."""
+    """Yield `kept(*records)`, which invokes the handler and counts the objects that remain in memory.
+
+    It returns the response of the handler, and a counter of the new objects by class, see `living`.
+    """
     invoke(run_of("warm"))  # so that imports and caches of libraries do not count
     cloud.sns.messages.clear()
     gc.collect()

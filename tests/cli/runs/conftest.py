@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import boto3
 import pytest
@@ -15,9 +16,10 @@ from tests.builders import BUCKET, put_a_and_b, request
 
 @pytest.fixture
 def metrics():
-    """Return `metrics(*words)`, which runs a command in this process and returns its exit code and output.
+    """Return `metrics(*words)`, which runs `metrics` with these arguments in this process.
 
-    If the command raises an exception other than SystemExit, the function raises the exception, too.
+    It returns typer's result, which has the exit code and the output. If the command raises an exception that
+    is not a SystemExit, the function raises the exception, too.
     """
 
     def run(*words):
@@ -43,7 +45,10 @@ def folder(tmp_path):
 
 @pytest.fixture
 def ask(tmp_path):
-    """Return `ask(expression, name=…, …)`, which writes a request to a file and returns the file's path."""
+    """Return `ask(expression, name=…, …)`, which writes a request to a file and returns the path of the file.
+
+    Further arguments are passed to `request` (tests/builders.py).
+    """
 
     def write(expression=None, *, name="request.json", **more):
         path = tmp_path / name
@@ -55,7 +60,7 @@ def ask(tmp_path):
 
 @pytest.fixture(scope="package")
 def aws():
-    """Yield the URL of a moto server on the loopback interface, which the commands use instead of AWS."""
+    """Yield the URL of a moto server on the loopback interface, which tests use instead of AWS."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -91,8 +96,8 @@ def bucket(client, folder, request):
     return name
 
 
-def files(folder):
-    """Return a dict from the key of each file in a folder to the content of the file."""
+def files(folder: Path) -> dict[str, bytes]:
+    """Return a dict from the path of each file, relative to the folder, to the content of the file."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }

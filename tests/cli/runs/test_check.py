@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -21,20 +22,25 @@ DAY = 86_400_000_000
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def series(*values):
+def series(*values: float) -> Series:
     """Return a series with one value for each day from 1 January 2026 on."""
     start = int(FIRST.timestamp() * 1e6)
     return Series(start + DAY * np.arange(len(values)), np.array(values, np.float64))
 
 
-def failures(checks, *values):
-    """Return the text of each check for a result with these values. The text is empty if the check passed."""
+def failures(checks: dict[str, Any], *values: float) -> list[str]:
+    """Check a result, and return for each check the text of its failure, or an empty text if it passed.
+
+    Args:
+        checks: the checks of the result, as in a file of checks.
+        values: the daily values of the result.
+    """
     outcomes = check_result(ResultChecks.model_validate(checks), series(*values))
     return [outcome.failure for outcome in outcomes]
 
 
-def limit(value):
-    """Return the limit that a number or a percentage in a file means."""
+def limit(value: float | str) -> Any:
+    """Return the `Limit` that `no_drop_over: value` means in a file of checks."""
     return MetricChecks.model_validate({"no_drop_over": value}).no_drop_over
 
 
@@ -110,7 +116,11 @@ def test_rows_may_drop_by_the_limit(allowed, rows, previous, passes):
 
 @pytest.fixture
 def check(metrics, folder, tmp_path):
-    """Return `check(checks, *words)`, which writes a file and checks the metrics of the folder with it."""
+    """Return `check(checks, *words)`, which runs `metrics check` on the metrics in `folder`.
+
+    `checks` is the content of the file of checks, and `words` are further arguments. The function returns
+    typer's result.
+    """
 
     def run(checks, *words):
         file = tmp_path / "checks.yaml"
@@ -122,7 +132,7 @@ def check(metrics, folder, tmp_path):
 
 @pytest.fixture
 def publish(metrics, folder, ask):
-    """Return `publish(expression)`, which publishes a version of the metric."""
+    """Return `publish(expression, …)`, which publishes a version of a metric in `folder`."""
 
     def run(expression=None, **more):
         assert metrics("run", ask(expression, **more), "--folder", folder, "--publish").exit_code == 0

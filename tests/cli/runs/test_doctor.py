@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -13,8 +13,8 @@ CODE = "ratio.a_to_b"
 
 
 @pytest.fixture
-def versions(metrics, folder, ask):
-    """Publish two versions of the metric, and return their timestamps, the older one first."""
+def versions(metrics, folder, ask) -> list[str]:
+    """Publish two versions of the metric `ratio.a_to_b`, and return their timestamps, the older one first."""
     for _ in range(2):
         assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
     return sorted(path.name for path in (folder / "metrics" / CODE).iterdir() if path.name.startswith("2"))
@@ -28,19 +28,27 @@ def metric(folder, versions):
 
 @pytest.fixture
 def truncated(metrics, folder, ask):
-    """Publish a version from a dataset manifest that lists only one of the two part files of the series A."""
+    """Publish a version with too few rows.
+
+    The dataset manifest lists only one of the two part files of the series A.
+    """
     incremental(folder)
     assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
 
 
-def incremental(folder):
-    """Add a part file of the series A that the dataset manifest does not list."""
+def incremental(folder: Path) -> None:
+    """Add a part file of the series A that the dataset manifest in a folder does not list."""
     (a,) = (folder / "datasets/fx/projections/A").rglob("*.parquet")
     shutil.copy(a, a.with_name("more.parquet"))
 
 
-def marker_of(metric, version):
-    """Return the path and the content of the marker that names a version."""
+def marker_of(metric: Path, version: str) -> tuple[Path, Any]:
+    """Return the path and the parsed content of the marker that names a version.
+
+    Args:
+        metric: the folder of the metric.
+        version: the timestamp of the version.
+    """
     for path in (metric / "runs").iterdir():
         said = json.loads(path.read_text())
         if said["version_ts"] == version:
@@ -135,7 +143,7 @@ def test_a_metric_without_problems_is_healthy(metrics, folder):
 
 
 class Broken(NamedTuple):
-    """A metric that a test damages.
+    """A metric with two versions, some objects of which a test damages.
 
     Attributes:
         metric: the folder of the metric.

@@ -17,7 +17,12 @@ KEY = records.snapshot("metrics/", projections=SUBJECT.projections, code=SUBJECT
 
 
 class Published(Place):
-    """A folder with the published metric `m.a`, which equals the series A, and with the snapshot of A."""
+    """A folder with the published metric `m.a`, which equals the series A, and with the snapshot of A.
+
+    Attributes:
+        folder: the path of the folder.
+        stored: the snapshot of A, decoded.
+    """
 
     def __init__(self, folder):
         self.folder = folder
@@ -42,7 +47,10 @@ def place(metrics, folder, ask):
 
 @pytest.fixture
 def doctor(metrics, folder):
-    """Return a function that runs `metrics doctor` for `m.a` and returns its exit code and its findings."""
+    """Return `doctor()`, which runs `metrics doctor` for the metric `m.a`.
+
+    It returns the exit code, and the list of the findings in the JSON output.
+    """
 
     def run():
         done = metrics("doctor", CODE, "--folder", folder, "--json")

@@ -46,14 +46,14 @@ while done < 100:
 """
 
 
-def at_once(script, *words):
-    """Run a Python program in several processes at the same time, and return the output of each process.
+def at_once(script: str, *words: object) -> list[str]:
+    """Run a Python program in `PROCESSES` processes at the same time, and return the output of each process.
 
     The program prints `ready` and then waits for a line on standard input, so that all begin together.
 
     Args:
         script: the source of the program.
-        words: its arguments.
+        words: the arguments of the program.
     """
     running = [
         subprocess.Popen(

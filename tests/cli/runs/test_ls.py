@@ -19,7 +19,7 @@ CODE = "ratio.a_to_b"
 
 @pytest.fixture
 def published(metrics, folder, ask):
-    """Publish two metrics in the folder, and return the folder of the metrics."""
+    """Publish the metrics `ratio.a_to_b` and `sma.a`, and return the folder that contains their folders."""
     assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
     mean = ask(window("sma", series("A"), 3), metric="sma.a", kind="window_op", inputs={"A": "fx"})
     assert metrics("run", mean, "--folder", folder, "--publish").exit_code == 0

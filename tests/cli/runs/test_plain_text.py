@@ -19,7 +19,10 @@ ESCAPE = "E\x1b[31m\u202eE"
 
 @pytest.fixture
 def place(tmp_path):
-    """Return a folder with two series, whose series codes and whose name contain emoji codes and markup."""
+    """Return the path of a folder that is used as a bucket, with a dataset of two series.
+
+    The series codes and the name of the folder contain emoji codes and markup.
+    """
     path = tmp_path / "[b]da:smile:ta[us]"
     days = [day(n) for n in range(1, 11)]
     codes = (COLONS, BRACKETS)
@@ -30,7 +33,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def file(tmp_path):
-    """Return a file with a request for the ratio of the two series in the folder `place`.
+    """Return the path of a file with a request for the ratio of the two series in the folder `place`.
 
     The name of the file, the description and the unit contain emoji codes and markup.
     """

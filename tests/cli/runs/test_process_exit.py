@@ -38,12 +38,12 @@ print("statuses:", *statuses)
 """
 
 
-def program(code, *words):
-    """Run a Python program in a separate process with buffered output, and return the completed process.
+def program(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python program in a separate process, whose output is buffered.
 
     Args:
         code: the source of the program.
-        words: its arguments.
+        words: the arguments of the program.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
@@ -59,7 +59,11 @@ def program(code, *words):
 
 @pytest.fixture
 def committed(client, bucket, ask):
-    """Return the file of a request whose run is already committed, and the URL of a queue to send it to."""
+    """Write a request whose run is already committed, and create a queue.
+
+    Returns:
+        The path of the file with the request, and the URL of the queue.
+    """
     client("s3").put_object(
         Bucket=bucket,
         Key="metrics/ratio.a_to_b/runs/mine.ok",

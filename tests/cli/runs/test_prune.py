@@ -18,7 +18,11 @@ OLD = 1_790_000_000
 
 @pytest.fixture
 def left(metrics, folder, ask):
-    """Publish a version, and return the folder of an old copy of it that no marker names."""
+    """Publish a version, and make an old copy of it that no marker names.
+
+    Returns:
+        The folder of the copy.
+    """
     assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
     (version,) = (folder / "metrics" / CODE).glob("2*")
     copy = version.with_name("2026-01-01T00-00-00")

@@ -12,7 +12,10 @@ CURRENT = f"metrics/{CODE}/current/manifest.json"
 
 @pytest.fixture(params=["folder", "bucket"])
 def place(request, folder):
-    """Return the options that select the location of the metric: a folder, or a bucket on the moto server."""
+    """Return the options that select the location of the metric: `--folder` or `--bucket`, and its value.
+
+    Each test runs twice: with a folder, and with a bucket on the moto server.
+    """
     if request.param == "folder":
         return ("--folder", folder)
     return ("--bucket", request.getfixturevalue("bucket"))
@@ -20,7 +23,7 @@ def place(request, folder):
 
 @pytest.fixture
 def versions(metrics, place, ask):
-    """Publish two versions of the metric, and return their timestamps, the older one first."""
+    """Publish two versions of `ratio.a_to_b`, and return a list of their timestamps, the older one first."""
     for _ in range(2):
         assert metrics("run", ask(), *place, "--publish").exit_code == 0
     return listed(metrics, place)[::-1]

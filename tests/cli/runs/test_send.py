@@ -30,7 +30,11 @@ def queue(client):
 
 @pytest.fixture
 def topic(client, queue):
-    """Return the ARN of a FIFO topic, and the URL of a queue that is subscribed to it."""
+    """Create a FIFO topic and a queue that is subscribed to it.
+
+    Returns:
+        The ARN of the topic, and the URL of the queue.
+    """
     subscriber = queue()
     arn = client("sns").create_topic(Name=f"{uuid.uuid4().hex}.fifo", Attributes={"FifoTopic": "true"})
     names = client("sqs").get_queue_attributes(QueueUrl=subscriber, AttributeNames=["QueueArn"])
@@ -42,7 +46,7 @@ def topic(client, queue):
 
 @pytest.fixture
 def arrived(client):
-    """Return `arrived(url)`, which receives the messages of a queue and returns them."""
+    """Return `arrived(url)`, which receives up to ten messages of a queue and returns them as SQS does."""
 
     def receive(url):
         answer = client("sqs").receive_message(
@@ -59,7 +63,10 @@ def arrived(client):
 
 @pytest.fixture
 def say(client):
-    """Return `say(url, run_id, kind, …)`, which sends a status event of a run to a queue, as SNS would."""
+    """Return `say(url, run_id, kind, …)`, which sends a status event of a run to a queue, as SNS would.
+
+    `kind` is the type of the event, and further arguments are further fields of the event.
+    """
 
     def send(url, run_id, kind="metric_run_completed", **fields):
         event = {"type": kind, "runId": run_id, **fields}
@@ -163,7 +170,11 @@ def test_an_unanswerable_request_is_not_sent(metrics, queue, arrived, ask):
 
 @pytest.fixture
 def send(metrics, queue, ask):
-    """Return `send(status_queue, …)`, which sends the run `mine` and waits for its outcome in that queue."""
+    """Return `send(status_queue, …)`, which sends the run `mine` and waits for its outcome in that queue.
+
+    `status_queue` is the URL of the queue, and further arguments are passed to `metrics send`. The function
+    returns typer's result.
+    """
 
     def run(status, *words):
         asked = ask(run_id="mine")
@@ -260,7 +271,11 @@ def test_an_event_with_raw_delivery_is_read():
 
 @pytest.fixture
 def watched(metrics, queue, bucket, ask):
-    """Return `watched(…)`, which sends the run `mine` and waits for its outcome by watching the bucket."""
+    """Return `watched(…)`, which sends the run `mine` and waits for its outcome by watching the bucket.
+
+    Positional arguments are passed to `metrics send`, and others to `ask`. The function returns typer's
+    result.
+    """
 
     def run(*words, **more):
         asked = ask(run_id="mine", **more)
