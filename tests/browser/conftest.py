@@ -26,9 +26,10 @@ def browser():
 
 @pytest.fixture(scope="module")
 def unused(browser):  # noqa: ARG001 - close the pages before the browser
-    """Yield a dict from the options of a browser context to its empty pages that no test uses at the moment.
+    """Yield a dict with the empty pages that no test uses at the moment.
 
-    The tests of a file use the same pages again, because a new page takes half a second of processor time.
+    The keys are the options of the pages' browser contexts. The tests of a file use the same pages again,
+    because a new page takes half a second of processor time.
     """
     pages: defaultdict[tuple[tuple[str, Any], ...], list[Page]] = defaultdict(list)
     yield pages

@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 
 
 def shown_sample(name: str, **fields: Any) -> ShownRun:
-    """Return a successful run of a sample request, in the form in which the HTML page shows runs.
+    """Return a successful run of a sample request, as an argument for the function that writes the HTML page.
 
     The run's trace has one S3 request for each month from 2000 to 2019 and each series.
 

@@ -63,7 +63,7 @@ def figure(page):
 
 
 def reading(figure: Locator) -> tuple[date, dict[str, str]]:
-    """Return what the page shows for the chart's cursor.
+    """Return the date and the values that the page shows for the position of the chart's cursor.
 
     Returns:
         The date at the cursor, and a dict from the name of each line to the text of its value there.

@@ -1,4 +1,4 @@
-"""`metrics test` runs tests of metrics: the forms of its files, comparisons, messages, and exit codes."""
+"""Tests of `metrics test`: the forms of its files, comparisons, messages, and exit codes."""
 
 import json
 from pathlib import Path

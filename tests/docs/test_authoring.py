@@ -16,7 +16,7 @@ CONSOLES = re.findall(r"```console\n\$ metrics ([^\n]*)\n(.*?)```", TEXT, re.DOT
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Make a folder with the JSON files on the page and the folder events/ the working folder."""
+    """Set the working folder to one that has the JSON files on the page and the folder events/."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "events").symlink_to(ROOT / "events")

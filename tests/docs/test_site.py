@@ -15,10 +15,11 @@ WITHOUT, REPOSITORY = "", "https://example.com/metrics-worker/blob/main/"
 
 
 def pages_of(entries: list[Any]) -> Iterator[str]:
-    """Yield the file names of the pages in the navigation of the docs site.
+    """Yield the file name of each page in the navigation of the docs site.
 
     Args:
-        entries: file names of pages, and dicts from titles to file names or to lists of further entries.
+        entries: the navigation or a part of it: file names of pages, and dicts from titles to file names or
+            to lists of further entries.
     """
     for entry in entries:
         if isinstance(entry, str):

@@ -67,7 +67,7 @@ def world(processes) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def snapshots(processes) -> Expected:
-    """Compute what runs of a series with a snapshot must write if they are not killed."""
+    """Return the results that runs of a series with a snapshot must have if they are not killed."""
     world = World(*processes)
     expected = expected_results(world)
     world.forget()

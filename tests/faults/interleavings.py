@@ -129,7 +129,7 @@ def explore(
         scenario: a function that prepares a world and returns two batches, one for each worker.
         exploration: determines the orders.
         calls_before_kill: a dict from the name of a worker (`one` or `other`) that is killed to the number of
-            calls that it makes before, counted from its first write on; None to kill no worker.
+            calls that it makes before the kill, from its first write on; None to kill no worker.
 
     Returns:
         Whether a worker was killed in at least one of the orders.

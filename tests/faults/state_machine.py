@@ -66,7 +66,7 @@ class CallFault:
     Calls that a run makes concurrently do not match, so that a sequence can be reproduced.
 
     Attributes:
-        number: the number of the first matching call that fails; 1 is the next call.
+        number: the number of the first matching call that fails; 1 is the next matching call.
         times: the number of matching calls that fail.
         error: the error that these calls raise.
         at: a function that returns whether a call matches.
@@ -242,9 +242,10 @@ class WorkerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_visible_state_agrees_with_the_model(self) -> None:
-        """Check that runs with a missing series have no version, and that `current` is the newest version.
+        """Check the outcome of every run, and that `current` is the newest version.
 
-        The newest version is that of the newest request whose run has succeeded.
+        A run succeeds if its series exists, unless it was given up before its commit. The newest version is
+        that of the newest request whose run has succeeded.
         """
         type(self).steps_done += 1
         picture = self.world.check_invariants()

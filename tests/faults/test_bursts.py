@@ -95,7 +95,7 @@ def work(cloud: Cloud, name: str, seconds: Iterable[int], versions: list[str]) -
     Args:
         cloud: the fake cloud.
         name: the name of the worker, with which the run ids begin.
-        seconds: the time of each run's request, in seconds.
+        seconds: the time of each run's request, in seconds after a fixed time.
         versions: the list to which the version of each run is added.
     """
     newest = NewestVersions()

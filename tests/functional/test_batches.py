@@ -238,7 +238,7 @@ def test_the_same_run_twice_in_a_batch_is_computed_once(cloud, invoke, faults):
 
 
 def put_b_of_one(cloud) -> None:
-    """Overwrite the series B, which `put_a_and_b` has written: now all of its ten values are 1."""
+    """Overwrite the series B of `put_a_and_b` with ten values of 1."""
     body = parquet(rows("B", [day(n) for n in range(1, 11)], [1.0] * 10))
     obstore.put(cloud.store, "datasets/fx/projections/B/year=2026/month=01/data.parquet", body)
 

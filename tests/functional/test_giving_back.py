@@ -1,4 +1,4 @@
-"""Messages that are returned to the queue get the right delay, even if the time for a run is used up."""
+"""Messages that are returned to the queue get the right delay, even if an invocation has no time left."""
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError

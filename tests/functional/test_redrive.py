@@ -26,7 +26,7 @@ QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/gone.fifo"
 
 @dataclass
 class Queue:
-    """A request queue of moto.
+    """The request queue, which moto simulates.
 
     Attributes:
         sqs: a boto3 client.

@@ -1,4 +1,7 @@
-"""Runs whose part files are decoded in the child process succeed, even after a read that was cut short."""
+"""Runs whose part files are decoded in the child process succeed, even after a read that ended early.
+
+A damaged file, a deadline or the death of the child process ends a read early.
+"""
 
 import numpy as np
 import obstore

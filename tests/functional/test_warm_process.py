@@ -62,7 +62,10 @@ def throttled() -> Never:
 
 
 def living() -> Counter[str]:
-    """Return the number of objects in memory of each class in `KEPT`, by the name of the class."""
+    """Return how many objects of each class in `KEPT` are in memory, by the name of the class.
+
+    `KEPT` has the classes of which only a running invocation may have objects.
+    """
     return Counter(type(found).__name__ for found in gc.get_objects() if isinstance(found, KEPT))
 
 

@@ -128,7 +128,10 @@ def _envelopes(draw: st.DrawFn, message: str) -> Any:
 
 @st.composite
 def requests(draw: st.DrawFn) -> str:
-    """Generate the text of a request with a few random changes. It may be in an SNS notification."""
+    """Generate the JSON text of a request with a few random changes.
+
+    The request may be contained in an SNS notification.
+    """
     whole = draw(st.sampled_from(REQUESTS))
     kept = (
         ("type", "runId", "metricCode") if draw(st.integers(0, 3)) else ()

@@ -62,7 +62,7 @@ def main(kind: str, seconds: int, folder: Path) -> None:
     Args:
         kind: `request` or `manifest`.
         seconds: the time to run.
-        folder: the folder with the seeds and the dictionary, and for findings.
+        folder: the folder with the first inputs and the dictionary; findings are saved in it, too.
     """
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415 - only here is it needed
 

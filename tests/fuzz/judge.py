@@ -86,7 +86,7 @@ class AnswerableRun:
 
 @dataclass
 class Verdict:
-    """What was measured for a batch without a finding.
+    """The measurements of a judged batch that is not a finding.
 
     Attributes:
         outcomes: SUCCESS, an error code or GIVEN_BACK, for each record.
@@ -102,7 +102,7 @@ class Verdict:
 
 
 def judge(case: Case) -> Verdict:
-    """Pass a case to the handler, check the results, and return what was measured.
+    """Pass a case to the handler, check the results, and return the measurements.
 
     Raises:
         AssertionError: the case is a finding.
@@ -130,8 +130,8 @@ def answerable_run(body: str) -> AnswerableRun | str | None:
     """Return the run in the body of a record, if the worker must publish its outcome.
 
     Returns:
-        None if the body contains no usable run id. A string if the body is nested so deep that this parser
-        and the worker's may disagree.
+        The run; None if the body contains no usable run id; a string with the reason if the body is nested so
+        deep that the JSON parsers of this module and of the worker may disagree.
     """
     if body.count("[") + body.count("{") > MAX_COMPARED_NESTING:
         return "nested too deeply to compare"

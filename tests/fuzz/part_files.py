@@ -65,7 +65,7 @@ def plain(rng: Random, count: int = 30) -> bytes:
 
 
 def bomb(rng: Random) -> bytes:
-    """Return a small part file that needs much memory when it is decoded. It has few rows or many."""
+    """Return a small part file, with few rows or many, that needs much memory when it is decoded."""
     count = rng.choice([1, 2, 1_000, 19_000, 21_000, 200_000])
     text = rng.choice(["A", "A" * 100, "A" * 20_000_000 if count < 3 else "A" * 2_000])
     count = min(count, 60_000_000 // len(text))

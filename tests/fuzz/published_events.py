@@ -113,7 +113,11 @@ def _check_completed(event: Json) -> None:
 def _check_code(code: Any, status: str) -> None:
     """Assert that the metric code in a completed event is valid.
 
-    After a FAILURE, an invalid code from the request may be repeated.
+    The event of a FAILURE may also have the invalid code of the request, if it is short and printable.
+
+    Args:
+        code: the metric code in the event.
+        status: `SUCCESS` or `FAILURE`.
     """
     if status == "SUCCESS":
         _match(ID, code)

@@ -1,6 +1,7 @@
 """`metrics validate` finds an error in an arbitrary body if and only if the worker refuses the body."""
 
 import json
+from typing import Any
 
 import obstore
 from hypothesis import given
@@ -25,7 +26,7 @@ LONGEST = 4_000
 BOUNDS = Bounds(BUCKET, "metrics/", "datasets/")
 
 
-def refused(body, bucket=None, **settings):
+def refused(body: str, bucket=None, **settings: Any) -> bool:
     """Return whether the worker refuses the body of a record.
 
     Args:

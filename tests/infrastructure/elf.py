@@ -16,7 +16,7 @@ WEAK = 2
 
 
 class SharedLibrary(NamedTuple):
-    """What a shared library needs and defines, as read from its ELF file."""
+    """The libraries and symbols that a shared library needs and defines, read from its ELF file."""
 
     machine: str
     needed: frozenset[str]

@@ -49,10 +49,10 @@ def overrides(config: str) -> dict[str, str]:
 
 
 def translated(template: Properties, **given: str) -> Properties:
-    """Return a template as SAM translates it. The code of its functions and layers must be S3 addresses.
+    """Return a template as SAM translates it, without resources of SAM.
 
     Args:
-        template: the template with resources of SAM.
+        template: the template; the code of its functions and layers must be S3 addresses.
         given: the parameter values.
     """
     with patch.dict(os.environ, AWS_DEFAULT_REGION=PSEUDO["AWS::Region"]):
@@ -165,7 +165,7 @@ class Resolved:
         return self.of_type(kind)[name]
 
     def of_type(self, kind: str) -> dict[str, Properties]:
-        """Return a dict from the logical id of each resource of a type to its properties."""
+        """Return the properties of each resource of a type, by the logical id of the resource."""
         return {n: r.get("Properties", {}) for n, r in self.resources.items() if r["Type"] == kind}
 
 
@@ -179,23 +179,25 @@ class Stack(Resolved):
         self.outputs = {name: self.value(output["Value"]) for name, output in document["Outputs"].items()}
 
     def permissions(self, function: str = "MetricsWorkerFunction") -> dict[str, list[Any]]:
-        """Return a dict from each action that a Lambda function's role allows to the resources of the action.
-
-        The statements of the policy must have no conditions.
+        """Return the permissions of a Lambda function's role, of which no statement may have a condition.
 
         Args:
             function: the logical id of the function.
+
+        Returns:
+            The resources of each allowed action, by the name of the action.
         """
         role, _ = self.properties(function, "AWS::Lambda::Function")["Role"]["Fn::GetAtt"]
         return self.granted(role)
 
     def granted(self, role: str) -> dict[str, list[Any]]:
-        """Return a dict from each action that a role allows to the resources of the action.
-
-        The statements of the policy must have no conditions.
+        """Return the permissions of a role, of which no statement may have a condition.
 
         Args:
             role: the logical id of the role.
+
+        Returns:
+            The resources of each allowed action, by the name of the action.
         """
         (policy,) = self.properties(role, "AWS::IAM::Role")["Policies"]
         granted: dict[str, list[Any]] = {}

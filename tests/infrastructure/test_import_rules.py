@@ -179,7 +179,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def module_of(name: str) -> str:
-    """Return the name of the longest module of the worker in a dotted name, without `metrics_worker.`.
+    """Return the module of the worker to which a dotted name belongs, without `metrics_worker.`.
 
     `metrics_worker.series.clean` (a function) gives `series`, and `metrics_worker.kernels.order` (a module)
     gives `kernels.order`. A name without a module of the worker gives an empty string.

@@ -171,7 +171,7 @@ def do_job(monkeypatch, caplog):
     """Return `do_job(aws, function)`, which runs the job of a Lambda function and returns the job's results.
 
     `aws` is the `Deployment`, `function` is the logical id of the function, and the results are those of
-    `compute` or `settle` in jobs.py. The job runs with the function's environment variables in the template.
+    `compute` or `settle` in jobs.py. The job runs with the environment variables that the template sets.
     """
 
     def do(aws, function):

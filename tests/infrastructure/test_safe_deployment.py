@@ -97,9 +97,10 @@ def test_sam_publishes_no_version_for_a_parameter_value_so_the_code_contains_a_h
 
 @pytest.fixture
 def settings_of_a_build(tmp_path: Path) -> Callable[[str], str]:
-    """Return a function from the text of a samconfig.toml to the hash that src/Makefile computes of it.
+    """Return `settings_of_a_build(samconfig)`, which hashes a samconfig.toml as src/Makefile does.
 
-    The build adds this hash to the package, so that changed settings also publish a new version.
+    The argument is the text of the file. The build adds the hash to the package, so that changed settings
+    also publish a new version.
     """
     recipe = (ROOT / "src" / "Makefile").read_text(encoding="utf-8")
     (program,) = [line.partition(":= ")[2] for line in recipe.splitlines() if line.startswith("SETTINGS :=")]

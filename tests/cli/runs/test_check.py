@@ -1,4 +1,4 @@
-"""`metrics check`: each check on its boundary, the file, the report, and the exit codes."""
+"""Tests of `metrics check`: each check at its limit, the file of checks, the report, and the exit codes."""
 
 import json
 from datetime import UTC, datetime, timedelta
