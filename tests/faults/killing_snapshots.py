@@ -97,7 +97,7 @@ def request_run(world: World, run: str) -> None:
 
 
 def expected_results(world: World) -> Expected:
-    """Compute the snapshots and the data that runs must write.
+    """Compute runs that are not killed, and return their snapshots and data.
 
     Afterwards, the part files are in the state `NEW`.
     """

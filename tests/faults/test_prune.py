@@ -1,4 +1,7 @@
-"""`metrics prune` deletes no version that anything refers to, whatever fails or happens meanwhile."""
+"""`metrics prune` deletes no version to which another object refers.
+
+This is also true if a call fails, or if another run commits at the same time.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,7 @@
-"""The real handler publishes heartbeats of slow runs; a run is slow because its reads wait for heartbeats."""
+"""The real handler publishes heartbeats of a slow run.
+
+In these tests, a run is slow because its reads wait until heartbeats were published.
+"""
 
 import threading
 

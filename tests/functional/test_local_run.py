@@ -59,7 +59,7 @@ def run_locally(out: Path, *arguments: object, **environment: str) -> subprocess
 
 @pytest.fixture(scope="module")
 def succeeded(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """Run a sample, a bare expression and a throttled sample, which end as expected.
+    """Run three requests, which end as expected: a sample, a bare expression, and a sample that S3 throttles.
 
     Returns:
         The completed process and the folder with the results.

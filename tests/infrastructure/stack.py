@@ -179,7 +179,7 @@ class Stack(Resolved):
         self.outputs = {name: self.value(output["Value"]) for name, output in document["Outputs"].items()}
 
     def permissions(self, function: str = "MetricsWorkerFunction") -> dict[str, list[Any]]:
-        """Return the permissions of a Lambda function's role, of which no statement may have a condition.
+        """Return the permissions of a Lambda function's role, and assert that they have no conditions.
 
         Args:
             function: the logical id of the function.
@@ -191,7 +191,7 @@ class Stack(Resolved):
         return self.granted(role)
 
     def granted(self, role: str) -> dict[str, list[Any]]:
-        """Return the permissions of a role, of which no statement may have a condition.
+        """Return the permissions of a role, and assert that they have no conditions.
 
         Args:
             role: the logical id of the role.

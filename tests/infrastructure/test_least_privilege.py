@@ -17,9 +17,10 @@ it.
 | logs:CreateLogStream, logs:PutLogEvents,                  | only the template is checked, because Lambda  |
 | xray:PutTraceSegments, xray:PutTelemetryRecords           | itself makes these calls                      |
 
-`iam_server.py` adds the rules to moto and names the documents that define them. moto ignores conditions: the
-roles have none (`Stack.permissions` asserts that), and test_template_messaging.py checks the only one, in the
-policy of the request queue. The tests do not cover resource policies of the bucket, the topics and the keys.
+`iam_server.py` adds the rules to moto and names the documents that define them. moto ignores conditions.
+The policies of the roles have no conditions, as `Stack.permissions` asserts. The policy of the request queue
+has one, which test_template_messaging.py checks. The tests do not cover resource policies of the bucket, the
+topics and the keys.
 """
 
 from typing import TYPE_CHECKING, Any, cast

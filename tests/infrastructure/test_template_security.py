@@ -65,12 +65,13 @@ def flat(stack: Stack) -> dict[str, Any]:
 
 
 def changes(**given: str) -> dict[str, Any]:
-    """Return a dict from paths to the property values in which a stack differs from the default stack.
-
-    The value is None if only the default stack, which has no parameters, has the property.
+    """Return the property values of a stack that differ from those of the stack with default parameters.
 
     Args:
         given: the parameters of the stack.
+
+    Returns:
+        The values by path, as `values` yields them; None for a property that only the default stack has.
     """
     before, after = flat(Stack()), flat(Stack(**given))
     return {path: after.get(path) for path in before | after if before.get(path) != after.get(path)}

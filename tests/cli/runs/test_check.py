@@ -40,7 +40,7 @@ def failures(checks: dict[str, Any], *values: float) -> list[str]:
 
 
 def limit(value: float | str) -> Any:
-    """Return the `Limit` that `no_drop_over: value` means in a file of checks."""
+    """Parse `no_drop_over: value`, as in a file of checks, and return its `Limit`."""
     return MetricChecks.model_validate({"no_drop_over": value}).no_drop_over
 
 

@@ -1,8 +1,8 @@
 """The process of a command that has used the bucket ends normally, although the S3 client has threads.
 
-If the interpreter finalises just after a request, these threads abort the process in about a quarter of the
-runs. These tests therefore repeat a run fifty times. Each run is a fork of a process that has already
-imported everything, so that fifty runs take a few seconds.
+If the interpreter finalises just after a request, these threads abort about a quarter of the processes. The
+tests therefore execute a command fifty times. Each execution is a fork of a process that has already imported
+everything, so that fifty executions take a few seconds.
 """
 
 import json
