@@ -320,6 +320,11 @@ def of_a(op: str, **options: Any) -> dict[str, Any]:
     return request({"op": op, "series": A, **options}, kind="window_op", inputs={"A": "fx"})
 
 
+def resampled(to: str, **options: Any) -> dict[str, Any]:
+    """Return the node for the last value of each period of the series A; `to` is the period."""
+    return {"op": "resample", "series": A, "to": to, "how": "last", **options}
+
+
 @pytest.mark.parametrize(
     ("event", "path", "said"),
     [
@@ -337,6 +342,24 @@ def of_a(op: str, **options: Any) -> dict[str, Any]:
         ),
         (request(shema="metrics.run.v1"), "shema", "did you mean `schema`?"),
         (of_a("pct_change", window=250), "expressionJson.window", '"window": 1, "unit": "years"'),
+        (
+            request(
+                window("pct_change", resampled("month"), 1, unit="years"),
+                kind="window_op",
+                inputs={"A": "fx"},
+            ),
+            "expressionJson.unit",
+            'leave unit out and give "window": 12',
+        ),
+        (
+            request(
+                window("lag", resampled("year", stamp="end"), 1, unit="months"),
+                kind="window_op",
+                inputs={"A": "fx"},
+            ),
+            "expressionJson.unit",
+            'give the resample "stamp": "start"',
+        ),
         (of_a("std", window=1), "expressionJson.window", "it never has a value"),
         (
             of_a("resample", to="month", how="last", partial=True),
@@ -358,6 +381,11 @@ def test_a_value_that_is_allowed_but_probably_not_intended_is_a_warning(tmp_path
     file = file_of(tmp_path, event)
     assert metrics("validate", file).exit_code == 0
     assert metrics("validate", file, "--strict").exit_code == 1
+
+
+def test_a_lag_by_the_calendar_needs_no_warning_if_each_period_has_the_date_of_its_first_day(tmp_path):
+    node = window("pct_change", resampled("month", stamp="start"), 1, unit="years")
+    assert problems_of(tmp_path, request(node, kind="window_op", inputs={"A": "fx"})) == []
 
 
 def test_a_name_that_an_object_contains_twice_is_a_warning(tmp_path):

@@ -29,6 +29,8 @@ from metrics_worker.series import Series
 
 _DAY = 86_400_000_000
 """In microseconds."""
+_MONTHS = {"months": 1, "quarters": 3, "years": 12}
+"""The number of months in each unit or period."""
 _YEARS = {*range(249, 254), *range(259, 263), 364, 365, 366}
 """The numbers of observations that an author may write for a year of workdays or of days."""
 _MORE_OFTEN = 3
@@ -69,11 +71,8 @@ def warnings_about_request(draft: Draft, view: NodeView) -> Iterator[Problem]:
 
 def _warnings_about_nodes(view: NodeView) -> Iterator[Problem]:
     match view.node:
-        case Lag(op="diff" | "pct_change" | "log_change", window=window, unit="observations") if (
-            window in _YEARS
-        ):
-            text = f"{window} observations are about a year of daily data, but no year has exactly so many"
-            yield warning(f"{view.path}.window", text, window, 'a year is "window": 1, "unit": "years"')
+        case Lag() as lag:
+            yield from _warnings_about_lag(lag, view.path)
         case WindowOp(op="std" | "var" | "zscore" as op, window=1, unit="observations"):
             text = f"the {op} needs 2 observations, so it never has a value"
             yield warning(f"{view.path}.window", text, 1, "give a longer window")
@@ -103,6 +102,22 @@ def _warnings_about_nodes(view: NodeView) -> Iterator[Problem]:
         yield warning(f"{view.path}.tz", "the time zone is an abbreviation", zone, place)
     for operand in view.operands:
         yield from _warnings_about_nodes(operand)
+
+
+def _warnings_about_lag(lag: Lag, path: str) -> Iterator[Problem]:
+    """Yield a warning if a lag or change, at this JSON path, probably counts the wrong unit."""
+    if lag.op != "lag" and lag.unit == "observations" and lag.window in _YEARS:
+        text = f"{lag.window} observations are about a year of daily data, but no year has exactly so many"
+        yield warning(f"{path}.window", text, lag.window, 'a year is "window": 1, "unit": "years"')
+    match lag.series:
+        case Resample(to="month" | "quarter" | "year" as to, stamp="last" | "end" as stamp):
+            if lag.unit in _MONTHS:
+                day = "last day" if stamp == "end" else "last day with a value"
+                text = f"each {to} has the date of its {day}; if it was later in the earlier {to}, "
+                periods, rest = divmod(lag.window * _MONTHS[lag.unit], _MONTHS[f"{to}s"])
+                count = "" if rest else f'leave unit out and give "window": {periods}; or '
+                hint = f'{count}give the resample "stamp": "start"'
+                yield warning(f"{path}.unit", f"{text}the result is missing", lag.unit, hint)
 
 
 def warnings_about_zones(view: NodeView, inputs: Mapping[str, Series]) -> Iterator[Problem]:
