@@ -12,7 +12,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, override
+from typing import Any, override
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -42,8 +42,6 @@ class PlainConsole(Console):
 
 out = PlainConsole()
 err = PlainConsole(stderr=True)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs, and nothing else.")]
 
 
 @contextmanager

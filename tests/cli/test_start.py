@@ -1,4 +1,4 @@
-"""`metrics --help`, `metrics --version` and the completion of a subcommand's name import no subcommand.
+"""`metrics --help`, `metrics --version` and the completion in a shell import no subcommand.
 
 This makes each of them answer within 0.4 s. The tests compare imported modules, because a time depends on the
 machine.
@@ -13,18 +13,34 @@ import pytest
 from metrics_tools.command_line.app import SUMMARIES
 from tests.cli.given import ROOT
 
-PROGRAM = """
+REPORT_IMPORTS = """
 import atexit, sys
 before = set(sys.modules)
-atexit.register(lambda: print("imported:", *(sys.modules.keys() - before)))
+imported = lambda: {name for name, module in sys.modules.items() if module} - before
+atexit.register(lambda: print("imported:", *imported()))
+"""
+MAIN = """
 from metrics_tools.command_line.app import main
 sys.argv[0] = "metrics"
 main()
 """
+COMPLETE_ALL_OPTIONS = """
+import contextlib, io, os
+from metrics_tools.command_line.app import SUMMARIES, app
+given, shell = dict(os.environ), {"_METRICS_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
+for name in SUMMARIES:
+    os.environ.update(shell, COMP_WORDS=f"metrics {name} --")
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as options:
+        app(prog_name="metrics")
+    print(name, *options.getvalue().split())
+os.environ.update(given)
+"""
+"""A program that prints for each subcommand its name and the completions of `--`."""
 OURS = {
     "metrics_tools",
     "metrics_tools.command_line",
     "metrics_tools.command_line.app",
+    "metrics_tools.command_line.signatures",
     "metrics_tools.process_exit",
     "metrics_worker",
 }
@@ -33,18 +49,19 @@ PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions",
 """Pydantic and its dependencies: typer uses pydantic to parse options."""
 
 
-def start(*arguments: str, **environment: str) -> tuple[str, set[str]]:
+def start(*arguments: str, first: str = "", **environment: str) -> tuple[str, set[str]]:
     """Run `metrics` in a new process.
 
     Args:
         arguments: the arguments of `metrics`.
+        first: a program that the process runs before `metrics`.
         environment: further environment variables.
 
     Returns:
         The output, and the dotted names of all modules that were imported.
     """
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments],
+        [sys.executable, "-c", REPORT_IMPORTS + first + MAIN, *arguments],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": "src"} | environment,
         capture_output=True,
@@ -84,9 +101,13 @@ def test_completing_the_name_of_a_subcommand_imports_only_typer_and_pydantic():
     assert ours_and_libraries(imported) == (OURS, TYPER | PYDANTIC)
 
 
-def test_completing_the_options_of_a_subcommand_imports_that_subcommand_only():
-    output, imported = start(_METRICS_COMPLETE="complete_bash", COMP_WORDS="metrics demo --", COMP_CWORD="2")
+def test_completing_options_and_values_imports_the_signatures_of_the_commands_only():
+    shell = {"_METRICS_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "metrics format --to "}
+    output, imported = start(first=COMPLETE_ALL_OPTIONS, **shell)
 
-    assert "--help" in output
-    commands = "metrics_tools.command_line.commands"
-    assert {name for name in imported if name.startswith(f"{commands}.")} == {f"{commands}.demo"}
+    assert '"formula"\n"json"' in output
+    completed = {line.split()[0]: line.split()[1:] for line in output.splitlines()}
+    assert {name for name in SUMMARIES if "--help" in completed[name]} == set(SUMMARIES)
+    assert {"--plot", "--json", "--folder"} <= set(completed["run"])
+    with_signatures = OURS | {"metrics_tools.command_line.commands", "metrics_tools.command_line.options"}
+    assert ours_and_libraries(imported) == (with_signatures, TYPER | PYDANTIC)

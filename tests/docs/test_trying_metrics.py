@@ -10,7 +10,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from metrics_tools.command_line.app import SUMMARIES, app
-from metrics_tools.command_line.commands import send
+from metrics_tools.command_line.options import STATUS_QUEUE, TOPIC
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "trying-metrics.md"
@@ -79,6 +79,6 @@ def test_the_page_lists_exactly_the_commands_for_trying_metrics():
 
 def test_the_page_lists_every_variable_of_the_send_command():
     assert set(re.findall(r"^\| `(METRICS_\w+)`", PAGE.read_text(), re.MULTILINE)) == {
-        send.TOPIC,
-        send.STATUS_QUEUE,
+        TOPIC,
+        STATUS_QUEUE,
     }

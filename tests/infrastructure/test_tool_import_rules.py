@@ -36,10 +36,10 @@ IMPORTS = {
     "definition_tests": Imports("runs validate formatting file_contents formulas", "numpy pydantic yaml"),
     "runs": Imports(
         "buckets page published validate console formatting request_files file_contents formulas ecb",
-        "matplotlib numpy plotext pydantic rich typer",
+        "matplotlib numpy plotext pydantic rich",
     ),
     "pruning": Imports("buckets published", "obstore"),
-    "buckets": Imports("console ecb", "boto3 botocore filelock obstore typer"),
+    "buckets": Imports("console ecb", "boto3 botocore filelock obstore"),
     "local_cloud": Imports(
         "page published console formatting process_exit request_files ecb",
         "boto3 moto numpy obstore pyarrow rich samtranslator werkzeug",

@@ -1,4 +1,4 @@
-"""The options --bucket, --folder and --demo, and the location that each of them selects.
+"""The locations that the options --bucket, --folder and --demo select.
 
 A location is a bucket from which a command reads, and to which some commands publish. The functions of this
 module handle wrong options themselves: they print the error on standard error, and raise a `typer.Exit` that
@@ -11,10 +11,9 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import obstore
-import typer
 from obstore.store import MemoryStore
 
 from metrics_tools import ecb
@@ -24,16 +23,6 @@ from metrics_worker.s3.bucket import Bucket
 from metrics_worker.s3.credentials import Credentials
 from metrics_worker.s3.s3_bucket import S3Bucket
 
-BucketOption = Annotated[
-    str | None,
-    typer.Option("--bucket", help="A bucket, with your AWS credentials; AWS_ENDPOINT_URL is honoured."),
-]
-FolderOption = Annotated[
-    Path | None, typer.Option("--folder", help="A folder with the bucket's keys: datasets/…, metrics/…")
-]
-DemoOption = Annotated[
-    bool, typer.Option("--demo", help="The ECB's daily exchange rates, in memory: no cloud, no network.")
-]
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 

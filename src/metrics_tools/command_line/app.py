@@ -1,14 +1,14 @@
 """The command `metrics` and its subcommands.
 
-The module of a subcommand is imported when the subcommand is called, because the libraries of all subcommands
-take more than a second to import. Neither `metrics --help` nor the completion of a subcommand's name in a
-shell needs any of them. `metrics --help` is plain text, because importing rich, which formats the help of
-each subcommand, would double its time.
+The module of a subcommand is imported when the subcommand runs, because the libraries of all subcommands take
+more than a second to import. Neither `--help` nor the completion of names, options and values in a shell
+needs any of them. `metrics --help` is plain text, because importing rich, which formats the help of each
+subcommand, would double its time.
 """
 
 import io
+import os
 import sys
-from importlib import import_module
 from keyword import iskeyword
 from typing import Annotated, Any, NoReturn, override
 
@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from metrics_tools.command_line.signatures import deferred
 from metrics_tools.process_exit import run_and_exit
 from metrics_worker import __version__
 
@@ -40,17 +41,18 @@ SUMMARIES = {
     "why": "Report what became of a run: its marker, version, dead letter and log lines.",
 }
 """By subcommand, the sentence that `metrics --help` shows for it."""
+COMPLETION = "_METRICS_COMPLETE"
+"""The environment variable with which a shell calls `metrics` for completions."""
 
 
 class _Subcommand(TyperCommand):
-    """A subcommand whose module is imported only if the subcommand is called or its help is requested."""
+    """A subcommand whose module is imported when the subcommand runs, after its options were parsed."""
 
     @override
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         name = f"{self.name}_" if iskeyword(str(self.name)) else str(self.name)
-        module = import_module(f"metrics_tools.command_line.commands.{name}")
         loaded = typer.Typer(rich_markup_mode="rich", add_completion=False)
-        loaded.command(self.name)(getattr(module, name))
+        loaded.command(self.name)(deferred(name))
         return get_command(loaded).make_context(info_name, args, parent, **extra)
 
 
@@ -93,4 +95,8 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an encoding without ÷ shows an escape instead
             stream.reconfigure(errors="backslashreplace")
+    if COMPLETION in os.environ:
+        # For zsh and fish, typer renders each help text with rich if it is installed: 0.2 s for plain text.
+        # An entry None in sys.modules is Python's way to hide a module.
+        sys.modules["rich"] = None  # type: ignore[assignment]
     run_and_exit(app)

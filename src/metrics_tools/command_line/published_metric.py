@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -14,8 +13,6 @@ from metrics_tools.published.metric import keys_of
 from metrics_tools.published.overview import metric_codes
 from metrics_worker.errors import MetricsWorkerError
 from metrics_worker.publication.records import Keys
-
-CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The metric's code.")]
 
 
 @contextmanager

@@ -10,9 +10,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from metrics_tools import ecb
 from metrics_tools.buckets.places import Place, currencies_in, demo_place
@@ -46,29 +43,6 @@ from metrics_worker.settings import Settings
 STANDARD_INPUT = "-"
 _NAMED_BUCKET = r'{}\\*"\s*:\s*\\*"s3://([^/\s"\\]+)/'
 """A pattern for the bucket in a field of a request, whose quotes are escaped if the JSON is in a string."""
-
-FileArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE",
-        help="A request, an event as in events/, or an expression; - is standard input. Or a formula.",
-    ),
-]
-FilesArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FILE",
-        help="Requests, events as in events/, or expressions; - is standard input. Or formulas.",
-    ),
-]
-ManifestOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--manifest",
-        metavar="KEY",
-        help="For a bare expression: the key of a dataset's manifest, in place of all datasets' newest.",
-    ),
-]
 
 
 class FileUnreadableError(Exception):

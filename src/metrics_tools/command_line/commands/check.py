@@ -9,14 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from metrics_tools.buckets.places import BucketOption, FolderOption, Place, metrics_prefix
-from metrics_tools.command_line.options import JunitOption
+from metrics_tools.buckets.places import Place, metrics_prefix
+from metrics_tools.command_line.options import BucketOption, FolderOption, JsonOption, JunitOption
 from metrics_tools.command_line.published_metric import nothing_published, published_place
 from metrics_tools.command_line.validation import print_problem, print_text
 from metrics_tools.console import (
     IMPOSSIBLE,
     WRONG,
-    JsonOption,
     add_row,
     emit,
     impossible,

@@ -7,9 +7,9 @@ import typer
 from rich.table import Table
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, open_place
-from metrics_tools.command_line.options import PlotOption
-from metrics_tools.console import WRONG, JsonOption, emit, impossible
+from metrics_tools.buckets.places import open_place
+from metrics_tools.command_line.options import BucketOption, DemoOption, FolderOption, JsonOption, PlotOption
+from metrics_tools.console import WRONG, emit, impossible
 from metrics_tools.formatting import count, iso_time, shown_time
 from metrics_tools.runs import plots, tables
 from metrics_tools.runs.comparing import (

@@ -7,7 +7,8 @@ import typer
 
 from metrics_tools import console, ecb
 from metrics_tools.buckets.folder import FolderBucket
-from metrics_tools.console import JsonOption, emit, impossible
+from metrics_tools.command_line.options import JsonOption
+from metrics_tools.console import emit, impossible
 from metrics_worker.errors import MetricsWorkerError
 
 

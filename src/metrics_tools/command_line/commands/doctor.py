@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, FolderOption, metrics_prefix
-from metrics_tools.command_line.published_metric import CodeArgument, no_such_metric, published_metric
-from metrics_tools.console import WRONG, JsonOption, emit
+from metrics_tools.buckets.places import metrics_prefix
+from metrics_tools.command_line.options import BucketOption, CodeArgument, FolderOption, JsonOption
+from metrics_tools.command_line.published_metric import no_such_metric, published_metric
+from metrics_tools.console import WRONG, emit
 from metrics_tools.formatting import count
 from metrics_tools.published.findings import Finding, check_metric
 from metrics_tools.published.inputs import check_inputs

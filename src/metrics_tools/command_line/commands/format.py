@@ -1,22 +1,15 @@
 """`metrics format`: convert an expression in JSON to a formula, or a formula to JSON."""
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from metrics_tools.command_line.options import FileArgument, Form, JsonOption
 from metrics_tools.command_line.validation import Finding, Validation, print_problem
-from metrics_tools.console import WRONG, JsonOption, emit, impossible, print_line, report_on_stderr
+from metrics_tools.console import WRONG, emit, impossible, print_line, report_on_stderr
 from metrics_tools.formulas.as_json import expression_json
-from metrics_tools.runs.requests import FileArgument, FileUnreadableError, read_argument
+from metrics_tools.runs.requests import FileUnreadableError, read_argument
 from metrics_worker.expression.grammar import ROOT
-
-
-class Form(StrEnum):
-    """The form in which `metrics format` prints an expression: a formula or JSON."""
-
-    FORMULA = "formula"
-    JSON = "json"
 
 
 def format(  # noqa: A001 - the name of the command

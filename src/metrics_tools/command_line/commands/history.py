@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, FolderOption
-from metrics_tools.command_line.published_metric import CodeArgument, no_such_metric, published_metric
-from metrics_tools.console import JsonOption, emit
+from metrics_tools.command_line.options import BucketOption, CodeArgument, FolderOption, JsonOption
+from metrics_tools.command_line.published_metric import no_such_metric, published_metric
+from metrics_tools.console import emit
 from metrics_tools.formatting import count
 from metrics_tools.published.metric import Metric, read_versions, version_names
 from metrics_worker.request import iso

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, FolderOption
+from metrics_tools.command_line.options import BucketOption, FolderOption, JsonOption
 from metrics_tools.command_line.published_metric import published_place
-from metrics_tools.console import JsonOption, emit, impossible
+from metrics_tools.console import emit, impossible
 from metrics_tools.describe.formula import formula
 from metrics_tools.formatting import count, iso_time, shown_time
 from metrics_tools.importing.dataset import ForeignDatasetError, ImportedSeries, import_series

@@ -6,9 +6,10 @@ from typing import Any
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, FolderOption, metrics_prefix
+from metrics_tools.buckets.places import metrics_prefix
+from metrics_tools.command_line.options import BucketOption, FolderOption, JsonOption
 from metrics_tools.command_line.published_metric import published_place
-from metrics_tools.console import WRONG, JsonOption, emit
+from metrics_tools.console import WRONG, emit
 from metrics_tools.formatting import age, count, iso_time, shown_time
 from metrics_tools.published.overview import MetricSummary, summaries
 from metrics_worker.request import iso

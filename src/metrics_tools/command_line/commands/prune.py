@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, FolderOption, metrics_prefix
+from metrics_tools.buckets.places import metrics_prefix
+from metrics_tools.command_line.options import BucketOption, FolderOption, JsonOption
 from metrics_tools.command_line.published_metric import published_place
-from metrics_tools.console import JsonOption, emit, impossible
+from metrics_tools.console import emit, impossible
 from metrics_tools.formatting import age, count, size
 from metrics_tools.pruning import Unreferenced, delete, find_unreferenced
 from metrics_worker.request import iso

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, FolderOption, Place, metrics_prefix, open_place
+from metrics_tools.buckets.places import Place, metrics_prefix, open_place
 from metrics_tools.command_line.aws import QUEUE_URL, aws_errors, sqs_client
-from metrics_tools.console import JsonOption, complain, emit, impossible
+from metrics_tools.command_line.options import BucketOption, FolderOption, JsonOption
+from metrics_tools.console import complain, emit, impossible
 from metrics_tools.published.dead_letters import StoredLetter, message_of, read_letters
 from metrics_worker.errors import MetricsWorkerError
 from metrics_worker.publication.dead_letter import dead_letters

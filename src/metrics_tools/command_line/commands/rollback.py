@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, FolderOption
-from metrics_tools.command_line.published_metric import CodeArgument, no_such_metric, published_metric
-from metrics_tools.console import JsonOption, emit, impossible
+from metrics_tools.command_line.options import BucketOption, CodeArgument, FolderOption, JsonOption
+from metrics_tools.command_line.published_metric import no_such_metric, published_metric
+from metrics_tools.console import emit, impossible
 from metrics_tools.published.metric import version_names
 from metrics_tools.published.rollback import RollbackRefusedError, roll_back
 

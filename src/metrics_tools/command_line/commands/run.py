@@ -9,9 +9,17 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, Place, open_place
-from metrics_tools.command_line.options import KeepRunIdOption, PlotOption, RequestFileArgument
-from metrics_tools.console import IMPOSSIBLE, WRONG, JsonOption, emit, err, impossible
+from metrics_tools.buckets.places import Place, open_place
+from metrics_tools.command_line.options import (
+    BucketOption,
+    DemoOption,
+    FileArgument,
+    FolderOption,
+    JsonOption,
+    KeepRunIdOption,
+    PlotOption,
+)
+from metrics_tools.console import IMPOSSIBLE, WRONG, emit, err, impossible
 from metrics_tools.describe.formula import formula
 from metrics_tools.formatting import count
 from metrics_tools.request_files import Sample
@@ -23,7 +31,7 @@ from metrics_worker.errors import MetricsWorkerError
 
 
 def run(
-    file: RequestFileArgument,
+    file: FileArgument,
     *,
     bucket: BucketOption = None,
     folder: FolderOption = None,

@@ -11,10 +11,17 @@ from uuid import uuid4
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, Place, bucket_place, metrics_prefix
+from metrics_tools.buckets.places import Place, bucket_place, metrics_prefix
 from metrics_tools.command_line.aws import QUEUE_URL, aws_client, aws_errors, sqs_client
-from metrics_tools.command_line.options import KeepRunIdOption, RequestFileArgument
-from metrics_tools.console import WRONG, JsonOption, emit, impossible
+from metrics_tools.command_line.options import (
+    STATUS_QUEUE,
+    TOPIC,
+    BucketOption,
+    FileArgument,
+    JsonOption,
+    KeepRunIdOption,
+)
+from metrics_tools.console import WRONG, emit, impossible
 from metrics_tools.published.following import follow_bucket, follow_queue
 from metrics_tools.published.status_event import StatusEvent, print_event
 from metrics_tools.request_files import Sample
@@ -23,7 +30,6 @@ from metrics_worker.errors import ConfigError, UnanswerableError
 from metrics_worker.names import metric_base
 from metrics_worker.request import REDRIVEN, check_code, iso, open_record
 
-TOPIC, STATUS_QUEUE = "METRICS_REQUEST_TOPIC", "METRICS_STATUS_QUEUE"
 INTERRUPTED = 130
 _TOPIC_ARN = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9._-]+")
 
@@ -61,7 +67,7 @@ class Route:
 
 
 def send(
-    file: RequestFileArgument,
+    file: FileArgument,
     *,
     topic: Annotated[
         str | None, typer.Option("--topic", help=f"The ARN of the request topic. Default: ${TOPIC}.")

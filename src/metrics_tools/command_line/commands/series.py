@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, Place
+from metrics_tools.buckets.places import Place
+from metrics_tools.command_line.options import BucketOption, DemoOption, FolderOption, JsonOption
 from metrics_tools.command_line.published_metric import published_place
-from metrics_tools.console import WRONG, JsonOption, emit, impossible
+from metrics_tools.console import WRONG, emit, impossible
 from metrics_tools.formatting import count, iso_time, shown_time
 from metrics_tools.published.dataset_series import (
     SeriesSummary,

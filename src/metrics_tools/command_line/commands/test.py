@@ -7,18 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from metrics_tools.command_line.options import JunitOption
+from metrics_tools.command_line.options import JsonOption, JunitOption
 from metrics_tools.command_line.validation import print_problem, print_text
-from metrics_tools.console import (
-    IMPOSSIBLE,
-    WRONG,
-    JsonOption,
-    add_row,
-    emit,
-    impossible,
-    new_table,
-    print_table,
-)
+from metrics_tools.console import IMPOSSIBLE, WRONG, add_row, emit, impossible, new_table, print_table
 from metrics_tools.definition_tests.junit import write_junit
 from metrics_tools.definition_tests.running import FileResult, Outcome, run_file
 from metrics_tools.formatting import count

@@ -7,11 +7,19 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from metrics_tools.buckets.places import BucketOption, DemoOption, FolderOption, Place, open_place
+from metrics_tools.buckets.places import Place, open_place
+from metrics_tools.command_line.options import (
+    BucketOption,
+    DemoOption,
+    FilesArgument,
+    FolderOption,
+    JsonOption,
+    ManifestOption,
+)
 from metrics_tools.command_line.validation import Finding, Validation, print_problem, print_text
-from metrics_tools.console import IMPOSSIBLE, WRONG, JsonOption, complain, emit
+from metrics_tools.console import IMPOSSIBLE, WRONG, complain, emit
 from metrics_tools.formatting import count
-from metrics_tools.runs.requests import FilesArgument, FileUnreadableError, ManifestOption, read_argument
+from metrics_tools.runs.requests import FileUnreadableError, read_argument
 from metrics_tools.validate.problems import warning
 
 MOST_SHOWN = 50

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from metrics_tools import console
-from metrics_tools.buckets.places import BucketOption, FolderOption, Place, metrics_prefix
+from metrics_tools.buckets.places import Place, metrics_prefix
 from metrics_tools.command_line.aws import aws_client
+from metrics_tools.command_line.options import BucketOption, FolderOption, JsonOption
 from metrics_tools.command_line.published_metric import published_place
-from metrics_tools.console import WRONG, JsonOption, emit, impossible
+from metrics_tools.console import WRONG, emit, impossible
 from metrics_tools.published.run_log import LogQueryError, log_lines
 from metrics_tools.published.run_traces import RunTraces, find_traces
 from metrics_worker.names import ID_RULE, is_id
