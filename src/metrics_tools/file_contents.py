@@ -63,7 +63,8 @@ def asked_in(file: str, raw: bytes) -> list[Asked]:
 def _of_json(text: str, *, file: str) -> list[Asked]:
     loaded = load(text)
     if not loaded.is_json:
-        return [Asked(file, problems=loaded.problems)]
+        problems = (_formula_in_json(text, file),) if _has_formula(text) else loaded.problems
+        return [Asked(file, problems=problems)]
     match loaded.value:
         case {"Records": list(records)} if records:
             return [_of_record(file, number, record) for number, record in enumerate(records)]
@@ -73,6 +74,20 @@ def _of_json(text: str, *, file: str) -> list[Asked]:
         case dict() as fields if not fields.keys() & _KNOWN_FIELDS and fields.keys() & set(NODE_FIELDS):
             return [Asked(file, text, is_expression=True)]
     return [Asked(file, text)]
+
+
+def _has_formula(text: str) -> bool:
+    """Return whether a text is the formula of an expression, not only of a series, which any word is."""
+    try:
+        return "op" in (parse_formula(text).expression or {})
+    except FormulaError:
+        return False
+
+
+def _formula_in_json(text: str, file: str) -> Problem:
+    name = f"{file.removesuffix('.json')}.formula"
+    hint = f"rename the file: a formula is read from {name}, or as an argument in quotes in place of the file"
+    return Problem("", "not JSON: it looks like a formula", shown(text.strip()), "JSON", hint)
 
 
 def of_formula(text: str, *, file: str) -> Asked:

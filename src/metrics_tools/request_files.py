@@ -165,7 +165,8 @@ def _sample(path: Path, asked: Asked) -> Sample:
     for problem in asked.problems:
         if asked.formula is not None:
             raise EventFileError(f"{path}: {pointed_out(asked.formula, problem)}")
-        reasons = {"": f"it is {problem.text}", "Records": "its Records are empty"}
+        hint = f" ({problem.suggestion})" if problem.suggestion else ""
+        reasons = {"": f"it is {problem.text}{hint}", "Records": "its Records are empty"}
         raise _not_an_event(path, reasons.get(problem.path, "one of its records has no body"))
     if asked.is_expression:
         return _sample_of_expression(path, json.loads(asked.body))

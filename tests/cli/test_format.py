@@ -114,6 +114,13 @@ def test_the_name_of_a_missing_file_is_not_a_formula(name):
     assert (found.exit_code, found.stderr) == (2, f"{name}: No such file or directory.\n")
 
 
+def test_an_argument_with_a_minus_may_be_a_series_or_a_difference():
+    error = metrics("format", "A-B").stderr
+    assert (
+        """in quotation marks: '"A-B"'; that of a difference has blanks around the minus: 'A - B'""" in error
+    )
+
+
 def test_a_single_word_is_the_name_of_a_file_and_in_quotes_a_series():
     missing = metrics("validate", "ECB")
     assert missing.exit_code == 2

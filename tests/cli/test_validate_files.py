@@ -65,6 +65,22 @@ def test_invalid_json_is_reported_with_its_line_and_a_suggestion(tmp_path, text,
     assert hint in problem["suggestion"]
 
 
+def test_a_formula_in_a_json_file_is_recognised(tmp_path):
+    (problem,) = problems_of(tmp_path, "sma(A, 3) / A\n")
+    assert problem["text"] == "not JSON: it looks like a formula"
+    assert problem["found"] == '"sma(A, 3) / A"'
+    assert "a formula is read from" in problem["suggestion"]
+    assert f"{tmp_path / 'my.formula'}, or as an argument" in problem["suggestion"]
+
+
+def test_a_json_number_that_float64_rounds_to_0_is_a_warning(tmp_path):
+    node = '{"op": "multiply", "left": {"series_code": "A"}, "right": {"const": %s}}'
+    (problem,) = problems_of(tmp_path, node % "-1e-400")
+    assert problem["severity"] == "warning"
+    assert problem["text"] == "the number -1e-400 is too small for a float64, and the worker reads it as 0"
+    assert problems_of(tmp_path, node % "0e-400") == problems_of(tmp_path, node % "5e-324") == []
+
+
 def test_the_line_with_the_json_error_is_shown(tmp_path):
     (problem,) = problems_of(tmp_path, '{\n  "a": 1,\n  b: 2\n}')
     assert "line 3, column 3" in problem["text"]

@@ -157,6 +157,7 @@ def test_a_file_may_contain_a_request_without_an_event(tmp_path):
         ('{"Records": []}', "its Records are empty"),
         ('{"Records": {}}', "its Records are empty"),
         ('{"Records": [{}]}', "one of its records has no body"),
+        ("sma(A, 3)", "it is not JSON: it looks like a formula .rename the file: a formula is read from"),
         ('{"Records": [3]}', "one of its records has no body"),
         ('{"Records": [{"body": "x"}]}', "the body of a record is not a JSON object"),
         ('{"Records": [{"body": "[]"}]}', "the body of a record is not a JSON object"),

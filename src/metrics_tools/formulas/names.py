@@ -1,9 +1,14 @@
 """The operations of formulas: the kind of node that each becomes, and the order of its arguments."""
 
+import json
+import re
 from collections.abc import Sequence
 from typing import get_args
 
-from metrics_tools.describe.formula import OPERANDS, PLAIN, SIGNS
+from metrics_tools.describe.formula import OPERANDS, PLAIN, SIGNS, formula
+from metrics_tools.validate.near import did_you_mean, instead_of_operation
+from metrics_worker.errors import ExpressionError
+from metrics_worker.expression.grammar import parse
 from metrics_worker.expression.nodes import NODES
 
 CONST = "const"
@@ -71,3 +76,39 @@ def takes_scale(node: object) -> bool:
         node: the node as JSON values.
     """
     return isinstance(node, dict) and node.get("op") in SIGNS and "scale" not in node
+
+
+def order_of_arguments(op: str, operands: int) -> str:
+    """Return a suggestion for a call of an operation whose operands do not come first."""
+    constant = "; a constant operand is written const(3)" if kind_of_call(op, 2) == "composite" else ""
+    return f"as in {op}({', '.join('XY'[:operands])}, …){constant}"
+
+
+def similar_operation(op: str, operands: int) -> str | None:
+    """Return a suggestion for an author who wrote the name of an operation that does not exist.
+
+    Args:
+        op: the unknown name.
+        operands: the number of operands that the author wrote.
+
+    Returns:
+        An operation with a similar name, or the formula for an operation of another tool; None if neither
+        is found.
+    """
+    return did_you_mean(op, operations(operands)) or _instead(op)
+
+
+def _instead(op: str) -> str | None:
+    """Return a text that says how to write an operation of another tool as a formula.
+
+    The result is None if the operation is not known or cannot be written as a formula.
+    """
+    text = instead_of_operation(op) or None
+    written = text and re.search(r"\{.*\}", text)
+    if not text or not written:
+        return text
+    try:
+        node = parse(json.loads(re.sub(r"\bX\b", '{"series_code": "X"}', written[0])))
+    except ExpressionError:  # a constant, which is not a whole expression
+        return None
+    return text.replace(written[0], formula(node))

@@ -6,29 +6,34 @@ values of options are not checked: `metrics_worker.expression.grammar` checks th
 """
 
 import ast
-import json
-import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from metrics_tools.describe.formula import formula
 from metrics_tools.formulas.formula import Formula, Span
 from metrics_tools.formulas.names import (
     CONST,
     kind_of_call,
     operand_names,
-    operations,
+    order_of_arguments,
     positional,
+    similar_operation,
     takes_scale,
 )
-from metrics_tools.formulas.tokens import FormulaError, PythonSource, Token, python_source, tokens_of
-from metrics_tools.validate.near import did_you_mean, instead_of_operation
+from metrics_tools.formulas.tokens import (
+    NUMBERS,
+    FormulaError,
+    PythonSource,
+    Token,
+    duration_of,
+    number_of,
+    python_source,
+    tokens_of,
+)
+from metrics_tools.validate.near import did_you_mean
 from metrics_tools.validate.problems import quoted
-from metrics_worker.errors import ExpressionError
 from metrics_worker.expression.fields import Unit
-from metrics_worker.expression.grammar import ROOT, parse, raw_operands
+from metrics_worker.expression.grammar import ROOT, raw_operands
 from metrics_worker.problem import Path, path_text
-from metrics_worker.request import whole_number
 
 _OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "add",
@@ -118,12 +123,15 @@ class _Builder:
                 return self._math(tree, _OPERATORS[type(op)], left=self.node(left), right=self.node(right))
             case ast.Call(func=ast.Name()):
                 return self._call(tree)
-        raise self._error(tree, "expected a series, a number or an operation")
+        hint = None
+        if isinstance(tree, ast.Tuple):
+            hint = f"a comma separates the arguments of an operation; {NUMBERS}"
+        raise self._error(tree, "expected a series, a number or an operation", hint)
 
     def _leaf(self, tree: ast.Name) -> _Node:
         token = self._token(tree)
         if token.kind == "number":
-            return _Node(self._span(tree), {"const": _number(token)}, is_bare=True)
+            return _Node(self._span(tree), {"const": number_of(token)}, is_bare=True)
         if token.kind in {"word", "text"}:
             return _Node(self._span(tree), {"series_code": token.text})
         text = f"expected a series, a number or an operation, not a {token.kind}"
@@ -156,7 +164,7 @@ class _Builder:
         given = [argument for argument in tree.args if not self._is_option(argument)]
         kind = kind_of_call(op.text, len(given))
         if kind is None:
-            hint = did_you_mean(op.text, operations(len(given))) or _instead(op.text)
+            hint = similar_operation(op.text, len(given))
             raise self._error(tree.func, f"there is no operation {quoted(op.text)}", hint)
         node = _Node(self._span(tree), {"op": op.text})
         node.spans["op"] = self._span(tree.func)
@@ -184,12 +192,16 @@ class _Builder:
 
         The node must not be a composite. Its kind determines the order of the arguments.
         """
-        names = positional(kind)
+        names, operands = positional(kind), len(operand_names(kind))
+        options_first = any(map(self._is_option, tree.args[:operands]))
+        if kind != "series_math" and options_first and not all(map(self._is_option, tree.args[operands:])):
+            hint = order_of_arguments(node["op"], operands)
+            raise self._error(tree.args[0], "the operands come first, then the options", hint)
         for number, argument in enumerate(tree.args):
             if number == len(names):
                 text = f"{node['op']} has at most {len(names)} arguments without a name"
                 raise self._error(argument, text, "write the name of the option, as in min_periods=3")
-            self._add(node, names[number], argument, is_operand=number < len(operand_names(kind)))
+            self._add(node, names[number], argument, is_operand=number < operands)
 
     def _named(self, node: _Node, operands: list[str], tree: ast.Call) -> None:
         for keyword in tree.keywords:
@@ -217,7 +229,7 @@ class _Builder:
         node.spans[name] = self._span(tree)
         token = self._token(tree) if isinstance(tree, ast.Name) else None
         if token is not None and token.kind == "duration" and name == "window":
-            node["window"], unit = _duration(token)
+            node["window"], unit = duration_of(token)
             node["unit"] = f"{unit}s" if f"{unit}s" in _UNITS else unit
             if node["unit"] not in _UNITS:
                 raise self._error(tree, f"there is no unit {quoted(unit)}", did_you_mean(unit, _UNITS))
@@ -237,11 +249,11 @@ class _Builder:
         match tree:
             case ast.UnaryOp(op=ast.USub(), operand=ast.Name() as operand):
                 if (token := self._token(operand)).kind == "number":
-                    return -float(_number(token))
+                    return -float(number_of(token))
             case ast.Name():
                 token = self._token(tree)
                 if token.kind == "number":
-                    return _number(token)
+                    return number_of(token)
                 if token.kind != "duration":
                     return {"true": True, "false": False}.get(token.text, token.text)
         text = f"the value of {quoted(name)} is a number, a word, a date, or a text in quotes"
@@ -266,29 +278,3 @@ class _Builder:
 
     def _error(self, tree: ast.expr, text: str, hint: str | None = None) -> FormulaError:
         return FormulaError(text, self._span(tree)[0], hint)
-
-
-def _number(token: Token) -> int | float:
-    return whole_number(token.text) if token.text.isdecimal() else float(token.text)
-
-
-def _duration(token: Token) -> tuple[int | float, str]:
-    """Return the number and the unit of a duration: 12 and `months` for `12 months`."""
-    unit = token.text.lstrip("0123456789")
-    return whole_number(token.text.removesuffix(unit)), unit.lstrip()
-
-
-def _instead(op: str) -> str | None:
-    """Return a text that says how to write an operation of another tool as a formula.
-
-    The result is None if the operation is not known or cannot be written as a formula.
-    """
-    text = instead_of_operation(op) or None
-    written = text and re.search(r"\{.*\}", text)
-    if not text or not written:
-        return text
-    try:
-        node = parse(json.loads(re.sub(r"\bX\b", '{"series_code": "X"}', written[0])))
-    except ExpressionError:  # a constant, which is not a whole expression
-        return None
-    return text.replace(written[0], formula(node))

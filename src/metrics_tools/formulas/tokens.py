@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from metrics_tools.validate.json_text import SMALLEST, is_too_small
+from metrics_worker.request import whole_number
+
 MAX_LENGTH = 400_000
 """The most characters of a formula. The largest expression with the longest series codes has fewer."""
 MAX_TOKENS = 20_000
@@ -29,6 +32,9 @@ _TOKEN = re.compile(
       | (?P<mark>[(),=])""",  # noqa: RUF001
     re.VERBOSE,
 )
+_FOREIGN_NUMBER = re.compile(r"[0-9][0-9_]*_[0-9_.]*(?:[eE][0-9_]+)?|0[xXoObB][0-9a-fA-F_]+")
+"""A number in a notation of programming languages that formulas do not have, such as 1_000 or 0x10."""
+NUMBERS = "a number is written with digits, a point and an exponent: 1000, 2.5 or 1e-3"
 _BLANK = re.compile(r"\s*")
 VALUES = {"text", "date", "duration", "number", "word"}
 
@@ -69,7 +75,7 @@ def tokens_of(formula: str) -> list[Token]:
 
     Raises:
         FormulaError: the formula is empty, too long or incomplete, a character has no meaning, a bracket has
-            no partner, or two values have no sign between them.
+            no partner, two values have no sign between them, or an argument is in the wrong order.
     """
     if len(formula) > MAX_LENGTH:
         raise FormulaError(f"a formula has at most {MAX_LENGTH:,} characters", MAX_LENGTH)
@@ -84,6 +90,7 @@ def tokens_of(formula: str) -> list[Token]:
         raise FormulaError("the formula is empty", 0)
     _check_brackets(found)
     _check_neighbours(found)
+    _check_order(found)
     if sum(token.kind == "sign" for token in found) > MAX_SIGNS:
         raise FormulaError(f"a formula has at most {MAX_SIGNS:,} signs", 0)
     return found
@@ -103,6 +110,8 @@ def _token_at(formula: str, at: int) -> Token:
         what = "this is not a number" if char.isdigit() or char == "." else f"`{char}` has no meaning here"
         raise FormulaError(what, at, _INSTEAD.get(char))
     text = match[0]
+    if _FOREIGN_NUMBER.fullmatch(text):
+        raise FormulaError(f"`{text}` is not a number", at, NUMBERS)
     if match.lastgroup == "text":
         text = re.sub(r"\\(.)", r"\1", text[1:-1])
     return Token(match.lastgroup, text, at, match.end())
@@ -151,10 +160,47 @@ def _check_neighbours(tokens: Sequence[Token]) -> None:
         raise FormulaError("the formula ends too early", tokens[-1].end)
 
 
+def _check_order(tokens: Sequence[Token]) -> None:
+    """Raise a FormulaError if an argument without a name follows an argument with a name."""
+    named = [False]  # for each open bracket, whether an argument with a name was found in it
+    for number, token in enumerate(tokens):
+        match token:
+            case Token("mark", "("):
+                named.append(False)
+            case Token("mark", ")"):
+                named.pop()
+            case Token("mark", "="):
+                named[-1] = True
+            case Token("mark", ",") if named[-1]:
+                following, sign = tokens[number + 1], tokens[number + 2]
+                if following.kind in VALUES and sign.text != "=":
+                    text = "an argument without a name follows an argument with a name"
+                    hint = "the operands come first, then the options: sma(X, window=3)"
+                    raise FormulaError(text, following.start, hint)
+
+
 def _what_to_do(*, before: Token, token: Token) -> str | None:
     if token.text == "(" and before.kind in {"text", "duration"}:
         return "a bracket follows only the name of an operation"
     return 'a series code with other characters is in quotes: "A B"' if token.kind == "word" else None
+
+
+def number_of(token: Token) -> int | float:
+    """Return the value of a number.
+
+    Raises:
+        FormulaError: the number is not 0, but its nearest float64 is.
+    """
+    if is_too_small(token.text):
+        text = f"the number is too small for a float64, whose smallest positive value is {SMALLEST}"
+        raise FormulaError(text, token.start)
+    return whole_number(token.text) if token.text.isdecimal() else float(token.text)
+
+
+def duration_of(token: Token) -> tuple[int | float, str]:
+    """Return the number and the unit of a duration: 12 and `months` for `12 months`."""
+    unit = token.text.lstrip("0123456789")
+    return whole_number(token.text.removesuffix(unit)), unit.lstrip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,11 @@ def read_argument(argument: str) -> list[Asked]:
     except FileUnreadableError as error:
         if is_formula_argument(argument):
             return [of_formula(argument, file=ARGUMENT)]
-        if re.fullmatch(r"\w+", argument):
+        if re.fullmatch(r"[\w-]+", argument):
             hint = f"The formula of a series alone is in quotation marks: '\"{argument}\"'"
+            if re.fullmatch(r"\w+-\w+", argument):
+                difference = argument.replace("-", " - ")
+                hint += f"; that of a difference has blanks around the minus: '{difference}'"
             raise FileUnreadableError(f"{error} {hint}") from error
         raise
 

@@ -1,6 +1,7 @@
 """Decoding of JSON, with the reason why a text is not valid JSON and the names that an object has twice."""
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from typing import Any
 
 from metrics_tools.validate.problems import Problem, path_text, shown, warning
 from metrics_worker.request import whole_number
+
+SMALLEST = math.ulp(0.0)
+"""The smallest positive float64, 5e-324."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,15 @@ def load(text: str) -> Loaded:
 
     Invalid JSON raises no error: it is a problem in the result.
     """
+    too_small = dict[str, None]()
+
+    def number(written: str) -> float:
+        if is_too_small(written):
+            too_small[written] = None
+        return float(written)
+
     try:
-        value = json.loads(text, parse_int=whole_number, object_pairs_hook=_Object)
+        value = json.loads(text, parse_int=whole_number, parse_float=number, object_pairs_hook=_Object)
     except json.JSONDecodeError as error:
         line = text.split("\n")[error.lineno - 1].strip()
         where = f"not JSON: {error.msg}, line {error.lineno}, column {error.colno}"
@@ -50,7 +61,14 @@ def load(text: str) -> Loaded:
         return Loaded(None, (Problem("", where, shown(line) if line else None, "JSON", hint),))
     except RecursionError:
         return Loaded(None, (Problem("", "not JSON: nested too deep to be read"),))
-    return Loaded(value, tuple(_names_twice(value)))
+    rounded = "is too small for a float64, and the worker reads it as 0"
+    warnings = [warning("", f"the number {written} {rounded}", hint="write 0") for written in too_small]
+    return Loaded(value, (*_names_twice(value), *warnings))
+
+
+def is_too_small(number: str) -> bool:
+    """Return whether a number, given as text, is not 0 although its nearest float64 is 0."""
+    return float(number) == 0 and re.match(r"[-0.]*[1-9]", number) is not None
 
 
 def _what_to_do(text: str, at: int) -> str | None:
