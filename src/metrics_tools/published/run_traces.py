@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from metrics_tools.published.dead_letters import StoredLetter, read_letters
 from metrics_tools.published.metric import Metric, version_names
 from metrics_tools.published.overview import metric_codes
-from metrics_worker.names import is_id, is_key, metric_base
+from metrics_worker.names import is_id, metric_base
 from metrics_worker.publication.dead_letter import dead_letters
 from metrics_worker.publication.records import Keys, Marker
 from metrics_worker.s3.bucket import Bucket
@@ -25,6 +25,7 @@ class RunTraces:
     """The objects that a run left in the folder of one metric.
 
     Attributes:
+        code: the metric code in the request, which may be invalid.
         metric: the documents of the metric that were read: `current`, the marker and manifests.
         run_id: the run id.
         marker: the commit record of the run; None if the run is not committed.
@@ -33,12 +34,18 @@ class RunTraces:
         letters: the dead letters of the run.
     """
 
+    code: str
     metric: Metric
     run_id: str
     marker: Marker | None
     problem: str
     uncommitted: Sequence[str]
     letters: Sequence[StoredLetter]
+
+    @property
+    def has_valid_code(self) -> bool:
+        """Return whether the metric code is valid. A request with another code can only fail."""
+        return is_id(self.code)
 
     @property
     def is_current(self) -> bool:
@@ -58,21 +65,21 @@ def find_traces(bucket: Bucket, prefix: str, run_id: str, code: str | None) -> l
     Raises:
         UnusableKey, AccessDenied, StoreUnavailable.
     """
-    letters, _ = read_letters(bucket, [found.key for found in bucket.list(dead_letters(prefix))])
-    own = [found for found in letters if found.letter.run_id == run_id]
+    all_letters, _ = read_letters(bucket, [found.key for found in bucket.list(dead_letters(prefix))])
+    own = [found for found in all_letters if found.letter.run_id == run_id]
     codes = [code] if code else metric_codes(bucket, prefix)
     markers = {Keys(metric_base(prefix, one)).marker(run_id): one for one in codes}
     found = [markers[key] for key, stored in bucket.find_many(list(markers)).items() if stored is not None]
     named = [code] if code else sorted({*found, *(one.letter.metric_code for one in own)})
-    return [
-        _traces(
-            bucket,
-            Keys(f"{prefix}{one}/"),
-            run_id,
-            [letter for letter in own if letter.letter.metric_code == one],
-        )
-        for one in named
-    ]
+    traces = []
+    for one in named:
+        keys, is_valid = Keys(f"{prefix}{one}/"), is_id(one)
+        letters = [stored for stored in own if stored.letter.metric_code == one]
+        if is_valid:
+            traces.append(_traces(bucket, keys, run_id, letters))
+        else:  # a request with an invalid metric code can become a dead letter, but has no other objects
+            traces.append(RunTraces(one, Metric(keys, []), run_id, None, "", [], letters))
+    return traces
 
 
 def _traces(bucket: Bucket, keys: Keys, run_id: str, letters: Sequence[StoredLetter]) -> RunTraces:
@@ -84,9 +91,6 @@ def _traces(bucket: Bucket, keys: Keys, run_id: str, letters: Sequence[StoredLet
         run_id: the run id.
         letters: the dead letters of all runs.
     """
-    if not is_key(keys.base.removesuffix("/")) or not is_id(keys.base.rstrip("/").rpartition("/")[2]):
-        # A request with an unusable metric code can become a dead letter, but has no other objects.
-        return RunTraces(Metric(keys, []), run_id, None, "", [], letters)
     metric = Metric(keys, version_names(bucket, keys)[:_NEWEST])
     metric.read_markers(bucket, [run_id])
     metric.read_current(bucket)
@@ -102,4 +106,4 @@ def _traces(bucket: Bucket, keys: Keys, run_id: str, letters: Sequence[StoredLet
         problem = f"{keys.marker(run_id)}: the marker is of run {marker.run_id} of {marker.metric_code}"
     else:
         problem = metric.problem(marker.version_ts) if marker is not None else ""
-    return RunTraces(metric, run_id, marker, problem, uncommitted, letters)
+    return RunTraces(metric.code, metric, run_id, marker, problem, uncommitted, letters)

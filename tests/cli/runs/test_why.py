@@ -1,6 +1,7 @@
 """`metrics why` reports what became of a run, which sources it could not read, and the next step."""
 
 import json
+import shlex
 import shutil
 from datetime import UTC, datetime
 
@@ -28,10 +29,10 @@ def asked(metrics, folder, *words):
     return done.exit_code, json.loads(done.stdout)
 
 
-def put_dead_letter(folder, run_id, code=CODE):
+def put_dead_letter(folder, run_id, code=CODE, outcome="FAILURE"):
     letter = DeadLetter(
         message_id="m-1",
-        outcome="FAILURE",
+        outcome=outcome,
         why="gave up after 5 attempts",
         run_id=run_id,
         metric_code=code,
@@ -80,12 +81,34 @@ def test_a_dead_letter_comes_with_the_command_that_sends_it_back(metrics, folder
     assert "gave up after 5 attempts" in metrics("why", "run-2", "--folder", folder).stdout
 
 
-@pytest.mark.parametrize("code", ["my metric", "../x"])
+@pytest.mark.parametrize("code", ["my metric", "../../x"])
 def test_a_dead_letter_with_an_unusable_metric_code_is_found(metrics, folder, code):
     key = put_dead_letter(folder, "run-2", code)
     status, found = asked(metrics, folder, "run-2")
     (run,) = found["runs"]
     assert (status, run["committed"], run["dead_letters"][0]["key"]) == (1, False, key)
+    assert run["metric_code"] == code
+    assert f"  metric       {code}\n" in metrics("why", "run-2", "--folder", folder).stdout
+    assert "redrive" not in found["next"][0]
+    assert f"Correct the metric code {code!r} in the control plane" in found["next"][0]
+
+
+def test_no_command_is_shown_for_a_message_that_is_not_a_run_request(metrics, folder):
+    put_dead_letter(folder, "run-2", outcome="UNANSWERABLE")
+    assert asked(metrics, folder, "run-2")[1]["next"] == [
+        "Do not send the message back: it is not a run request, and becomes a dead letter again."
+    ]
+
+
+def test_the_command_for_a_dead_letter_in_a_folder_finds_the_dead_letter(metrics, tmp_path):
+    folder = tmp_path / "copy of my bucket"
+    folder.mkdir()
+    key = put_dead_letter(folder, "run-2")
+    command = asked(metrics, folder, "run-2")[1]["next"][0].partition("back: ")[2]
+    listed = metrics(*shlex.split(command)[1:], "--list")
+    assert (listed.exit_code, key in listed.stdout) == (2, False)
+    listed = metrics(*shlex.split(command.replace("URL", "https://sqs.x/q"))[1:], "--list")
+    assert (listed.exit_code, key in listed.stdout) == (0, True)
 
 
 def test_a_run_without_a_marker_shows_its_uncommitted_version(metrics, folder, published):

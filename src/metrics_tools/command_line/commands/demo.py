@@ -1,6 +1,7 @@
 """`metrics demo`: write the demo data to a folder. Runs can also publish versions to this folder."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -56,7 +57,7 @@ def demo(
             f"in {loaded.files:,} part files"
         )
         console.print_line(f"Source: {ecb.SOURCE}, {ecb.SOURCE_URL}", "dim")
-        console.print_line(f"Try: metrics run events/run.json --folder {folder} --publish")
+        console.print_line(f"Try: metrics run events/run.json --folder {quote(str(folder))} --publish")
 
 
 def _put(bucket: FolderBucket, key: str, body: bytes) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -139,10 +140,7 @@ def _steps(traces: Sequence[RunTraces], seen: _Seen, place: Place) -> list[str]:
                 "See docs/operating.md, An unusable marker; `metrics doctor` checks the whole metric."
             )
         elif one.marker is None and one.letters:
-            name = place.label.removeprefix("s3://")
-            where = f"--folder {name}" if name == place.label else f"--bucket {name}"
-            command = f"metrics redrive {where} --queue-url URL {one.letters[-1].key}"
-            steps.append(f"Correct the cause, then send the message back: {command}")
+            steps.append(_after_dead_letter(one, place))
     if steps or any(one.marker for one in traces):
         return steps
     if last.get("outcome") == "FAILURE":
@@ -152,6 +150,22 @@ def _steps(traces: Sequence[RunTraces], seen: _Seen, place: Place) -> list[str]:
     if last.get("outcome") == "RETURNED" or "comes_back" in last:
         return ["Wait: the message is redelivered. After five attempts, it becomes a dead letter."]
     return ["Look at the log (--stack), and at the queue: docs/operating.md, A stuck group."]
+
+
+def _after_dead_letter(one: RunTraces, place: Place) -> str:
+    """Return a sentence that says what the operator should do about a dead letter of an uncommitted run."""
+    key, letter = one.letters[-1]
+    if not one.has_valid_code:
+        return (
+            f"Correct the metric code {one.code!r} in the control plane, and request the metric again: "
+            f"expected {ID_RULE}. Do not send the message back, which fails each time."
+        )
+    if letter.outcome == "UNANSWERABLE":
+        return "Do not send the message back: it is not a run request, and becomes a dead letter again."
+    name = place.label.removeprefix("s3://")
+    where = f"--folder {quote(name)}" if name == place.label else f"--bucket {name}"
+    command = f"metrics redrive {where} --queue-url URL {quote(key)}"
+    return f"Correct the cause, then send the message back: {command}"
 
 
 def _print(run_id: str, traces: Sequence[RunTraces], seen: _Seen, place: Place) -> None:
@@ -170,7 +184,7 @@ def _print(run_id: str, traces: Sequence[RunTraces], seen: _Seen, place: Place) 
 
 
 def _print_traces(one: RunTraces) -> None:
-    console.print_line(f"  metric       {one.metric.code}")
+    console.print_line(f"  metric       {one.code}")
     current = one.metric.current
     if one.problem:
         console.print_line(f"  damaged      {one.problem}", "red")
@@ -193,7 +207,7 @@ def _print_traces(one: RunTraces) -> None:
 
 def _document(one: RunTraces) -> dict[str, Any]:
     return {
-        "metric_code": one.metric.code,
+        "metric_code": one.code,
         "committed": one.marker is not None,
         "marker": one.marker.model_dump() if one.marker else None,
         "current": one.is_current,
