@@ -82,6 +82,7 @@ class Resolved:
         self.parameters = given
         self.conditions = document.get("Conditions", {})
         self.mappings = document.get("Mappings", {})
+        self.rules: dict[str, Properties] = document.get("Rules", {})
         declared = document.get("Parameters", {})
         self._lists = {name for name, p in declared.items() if p["Type"] == "CommaDelimitedList"}
         self._names = document["Resources"].keys()
@@ -104,9 +105,26 @@ class Resolved:
         ((function, arguments),) = condition.items()
         if function == "Fn::Not":
             return not self.holds(arguments[0])
-        assert function == "Fn::Equals", function
         left, right = (self.value(argument) for argument in arguments)
+        if function == "Fn::EachMemberEquals":
+            return all(member == right for member in left)
+        if function == "Fn::Contains":
+            return right in left
+        assert function == "Fn::Equals", function
         return bool(left == right)
+
+    def rejections(self) -> list[str]:
+        """Return the descriptions of the failed assertions of all rules.
+
+        CloudFormation rejects a deployment with parameters for which an assertion fails.
+        """
+        return [
+            assertion["AssertDescription"]
+            for rule in self.rules.values()
+            if self.holds(rule.get("RuleCondition"))
+            for assertion in rule["Assertions"]
+            if not self.holds(assertion["Assert"])
+        ]
 
     def value(self, node: Any) -> Any:
         """Return a part of the template with parameters and intrinsic functions replaced by their values."""

@@ -53,13 +53,17 @@ def test_a_deployment_with_a_shorter_visibility_timeout_is_rejected() -> None:
     timeouts = TEMPLATE["Parameters"]["Timeout"]["AllowedValues"]
     visibilities = TEMPLATE["Parameters"]["VisibilityTimeout"]["AllowedValues"]
     rules = {
-        rule["RuleCondition"]["Fn::Equals"][1]: rule["Assertions"] for rule in TEMPLATE["Rules"].values()
+        rule["RuleCondition"]["Fn::Equals"][1]: rule["Assertions"]
+        for name, rule in TEMPLATE["Rules"].items()
+        if name.startswith("VisibilityForTimeout")
     }
     assert set(rules) == set(map(str, timeouts))
     for timeout, ((assertion),) in rules.items():
         allowed, parameter = assertion["Assert"]["Fn::Contains"]
         assert parameter == {"Ref": "VisibilityTimeout"}
         assert allowed == [str(v) for v in visibilities if v >= 6 * int(timeout)]
+    short = Stack(Timeout="900", VisibilityTimeout="3600")
+    assert short.rejections() == ["VisibilityTimeout must be at least six times Timeout"]
 
 
 def test_without_a_request_topic_there_is_no_subscription_and_no_queue_policy(stack: Stack) -> None:

@@ -100,6 +100,22 @@ def test_existing_topics_keep_their_own_encryption() -> None:
     assert stack.of_type("AWS::SNS::Topic").keys() == {"HeartbeatTopic", "CompletedTopic"}
 
 
+@pytest.mark.parametrize(
+    ("given", "rejection"),
+    [
+        ({}, None),
+        (IN_VPC, None),
+        ({"SubnetIds": "subnet-0a,subnet-0b"}, "SubnetIds requires SecurityGroupIds"),
+        ({"SecurityGroupIds": "sg-0c"}, "SecurityGroupIds requires SubnetIds"),
+    ],
+)
+def test_subnets_and_security_groups_are_only_accepted_together(
+    given: dict[str, str], rejection: str | None
+) -> None:
+    found = [text.partition(",")[0] for text in Stack(**given).rejections()]
+    assert found == ([rejection] if rejection else [])
+
+
 def test_in_a_vpc_both_functions_are_connected_and_their_roles_may_create_network_interfaces() -> None:
     found = changes(**IN_VPC)
     statements = {
