@@ -152,6 +152,21 @@ def test_the_exit_code_depends_on_all_metrics(check, publish):
     assert "1 check of 2 metrics: 0 passed, 1 failed, 1 metric not checked" in done.stdout
 
 
+def test_the_versions_in_a_bucket_are_checked(metrics, bucket, ask, tmp_path):
+    assert metrics("run", ask(), "--bucket", bucket, "--publish").exit_code == 0
+    file = tmp_path / "checks.yaml"
+    file.write_text(json.dumps({"checks": {CODE: {"min_rows": 11, "no_drop_over": 0}}}))
+    done = metrics("check", "--bucket", bucket, "--checks", file, "--json")
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["place"]) == (1, f"s3://{bucket}")
+    assert [each["failure"] for each in found["metrics"][0]["checks"]] == [
+        "10 observations found, and at least 11 expected",
+        "",
+    ]
+    done = metrics("check", "--bucket", "there-is-no-such-bucket", "--checks", file)
+    assert (done.exit_code, "there is no such bucket" in done.stdout) == (2, True)
+
+
 def test_rows_are_compared_with_the_previous_committed_version(check, publish, folder):
     publish()
     publish({"op": "sma", "series": {"series_code": "A"}, "window": 4}, expressionType="window_op")
