@@ -240,6 +240,13 @@ def test_json_has_the_messages_of_metrics_validate(tmp_path):
     assert "twice" in problems(tmp_path, '{"tests": [], "tests": []}')["tests"]
 
 
+def test_an_unknown_time_zone_has_the_suggestion_of_metrics_validate(tmp_path):
+    expect = {"error": {"code": "X"}}
+    test = {"name": "t", "tz": "Madrid", "expression": {"series_code": "A"}, "expect": expect}
+    (file,) = document("test", file_of(tmp_path, {"tests": [test]}, "my.test.json"))["files"]
+    assert [problem["suggestion"] for problem in file["problems"]] == ["did you mean `Europe/Madrid`?"]
+
+
 @pytest.mark.parametrize(
     ("fields", "path", "text"),
     [
@@ -248,7 +255,7 @@ def test_json_has_the_messages_of_metrics_validate(tmp_path):
         ({"expect": {"error": {}}}, "expect.error", "give the `code` of the error"),
         ({"expect": {"error": {"code": "X"}, "others": "allow"}}, "expect", "an expected `error` excludes"),
         ({"request": "a.json"}, "", "give either an `expression` or the file of a `request`"),
-        ({"tz": "Madrid"}, "tz", "there is no such time zone"),
+        ({"tz": "Madrid"}, "tz", "a time zone has an IANA name, such as America/Argentina/Buenos_Aires"),
         ({"series": {"A": {"2026-02-30": 1}}}, "series.A.2026-02-30", "a time is written 2026-01-31"),
         ({"series": {"A": [[20260101, 1]]}}, "series.A[0][0]", "a time is written 2026-01-31"),
         ({"series": {"A": {"2026-01-01": True}}}, "series.A.2026-01-01", "a value is a finite number"),

@@ -5,18 +5,12 @@ from io import BytesIO
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from metrics_tools.definition_tests.checks import ResultChecks
 from metrics_tools.definition_tests.observations import Observations, Part, Points, Time, microseconds, points
-from metrics_worker.expression.fields import SeriesCode
-from metrics_worker.time_zones import is_zone, zone_file
-
-
-def _zone(name: str) -> str:
-    if not is_zone(name):
-        raise ValueError("there is no such time zone; a zone is written America/New_York")
-    return name
+from metrics_worker.expression.fields import SeriesCode, Zone
+from metrics_worker.time_zones import zone_file
 
 
 class Tolerance(Part):
@@ -77,7 +71,7 @@ class DefinitionTest(Part):
     """A test: input series, an expression or the file of a request, and the expected result."""
 
     name: Annotated[str, Field(min_length=1)]
-    tz: Annotated[str, AfterValidator(_zone)] | None = None
+    tz: Zone | None = None
     series: dict[SeriesCode, Observations] = Field(default_factory=dict)
     expression: Any = None
     request: Annotated[str, Field(min_length=1)] | None = None

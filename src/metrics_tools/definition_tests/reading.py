@@ -25,6 +25,7 @@ from metrics_tools.definition_tests.observations import Part, Regular
 from metrics_tools.validate.json_text import load
 from metrics_tools.validate.near import did_you_mean
 from metrics_tools.validate.problems import Problem, path_text, quoted, shown
+from metrics_tools.validate.zones_and_dates import zone_hint
 from metrics_worker.problem import problems_of
 
 _TAG = "tag:yaml.org,2002:"
@@ -166,6 +167,8 @@ def _problems(error: ValidationError, value: Any, expected: str, fields: Collect
             text, hint = f"there is no field {quoted(name)} here", did_you_mean(name, sorted(fields))
         elif problem.kind == "model_type":
             text = "it should be a mapping" if path else expected
+        elif name == "tz" and isinstance(problem.found, str):
+            hint = zone_hint(problem.found)
         match path, value:
             case ("tests", int(number), *_), {"tests": list(tests)}:
                 test = tests[number]
