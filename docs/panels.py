@@ -1,117 +1,48 @@
 """The panels of the plots of grammar.md: the series that each plot shows, and their labels.
 
-Each plot evaluates the JSON expressions of its own section of grammar.md, with the worker's code, on the
-ECB's rates.
+Each plot shows the results of the JSON expressions in its own section of grammar.md.
 """
 
-import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from metrics_tools.ecb import read_rates, series_code
-from metrics_worker.expression.evaluate import evaluate
-from metrics_worker.expression.grammar import parse, series_codes
-from metrics_worker.expression.nodes import Node
+from docs.panel_parts import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    SOFT,
+    Line,
+    Panel,
+    Shade,
+    by_observations,
+    dollar_line,
+    expressions,
+    krona_gap,
+    krona_line,
+    part,
+    rates,
+    value,
+)
 from metrics_worker.series import Series
 
-PAGE = Path(__file__).parent / "grammar.md"
-
-INK, SOFT = "#1f2328", "#59636e"
-BLUE, ORANGE, GREEN = "#0969da", "#bc4c00", "#1a7f37"
 _LAST_YEAR = "2025-11-01", "2026-10-30"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A series in a panel.
-
-    Attributes:
-        series: the observations to draw.
-        label: the text of the series in the legend.
-        colour: the colour of the line or of the markers, in a form that matplotlib accepts.
-        marks: the matplotlib marker of each observation; if it is empty, a line is drawn.
-    """
-
-    series: Series
-    label: str
-    colour: str
-    marks: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Shade:
-    """A shaded range of days with a text.
-
-    Attributes:
-        first: the first day, such as 2026-01-31.
-        last: the last day.
-        text: the text.
-        height: the height of the text in the panel, from 0 (bottom) to 1 (top).
-    """
-
-    first: str
-    last: str
-    text: str
-    height: float = 0.86
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A part of a plot with its own vertical axis: its lines, and an optional shaded range of days."""
-
-    lines: Sequence[Line]
-    shade: Shade | None = None
-
-
-@cache
-def rates() -> dict[str, Series]:
-    """Return the exchange rates of the ECB as series, by series code."""
-    return {
-        series_code(currency): Series(
-            np.array(
-                [int(datetime.combine(day, time(), UTC).timestamp()) * 1_000_000 for day in days], np.int64
-            ),
-            np.array(list(days.values())),
-        )
-        for currency, days in read_rates().items()
-    }
-
-
-def expressions(section: str) -> list[dict[str, Any]]:
-    """Return the JSON expressions in a section of grammar.md, in order; `section` is its heading."""
-    text = re.split(rf"^#+ {re.escape(section)}$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
-    own = re.split(r"^#+ ", text, flags=re.MULTILINE)[0]
-    return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", own, re.DOTALL)]
-
-
-def value(expression: Mapping[str, Any] | Node) -> Series:
-    """Return the series to which an expression evaluates on the ECB's rates."""
-    node = parse(expression)
-    return evaluate(node, {code: rates()[code] for code in series_codes(node)})
 
 
 def series() -> list[Panel]:
     """Return a panel with the rate of the Icelandic króna; the years without observations are shaded."""
     (krona,) = expressions("series")
-    return [Panel([_krona(value(krona), BLUE)], _krona_gap("no observations"))]
+    return [Panel([krona_line(value(krona), BLUE)], krona_gap("no observations"))]
 
 
 def series_math() -> list[Panel]:
     """Return three panels: two series, and their ratio, which exists only at times that both series have."""
     (cents,) = expressions("series_math")
     return [
-        Panel([_dollar("left: ")]),
-        Panel([_krona(rates()["ECB_ISK_EUR_D"], ORANGE, "right: ")]),
-        Panel(
-            [Line(value(cents), "ratio: US cents per króna", GREEN)], _krona_gap("no right side, no ratio")
-        ),
+        Panel([dollar_line("left: ")]),
+        Panel([krona_line(rates()["ECB_ISK_EUR_D"], ORANGE, "right: ")]),
+        Panel([Line(value(cents), "ratio: US cents per króna", GREEN)], krona_gap("no right side, no ratio")),
     ]
 
 
@@ -119,31 +50,31 @@ def averages() -> list[Panel]:
     """Return a panel with the dollar rate, its sma (which starts after a warm-up), and its ema (at once)."""
     mean, smooth = (value(one) for one in expressions("sma and ema"))
     lines = [
-        _dollar(marks="o"),
+        dollar_line(marks="o"),
         Line(mean, "sma, 20 observations", BLUE),
         Line(smooth, "ema, 20 observations", ORANGE),
     ]
     warm_up = Shade("1999-01-04", "1999-01-29", "19 observations of warm-up", height=0.08)
-    return [_part(Panel(lines, warm_up), "1999-01-04", "1999-05-31")]
+    return [part(Panel(lines, warm_up), "1999-01-04", "1999-05-31")]
 
 
 def extremes() -> list[Panel]:
     """Return a panel with one year of the dollar rate, and its rolling maximum and minimum."""
     high, low = (value(one) for one in expressions("max and min"))
     lines = [
-        _dollar(),
+        dollar_line(),
         Line(high, "max, 60 observations", BLUE),
         Line(low, "min, 60 observations", ORANGE),
     ]
-    return [_part(Panel(lines), *_LAST_YEAR)]
+    return [part(Panel(lines), *_LAST_YEAR)]
 
 
 def sums() -> list[Panel]:
     """Return two panels: the dollar rate with its lag, and the rolling sum of the rate's daily changes."""
     past, total = (value(one) for one in expressions("lag and sum"))
-    shifted = Panel([_dollar(), Line(past, "lag, 20 observations", BLUE)])
+    shifted = Panel([dollar_line(), Line(past, "lag, 20 observations", BLUE)])
     changes = Panel([Line(total, "sum of the last 20 daily changes", GREEN)])
-    return [_part(panel, *_LAST_YEAR) for panel in (shifted, changes)]
+    return [part(panel, *_LAST_YEAR) for panel in (shifted, changes)]
 
 
 def composite() -> list[Panel]:
@@ -151,9 +82,9 @@ def composite() -> list[Panel]:
     mean, highest = (value(one) for one in expressions("composite"))
     yen = Line(rates()["ECB_JPY_EUR_D"], "ECB_JPY_EUR_D (yen per euro)", SOFT)
     return [
-        Panel([yen, _krona(rates()["ECB_ISK_EUR_D"], ORANGE)]),
-        Panel([Line(mean, "avg of the operands that have an observation", GREEN)], _krona_gap("yen only")),
-        Panel([Line(highest, "max of the operands that have an observation", BLUE)], _krona_gap("yen only")),
+        Panel([yen, krona_line(rates()["ECB_ISK_EUR_D"], ORANGE)]),
+        Panel([Line(mean, "avg of the operands that have an observation", GREEN)], krona_gap("yen only")),
+        Panel([Line(highest, "max of the operands that have an observation", BLUE)], krona_gap("yen only")),
     ]
 
 
@@ -167,11 +98,11 @@ def division() -> list[Panel]:
     left_out = ~np.isin(krona.times, result.times)
     lost = Series(krona.times[left_out], krona.values[left_out])
     above = [
-        _krona(krona, SOFT, marks="o"),
+        krona_line(krona, SOFT, marks="o"),
         Line(lost, "equal to the four before: the range is zero, no ratio", ORANGE, "o"),
     ]
     below = [Line(result, "position in the range of 5 observations, percent", GREEN, "o")]
-    return [_part(Panel(lines), "2008-09-01", "2008-12-09") for lines in (above, below)]
+    return [part(Panel(lines), "2008-09-01", "2008-12-09") for lines in (above, below)]
 
 
 def constants() -> list[Panel]:
@@ -190,7 +121,7 @@ def changes() -> list[Panel]:
         Line(percentage, "pct_change of ECB_BRL_EUR_D, 250 observations", BLUE),
         Line(logarithmic, "log_change", ORANGE),
     ]
-    return [_part(Panel(lines), "2019-01-01", "2022-12-31")]
+    return [part(Panel(lines), "2019-01-01", "2022-12-31")]
 
 
 def statistics() -> list[Panel]:
@@ -206,12 +137,12 @@ def order() -> list[Panel]:
     """Return two panels: the dollar rate with its median and its 0.9 quantile, and the rate's rank."""
     median, high, rank = (value(one) for one in expressions("median, quantile, rank and count"))
     above = [
-        _dollar(),
+        dollar_line(),
         Line(median, "median, 60 observations", BLUE),
         Line(high, "quantile 0.9", ORANGE),
     ]
     below = [Line(rank, "rank in 60 observations", GREEN)]
-    return [_part(Panel(lines), *_LAST_YEAR) for lines in (above, below)]
+    return [part(Panel(lines), *_LAST_YEAR) for lines in (above, below)]
 
 
 def calendar_windows() -> list[Panel]:
@@ -221,11 +152,11 @@ def calendar_windows() -> list[Panel]:
     """
     mean, _ = expressions("windows of the calendar")
     lines = [
-        _krona(rates()["ECB_ISK_EUR_D"], SOFT),
+        krona_line(rates()["ECB_ISK_EUR_D"], SOFT),
         Line(value(mean), "sma, 12 months", BLUE),
-        Line(_by_observations(mean), "sma, 250 observations", ORANGE),
+        Line(by_observations(mean), "sma, 250 observations", ORANGE),
     ]
-    return [_part(Panel(lines), "2018-01-01", "2019-12-31")]
+    return [part(Panel(lines), "2018-01-01", "2019-12-31")]
 
 
 def min_periods() -> list[Panel]:
@@ -235,7 +166,7 @@ def min_periods() -> list[Panel]:
     """
     early, late = expressions("min_periods")
     above = [
-        _dollar(),
+        dollar_line(),
         Line(value(early), "sma of 60, min_periods 20", BLUE),
         Line(value({**early, "min_periods": None}), "sma of 60", ORANGE),
     ]
@@ -243,7 +174,7 @@ def min_periods() -> list[Panel]:
         Line(value({**late, "min_periods": None}), "sma of 12 months", ORANGE),
         Line(value(late), "min_periods 200", BLUE),
     ]
-    return [_part(Panel(lines), "1999-01-04", "1999-12-31") for lines in (above, below)]
+    return [part(Panel(lines), "1999-01-04", "1999-12-31") for lines in (above, below)]
 
 
 def calendar_lag() -> list[Panel]:
@@ -253,11 +184,11 @@ def calendar_lag() -> list[Panel]:
     """
     change, _ = expressions("a lag by the calendar")
     lines = [
-        Line(_by_observations(change), "pct_change, 250 observations", ORANGE),
+        Line(by_observations(change), "pct_change, 250 observations", ORANGE),
         Line(value(change), "pct_change, 1 year", BLUE),
     ]
     missing = Shade("2018-02-01", "2019-01-31", "no observation one year earlier", height=0.3)
-    return [_part(Panel(lines, missing), "2018-02-01", "2020-12-31")]
+    return [part(Panel(lines, missing), "2018-02-01", "2020-12-31")]
 
 
 def transforms() -> list[Panel]:
@@ -276,15 +207,15 @@ def clip_and_round() -> list[Panel]:
         Line(value(clipped["series"]), "zscore, 250 observations", SOFT),
         Line(value(clipped), "clip to \u22122 and 2", BLUE),
     ]
-    rates_ = [_dollar(), Line(value(rounded), "round to 2 digits", ORANGE)]
-    return [_part(Panel(lines), *_LAST_YEAR) for lines in (scores, rates_)]
+    rates_ = [dollar_line(), Line(value(rounded), "round to 2 digits", ORANGE)]
+    return [part(Panel(lines), *_LAST_YEAR) for lines in (scores, rates_)]
 
 
 def cumulative() -> list[Panel]:
     """Return two panels: the highest rate so far, and the change of the rate since the start of the year."""
     highest, since = (value(one) for one in expressions("cumsum, cummax and cummin"))
     return [
-        Panel([_dollar(), Line(highest, "cummax", BLUE)]),
+        Panel([dollar_line(), Line(highest, "cummax", BLUE)]),
         Panel([Line(since, "cumsum of the daily diff, reset each year", GREEN)]),
     ]
 
@@ -304,8 +235,8 @@ def indexes() -> list[Panel]:
 def resampling() -> list[Panel]:
     """Return a panel with the mean of each month of a year, at the time of the month's last observation."""
     mean, *_ = expressions("resample")
-    lines = [_dollar(), Line(value(mean), "mean of each complete month", BLUE, "o")]
-    return [_part(Panel(lines), *_LAST_YEAR)]
+    lines = [dollar_line(), Line(value(mean), "mean of each complete month", BLUE, "o")]
+    return [part(Panel(lines), *_LAST_YEAR)]
 
 
 def filling() -> list[Panel]:
@@ -316,7 +247,7 @@ def filling() -> list[Panel]:
         Line(value(linear), "fill, linear", BLUE),
         Line(value(previous["series"]), "monthly mean of ECB_USD_EUR_D", INK, "o"),
     ]
-    return [_part(Panel(lines), *_LAST_YEAR)]
+    return [part(Panel(lines), *_LAST_YEAR)]
 
 
 def pairs() -> list[Panel]:
@@ -326,48 +257,6 @@ def pairs() -> list[Panel]:
         Panel([Line(correlation, "corr of daily changes: dollar and pound, 250 observations", BLUE)]),
         Panel([Line(beta, "beta of the dollar to the renminbi", GREEN)]),
     ]
-
-
-def _by_observations(expression: Mapping[str, Any]) -> Series:
-    """Evaluate an expression, but with a window of 250 observations in place of its own window."""
-    return value({**expression, "window": 250, "unit": "observations"})
-
-
-def _dollar(prefix: str = "", marks: str = "") -> Line:
-    colour = BLUE if prefix else SOFT
-    return Line(rates()["ECB_USD_EUR_D"], f"{prefix}ECB_USD_EUR_D (US dollars per euro)", colour, marks)
-
-
-def _krona(series: Series, colour: str, prefix: str = "", marks: str = "") -> Line:
-    return Line(series, f"{prefix}ECB_ISK_EUR_D (krónur per euro)", colour, marks)
-
-
-def _krona_gap(text: str) -> Shade:
-    """Return a shaded range over the years in which the ECB published no rate of the Icelandic króna.
-
-    Args:
-        text: the text in the shaded range.
-    """
-    return Shade("2008-12-10", "2018-01-31", text)
-
-
-def _part(panel: Panel, first: str, last: str) -> Panel:
-    """Return a copy of a panel with only the observations of some days.
-
-    Args:
-        panel: the panel.
-        first: the first of the days, such as 2026-01-31.
-        last: the last of the days.
-    """
-    low, high = (
-        int(datetime.fromisoformat(f"{day}T00:00Z").timestamp()) * 1_000_000 for day in (first, last)
-    )
-
-    def within(series: Series) -> Series:
-        chosen = (series.times >= low) & (series.times <= high)
-        return Series(series.times[chosen], series.values[chosen])
-
-    return Panel([replace(line, series=within(line.series)) for line in panel.lines], panel.shade)
 
 
 PLOTS: dict[str, tuple[Callable[[], list[Panel]], float]] = {

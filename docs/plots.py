@@ -14,7 +14,8 @@ import numpy as np
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 
-from docs.panels import BLUE, GREEN, INK, ORANGE, PLOTS, SOFT, Panel
+from docs.panel_parts import BLUE, GREEN, INK, ORANGE, SOFT, Panel
+from docs.panels import PLOTS
 from metrics_worker.series import Series
 
 HERE = Path(__file__).parent

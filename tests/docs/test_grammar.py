@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from docs.panels import rates, value
+from docs.panel_parts import rates, value
 from metrics_tools.describe.formula import formula
 from metrics_tools.formulas.parsing import parse_formula
 from metrics_worker.errors import ExpressionError, PermanentError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from docs import panels, plots
+from docs import panel_parts, panels, plots
 from tests.docs.pages import ROOT, text_of
 
 NUMBER = re.compile(r"-?\d+\.?\d*")
@@ -49,7 +49,7 @@ def test_a_plot_has_a_dark_replacement_for_each_of_its_colours(name):
     svg = (ROOT / "docs" / "img" / f"grammar-{name}.svg").read_text()
     style = svg.partition("</style>")[0].partition("prefers-color-scheme: dark")[2]
     used = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg.partition("</style>")[2]))
-    assert {plots.BACK, panels.INK, plots.GRID} <= used
+    assert {plots.BACK, panel_parts.INK, plots.GRID} <= used
     for colour in used:
         assert f'[style*="fill: {colour}"]' in style
         assert f'[style*="stroke: {colour}"]' in style

@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from docs.panels import value
+from docs.panel_parts import value
 from metrics_tools.ecb import read_rates
 from tests.docs.pages import section
 
