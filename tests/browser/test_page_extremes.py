@@ -69,6 +69,25 @@ def test_values_of_any_size_are_drawn_and_displayed_exactly(show, values):
 
 
 @pytest.mark.parametrize(
+    "values",
+    [[TINY, 1.0, HUGE], [TINY, 2 * TINY], [TINY], [HUGE, HUGE / 2], [HUGE]],
+    ids=str,
+)
+def test_a_linear_and_a_log_axis_reach_the_limits_of_float64(show, values):
+    page = show(series(values))
+    for _ in range(2):
+        labels = page.locator(".plot text[text-anchor=end]").all_text_contents()
+        assert labels
+        assert not any(re.search("NaN|Infinity|∞", label) for label in labels)
+        (path,) = paths(page)
+        heights = [float(y) for y in re.findall(r"[ML]\S+ ([-\d.]+)", path)]
+        assert len(heights) == len(values)
+        assert 10 <= min(heights) <= max(heights) <= 10 + 230, "the line is inside the axis"
+        page.get_by_role("button", name="Log scale").click()
+    assert len(values) == 1 or heights[0] != heights[-1]
+
+
+@pytest.mark.parametrize(
     ("microseconds", "text"),
     [
         (0, "1970-01-01"),

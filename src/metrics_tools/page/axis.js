@@ -8,25 +8,28 @@ function niceStep(rough) {
 }
 
 // Return the range of an axis and the step between its ticks: [bottom, top, step]. The range has a margin around the
-// lowest and the highest value. It is cut if the difference of the values exceeds float64, and widened if it is zero.
+// lowest and the highest value, within the limits of float64. It is widened if the difference of the values is zero.
+// Differences are computed with half of each value, because the difference of two float64 numbers can be infinite.
 function valueRange(low, high, ticks) {
   if (!(low <= high)) return [0, 1, 0.5];
-  [low, high] = [Math.max(low, -8e307), Math.min(high, 8e307)];
-  if (high - low < 1e-290) [low, high] = [(low + high) / 2, (low + high) / 2];
-  const least = Math.max(Math.abs(low), Math.abs(high)) * 1e-13;
-  if (high - low <= least) { const margin = Math.abs(low) > 1e-280 ? Math.abs(low) / 2 : 1; [low, high] = [low - margin, high + margin]; }
-  const margin = (high - low) * 0.04;
-  return [low - margin, high + margin, niceStep((high - low) / ticks)];
+  const limited = (value) => Math.min(Math.max(value, -Number.MAX_VALUE), Number.MAX_VALUE);
+  if (high / 2 - low / 2 < 1e-290) low = high = low / 2 + high / 2;
+  if (high / 2 - low / 2 <= Math.max(Math.abs(low), Math.abs(high)) * 5e-14) {
+    const margin = Math.abs(low) > 1e-280 ? Math.abs(low) / 2 : 1;
+    [low, high] = [limited(low - margin), limited(high + margin)];
+  }
+  const half = high / 2 - low / 2, margin = half * 0.08;
+  return [limited(low - margin), limited(high + margin), niceStep(half / ticks * 2)];
 }
 
 function linearAxis(low, high, most) {
   const [bottom, peak, step] = valueRange(low, high, most), ticks = [];
   for (let i = Math.ceil(bottom / step); i <= Math.floor(peak / step); i += 1) ticks.push([i * step, rounded(i * step, step)]);
-  return { share: (value) => (value - bottom) / (peak - bottom), ticks, step };
+  return { share: (value) => (value / 2 - bottom / 2) / (peak / 2 - bottom / 2), ticks, step };
 }
 
 // Return a logarithmic axis for positive values. Its ticks are 1, 2 and 5 times powers of ten, or only powers of ten if
-// the range is wide; if all values are within one power of ten, the ticks are those of a linear axis.
+// the range is wide; if all values are within one power of ten, the ticks are those of a linear axis, if it has any.
 function logAxis(low, high, most) {
   const linear = linearAxis(low, high, most);
   if (!(low <= high)) return linear;
@@ -35,10 +38,14 @@ function logAxis(low, high, most) {
   // A value that is not positive can be next to the view; its place is far below the axis.
   const share = (value) => (Math.log10(Math.max(value, 0)) - bottom) / span;
   const isOnAxis = ([value]) => share(value) >= 0 && share(value) <= 1;
-  if (to - from < 1) return { ...linear, share, ticks: linear.ticks.filter(isOnAxis) };
+  const few = to - from < 1 ? linear.ticks.filter(isOnAxis) : [];
+  if (few.length) return { ...linear, share, ticks: few };
   const stride = Math.ceil(span / most), ticks = [];
   for (let power = Math.floor(bottom / stride) * stride; power <= bottom + span; power += stride) {
-    for (const digit of span < most / 2 ? [1, 2, 5] : [1]) ticks.push([digit * 10 ** power, 10 ** power]);
+    for (const digit of span < most / 2 ? [1, 2, 5] : [1]) {
+      // A product of powers would be 0 near the smallest number; a number from text is exact.
+      ticks.push([Number(`${digit}e${power}`), Math.max(10 ** power, Number.MIN_VALUE)]);
+    }
   }
   return { ...linear, share, ticks: ticks.filter(isOnAxis).map(([value, step]) => [value, rounded(value, step)]) };
 }
