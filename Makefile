@@ -149,7 +149,7 @@ contracts: develop ## Generate the schemas and examples in docs/contracts from t
 docs: .venv-docs/.installed ## Build the docs site in build/site, with search and checked links (DOCS_REPOSITORY_URL for links to code)
 	.venv-docs/bin/python docs/site_source.py build/docs
 	.venv-docs/bin/zensical build --strict --clean
-	@echo "To read and search it: $(PYTHON) -m http.server --directory build/site 8000, then open http://localhost:8000"
+	@echo "To read and search the site, open build/site/index.html in a browser"
 
 .venv-docs/.installed: requirements-docs.txt | .venv/.installed
 	$(call ENVIRONMENT,.venv-docs,requirements-docs.txt)
