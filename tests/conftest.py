@@ -44,7 +44,8 @@ def invoke(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[
     """Return a function that invokes the real handler of the worker in the fake cloud.
 
     `invoke(*records, context=…, **settings)` passes the SQS records to the handler as one batch, and returns
-    the handler's response. `settings` replace environment variables.
+    the handler's response. `context` is the `FakeContext` (tests/builders.py) that replaces the Lambda
+    context. `settings` replace environment variables of the worker.
     """
     from metrics_worker import handler  # noqa: PLC0415 - It reads the environment, which is set above.
 

@@ -18,9 +18,9 @@ from tests.processes import ROOT, Lambda, LandingProxy, World
 
 @pytest.fixture(scope="module")
 def interleavings(record_testsuite_property) -> Iterator[Counter[str]]:
-    """Yield a counter of the executed orders of the workers' steps, by the name of the scenario.
+    """Yield a counter: for each scenario, by its name, the number of executed orders of the workers' steps.
 
-    At the end, add the total to the test report.
+    The tests of a module add to the counter. After them, the total is added to the test report.
     """
     counted: Counter[str] = Counter()
     yield counted
@@ -67,7 +67,10 @@ def world(processes) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def snapshots(processes) -> Expected:
-    """Return the results that runs of a series with a snapshot must have if they are not killed."""
+    """Run the worker without kills, and return the snapshots and the data that it writes for a series.
+
+    The tests compare these results with those of killed runs.
+    """
     world = World(*processes)
     expected = expected_results(world)
     world.forget()

@@ -39,14 +39,14 @@ def request_run(world: World, run: str, *, seconds_ago: float = 1.0, group: str 
 
 
 def twice(world: World) -> list[list[Record]]:
-    """Receive a message and its redelivery, and return them as two batches, one for each worker."""
+    """Receive a message, and again after its visibility timeout; return two batches, one for each worker."""
     first = world.queue.receive()
     world.clock.advance(world.queue.visibility_timeout)
     return [first, world.queue.receive()]
 
 
 def at_once(world: World) -> list[list[Record]]:
-    """Receive two messages of different groups, and return them as two batches, one for each worker."""
+    """Receive two waiting messages of different groups, and return two batches, one for each worker."""
     return [[record] for record in world.queue.receive()]
 
 
@@ -127,7 +127,7 @@ def explore(
 
     Args:
         scenario: a function that prepares a world and returns two batches, one for each worker.
-        exploration: determines the orders.
+        exploration: the search (tests/turns.py) that chooses the orders and counts them.
         calls_before_kill: a dict from the name of a worker (`one` or `other`) that is killed to the number of
             calls that it makes before the kill, from its first write on; None to kill no worker.
 
@@ -173,7 +173,11 @@ def explore(
 
 
 def first_steps(world: World) -> Step:
-    """Return the first step of a worker: its reads of the markers of all requested runs and of `current`."""
+    """Return the first step of both workers, as the argument of `Turns` (tests/turns.py).
+
+    The step is a set of pairs (False, key), because it only reads: the markers of all requested runs, and the
+    object `current`.
+    """
     return frozenset((False, f"metrics/{METRIC}/runs/{run}.ok") for run in world.requested) | {
         (False, CURRENT)
     }

@@ -124,7 +124,7 @@ class Death:
 
     @property
     def has_come(self) -> bool:
-        """Whether the Lambda function was killed; if the kill is in progress, wait for its end."""
+        """Return whether the Lambda function was killed; if the kill is in progress, wait for its end."""
         with self._changed:
             return self._has_come
 
@@ -148,7 +148,10 @@ class Death:
 
 
 def put_a_and_b(cloud: Cloud) -> None:
-    """Write a dataset of two series; each has two part files with five daily observations."""
+    """Write the dataset fx with the series A and B.
+
+    Each series has two part files with five daily observations.
+    """
     s3 = client("s3", cloud.endpoint)
     for number, part in enumerate(PARTS):
         table = rows(part[0], [day(5 * (number % 2) + n) for n in range(1, 6)], [3.0] * 5)
@@ -176,9 +179,10 @@ def deliver_to(death: Death, world: World) -> bool:
 
 
 def with_a_heartbeat(run: str) -> dict[str, set[str]]:
-    """Return a dict for the argument `holds` of `Death`.
+    """Return a dict for the argument `holds` of `Death`, which orders two calls of a run.
 
-    With this dict, the run's first read of a part file waits until a heartbeat of the run was published.
+    The run's first read of a part file is delayed until a heartbeat of the run was published and has extended
+    the visibility timeout.
     """
     return {FIRST_READ: {of_run(name, run) for name in HEARTBEAT}}
 

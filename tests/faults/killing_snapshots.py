@@ -75,12 +75,13 @@ class Expected:
 
 
 def put_part_files(world: World, names: Iterable[str], *, value: float) -> None:
-    """Write part files of the series L.
+    """Write part files of the series L, each with one observation a day.
 
     Args:
         world: the world with the bucket.
         names: the names of the part files, each an element of `PARTS`.
-        value: the number of rows of each part file; its values also begin near this number.
+        value: a number that determines the content: each part file has `value` rows, rounded down, and its
+            values begin at `value` plus the position of its name in `PARTS`.
     """
     for name in names:
         month = PARTS.index(name)
@@ -97,7 +98,7 @@ def request_run(world: World, run: str) -> None:
 
 
 def expected_results(world: World) -> Expected:
-    """Compute runs that are not killed, and return their snapshots and data.
+    """Compute two runs that are not killed, and return their snapshots and data.
 
     Afterwards, the part files are in the state `NEW`.
     """

@@ -61,12 +61,13 @@ def waiting(method: Callable[[Any], None]) -> Callable[[Any], None]:
 
 @dataclass
 class CallFault:
-    """A hook that raises an error at a certain number of consecutive matching calls.
+    """A hook of the edge (tests/edge.py) that raises an error at one or more consecutive matching calls.
 
     Calls that a run makes concurrently do not match, so that a sequence can be reproduced.
 
     Attributes:
-        number: the number of the first matching call that fails; 1 is the next matching call.
+        number: counts the matching calls down; the call at which it becomes 0 is the first that fails. If it
+            is 1, this is the next matching call.
         times: the number of matching calls that fail.
         error: the error that these calls raise.
         at: a function that returns whether a call matches.
@@ -244,8 +245,8 @@ class WorkerMachine(RuleBasedStateMachine):
     def the_visible_state_agrees_with_the_model(self) -> None:
         """Check the outcome of every run, and that `current` is the newest version.
 
-        A run succeeds if its series exists, unless it was given up before its commit. The newest version is
-        that of the newest request whose run has succeeded.
+        A run succeeds if and only if its series exists, unless the dead-letter function gave it up before its
+        commit. The newest version is that of the newest request whose run has succeeded.
         """
         type(self).steps_done += 1
         picture = self.world.check_invariants()

@@ -84,7 +84,7 @@ def compute(cloud: Cloud, run: Run, newest: NewestVersions) -> str:
 
 
 def times() -> Iterator[datetime]:
-    """Yield the successive times that the clock of the workers shows, `STEP_SECONDS` apart."""
+    """Yield the times of the workers' clock without end: from `NOW` on, `STEP_SECONDS` apart."""
     for step in count():
         yield NOW + timedelta(seconds=STEP_SECONDS * step)
 

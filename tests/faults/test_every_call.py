@@ -115,9 +115,10 @@ class Armed:
     """A hook of the edge (tests/edge.py) that raises the error of a fault at one call.
 
     Attributes:
-        spot: the call; a fault with `times` > 1 also fails the following calls with the same place.
+        spot: the call, as ((operation, key without the version), number of the call among those with the same
+            operation and key); a fault with `times` > 1 also fails the following calls among these.
         fault: the fault.
-        calls: the number of calls so far with the place of `spot`.
+        calls: the number of calls so far with the operation and the key in `spot`.
         injected_count: the number of raised errors.
         lock: protects the counters.
     """
@@ -224,11 +225,11 @@ def deliver_with(world: World, place: tuple[str, str], fault: str) -> None:
 
 @contextmanager
 def arming(world: World, spot: Spot, fault: Fault) -> Iterator[None]:
-    """Let a fault occur within this context, and assert at its end that the fault has occurred.
+    """Let a fault occur in the body of the `with` statement, and assert after it that the fault has occurred.
 
     Args:
         world: the world whose edge gets the fault.
-        spot: the call at which the fault occurs.
+        spot: the call at which the fault occurs, as in `Armed`.
         fault: the fault.
     """
     armed = Armed(spot, fault)
@@ -243,9 +244,9 @@ def arming(world: World, spot: Spot, fault: Fault) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def injected(record_testsuite_property) -> Iterator[Counter[str]]:
-    """Yield a counter of the injected faults, by the name of the scenario.
+    """Yield a counter: for each scenario, by its name, the number of injected faults.
 
-    At the end, add the total to the test report.
+    The tests of a module add to the counter. After them, the total is added to the test report.
     """
     counted: Counter[str] = Counter()
     yield counted
@@ -254,9 +255,10 @@ def injected(record_testsuite_property) -> Iterator[Counter[str]]:
 
 @pytest.fixture(scope="module")
 def spots() -> Callable[[Callable[[World], None]], list[Spot]]:
-    """Return `spots(scenario)`, which returns the calls that the runs of a scenario make.
+    """Return `spots(scenario)`, which returns a list of the calls that the runs of a scenario make.
 
-    To find the calls, the function executes the scenario without a fault. The tests inject faults at them.
+    To find the calls, the function executes the scenario without a fault. Each call is a `spot` as in
+    `Armed`, at which the tests inject faults.
     """
     recorded: dict[str, list[Spot]] = {}
 

@@ -42,7 +42,7 @@ def commit(store, number: int, *, run: str | None = None) -> None:
 
     Args:
         store: the obstore store of the bucket.
-        number: the number of the version that the marker names, see `version`.
+        number: the number of the version that the marker names; `version` derives the timestamp from it.
         run: the run id; by default, `run-` and the number.
     """
     run = run or f"run-{number}"
@@ -63,9 +63,11 @@ def put_version(store, number: int, state: str) -> None:
 
     Args:
         store: the obstore store of the bucket.
-        number: the number of the version, see `version`.
-        state: one of the states in `STATES`; in `lost race`, the run of the version has committed another
-            version.
+        number: the number of the version, from which `version` derives the timestamp.
+        state: what is written, in addition to the data file: nothing (`data`), the manifest (`data and
+            manifest`), the manifest and the marker (`committed`), a manifest without the time of the request
+            (`previous worker`), an invalid manifest (`damaged manifest`), or the manifest and the marker of
+            the same run for another version (`lost race`).
     """
     put(store, KEYS.data(version(number)), b"rows")
     manifest = {
@@ -97,10 +99,11 @@ def prune(store, before: datetime = LATER) -> dict[str, str]:
 
     Args:
         store: the obstore store of the bucket.
-        before: the time.
+        before: the time; by default, one after the last write of any test.
 
     Returns:
-        A dict from each version (its key prefix) and snapshot (its key) that was not deleted to the reason.
+        For each version (by its key prefix) and snapshot (by its key) that was found but not deleted, the
+        reason why it was kept.
     """
     bucket = S3Bucket(store, BUCKET)
     return {
@@ -155,7 +158,7 @@ def test_nothing_younger_than_the_age_is_deleted(store):
 
 
 def interrupted(monkeypatch, after: int) -> list[str]:
-    """Let each deletion of an object fail once `after` objects have been deleted.
+    """Let the deletions of `metrics prune` fail from now on, after `after` objects have been deleted.
 
     Returns:
         The list to which the key of each deleted object is added.

@@ -100,7 +100,7 @@ def deliver_once(world: World, spot: Spot, fault: Fault) -> None:
 
     Args:
         world: the world, in which a message waits.
-        spot: the call at which the fault occurs.
+        spot: the call at which the fault occurs, as in `Armed` (tests/faults/test_every_call.py).
         fault: the fault.
     """
     armed = Armed(spot, fault)

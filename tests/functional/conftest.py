@@ -67,9 +67,10 @@ def bury(cloud, monkeypatch):
 
 @pytest.fixture
 def fails(cloud, invoke):
-    """Return `fails(body)`, which runs a request in both wire forms, plain and v1.
+    """Return `fails(body)`, which runs a request in both wire forms: plain, and v1 with a field `schema`.
 
-    It asserts that both runs end with the same FAILURE, and returns the error code and the error message.
+    `body` is the JSON object of the plain request. The function asserts that both runs end with the same
+    FAILURE, and returns (error code, error message).
     """
 
     def run(body):
@@ -111,7 +112,10 @@ def file_a_month(cloud):
 
 @pytest.fixture(params=["file_a_series", "file_a_month"])
 def layout(request):
-    """Write a dataset of ten series in one of the two layouts, and return the name of the layout."""
+    """Write a dataset of ten series in one layout, and return the layout: `file_a_series` or `file_a_month`.
+
+    Each test runs twice, once with each layout.
+    """
     request.getfixturevalue(request.param)
     return request.param
 

@@ -6,9 +6,12 @@ NOTHING_COMES_BACK: dict[str, list[dict[str, str]]] = {"batchItemFailures": []}
 
 
 def run_of(metric: str, number: int = 1) -> dict[str, object]:
-    """Return an SQS record with the request of a run.
+    """Return an SQS record with the request of a run that computes A / B.
 
-    The run id and the message id are `{metric}-{number}`.
+    Args:
+        metric: the metric code.
+        number: distinguishes several runs of the metric: the run id and the message id are
+            `{metric}-{number}`.
     """
     name = f"{metric}-{number}"
     return record(request(run_id=name, metric=metric), message_id=name)

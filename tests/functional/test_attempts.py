@@ -29,8 +29,8 @@ class Errors:
     """The invocations and errors of a Lambda function, as Lambda itself would count them.
 
     Attributes:
-        messages: for each invocation, the number of its messages.
-        lost: for each invocation that raised an error or was killed, the number of its messages.
+        messages: the number of messages in each invocation, in order.
+        lost: the number of messages in each invocation that raised an error or was killed, in order.
     """
 
     messages: list[int] = field(default_factory=list)

@@ -94,7 +94,7 @@ def test_a_failure_of_a_message_that_was_sent_back_is_an_ordinary_failure(cloud,
 
 
 def sent_back(cloud):
-    """Return the SQS record of the only dead letter, after `metrics redrive` has sent it back."""
+    """Return the only dead letter in the bucket as the SQS record that `metrics redrive` leads to."""
     (key,) = cloud.keys("metrics/_dead-letters/")
     message = message_of(DeadLetter.parse(cloud.read(key)))
     again = record(message["MessageBody"], message_id="again", group=message["MessageGroupId"])

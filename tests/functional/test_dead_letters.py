@@ -18,7 +18,7 @@ GAVE_UP = (
 
 @pytest.fixture
 def committed(cloud, invoke, faults):
-    """Commit a run whose outcome is not published, because S3 refuses to replace `current`.
+    """Commit a run whose outcome is not published, because S3 throttles the write of `current`.
 
     Afterwards, the recorded calls and events are cleared, and S3 works again.
     """

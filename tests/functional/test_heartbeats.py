@@ -28,10 +28,13 @@ FAST = {"WORKER_HEARTBEAT_INTERVAL_SECONDS": 0.001}
 
 
 class Beats:
-    """An observer of the fake cloud that lets a test wait for heartbeats.
+    """An observer of heartbeats, which uses the hooks `before` of the fake cloud's SNS and SQS clients.
+
+    A heartbeat first publishes its event, and then extends the visibility timeout of its message.
 
     Attributes:
-        sns_fault: a function that is called before a heartbeat is published, and may raise an error.
+        sns_fault: a function that is called before the event of a heartbeat is published, and may raise an
+            error.
     """
 
     def __init__(self, cloud: Cloud) -> None:
@@ -51,7 +54,7 @@ class Beats:
             self._come.release()  # This is the last call of a heartbeat.
 
     def wait(self, more: int = 2) -> None:
-        """Wait until `more` further heartbeats have been published.
+        """Wait until `more` further heartbeats have ended; fail if one takes more than ten seconds.
 
         The first of them may already be in progress when this method is called.
         """

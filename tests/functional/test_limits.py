@@ -20,7 +20,8 @@ def dataset(cloud):
 def refused(cloud, invoke):
     """Return `refused(body, **settings)`, which runs a request and asserts that it ends with FAILURE.
 
-    It also asserts that nothing was committed, and returns the text of the error in the completed event.
+    `body` is the parsed JSON of the request, and `settings` replace environment variables of the worker. The
+    function also asserts that no run is committed, and returns the text of the error in the completed event.
     """
 
     def run(body, **settings):

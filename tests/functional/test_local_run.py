@@ -24,7 +24,7 @@ SHORT = "ECB_TRL_EUR_D"
 
 
 def shortened(out: Path, event: str) -> Path:
-    """Write a copy of a sample request in which the series are replaced by the series `SHORT`.
+    """Write a copy of a sample request in which all series codes are replaced by `SHORT`, a short series.
 
     Args:
         out: the folder for the copy.

@@ -19,7 +19,7 @@ TIMEOUT = 60
 
 @contextmanager
 def served(out: Path, *words: str) -> Iterator[dict[str, str]]:
-    """Run the local cloud within this context.
+    """Run the local cloud in another process during the body of the `with` statement.
 
     Args:
         out: the folder for the results.

@@ -79,7 +79,11 @@ class Aws:
         )
 
     def receive(self, name: str) -> list[dict[str, Any]]:
-        """Return all visible messages of a queue in `queues`, as SQS returns them."""
+        """Receive all visible messages of a queue, without deleting them, and return them as SQS does.
+
+        Args:
+            name: the name of the queue, a key of `queues`.
+        """
         found = []
         while more := self.sqs.receive_message(
             QueueUrl=self.queues[name],
@@ -127,7 +131,10 @@ def aws(endpoint):
 
 @pytest.fixture
 def deployed(aws, endpoint, monkeypatch):
-    """Return `deployed(records)`, which invokes the handler of the worker with the moto server as AWS."""
+    """Return `deployed(records)`, which passes SQS records to the worker's handler and returns its response.
+
+    The moto server takes the place of AWS.
+    """
     settings = Settings(
         AWS_ENDPOINT_URL=endpoint,
         AWS_SQS_RUN_REQUEST_QUEUE_URL=aws.queues["requests"],

@@ -35,7 +35,7 @@ def refuse(cloud: Cloud, topic: str, *, times: int = 1) -> None:
 
     Args:
         cloud: the fake cloud.
-        topic: the kind of the topic's events, such as `completed`.
+        topic: the kind of the events for the topic: `started`, `heartbeat` or `completed`.
         times: the number of refused events.
     """
     left = [times]

@@ -56,9 +56,10 @@ def queue():
 
 @pytest.fixture
 def mail(cloud, bury, tmp_path):
-    """Return `mail(*records)`, which passes records to the dead-letter handler and copies the dead letters.
+    """Return `mail(*records)`, which passes SQS records to the dead-letter handler of the fake cloud.
 
-    The copies are in the temporary folder of the test. The function returns the keys of the dead letters.
+    The function then copies all dead letters from the fake bucket to the temporary folder of the test, and
+    returns a list of their keys.
     """
 
     def store(*records):
@@ -299,11 +300,11 @@ def test_the_json_lists_the_dead_letters_and_which_of_them_were_sent(mail, queue
 
 
 def stored(body, sent=SENT):
-    """Return a dead letter as the dead-letter function stores it.
+    """Return the `DeadLetter` that the dead-letter function stores for the failed run `run-1`.
 
     Args:
-        body: the JSON of the message's body.
-        sent: the time at which the message was sent.
+        body: the JSON value in the message's body.
+        sent: the time at which the message was sent, as a datetime.
     """
     return DeadLetter(
         message_id="message-1",

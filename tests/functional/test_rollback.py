@@ -24,9 +24,10 @@ def message(run, seconds, **more):
 
 @pytest.fixture
 def deliver(cloud, invoke):
-    """Return `deliver(run, seconds)`, which computes a run whose request was made some seconds after `NOW`.
+    """Return `deliver(run, seconds)`, which computes the run with the id `run` and asserts that it succeeds.
 
-    It asserts that the run succeeds, and returns the timestamp of its version.
+    The request was made `seconds` seconds after `NOW`. The function returns the timestamp of the run's
+    version.
     """
     put_a_and_b(cloud.store)
 
@@ -45,7 +46,7 @@ def current(cloud):
 def chosen(cloud, deliver):
     """Publish two versions, roll back to the older one, and return the timestamp of this version.
 
-    The rollback happens one minute after `NOW`.
+    The time of the rollback is one minute after `NOW`.
     """
     older, newer = deliver("older", 0), deliver("newer", 10)
     assert current(cloud) == newer

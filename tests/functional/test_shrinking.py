@@ -16,11 +16,12 @@ CURRENT = "metrics/ratio.a_to_b/current/manifest.json"
 
 @pytest.fixture
 def update(cloud, invoke):
-    """Return `update(expression, **settings)`, which computes two runs of a metric.
+    """Return `update(expression, **settings)`, which computes two runs of one metric.
 
-    In the run `first`, the dataset manifest is complete. In the run `second`, which computes the expression,
-    the manifest lists only the part files of the last month. The function returns a dict from the id of each
-    run to its completed event.
+    In the run `first`, which computes A / B, the dataset manifest is complete. In the run `second`, which
+    computes `expression`, the manifest lists only the part files of the last month. `settings` replace
+    environment variables of the worker. The function returns a dict from the id of each run to its completed
+    event.
     """
 
     def run(expression=None, **settings):

@@ -53,7 +53,10 @@ def proxy():
 
 @pytest.fixture
 def settings(proxy):
-    """Create topics and a queue on the moto server, and return settings that use them through the proxy."""
+    """Create the status topics and a request queue on the moto server.
+
+    Return the worker's `Settings`, with which the worker uses them through the proxy.
+    """
     import boto3  # noqa: PLC0415 - as above
 
     proxy.forget()
@@ -114,10 +117,11 @@ def _function(module, settings, monkeypatch, proxy):
 
 
 def slow(*parts):
-    """Return a decision function of the proxy (tests/faulty_proxy.py) that delays the responses to calls.
+    """Return a decision function of the proxy (tests/faulty_proxy.py) that delays some responses.
 
     Args:
-        parts: texts that all occur in a delayed call: in its method, address, action or body.
+        parts: texts; a response is delayed if all of them occur in the method, address, AWS action or body of
+            the call. The other calls are forwarded without a fault.
     """
 
     def decide(call):

@@ -58,7 +58,10 @@ SLEEPS = child("time.sleep(60)")
 
 @pytest.fixture
 def with_command(monkeypatch):
-    """Return `with_command(command)`, which replaces the command that starts the decoder's child process."""
+    """Return `with_command(command)`, which replaces the command that starts the decoder's child process.
+
+    `command` is a tuple of the program and its arguments. The replacement ends with the test.
+    """
 
     def use(command):
         monkeypatch.setattr(decoder.Decoder.__init__, "__defaults__", (None, command))

@@ -71,9 +71,10 @@ def living() -> Counter[str]:
 
 @pytest.fixture
 def kept(invoke, cloud, monkeypatch):
-    """Yield `kept(*records)`, which invokes the handler and counts the objects that remain in memory.
+    """Yield `kept(*records, context=…, **settings)`, which calls `invoke` (tests/conftest.py).
 
-    It returns the response of the handler, and a counter of the new objects by class, see `living`.
+    It passes its arguments on, and returns the response of the handler, and a counter from the name of a
+    class to the number of its objects that this invocation has left in memory.
     """
     invoke(run_of("warm"))  # so that imports and caches of libraries do not count
     cloud.sns.messages.clear()

@@ -30,7 +30,10 @@ WORKER = ("src/requirements.txt", "layers/pyarrow/requirements.txt", "requiremen
 
 
 def files_in_git() -> set[str]:
-    """Return the paths, relative to `src`, of the files in Git that the wheel must contain."""
+    """Return the paths, relative to `src`, of the files in Git that the wheel must contain.
+
+    These are all files of both packages, except those in `IN_A_CLONE_ONLY`.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "metrics_worker", "metrics_tools"],
         cwd=SOURCE,
@@ -90,7 +93,7 @@ def versions(lines: list[str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an empty folder outside the repository."""
+    """Return an empty folder outside the repository, in which the installed command runs."""
     return tmp_path_factory.mktemp("installed")
 
 

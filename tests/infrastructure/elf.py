@@ -16,7 +16,11 @@ WEAK = 2
 
 
 class SharedLibrary(NamedTuple):
-    """The libraries and symbols that a shared library needs and defines, read from its ELF file."""
+    """The libraries and symbols that a shared library needs and defines, read from its ELF file.
+
+    Attributes:
+        machine: the processor architecture: `x86_64` or `arm64`.
+    """
 
     machine: str
     needed: frozenset[str]

@@ -66,7 +66,7 @@ class Server:
 
     @contextmanager
     def enforcing(self) -> Iterator[None]:
-        """Within this context, let the server refuse every request for which its caller has no permission."""
+        """Let the server refuse every request without permission, during the body of the `with` statement."""
         self._control("reset-auth", b"0")
         try:
             yield
@@ -85,8 +85,8 @@ class Deployment:
     Args:
         server: the server; all its resources are deleted first.
         stack: the stack to deploy.
-        lost: the permission to leave out, as (function, action, name of the resource); `named()` returns the
-            name of a resource.
+        lost: the permission to leave out, as (logical id of the function, action, name of the resource as
+            `named` returns it); None to leave out none.
     """
 
     def __init__(self, server: Server, stack: Stack, lost: tuple[str, str, str] | None = None) -> None:
@@ -117,11 +117,14 @@ class Deployment:
         return {"Ref": url, "Arn": arn}
 
     def _topics(self) -> dict[str, dict[str, str]]:
-        """Create the topics of the template and another topic. To each, subscribe a queue named `heard-…`.
+        """Create the topics of the template, and one more topic, to which no function may publish.
+
+        To each topic, a queue is subscribed that receives its messages; its name is `heard-` and the name of
+        the topic.
 
         Returns:
-            A dict from the logical id of each topic to `{"Ref": arn}`, and from the name of each queue to
-            `{"Ref": url, "Arn": arn}`.
+            A dict from the logical id of each topic to `{"Ref": arn}`, and from the name of each of these
+            queues to `{"Ref": url, "Arn": arn}`.
         """
         sns = self.server.sns
         made: dict[str, dict[str, str]] = {}
@@ -270,9 +273,11 @@ class Deployment:
 
 
 def named(resource: Any) -> str:
-    """Return a short name of a resource in a policy.
+    """Return a short name of a resource in a policy of the template.
 
-    The name is the logical id of a Ref or Fn::GetAtt, or the bucket with a pattern of keys.
+    Args:
+        resource: a Ref or Fn::GetAtt, whose name is its logical id; or the ARN of S3 objects or a bucket as a
+            string, whose name is the ARN without `arn:aws:s3:::`.
     """
     if isinstance(resource, str):
         return resource.removeprefix("arn:aws:s3:::")

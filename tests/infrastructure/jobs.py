@@ -30,7 +30,7 @@ def compute(aws: Deployment, invoke: Invoke) -> Seen:
 
     Args:
         aws: the deployment.
-        invoke: calls the handler of the worker with an event.
+        invoke: a function that calls the handler of the worker with an event.
 
     Returns:
         A dict from the name of each observable result, such as `started`, to its value, such as the ids of
@@ -68,7 +68,7 @@ def settle(aws: Deployment, invoke: Invoke, caplog: pytest.LogCaptureFixture) ->
 
     Args:
         aws: the deployment.
-        invoke: calls the handler of the dead-letter function with an event.
+        invoke: a function that calls the handler of the dead-letter function with an event.
         caplog: the fixture that records the function's log lines.
 
     Returns:

@@ -37,13 +37,20 @@ def simulated_day() -> Output:
 
 
 def exists(metric: Metric) -> bool:
-    """Return whether AWS or the worker writes a CloudWatch metric with this name and these dimensions."""
+    """Return whether AWS or the worker writes a CloudWatch metric.
+
+    Args:
+        metric: (namespace, name, dimensions); only the names of the dimensions are compared, not their
+            values.
+    """
     namespace, name, dimensions = metric
     return (namespace, name, frozenset(dimensions)) in BY_AWS | simulated_day().series()
 
 
 def of_alarm(alarm: dict[str, Any]) -> Iterator[tuple[Metric, str, int]]:
     """Yield (metric, statistic, period in seconds) of each CloudWatch metric that an alarm uses.
+
+    A metric is a tuple (namespace, name, dict from dimension names to values).
 
     Args:
         alarm: the properties of the alarm in the template.

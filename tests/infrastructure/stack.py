@@ -32,7 +32,12 @@ PSEUDO = {
 
 
 def parameters(**given: object) -> dict[str, str]:
-    """Return all parameter values of the template as strings: the given ones, and defaults for the others."""
+    """Return the values of all template parameters by name, as strings.
+
+    Args:
+        given: the values of some parameters, by name; the others have the defaults of the template, and
+            `DataBucketName` is `BUCKET`.
+    """
     defaults = {name: p["Default"] for name, p in TEMPLATE["Parameters"].items() if "Default" in p}
     return {name: str(value) for name, value in (defaults | {"DataBucketName": BUCKET} | given).items()}
 
@@ -49,11 +54,11 @@ def overrides(config: str) -> dict[str, str]:
 
 
 def translated(template: Properties, **given: str) -> Properties:
-    """Return a template as SAM translates it, without resources of SAM.
+    """Return a template as SAM translates it, in which no resource has a type of SAM any more.
 
     Args:
         template: the template; the code of its functions and layers must be S3 addresses.
-        given: the parameter values.
+        given: the values of the template's parameters, by name.
     """
     with patch.dict(os.environ, AWS_DEFAULT_REGION=PSEUDO["AWS::Region"]):
         # The empty dict replaces AWS's managed policies, which the template does not use.
@@ -62,7 +67,12 @@ def translated(template: Properties, **given: str) -> Properties:
 
 
 def packaged(code: str = "s3://built/function", layer: str = "s3://built/layer") -> Properties:
-    """Return template.yaml as `sam deploy` sends it: with S3 addresses of the built functions and layer."""
+    """Return template.yaml as `sam deploy` sends it: with the S3 addresses of the built packages.
+
+    Args:
+        code: the address of the package of both functions.
+        layer: the address of the package of the layer.
+    """
     template = deepcopy(TEMPLATE)
     for name in ("MetricsWorkerFunction", "DeadLetterFunction"):
         template["Resources"][name]["Properties"]["CodeUri"] = code
@@ -96,7 +106,8 @@ class Resolved:
         """Return whether a condition of the template is true.
 
         Args:
-            condition: the name of a condition, an expression, or None for no condition, which is always true.
+            condition: the name of a condition; an expression of `Fn::Not` and `Fn::Equals`; or None for no
+                condition, which is always true.
         """
         if condition is None:
             return True
@@ -138,7 +149,12 @@ class Resolved:
         return {key: value for key in node if (value := self.value(node[key])) != NO_VALUE}
 
     def _function(self, node: Properties) -> Any:
-        """Return the value of an object with one key: an intrinsic function, or an ordinary object."""
+        """Return the value of an object with one key, which may be an intrinsic function such as `Fn::Join`.
+
+        Args:
+            node: the object. If it is an ordinary object or refers to a resource, its key remains, and the
+                values in it are evaluated.
+        """
         ((name, given),) = node.items()
         found: Any
         match name, given:
@@ -188,7 +204,7 @@ class Resolved:
 
 
 class Stack(Resolved):
-    """The stack of the worker, evaluated for given parameters."""
+    """The stack of template.yaml, evaluated for given parameters; the others have their defaults."""
 
     def __init__(self, **given: object) -> None:
         filled = parameters(**given)

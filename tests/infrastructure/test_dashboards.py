@@ -41,10 +41,14 @@ WIDGETS = [widget for dashboard in BODIES.values() for widget in dashboard["widg
 
 
 def rows(widget: Widget) -> list[list[Any]]:
-    """Return the metrics of a dashboard widget, each as a full list: namespace, name, dimensions, options.
+    """Return the metrics of a dashboard widget, each as a full list.
 
-    A widget may abbreviate the lists. "." repeats the item at the same position of the list above, and "..."
-    repeats all items of the list above that are not given.
+    A list has the namespace, the metric name, the name and the value of each dimension, and perhaps a dict of
+    options. A widget may abbreviate the lists: "." repeats the item at the same position of the list above,
+    and "..." repeats all items of the list above that are not given.
+
+    Args:
+        widget: the widget, as JSON object in the body of a dashboard.
     """
     written: list[list[Any]] = []
     above: list[str] = []
@@ -60,7 +64,7 @@ def rows(widget: Widget) -> list[list[Any]]:
 
 
 def metrics(widget: Widget) -> list[Metric]:
-    """Return the metrics of a widget, each as (namespace, name, dimensions)."""
+    """Return the metrics of a widget, each as (namespace, name, dict from dimension names to values)."""
     found = []
     for row in rows(widget):
         names = [item for item in row if isinstance(item, str)]

@@ -16,7 +16,7 @@ PACKAGE = "metrics_worker"
 
 
 class Imports(NamedTuple):
-    """The imports that a module must have. In each field, the names are separated by spaces."""
+    """The imports that a module must have. Each field is a string of dotted names, separated by spaces."""
 
     modules: str
     """Modules of this package; each of them is below the importing module in `IMPORTS`."""
@@ -169,7 +169,10 @@ def module_files() -> Iterator[tuple[str, Path]]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted name of each import in a file, even in functions and for type checkers only."""
+    """Yield the dotted name of each import in a Python file, even in functions and for type checkers only.
+
+    An import of a name from a module yields the module and the name, joined by a dot.
+    """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

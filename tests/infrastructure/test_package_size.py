@@ -76,7 +76,7 @@ def size(tree: Path) -> int:
 
 
 def libraries(tree: Path) -> dict[str, elf.SharedLibrary]:
-    """Return a dict from the file name of each shared library below a folder to its properties."""
+    """Return the shared libraries below a folder, as read from their ELF files, by file name."""
     return {path.name: elf.read(path) for path in files(tree) if ".so" in path.suffixes}
 
 

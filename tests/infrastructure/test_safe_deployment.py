@@ -99,8 +99,8 @@ def test_sam_publishes_no_version_for_a_parameter_value_so_the_code_contains_a_h
 def settings_of_a_build(tmp_path: Path) -> Callable[[str], str]:
     """Return `settings_of_a_build(samconfig)`, which hashes a samconfig.toml as src/Makefile does.
 
-    The argument is the text of the file. The build adds the hash to the package, so that changed settings
-    also publish a new version.
+    `samconfig` is the text of the file, and the result is its SHA-256 in hexadecimal digits. The build adds
+    the hash to the package, so that changed settings also publish a new version.
     """
     recipe = (ROOT / "src" / "Makefile").read_text(encoding="utf-8")
     (program,) = [line.partition(":= ")[2] for line in recipe.splitlines() if line.startswith("SETTINGS :=")]

@@ -50,7 +50,11 @@ def test_the_defaults_of_the_template_equal_those_of_the_worker(variables: Prope
 
 
 def _plain(text: str) -> str | bool:
-    """Return a bool if the text of an environment variable is "true" or "false", otherwise the text."""
+    """Return True for the text "true", False for "false", and any other text unchanged.
+
+    Args:
+        text: the value of an environment variable in the template.
+    """
     return {"true": True, "false": False}.get(text, text)
 
 

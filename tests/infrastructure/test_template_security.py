@@ -38,11 +38,12 @@ CONNECT = [
 def values(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (path, value) of each leaf in the properties of a resource.
 
-    A statement of an IAM policy is a leaf, and its path contains its Sid instead of its position.
+    A path consists of the keys and list positions down to the leaf, each after a dot. A statement of an IAM
+    policy is a leaf, and its path contains its Sid instead of its position.
 
     Args:
         node: the properties, or a part of them.
-        path: the path of `node`.
+        path: the path of `node`; empty for the properties themselves.
     """
     if isinstance(node, dict) and "Sid" in node:
         yield f"{path.rpartition('.')[0]}.{node['Sid']}", node

@@ -16,7 +16,10 @@ TOOLS = SOURCE / "metrics_tools"
 
 
 class Imports(NamedTuple):
-    """The imports that a package of the tools must have. In each field, the names are separated by spaces."""
+    """The imports that a package of the tools must have.
+
+    Each field is a string of names, separated by spaces.
+    """
 
     tools: str
     """Other packages of the tools; each of them is below the importing package in `IMPORTS`."""
@@ -63,7 +66,10 @@ FILES = {path.relative_to(TOOLS).with_suffix("").as_posix(): path for path in so
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted name of each import in a file, even in functions and for type checkers only."""
+    """Yield the dotted name of each import in a Python file, even in functions and for type checkers only.
+
+    An import of a name from a module yields the module and the name, joined by a dot.
+    """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -73,7 +79,11 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def imports_of(package: str) -> set[str]:
-    """Return the dotted names of all imports in the files of one package of `metrics_tools`."""
+    """Return the dotted names of all imports in the files of one package of the tools.
+
+    Args:
+        package: the name of the package below `metrics_tools`, or of a module directly in it.
+    """
     files = [path for name, path in FILES.items() if name.split("/")[0] == package]
     return {name for path in files for name in imported(path)}
 
