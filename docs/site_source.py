@@ -22,7 +22,8 @@ def on_site(text: str, page: PurePosixPath, repository_url: str) -> str:
     Args:
         text: the Markdown text of the page.
         page: the path of the page relative to docs/.
-        repository_url: the URL of the repository's root folder; if empty, links to it become plain text.
+        repository_url: the URL of the repository's root folder; if it is empty, links to files outside docs/
+            become plain text.
     """
 
     def link(found: re.Match[str]) -> str:

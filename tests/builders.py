@@ -50,7 +50,13 @@ def series(code: str) -> dict[str, Any]:
 
 
 def ratio(left: Any, right: Any, **more: Any) -> dict[str, Any]:
-    """Return the JSON of a `ratio` node; `more` are additional fields, such as `scale`."""
+    """Return the JSON of a `ratio` node.
+
+    Args:
+        left: the JSON of the dividend.
+        right: the JSON of the divisor.
+        more: additional fields, such as `scale`.
+    """
     return {"op": "ratio", "left": left, "right": right, **more}
 
 
@@ -112,7 +118,12 @@ def request(
 
 
 def envelope(event: Any, *, timestamp: str = "2026-10-30T11:59:58.123Z") -> dict[str, Any]:
-    """Return the SNS notification with an event, as it is in the body of an SQS message, parsed from JSON."""
+    """Return the SNS notification of an event, as SQS has it in the body of a message, parsed from JSON.
+
+    Args:
+        event: the JSON value that was published to the topic.
+        timestamp: the time of the publication.
+    """
     return {
         "Type": "Notification",
         "MessageId": "5f1a2b3c-0000-5000-8000-000000000001",
@@ -186,7 +197,7 @@ def put_dataset(
 
     Args:
         store: the bucket.
-        files: the content of each part file, by key relative to the projections.
+        files: the content of each part file, by key relative to `datasets/{dataset}/projections/`.
         dataset: the dataset id.
         manifest: fields to add to the manifest or to replace in it.
     """
@@ -214,9 +225,10 @@ def put_a_and_b(store: ObjectStore) -> None:
 
 @dataclass
 class FakeSns:
-    """A fake SNS client that records the published messages.
+    """A fake SNS client, whose `messages` are the arguments of each publication, in order.
 
-    A test can set the hook `before`, which is called before each publication and may raise an error.
+    A test can set the hook `before`, which is called with these arguments before each publication and may
+    raise an error.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -242,9 +254,10 @@ class FakeSns:
 
 @dataclass
 class FakeSqs:
-    """A fake SQS client that records the changes of visibility timeouts.
+    """A fake SQS client, whose `calls` are the arguments of each change of a visibility timeout, in order.
 
-    A test can set the hook `before`, which is called before each change and may raise an error.
+    A test can set the hook `before`, which is called with the arguments before each call and may raise an
+    error.
     """
 
     calls: list[dict[str, Any]] = field(default_factory=list)

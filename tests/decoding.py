@@ -23,7 +23,7 @@ atexit.register(DECODER.close)
 
 
 def admit(key: str, rows: int, size: int) -> None:
-    """Do nothing, so that a part file of any size is read; the worker's own function enforces limits."""
+    """Accept a part file of any number of rows and bytes; the worker's own function enforces limits here."""
 
 
 def stored(body: bytes) -> StoredObject:

@@ -22,7 +22,15 @@ _NOT_FORWARDED = {"connection", "content-length", "expect", "keep-alive", "trans
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An HTTP request that the proxy received; the names of its headers are in lower case."""
+    """An HTTP request that the proxy received.
+
+    Attributes:
+        number: the position of the request among all requests, from 0 on.
+        method: the HTTP method.
+        target: the path with the query, such as `/bucket/key?list-type=2`.
+        headers: the headers; their names are in lower case.
+        body: the body.
+    """
 
     number: int
     method: str

@@ -67,10 +67,10 @@ class _Rule:
     lock: Lock = field(default_factory=Lock)
 
     def taken(self) -> bool:
-        """Return whether the rule applies to a call that matches its operation and its pattern.
+        """Count a matching call, and return whether the rule still applies to it.
 
-        A rule applies to the first `times` matching calls, so this method counts them. Several threads may
-        call it.
+        A call matches if it has the operation and a key with the pattern of the rule. The rule applies to the
+        first `times` matching calls. Several threads may call this method.
         """
         with self.lock:
             self.times -= 1
@@ -151,7 +151,12 @@ class Faults:
         self.rules.append(_Rule(operation, pattern, action, effect_first=True, times=times))
 
     def hold(self, pattern: str, operation: str = "GET") -> "Gate":
-        """Return a new gate, at which all asynchronous calls with this operation and a matching key wait."""
+        """Return a new `Gate`, at which all later asynchronous calls with a matching key wait.
+
+        Args:
+            pattern: a shell-style pattern of the keys, as for `fnmatch`.
+            operation: the operation of the calls: GET, HEAD, LIST or PUT.
+        """
         gate = Gate()
         self.gates.append((operation, pattern, gate))
         return gate

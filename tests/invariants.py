@@ -177,7 +177,10 @@ def the_request_queue_is_empty(picture: Picture) -> None:
 def after_a_failure_the_rest_of_its_group_is_untouched(
     records: Sequence[Json], failed: set[str], before: Picture, after: Picture
 ) -> None:
-    """Assert that the later messages of a failed message's group fail too, without an event or an object.
+    """Assert that the messages after a failed one in its message group have failed too.
+
+    The batch must not have published an event or an object of their runs, except of runs that have another
+    message in the batch that does not follow a failed one.
 
     Args:
         records: the records of one batch.

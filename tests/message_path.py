@@ -21,7 +21,10 @@ ANONYMOUS = ("<lambda>", "<genexpr>", "<module>")
 
 
 def observed(work: Callable[[], object]) -> set[tuple[str, str]]:
-    """Call `work`, and return (module, function) of every named function of the worker that it calls."""
+    """Call `work`, and return (file, function) of every named function of the worker that it calls.
+
+    The file is a path below the folder of the worker's package, and the function has its qualified name.
+    """
     started: set[tuple[str, str]] = set()
 
     def on_start(code: CodeType, _: int) -> Any:
@@ -44,7 +47,7 @@ def observed(work: Callable[[], object]) -> set[tuple[str, str]]:
 
 
 def path_of_a_message() -> set[tuple[str, str]]:
-    """Return (module, function) of every named function that a successful request calls in a warm process."""
+    """Return (file, function) of every named function that a successful request calls in a warm process."""
     from metrics_worker import handler  # noqa: PLC0415 - reads the environment
 
     cloud = Cloud()

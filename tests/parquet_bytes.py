@@ -67,8 +67,9 @@ def parquet_bytes(
     Args:
         columns: the columns, which have equal lengths.
         codec: a name in `CODECS`.
-        uncompressed_size: the size in bytes that the footer states instead of each true uncompressed size.
-        checksum: the value of the field `crc` of every page header.
+        uncompressed_size: the size in bytes that the footer states for each column; None to state the true
+            one.
+        checksum: the value of the field `crc` of every page header; None to omit the field.
         with_empty_group: whether the schema has, after the columns, a group without fields.
         created_by: the writer that the footer names.
     """

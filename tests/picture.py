@@ -18,7 +18,7 @@ class Picture:
     Attributes:
         objects: the body of each object under `metrics/`, by key.
         messages: the arguments of each publication to SNS, in order.
-        requested: the metric code of each run that was requested so far, by run id.
+        requested: a dict from the id of each run that was requested so far to its metric code.
         waiting: the ids of runs whose message is in the request queue, in flight or not.
         dead_letters: the ids of runs whose message is in the dead-letter queue or is kept in the bucket.
     """

@@ -1,7 +1,8 @@
-"""A model of the whole system with real processes: the function in its emulator, and a local AWS over HTTP.
+"""A model of the whole system with real processes: a Lambda function in its emulator, and a local AWS.
 
 `World` has the roles of the control plane and of the event source mapping, and checks the state of the bucket
-and the topics against `tests/invariants.py`. The functions here never sleep. When a `Lambda` is closed, all
+and the topics against `tests/invariants.py`. The model never sleeps: it waits on a condition until each
+forwarded call has had its effect, and makes messages visible again at once. When a `Lambda` is closed, all
 its processes have ended.
 """
 
@@ -35,6 +36,10 @@ class Lambda:
     """One Lambda function in real processes: the Runtime Interface Emulator, and the runtime that it starts.
 
     An invocation starts the processes if they have not been started yet or have died.
+
+    Args:
+        environment: the environment variables of the function.
+        log: the file to which the emulator and the function write their output.
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:

@@ -20,7 +20,7 @@ def rolling_sum(values: Sequence[float], window: int) -> list[float]:
 
 
 def rolling_mean(values: Sequence[float], window: int) -> list[float]:
-    """Return the exact sum of each window, rounded and then divided by the length of the window."""
+    """Return the mean of each window: its exact sum, rounded to a float, divided by the window's length."""
     return [_exact_sum(run, window) for run in _runs(values, window)]
 
 
@@ -35,7 +35,7 @@ def rolling_min(values: Sequence[float], window: int) -> list[float]:
 
 
 def lag(values: Sequence[float], window: int) -> list[float]:
-    """Return, for each observation except the first `window`, the value `window` observations earlier."""
+    """Return, for each value except the first `window`, the value that is `window` positions earlier."""
     return [values[i - window] for i in range(window, len(values))]
 
 

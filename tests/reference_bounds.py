@@ -71,7 +71,10 @@ def rounded(exact: Bounded, roundings: Fraction | int = 1) -> Bounded:
 
 
 def short(value: Fraction, bits: int) -> Fraction:
-    """Return a fraction rounded to at least `bits` binary digits. Longer fractions slow the tests down."""
+    """Return a fraction with a long numerator and denominator rounded to at least `bits` binary digits.
+
+    A shorter fraction is returned unchanged. Long fractions would slow the tests down.
+    """
     shift = bits + value.denominator.bit_length() - value.numerator.bit_length()
     if value.denominator.bit_length() + value.numerator.bit_length() < 4 * bits:
         return value
@@ -79,7 +82,11 @@ def short(value: Fraction, bits: int) -> Fraction:
 
 
 def decided(exact: Bounded) -> Bounded:
-    """Return the value unchanged. Raise Undecided if the float64 result may be too large for float64."""
+    """Return the argument unchanged, unless the float64 result may exceed half of the largest float64.
+
+    Raises:
+        Undecided: the result may be so large, so it may be infinite in float64.
+    """
     if exact.size > LARGEST / 2:
         raise Undecided
     return exact

@@ -81,7 +81,7 @@ def step(node: Node, operands: Sequence[Observations]) -> Observations:
 
     Args:
         node: the node of the operation.
-        operands: the observations of its operands, without those that are constants.
+        operands: the observations of each operand that is not a constant, in the order of the node.
     """
     match node:
         case SeriesRef() | Constant():

@@ -151,9 +151,10 @@ def in_digits(node: Round, series: Observations) -> Observations:
 
 
 def accumulated(node: Cumulative, series: Observations) -> Observations:
-    """Return, for each observation, the statistic of all observations from the start of its period to it.
+    """Return, for each observation, the statistic of all observations of its period up to and including it.
 
-    If the node has no periods, the statistic begins with the first observation.
+    The node's `reset` names the period, and its operation the statistic. If the node has no `reset`, there is
+    only one period, which contains all observations.
     """
     statistic = statistics.STATISTICS[node.op.removeprefix("cum")]
     dates = _dates(series, node.tz)

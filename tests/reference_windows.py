@@ -101,9 +101,10 @@ def covariance(left: Sequence[Bounded], right: Sequence[Bounded]) -> Bounded | N
 def _deviations(values: Sequence[Bounded]) -> tuple[list[Fraction], Fraction, Fraction]:
     """Return (deviations, error, spread) of the values of a window.
 
-    The deviations from the mean are exact. The error is the largest one that a deviation may have in float64.
-    The spread is the sum of the absolute deviations divided by n - 1. The rounding of the mean changes all
-    deviations by the same amount. Such a common error cancels out in first order, so it is not counted.
+    The deviations from the mean are exact. `error` is the largest error that a deviation may have in float64.
+    `spread` is the sum of the absolute deviations, divided by the number of values minus 1. The rounding of
+    the mean changes all deviations by the same amount. Such a common error cancels out in first order, so it
+    is not counted.
     """
     n = len(values)
     middle = sum((found.value for found in values), Fraction(0)) / n

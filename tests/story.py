@@ -72,7 +72,7 @@ class Output:
 
 @contextmanager
 def captured_output() -> Iterator[Output]:
-    """Capture the output of both functions in the `with` block; it is complete at the end of the block."""
+    """Yield an `Output` that gets the log lines and EMF documents of the `with` body when the body ends."""
     output, log, out = Output(), io.StringIO(), io.StringIO()
     (handler,) = logger.handlers
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):

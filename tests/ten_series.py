@@ -22,7 +22,10 @@ CHAIN = [(left, right) for left, right in zip(CODES, CODES[1:] + CODES[:1], stri
 
 
 def factor(code: str) -> float:
-    """Return the factor of a series: the value of the series on day n is the factor times n."""
+    """Return the factor of a series: on day n, the value of the series is the factor times n.
+
+    Day 1 is 1 January 2026. The factor is 1 for the series A, 2 for B, and so on.
+    """
     return float(CODES.index(code) + 1)
 
 
@@ -31,7 +34,7 @@ def month(code: str, number: int) -> pa.Table:
 
     Args:
         code: the series code.
-        number: the number of the month, from 0 to `MONTHS` - 1. A month has only `DAYS` days.
+        number: the number of the month, from 0 to `MONTHS` - 1. Here, a month consists of `DAYS` days.
     """
     days = range(number * DAYS + 1, (number + 1) * DAYS + 1)
     return rows(code, [day(n) for n in days], [factor(code) * n for n in days])
@@ -73,7 +76,12 @@ def values(cloud: Cloud, run_id: str) -> list[float]:
 
 
 def quotients(left: str, right: str) -> list[float]:
-    """Return the values that a metric `left` / `right` must have, for two series codes."""
+    """Return the values that the metric `left` / `right` must have, in the order of time.
+
+    Args:
+        left: the series code of the dividend.
+        right: the series code of the divisor.
+    """
     return [factor(left) * n / (factor(right) * n) for n in range(1, MONTHS * DAYS + 1)]
 
 

@@ -18,7 +18,7 @@ type Step = frozenset[tuple[bool, str]]
 
 
 def step_of(call: Call) -> Step:
-    """Return the step that consists of one call: a set with the element (whether the call writes, key)."""
+    """Return the step that consists of one call: a set with one pair (whether the call writes, key)."""
     return frozenset({(call.writes, call.key)})
 
 
@@ -32,19 +32,20 @@ def independent(one: Step, other: Step) -> bool:
 class Turns:
     """Workers in threads that take turns: each call of `let_step` lets one worker make one step.
 
-    The first step of a worker ends before its first write, apart from the publication of the started event.
-    Each later step is one call.
+    The first step of a worker contains all its calls before its first write, with the publication of the
+    started event, which does not count as a write. Each later step is one call.
 
     Args:
         edge: the `Edge` (tests/edge.py) through which all workers make their calls.
-        workers: the function that each worker runs, by name.
-        first_steps: the keys that the first step of each worker accesses, and whether it writes them, by
-            name.
+        workers: the function that each worker runs, by the name of the worker.
+        first_steps: the first step of each worker, by its name: a set of pairs (False, key), one for each key
+            that the step reads.
         calls_before_kill: the number of calls that a worker makes before it is killed, by the name of the
             worker. The calls are counted from the first write on. The other workers are not killed.
 
     Attributes:
-        pending: the next step of each worker that has not ended.
+        pending: the next step of each worker that has not ended, by its name: a set of pairs (whether the
+            step writes the key, key).
         killed: the names of the workers that were killed.
     """
 
@@ -124,9 +125,9 @@ class _Choice:
     """A point in an execution at which the search chose one of several workers.
 
     Attributes:
-        pending: the next step of each worker that had not ended.
-        asleep: the workers that are not chosen here, with their next steps: the resulting order would be
-            equivalent to one that was executed.
+        pending: the next step of each worker that had not ended, by the name of the worker.
+        asleep: the next step of each worker that need not be chosen here, because the resulting order would
+            be equivalent to one that was executed.
         taken: the name of the chosen worker.
     """
 
@@ -159,7 +160,7 @@ class Exploration:
         """Execute the workers once for each order of their steps.
 
         Args:
-            start: a function that creates the workers of one execution.
+            start: a function that creates the `Turns` of the next execution.
             ended: a function that is called after each execution. Its argument is whether all workers have
                 ended; otherwise the execution was stopped because every continuation had been tried.
         """

@@ -124,7 +124,10 @@ class World:
             (self.deliver if due == waiting[0] else self.deliver_dead_letters)(limit)
 
     def deliver_all(self) -> None:
-        """Deliver requests until the queue is empty, then deliver dead letters up to `MAX_RECEIVES` times."""
+        """Deliver requests until the queue is empty, then deliver dead letters.
+
+        At most `MAX_DELIVERIES` batches of requests and `MAX_RECEIVES` batches of dead letters are delivered.
+        """
         for _ in range(MAX_DELIVERIES):
             if not self.queue.messages:
                 break

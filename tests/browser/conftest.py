@@ -26,10 +26,11 @@ def browser():
 
 @pytest.fixture(scope="module")
 def unused(browser):  # noqa: ARG001 - close the pages before the browser
-    """Yield a dict with the empty pages that no test uses at the moment.
+    """Yield the empty pages that no test uses at the moment, from which the fixture `look` takes pages.
 
-    The keys are the options of the pages' browser contexts. The tests of a file use the same pages again,
-    because a new page takes half a second of processor time.
+    The result is a dict from the sorted (name, value) pairs of the options with which a page was opened to a
+    list of pages. The tests of a module use the same pages again, because a new page takes half a second of
+    processor time.
     """
     pages: defaultdict[tuple[tuple[str, Any], ...], list[Page]] = defaultdict(list)
     yield pages
@@ -41,8 +42,8 @@ def unused(browser):  # noqa: ARG001 - close the pages before the browser
 def look(browser, unused):
     """Yield `look(path, width=…, height=…, …)`, which opens a file in a browser and returns the `Page`.
 
-    Further arguments are options of the browser context. At the end, the test fails if a page logged a
-    message, opened a dialog or made a network request.
+    The width and the height of the page are in pixels. Further arguments are options of Playwright's browser
+    context. At the end, the test fails if a page logged a message, opened a dialog or made a network request.
     """
     opened, complaints, requested = [], [], []
 

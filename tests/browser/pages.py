@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 def shown_sample(name: str, **fields: Any) -> ShownRun:
     """Return a successful run of a sample request, as an argument for the function that writes the HTML page.
 
-    The run's trace has one S3 request for each month from 2000 to 2019 and each series.
+    The timeline of the run has one S3 request for each month from 2000 to 2019 and each series.
 
     Args:
         name: the name of the request's file in events/, without `.json`.

@@ -28,7 +28,7 @@ def series(values, times=None):
 def show(look, tmp_path):
     """Return `show(metric, **fields)`, which opens the HTML page of one run and returns Playwright's `Page`.
 
-    `metric` is the computed series, and `fields` are further fields of the `ShownRun`.
+    `metric` is the `Series` that the run has computed, and `fields` are further fields of the `ShownRun`.
     """
 
     def show_it(metric, **fields):
@@ -41,7 +41,7 @@ def show(look, tmp_path):
 
 
 def reading(page: Page) -> str | None:
-    """Return the text that a screen reader announces for the position of the chart's cursor."""
+    """Return the text that a screen reader announces for the date that is selected in the only chart."""
     return page.locator(".plot").get_attribute("aria-valuetext")
 
 

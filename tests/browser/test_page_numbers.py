@@ -40,7 +40,7 @@ def out(browser, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG
 
 @pytest.fixture(scope="module")
 def parquet(out) -> dict[date, float]:
-    """Return a dict from the date of each observation to its value, read from the published Parquet file."""
+    """Return the value of the successful run's metric on each date, read from the published Parquet file."""
     (path,) = out.glob("s3/metrics/fx.eur_usd_momentum/*/data/metrics.parquet")
     table = pq.read_table(path).to_pydict()
     return dict(zip([time.date() for time in table["obs_time"]], table["value"], strict=True))
@@ -48,7 +48,10 @@ def parquet(out) -> dict[date, float]:
 
 @pytest.fixture(scope="module")
 def usd() -> Mapping[date, float]:
-    """Return a dict from each date to the input series' value on that date, in US dollars per euro."""
+    """Return a dict from each date to the ECB's rate of the dollar, in US dollars per euro.
+
+    The metric of the successful run is computed from this series.
+    """
     return read_rates()["USD"]
 
 

@@ -59,7 +59,7 @@ def unfolded(page: Page) -> Page:
 
 
 def view(figure: Locator) -> tuple[date, date]:
-    """Return the first and the last day of the visible part of a chart."""
+    """Return the first and the last day of the period that a chart shows at its present zoom."""
     first, last = figure.locator(".zoom output").inner_text().split(" to ")
     return date.fromisoformat(first), date.fromisoformat(last)
 

@@ -139,7 +139,11 @@ LINK = "#metric=m.x&from=2020-02-01&to=2020-05-01&scale=own&log=1&hide=A"
 
 
 def state(figure: Locator) -> tuple[str, str, list[str]]:
-    """Return the period that a chart shows, the scale of its inputs, and the names of its hidden lines."""
+    """Return what a reader has chosen in a chart: (period, scale, hidden).
+
+    The period is the text that the chart shows for it, `scale` is the value of the control for the scale of
+    the inputs, and `hidden` has the names of the hidden lines.
+    """
     return (
         figure.locator(".zoom output").inner_text(),
         figure.get_by_label("Inputs").input_value(),

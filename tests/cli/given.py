@@ -19,7 +19,12 @@ BOXES = "│─╭╮╰╯├└┌┐┘┤━┃"
 
 
 def metrics(*arguments: object, stdin: str | None = None) -> Result:
-    """Run `metrics` with these arguments in this process, and return the exit code and the output."""
+    """Run `metrics` with these arguments in this process, and return typer's result: exit code and output.
+
+    Args:
+        arguments: the subcommand and its arguments.
+        stdin: the text on standard input.
+    """
     return CliRunner().invoke(app, list(map(str, arguments)), input=stdin)
 
 
@@ -108,7 +113,7 @@ def problems_of(tmp_path, value, *arguments):
 
 
 def described(problems: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Return a dict from the path of each problem to `text (suggestion)`.
+    """Return a dict from the JSON path of each problem to its text, followed by its suggestion in brackets.
 
     Args:
         problems: the problems in the JSON output of a command.

@@ -18,8 +18,8 @@ def one_test(expect: Any, expression: Any = A, /, **fields: Any) -> dict[str, An
     """Return the JSON content of a file with one test of a metric, whose series A has the values 1 and 2.
 
     Args:
-        expect: the expected observations.
-        expression: the expression.
+        expect: the value of the field `expect`, such as a dict from dates to values.
+        expression: the JSON of the expression; by default, the series A.
         fields: further fields of the test.
     """
     found = {"name": "it", "series": {"A": DAYS}, "expression": expression, "expect": expect}
@@ -27,7 +27,7 @@ def one_test(expect: Any, expression: Any = A, /, **fields: Any) -> dict[str, An
 
 
 def outcome(tmp_path: Path, content: Any, name: str = "my.test.json") -> Any:
-    """Run a file with one test of a metric, and return the outcome of the test in the JSON output.
+    """Run a file with one test of a metric, and return the JSON object with the outcome of this test.
 
     Args:
         tmp_path: the folder in which the file is created.

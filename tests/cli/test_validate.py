@@ -321,7 +321,12 @@ def of_a(op: str, **options: Any) -> dict[str, Any]:
 
 
 def resampled(to: str, **options: Any) -> dict[str, Any]:
-    """Return the node for the last value of each period of the series A; `to` is the period."""
+    """Return the JSON of a node that resamples the series A to the last value of each period.
+
+    Args:
+        to: the period, such as `month`.
+        options: further fields of the node.
+    """
     return {"op": "resample", "series": A, "to": to, "how": "last", **options}
 
 

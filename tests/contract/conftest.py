@@ -70,9 +70,9 @@ def place(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def read(cloud: Cloud) -> Reader:
-    """Return a reader that reads the series of a request from the fake cloud.
+    """Return a `Reader`, which reads the series of a request from the fake cloud.
 
-    `read(event, files=…)` returns the values of each series in the order of time, by series code. The
-    argument `files` is "manifest" or "listing": the way in which the part files are found.
+    `read(event, files=…)` returns a dict from each series code to the values of the series in the order of
+    time. The argument `files` says how the part files are found: "manifest" (the default) or "listing".
     """
     return Reader(cloud.bucket)

@@ -38,7 +38,10 @@ REQUESTS = [name for name in EXAMPLES if name.startswith(REQUEST)]
 
 @cache
 def dataset() -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return the dataset manifest, and the content of each part file by key relative to the projections."""
+    """Return the dataset of the examples: its manifest, and a dict from keys to contents of its part files.
+
+    The keys are relative to `projectionsPath`, the prefix of the dataset's part files.
+    """
     rates = ecb.read_rates()
     chosen = {
         currency: {day: rate for day, rate in rates[currency].items() if day >= FIRST_DAY}
@@ -67,7 +70,7 @@ class Stage:
     Attributes:
         cloud: the fake cloud.
         faults: the faults and delays of the worker's calls to its bucket.
-        functions: the handler of requests and the handler of dead letters.
+        functions: (handler of requests, handler of dead letters).
         context: the Lambda context of each invocation.
         beaten: a semaphore that is released after each published heartbeat.
     """
@@ -81,7 +84,11 @@ class Stage:
     @classmethod
     @contextmanager
     def opened(cls, **settings: Any) -> Iterator["Stage"]:
-        """Yield a stage with a new cloud that has only the dataset."""
+        """Yield a stage with a new cloud that has only the dataset.
+
+        Args:
+            settings: the values that replace environment variables of both functions, by name.
+        """
         from metrics_worker import dead_letter_handler as dead_letters  # noqa: PLC0415 - they read the environment
         from metrics_worker import handler  # noqa: PLC0415 - they read the environment
 
@@ -128,7 +135,7 @@ class Stage:
 
 
 def answers() -> dict[str, Any]:
-    """Return the document or status event that the requests produce, by the name of the example."""
+    """Return the parsed JSON of each document and status event that the requests produce, by example name."""
     found: dict[str, Any] = {"dataset_manifest": dataset()[0]}
     plain, v1, failing = EXAMPLES[REQUEST], EXAMPLES[V1], EXAMPLES[FAILING]
     with Stage.opened(**FAST) as stage:

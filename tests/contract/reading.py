@@ -49,11 +49,11 @@ def datasets_of(
 
 @dataclass
 class Reader:
-    """A function that reads the series of a request as a run does, and returns the values by series code.
+    """A callable that reads the series of a request as a run does, and returns their values by series code.
 
     Attributes:
         bucket: the bucket with the datasets.
-        inputs: the series that the last call has read, by series code.
+        inputs: the `InputSeries` of the last call, by series code.
     """
 
     bucket: Bucket
@@ -114,11 +114,13 @@ def failure(
 
 
 def month(code: str | None, number: int, *, first: float = 1) -> pa.Table:
-    """Return the rows of a part file with the first two days of a month of 31 days.
+    """Return the rows of a part file with observations on the first two days of one month.
+
+    All months have 31 days, and month 0 begins on 1 January 2026.
 
     Args:
-        code: the series code.
-        number: the number of the month, from 0 on.
+        code: the series code of the rows; if it is None, the table has no column `internal_series_code`.
+        number: the number of the month.
         first: the value of the first day; the value of the second day is larger by 1.
     """
     return rows(code, [day(31 * number + 1), day(31 * number + 2)], [float(first), float(first + 1)])

@@ -41,10 +41,11 @@ def bucket(request) -> Bucket:
 
 @pytest.fixture(params=[*BELOW, "overlay with objects", "overlay over objects", "overlay with some objects"])
 def written_and_read(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Sequence[Bucket], Bucket]:
-    """Return (written, read): the buckets to which a test writes in turn, and the bucket from which it reads.
+    """Return (written, read): the buckets to which a test writes, and the bucket from which it reads.
 
-    These are the same bucket, except for overlays. A test of an overlay reads the overlay, and writes its
-    objects to the overlay, to the bucket below it, or to both in turn.
+    A test writes its objects to the buckets in `written` by turns. Except for overlays, `written` has only
+    the bucket `read`. A test of an overlay reads the overlay, and writes to the overlay, to the bucket below
+    it, or to both.
     """
     if request.param in BELOW:
         bucket = bucket_of(request.param, request)

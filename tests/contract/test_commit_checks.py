@@ -27,7 +27,7 @@ RUN = Run("run-1", "m", v1=False, requested_at=NOW, event={})
 
 
 def publish(bucket: S3Bucket, place: str) -> str:
-    """Publish a version of a metric below the prefix `place`, and return the key of its data file."""
+    """Publish a version of the metric `m` below the prefix `place`, and return the key of its data file."""
     keys = Keys(f"{place}metrics/m/")
     draft = Draft(RUN, keys, SERIES, {"series_code": "A"}, [], "snappy")
     return keys.data(commit(bucket, draft, lambda: NOW, lambda: None).marker.version_ts)

@@ -75,8 +75,8 @@ class Place:
             use: whether the run uses snapshots.
 
         Returns:
-            The input series, (number of GETs, number of LISTs) of the read, and the result of saving the
-            snapshot.
+            The input series; (number of GETs, number of LISTs) of the read; and what
+            `Datasets.save_snapshots` returns.
         """
         self.trace = Trace()
         traffic = Traffic(trace=self.trace)

@@ -227,7 +227,11 @@ def test_the_longest_ids_are_published_completely(cloud, invoke):
 
 
 def with_codes(name: str) -> dict[str, Any]:
-    """Return a request for A / B that has the series codes in the field `name`, not in `series_code`."""
+    """Return a request for A / B in which the field of a series reference has the given name.
+
+    Args:
+        name: the name that the field with the series code has instead of `series_code`.
+    """
     operands = ({name: "A"}, {name: "B"})
     return request(ratio(*operands, scale=1))
 

@@ -17,10 +17,10 @@ from tests.docs.reading import BASE, FIRST, NEWEST
 
 @pytest.fixture(scope="module")
 def left() -> Cloud:
-    """Return a fake cloud with the objects of two runs of a metric.
+    """Return a fake cloud with the objects that two runs of one metric have left, and of a third version.
 
-    The second run has the newer request, and its values are 100 times those of the first run. A third version
-    was never committed.
+    The second run has the newer request, and its values are 100 times those of the first run. The third
+    version has the highest name, but was never committed.
     """
     with Stage.opened() as stage:
         stage.run(EXAMPLES[REQUEST])

@@ -32,7 +32,12 @@ def prose(page: Path | str) -> str:
 
 
 def section(page: Path | str, heading: str) -> str:
-    """Return the text below a heading, up to the next heading of the same or a higher level."""
+    """Return the text below a heading, up to the next heading of the same or a higher level.
+
+    Args:
+        page: the path of the page, or its name relative to the repository.
+        heading: the text of the heading, without `#`.
+    """
     found = re.search(rf"^(#+) {re.escape(heading)}$", text_of(page), re.MULTILINE)
     assert found, f"{page} has no heading {heading!r}"
     rest = text_of(page)[found.end() :]
@@ -62,7 +67,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: Path) -> list[str]:
-    """Return the targets of the links and pictures on a page."""
+    """Return the targets of the links and pictures on a page, as written, in order."""
     return re.findall(r"\]\(([^)\s]+)\)", prose(page))
 
 

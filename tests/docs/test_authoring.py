@@ -36,9 +36,9 @@ def test_a_command_prints_the_output_on_the_page(arguments, printed):
 
 
 def without_bytes(text: str) -> str:
-    """Return the output of a command with `<size>` in place of the number of bytes to read.
+    """Return a command's output with `<size>` in place of the size of the objects that a run would read.
 
-    This number depends on the age of the demo data.
+    This size depends on the age of the demo data.
     """
     return re.sub(r"[\d.]+ [kM]B to read", "<size> to read", text)
 

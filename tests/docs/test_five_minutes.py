@@ -70,7 +70,10 @@ def done(tmp_path_factory):
 
 
 def masked(text: str) -> list[str]:
-    """Return the lines of an output, with words in place of times, versions and durations, which vary."""
+    """Return the lines of an output, with fixed words in place of the parts that vary.
+
+    A version is replaced by `VERSION`, a time of day by `TIME`, and a duration by `SECONDS`.
+    """
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "VERSION", text)
     text = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", text)
     text = re.sub(r"\d+\.\d\d s$", "SECONDS", text, flags=re.MULTILINE)

@@ -62,7 +62,8 @@ def table(heading: str) -> list[list[str]]:
 def row_of_alarm(name: str, description: str) -> str:
     """Return the Markdown row that the table of alarms on the page must have for an alarm.
 
-    The row has the name of the alarm, the severity, and the first sentences of the meaning and the action.
+    The row has the name of the alarm with a link, and three parts of its description: the severity, the first
+    sentence, and the first sentence after `What to do`.
 
     Args:
         name: the name of the alarm.

@@ -74,12 +74,12 @@ def _round(number: int, total: Tally, folder: Path) -> None:
 
 
 def _by_hypothesis(name: str, cases: st.SearchStrategy[Case], number: int, folder: Path) -> Tally:
-    """Judge `EXAMPLES` cases that Hypothesis generates, and return the results.
+    """Judge `EXAMPLES` cases that Hypothesis generates, and return the summed results.
 
     If the judge finds a problem, the smallest case with the problem is saved in the folder.
 
     Args:
-        name: the kind of the cases, under which the results are counted.
+        name: the name under which the cases and outcomes are counted, such as `bodies`.
         cases: the strategy that generates the cases.
         number: the seed of Hypothesis.
         folder: the folder for findings.

@@ -39,7 +39,7 @@ class Tally:
         tried: the number of inputs by kind.
         outcomes: the number of inputs by outcome.
         findings: (problem, path of the saved input) of each finding.
-        decoded: the most bytes that Arrow held for one input.
+        decoded: the largest memory, in bytes, that Arrow had allocated at once for one input.
         grown: the most bytes by which the process grew for one input.
     """
 
@@ -58,12 +58,15 @@ class Tally:
 
 
 def case_of(seed: str) -> tuple[str, Case]:
-    """Generate a part file and a run that reads it, both from a seed.
+    """Generate a part file, and a case with a run that reads it, both from a seed.
 
     The file contains one series or all series, and the run reads the whole file or ranges of the file.
 
+    Args:
+        seed: the seed; equal seeds give equal cases.
+
     Returns:
-        The kind of the file, and the case.
+        The name of the file's kind, and the case.
     """
     rng = Random(seed)
     kind, body = any_file(rng)

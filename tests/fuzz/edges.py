@@ -13,12 +13,12 @@ from pathlib import Path
 
 
 def _edge(kind: str) -> Callable[[bytes], None]:
-    """Return a function that passes bytes to a parser of the worker.
+    """Return the function that atheris calls with each input: it passes the bytes to a parser of the worker.
 
     The function ignores the worker's own errors. Any other exception is a finding.
 
     Args:
-        kind: `request` or `manifest`.
+        kind: the parser: `request` or `manifest`.
     """
     # These modules are imported here so that atheris instruments them.
     from metrics_worker.dataset.manifest import Manifest  # noqa: PLC0415

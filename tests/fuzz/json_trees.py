@@ -99,8 +99,8 @@ def text(tree: Any, *, plain: bool = True) -> str:
     """Return the JSON text of a tree.
 
     Args:
-        tree: the tree of JSON values, with the marks `RAW` and `AGAIN`.
-        plain: whether every non-ASCII character is escaped.
+        tree: the tree of JSON values, in which strings and keys may have the marks `RAW` and `AGAIN`.
+        plain: whether every non-ASCII character is escaped; otherwise it is written unchanged.
     """
     found = json.dumps(tree, ensure_ascii=plain)
     found = re.sub(r'"\\u0001((?:[^"\\]|\\.)*)"', lambda raw: raw[1].replace('\\"', '"'), found)

@@ -86,11 +86,12 @@ class AnswerableRun:
 
 @dataclass
 class Verdict:
-    """The measurements of a judged batch that is not a finding.
+    """The outcomes and the measurements of a judged batch that is not a finding.
 
     Attributes:
-        outcomes: SUCCESS, an error code or GIVEN_BACK, for each record.
-        decoded: the most bytes that Arrow held at once.
+        outcomes: SUCCESS, an error code, or GIVEN_BACK for a message that returned to the queue, for each
+            record.
+        decoded: the largest memory, in bytes, that Arrow had allocated at once.
         grown: the most bytes by which the process grew; 0 if the system does not report it.
         seconds: the duration of the batch.
     """
@@ -102,7 +103,7 @@ class Verdict:
 
 
 def judge(case: Case) -> Verdict:
-    """Pass a case to the handler, check the results, and return the measurements.
+    """Pass a case to the handler, check the results, and return the outcomes and measurements.
 
     Raises:
         AssertionError: the case is a finding.
@@ -172,7 +173,9 @@ atexit.register(Decoder.__exit__, _DECODER, None, None, None)
 
 @contextmanager
 def _environment(cloud: Cloud, calls: Faults, case: Case) -> Iterator[Callable[[], str]]:
-    """Let the worker use a fake cloud within this context, and assert that it can write all of its log lines.
+    """Let the worker use a fake cloud in the body of the `with` statement.
+
+    After the body, assert that the worker could write all of its log lines.
 
     Args:
         cloud: the fake cloud.

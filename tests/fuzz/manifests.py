@@ -82,7 +82,7 @@ _paths = st.one_of(
 
 @st.composite
 def _trees(draw: st.DrawFn) -> Any:
-    """Generate a dataset manifest as JSON values: almost valid, or any JSON."""
+    """Generate the JSON value of a dataset manifest, which is almost valid or any JSON value."""
     tree = dict(MANIFEST)
     match draw(st.sampled_from(["path", "paths", "thousands", "mutated", "mutated", "codes", "any"])):
         case "path":

@@ -65,7 +65,10 @@ def plain(rng: Random, count: int = 30) -> bytes:
 
 
 def bomb(rng: Random) -> bytes:
-    """Return a small part file, with few rows or many, that needs much memory when it is decoded."""
+    """Return a part file that is small, but needs much memory when it is decoded.
+
+    It has one to 200,000 rows, whose texts are equal and up to 20 MB long.
+    """
     count = rng.choice([1, 2, 1_000, 19_000, 21_000, 200_000])
     text = rng.choice(["A", "A" * 100, "A" * 20_000_000 if count < 3 else "A" * 2_000])
     count = min(count, 60_000_000 // len(text))
@@ -120,7 +123,7 @@ def _any(rng: Random, count: int) -> pa.Array:
 
 
 def _numbers(kind: pa.DataType) -> Column:
-    """Return a function that generates a column of random integers, some of them null.
+    """Return a function `(rng, count)` that generates a column of `count` random integers, some of them null.
 
     In one call, the integers are either all small, or any that the type allows.
 

@@ -31,8 +31,9 @@ def refused(body: str, bucket=None, **settings: Any) -> bool:
 
     Args:
         body: the body with the request.
-        bucket: the bucket from which the worker then reads the series; None to check only the request.
-        settings: the worker's settings, by the names of their environment variables.
+        bucket: the bucket from which the series are read if the request is valid; None to check only the
+            request.
+        settings: the worker's settings for these reads, by the names of their environment variables.
     """
     try:
         request = RunRequest.parse(open_record(body, None), BOUNDS)

@@ -36,7 +36,8 @@ scales = st.one_of(st.sampled_from([1, 100, -1, 0.5, 0]), st.floats(-1e3, 1e3))
 def series(draw: st.DrawFn, values: st.SearchStrategy[float] = tame, longest: int = 20) -> Series:
     """Generate a series with at most `longest` observations, possibly with none.
 
-    The times are small integers, with gaps between some of them; `values` generates the values.
+    The times are small integers (microseconds), with gaps between some of them; `values` generates the
+    values.
     """
     size = draw(st.integers(0, longest))
     gaps = draw(st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=size, max_size=size))
@@ -113,7 +114,7 @@ _constants = st.builds(lambda number: {"const": number}, _numbers)
 
 
 def _fields(**required: Any) -> st.SearchStrategy[dict[str, Any]]:
-    """Generate JSON objects with these fields.
+    """Generate JSON objects that have exactly the fields in `required`.
 
     Args:
         required: for each field, the strategy that generates its value, a tuple of its possible values, or
@@ -156,7 +157,7 @@ _LAGS = ("lag", "diff", "pct_change", "log_change")
 
 
 def _with_one_series(node: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
-    """Return the strategies of all kinds of nodes with one operand, except for resampling.
+    """Return one strategy for each kind of node with one operand, except for resampling.
 
     An observation that is added at the end of the operand never changes an earlier result of these nodes.
 
@@ -187,12 +188,12 @@ def _with_one_series(node: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any
 
 
 def _with_two_series(node: st.SearchStrategy[Any]) -> list[st.SearchStrategy[Any]]:
-    """Return the strategies of all kinds of nodes with several operands, except for linear interpolation.
+    """Return one strategy for each kind of node with two or more operands, except for linear interpolation.
 
     An observation that is added at the end of an operand never changes an earlier result of these nodes.
 
     Args:
-        node: the strategy of the operands.
+        node: the strategy of the operands that are series; some operands are constants instead.
     """
     sides = st.one_of(
         _fields(left=node, right=node),

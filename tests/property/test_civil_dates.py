@@ -125,14 +125,14 @@ def distinct() -> dict[bytes, str]:
 
 
 def offsets(name: str, seconds: NDArray[np.int64]) -> Any:
-    """Return the offset of a time zone from UTC at each time, in seconds.
+    """Return the offsets of a time zone from UTC, as `metrics_worker.civil_dates` computes them.
 
     Args:
         name: the name of the time zone.
         seconds: the times as int64, in seconds since 1970-01-01 UTC.
 
     Returns:
-        The list of the offsets as `metrics_worker.civil_dates` computes them.
+        A list with the offset at each time, in seconds.
     """
     starts, found = civil_dates._offsets(name, seconds)
     return found[np.searchsorted(starts, seconds, side="right") - 1].tolist()

@@ -111,9 +111,9 @@ def test_later_observations_never_change_an_earlier_cumulative_result(name, valu
 def sizes_of_pairs(left: Sequence[float], right: Sequence[float]) -> dict[str, float]:
     """Return the scales of the allowed errors of a covariance, a correlation and a beta.
 
-    The allowed error of a statistic is a common relative bound times its scale. The scales are computed from
-    exact fractions: a deviation of 1.9e-324 would round to 0, and would make the scale of a beta 0, although
-    the beta may be 4.9e-124.
+    The allowed error of a statistic is its scale times a number that is the same for all three statistics.
+    The scales are computed from exact fractions: a deviation of 1.9e-324 would round to 0, and would make the
+    scale of a beta 0, although the beta may be 4.9e-124.
 
     Args:
         left: the values of the left series in one window.

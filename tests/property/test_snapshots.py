@@ -130,8 +130,9 @@ class Dataset:
             use: whether the run uses snapshots. If so, it also writes new ones at the end.
 
         Returns:
-            By series code, the bytes of the series, the counts of its rows and its dataset; or only the error
-            message of the run, under the key `error`.
+            A dict from each series code to a dict with the dataset, the bytes of the times and of the values,
+            and the counts of the rows; or, if the run has failed, only its error message, under the key
+            `error`.
         """
         listed = {"version_id": "v1", "parquet_files": self.files, "series_codes": list(SERIES)}
         obstore.put(self.store, MANIFEST, json.dumps(listed).encode(), use_multipart=False)
@@ -207,7 +208,8 @@ class History:
 
     Attributes:
         draw: the function with which Hypothesis draws a value from a strategy.
-        layout: the layout of the keys, such as "hive", or "shared" if each part file has rows of all series.
+        layout: the name of the layout of the part files' keys; in the layout "shared", each part file has
+            rows of all series, otherwise of one series.
         dataset: the dataset.
     """
 

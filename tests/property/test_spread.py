@@ -49,13 +49,13 @@ LEVELS = st.one_of(
 
 
 def windows_of(seed: int, length: int, count: int) -> tuple[Positions, Positions]:
-    """Return (first, stop) of windows: window k has the values at the positions first[k] to stop[k] - 1.
+    """Return (first, stop), two arrays: window k has the values at the positions first[k] to stop[k] - 1.
 
     Args:
         seed: the seed, which also determines the kind of windows: of any length or of a few lengths, with
             random or consecutive ends.
         length: the number of values of the series.
-        count: the number of windows, if their ends are random.
+        count: the number of windows if their ends are random; otherwise there are `length` + 1.
     """
     rng = np.random.default_rng(seed)
     stop = np.sort(rng.integers(0, length + 1, count)) if seed % 3 == 0 else np.arange(length + 1)

@@ -25,13 +25,15 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 class Crowd:
-    """A number of tasks that may read only if a semaphore admits them, with counts of these tasks.
+    """Tasks that may read only if a semaphore admits them, with counts of these tasks.
 
     A task is a call of `reader(semaphore)`. No task finishes before all tasks have started and as many of
     them as the semaphore allows are reading.
 
-    Attributes:
+    Args:
         size: the number of tasks that a test starts.
+
+    Attributes:
         started: the number of tasks that have started.
         inside: the number of tasks that are reading.
         most: the largest number of tasks that were reading at the same time.

@@ -6,11 +6,13 @@ from metrics_worker.messaging.heartbeat import Heartbeat
 
 
 class Beats:
-    """A function that a heartbeat calls in place of the one that publishes, and that records these calls.
+    """A replacement for the function with which a heartbeat publishes its event; it records its calls.
+
+    A call returns whether the run has started.
 
     Args:
         fault: the exception that each call raises after it was recorded; None to raise none.
-        before_start: the number of first calls that return False, because the run has not started yet.
+        before_start: the number of first calls that return False, as before the start of the run.
 
     Attributes:
         beats: (number of the heartbeat, progress of the run) of each call.

@@ -49,10 +49,10 @@ def version(
 
 
 def published(kind: str, run: str = "r1", attempt: int = 1, number: str = "", **more: Any) -> dict[str, Any]:
-    """Return the arguments, without the topic, with which the worker publishes a status event to SNS.
+    """Return the arguments, without the topic and the group, with which the worker publishes an event to SNS.
 
     Args:
-        kind: the kind of event: started, heartbeat or completed.
+        kind: the kind of the status event: started, heartbeat or completed.
         run: the run id.
         attempt: the number of the attempt.
         number: the end of the deduplication id of a heartbeat, such as `:1`.

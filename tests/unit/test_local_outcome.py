@@ -78,10 +78,11 @@ FAILURE = {"status": "FAILURE", "error": "INPUT_READ_ERROR: no such series"}
 
 @pytest.fixture
 def checked(tmp_path: Path) -> Callable[..., Any]:
-    """Return `checked(requested, events, objects)`, which checks a run and returns the outcome of the check.
+    """Return `checked(requested, events, objects)`, which checks a run and returns its `Outcome`.
 
-    `requested` is the sample request with the expected outcome, `events` are the status events, and `objects`
-    are the published objects by key; the default is a correct version.
+    `requested` is the `Sample` with the request, `events` are the `RunEvents` with the status events, and
+    `objects` is a dict from the keys of the published objects to their bodies, by default of a correct
+    version.
     """
 
     def check(requested, events, objects=None):

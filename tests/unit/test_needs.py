@@ -63,9 +63,9 @@ def said(cloud: Cloud, event: dict[str, Any], **settings: Any) -> Any:
     """Return the `Needs` of a run, such as its number of requests to S3, as estimated without running it.
 
     Args:
-        cloud: the fake cloud.
+        cloud: the fake cloud with the datasets.
         event: the request.
-        settings: environment variables of the worker.
+        settings: the values that replace environment variables of the worker, by name.
     """
     worker = cloud.worker(**settings)
     found = validate(json.dumps(event), worker.settings.bounds, Reader(cloud.bucket, worker.settings))
@@ -217,7 +217,10 @@ def test_a_million_single_runs_cost_what_the_table_says():
 
 
 def measured() -> list[tuple[int, float]]:
-    """Return (number of part files, measured seconds) of each row of a table in docs/performance.md."""
+    """Return (number of part files, measured seconds) of each row of the table of part files.
+
+    The table is in docs/performance.md.
+    """
     table = PERFORMANCE.partition("### part files")[2].partition("###")[0]
     found = re.findall(r"^\| ([\d,]+) +\| ([\d.]+) \(", table, re.MULTILINE)
     return [(int(files.replace(",", "")), float(seconds)) for files, seconds in found]

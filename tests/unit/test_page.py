@@ -281,7 +281,7 @@ def decoded(document: dict[str, Any], place: int) -> tuple[list[int], list[Any]]
 
     Args:
         document: the JSON document of the page.
-        place: the index of the series in the document.
+        place: the index of the series in the list `series` of the document.
     """
     found = document["series"][place]
     grid = document["grids"][found["grid"]]
@@ -350,11 +350,13 @@ SNAPSHOT = "metrics/_snapshots/A-0123456789abcdef.snapshot"
 
 
 def of_snapshots(*more: Timed, problem: str = "") -> list[Timed]:
-    """Return the timed requests of a run for the series A, which has a snapshot, and for the series B.
+    """Return the S3 requests, with their times, of a run that reads the series A and B.
+
+    The series A has a snapshot, which the run reads and then replaces.
 
     Args:
-        more: further timed requests, which are added at the end.
-        problem: the problem with the snapshot of A; empty if the run can use the snapshot.
+        more: further requests, which are added at the end.
+        problem: the reason why the run cannot use the snapshot of A; empty if it can.
     """
     return [
         Timed("LIST", "datasets/fx/projections/A/", 0.1, 0.1, 3000),
@@ -367,7 +369,10 @@ def of_snapshots(*more: Timed, problem: str = "") -> list[Timed]:
 
 
 def kinds_of(text: str) -> list[tuple[str, str]]:
-    """Return (kind of request, text of the row) of each row of requests in the timeline of an HTML page."""
+    """Return (kind, text) of each row in the timeline of an HTML page that shows requests to S3.
+
+    The kind is the class of the row that follows `request`.
+    """
     found = re.findall(r'<tr class="request (\w+)"><th scope="row">(.*?)</th>', text)
     return [(kind, re.sub("<.*?>", "", name).strip()) for kind, name in found]
 

@@ -38,8 +38,12 @@ def no_previous_file(monkeypatch):
 def read(body: bytes) -> Any:
     """Decode the rows of the series A in a part file, in this process.
 
-    Return (schema, rows as a dict of columns), or None if the file is unusual. If it cannot be read, return
-    the text of the problem.
+    Args:
+        body: the content of the part file.
+
+    Returns:
+        (schema, dict from the name of each column to its values); None if the file is unusual; or, if it
+        cannot be read, the text of the problem.
     """
     try:
         table = read_usual(stored(body), ["A"], admit)

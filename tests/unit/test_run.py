@@ -48,7 +48,8 @@ def kinds(cloud):
 def attempt_of(cloud: Cloud) -> Iterator[Callable[..., Attempt]]:
     """Yield `attempt_of(request, number=…, left=…)`, which returns an attempt at a run in a new invocation.
 
-    `number` is the number of the attempt, and `left` the remaining time of the invocation in seconds.
+    `request` is the parsed `RunRequest`, `number` is the number of the attempt (by default 1), and `left` is
+    the remaining time of the invocation in seconds (by default 60).
     """
     with ExitStack() as invocations:
 

@@ -29,7 +29,7 @@ class Readings:
         return {key: key * 2 for key in keys}
 
     def held(self, until: Event, *, begun: Event | None = None) -> Callable[[Any], dict[str, str]]:
-        """Return a function that reads values only after a test has allowed it.
+        """Return a function that reads the values of given keys, but only after a test has allowed it.
 
         Args:
             until: the event for which the function waits before it reads.

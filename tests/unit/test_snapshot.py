@@ -31,7 +31,7 @@ def snapshot(*files: tuple[str, str, int, Sequence[int], int]) -> Snapshot:
     """Return a snapshot of part files, in which the value of each observation is half of its time.
 
     Args:
-        files: each part file as (key, ETag, size, times, number of nulls).
+        files: (key, ETag, size in bytes, times of the observations, number of nulls) of each part file.
     """
     times = np.array([time for file in files for time in file[3]], np.int64)
     columns = PartFiles(
@@ -56,7 +56,14 @@ def same(found, expected):
 
 
 def altered(body: bytes, **changes: Any) -> bytes:
-    """Return a copy of an encoded snapshot with changed fields in its JSON head and a matching checksum."""
+    """Return a copy of an encoded snapshot whose JSON head has other values in some fields.
+
+    The checksum of the copy is correct.
+
+    Args:
+        body: the encoded snapshot.
+        changes: the new values, by the names of the fields.
+    """
     length, rows = struct.unpack_from("<QQ", body, 40)
     head = json.loads(body[HEAD : HEAD + length]) | changes
     return with_head(json.dumps(head).encode(), rows, body[HEAD + length :])

@@ -17,10 +17,10 @@ RUN = Run("run-1", "m", v1=False, requested_at=datetime(2026, 10, 30, tzinfo=UTC
 
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Return `closed(report)`, which closes the report of an attempt and returns (log lines, EMF documents).
+    """Return `closed(report)`, which writes the telemetry of a finished attempt.
 
-    These are all log lines and metrics documents that the test has written so far or that closing the report
-    writes, each as a list of JSON objects.
+    `report` is the `RunReport` of the attempt. The function returns (log lines, EMF documents), two lists of
+    JSON objects: all log lines of the test so far, and the EMF documents since the last call.
     """
     stream = io.StringIO()
     (handler,) = logger.handlers

@@ -24,7 +24,8 @@ class Workers:
 
     Args:
         functions: the function that each worker runs. The workers are named "0", "1" and so on.
-        seen: a set to which the sorted items of the dict are added after every access.
+        seen: a set to which the content of the dict is added after every access, as a tuple of its sorted
+            items.
         calls_before_kill: the number of calls that a worker makes before it is killed; the argument for the
             first worker is named `_0`. The other workers are not killed.
     """

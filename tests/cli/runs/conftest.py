@@ -47,7 +47,8 @@ def folder(tmp_path):
 def ask(tmp_path):
     """Return `ask(expression, name=…, …)`, which writes a request to a file and returns the path of the file.
 
-    Further arguments are passed to `request` (tests/builders.py).
+    `name` is the name of the file, by default `request.json`. The expression, by default A / B, and further
+    arguments are passed to `request` (tests/builders.py).
     """
 
     def write(expression=None, *, name="request.json", **more):

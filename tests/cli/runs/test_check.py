@@ -23,7 +23,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def series(*values: float) -> Series:
-    """Return a series with one value for each day from 1 January 2026 on."""
+    """Return a series with the given values, one for each day from 1 January 2026 on, at midnight UTC."""
     start = int(FIRST.timestamp() * 1e6)
     return Series(start + DAY * np.arange(len(values)), np.array(values, np.float64))
 
@@ -40,7 +40,11 @@ def failures(checks: dict[str, Any], *values: float) -> list[str]:
 
 
 def limit(value: float | str) -> Any:
-    """Parse `no_drop_over: value`, as in a file of checks, and return its `Limit`."""
+    """Parse the check `no_drop_over` as in a file of checks, and return its `Limit`.
+
+    Args:
+        value: the limit: a number, or a percentage such as `20%`.
+    """
     return MetricChecks.model_validate({"no_drop_over": value}).no_drop_over
 
 
@@ -132,7 +136,10 @@ def check(metrics, folder, tmp_path):
 
 @pytest.fixture
 def publish(metrics, folder, ask):
-    """Return `publish(expression, …)`, which publishes a version of a metric in `folder`."""
+    """Return `publish(expression, …)`, which publishes a version of a metric in `folder` and returns None.
+
+    The expression, by default A / B, and further arguments are passed to the fixture `ask`.
+    """
 
     def run(expression=None, **more):
         assert metrics("run", ask(expression, **more), "--folder", folder, "--publish").exit_code == 0

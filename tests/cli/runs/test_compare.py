@@ -18,7 +18,10 @@ VALUES = st.dictionaries(st.integers(0, 9), st.sampled_from([-2.0, -1.0, 0.0, 1.
 
 @pytest.fixture
 def publish(metrics, folder, ask):
-    """Return `publish(expression, …)`, which publishes a version of a metric and returns its timestamp."""
+    """Return `publish(expression, …)`, which publishes a version of a metric and returns its timestamp.
+
+    The expression, by default A / B, and further arguments are passed to the fixture `ask`.
+    """
 
     def run(expression=None, **more):
         done = metrics("run", ask(expression, **more), "--folder", folder, "--publish", "--json")

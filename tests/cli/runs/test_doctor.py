@@ -28,16 +28,20 @@ def metric(folder, versions):
 
 @pytest.fixture
 def truncated(metrics, folder, ask):
-    """Publish a version with too few rows.
+    """Publish a version of `ratio.a_to_b` for which a part file of the series A was not read.
 
-    The dataset manifest lists only one of the two part files of the series A.
+    The dataset manifest lists only one of the two part files.
     """
     incremental(folder)
     assert metrics("run", ask(), "--folder", folder, "--publish").exit_code == 0
 
 
 def incremental(folder: Path) -> None:
-    """Add a part file of the series A that the dataset manifest in a folder does not list."""
+    """Copy the part file of the series A to a second one, which the dataset manifest does not list.
+
+    Args:
+        folder: the folder that is used as a bucket.
+    """
     (a,) = (folder / "datasets/fx/projections/A").rglob("*.parquet")
     shutil.copy(a, a.with_name("more.parquet"))
 
@@ -143,7 +147,7 @@ def test_a_metric_without_problems_is_healthy(metrics, folder):
 
 
 class Broken(NamedTuple):
-    """A metric with two versions, some objects of which a test damages.
+    """A metric with two versions; a test damages some of their objects before `metrics doctor` runs.
 
     Attributes:
         metric: the folder of the metric.

@@ -49,7 +49,7 @@ def place(metrics, folder, ask):
 def doctor(metrics, folder):
     """Return `doctor()`, which runs `metrics doctor` for the metric `m.a`.
 
-    It returns the exit code, and the list of the findings in the JSON output.
+    It returns (exit code, findings); the findings are a list of JSON objects from the output of the command.
     """
 
     def run():

@@ -49,7 +49,8 @@ while done < 100:
 def at_once(script: str, *words: object) -> list[str]:
     """Run a Python program in `PROCESSES` processes at the same time, and return the output of each process.
 
-    The program prints `ready` and then waits for a line on standard input, so that all begin together.
+    The program prints `ready`, and then waits for a line on standard input. The lines are sent when every
+    process is ready.
 
     Args:
         script: the source of the program.

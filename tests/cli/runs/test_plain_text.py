@@ -33,7 +33,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def file(tmp_path):
-    """Return the path of a file with a request for the ratio of the two series in the folder `place`.
+    """Return the path of a file with a request for the ratio of the two series of the fixture `place`.
 
     The name of the file, the description and the unit contain emoji codes and markup.
     """

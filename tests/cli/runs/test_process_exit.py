@@ -59,7 +59,7 @@ def program(code: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def committed(client, bucket, ask):
-    """Write a request whose run is already committed, and create a queue.
+    """Write a request whose run has a marker in `bucket`, and create a request queue.
 
     Returns:
         The path of the file with the request, and the URL of the queue.

@@ -18,7 +18,7 @@ OLD = 1_790_000_000
 
 @pytest.fixture
 def left(metrics, folder, ask):
-    """Publish a version, and make an old copy of it that no marker names.
+    """Publish a version of `ratio.a_to_b`, and copy it to an older version that no marker names.
 
     Returns:
         The folder of the copy.

@@ -12,7 +12,7 @@ CURRENT = f"metrics/{CODE}/current/manifest.json"
 
 @pytest.fixture(params=["folder", "bucket"])
 def place(request, folder):
-    """Return the options that select the location of the metric: `--folder` or `--bucket`, and its value.
+    """Return the option that selects the bucket, and its value: (`--folder`, path) or (`--bucket`, name).
 
     Each test runs twice: with a folder, and with a bucket on the moto server.
     """

@@ -271,10 +271,10 @@ def test_an_event_with_raw_delivery_is_read():
 
 @pytest.fixture
 def watched(metrics, queue, bucket, ask):
-    """Return `watched(…)`, which sends the run `mine` and waits for its outcome by watching the bucket.
+    """Return `watched(*words, …)`, which sends the run `mine` and watches the bucket for its outcome.
 
-    Positional arguments are passed to `metrics send`, and others to `ask`. The function returns typer's
-    result.
+    `words` are further arguments of `metrics send`, and keyword arguments are passed to the fixture `ask`.
+    The function returns typer's result.
     """
 
     def run(*words, **more):

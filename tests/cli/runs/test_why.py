@@ -19,7 +19,7 @@ NOW = datetime(2026, 10, 30, tzinfo=UTC)
 
 @pytest.fixture
 def published(metrics, folder, ask):
-    """Publish a version of a metric by the run `run-1`, and return the folder of the metric."""
+    """Publish a version of `ratio.a_to_b` by the run `run-1`, and return the folder of the metric."""
     assert metrics("run", ask(), "--folder", folder, "--publish", "--keep-run-id").exit_code == 0
     return folder / "metrics" / CODE
 
@@ -149,7 +149,7 @@ def client():
 
 @pytest.fixture
 def logs(client, monkeypatch):
-    """Yield a stub of CloudWatch Logs, with which a test sets the responses that `metrics why` receives."""
+    """Yield botocore's stub of CloudWatch Logs, to which a test adds the responses for `metrics why`."""
     monkeypatch.setattr(why, "aws_client", lambda *_: client)
     with Stubber(client) as stub:
         yield stub
