@@ -41,7 +41,13 @@ def on_site(text: str, page: PurePosixPath, repository_url: str) -> str:
 
 
 def write(target: Path, repository_url: str) -> None:
-    """Write the source of the site to a folder, whose earlier content is deleted."""
+    """Write the source of the site to a folder, whose earlier content is deleted.
+
+    Args:
+        target: the folder.
+        repository_url: the URL of the repository's root folder; if it is empty, links to files outside docs/
+            become plain text.
+    """
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(DOCS, target, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     for page in target.rglob("*.md"):

@@ -121,9 +121,9 @@ class Faults:
 
     @classmethod
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> Self:
-        """Replace the module obstore in the worker's bucket with a new `Faults` until the end of a test.
+        """Replace the module obstore that the worker's `S3Bucket` calls, and return the replacement.
 
-        Return the new object.
+        The replacement is a new `Faults`, and ends with the test.
         """
         faults = cls()
         monkeypatch.setattr("metrics_worker.s3.s3_bucket.obstore", faults)

@@ -56,7 +56,11 @@ class Picture:
 
 
 def event_of(message: Json) -> Json:
-    """Return the status event, parsed from JSON, in the recorded arguments of a call of the SNS `publish`."""
+    """Return the status event, parsed from JSON, of a recorded publication to SNS.
+
+    Args:
+        message: the arguments with which the worker called `publish` of SNS.
+    """
     return parsed(message["Message"])
 
 

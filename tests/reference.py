@@ -1,8 +1,9 @@
 """Slow reference implementations of the window kernels, written in plain Python from their definitions.
 
 Tests compare the fast kernels with them, so they share no code with the kernels: they use lists of floats and
-exact or many-digit arithmetic, and no numpy. The reference for the evaluation of expressions is in
-`reference_evaluation.py`.
+exact or many-digit arithmetic, and no numpy. A window consists of `window` consecutive values, and the
+results are in the order of the windows, so there are `window` - 1 fewer results than values. Only `ema` and
+`lag` differ from that. The reference for the evaluation of expressions is in `reference_evaluation.py`.
 """
 
 import sys

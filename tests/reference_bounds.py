@@ -1,7 +1,8 @@
 """Exact values with error bounds: the arithmetic of the slow reference implementation of evaluation.
 
-Functions whose exact results are irrational (square root, logarithm, exponential, power) are computed with
-far more digits than a float64 has.
+A function for an operation returns its exact result, with the largest error that the same operation may have
+in float64. Functions whose exact results are irrational (square root, logarithm, exponential, power) are
+computed with far more digits than a float64 has.
 """
 
 import sys

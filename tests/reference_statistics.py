@@ -2,7 +2,7 @@
 
 Like those in `reference.py`, they share no code with the kernels. They compute with fractions, which are
 exact, and round each result to a float once; a square root is first rounded to at least 100 binary digits. A
-function takes the values of one window; `rolling` and `between` apply it to the windows of a series. An
+function takes the n values of one window; `rolling` and `between` apply it to the windows of a series. An
 undefined result is NaN.
 """
 
@@ -14,7 +14,7 @@ type Statistic = Callable[[Sequence[float]], float]
 
 
 def rolling(statistic: Statistic, values: Sequence[float], window: int) -> list[float]:
-    """Return the statistic of each window of `window` values."""
+    """Return the statistic of each window of `window` consecutive values, in the order of the windows."""
     return [statistic(values[i : i + window]) for i in range(len(values) - window + 1)]
 
 

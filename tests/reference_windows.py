@@ -29,8 +29,8 @@ def total(values: Sequence[Bounded], roundings: Fraction | int) -> Bounded:
 
     Args:
         values: the values of the window.
-        roundings: the error that the kernel may add, as a multiple of eps (2**-52) times the sum of the
-            absolute values.
+        roundings: the error that the additions of the kernel may cause, as a multiple of eps (2**-52) times
+            the sum of the absolute values.
     """
     size = sum((found.size for found in values), Fraction(0))
     error = sum((found.error for found in values), Fraction(0))

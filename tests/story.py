@@ -46,7 +46,7 @@ class Output:
         return [line for line in self.lines if line.get("event_type") == "metric_run_closed"]
 
     def series(self) -> set[Series]:
-        """Return the CloudWatch metrics in the EMF documents as (namespace, metric name, dimension names)."""
+        """Return (namespace, metric name, dimension names) of the CloudWatch series in the EMF documents."""
         return {
             (directive["Namespace"], metric["Name"], frozenset(dimensions))
             for blob in self.blobs

@@ -36,8 +36,8 @@ class World:
     """A model of the system in which runs are requested, delivered and published.
 
     Attributes:
-        requested: the metric code of each requested run, by run id.
-        functions: the handler of the worker and the handler of the dead-letter queue.
+        requested: a dict from the id of each requested run to its metric code.
+        functions: (handler of the worker, handler of the dead-letter queue).
         violation: the first violation of an invariant that was found during a call, if any.
     """
 
@@ -60,7 +60,11 @@ class World:
     @classmethod
     @contextmanager
     def started(cls, **settings: Any) -> Iterator[Self]:
-        """Yield a world with both Lambda functions; `settings` are values of environment variables."""
+        """Yield a world with both Lambda functions, whose bucket has the part files of two series.
+
+        Args:
+            settings: the values that replace environment variables of both functions, by name.
+        """
         from metrics_worker import (  # noqa: PLC0415 - They read the environment when they are imported.
             dead_letter_handler,
             handler,
@@ -108,15 +112,18 @@ class World:
     # The role of Lambda's event source mapping
 
     def deliver(self, limit: int = 10) -> Delivery:
-        """Deliver one batch of requests to the worker."""
+        """Deliver one batch of at most `limit` requests to the worker."""
         return self._deliver(self.queue, self.functions[0], limit)
 
     def deliver_dead_letters(self, limit: int = 10) -> Delivery:
-        """Deliver one batch of dead letters to their handler."""
+        """Deliver one batch of at most `limit` dead letters to their handler."""
         return self._deliver(self.dead, self.functions[1], limit)
 
     def deliver_next(self, limit: int = 10) -> None:
-        """Advance the clock to the next visible message, if there is one, and deliver its batch."""
+        """Advance the clock until a message of either queue is visible, and deliver its batch.
+
+        If both queues are empty, do nothing. The batch has at most `limit` messages.
+        """
         waiting = [queue.seconds_until_next() for queue in (self.queue, self.dead)]
         due = min((seconds for seconds in waiting if seconds is not None), default=None)
         if due is not None:
@@ -228,7 +235,7 @@ class World:
 
 @cache
 def _part_files() -> dict[str, bytes]:
-    """Return the content of the part files of the series A and B, by key relative to the projections.
+    """Return the content of the part files of the series A and B, by key relative to the dataset's prefix.
 
     Each series has one part file for each of two months, with five daily observations each.
     """

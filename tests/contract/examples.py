@@ -54,7 +54,7 @@ def dataset() -> tuple[dict[str, Any], dict[str, bytes]]:
 def lay_out(cloud: Cloud) -> None:
     """Write the dataset of the examples to the cloud, with the manifest from docs/contracts/examples.
 
-    If there is no such manifest yet, the generated one is written.
+    If there is no such manifest yet, the manifest that `dataset` returns is written.
     """
     made, files = dataset()
     manifest = EXAMPLES.get("dataset_manifest", made)

@@ -47,8 +47,8 @@ def resolve(reference: str) -> Any:
     """Return the JSON value to which a `$ref` points.
 
     Args:
-        reference: a JSON pointer into asyncapi.yaml, or the name of another file of docs/contracts and
-            optionally a pointer into it.
+        reference: `#` and a JSON pointer into asyncapi.yaml, or the name of another file of docs/contracts,
+            which may be followed by `#` and a pointer into it.
     """
     file, _, pointer = reference.partition("#")
     found: Any = json.loads((CONTRACTS / file).read_text()) if file else DOCUMENT

@@ -1,7 +1,7 @@
 """The schema of dataset manifests agrees with the worker's parser, except for two rules.
 
 A schema cannot express these two rules: the maximum length in bytes of a part file's key, including the
-projections path, and the depth of nesting that a JSON parser can read.
+prefix of the dataset (`projectionsPath`), and the depth of nesting that a JSON parser can read.
 """
 
 import json

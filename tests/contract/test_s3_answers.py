@@ -67,9 +67,10 @@ def connected(server):
 
 @pytest.fixture
 def answers(server: Any) -> Callable[..., None]:
-    """Return `answers(status, code)`, which sets the HTTP status and the S3 error code of further responses.
+    """Return `answers(status, code, methods=…)`, which sets the response to further requests.
 
-    Its optional third argument restricts the setting to some HTTP methods.
+    `status` is the HTTP status, and `code` the S3 error code. The response applies to the HTTP methods in
+    `methods`, by default GET, HEAD and PUT.
     """
 
     def answer(status, code, methods=("GET", "HEAD", "PUT")):

@@ -81,10 +81,11 @@ def settings(proxy):
 
 @pytest.fixture(params=["worker", "dead letters"])
 def either(request, settings, monkeypatch, proxy):
-    """Return `either(left=…)`, which invokes a Lambda function `left` seconds before its deadline.
+    """Return `either(left=…)`, which invokes a Lambda function with a message `left` seconds before its
+    deadline.
 
-    It returns whether the message was returned to the queue, and the duration of the invocation in seconds.
-    Each test runs twice: with the worker, and with the dead-letter function.
+    It returns (whether the message was returned to the queue, duration of the invocation in seconds). Each
+    test runs twice: with the worker, and with the dead-letter function.
     """
     module = handler if request.param == "worker" else dead_letters
     return _function(module, settings, monkeypatch, proxy)
@@ -92,9 +93,9 @@ def either(request, settings, monkeypatch, proxy):
 
 @pytest.fixture
 def worker(settings, monkeypatch, proxy):
-    """Return `worker(left=…)`, which invokes the worker `left` seconds before its deadline.
+    """Return `worker(left=…)`, which invokes the worker with a message `left` seconds before its deadline.
 
-    It returns whether the message was returned to the queue, and the duration of the invocation in seconds.
+    It returns (whether the message was returned to the queue, duration of the invocation in seconds).
     """
     return _function(handler, settings, monkeypatch, proxy)
 

@@ -1,4 +1,4 @@
-"""The number of examples that a fuzz test generates: a small number times METRICS_TEST_EXAMPLES."""
+"""Hypothesis settings of the fuzz tests, with a number of examples that METRICS_TEST_EXAMPLES multiplies."""
 
 import os
 

@@ -50,10 +50,13 @@ def test_dumping_returns_the_expression_in_its_canonical_form(expression):
     dumped = dump(parse(expression))
 
     def plain(node: Any) -> Any:
-        """Return the JSON of a node in its canonical form.
+        """Return the JSON of a node and of its operands in canonical form, computed without the worker.
 
-        A series reference has `series_code` in place of `seriesCode`, and a node of series_math always has a
-        scale.
+        In this form, a series reference has `series_code` in place of `seriesCode`, and a node of series_math
+        always has a scale.
+
+        Args:
+            node: the JSON of the node.
         """
         if "seriesCode" in node:
             return {"series_code": node["seriesCode"]}

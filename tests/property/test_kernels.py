@@ -5,15 +5,15 @@ The tests allow these errors, with eps = 2**-52 and sums over the values of one 
 - A sum may be off by 2 * eps * sum(abs(x)). For up to about sixteen values, a tree of additions guarantees
   that. For longer windows, the guaranteed bound grows by half an eps with each doubling, but it is reached
   only if all roundings go in the same direction, which does not occur in these tests.
-- A mean may be off by the error of its sum divided by the window, and one more rounding.
+- A mean may be off by the error of its sum divided by the length of the window, and one more rounding.
 - An exponential average may be off by 8 * eps times the average of abs(x) with the same weights. It is
   computed by two products of 33 terms and two sums of 32, one after the other, whose roundings could add up
   to about 70 eps in the worst case. On random walks, spikes and magnitudes over 600 decades, with windows
   from 2 to 10 ** 7, no error above 4 eps was found.
 
 If values are near the smallest float, every term of an average is rounded to a multiple of this float, and
-later results contain these errors too. The tests therefore also allow n + 128 times the smallest float, where
-n is the smaller of the window and the number of values.
+later results contain these errors too. The tests therefore also allow (n + 128) times the smallest float,
+where n is the length of the window or, if it is smaller, the number of values.
 """
 
 from collections.abc import Callable, Sequence

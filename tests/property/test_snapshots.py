@@ -103,7 +103,7 @@ class Dataset:
 
     Attributes:
         by_listing: whether runs find the part files by listing; otherwise the manifest lists `files`.
-        files: the keys of the part files, relative to the projections, in the order of the manifest.
+        files: the keys of the part files, relative to `projectionsPath`, in the order of the manifest.
         store: the obstore store with the objects of the bucket.
     """
 

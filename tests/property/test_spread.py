@@ -3,7 +3,7 @@
 The tests allow these errors, with eps = 2**-52 and n values in the window:
 
 - A variance may have a relative error of 16 * eps * sqrt(n). The factor sqrt(n) is reached only if the first
-  value of a span is an extreme outlier, because a mean is represented by its offset from that value.
+  of some consecutive values is an extreme outlier, because their mean is represented by its offset from it.
 - A z-score may be off by the relative error of the standard deviation, and by 16 * eps * sqrt(n) for the
   deviation of the last value, which can be the difference of two larger numbers.
 

@@ -21,7 +21,7 @@ class Endpoint(ThreadingHTTPServer):
     A request for credentials succeeds if its token is correct. Every request to S3 gets the status 404.
 
     Attributes:
-        seen: (path, Authorization header, session token or None) of each request, in order.
+        seen: (path, header `Authorization`, session token or None) of each request, in order.
     """
 
     def __init__(self) -> None:

@@ -131,10 +131,12 @@ def test_a_file_without_observations_or_without_a_file_is_refused(tmp_path):
 def daily(first: int, last: int, factor: Any = 1.0) -> Series:
     """Return a series with one observation at midnight UTC of each day from `first` to `last` - 1.
 
+    The value of an observation is its time, in microseconds since 1970, multiplied by `factor`.
+
     Args:
         first: the first day; day 1 is 1 January 2026.
         last: the day after the last day.
-        factor: the value of an observation is its time in microseconds, multiplied by this factor.
+        factor: the factor.
     """
     days = np.array([day(n) for n in range(first, last)], "datetime64[us]").astype(np.int64)
     return Series(days, days * factor)

@@ -1,6 +1,7 @@
-"""The local cloud delivers the messages of its queues to its functions, and redelivers returned ones at once.
+"""The consumers of the local cloud deliver the messages of its queues to its Lambda functions.
 
-It does the latter only on request. The server of the local cloud can also throttle calls to S3.
+On request, a consumer makes returned messages visible again at once, and the server of the local cloud
+throttles calls to S3.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ class Sqs:
         names: the message ids.
 
     Attributes:
-        changed: the entries of all calls that changed visibility timeouts, in the form of boto3.
+        changed: the entries of all batches of changed visibility timeouts, in the form of boto3.
     """
 
     def __init__(self, *names: str) -> None:

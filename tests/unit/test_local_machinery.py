@@ -198,7 +198,7 @@ def raises(event, context):
 
 @pytest.fixture
 def without_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
-    """Yield a function that starts a Lambda function in a child process and returns the Lambda function.
+    """Yield a function that starts a Lambda function in a child process, and returns its `Emulator`.
 
     Its argument is the name of the handler, such as `functions.answers`. The child process takes the place of
     Lambda's runtime emulator, and ends with the test.

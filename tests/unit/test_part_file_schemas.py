@@ -64,7 +64,10 @@ def test_any_file_is_read_after_any_other_as_if_it_were_the_first():
 
 
 class Slow:
-    """A schema that lets another file be read during each comparison, as another thread may do."""
+    """A replacement for the remembered schema that simulates a second thread.
+
+    During each comparison of schemas, another file is read, as the second thread may do.
+    """
 
     def __init__(self, schema):
         self.schema = schema

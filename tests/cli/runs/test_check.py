@@ -120,10 +120,10 @@ def test_rows_may_drop_by_the_limit(allowed, rows, previous, passes):
 
 @pytest.fixture
 def check(metrics, folder, tmp_path):
-    """Return `check(checks, *words)`, which runs `metrics check` on the metrics in `folder`.
+    """Return `check(checks, *words)`, which runs `metrics check` on the metrics in the fixture `folder`.
 
-    `checks` is the content of the file of checks, and `words` are further arguments. The function returns
-    typer's result.
+    `checks` is a dict from metric codes to checks, the content of the file of checks, and `words` are further
+    arguments. The function returns typer's result.
     """
 
     def run(checks, *words):

@@ -17,11 +17,13 @@ KEY = records.snapshot("metrics/", projections=SUBJECT.projections, code=SUBJECT
 
 
 class Published(Place):
-    """A folder with the published metric `m.a`, which equals the series A, and with the snapshot of A.
+    """A folder that is used as a bucket, with the metric `m.a`, which equals the series A.
+
+    The constructor publishes one version of the metric, and writes the snapshot of A.
 
     Attributes:
         folder: the path of the folder.
-        stored: the snapshot of A, decoded.
+        stored: the decoded snapshot of A as it is in the folder now.
     """
 
     def __init__(self, folder):

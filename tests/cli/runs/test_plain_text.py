@@ -1,4 +1,7 @@
-"""Names from requests and datasets are printed unchanged: no markup, emoji codes or control characters."""
+"""Names from requests and datasets are printed as they are: markup and emoji codes in them have no effect.
+
+Only control characters are replaced, by escapes such as `\\u001b`.
+"""
 
 import ast
 import json
