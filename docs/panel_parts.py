@@ -63,7 +63,12 @@ class Shade:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A part of a plot with its own vertical axis: its lines, and an optional shaded range of days."""
+    """A part of a plot with its own vertical axis.
+
+    Attributes:
+        lines: the series in the panel.
+        shade: a range of days that is shaded, or None.
+    """
 
     lines: Sequence[Line]
     shade: Shade | None = None
@@ -97,7 +102,11 @@ def value(expression: Mapping[str, Any] | Node) -> Series:
 
 
 def by_observations(expression: Mapping[str, Any]) -> Series:
-    """Evaluate an expression, but with a window of 250 observations in place of its own window."""
+    """Return the series to which an expression evaluates if its window is replaced by 250 observations.
+
+    Args:
+        expression: the JSON of an operation with a window or a lag by the calendar.
+    """
     return value({**expression, "window": 250, "unit": "observations"})
 
 

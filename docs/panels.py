@@ -89,9 +89,10 @@ def composite() -> list[Panel]:
 
 
 def division() -> list[Panel]:
-    """Return two panels: the rate of the króna, and its position in the range of five observations.
+    """Return two panels: the rate of the króna, and its position between its minimum and maximum in percent.
 
-    The position has no observation if the range is zero. The first panel marks these times.
+    The minimum and the maximum are those of five observations. The position has no observation if they are
+    equal. The first panel marks these times.
     """
     (place,) = expressions("Division by zero")
     krona, result = rates()["ECB_ISK_EUR_D"], value(place)
