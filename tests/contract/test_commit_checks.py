@@ -52,10 +52,10 @@ def damaged(call: Call) -> Call:
 
 @pytest.fixture
 def forward_with(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a function that makes the proxy change the calls that it forwards.
+    """Return `forward_with(of_call, etag=…)`, which makes the proxy change the calls that it forwards.
 
-    The first argument of the function is a function that returns the changed call for each call. The second
-    one, if given, replaces the ETag of each response.
+    `of_call` is a function that takes a call and returns the call to forward in its place. `etag`, if it is
+    given, replaces the ETag of each response.
     """
 
     def change(of_call: Callable[[Call], Call], etag: str | None = None) -> None:

@@ -66,8 +66,8 @@ class CallFault:
     Calls that a run makes concurrently do not match, so that a sequence can be reproduced.
 
     Attributes:
-        number: counts the matching calls down; the call at which it becomes 0 is the first that fails. If it
-            is 1, this is the next matching call.
+        number: the number of matching calls up to the first one that fails, and including it. It decreases by
+            1 at each matching call.
         times: the number of matching calls that fail.
         error: the error that these calls raise.
         at: a function that returns whether a call matches.
