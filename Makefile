@@ -34,7 +34,9 @@ $(PYTHON) -m venv --clear $(1)
 @touch $@
 endef
 
-export UV_COMPILE_BYTECODE := 1
+# .venv is used by hundreds of processes, so its bytecode files are written at the installation. The checks import a fifth
+# of their packages, once, so in the other environments the import writes the bytecode files of what it needs.
+.venv/.installed .venv/.developed: export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE := copy
 
 export SAM_CLI_TELEMETRY := 0
