@@ -45,7 +45,7 @@ IMPORTS = {
     "buckets": Imports("console ecb", "boto3 botocore filelock obstore"),
     "local_cloud": Imports(
         "page published console formatting process_exit request_files ecb",
-        "boto3 moto numpy obstore pyarrow rich samtranslator werkzeug",
+        "boto3 moto numpy pyarrow rich samtranslator werkzeug",
     ),
     "importing": Imports("published formatting part_files", "numpy"),
     "page": Imports("published describe formatting", "jinja2 numpy"),

@@ -1,15 +1,21 @@
 """The consumers of the local cloud deliver the messages of its queues to its Lambda functions.
 
-On request, a consumer makes returned messages visible again at once, and the server of the local cloud
-throttles calls to S3.
+On request, a consumer makes returned messages visible again at once. The server of the local cloud throttles
+calls to S3 for some keys, and puts many objects with one request.
 """
 
+import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import BytesIO
+from threading import Thread
 from typing import Any
 
+import pytest
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import Client
 
-from metrics_tools.local_cloud import THROTTLED_PREFIX
+from metrics_tools.local_cloud import LOADING_PATH, THROTTLED_PREFIX, LocalError
+from metrics_tools.local_cloud.cloud import put_objects
 from metrics_tools.local_cloud.consumer import Consumer, Consumers
 from metrics_tools.local_cloud.moto_server import Application
 
@@ -71,3 +77,25 @@ def test_the_server_throttles_only_keys_below_the_prefix() -> None:
     assert (throttled.status_code, b"<Code>SlowDown</Code>" in throttled.data) == (503, True)
     headers = {"Host": "s3.amazonaws.com"}
     assert client.get("/bucket/datasets/other/manifest.json", headers=headers).status_code == 404
+
+
+def test_an_object_that_is_loaded_equals_an_object_of_a_put() -> None:
+    client = Client(Application(create_backend_app))
+    scope = "Credential=key/20261030/us-east-1/s3/aws4_request"
+    headers = {"Host": "s3.amazonaws.com", "Authorization": f"AWS4-HMAC-SHA256 {scope}, Signature=unchecked"}
+    archive = BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        files.writestr("a/month=01/loaded", b"content")
+    client.put("/loading", headers=headers)
+    assert client.put(f"{LOADING_PATH}loading", data=archive.getvalue()).status_code == 204
+    client.put("/loading/a/month%3D01/put", data=b"content", headers=headers)
+    loaded, put = (client.get(f"/loading/a/month%3D01/{name}", headers=headers) for name in ("loaded", "put"))
+    assert loaded.data == put.data == b"content"
+    assert loaded.headers["ETag"] == put.headers["ETag"]
+
+
+def test_objects_that_the_server_refuses_are_an_error() -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        Thread(target=server.handle_request).start()
+        with pytest.raises(LocalError, match="answered 501"):
+            put_objects(f"http://127.0.0.1:{server.server_port}", "bucket", {})

@@ -8,7 +8,7 @@ The requests come from `metrics_tools.request_files`, the exchange rates from `m
     run.py                the steps of a local run and of a served cloud
     template.py           the properties in template.yaml, so that the local resources equal the deployed ones
     cloud.py              the bucket, topics and queues on a moto server
-    moto_server.py        the process of the moto server, which throttles some keys
+    moto_server.py        the process of the moto server, which throttles some keys and loads datasets
     consumer.py           the worker and the dead-letter function, each with its queue
     emulator.py           a function in the Lambda Runtime Interface Emulator
     handler_server.py     the process that runs a function without the emulator
@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[3]
 """The folder of the repository."""
 THROTTLED_PREFIX = "datasets/throttled/"
 """The prefix of the keys for which the local cloud answers every request like a throttled S3."""
+LOADING_PATH = "/moto-api/objects/"
+"""The path, before the name of a bucket, to which a ZIP archive with objects for the bucket is sent."""
 
 
 class LocalError(Exception):

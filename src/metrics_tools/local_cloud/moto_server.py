@@ -1,22 +1,26 @@
-"""moto's server, which throttles all requests for the keys below one prefix of a bucket.
+"""moto's server, with keys that are throttled, and with a request that loads many objects.
 
-Run this module with a host and a port. The server answers like S3 when S3 throttles a client, so that a local
-run can show what happens to a run if all of its attempts fail.
+Run this module with a host and a port. For the keys below `THROTTLED_PREFIX`, the server answers like S3
+when S3 throttles a client, so that a local run can show what happens to a run if all of its attempts fail.
 """
 
 import os
 import sys
+import zipfile
 from collections.abc import Iterable
+from io import BytesIO
 from typing import TYPE_CHECKING
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.s3.models import s3_backends
 from werkzeug.serving import run_simple
 
-from metrics_tools.local_cloud import THROTTLED_PREFIX
+from metrics_tools.local_cloud import LOADING_PATH, THROTTLED_PREFIX
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -28,18 +32,31 @@ _SLOW_DOWN = (
 
 
 class Application(DomainDispatcherApplication):
-    """The WSGI application of moto's server, in which requests for the keys below `THROTTLED_PREFIX` fail."""
+    """The WSGI application of moto's server, with the additions that the module's docstring names."""
 
     debug = True  # as in moto's own program: an internal error is answered with its text
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer 503 SlowDown for a key below `THROTTLED_PREFIX`, and any other request as moto does."""
+        """Load objects, or answer 503 SlowDown for a key below `THROTTLED_PREFIX`, or answer as moto does."""
+        if environ["PATH_INFO"].startswith(LOADING_PATH):
+            archive = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            _put_objects(environ["PATH_INFO"].removeprefix(LOADING_PATH), archive)
+            start_response("204 No Content", [])
+            return []
         if f"/{THROTTLED_PREFIX}" not in environ["PATH_INFO"]:
             answer: Iterable[bytes] = super().__call__(environ, start_response)
             return answer
         headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(_SLOW_DOWN)))]
         start_response("503 Slow Down", headers)
         return [_SLOW_DOWN]
+
+
+def _put_objects(bucket: str, archive: bytes) -> None:
+    """Put the files of a ZIP archive into a bucket; the name of a file is the key of its object."""
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    with zipfile.ZipFile(BytesIO(archive)) as files:
+        for key in files.namelist():
+            backend.put_object(bucket, key, files.read(key))
 
 
 if __name__ == "__main__":
