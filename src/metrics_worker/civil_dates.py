@@ -94,7 +94,7 @@ def civil_dates(times: Times, tz: str) -> Dates:
     if days is None:
         return np.maximum.accumulate(_own_dates(times, tz))
     bounds = np.searchsorted(times, midnights(days[1:], tz))
-    return np.repeat(days, np.diff(bounds, prepend=0, append=times.size))
+    return np.repeat(days, np.diff(np.concatenate(([0], bounds, [times.size]))))
 
 
 def dates_between_midnights(times: Times, tz: str) -> Dates | None:
@@ -202,7 +202,7 @@ def _months(dates: Dates) -> tuple[Dates, _Integers]:
     if last - first >= dates.size:
         return dates.astype("datetime64[M]"), np.ones(dates.size, np.int64)
     months = np.arange(first, last + 1).astype("datetime64[M]")
-    return months, np.diff(np.searchsorted(dates, _last_days(months), side="right"), prepend=0)
+    return months, np.diff(np.append(0, np.searchsorted(dates, _last_days(months), side="right")))
 
 
 def _first_months(months: Dates, period: Period) -> Dates:
@@ -237,7 +237,8 @@ def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers
     """
     if (times[1:] < times[:-1]).any():
         return values[np.searchsorted(ends, times, side="right")]
-    return np.repeat(values, np.diff(np.searchsorted(times, ends), prepend=0, append=times.size))
+    bounds = np.concatenate(([0], np.searchsorted(times, ends), [times.size]))
+    return np.repeat(values, bounds[1:] - bounds[:-1])
 
 
 def _offsets(tz: str, times: _Integers) -> _Offsets:

@@ -137,7 +137,7 @@ IMPORTS = {
         "numpy",
     ),
     "expression.periods": Imports(
-        "expression.nodes series kernels.variable kernels.cumulative civil_dates", "numpy"
+        "expression.nodes series kernels.parts kernels.cumulative civil_dates", "numpy"
     ),
     "expression.elementwise": Imports("expression.fields series", "numpy"),
     "expression.filling": Imports("series", "numpy"),
@@ -151,6 +151,7 @@ IMPORTS = {
     "kernels.order": Imports("kernels.rolling kernels.wavelet", "bottleneck numpy"),
     "kernels.wavelet": Imports("kernels.rolling", "numpy"),
     "kernels.variable": Imports("kernels.rolling kernels.spread", "numpy"),
+    "kernels.parts": Imports("kernels.rolling", "numpy"),
     "kernels.moments": Imports("kernels.rolling kernels.spread kernels.centred", "numpy"),
     "kernels.centred": Imports("kernels.rolling", "numpy"),
     "kernels.spread": Imports("kernels.rolling", "numpy"),

@@ -1,4 +1,4 @@
-"""The variance kernels, for fixed and for variable windows, agree with their slow references for any values.
+"""The kernels of variances, of variable windows and of parts agree with their slow references for any values.
 
 The tests allow these errors, with eps = 2**-52 and n values in the window:
 
@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from metrics_worker.kernels import moments, variable
+from metrics_worker.kernels import moments, parts, variable
 from tests import reference_statistics as reference
 from tests.property.test_kernels import EPS, SEEDS, SERIES, SMALLEST, long_series
 
@@ -28,6 +28,7 @@ type Values = NDArray[np.float64]
 type Positions = NDArray[np.int64]
 
 STATISTICS = ["var", "std", "zscore"]
+PARTS = ["sum", "mean", "max", "min"]
 BETWEEN = ["sum", "mean", "max", "min", "var", "std", "zscore"]
 TWINS: dict[str, Callable[[Sequence[float]], float]] = {
     "sum": reference.total,
@@ -180,3 +181,33 @@ def test_the_result_does_not_depend_on_the_other_windows_of_a_long_series(
     results = kernel(series, first, stop)
     some = np.sort(np.random.default_rng(seed).integers(0, len(series), 20))
     assert kernel(series, first[some], stop[some]).tobytes() == results[some].tobytes()
+
+
+def parts_of(seed: int, length: int) -> Positions:
+    """Return the positions at which parts of a series begin; the first can be after the first value."""
+    rng = np.random.default_rng(seed)
+    return np.unique(rng.integers(0, max(1, length), rng.integers(1, 8)))[:length]
+
+
+@pytest.mark.parametrize("name", PARTS)
+@settings(deadline=None, max_examples=60)
+@given(values=LEVELS, seed=SEEDS)
+def test_each_kernel_of_parts_equals_its_reference(name: str, values: list[float], seed: int) -> None:
+    first = parts_of(seed, len(values))
+    results = getattr(parts, f"{name}_of_parts")(np.array(values, dtype=np.float64), first)
+    bounds = pairwise([*first.tolist(), len(values)])
+    assert_equal_within_rounding(name, results, [values[start:stop] for start, stop in bounds])
+
+
+@pytest.mark.parametrize("name", PARTS)
+@settings(deadline=None, max_examples=8)
+@given(seed=SEEDS)
+def test_the_result_of_a_part_depends_only_on_the_values_of_the_part(name: str, seed: int) -> None:
+    series = long_series(seed, 40_000)
+    first = parts_of(seed, len(series))
+    kernel = getattr(parts, f"{name}_of_parts")
+    results = kernel(series, first)
+    for k, (start, stop) in enumerate(pairwise([*first.tolist(), len(series)])):
+        alone = series[start:stop].copy()
+        assert kernel(alone, np.array([0])).tobytes() == results[k : k + 1].tobytes()
+        assert_equal_within_rounding(name, results[k : k + 1], [alone.tolist()])

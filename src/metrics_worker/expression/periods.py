@@ -14,8 +14,8 @@ from metrics_worker.civil_dates import (
     period_starts,
 )
 from metrics_worker.expression.nodes import Cumulative, Rebase, Resample
-from metrics_worker.kernels import cumulative, variable
-from metrics_worker.kernels.variable import Positions
+from metrics_worker.kernels import cumulative, parts
+from metrics_worker.kernels.parts import Positions
 from metrics_worker.series import Series, Times, Values
 
 
@@ -64,6 +64,8 @@ def resampled(node: Resample, series: Series) -> Series:
     stop = np.append(first[1:], len(series))
     if not node.partial:
         first, stop, dates = first[:-1], stop[:-1], dates[:-1]
+    if not len(first):
+        return Series(series.times[:0], series.values[:0])
     values = _of_periods(node, series.values, first, stop)
     return Series.where_finite(_stamps(node, series.times, dates, stop), values)
 
@@ -80,9 +82,10 @@ def _first_of_periods(times: Times, tz: str, period: Period) -> tuple[Positions,
     if days is None:
         starts, positions = np.unique(period_starts(civil_dates(times, tz), period), return_index=True)
         return positions.astype(np.int64), starts
-    starts = np.unique(period_starts(days, period))
+    starts = period_starts(days, period)
+    starts = starts[np.append(True, starts[1:] != starts[:-1])]
     positions = np.append(0, np.searchsorted(times, midnights(starts[1:], tz)))
-    has_times = np.diff(positions, append=times.size) > 0
+    has_times = np.append(positions[1:], times.size) > positions
     return positions[has_times].astype(np.int64), starts[has_times]
 
 
@@ -101,13 +104,13 @@ def _of_periods(node: Resample, values: Values, first: Positions, stop: Position
         case "first":
             return values[first]
         case "mean":
-            return variable.mean_between(values, first, stop)
+            return parts.mean_of_parts(values[: stop[-1]], first)
         case "sum":
-            return variable.sum_between(values, first, stop)
+            return parts.sum_of_parts(values[: stop[-1]], first)
         case "min":
-            return variable.min_between(values, first, stop)
+            return parts.min_of_parts(values[: stop[-1]], first)
         case "max":
-            return variable.max_between(values, first, stop)
+            return parts.max_of_parts(values[: stop[-1]], first)
         case "count":
             return (stop - first).astype(np.float64)
         case _:

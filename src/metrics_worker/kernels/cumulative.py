@@ -15,6 +15,8 @@ from metrics_worker.kernels.rolling import Values
 
 type Positions = NDArray[np.int64]
 
+# Values per block. The arrays of a block fit into the level 2 cache.
+_BLOCK = 8_192
 # Values are divided by 2 ** 64 for a sum that overflows: no sum of scaled values can overflow.
 _SCALE = 64
 
@@ -60,19 +62,49 @@ def _accumulated(function: np.ufunc, values: Values, starts: Positions) -> Value
 
 
 def _compensated(values: Values, starts: Positions) -> Values:
-    """Return the cumulative sums of each period, corrected by their rounding errors (Kahan-Babuška).
+    """Return cumulative sums that are corrected by their own rounding errors (Kahan-Babuška).
 
-    The rounding error of each addition is computed exactly (Knuth's TwoSum). The errors are summed in the
-    same way, and so are the errors of those additions. The result is the total of these three cumulative
-    sums; the third is about 2 ** 106 times smaller than the first.
+    The rounding error of each addition is computed exactly (Knuth's TwoSum). These errors are summed in the
+    same way, and so are the errors of their additions, which are 2 ** 106 times smaller than the sums. The
+    three cumulative sums are then added.
     """
-    sums = values
-    lost = []
-    for _ in range(3):
-        earlier, sums = sums, _accumulated(np.add, sums, starts)
-        previous = np.concatenate([[0.0], sums[:-1]]) if len(sums) else sums
-        previous[starts[starts < len(sums)]] = 0.0
-        rounded = sums - previous
-        lost.append(sums)
-        sums = (previous - (sums - rounded)) + (earlier - rounded)
-    return lost[0] + (lost[1] + lost[2])
+    result = np.empty(len(values))
+    carried = [0.0, 0.0, 0.0]
+    for begin in range(0, len(values), _BLOCK):
+        part = values[begin : begin + _BLOCK]
+        low, high = np.searchsorted(starts, (begin, begin + len(part)))
+        of_block = starts[low:high] - begin
+        lost = []
+        for level in range(3):
+            sums, part = _sums_and_errors(part, of_block, carried[level])
+            carried[level] = float(sums[-1])
+            lost.append(sums)
+        lost[1] += lost[2]
+        np.add(lost[0], lost[1], out=result[begin : begin + _BLOCK])
+    return result
+
+
+def _sums_and_errors(terms: Values, starts: Positions, carried: float) -> tuple[Values, Values]:
+    """Return the cumulative sums of one term or more, and the rounding error of each addition.
+
+    Args:
+        terms: the terms.
+        starts: the positions of the terms at which the sum begins again.
+        carried: the sum before the first term.
+    """
+    sums = np.concatenate([[carried], terms])
+    bounds = [*starts.tolist(), len(terms)]
+    np.add.accumulate(sums[: bounds[0] + 1], out=sums[: bounds[0] + 1])
+    for start, stop in pairwise(bounds):
+        np.add.accumulate(terms[start:stop], out=sums[start + 1 : stop + 1])
+    previous = sums[:-1]
+    if len(starts):
+        previous = previous.copy()
+        previous[starts] = 0.0
+    sums = sums[1:]
+    rounded = sums - previous
+    errors = sums - rounded
+    np.subtract(previous, errors, out=errors)
+    np.subtract(terms, rounded, out=rounded)
+    errors += rounded
+    return sums, errors

@@ -27,8 +27,6 @@ type Kernel = Callable[[Values, Positions, Positions], Values]
 _BLOCK = 16_384
 # A length is frequent if more than a sixteenth of the values of a block begin a window of that length.
 _FREQUENT = 16
-# Windows overlap little if they have at most twice as many values as their block. Each is then added alone.
-_FEW = 2
 # Values are divided by 2 ** 64 for a sum that overflows: no sum of scaled values can overflow.
 _SCALE = 64
 
@@ -141,7 +139,9 @@ def _by_length(
         return composed(values, first, stop)
     if rest.any():
         windows = np.flatnonzero(rest)
-        found.append((windows, composed(values, first[windows], stop[windows])))
+        low, high = first[windows[0]], stop[windows[-1]]
+        composed_values = composed(values[low:high], first[windows] - low, stop[windows] - low)
+        found.append((windows, composed_values))
     result = np.empty((*found[0][1].shape[:-1], len(first)))
     for windows, values_of_windows in found:
         result[..., windows] = values_of_windows
@@ -172,15 +172,6 @@ def _composed_sums(values: Values, first: Positions, stop: Positions) -> Values:
     lengths = stop - first
     longest = lengths.max()
     sums = np.full(len(first), -0.0)  # -0.0 + x is x, also for x = -0.0.
-    if lengths.sum() <= _FEW * len(values):
-        for power in range(int(longest).bit_length()):
-            windows = np.flatnonzero(lengths & (1 << power))
-            start = first[windows] + (lengths[windows] & ((1 << power) - 1))
-            part = values[start[:, None] + np.arange(1 << power)]
-            while part.shape[1] > 1:
-                part = part[:, ::2] + part[:, 1::2]
-            sums[windows] += part[:, 0]
-        return sums
     table, span = values, 1
     start = first.copy()
     while True:
@@ -206,10 +197,6 @@ def _extremes(fixed: Fixed, combine: np.ufunc) -> Kernel:
 
     def composed(values: Values, first: Positions, stop: Positions) -> Values:
         lengths = stop - first
-        if lengths.sum() <= _FEW * len(values):
-            bounds = np.column_stack((first, stop)).reshape(-1)
-            reduced: Values = combine.reduceat(np.append(values, 0.0), bounds)[::2]
-            return reduced
         result = np.empty(len(first))
         table, span = values, 1
         while True:
