@@ -237,8 +237,7 @@ def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers
     """
     if (times[1:] < times[:-1]).any():
         return values[np.searchsorted(ends, times, side="right")]
-    bounds = np.concatenate(([0], np.searchsorted(times, ends), [times.size]))
-    return np.repeat(values, bounds[1:] - bounds[:-1])
+    return np.repeat(values, np.diff(np.concatenate(([0], np.searchsorted(times, ends), [times.size]))))
 
 
 def _offsets(tz: str, times: _Integers) -> _Offsets:
