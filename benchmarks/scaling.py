@@ -67,7 +67,9 @@ def _measure(
     place: tuple[FakeS3, ObjectStore],
     rounds: int,
 ) -> Points:
-    """Upload a dataset of each size, run a batch on it, and return (size, wall time in seconds) pairs.
+    """Upload a dataset of each size, run batches on it, and return a pair for each size.
+
+    The pair is (size, median and range of the wall times of the batches in seconds).
 
     Args:
         sizes: the sizes to measure, such as numbers of part files.

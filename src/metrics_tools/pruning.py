@@ -151,7 +151,8 @@ _IS_CURRENT = "current names it"
 def _protection(metric: Metric, version: str) -> str:
     """Return the reason why a version must not be deleted, whatever its age; empty if there is no reason.
 
-    The caller must have read the markers, `current` and the manifest of the version before.
+    The function makes no request: the markers, `current` and the manifest of the version must be in `metric`
+    already.
     """
     current, manifest = metric.current, metric.manifest(version)
     marker = metric.keys.marker(str(manifest.get("run_id", "")))

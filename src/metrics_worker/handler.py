@@ -72,6 +72,11 @@ def run_group(records: list[dict[str, Any]], invocation: Invocation) -> GroupRep
 def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport) -> None:
     """Complete the run that one message requests. If an exception is raised, the message must be redelivered.
 
+    Args:
+        record: the message.
+        invocation: the resources that the runs of the batch share.
+        report: the report of the message's group, to which the report of this attempt is appended.
+
     Raises:
         UnanswerableError: the message identifies no run. After some redeliveries it becomes a dead letter.
         TransientError: the run has no outcome yet.

@@ -74,12 +74,13 @@ class RunRequest:
         """Return the request that `run.event` contains, or raise the error of its first problem.
 
         Args:
-            run: the identity of the run, as `open_record()` returns it.
+            run: the ids of the run and the decoded event, as `open_record()` returns them.
             bounds: the limits of the request.
 
         Raises:
             ExpressionError: the expression is not valid, or `expressionType` disagrees with it.
-            ConfigError: another part of the request is not valid; the subject is its JSON path.
+            ConfigError: another part of the request is not valid. The `subject` of the error is the JSON path
+                of that part.
         """
         check_code(run)
         checked = check_request(run.event, run.metric_code, run.body_bytes, bounds)

@@ -238,8 +238,8 @@ def _without_null(schema: Schema) -> Schema:
 def manifest_definitions() -> dict[str, Schema]:
     """Return the JSON Schema `$defs` for expressions in manifests: `node`, and one for each node type.
 
-    These schemas are stricter than those for requests: `series_code` has only one spelling, `scale` is
-    required in `series_math`, and no field is null.
+    These schemas are stricter than those for requests: a series is always named by the field `series_code`,
+    `scale` is required in `series_math`, and no field is null.
     """
     shapes = _shapes()
     for name in NODES:

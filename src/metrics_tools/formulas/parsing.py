@@ -269,7 +269,10 @@ class _Builder:
         return False
 
     def _token(self, tree: ast.expr) -> Token:
-        """Return the token of the formula for a name in the syntax tree: token 7 for the name `_7`."""
+        """Return the token of the formula at the beginning of a node of Python's syntax tree.
+
+        Python has parsed a text in which token 7 of the formula, for example, is the name `_7`.
+        """
         return self._tokens[self._source.starts[tree.col_offset]]
 
     def _span(self, tree: ast.expr) -> Span:

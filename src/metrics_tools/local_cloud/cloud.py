@@ -1,6 +1,7 @@
 """The local cloud: a moto server on the loopback interface, with the resources of template.yaml.
 
-The server is a separate process (`moto_server`) that ends with the context. Its credentials are random.
+The server is a separate process (`moto_server`), which `local_cloud()` starts and stops. Its credentials are
+random.
 Processes that use the server do not use the caller's AWS configuration: no profile, no file of `~/.aws`, no
 proxy.
 """

@@ -50,7 +50,8 @@ def newest_manifest(bucket: Bucket, settings: Settings, dataset_id: str) -> Mani
 
     Raises:
         InputReadError: the manifest is not valid.
-        ObjectNotFound, AccessDenied, StoreUnavailable.
+        ObjectNotFound: the manifest was deleted after it was listed, or the bucket does not exist.
+        AccessDenied, StoreUnavailable: S3 refused or failed to list or read the manifest.
     """
     found = newest(bucket, settings.datasets_prefix, {dataset_id})
     if dataset_id not in found.datasets or dataset_id in found.manifests:

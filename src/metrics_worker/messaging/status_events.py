@@ -95,7 +95,7 @@ class RunCompleted(_Event):
             version_ts: The committed version.
             manifest_key: The key of the version's manifest.
             row_count: The number of observations in the version.
-            bucket: The name of the bucket, for the address of the manifest in the v1 form.
+            bucket: The name of the bucket. Only the events of v1 requests contain it, in the manifest's URI.
         """
         return cls(
             schema_=_form(run),
@@ -112,7 +112,10 @@ class RunCompleted(_Event):
         return self.model_copy(update={"error": None})
 
     def wire(self) -> str:
-        """Return the event as JSON text. `"error": null` is included only after `after_failure()`."""
+        """Return the event as JSON text, without the fields that are None.
+
+        The one exception is the field `error` of a copy that `after_failure()` returned: it becomes null.
+        """
         absent = {name for name, value in self if value is None}
         return self.model_dump_json(by_alias=True, exclude=absent - (self.model_fields_set & {"error"}))
 

@@ -57,7 +57,8 @@ class Route:
         topic: the ARN of the request topic; None if requests are sent to the queue.
         queue: the URL of the request queue; None if requests are sent to the topic.
         status_queue: the URL of a queue that receives the status events; None if there is no such queue.
-        place: the bucket in which markers and dead letters are looked up; None if no bucket is needed.
+        place: the bucket with the markers and with the copies of dead letters that the dead-letter function
+            stores; None if no bucket is needed.
     """
 
     topic: str | None
