@@ -13,11 +13,12 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,21 @@ def manifest(rates: Rates, files: Iterable[str], collected_at: datetime) -> dict
     )
 
 
+@cache
+def _collected_at() -> datetime:
+    """Return the time (UTC) of the first call in this process: all its part files have the same time."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@cache
+def _part_files_of(currency: str) -> Sequence[tuple[str, bytes]]:
+    """Return the part files of one currency, as `part_files` yields them.
+
+    A process that writes the dataset several times makes the files only once: ten currencies take 3 s.
+    """
+    return list(part_files({currency: read_rates()[currency]}, _collected_at()))
+
+
 def write_dataset(
     put: Callable[[str, bytes], object],
     currencies: Collection[str] = CURRENCIES,
@@ -167,7 +183,7 @@ def write_dataset(
         currencies: the currencies to write. At least one must have ECB rates; those without are ignored.
         on_file: called with the number of part files that have been written so far.
     """
-    rates, now = read_rates(), datetime.now(UTC).replace(microsecond=0)
+    rates = read_rates()
     chosen = {currency: rates[currency] for currency in sorted(currencies) if currency in rates}
 
     def write(file: tuple[str, bytes]) -> str:
@@ -175,12 +191,13 @@ def write_dataset(
         return file[0]
 
     names: list[str] = []
+    files = chain.from_iterable(map(_part_files_of, chosen))
     with ThreadPoolExecutor(_WRITERS) as pool:
-        for name in pool.map(write, part_files(chosen, now)):
+        for name in pool.map(write, files):
             names.append(name)
             on_file(len(names))
     version = version_of(rates)
-    body = manifest(chosen, names, now) | {"version_id": version}
+    body = manifest(chosen, names, _collected_at()) | {"version_id": version}
     put(manifest_key(version), json.dumps(body, indent=2).encode())
     days = [day for series in chosen.values() for day in (min(series), max(series))]
     return Written(version, len(chosen), len(names), body["data_points_count"], min(days), max(days))
