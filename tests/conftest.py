@@ -1,8 +1,8 @@
 """Fixtures that many tests share, the environment of all tests, and the order of the folders."""
 
+import gc
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,12 +25,24 @@ If a slow file came last, one process would execute it while the other processes
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Move the tests of the slowest folders to the front, and keep the order within each folder."""
-    ranks = {Path(__file__).with_name(name): rank for rank, name in enumerate(SLOWEST_FOLDERS)}
+    ranks = {name: rank for rank, name in enumerate(SLOWEST_FOLDERS)}
 
     def rank(item: pytest.Item) -> int:
-        return min((ranks[folder] for folder in item.path.parents if folder in ranks), default=len(ranks))
+        folder = item.nodeid.removeprefix("tests/").partition("/")[0]
+        return ranks.get(folder, len(ranks))
 
     items.sort(key=rank)
+
+
+def pytest_collectstart() -> None:
+    """Collect no garbage while the tests are collected: they stay until the end. An import may enable it."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the collection created out of the later garbage collections, which would examine it."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

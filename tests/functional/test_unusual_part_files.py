@@ -3,6 +3,8 @@
 A damaged file, a deadline or the death of the child process ends a read early.
 """
 
+from functools import cache
+
 import numpy as np
 import obstore
 import pyarrow as pa
@@ -19,6 +21,7 @@ GROUPS, ROWS = 40, 150
 KEY = "datasets/fx/projections/A/data.parquet"
 
 
+@cache
 def large() -> bytes:
     """Return a valid part file of about 6 MiB with many row groups and a large column that no run reads."""
     rng = np.random.default_rng(7)
@@ -39,12 +42,9 @@ def damaged(body: bytes) -> bytes:
     return body[:at] + bytes(16) + body[at + 16 :]
 
 
-LARGE = large()
-
-
 @pytest.fixture(autouse=True)
 def dataset(cloud):
-    put_dataset(cloud.store, {"A/data.parquet": LARGE, "B/data.parquet": rows("B", [day(1)], [1.0])})
+    put_dataset(cloud.store, {"A/data.parquet": large(), "B/data.parquet": rows("B", [day(1)], [1.0])})
 
 
 def request_record(run_id, code="A"):
@@ -78,11 +78,11 @@ def test_a_large_file_is_read(cloud, invoke):
 
 def test_after_a_damaged_file_the_next_invocation_succeeds(cloud, invoke):
     for _ in range(3):
-        obstore.put(cloud.store, KEY, damaged(LARGE), use_multipart=False)
+        obstore.put(cloud.store, KEY, damaged(large()), use_multipart=False)
         assert invoke(request_record("damaged")) == {"batchItemFailures": []}
         assert cloud.sns.completed[-1]["status"] == "FAILURE"
         assert KEY in cloud.sns.completed[-1]["error"]
-        obstore.put(cloud.store, KEY, LARGE, use_multipart=False)
+        obstore.put(cloud.store, KEY, large(), use_multipart=False)
     invoke(request_record("healthy"))
     assert outcomes(cloud)["healthy"] == "SUCCESS"
 
@@ -131,7 +131,7 @@ def test_files_of_several_kinds_make_one_series(cloud, invoke):
     empty = pa.table({name: pa.nulls(0) for name in ("obs_time", "value", "internal_series_code")})
     zstd = parquet(rows("A", [day(3)], [3.0]), compression="zstd")
     files = {"A/1.parquet": rows("A", [day(1)], [1.0]), "A/2.parquet": empty, "A/3.parquet": zstd}
-    put_dataset(cloud.store, files | {"A/4.parquet": LARGE})
+    put_dataset(cloud.store, files | {"A/4.parquet": large()})
     invoke(request_record("r"))
     (event,) = cloud.sns.completed
     assert event["status"] == "SUCCESS"

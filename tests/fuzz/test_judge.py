@@ -101,21 +101,29 @@ PADDED = json.dumps(request()) + " " * 70_000
 @pytest.mark.parametrize(
     ("case", "problem"),
     [
-        (case_of_files({"A/x": long_file(21_000)}, WORKER_MAX_ROWS=NO_LIMIT), "rows read"),
+        (lambda: case_of_files({"A/x": long_file(21_000)}, WORKER_MAX_ROWS=NO_LIMIT), "rows read"),
         (
-            case_of_files({"A/x": long_file(2_000_000)}, WORKER_MAX_ROWS=NO_LIMIT, WORKER_MAX_MEMORY_MB=999),
+            lambda: case_of_files(
+                {"A/x": long_file(2_000_000)}, WORKER_MAX_ROWS=NO_LIMIT, WORKER_MAX_MEMORY_MB=999
+            ),
             "Arrow",
         ),
         (
-            case_of_files({f"A/{n}": long_file(1) for n in range(60)}, WORKER_MAX_PART_FILES=NO_LIMIT),
+            lambda: case_of_files(
+                {f"A/{n}": long_file(1) for n in range(60)}, WORKER_MAX_PART_FILES=NO_LIMIT
+            ),
             "part files",
         ),
-        (Case([record(PADDED)], bodies.objects(), {"WORKER_MAX_BODY_BYTES": NO_LIMIT}), "too large"),
+        (
+            lambda: Case([record(PADDED)], bodies.objects(), {"WORKER_MAX_BODY_BYTES": NO_LIMIT}),
+            "too large",
+        ),
     ],
 )
 def test_a_worker_that_exceeds_the_limits_is_found(case, problem):
+    exceeding = case()
     with pytest.raises(AssertionError, match=problem):
-        judge(case)
+        judge(exceeding)
 
 
 def test_a_worker_that_reads_outside_the_prefixes_is_found(monkeypatch):
