@@ -233,7 +233,7 @@ class FakeS3:
 
 @contextmanager
 def running(delay_ms: float = 0.0) -> Iterator[FakeS3]:
-    """Run the server until the context ends, and yield its client.
+    """Run the server until the end of the `with` block, and yield its client.
 
     The server runs in another process, so that it can use another CPU core than the benchmark.
     """

@@ -98,9 +98,14 @@ def civil_dates(times: Times, tz: str) -> Dates:
 
 
 def dates_between_midnights(times: Times, tz: str) -> Dates | None:
-    """Return all dates from that of the first time to that of the last, without gaps.
+    """Return every civil date from the date of the first time to the date of the last time, without gaps.
 
-    The result is None for fewer than four times a day, or if the zone repeats a date near these times.
+    The result is None if there are fewer than four times for each day between the two dates, or if
+    `_repeats_a_date` is true for the times: in these cases, the caller cannot use this faster way.
+
+    Args:
+        times: the times, at least one, which must not decrease.
+        tz: the name of the time zone of the dates.
     """
     first, last = _own_dates(times[[0, -1]], tz)
     if (last - first) // np.timedelta64(1, "D") * 4 > times.size or _repeats_a_date(tz, times):
@@ -119,7 +124,10 @@ def _own_dates(times: Times, tz: str) -> Dates:
 
 
 def _repeats_a_date(tz: str, times: Times) -> bool:
-    """Return whether a zone's clocks are set back past midnight between the first and last time or nearby."""
+    """Return whether a zone's clocks are set back past midnight between the first and the last of the times.
+
+    The result can also be true for a change outside the times that is in the same blocks (`_block`).
+    """
     starts, offsets = _offsets(tz, _known(times[[0, -1]] // _MICROSECONDS))
     before, after = starts[1:] + offsets[:-1] - 1, starts[1:] + offsets[1:]
     return bool((before // _DAY > after // _DAY).any())

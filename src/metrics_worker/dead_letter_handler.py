@@ -142,7 +142,8 @@ def announce(run: Run, attempt: int, since: datetime, invocation: Invocation) ->
 def _outcome(run: Run, since: datetime, bucket: Bucket) -> tuple[RunCompleted, str]:
     """Return the completed event of a run, and the reason for its outcome in words.
 
-    If the run is committed, `current` is also updated. Only the identity of the run is checked: even if the
+    If the run is committed, `current` is also updated. `since` is the time at which the run's message became
+    a dead letter; the error of a FAILURE states it. Only the identity of the run is checked: even if the
     request is not valid under the present settings, the run may have been committed under earlier settings.
     """
     try:

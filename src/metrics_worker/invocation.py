@@ -57,7 +57,7 @@ class Invocation:
     def begin(
         cls, settings: "Settings", groups: int, remaining_ms: Callable[[], int]
     ) -> "Iterator[Invocation]":
-        """Yield the resources of a new invocation. Their threads end with the context.
+        """Yield the resources of a new invocation. Their threads end at the end of the `with` block.
 
         Args:
             settings: the worker's settings.
@@ -114,9 +114,9 @@ class Attempt:
 
     @contextmanager
     def publishing_start(self) -> Iterator[None]:
-        """Publish the started event in another thread, and wait for that thread at the end of the context.
+        """Publish the started event in another thread while the body of a `with` statement runs.
 
-        If the context ends without an error, the event has been published.
+        The end of the `with` block waits for that thread, so after the block the event has been published.
 
         Raises:
             StatusUnavailable: SNS refused the event or failed.
@@ -136,7 +136,10 @@ class Attempt:
 
     @contextmanager
     def heartbeats(self) -> Iterator[Heartbeat]:
-        """Publish heartbeats and extend the message's visibility timeout, until the context ends."""
+        """Publish heartbeats and extend the message's visibility timeout until the end of a `with` block.
+
+        Errors of the heartbeats are not raised; the attempt's report receives their number and the last one.
+        """
         settings, report = self.worker.settings, self.report
         interval = settings.heartbeat_interval_seconds if settings.heartbeat_enabled else None
         heartbeat = Heartbeat(self._publish_heartbeat, interval, self._extend_visibility)
@@ -171,7 +174,7 @@ class Attempt:
         self.report.outcome = event.status
 
     def save_snapshots(self) -> None:
-        """Write the snapshots of the run's series if there is time left. A failure is only reported.
+        """Write the snapshots of the run's series if there is time left. A failure is not raised, but logged.
 
         The outcome is published and the heartbeats have ended, so nothing depends on these writes.
         """

@@ -47,7 +47,7 @@ class Memory:
 
     @contextmanager
     def claim(self) -> Iterator["Claim"]:
-        """Yield a new claim. At the end of the context, release the bytes that the claim still holds."""
+        """Yield a new claim. At the end of the `with` block, release the bytes that the claim still holds."""
         claim = Claim(self)
         try:
             yield claim

@@ -50,7 +50,8 @@ def complete_run(attempt: "Attempt", *, expected_seconds: float = 0.0) -> Perman
 
     Args:
         attempt: the attempt at the run.
-        expected_seconds: the time that the run is expected to take.
+        expected_seconds: the time that the run is expected to take. With less time before the deadline, the
+            run is not started, and OutOfTime (a TransientError) is raised.
 
     Raises:
         TransientError: the run has no outcome yet, so the message must be returned to the queue.
@@ -178,6 +179,11 @@ def _evaluate(request: RunRequest, inputs: dict[str, "InputSeries"], attempt: "A
 
 def _finish(committed: Committed, attempt: "Attempt", state: RunState | None = None) -> None:
     """Update `current` and publish SUCCESS. Every attempt at a committed run repeats these steps.
+
+    Args:
+        committed: the committed run.
+        attempt: the attempt at the run.
+        state: the state at the beginning of the attempt, which saves a read of `current`; None to read it.
 
     Raises:
         UnusableMarker: the manifest of the committed version is missing, not valid or of another run.

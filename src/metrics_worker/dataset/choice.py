@@ -50,7 +50,7 @@ class Source:
 
 
 class SeriesFolder(NamedTuple):
-    """A key of listings: the key prefix of a dataset's part files, and the code of one of its series."""
+    """The key prefix of a dataset's part files, and a series code. Listings are cached by these two."""
 
     prefix: str
     code: str
@@ -60,7 +60,7 @@ class Choice:
     """The choice of part files for all runs of one invocation, with a cache of manifests and listings.
 
     Args:
-        series_files: the mode of finding part files.
+        series_files: the mode that the docstring of the module describes: `manifest` or `listing`.
         limits: the limits of a run's input.
         memory: the memory of the invocation, in which parsed manifests are reserved.
     """
@@ -120,7 +120,7 @@ class Choice:
     def _list(
         self, folders: Iterable[SeriesFolder], bucket: Bucket
     ) -> dict[SeriesFolder, Sequence[ListedObject]]:
-        """Return the part files of several series by folder. Each folder is listed once per invocation."""
+        """Return `list_part_files(bucket, folders)`, but list each folder only once per invocation."""
         return self._listed.fetch(folders, lambda missing: list_part_files(bucket, missing))
 
     def _search_folders(
@@ -226,7 +226,7 @@ def _not_found(code: str, searched: list[Dataset], *, why: str) -> InputReadErro
 
 
 def listed_by_manifest(code: str, manifest: Manifest) -> Source:
-    """Return a series' part files: those in folders named after it, or if there are none, all files."""
+    """Return the manifest's part files in folders named after the series; all part files if there are none."""
     files = manifest.files_of(code)
     prefix = manifest.dataset.projections_prefix
     keys = tuple(prefix + file for file in files or manifest.files)

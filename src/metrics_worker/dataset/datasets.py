@@ -58,7 +58,7 @@ class InputSeries:
 
     @property
     def kept_bytes(self) -> int:
-        """Return the number of bytes that are kept: the observations, and the rows for a new snapshot."""
+        """Return the bytes that `Datasets` keeps for later runs: observations, rows for a new snapshot."""
         return self.nbytes if self.subject is None else 2 * self.nbytes
 
 
@@ -130,7 +130,7 @@ class Datasets:
     def save_snapshots(self, run_id: str, bucket: Bucket) -> Saved:
         """Write the snapshots of a run's series, and return the numbers of written and failed snapshots.
 
-        Only snapshots with enough new or changed part files are written.
+        A snapshot is written only if at least `snapshots.MIN_CHANGED` part files are new or have changed.
         """
         subjects = self._subjects.pop(run_id, ())
         return self._snapshots.save(subjects, bucket) if self._snapshots is not None else Saved()
@@ -193,8 +193,8 @@ class Datasets:
         """Return (part files, snapshots) of the missing series: two lists with one element for each series.
 
         Args:
-            choose: returns the part files of the missing series.
-            missing: the series.
+            choose: a function that returns the part files of the missing series.
+            missing: the series that no run of the invocation has read, each as (dataset, series code).
             bucket: the data bucket.
             claim: the claim in which the memory for the snapshots is reserved.
 
@@ -208,7 +208,13 @@ class Datasets:
         return self._snapshots.load(choose, bucket, claim, listed=listed)
 
     def _assemble(self, source: Source, stored: Stored | None, files: dict[str, ReadFile]) -> InputSeries:
-        """Return a series, assembled from the part files that were read and from the snapshot `stored`."""
+        """Return a series, assembled from the part files that were read and from its snapshot.
+
+        Args:
+            source: the series and the keys of its part files.
+            stored: the snapshot, with the keys of the part files whose rows it provides; None without one.
+            files: the other part files by key; they may include part files of other series.
+        """
         read = source.keys if stored is None else [key for key in source.keys if key not in stored.unchanged]
         own = [key for key in read if _has_rows_of(source, key, files[key].table)]
         try:

@@ -75,8 +75,8 @@ class Decoder:
     """A context manager that decodes unusual part files in a child process, one at a time.
 
     An unusual part file is one for which `part_file.read_usual` returns None: for example, a very large or
-    damaged file. Several threads can call `read`. The child process ends with the context, because Lambda
-    freezes processes between invocations.
+    damaged file. Several threads can call `read`. The child process ends at the end of the `with`
+    block, because Lambda freezes processes between invocations.
 
     Args:
         deadline: the time at which `read` raises OutOfTime; None for no deadline.

@@ -47,7 +47,7 @@ class _ManifestBody(BaseModel):
 
 
 class _JsonManifest(BaseModel):
-    """The field `json_files` of manifests of JSON files, which the worker recognises but does not read."""
+    """A manifest of JSON files (field `json_files`), which the worker recognises but does not read."""
 
     json_files: list[Any]
 

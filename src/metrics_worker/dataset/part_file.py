@@ -61,7 +61,9 @@ type Admit = Callable[[str, int, int], None]
 
 
 def open_part_file(source: Any, **options: Any) -> pq.ParquetFile:
-    """Open a part file, and let pyarrow verify the checksums of its pages, unless its writer never adds them.
+    """Open a part file, and let pyarrow verify the checksums of its pages.
+
+    Nothing is verified if the writer that the footer names is one of `WRITERS_WITHOUT_CHECKSUMS`.
 
     Args:
         source: a pyarrow file.
@@ -122,13 +124,15 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
 
 
 def _footer(body: memoryview) -> bytes:
-    """Return the bytes of a Parquet file's footer; b"" if the stated size of the footer is too large."""
+    """Return the footer of a Parquet file from its last bytes; b"" if they do not contain the whole footer."""
     size = int.from_bytes(body[-8:-4], "little")
     return bytes(body[-8 - size : -8]) if size + 8 <= len(body) else b""
 
 
 def _has_unbounded_codec(footer: bytes) -> bool:
     """Return whether one of the three columns uses a compression codec outside `BOUNDED_CODECS`.
+
+    With such a codec, a few compressed bytes can expand to a page of any size.
 
     Args:
         footer: the bytes of the file's footer.
@@ -221,7 +225,7 @@ _USABLE = {TIME: _is_time, VALUE: _is_number, CODE: _is_text}
 
 
 class _Schemas(NamedTuple):
-    """The schemas of a usual part file whose columns were checked.
+    """The schemas of a usual part file, kept so that a next file with equal schemas need not be checked.
 
     Attributes:
         stored: the Parquet schema in the footer.
@@ -253,11 +257,11 @@ def decimals_as_float64(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 @contextmanager
 def read_errors(key: str, *, problem: str) -> Iterator[None]:
-    """Translate errors of pyarrow in the context to an InputReadError.
+    """Translate errors that pyarrow raises in the `with` block to an InputReadError.
 
     Args:
         key: the key of the part file, which is the subject of the error.
-        problem: a description of the damage that an error in the context indicates.
+        problem: a description of the damage that an error in the block indicates.
     """
     try:
         yield

@@ -32,7 +32,7 @@ class ReadFile(NamedTuple):
 
 @dataclass(slots=True)
 class SharedFiles:
-    """The part files with several series that an invocation keeps, because other runs may need them.
+    """The part files that contain several series. An invocation keeps them, because other runs may need them.
 
     Attributes:
         files: each such file that was read, by key; None if its table was too large to keep.

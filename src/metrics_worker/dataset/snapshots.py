@@ -133,8 +133,8 @@ class Snapshots:
             choose: a function that returns the part files of the series.
             bucket: the bucket that contains the part files and the snapshots.
             claim: the claim in which the memory for the snapshots is reserved.
-            listed: the series whose part files `choose` finds by listing, as (projections, series code).
-                Their snapshots are read while `choose` runs.
+            listed: the series whose part files `choose` lists in S3, as (key prefix of the dataset's part
+                files, series code). Their snapshots are read while `choose` runs.
 
         Raises:
             OutOfTime: the invocation's time is used up.
@@ -209,7 +209,7 @@ class _Lookup:
     found: "Mapping[str, StoredObject | None]"
 
     def stored(self, source: "Source", key: str) -> Stored | None:
-        """Return the snapshot of a series at the key; None if S3 failed for it or for the part files."""
+        """Return a series' snapshot at the key; None if S3 failed to return it or to list the part files."""
         here = source.listed
         identities = self.listings.get(folder_of(source)) if here is None else _identities(here)
         if identities is None or key not in self.found:
@@ -246,7 +246,7 @@ def _series(source: "Source") -> tuple[str, str]:
 
 
 def is_worthwhile(source: "Source") -> bool:
-    """Return whether a series has enough part files, each listed once, for a snapshot to save time."""
+    """Return whether a series has enough part files, without duplicate keys, for a snapshot to save time."""
     fewest = MIN_PART_FILES * max(pages_of(source), 1)
     return len(source.keys) >= fewest and len(set(source.keys)) == len(source.keys)
 
@@ -274,7 +274,7 @@ def _find(keys: Sequence[str], bucket: "Bucket") -> "Mapping[str, StoredObject |
 
 
 def _list(folders: Iterable[str], bucket: "Bucket") -> Mapping[str, Identities]:
-    """Return, for each folder, the ETags and sizes of its objects by key; an empty mapping if S3 fails."""
+    """Return, by folder, the ETags and sizes of its objects by key; no folders if any request to S3 fails."""
     with suppress(StoreRefusal, StoreUnavailable):
         listed = bucket.list_many(list(folders)) if folders else {}
         return {folder: _identities(found) for folder, found in listed.items()}

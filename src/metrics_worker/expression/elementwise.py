@@ -68,9 +68,9 @@ def _round(values: Values, digits: int) -> Values:
 
     The decimal number nearest to x is k / 10**digits, where k is the whole number nearest to x * 10**digits.
     Numpy computes this product as a float64 number p, whose rounding error is less than one unit in the last
-    place of p. If p is less than 2**52, and farther than that from the middle of two whole numbers, then k is
-    the whole number nearest to p. The quotient is exact to the last bit, because k and 10**digits are float64
-    numbers. Python itself rounds the few other values.
+    place of p. If p is less than 2**52, and its distance from the middle of two whole numbers is larger than
+    this unit, then k is the whole number nearest to p. The quotient is exact to the last bit, because k and
+    10**digits are float64 numbers. Python itself rounds the few other values.
     """
     if digits == 0:
         return np.rint(values)

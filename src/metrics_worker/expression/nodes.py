@@ -154,7 +154,7 @@ class Ema(BaseNode):
 class Lag(_OverTime):
     """The value some time earlier, or the change since then: `{"op": "diff", "series": node, "window": 1}`.
 
-    With a calendar unit, `max_age_days` limits how much older than the target date the value may be.
+    With a calendar unit, the value may be up to `max_age_days` older than the date `window` units earlier.
     """
 
     op: fields.LagOp

@@ -96,8 +96,9 @@ def _count_between(_: Values, first: Positions, stop: Positions) -> Values:
 
 
 def lagged(node: Lag, series: Series) -> Series:
-    """Return for each observation the value that precedes it by the lag, or the change since that value.
+    """Return for each observation the earlier value at the lag, or the change since that value.
 
+    The operation `lag` returns the value; `diff`, `pct_change` and `log_change` return the change.
     Observations without such an earlier value are left out.
     """
     times, values, earlier = _with_earlier(node, series)

@@ -152,7 +152,7 @@ def _extreme_steps(window: int) -> Steps:
 
 
 def steps_of(merges: list[tuple[int, int, int]]) -> Steps:
-    """Return a `Step` for each merge (left, right, result), given as numbers of values that are combined."""
+    """Return a `Step` for each merge (a, b, c): it combines spans of a and b values to a span of c values."""
     last_use = {span: index for index, (left, right, _) in enumerate(merges) for span in (left, right)}
     place = {1: 0}
     free: list[int] = []
@@ -165,7 +165,7 @@ def steps_of(merges: list[tuple[int, int, int]]) -> Steps:
 
 
 def folded(values: Values, window: int, combine: np.ufunc, steps: Steps, *, mean: bool = False) -> Values:
-    """Return every `window` consecutive values combined by `combine`; with `mean`, divided by `window`."""
+    """Return for each window its values combined by `combine` in these steps; with `mean`, over `window`."""
     total = max(0, len(values) - window + 1)
     if window == 1 or total == 0:
         return values[:total].copy()
@@ -250,7 +250,7 @@ def _unrolled(decay: Values, weights: Values) -> Values:
 
 
 def _averages(values: Values, window: int, limit: float | None) -> Values:
-    """Return the exponential averages of one or more values; clip intermediate results to ±`limit`."""
+    """Return the exponential averages of one or more values; a `limit` clips intermediate results to ±it."""
     decay = _decay(window)
     result = np.empty(len(values))
     tiles = min(_ROW, -(-len(values) // _TILE))

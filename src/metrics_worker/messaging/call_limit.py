@@ -44,7 +44,7 @@ _limit: ContextVar[CallLimit | None] = ContextVar("_limit", default=None)
 
 @contextmanager
 def limited(seconds: float) -> Iterator[CallLimit]:
-    """Limit the total time of the calls of this thread in the context to `seconds`, and yield the limit."""
+    """Limit the total time of this thread's calls to AWS in the `with` block, and yield the limit."""
     limit = CallLimit(time.monotonic() + seconds)
     token = _limit.set(limit)
     try:

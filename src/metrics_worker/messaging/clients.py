@@ -45,7 +45,7 @@ def client(service: Literal["sns", "sqs"], settings: "Settings") -> Any:
 
 @contextmanager
 def service_call(kind: "type[TransientError]", subject: str, within: float | None = None) -> Iterator[None]:
-    """Limit the time of the one call in the context, and translate exceptions of the call.
+    """Limit the time of the one call to AWS in the `with` block, and translate exceptions of the call.
 
     botocore's exception, whose text is only for the log, becomes the cause of the raised error. `may_arrive`
     of the raised error is true if a request was sent but not answered.

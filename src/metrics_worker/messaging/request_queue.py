@@ -38,7 +38,7 @@ class RequestQueue:
 
         Args:
             receipt_handle: The receipt handle of the message.
-            within: The time limit of the call in seconds.
+            within: The time limit of the call in seconds; None for the usual limit, `CALL_SECONDS`.
 
         Raises:
             QueueUnavailable: SQS refused the change or failed.
@@ -62,7 +62,7 @@ class RequestQueue:
             messages: The receipt handle and the receive count of each message; at most ten.
             at_once: Whether SQS redelivers all messages immediately. Otherwise, the delay of a message grows
                 with its receive count.
-            within: The time limit of the call in seconds.
+            within: The time limit of the call in seconds; None for the usual limit, `CALL_SECONDS`.
 
         Returns:
             For each message, the time of its redelivery in words, such as "in 27 s", for the log.

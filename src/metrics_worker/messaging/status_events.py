@@ -1,4 +1,7 @@
-"""The three status events, in the plain form and the v1 form; the request chooses the form.
+"""The three status events, each in two forms: the plain form, and the v1 form for requests with a `schema`.
+
+In the v1 form, an event has the field `schema`, the manifest has an address `s3://…` instead of a key, and
+the error of a FAILURE is an object with a code and a message instead of a text.
 
 A class method of each event class builds the event of a `Run`, and `wire()` returns the event as JSON text.
 The control plane can always parse the events: lengths are limited, times are in ISO 8601, there are no

@@ -49,7 +49,7 @@ class StatusTopics:
             attempt: The number of times that the message was received, including this time. It is a part of
                 the deduplication id.
             number: The number of a heartbeat within its attempt; None for other events.
-            within: The time limit of the call in seconds.
+            within: The time limit of the call in seconds; None for the usual limit, `CALL_SECONDS`.
 
         Raises:
             StatusUnavailable: SNS refused the event or failed.

@@ -84,7 +84,7 @@ class RunReport:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the duration of the context, even if it fails, to the stage of the attempt with this name."""
+        """Add the duration of the `with` block, even if it fails, to the attempt's stage with this name."""
         began = time.perf_counter()
         try:
             yield
@@ -140,5 +140,5 @@ class GroupReport:
 
     @property
     def longest(self) -> float:
-        """The longest duration of a closed attempt in seconds; 0 if there is no closed attempt."""
+        """The longest duration of an attempt of the group that has ended, in seconds; 0 if none has ended."""
         return max((run.seconds for run in self.runs), default=0.0)

@@ -61,9 +61,9 @@ class Trace:
 
     @contextmanager
     def timed(self, operation: str, *, key: str) -> Iterator[Timed]:
-        """Record a request that is made in the context, even if the request fails.
+        """Record the one request that is made in the `with` block, even if the request fails.
 
-        The context yields the record, so that the caller can set the size of the body.
+        The context manager yields the record, so that the caller can set the size of the body.
         """
         request = Timed(operation, key, time.perf_counter() - self.began)
         try:
@@ -130,9 +130,9 @@ class Traffic:
         return self.gets + self.puts + self.lists
 
     def timed(self, operation: str, *, key: str) -> AbstractContextManager[Timed | None]:
-        """Return a context that records a request in the trace, and yields the record.
+        """Return a context manager that records the request of its `with` block in the trace.
 
-        The caller sets the size of the body in the record. Without a trace, the context yields None.
+        It yields the record, in which the caller sets the size of the body. Without a trace, it yields None.
         """
         return _UNTIMED if self.trace is None else self.trace.timed(operation, key=key)
 

@@ -42,7 +42,8 @@ class Draft:
         expression: the expression as JSON values.
         inputs: the counts of rows of each input series.
         compression: the codec of the Parquet file.
-        newest: the newest known versions of the metric, in any order; empty texts are ignored.
+        newest: the newest known versions of the metric, in any order: the version in `current` and the last
+            version that the process wrote. Empty texts are ignored.
     """
 
     run: Run

@@ -243,7 +243,7 @@ def _time(text: str) -> datetime:
 
 @contextmanager
 def output_errors() -> Iterator[None]:
-    """Translate each StoreRefusal that is raised in the context to an OutputWriteError."""
+    """Translate each StoreRefusal that is raised in the `with` block to an OutputWriteError."""
     try:
         yield
     except StoreRefusal as error:

@@ -48,9 +48,10 @@ class ListedObject(NamedTuple):
 class Bucket(Protocol):
     """A bucket: a store of objects, each with a unique key.
 
-    A method that fails raises a `StoreRefusal` if the same request would fail again (not found, denied,
-    taken), or a `StoreUnavailable` if a later attempt may succeed. Each method also raises `OutOfTime` if the
-    event loop's deadline passes.
+    A method that fails raises a `StoreRefusal` if the same request would fail again: `ObjectNotFound` if no
+    object has the key, `AccessDenied` if the role lacks the permission, `ObjectArchived` if the object must be
+    restored first, `UnusableKey` or `ObjectTaken` as the methods state. The method raises `StoreUnavailable`
+    if a later attempt may succeed, and `OutOfTime` if the event loop's deadline passes.
     """
 
     @property
@@ -70,7 +71,7 @@ class Bucket(Protocol):
         """
 
     def with_timeout(self, seconds: float) -> Self:
-        """Return the same bucket, whose calls raise `StoreUnavailable` after this time.
+        """Return the same bucket, whose calls raise `StoreUnavailable` after this number of seconds.
 
         A write that was cut off may have taken effect. A bucket on a local disk needs no such limit.
         """

@@ -77,7 +77,7 @@ _BY_CODE: dict[str, _Kind] = {
 
 @contextmanager
 def refusals(key: str, *, operation: str) -> Iterator[None]:
-    """Translate the exceptions that obstore raises in the context to the worker's errors about this key.
+    """Translate the exceptions that obstore raises in the `with` block to the worker's errors about this key.
 
     The refusal of a conditional PUT is raised unchanged, because the caller has to determine which writer
     wrote the existing object.

@@ -34,7 +34,7 @@ type Reader = Callable[[asyncio.Semaphore], Coroutine[Any, Any, None]]
 class EventLoop:
     """An event loop in a thread of its own, as a context manager.
 
-    Its threads end with the context, because Lambda freezes the process between invocations.
+    Its threads end at the end of the `with` block, because Lambda freezes the process between invocations.
 
     Args:
         deadline: the time at which requests in flight are cancelled; None for no deadline.

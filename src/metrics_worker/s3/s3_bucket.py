@@ -73,7 +73,7 @@ class S3Bucket:
         return S3Bucket(self.store, self.name, traffic, self.pause, event_loop)
 
     def with_timeout(self, seconds: float) -> "S3Bucket":
-        """Return the same bucket with a time limit in seconds: each call fails after this time."""
+        """Return the same bucket with a time limit: calls raise StoreUnavailable after this many seconds."""
         return replace(self, timeout=seconds)
 
     def get(self, key: str) -> StoredObject:
