@@ -192,7 +192,12 @@ class Attempt:
             report.snapshot_error = saved.problem
 
     def _publish_heartbeat(self, number: int, progress: float) -> bool:
-        """Publish a heartbeat and return True, or return False if the started event is not published yet."""
+        """Publish a heartbeat and return True, or return False if the started event is not published yet.
+
+        Args:
+            number: the number of the heartbeat within the attempt.
+            progress: the progress of the run, from 0 to 1.
+        """
         if self.report.started:
             event = RunHeartbeat.of(self.run, progress, self.worker.now())
             self._publish(event, number=number)

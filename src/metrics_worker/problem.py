@@ -86,7 +86,7 @@ def path_text(path: Path) -> str:
 
 
 def first_error(problems: Sequence[Problem]) -> MetricsWorkerError:
-    """Return an error that describes the first problem and states the number of the other problems."""
+    """Return an error that describes the first of one or more problems, and the number of the others."""
     first, more = problems[0], len(problems) - 1
     return first.error(path_text(first.path), first.message + (f" (and {more} more)" if more else ""))
 

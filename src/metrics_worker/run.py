@@ -123,7 +123,13 @@ def fail_metric(error: PermanentError, attempt: "Attempt") -> PermanentError | N
 
 
 def _compute(request: RunRequest, state: RunState, attempt: "Attempt") -> Committed:
-    """Read the series, evaluate the expression and commit the result, while a thread publishes heartbeats."""
+    """Read the series, evaluate the expression and commit the result, while a thread publishes heartbeats.
+
+    Args:
+        request: the request of the run.
+        state: the marker and `current`, as `read_state` returned them at the beginning of the attempt.
+        attempt: the attempt at the run.
+    """
     run, worker, deadline = attempt.run, attempt.worker, attempt.deadline
     with attempt.heartbeats() as heartbeat, attempt.invocation.memory.claim() as claim:
         inputs = _read(request, attempt, heartbeat)

@@ -226,7 +226,7 @@ def _not_found(code: str, searched: list[Dataset], *, why: str) -> InputReadErro
 
 
 def listed_by_manifest(code: str, manifest: Manifest) -> Source:
-    """Return the manifest's part files in folders named after the series; all part files if there are none."""
+    """Return the manifest's part files in folders named after the series; if there are none, all files."""
     files = manifest.files_of(code)
     prefix = manifest.dataset.projections_prefix
     keys = tuple(prefix + file for file in files or manifest.files)
@@ -234,7 +234,7 @@ def listed_by_manifest(code: str, manifest: Manifest) -> Source:
 
 
 def _of_listing(code: str, manifest: Manifest, listed: Sequence[ListedObject]) -> Source:
-    """Return the part files of a series, given the objects in S3 that a listing of its folder found."""
+    """Return the part files of a series, given these files as `list_part_files` returns them."""
     return Source(code, manifest, tuple(found.key for found in listed), by_path=True, listed=listed)
 
 

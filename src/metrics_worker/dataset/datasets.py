@@ -58,7 +58,7 @@ class InputSeries:
 
     @property
     def kept_bytes(self) -> int:
-        """Return the bytes that `Datasets` keeps for later runs: observations, rows for a new snapshot."""
+        """Return the bytes that `Datasets` keeps after the read: observations, rows for a new snapshot."""
         return self.nbytes if self.subject is None else 2 * self.nbytes
 
 

@@ -124,7 +124,7 @@ def read_usual(file: "StoredObject", codes: Iterable[str] | None, admit: Admit) 
 
 
 def _footer(body: memoryview) -> bytes:
-    """Return the footer of a Parquet file from its last bytes; b"" if they do not contain the whole footer."""
+    """Return the footer of a Parquet file from its last bytes; b"" if they do not contain all of it."""
     size = int.from_bytes(body[-8:-4], "little")
     return bytes(body[-8 - size : -8]) if size + 8 <= len(body) else b""
 

@@ -170,7 +170,7 @@ def read_part_file(
         codes: the codes of the series whose rows are returned; None for all rows.
 
     Raises:
-        InputReadError, DecoderUnavailable, StoreUnavailable, StoreRefusal: as `Decoder.read` describes.
+        InputReadError, DecoderUnavailable, OutOfTime, StoreUnavailable, StoreRefusal: as with `Decoder.read`.
     """
 
     def admit(*_: object) -> None:

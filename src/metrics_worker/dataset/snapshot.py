@@ -94,9 +94,9 @@ EMPTY = Snapshot(PartFiles([], [], [], [], []), np.empty(0, np.int64), np.empty(
 
 
 def plain_etag(etag: str) -> str:
-    """Return an ETag without quotation marks; "" if it does not identify the bytes of an object.
+    """Return an ETag without quotation marks; "" for a weak ETag (`W/"…"`).
 
-    A weak ETag (`W/"…"`) may stay the same if the bytes change.
+    A weak ETag does not identify the bytes of an object: it may stay the same if the bytes change.
     """
     return "" if etag.startswith("W/") else etag.strip('"')
 

@@ -49,7 +49,7 @@ class Bucket(Protocol):
     """A bucket: a store of objects, each with a unique key.
 
     A method that fails raises a `StoreRefusal` if the same request would fail again: `ObjectNotFound` if no
-    object has the key, `AccessDenied` if the role lacks the permission, `ObjectArchived` if the object must be
+    object has the key, `AccessDenied` if the role lacks the permission, `ObjectArchived` if an object must be
     restored first, `UnusableKey` or `ObjectTaken` as the methods state. The method raises `StoreUnavailable`
     if a later attempt may succeed, and `OutOfTime` if the event loop's deadline passes.
     """
