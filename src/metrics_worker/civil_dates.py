@@ -98,14 +98,9 @@ def civil_dates(times: Times, tz: str) -> Dates:
 
 
 def dates_between_midnights(times: Times, tz: str) -> Dates | None:
-    """Return every civil date from the date of the first time to the date of the last time, without gaps.
+    """Return all civil dates in a zone from that of the first time to that of the last, without gaps.
 
-    The result is None if there are fewer than four times for each day between the two dates, or if
-    `_repeats_a_date` is true for the times: in these cases, the caller cannot use this faster way.
-
-    Args:
-        times: the times, at least one, which must not decrease.
-        tz: the name of the time zone of the dates.
+    The result is None if the times are fewer than four a day on average, or if `_repeats_a_date` is true.
     """
     first, last = _own_dates(times[[0, -1]], tz)
     if (last - first) // np.timedelta64(1, "D") * 4 > times.size or _repeats_a_date(tz, times):
@@ -124,10 +119,7 @@ def _own_dates(times: Times, tz: str) -> Dates:
 
 
 def _repeats_a_date(tz: str, times: Times) -> bool:
-    """Return whether a zone's clocks are set back past midnight between the first and the last of the times.
-
-    The result can also be true for a change outside the times that is in the same blocks (`_block`).
-    """
+    """Return whether any change in `_offsets(tz, times)` sets the zone's clocks back past midnight."""
     starts, offsets = _offsets(tz, _known(times[[0, -1]] // _MICROSECONDS))
     before, after = starts[1:] + offsets[:-1] - 1, starts[1:] + offsets[1:]
     return bool((before // _DAY > after // _DAY).any())
@@ -249,7 +241,7 @@ def _of_spans(values: _Integers, ends: _Integers, times: _Integers) -> _Integers
 
 
 def _offsets(tz: str, times: _Integers) -> _Offsets:
-    """Return a zone's listed offsets, followed by those that its rule determines near the given times."""
+    """Return all listed offsets of a zone, then those that its rule determines in the blocks of the times."""
     zone = _zone(tz)
     if zone.rule is None:
         return zone.listed
@@ -261,9 +253,7 @@ def _offsets(tz: str, times: _Integers) -> _Offsets:
 
 @lru_cache(maxsize=512)
 def _block(tz: str, index: int) -> _Offsets:
-    """Return the offsets that a zone's rule determines within one block of time.
-
-    Blocks are used for caching. Each has a length of `_BLOCK` seconds.
+    """Return the offsets that a zone's rule states for one block of `_BLOCK` seconds (a unit of caching).
 
     Args:
         tz: the name of a zone with a rule.
