@@ -37,7 +37,10 @@ def aws_client(service: str, region: str | None) -> Any:
 
 @contextmanager
 def aws_errors() -> Iterator[None]:
-    """End the command with exit code 2 and a message if AWS or the connection to it fails in this context."""
+    """Print the error and end the command with exit code 2 if AWS fails within the `with` block.
+
+    The errors are those of boto3 (no credentials, a refused request, no answer) and each MetricsWorkerError.
+    """
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # noqa: PLC0415 - slow to import
 
     try:

@@ -19,7 +19,8 @@ from metrics_worker.publication.records import Keys
 def published_metric(code: str, *, bucket: str | None, folder: Path | None) -> Iterator[tuple[Place, Keys]]:
     """Yield the location of a metric, and the keys of its objects.
 
-    The command ends with exit code 2 if no location is given or the context raises a MetricsWorkerError.
+    The command ends with exit code 2 if neither `bucket` nor `folder` is given, or if the `with` block raises
+    a MetricsWorkerError.
     """
     with published_place(bucket=bucket, folder=folder) as place:
         yield place, keys_of(code, prefix=metrics_prefix())
@@ -27,9 +28,10 @@ def published_metric(code: str, *, bucket: str | None, folder: Path | None) -> I
 
 @contextmanager
 def published_place(*, bucket: str | None, folder: Path | None, demo: bool = False) -> Iterator[Place]:
-    """Yield the location that the options select.
+    """Yield the location that the options --bucket, --folder and --demo select.
 
-    The command ends with exit code 2 if no location is given or the context raises a MetricsWorkerError.
+    The command ends with exit code 2 if none of the options is given, or if the `with` block raises a
+    MetricsWorkerError.
     """
     place = open_place(bucket, folder, demo=demo)
     if place is None:

@@ -41,7 +41,7 @@ class Finding:
 
         Args:
             strict: whether a request with a warning counts as not valid.
-            fields: further fields, which are placed before the problems.
+            fields: further fields of the result, which are placed before the problems.
         """
         return {
             "file": self.asked.file,
@@ -70,7 +70,8 @@ class Validation:
 
     Args:
         place: the location of the inputs, which are checked too; None to check only the requests.
-        manifests: the keys of the dataset manifests in which the series of a bare expression are looked up.
+        manifests: the keys of the dataset manifests in which the series of a bare expression are looked up;
+            if empty, those of the newest version of each dataset.
     """
 
     def __init__(self, place: Place | None, manifests: Sequence[str] = ()) -> None:
@@ -104,7 +105,8 @@ def print_problem(problem: Problem, formula: Formula | None = None) -> None:
 
     Args:
         problem: the problem.
-        formula: the formula that has the problem. It is printed with a caret below the part with the problem.
+        formula: the formula that has the problem; None if the expression is JSON. The formula is printed
+            with a caret below the part with the problem.
     """
     colour = "red" if problem.severity == "error" else "yellow"
     where = problem.path or ("the formula" if formula else "the whole file")

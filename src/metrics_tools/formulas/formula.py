@@ -33,7 +33,8 @@ class Formula:
     def position(self, path: str) -> int:
         """Return the index in the text at which the node or option at a JSON path begins.
 
-        If the text does not contain the path, return the index at which the innermost node around it begins.
+        For a path that is not in `spans`, return the index at which the innermost enclosing node begins; 0 if
+        there is no such node.
         """
         while path not in self.spans and (shorter := _LAST_PART.sub("", path)) != path:
             path = shorter

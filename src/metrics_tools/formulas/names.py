@@ -34,7 +34,7 @@ def operations(operands: int) -> list[str]:
 def kind_of_call(op: str, operands: int) -> str | None:
     """Return the kind of node, such as `composite`, that a call of an operation becomes.
 
-    With two or more operands, `sum`, `max` and `min` are composites, otherwise operations on a window.
+    `sum`, `max` and `min` are composites with two or more operands, and window operations with one operand.
 
     Args:
         op: the name of the operation.
@@ -99,9 +99,9 @@ def similar_operation(op: str, operands: int) -> str | None:
 
 
 def _instead(op: str) -> str | None:
-    """Return a text that says how to write an operation of another tool as a formula.
+    """Return a text that says how to write a formula for an operation that only other tools have.
 
-    The result is None if the operation is not known or cannot be written as a formula.
+    The result is None if the name `op` is not known or the grammar cannot express the operation.
     """
     text = instead_of_operation(op) or None
     written = text and re.search(r"\{.*\}", text)

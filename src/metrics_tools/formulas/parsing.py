@@ -91,7 +91,7 @@ def _syntax_error(error: SyntaxError, tokens: list[Token], source: PythonSource)
 
 
 def _spans(root: _Node) -> list[tuple[str, Span]]:
-    """Return (JSON path, place in the formula) for each node below a root, and for each written option."""
+    """Return (JSON path, place in the formula) for the root, all nodes below it, and their given options."""
     found, rest = list[tuple[str, Span]](), list[tuple[Path, _Node]]([((ROOT,), root)])
     while rest:
         path, node = rest.pop()
@@ -102,7 +102,10 @@ def _spans(root: _Node) -> list[tuple[str, Span]]:
 
 
 class _Builder:
-    """A converter of the syntax tree from Python's parser to the nodes of an expression."""
+    """A converter of a formula's syntax tree to the nodes of an expression.
+
+    In the tree, which Python's parser made from a `PythonSource`, the name `_7` represents token 7.
+    """
 
     def __init__(self, tokens: list[Token], source: PythonSource) -> None:
         self._tokens = tokens
@@ -112,7 +115,7 @@ class _Builder:
         """Return the node that a part of the syntax tree describes, with its operands.
 
         Raises:
-            FormulaError: the part is no series, number or operation.
+            FormulaError: the part is not a series, number or operation, or an operation is used wrongly.
         """
         match tree:
             case ast.Name():
@@ -146,9 +149,10 @@ class _Builder:
         return _Node(self._span(tree), {"op": "neg", "series": operand})
 
     def _math(self, tree: ast.expr, op: str, *, left: _Node, right: _Node) -> _Node:
-        """Return the node of an operation on two sides, which `tree` represents.
+        """Return the node of an operation on two sides.
 
-        A product with a number, as in `(A / B) * 100`, becomes its left side with the number as `scale`.
+        A product with a number, as in `(A / B) * 100`, becomes its left node with the number as `scale`, if
+        that node can have a scale. The place of the node in the formula is that of `tree`.
         """
         if op == "multiply" and right.is_bare and takes_scale(left):
             left["scale"] = right["const"]
@@ -188,9 +192,9 @@ class _Builder:
         return operand
 
     def _positional(self, node: _Node, kind: str, tree: ast.Call) -> None:
-        """Add the arguments that a call has without a name to the call's node.
+        """Add the arguments that the call `tree` has without a name to the call's node.
 
-        The node must not be a composite. Its kind determines the order of the arguments.
+        The kind of the node, such as `lag`, determines their order. It must not be `composite`.
         """
         names, operands = positional(kind), len(operand_names(kind))
         options_first = any(map(self._is_option, tree.args[:operands]))
@@ -260,7 +264,7 @@ class _Builder:
         raise self._error(tree, text, f'put it in quotes: {name}="…"' if name == "tz" else None)
 
     def _is_option(self, tree: ast.expr) -> bool:
-        """Return whether an argument is a number, a date or a duration, and so cannot be an operand."""
+        """Return whether an argument of a call is a number, date or duration, and so cannot be an operand."""
         match tree:
             case ast.UnaryOp(operand=operand):
                 return self._is_option(operand)

@@ -219,7 +219,7 @@ class PythonSource:
 
 
 def python_source(tokens: Sequence[Token]) -> PythonSource:
-    """Return a formula, given by its tokens, as a Python expression; `_7` represents the value of token 7."""
+    """Return a formula, given by its tokens, as a Python expression. The name `_7` represents token 7."""
     pieces, starts, ends, column = list[str](), dict[int, int](), dict[int, int](), 0
     for number, token in enumerate(tokens):
         piece = f"_{number}" if token.kind in VALUES else _SIGNS.get(token.text, token.text)

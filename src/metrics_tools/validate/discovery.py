@@ -31,7 +31,7 @@ class Discovered:
     manifests: dict[str, Manifest]
 
     def homes(self, codes: Iterable[str]) -> dict[str, str]:
-        """Return the id of the dataset that contains each series, by series code.
+        """Return, by series code, the id of the dataset that contains the series.
 
         A series that no dataset or more than one dataset contains is left out.
         """
@@ -42,7 +42,7 @@ class Discovered:
 def newest(bucket: Bucket, datasets_prefix: str, only: Collection[str] | None = None) -> Discovered:
     """Return the newest version of every dataset: the last version by name that has a `manifest.json`.
 
-    A dataset is skipped if none of its five newest versions (`_LOOKS`) has a manifest.
+    A dataset is left out if none of its last five versions by name has a manifest.
 
     Args:
         bucket: the bucket of the datasets.
@@ -96,7 +96,9 @@ def _folders(bucket: Bucket, prefix: str) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class OmittedFiles:
-    """The numbers of part files of a series of which a manifest omits some.
+    """The part files of a series that a manifest lists and that the bucket has, as numbers.
+
+    The manifest omits at least one part file of the series.
 
     Attributes:
         listed: the number of the series' part files that the manifest lists.

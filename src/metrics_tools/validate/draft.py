@@ -42,7 +42,7 @@ class Draft:
 
     Attributes:
         event: the copy of the request.
-        checked: the valid parts of the copy, and the problems of the others.
+        checked: the result of the worker's check of the copy: the valid parts, and the problems of the rest.
     """
 
     def __init__(self, event: Mapping[str, Any], body_bytes: int, bounds: Bounds) -> None:
@@ -190,9 +190,12 @@ class Draft:
         return path_text(self._as_written(path))
 
     def over(self, codes: Sequence[str]) -> RunRequest:
-        """Return a request that reads exactly the given series, to check these inputs.
+        """Return a request that reads exactly the given series, so that the reader of datasets can read them.
 
-        The expression of the returned request is only a placeholder.
+        The request's expression is not the author's: it is the sum of the series, or the only series.
+
+        Args:
+            codes: the series codes, at least one.
         """
         first, *more = (SeriesRef(series_code=code) for code in codes)
         expression = Composite(op="sum", operands=(first, *more)) if more else first
@@ -229,7 +232,11 @@ class Draft:
 def _code_for_path(event: Mapping[str, Any]) -> str:
     """Return the metric code with which `output.basePath` must end.
 
-    If the request's metric code is unusable, return the last part of `basePath`, a similar code, or `metric`.
+    It is the request's `metricCode`. If this code is not valid, it is the last part of `basePath`; if that is
+    not valid either, it is a valid code similar to `metricCode`, or else `metric`.
+
+    Args:
+        event: the request as JSON values.
     """
     code, base = event.get("metricCode"), value_at(event, ("output", "basePath"))
     if is_id(code):

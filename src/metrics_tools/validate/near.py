@@ -247,11 +247,12 @@ def meant_names(names: Mapping[str, str]) -> str:
 
 
 def _may_be_a_slip(word: str, name: str) -> bool:
-    """Return whether a word can be a misspelling of a name at all; `near` then compares the spellings.
+    """Return whether a word can be a misspelling of a name. If so, `near` then compares their similarity.
 
-    A short word is a misspelling if one letter is missing or added, or two letters are swapped. If a letter
-    is replaced, it is another word. Each part of a series code is compared as a word: `ECB_XAU_EUR_D` is not
-    a misspelling of `ECB_ZAR_EUR_D`.
+    Between long words, any misspelling is possible. If one of the two is short, the word is a misspelling only
+    if a letter is missing or added or two letters are swapped, but not if a letter is replaced. If both have
+    several parts between underscores, each part is compared: `ECB_XAU_EUR_D` is not a misspelling of
+    `ECB_ZAR_EUR_D`.
     """
     ours, its = word.casefold().split("_"), name.casefold().split("_")
     if len(ours) == len(its) > 1:

@@ -52,7 +52,7 @@ class Inputs:
     by_listing: bool = False
 
     def has_all(self, codes: Sequence[str]) -> bool:
-        """Return whether exactly the series with these codes were read, and no problem is an error."""
+        """Return whether all series with these codes and no others were read, and no problem is an error."""
         has_error = any(problem.severity == "error" for problem in self.problems)
         return not has_error and self.series.keys() == set(codes)
 
@@ -77,7 +77,7 @@ class Reader:
 
 
 class _Reading:
-    """One read of the manifests and series of a request, which collects the result in `_inputs`."""
+    """The state of `Reader.read` for one request: the draft, the reader of datasets, the result."""
 
     def __init__(self, reader: Reader, draft: Draft, decoder: Decoder) -> None:
         settings = reader.settings
@@ -89,7 +89,11 @@ class _Reading:
         self._inputs = Inputs(by_listing=settings.series_files == "listing")
 
     def run(self) -> Inputs:
-        """Read the manifests, then the series, and return both with all problems."""
+        """Read the manifests, then the series of the request, and return both with the problems of the inputs.
+
+        Raises:
+            StoreUnavailable: S3 failed or did not answer.
+        """
         inputs, checked = self._inputs, self._checked
         for dataset in checked.datasets.values():
             self._read_manifest(dataset, is_searched=dataset.dataset_id not in checked.named().values())
@@ -120,9 +124,12 @@ class _Reading:
                 )
 
     def _newest_manifest(self, key: str) -> str | None:
-        """Return a suggestion for a manifest that does not exist: the newest manifest of the same dataset.
+        """Return a suggestion for a manifest that cannot be read: the newest manifest of the same dataset.
 
-        The result is None if the dataset has no manifest.
+        The result is None if the dataset has no manifest, or if S3 refuses to list the manifests.
+
+        Args:
+            key: the key of the manifest that cannot be read.
         """
         with suppress(StoreRefusal):
             keys = self._listed(key.rpartition("/")[0].rpartition("/")[0] + "/")
@@ -131,7 +138,7 @@ class _Reading:
         return None
 
     def _can_be_read(self, code: str) -> bool:
-        """Return whether a series can be looked up in its dataset.
+        """Return whether enough manifests were read to look up a series in its dataset.
 
         For a series in the request's `inputs`, the manifest of its dataset must have been read. For any other
         series, the manifests of all datasets in the catalog must have been read; if part files are found by

@@ -49,10 +49,10 @@ class Validated:
 
 
 def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: bool = True) -> Validated:
-    """Validate a request, or the notification that holds one.
+    """Validate a request.
 
     Args:
-        body: the body of the message.
+        body: the request as JSON text, alone or in an SNS notification.
         bounds: the limits of a request.
         reader: the reader of the inputs; None to validate the request without its inputs.
         whole: whether the author wrote the whole request. If false, the author wrote only the expression, and

@@ -60,8 +60,9 @@ def worded(problem: Found, event: Mapping[str, Any], written: Path) -> Problem:
 
     Args:
         problem: the problem that the worker's check found.
-        event: the request that was checked.
-        written: the path of the problem in the author's file, where names may be misspelled.
+        event: the request that was checked, as JSON values.
+        written: the path of the problem in the author's file, where names may be misspelled; the path in
+            `problem` has the correct names.
     """
     name = next((part for part in reversed(problem.path) if isinstance(part, str)), "")
     if problem.path == ("body",):
@@ -114,7 +115,7 @@ def _expression_type(says: Any, shape: str | None) -> tuple[str, str | None, str
 
     Args:
         says: the value of `expressionType` in the request.
-        shape: the expression type of the request's root node; None if it is not known.
+        shape: the expression type of the root node, by its fields; None if the fields do not show it.
     """
     if says not in {"series", "series_math", "window_op", "composite"}:
         return "there is no such type", ALLOWED["expressionType"], shape and f"this expression is a `{shape}`"
@@ -122,12 +123,13 @@ def _expression_type(says: Any, shape: str | None) -> tuple[str, str | None, str
 
 
 def _of_another_node(problem: Found, name: str, found: Any) -> tuple[str, str | None, str | None]:
-    """Return (text, allowed values, suggestion) for a field or an operation that the type of its node lacks.
+    """Return (text, allowed values, suggestion) for a field or an operation that does not belong to its node.
 
     Args:
-        problem: the problem that the worker's check found.
-        name: the name of the field.
-        found: the value of the field.
+        problem: the problem that the worker's check found: a field that this kind of node does not have,
+            or an operation in `op` that does not exist.
+        name: the name of the field, as the author wrote it.
+        found: the value of the field; for `op`, the operation.
     """
     kind = problem.node or ""
     if problem.kind == "extra_forbidden":

@@ -123,6 +123,10 @@ def _chosen(file: str, codes: Sequence[str]) -> dict[str, MetricChecks]:
     """Return the checks of the given metrics by code, or of all metrics in the file if no code is given.
 
     The command ends with an error if the file is not valid or has no checks of one of the metrics.
+
+    Args:
+        file: the path of `checks.yaml`.
+        codes: the metric codes; empty for all metrics in the file.
     """
     try:
         every = read_checks(file).checks

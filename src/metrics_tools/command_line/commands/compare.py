@@ -46,10 +46,11 @@ def compare(
 ) -> None:
     """Compare two versions of a metric, or a request that is computed now with a version.
 
-    Show which rows are added, gone and changed, and the largest
-    differences. Each side is a published version (as `metrics history`
-    lists them), a file with a request or a formula, which is computed and not
-    published, or a Parquet file with the columns obs_time and value.
+    Show which rows only B has (added), only A has (gone) and both have
+    with different values (changed), and the largest differences. Each side
+    is a published version (as `metrics history` lists them), a file with a
+    request or a formula, which is computed and not published, or a Parquet
+    file with the columns obs_time and value.
 
     Exit: 0 no difference, 1 differences, 2 the command could not complete.
 
@@ -103,7 +104,7 @@ def _print_differences(found: Differences, within: str, few: int) -> None:
 
 
 def _largest(found: Differences, few: int) -> Table:
-    """Return a table of the `few` changed rows with the largest absolute differences between the two sides.
+    """Return a table of the `few` changed rows with the largest absolute differences, the largest first.
 
     The columns are the time, the values of the sides A and B, B - A, and the relative difference.
     """
@@ -118,7 +119,7 @@ def _document(before: Side, after: Side, found: Differences, few: int) -> dict[s
     """Return the differences in the form that `metrics compare --json` prints.
 
     The result contains the label and the number of rows of each side, the counts of added, gone and changed
-    rows, and the first or largest rows of each kind.
+    rows, the first added and the first gone rows, and the changed rows with the largest differences.
 
     Args:
         before: the first side of the comparison.

@@ -135,8 +135,9 @@ def _lines(view: NodeView, depth: int = 0) -> Iterator[tuple[Text, int]]:
 def _label(view: NodeView) -> Text:
     """Return the line of the tree for one node, such as `left: the mean of the last 14 observations`.
 
-    The line begins with the position of the node among the operands of its parent, and ends with the numbers
-    of observations and losses if the series were read.
+    The line begins with the position of the node among the operands of its parent (`left`, `right` or a
+    number from 1; nothing for a single operand), and ends with the numbers of observations and losses if the
+    series were read.
     """
     place = view.path.rpartition(".")[2]
     text = Text()

@@ -59,7 +59,7 @@ def history(
 
 
 def _print_versions(metric: Metric) -> None:
-    """Print the versions in `metric.versions`, whose manifests were read before.
+    """Print the versions in `metric.versions`. `metric` must already contain their manifests and markers.
 
     They are printed as a table if the terminal is wide enough, otherwise with two lines for each version.
     """

@@ -136,7 +136,7 @@ def _send(
 
     Args:
         letters: the dead letters.
-        queue_url: the URL of the request queue.
+        queue_url: the URL of the request queue, which `_checked` has found to be given.
         sent: the list to which each dead letter is appended after its message was sent.
         as_json: whether to print nothing, because the caller prints JSON.
     """

@@ -151,7 +151,13 @@ def _print_error(computed: Computed, error: MetricsWorkerError) -> None:
 
 
 def _print_fate(computed: Computed, place: Place, *, publish: bool) -> None:
-    """Print whether the version of a successful run was published, and whether it is current."""
+    """Print the number of rows of a successful run, and whether its version is published and current.
+
+    Args:
+        computed: the run.
+        place: the location from which the run read.
+        publish: whether the run was allowed to publish to the location.
+    """
     report = computed.report
     console.print_line(f"  SUCCESS  {count(report.row_count or 0, 'row')} from {place.label}", "green")
     if publish:

@@ -58,7 +58,7 @@ class Route:
         queue: the URL of the request queue; None if requests are sent to the topic.
         status_queue: the URL of a queue that receives the status events; None if there is no such queue.
         place: the bucket with the markers and with the copies of dead letters that the dead-letter function
-            stores; None if no bucket is needed.
+            stores; None if outcomes are read from the status queue or not at all.
     """
 
     topic: str | None
@@ -202,7 +202,7 @@ def _follow(sent: Sequence[Sent], route: Route, seconds: float) -> Iterator[Stat
 
     Args:
         sent: the requests that were sent.
-        route: the queue or the bucket from which the outcomes are read.
+        route: the status queue or, without one, the bucket from which the outcomes are read.
         seconds: the time limit in seconds.
     """
     try:
@@ -241,8 +241,8 @@ def _document(
     The result is an object with `to` and `runs`. Each of the `runs` has its ids, its outcome and its events.
 
     Args:
-        sent: the requests.
-        heard: the received status events of all runs.
+        sent: the requests, one for each run.
+        heard: the status events of all runs that the command received while it waited.
         status: SUCCESS or FAILURE by run id, for each run that has an outcome.
         to: the ARN of the topic or the URL of the queue to which the requests were sent.
     """

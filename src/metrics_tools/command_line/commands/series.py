@@ -33,7 +33,8 @@ def series(
 
     The newest version of the dataset is read as the worker reads it, with
     WORKER_SERIES_FILES from the environment. A series with a snapshot costs
-    two requests and its changed part files. Without a snapshot, each part
+    two requests, and one for each part file that changed since the
+    snapshot. Without a snapshot, each part
     file costs one request: 275 for a series of 23 years. A series that
     cannot be read is listed with the error.
 

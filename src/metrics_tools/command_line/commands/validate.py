@@ -72,7 +72,12 @@ def validate(
 
 
 def _all_of(files: Sequence[str], validation: Validation) -> tuple[list[Finding], list[str]]:
-    """Return the validated requests of all files, and an error text for each file that cannot be read."""
+    """Return all requests with their problems, and an error text for each file that cannot be read.
+
+    Args:
+        files: the paths of files, or formulas.
+        validation: the validator of the requests.
+    """
     findings, unreadable = list[Finding](), list[str]()
     for file in files:
         try:

@@ -33,11 +33,11 @@ _REFUSED = {
 
 @dataclass(slots=True)
 class _Seen:
-    """The log lines of a run, and the sources that could not be read.
+    """The log lines of a run that the command has found, and the log groups that it could not read.
 
     Attributes:
         lines: the log lines, oldest first, each as a dict of its fields.
-        unseen: a text for each source that could not be read, with the reason.
+        unseen: texts that each name what could not be read and why.
     """
 
     lines: list[dict[str, str]] = field(default_factory=list)
@@ -100,11 +100,11 @@ def why(
 
 
 def _log(run_id: str, groups: Sequence[str], days: int) -> _Seen:
-    """Return the log lines of a run, or the reason why they cannot be read.
+    """Return the log lines of a run or, in `unseen`, the reason why they cannot be read.
 
     Args:
         run_id: the id of the run.
-        groups: the names of the log groups to search.
+        groups: the names of the log groups to search. If empty, the reason is that the options are missing.
         days: the number of days to search, up to now.
     """
     if not groups:
