@@ -249,7 +249,7 @@ def meant_names(names: Mapping[str, str]) -> str:
 def _may_be_a_slip(word: str, name: str) -> bool:
     """Return whether a word can be a misspelling of a name. If so, `near` then compares their similarity.
 
-    Between long words, any misspelling is possible. If one of the two is short, the word is a misspelling only
+    Between long words, any misspelling is possible. If one of the two is short, the word is one only
     if a letter is missing or added or two letters are swapped, but not if a letter is replaced. If both have
     several parts between underscores, each part is compared: `ECB_XAU_EUR_D` is not a misspelling of
     `ECB_ZAR_EUR_D`.

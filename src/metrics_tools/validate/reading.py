@@ -89,7 +89,7 @@ class _Reading:
         self._inputs = Inputs(by_listing=settings.series_files == "listing")
 
     def run(self) -> Inputs:
-        """Read the manifests, then the series of the request, and return both with the problems of the inputs.
+        """Read the manifests, then the series of the request, and return both with their problems.
 
         Raises:
             StoreUnavailable: S3 failed or did not answer.
