@@ -67,7 +67,8 @@ def find_unreferenced(bucket: S3Bucket, prefix: str, *, before: datetime) -> Ite
         before: the time (UTC). Only objects that were written before this time may be deleted.
 
     Raises:
-        UnusableKey, AccessDenied, StoreUnavailable.
+        UnusableKey: a listing contains a key that the S3 client cannot request.
+        AccessDenied, StoreUnavailable: S3 refused a request, or failed.
     """
     for code in metric_codes(bucket, prefix):
         yield from _versions(bucket, Keys(metric_base(prefix, code)), before)
@@ -86,7 +87,8 @@ def delete(bucket: S3Bucket, found: Unreferenced, *, before: datetime) -> str:
         The reason why nothing was deleted; an empty string if the objects were deleted.
 
     Raises:
-        UnusableKey, AccessDenied, StoreUnavailable: some of the objects may have been deleted.
+        UnusableKey: a listing contains a key that the S3 client cannot request.
+        AccessDenied, StoreUnavailable: S3 refused a request, or failed. Some objects may have been deleted.
     """
     kept = found.kept
     if found.metric is not None and not kept:
@@ -179,8 +181,8 @@ def _read_newer_documents(bucket: S3Bucket, metric: Metric, *versions: str) -> N
 
     Args:
         bucket: the bucket.
-        metric: the documents that were read earlier.
-        versions: the versions whose manifests are read.
+        metric: the documents that were read earlier, to which the new ones are added.
+        versions: the timestamps of the versions whose manifests are read.
     """
     keys = [found.key for found in bucket.list(f"{metric.keys.base}runs/")]
     runs = [key.rpartition("/")[2].removesuffix(".ok") for key in keys if key not in metric.unreadable]
@@ -220,9 +222,10 @@ def _snapshots(bucket: S3Bucket, prefix: str, before: datetime) -> Iterator[Unre
 
 
 def _listed(bucket: S3Bucket, where: str) -> list[Any]:
-    """Return the metadata of an object or, if `where` ends in a slash, of all objects below this prefix.
+    """Return the metadata of all objects whose keys begin with `where`: a key, or a prefix.
 
-    The metadata is that of obstore: a dict with `path` (the key), `size` and `last_modified`, for example.
+    The metadata of an object is that of obstore: a dict with fields such as `path` (the key), `size` (bytes)
+    and `last_modified` (a datetime).
     """
     with refusals(where, operation="LIST"):
         found: list[Any] = list(obstore.list(bucket.store, where.rpartition("/")[0] + "/").collect())

@@ -130,10 +130,10 @@ def samples_of(path: Path, found: Iterable[Asked]) -> list[Sample]:
 
     Args:
         path: the file.
-        found: the items that were found in the file.
+        found: the requests and bare expressions in the file, as `file_contents.asked_in` finds them.
 
     Raises:
-        EventFileError: an item is neither a request nor an expression, or two requests have the same run id.
+        EventFileError: one of them cannot be parsed or sent, or two requests have the same run id.
     """
     return _distinct([_sample(path, asked) for asked in found])
 

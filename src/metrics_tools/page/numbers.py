@@ -54,9 +54,9 @@ class Numbers:
         return {"code": run.metric_code, "unit": run.unit, "metric": metric, "inputs": inputs}
 
     def _add(self, whole: Series) -> int:
-        """Store a series, unless it is stored already, and return its index in `series`.
+        """Store a series, unless the same observations are stored already, and return its index in `series`.
 
-        If the series is too long for the page, only a part of its observations is stored.
+        If the series is too long for the page, about `MAX_OBSERVATIONS` of its observations are stored.
         """
         series = thinned(whole)
         key = "series", series.times.tobytes() + series.values.tobytes()
@@ -80,8 +80,7 @@ class Numbers:
 def thinned(series: Series, most: int = MAX_OBSERVATIONS) -> Series:
     """Return a series, or about `most` of its observations if it has more.
 
-    The remaining observations are the first, the last, and the lowest and the highest of each section of the
-    series (see `extremes`).
+    The remaining observations are those at the indices that `extremes` returns.
     """
     if len(series) <= most:
         return series

@@ -95,7 +95,7 @@ class ShownRun:
 
     @property
     def has_own_error(self) -> bool:
-        """Return whether the run has an error that no complaint repeats."""
+        """Return whether the run has an error whose text none of the `complaints` contains."""
         return bool(self.error) and not any(self.error in text for text in self.complaints)
 
     @property

@@ -64,7 +64,7 @@ class RequestRow:
 
 
 def rows(run: ShownRun) -> list[list[list[Any]]]:
-    """Return, for each row of the table, a list of the requests in the row.
+    """Return, for each row of the timeline's table that shows requests, a list of the requests in the row.
 
     A request is [operation, key, start, duration, bytes, problem, lane]. Start and duration are in
     milliseconds; `problem` is empty if the request succeeded; `lane` is the line within the row, from 0.
@@ -129,9 +129,10 @@ def total_seconds(trace: Trace) -> float:
 
 
 def _groups(run: ShownRun, trace: Trace) -> dict[tuple[str, str], list[Timed]]:
-    """Return the requests of each row, in the order of their start, by the kind and the name of the row.
+    """Return a dict from the kind and the name of each row to its requests, in the order of their start.
 
-    If there would be more than `MAX_ROWS` rows, the requests that are not for an input series share a row.
+    If there would be more than `MAX_ROWS` rows, the requests that are not for an input series share one row
+    for each kind of row and operation.
     """
     requests = sorted(trace.requests, key=lambda one: one.start)
     changed = _changed_series(run, requests)
@@ -150,7 +151,7 @@ def _row_of(request: Timed, run: ShownRun, changed: Collection[str]) -> tuple[st
     Args:
         request: the request.
         run: the run.
-        changed: the codes of the series of which the run read only the changed part files.
+        changed: the codes of the series of which the run read a snapshot and only the changed part files.
     """
     code, name = _series_of(request, run), f"{request.operation} {request.key}"
     if request.operation in {"PUT", "PUBLISH"}:
@@ -246,7 +247,7 @@ def read_by_others(run: ShownRun) -> list[str]:
 
 
 def event_places(events: Sequence[ShownEvent], trace: Trace) -> list[float]:
-    """Return the position on the timeline, 0 to 1, of each status event that lies within it."""
+    """Return the position on the timeline, 0 to 1, of each status event. Events outside it are left out."""
     began, total = datetime.fromtimestamp(trace.began_at, UTC), total_seconds(trace)
     places = ((event.at - began).total_seconds() / total for event in events)
     return [place for place in places if 0 <= place <= 1]

@@ -68,7 +68,8 @@ def series_of_dataset(bucket: Bucket, manifest: Manifest, settings: Settings) ->
 
     Raises:
         InputReadError: neither the manifest nor the folders name a series.
-        UnusableKey, AccessDenied, StoreUnavailable.
+        UnusableKey: a listing contains a key that the S3 client cannot request.
+        AccessDenied, StoreUnavailable: S3 refused a request, or failed.
     """
     prefix = manifest.dataset.projections_prefix
     if settings.series_files == "listing":

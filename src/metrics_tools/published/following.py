@@ -80,7 +80,7 @@ def follow_bucket(
 
     Raises:
         AccessDenied, StoreUnavailable: S3 refused a request or failed.
-        CommittedRunError: a marker is not a JSON object.
+        CommittedRunError: the content of a marker is not a JSON object.
     """
     end, since = time.monotonic() + seconds, datetime.now(UTC).date()
     waiting, read = dict(bases), set[str]()

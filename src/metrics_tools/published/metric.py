@@ -62,7 +62,8 @@ class Metric:
     def is_committed(self, version_ts: str) -> bool:
         """Return whether a version is committed: its run, named in its manifest, has a marker that names it.
 
-        The manifest and the marker must have been read before.
+        `manifests` must contain the manifest, and `markers` the marker if it exists; otherwise, the result is
+        False.
         """
         marker = self.markers.get(self._run(version_ts))
         return marker is not None and marker.version_ts == version_ts
@@ -111,7 +112,7 @@ class Metric:
 
 
 def read_metric(bucket: Bucket, keys: Keys) -> Metric:
-    """Read all documents of a metric, and return them.
+    """Read all markers and manifests of a metric, and `current`, and return them.
 
     `current` is read after the markers. If a run commits in the meantime, its marker is read as well.
     """

@@ -57,7 +57,8 @@ def metric_codes(bucket: Bucket, prefix: str) -> list[str]:
         prefix: the key prefix of all metrics.
 
     Raises:
-        UnusableKey, AccessDenied, StoreUnavailable.
+        UnusableKey: a listing contains a key that the S3 client cannot request.
+        AccessDenied, StoreUnavailable: S3 refused a request, or failed.
     """
     names = (folder.removeprefix(prefix).rstrip("/") for folder in bucket.list_folders(prefix))
     return sorted(filter(is_id, names))
@@ -71,7 +72,8 @@ def summaries(bucket: Bucket, prefix: str) -> Iterator[MetricSummary]:
         prefix: the key prefix of all metrics.
 
     Raises:
-        UnusableKey, AccessDenied, StoreUnavailable.
+        UnusableKey: a listing contains a key that the S3 client cannot request.
+        AccessDenied, StoreUnavailable: S3 refused a request, or failed.
     """
     for codes in batched(metric_codes(bucket, prefix), _AT_ONCE, strict=False):
         keys = {code: Keys(metric_base(prefix, code)) for code in codes}
@@ -152,9 +154,10 @@ def last_time(file: StoredObject) -> int | None:
 
 
 def _microseconds(column: Any) -> Sequence[int]:
-    """Return the latest time of a column in microseconds since 1970, as a list of one number.
+    """Return a list with only the latest time of a column, in microseconds since 1970.
 
-    The list is empty if the column contains only nulls or no rows.
+    The list is empty if the column contains only nulls or no rows, so that a caller can join the lists of
+    several columns.
 
     Args:
         column: a pyarrow array of timestamps, in one or several chunks.

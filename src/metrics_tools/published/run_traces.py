@@ -63,7 +63,8 @@ def find_traces(bucket: Bucket, prefix: str, run_id: str, code: str | None) -> l
         code: the metric code; None to search all metrics. For a given code, there is always an entry.
 
     Raises:
-        UnusableKey, AccessDenied, StoreUnavailable.
+        UnusableKey: a listing contains a key that the S3 client cannot request.
+        AccessDenied, StoreUnavailable: S3 refused a request, or failed.
     """
     all_letters, _ = read_letters(bucket, [found.key for found in bucket.list(dead_letters(prefix))])
     own = [found for found in all_letters if found.letter.run_id == run_id]

@@ -31,12 +31,13 @@ _DELETE = (
 
 @dataclass(slots=True)
 class _FromPartFiles(Snapshots):
-    """A replacement of the worker's cache of snapshots, to let the worker make snapshots from all part files.
+    """A replacement of the worker's cache of snapshots, which is empty when the worker reads series.
 
-    The new snapshots are kept in memory and not stored in the bucket.
+    The worker therefore makes a snapshot of each series from all of its part files. The replacement keeps the
+    snapshots in memory and does not store them in the bucket.
 
     Attributes:
-        made: the new snapshots, by the identity of their series.
+        made: by the identity of the series (`Subject`), the snapshot that the worker made.
     """
 
     made: dict[Subject, Snapshot] = field(default_factory=dict)
@@ -44,12 +45,12 @@ class _FromPartFiles(Snapshots):
     def load(
         self, choose: Callable[[], list[Source]], *_: Any, **__: Any
     ) -> tuple[list[Source], list[Stored | None]]:
-        """Return the part files of several series, and for each series an entry without a stored snapshot.
+        """Return the part files of several series, and for each series a `Stored` without a snapshot.
 
-        The worker therefore reads all part files. The other arguments of the replaced method are ignored.
+        The other arguments of the replaced method are ignored.
 
         Args:
-            choose: returns the part files of each series.
+            choose: returns the part files of each series, one `Source` for each.
         """
         sources = choose()
         prefixes = [source.manifest.dataset.projections_prefix for source in sources]
@@ -91,7 +92,7 @@ def _from_part_files(
     """Return a snapshot made from all part files of a series, as the worker would make it.
 
     Returns:
-        The identity of the series' snapshot, and the snapshot.
+        The identity of the series (`Subject`), and the snapshot.
     """
     dataset, memory = manifest.dataset, Memory(settings.memory_bytes)
     run = Run("doctor", "doctor", v1=False, requested_at=datetime.now(UTC), event={})
@@ -110,9 +111,9 @@ def _compare(found: StoredObject, subject: Subject, present: Snapshot) -> Iterat
     """Yield a note or a finding for each difference between a stored snapshot and the present part files.
 
     Args:
-        found: the stored snapshot.
-        subject: the series of the snapshot.
-        present: a snapshot made from the present part files.
+        found: the object with the stored snapshot.
+        subject: the identity of the series whose snapshot it is.
+        present: a snapshot that was made from all part files that exist now.
     """
     name = f"snapshot of {subject.code}:"
     try:

@@ -27,12 +27,12 @@ class StatusEvent:
 
     @property
     def type(self) -> str:
-        """Return the type of the event, such as `metric_run_started`."""
+        """Return the type of the event, such as `metric_run_started`; empty if it has none."""
         return str(self.event.get("type", ""))
 
     @property
     def run_id(self) -> str:
-        """Return the id of the run."""
+        """Return the id of the run that the event is about; empty if it has none."""
         return str(self.event.get("runId", ""))
 
     @property
@@ -44,8 +44,8 @@ class StatusEvent:
     def detail(self) -> str:
         """Return, as text, the details of the event that depend on its type and status.
 
-        They are the progress of a heartbeat, the number of rows and the version of a SUCCESS, and the error
-        of a FAILURE. The text is empty for other events.
+        They are the progress of a heartbeat in percent, the number of rows and the version of a SUCCESS, and
+        the error of a FAILURE. The text is empty for other events.
         """
         match self.event:
             case {"progress": int() | float() as share}:

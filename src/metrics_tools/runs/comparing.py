@@ -42,11 +42,11 @@ def is_version(text: str) -> bool:
 
 
 def requests_in(texts: Sequence[str], place: Place | None) -> list[Sample]:
-    """Return the request in each file among the two sides; skip versions and Parquet files.
+    """Return the requests among the sides of a comparison; versions and Parquet files are skipped.
 
     Args:
-        texts: the two sides as the user wrote them.
-        place: the location of the datasets.
+        texts: the sides as the user wrote them.
+        place: the location of the datasets; None if the user gave none.
     """
     return [_request(text, place) for text in texts if not is_version(text) and not _is_parquet(text)]
 
@@ -83,7 +83,7 @@ def _request(text: str, place: Place | None) -> Sample:
 
     Args:
         text: the formula or the path of the file.
-        place: the location of the datasets.
+        place: the location of the datasets; None if the user gave none.
     """
     if not Path(text).exists() and not is_formula_argument(text):
         raise impossible(

@@ -56,7 +56,7 @@ class Computed:
     """The result of computing a request.
 
     Attributes:
-        report: the worker's record of the attempt.
+        report: the worker's report of the attempt, with the durations of its stages and its S3 requests.
         events: the recorded status events, each with the time (UTC) at which it would have been published.
         inputs: the series that were read, by series code.
         version: the committed version, read back; None if nothing was committed.
@@ -106,9 +106,12 @@ class _RecordingClient:
 
 
 class _ReportingDatasets(Datasets):
-    """A reader of datasets that reports its progress to a second function and keeps the series of each run.
+    """A reader of datasets that keeps the series of each run, and reports its progress to a second function.
 
-    The attribute `inputs` contains the series by run id and series code.
+    The second function is `on_progress` of the constructor; the worker passes the first one to `read`.
+
+    Attributes:
+        inputs: the series of each run, by run id and series code.
     """
 
     def __init__(self, settings: Settings, decoder: Decoder, on_progress: OnProgress) -> None:
@@ -119,7 +122,13 @@ class _ReportingDatasets(Datasets):
     def read(
         self, request: RunRequest, bucket: Bucket, on_progress: Callable[[float], None]
     ) -> dict[str, InputSeries]:
-        """Read every series of the request's expression, as `Datasets` does."""
+        """Read every series of the request's expression, as `Datasets` does, and keep the series.
+
+        Args:
+            request: the request.
+            bucket: the bucket with the datasets.
+            on_progress: called with the progress of the reading, from 0 to 1, after each part file.
+        """
 
         def report(share: float) -> None:
             on_progress(share)
@@ -148,7 +157,7 @@ class LocalWorker:
         Args:
             place: the location, from which the worker reads.
             publish: whether the worker also writes to the location; otherwise, it writes to memory.
-            on_progress: a function that is called with the progress of reading the series (0-1).
+            on_progress: called with the progress of reading a request's series, from 0 to 1, after each part file.
         """
         bucket = place.bucket if publish else Overlay(place.bucket)
         # Every part file is read, and nothing is written but the version.

@@ -117,13 +117,13 @@ def settings_of(place: Place | None) -> Settings:
 
 
 def bounds_of(settings: Settings, body: str, place: Place | None) -> Bounds:
-    """Return the limits of a request, which include the name of the data bucket.
+    """Return the limits against which a request is checked, with the data bucket that its paths must name.
 
     Args:
-        settings: the worker's settings.
+        settings: the worker's settings, which contain the other limits.
         body: the request as JSON text.
-        place: the location of the datasets. If it is None, the data bucket is the one that the paths in the
-            request name.
+        place: the location of the datasets, whose bucket `settings` names. If it is None, the data bucket is
+            the one that the paths in the request name.
     """
     fields = ("basePath", "manifestPath", "projectionsPath") if place is None else ()
     named = [name for field in fields for name in re.findall(_NAMED_BUCKET.format(field), body)]
@@ -202,7 +202,7 @@ def _made(asked: Asked, place: Place | None) -> Sample:
 
 
 def _check(formula: Formula) -> None:
-    """End the command with an error if the expression of a formula is not valid."""
+    """End the command with an error that shows the first problem, if a formula's expression is not valid."""
     _, problems = check(formula.expression)
     for found in problems[:1]:
         problem = Problem(path_text(found.path), found.message)

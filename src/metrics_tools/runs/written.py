@@ -33,7 +33,7 @@ class OutputFiles:
     html: Path | None
 
     def check(self, samples: Sequence[Sample], *, as_json: bool) -> None:
-        """End the command with an error if two outputs would be written to one file or to standard output.
+        """End the command with an error if two outputs would go to the same file or to standard output.
 
         Each request writes its own PNG, CSV and Parquet file, so that the path of such a file must contain
         `{metric}` if there are several requests. With --json, JSON is printed on standard output.
@@ -54,7 +54,7 @@ class OutputFiles:
             raise impossible("Only one of --json and the options with - can write to standard output.")
 
     def reporting(self) -> AbstractContextManager[None]:
-        """Return a context in which text output goes to standard error if standard output receives a file."""
+        """Return a context manager that sends text to standard error if standard output receives a file."""
         return report_on_stderr() if STANDARD_OUTPUT in astuple(self) else nullcontext()
 
     def write(self, samples: Sequence[Sample], computed: Sequence[Computed], place: Place, fate: str) -> None:
@@ -64,7 +64,7 @@ class OutputFiles:
             samples: the requests.
             computed: their results, in the same order.
             place: the location of the datasets, which the page names as the source.
-            fate: a sentence for the page that says whether the versions are published.
+            fate: a sentence that says whether the versions are published, for the top of the page.
         """
         try:
             for sample, found in zip(samples, computed, strict=True):
