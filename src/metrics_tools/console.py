@@ -46,9 +46,9 @@ err = PlainConsole(stderr=True)
 
 @contextmanager
 def report_on_stderr() -> Iterator[None]:
-    """Send the output of `print_line` and `print_table` to standard error within this context.
+    """Send the output of `print_line` and `print_table` to standard error during the `with` block.
 
-    Commands use the context if they write a file, such as CSV, to standard output.
+    A command uses it while it writes a file, such as CSV, to standard output.
     """
     out.stderr = True
     try:

@@ -180,8 +180,11 @@ def write_dataset(
 
     Args:
         put: writes one object, given its key and its bytes. Several threads call it at the same time.
-        currencies: the currencies to write. At least one must have ECB rates; those without are ignored.
+        currencies: the currencies to write, such as USD. Those without ECB rates are skipped.
         on_file: called with the number of part files that have been written so far.
+
+    Raises:
+        ValueError: none of the currencies has ECB rates.
     """
     rates = read_rates()
     chosen = {currency: rates[currency] for currency in sorted(currencies) if currency in rates}

@@ -28,11 +28,12 @@ class Asked:
 
     Attributes:
         file: the path of the file, as it was given.
-        body: the text of the request (alone or in an SNS notification), or of the bare expression in JSON.
-        is_expression: whether the file contains an expression without a request.
+        body: the JSON text of the request (alone or in an SNS notification) or of the expression; empty if
+            there is none.
+        is_expression: whether the file contains only an expression, in JSON or as a formula, and no request.
         record: the position among the records of an event; None for a file that is not an event.
         problems: the reasons why the body could not be read; empty if it could.
-        formula: the formula in the file, whose expression is the body; None for JSON.
+        formula: the formula in the file, whose expression is in `body`; None if the file contains JSON.
     """
 
     file: str
@@ -91,7 +92,7 @@ def _formula_in_json(text: str, file: str) -> Problem:
 
 
 def of_formula(text: str, *, file: str) -> Asked:
-    """Return the expression that a formula describes. If the text is not a formula, return the problem.
+    """Return the expression that a formula describes, or the reason why the text is no formula in `problems`.
 
     Args:
         text: the formula.

@@ -70,7 +70,11 @@ def shown_time(time: datetime | int) -> str:
 
 
 def age(seconds: float) -> str:
-    """Return an age as text, such as "90 s" or "3 days": in the largest unit of which two have passed."""
+    """Return an age as text, such as "90 s" or "3 days".
+
+    The unit is the largest one (days, h, min or s) of which the age has at least two; it is s below two
+    minutes.
+    """
     for size, unit in ((_DAY, " days"), (_HOUR, " h"), (_MINUTE, " min")):
         if seconds >= 2 * size:
             return f"{seconds / size:,.0f}{unit}"

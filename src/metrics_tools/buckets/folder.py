@@ -123,8 +123,12 @@ class FolderBucket(S3Bucket):
     def _written(self, key: str, body: bytes) -> Iterator[tuple[Path, str]]:
         """Write an object's body to a temporary file, and yield the path and the ETag of the temporary file.
 
-        The caller links or moves the file to the path of the object, which keeps the ETag. At the end of the
-        context, the temporary file is removed.
+        Within the `with` block, the caller links or moves the file to the path of the object, which keeps the
+        ETag. After the block, the temporary file is removed.
+
+        Raises:
+            AccessDenied: a file operation of this function or of the block was not permitted.
+            StoreUnavailable: another file operation failed.
         """
         path, name = self._path(key), f"{PRIVATE}partial/{uuid4().hex}"
         partial = self.root / name
@@ -148,7 +152,10 @@ class FolderBucket(S3Bucket):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock of the folder, so that only one thread of one process at a time replaces a file."""
+        """Hold the lock of the folder during the `with` block.
+
+        Only one thread of all processes has the lock at a time, so that only one replaces a file.
+        """
         from filelock import FileLock  # noqa: PLC0415 - 55 ms, and only replacing a file needs it
 
         path = self.root / PRIVATE / "lock"
@@ -159,7 +166,7 @@ class FolderBucket(S3Bucket):
 
 @contextmanager
 def _file_errors() -> Iterator[None]:
-    """Translate each StoreUnavailable in the context to one whose text is the error of the file system.
+    """Replace a StoreUnavailable of the `with` block by one with the text of the file system's error.
 
     The original text, "S3 failed", would mislead.
     """
@@ -172,7 +179,10 @@ def _file_errors() -> Iterator[None]:
 
 @contextmanager
 def _write_errors(key: str) -> Iterator[None]:
-    """Translate errors of the file system to `AccessDenied` or `StoreUnavailable` for this key."""
+    """Translate an OSError that the `with` block raises to an error of the bucket for this key.
+
+    A PermissionError becomes AccessDenied, and any other OSError becomes StoreUnavailable.
+    """
     try:
         yield
     except PermissionError as error:

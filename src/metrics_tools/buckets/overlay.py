@@ -26,7 +26,8 @@ class Overlay(Bucket):
     Attributes:
         below: the other bucket, which is never written to. An object in memory hides the object with the same
             key in this bucket.
-        event_loop: the event loop that makes the requests to the bucket below; None for no deadline.
+        event_loop: the event loop that makes the requests to the bucket below, and ends them at the deadline
+            of the invocation; None for requests without a deadline.
     """
 
     below: Bucket
@@ -122,11 +123,11 @@ class Overlay(Bucket):
         return etag
 
     def _read(self, key: str, part: slice = _WHOLE) -> StoredObject:
-        """Return an object that is in memory, with only a part of its body, and count one GET request.
+        """Return an object that is in memory, with a part of its body, and count one GET request.
 
         Args:
             key: the key of the object.
-            part: the bytes of the body to return; all by default.
+            part: the slice of the body, in bytes, that the result contains; by default, the whole body.
 
         Raises:
             KeyError: the object is not in memory.

@@ -44,12 +44,14 @@ def open_place(
 ) -> Place | None:
     """Return the location that the options select; None if none of the three options is given.
 
+    If more than one of them is given, the command ends with an error.
+
     Args:
         bucket: the value of --bucket.
         folder: the value of --folder.
         demo: whether --demo is given.
         files: the files of the requests, or formulas. The demo data has only the currencies that occur in
-            them.
+            them; if there are none, `ecb.CURRENCIES`.
     """
     if sum((bucket is not None, folder is not None, demo)) > 1:
         raise impossible("Choose one of --bucket, --folder and --demo.")

@@ -41,7 +41,7 @@ def _common(kind: str) -> dict[str, Schema | str]:
     Only events in the v1 form have the field `schema`.
 
     Args:
-        kind: started, heartbeat or completed; the type of the event is `metric_run_{kind}`.
+        kind: started, heartbeat or completed; the field `type` of the event is `metric_run_{kind}`.
     """
     return {
         "schema": described(f"`{V1}`: the event has the v1 form, as requested.", const=V1),
@@ -92,7 +92,8 @@ def _in_form(body: Schema, *, v1: bool) -> Schema:
     """Return the JSON Schema keywords for the fields of a status event in one of its two forms.
 
     Args:
-        body: the `properties` and `required` of the event, without `type` in `required`.
+        body: the JSON Schema keywords `properties` and `required` for the fields of the event in the v1 form.
+            `required` lacks `schema` and `type`, which this function adds.
         v1: whether the form is v1, in which `schema` is required; the plain form must not have this field.
     """
     properties, required = dict(body["properties"]), ["type", *body["required"]]
@@ -138,7 +139,8 @@ def _completed(status: str, more: dict[str, Schema], *, own: tuple[str, ...]) ->
 
     Args:
         status: the status: SUCCESS or FAILURE.
-        more: the schemas of the fields that differ between the plain and the v1 form.
+        more: by field name, the schemas that replace the model's, for fields that differ between the two
+            forms.
         own: the names of the fields that only events with this status have.
     """
     body = fields(RunCompleted, _COMPLETED)

@@ -188,7 +188,7 @@ _NODE_TEXT = (
 
 
 def request_definitions() -> dict[str, Schema]:
-    """Return the JSON Schema `$defs` for expressions in requests: `node`, and one for each node type."""
+    """Return the JSON Schema `$defs` for expressions in requests: `node`, and one for each kind of node."""
     shapes = _shapes()
     series, code = shapes["series"], shapes["series"]["properties"]["series_code"]
     text = "The series code under the name that the control plane uses."
@@ -206,13 +206,14 @@ def request_definitions() -> dict[str, Schema]:
 
 
 def _accept_ignored(shape: Schema, kind: type[BaseModel]) -> None:
-    """Extend the schema of a node, so that it accepts the values that the worker ignores.
+    """Extend the schema of a kind of node, so that it accepts the values that the worker ignores.
 
-    These values are null in an optional field, and a `scale` and a `window` of 1.
+    These values are null in an optional field, and a `scale` or `window` of 1 where the kind has no such
+    field.
 
     Args:
-        shape: the schema of the node, which is changed in place.
-        kind: the worker's model of the node.
+        shape: the schema of the kind of node, which is changed in place.
+        kind: the worker's model of the kind of node.
     """
     fields = shape["properties"]
     for name in fields.keys() - {*shape.get("required", ()), "series_code", "seriesCode", "scale"}:
@@ -236,7 +237,7 @@ def _without_null(schema: Schema) -> Schema:
 
 
 def manifest_definitions() -> dict[str, Schema]:
-    """Return the JSON Schema `$defs` for expressions in manifests: `node`, and one for each node type.
+    """Return the JSON Schema `$defs` for expressions in manifests: `node`, and one for each kind of node.
 
     These schemas are stricter than those for requests: a series is always named by the field `series_code`,
     `scale` is required in `series_math`, and no field is null.
@@ -264,7 +265,7 @@ def _shapes() -> dict[str, Schema]:
 
 
 def _one_of(kinds: list[str]) -> Schema:
-    """Return a schema that accepts nodes of some kinds, and checks a node only as a node of its own kind.
+    """Return a schema that accepts nodes of the given kinds, and checks a node only against its own kind.
 
     With `oneOf`, a validator would check the operands of a node once for each kind, and the time would grow
     exponentially with the depth of the expression.

@@ -95,12 +95,12 @@ def fields(kind: type[BaseModel], meanings: Meanings) -> Schema:
 
 
 def _merged(given: Schema, meaning: Schema | str) -> Schema:
-    """Return the schema of a field: our own keywords, then pydantic's keywords that they do not replace.
+    """Return the schema of a field: the keywords in `meaning`, then those in `given` with other names.
 
     Args:
-        given: pydantic's keywords. They are ignored if `meaning` defines the type of the value, by `$ref`,
-            `enum` or a similar keyword.
-        meaning: our own keywords, or only the description as text.
+        given: the JSON Schema keywords that pydantic makes from the model. They are ignored if `meaning` defines
+            the type of the value, by `$ref`, `enum` or a similar keyword.
+        meaning: the keywords that this package adds for the field, or only the description as text.
     """
     if isinstance(meaning, str):
         meaning = described(meaning)

@@ -2,8 +2,8 @@
 
 To make the estimate, the inputs are read without snapshots and their requests are counted: a GET for each
 manifest and part file, and more for a part file of more than 4 MiB. In addition, the worker gets the marker
-and `current`, reads the data back, and writes data, manifest, marker and `current`. A test compares the
-estimate with real runs.
+and `current`, reads the data that it has written, and writes data, manifest, marker and `current`. A test
+compares the estimate with real runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -140,7 +140,7 @@ def _with_snapshots(inputs: Inputs, sources: Sequence[Source]) -> WithSnapshots 
 
     Args:
         inputs: the inputs of the run, which were read without snapshots.
-        sources: the part files of each series.
+        sources: for each series, its part files as `_sources` returns them.
     """
     used = [source for source in sources if is_worthwhile(source)]
     if not used:
@@ -174,8 +174,8 @@ def _with_snapshots(inputs: Inputs, sources: Sequence[Source]) -> WithSnapshots 
 def _sources(inputs: Inputs) -> list[Source]:
     """Return one `Source` for each series that was read: its part files, as the worker would choose them.
 
-    If the worker finds part files by listing, the number of a series' part files is known, but not their
-    keys; the result then has placeholders for the keys.
+    If the worker finds part files by listing, the keys of a series' part files are not known, but only their
+    number. The result then has an invented key for each part file.
     """
     sources = []
     for code, found in inputs.series.items():

@@ -74,7 +74,10 @@ type _Range = Annotated[list[_Bound | None], AfterValidator(_range)]
 
 
 class ResultChecks(Part):
-    """The checks of a result that need only its observations. A file must give at least one of them."""
+    """The checks that need only the observations of a result: `min_rows`, `between` and `max_change`.
+
+    At least one of them must be given.
+    """
 
     min_rows: Annotated[int, Field(ge=1)] | None = None
     between: _Range | None = None
@@ -137,7 +140,7 @@ class CheckOutcome:
     first: tuple[Offender, ...] = ()
 
     def text(self, time_text: Callable[[int], str] = shown_time) -> str:
-        """Return the failure as one line, with the first offending observations.
+        """Return the name of a failed check, the fault and the first offending observations, in one line.
 
         Args:
             time_text: the function that formats a time in microseconds since 1970-01-01 UTC.

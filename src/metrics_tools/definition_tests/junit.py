@@ -18,8 +18,9 @@ def write_junit(
     Args:
         path: the file to write.
         results: the results, each of which becomes a test suite.
-        command: the name of the report.
-        precondition: the name of the additional test case, a condition that is not met.
+        command: the name of the report, such as that of the command which writes it.
+        precondition: the name of the additional test case of a file that is not valid: the condition which
+            the file does not meet.
 
     Raises:
         OSError: the report cannot be written.

@@ -41,7 +41,10 @@ class ExpectedError(Part):
 
 
 class Expectation(Part):
-    """The expected result of a test: observations, times without an observation and checks, or an error."""
+    """The expected result of a test: an error, or observations, times without an observation and checks.
+
+    At least one of the three must be given if no error is expected.
+    """
 
     observations: Observations | None = None
     none: list[Time] = Field(default_factory=list)
@@ -68,7 +71,7 @@ class Expectation(Part):
 
 
 class DefinitionTest(Part):
-    """A test: input series, an expression or the file of a request, and the expected result."""
+    """A test: the input series, either an expression or the file of a request, and the expected result."""
 
     name: Annotated[str, Field(min_length=1)]
     tz: Zone | None = None

@@ -46,9 +46,13 @@ def _value(value: Any) -> float | None:
 
 
 def _form(value: Any) -> str | None:
-    """Return the tag by which pydantic selects the model for observations.
+    """Return the tag by which pydantic selects the model for observations in a file.
 
-    The tag is `<regular>`, `<mapping>` or `<pairs>`; None if the value is neither an object nor a list.
+    The tag is `<regular>` for regular dates with values, `<mapping>` for an object of times and values, and
+    `<pairs>` for a list of pairs. It is None if the value is neither an object nor a list.
+
+    Args:
+        value: the observations as JSON values.
     """
     match value:
         case {"values": _} | {"start": _} | {"every": _}:
@@ -61,7 +65,7 @@ def _form(value: Any) -> str | None:
 
 
 class Part(BaseModel):
-    """The base class of the models of test files and `checks.yaml`, which reject unknown fields."""
+    """The base class of the pydantic models of test files and of `checks.yaml`. It rejects unknown fields."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 

@@ -103,7 +103,7 @@ def _read[Content: Part](file: str, model: type[Content], expected: str) -> Cont
     Args:
         file: the path of the file.
         model: the pydantic model of the content.
-        expected: the description of the content, for the problem of a file with another content.
+        expected: the text of the problem if the content is not a mapping, which describes a valid content.
 
     Raises:
         InvalidFileError: the file cannot be read, or its content is not valid.
@@ -153,7 +153,7 @@ def _problems(error: ValidationError, value: Any, expected: str, fields: Collect
     Args:
         error: pydantic's error.
         value: the decoded content of the file, in which the names of the tests are looked up.
-        expected: the description of a valid content, for a file that is not a mapping.
+        expected: the text of the problem if the content is not a mapping, which describes a valid content.
         fields: the field names that are suggested in place of an unknown name.
     """
     found = []

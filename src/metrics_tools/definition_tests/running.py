@@ -103,7 +103,8 @@ def _run(test: DefinitionTest, number: int, folder: Path) -> Outcome:
         folder: the folder of the file, to which the path of a request in the test is relative.
 
     Raises:
-        InvalidFileError: the test is not valid: a series or the file of the request is missing.
+        InvalidFileError: the expression reads a series that the test does not give, the expression is not a
+            formula, or the file of the request cannot be read or does not contain exactly one request.
     """
     begun = time.perf_counter()
     try:
@@ -183,9 +184,10 @@ def _series(points: Points) -> Series:
 
 
 def _compared(test: DefinitionTest, result: Series) -> tuple[str, tuple[Difference, ...]]:
-    """Return the reason why a test fails, and all differences between the result and the expectation.
+    """Return the reason why a test fails, and the differences from the expected observations.
 
-    The reason is an empty string if the test passes.
+    The reason is an empty string if the test passes. There are no differences if the test expects an error or
+    only checks.
     """
     if test.expect.error is not None:
         return f"an error was expected, but the result has {count(len(result), 'observation')}", ()

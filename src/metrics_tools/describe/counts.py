@@ -1,6 +1,7 @@
 """The number of observations of each node of an expression, and of the times at which it lost an observation.
 
-Each time of the operands has an observation of the node, or one reason for the loss.
+At each time at which an operand has an observation, the node has an observation too, or has lost it for one
+reason.
 """
 
 from dataclasses import asdict, dataclass

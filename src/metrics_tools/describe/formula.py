@@ -46,7 +46,8 @@ def number_text(value: float) -> str:
 def _written(node: nodes.Node) -> tuple[str, int]:
     """Return the formula of a node, and the precedence of its outermost operator.
 
-    The caller compares the precedence with that of its own operator to decide whether brackets are needed.
+    The caller compares the precedence with that of its own operator to decide whether brackets are needed. A
+    node that needs no brackets, such as a call, has the highest precedence.
     """
     match node:
         case nodes.SeriesRef(series_code=code):

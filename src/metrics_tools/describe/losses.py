@@ -117,7 +117,8 @@ def _classified(result: Series, times: Times, reasons: _Reasons) -> Lost:
     Args:
         result: the series to which the node evaluates.
         times: the times at which the node can have an observation.
-        reasons: by attribute of `Lost`, a mask over `times` that is true where the reason explains a loss.
+        reasons: by name of an attribute of `Lost`, a Boolean mask of the length of `times`, which is true at
+            each time at which this reason can explain a loss.
     """
     missing = ~np.isin(times, result.times)
     counts = dict[str, int]()
@@ -135,7 +136,7 @@ def _one_sided(operands: list[Series], both: Times) -> dict[str, int]:
 def _with_constant(node: nodes.SeriesMath, series: Series) -> tuple[Times, Values, Values]:
     """Return (times, left values, right values) of an operation on a series and a constant.
 
-    The three arrays have the length of the series, in which the constant is repeated.
+    The three arrays have the length of the series; the constant's side contains the constant at each time.
 
     Args:
         node: the operation, of which one side is a constant.
@@ -159,11 +160,11 @@ def _of_math(node: nodes.SeriesMath, times: Times, left: Values, right: Values, 
 
 
 def _reasons_of_one(node: nodes.Node, series: Series) -> _Reasons:
-    """Return the reasons that can explain a loss of a node with one operand, each with a mask.
+    """Return the reasons that can explain a loss of a node with one operand: a dict from reason to mask.
 
-    A reason is an attribute of `Lost`. Its mask is true at each time of the operand at which the reason can
-    explain a loss. The node must keep the times of its operand: `_of_resample` counts the losses of a
-    resample.
+    A reason is the name of an attribute of `Lost`. Its Boolean mask has one value for each time of the
+    operand: whether the reason can explain a loss at this time. The node must not be a resample, whose
+    results have other times (see `_of_resample`).
     """
     values = series.values
     match node:

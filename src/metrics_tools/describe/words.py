@@ -86,7 +86,8 @@ def _phrase(node: nodes.Node, operands: Sequence[str]) -> str:  # noqa: PLR0911 
 
     Args:
         node: the node.
-        operands: the descriptions of its operands; empty to describe what the node does to any operands.
+        operands: the descriptions of its operands, in order. If they are empty, the result contains general
+            words such as `left` and `right` instead.
     """
     match node:
         case nodes.SeriesRef():
@@ -182,7 +183,7 @@ def _windowed(node: nodes.WindowOp | nodes.Quantile, of: str) -> str:
 def _spans_dates(node: nodes.Lag) -> bool:
     """Return whether a lag accepts an older observation if the exact date has none.
 
-    Only a lag by calendar does, if `max_age_days` is above zero.
+    Only a lag by calendar (months, for example) accepts one, and only if `max_age_days` is above zero.
     """
     return node.unit != "observations" and node.max_age_days > 0
 

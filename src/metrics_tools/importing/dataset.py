@@ -71,7 +71,7 @@ class _Previous:
     Attributes:
         number: the number of the version; 0 if the dataset is new.
         files: the part files of the version, as keys relative to the dataset's projections.
-        extents: the extent of each series, by series code; None if the dataset is new.
+        extents: the extent of each series of the version, by series code; None if the dataset is new.
     """
 
     number: int = 0
@@ -95,8 +95,9 @@ def import_series(
         now: returns the time in UTC, which is a part of the names of part files.
 
     Raises:
-        ForeignDatasetError: another program has created the dataset.
-        AccessDenied, StoreUnavailable.
+        ForeignDatasetError: another program has created the newest version of the dataset.
+        AccessDenied: S3 refused a request.
+        StoreUnavailable: S3 failed, or other imports kept creating versions.
     """
     previous = _previous(bucket, base)
     kept = {_hash_of(file): file for file in previous.files_of(described.code)}
@@ -145,7 +146,7 @@ def _previous(bucket: Bucket, base: str) -> _Previous:
 
     Raises:
         ForeignDatasetError: the newest version was not created by an import.
-        AccessDenied, StoreUnavailable.
+        AccessDenied, StoreUnavailable: S3 refused a request, or failed.
     """
     versions = f"{base}versions/"
     # Objects are listed and not folders: an import that is in progress or was killed has created a folder

@@ -1,9 +1,8 @@
 """The local cloud: a moto server on the loopback interface, with the resources of template.yaml.
 
-The server is a separate process (`moto_server`), which `local_cloud()` starts and stops. Its credentials are
-random.
-Processes that use the server do not use the caller's AWS configuration: no profile, no file of `~/.aws`, no
-proxy.
+The server is a separate process (`moto_server`), which the context manager `local_cloud()` starts and stops.
+Its credentials are random. Processes that use the server do not use the caller's AWS configuration: no
+profile, no file of `~/.aws`, no proxy.
 """
 
 import json
@@ -55,7 +54,10 @@ class Cloud:
     status_queue: str
 
     def template_values(self) -> dict[str, str]:
-        """Return the values that the template needs in the local cloud, by the name in `!Ref NAME`."""
+        """Return the values of the references `!Ref NAME` in the template, by NAME.
+
+        They are the bucket's name, the URLs of the queues and the ARNs of the status topics.
+        """
         return {
             "DataBucketName": BUCKET,
             "RequestQueue": self.request_queue,
@@ -101,7 +103,7 @@ def client(service: str, endpoint: str) -> Any:
 
 @contextmanager
 def local_cloud(template: Template, log: Path, host: str = LOOPBACK) -> Iterator[Cloud]:
-    """Start the local cloud with the resources of the template, and stop it at the end of the context.
+    """Start the local cloud with the resources of the template, yield it, and stop it after the `with` block.
 
     The server listens on the address `host` of this machine, and writes its messages to the file `log`.
 
@@ -124,7 +126,7 @@ def free_ports(host: str) -> tuple[int, int]:
 def server(
     name: str, command: Sequence[str], environment: Mapping[str, str], *, address: tuple[str, int], log: Path
 ) -> Iterator[None]:
-    """Start a server, wait until it listens on its address, and stop it at the end of the context.
+    """Start a server, wait until it listens on its address, and stop it after the `with` block.
 
     Args:
         name: the name of the server in the text of the error.

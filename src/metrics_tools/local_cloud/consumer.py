@@ -39,9 +39,10 @@ class Consumer:
     batch_size: int
 
     def receive(self) -> Batch | None:
-        """Receive one batch from the queue, pass it to the function, and return the batch with its outcome.
+        """Receive one batch from the queue, pass it to the function, and return the result.
 
-        Return None if the queue is empty.
+        An error of the function does not raise an exception: it is `error` of the result. Return None if the
+        queue is empty.
         """
         return poll(self.sqs, self.invoke, queue=self.queue, arn=self.arn, batch_size=self.batch_size)
 
@@ -57,7 +58,12 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class Consumers:
-    """The worker and the dead-letter function, with their queues."""
+    """The two running functions of the stack, each with its queue.
+
+    Attributes:
+        worker: the worker, which consumes the request queue.
+        dead_letters: the dead-letter function, which consumes the dead-letter queue.
+    """
 
     worker: Consumer
     dead_letters: Consumer
@@ -85,9 +91,7 @@ class Consumers:
 def consumers(
     deployed: tuple[Cloud, Template], environment: Mapping[str, str], *, log: Path, handler: str
 ) -> Iterator[Consumers]:
-    """Run both functions of the stack while the context is open, and yield them with their queues.
-
-    The functions are the worker and the dead-letter function.
+    """Run the worker and the dead-letter function during the `with` block, and yield them with their queues.
 
     Args:
         deployed: the local cloud, and the template from which it was created.
@@ -120,7 +124,7 @@ def _consumer(
     log: Path,
     handler: str,
 ) -> Iterator[Consumer]:
-    """Run one function while the context is open, and yield it with its queue.
+    """Run one function during the `with` block, and yield it with its queue.
 
     Args:
         deployed: the local cloud, and the template from which it was created.

@@ -46,7 +46,11 @@ class Emulator:
     _one_at_a_time: Lock = field(default_factory=Lock)
 
     def invoke(self, event: dict[str, Any]) -> Any:
-        """Invoke the function with an event, and return its result; raise an InvocationError if it fails."""
+        """Invoke the function with an event, and return its result as JSON values.
+
+        Raises:
+            InvocationError: the function failed, or the emulator did not answer.
+        """
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=self.timeout)
         with self._one_at_a_time, closing(connection):
             try:
@@ -72,7 +76,7 @@ def parse_answer(text: str) -> Any:
 def emulator(
     root: Path, environment: Mapping[str, str], *, log: Path, timeout: int, handler: str = HANDLER
 ) -> Iterator[Emulator]:
-    """Run a Lambda function while the context is open, and yield a client that invokes it.
+    """Run a Lambda function during the `with` block, and yield a client that invokes it.
 
     Args:
         root: the folder of the repository, whose `.venv` contains the emulator.

@@ -150,7 +150,7 @@ def _object_violations(outcome: Outcome, completed: StatusEvent, folder: Path) -
         folder: the folder with the copies of the published objects.
 
     Raises:
-        KeyError, ValueError, OSError: the version cannot be read.
+        KeyError, ValueError, OSError: the manifest or a data file is missing, or its content is not valid.
     """
     manifest_key = str(completed.event["outputManifest"]).removeprefix(f"s3://{BUCKET}/")
     body = (folder / manifest_key).read_bytes()

@@ -35,7 +35,8 @@ def print_event_of(samples: Sequence[Sample], event: StatusEvent) -> None:
     """Print a status event below the heading of a step, with the metric code of its run.
 
     Args:
-        samples: the requests, in which the metric code of the run is looked up.
+        samples: the requests, in which the metric code of the run is looked up; the code is `?` for other
+            runs.
         event: the status event.
     """
     codes = {sample.run_id: sample.metric_code for sample in samples}

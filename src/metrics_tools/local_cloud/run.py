@@ -178,9 +178,10 @@ def load(currencies: Sequence[str], cloud: Cloud) -> ecb.Written:
 
 
 def _start_cloud(stack: ExitStack, options: Options, *, with_worker: bool) -> tuple[Cloud, Template]:
-    """Start the local cloud, write the dataset to it, and return the cloud and its template.
+    """Start the local cloud, write the demo dataset to it, and return the cloud and its template.
 
-    The cloud stops when `stack` is closed. If the worker will be started too, the emulator must be installed.
+    The cloud stops when `stack` is closed. If `with_worker` is true, a LocalError is raised before the start
+    if the emulator is needed and not installed.
     """
     if with_worker and not reason_without_emulator(os.environ):
         find_emulator(ROOT)  # if it is missing, the local run fails before it starts
@@ -270,8 +271,8 @@ def _messages_left(cloud: Cloud) -> list[str]:
 def _report(outcomes: Sequence[Outcome], messages_left: Sequence[str], copies: int, options: Options) -> int:
     """Print the outcomes and a summary, and return the exit status: 0 if all runs ended as expected, else 1.
 
-    `messages_left` has a line for each unexpected message in the queues. `copies` is the number of published
-    objects that were copied into the output folder.
+    `messages_left` has a line for each unexpected message or queue with messages. `copies` is the number of
+    published objects that were copied into the output folder.
     """
     print_step("Outcomes")
     print_outcomes(outcomes)

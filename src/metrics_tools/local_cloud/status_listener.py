@@ -32,14 +32,15 @@ class RunEvents(list[StatusEvent]):
 
 @contextmanager
 def status_events(cloud: Cloud, on_event: Callable[[StatusEvent], None]) -> Iterator[Mapping[str, RunEvents]]:
-    """Receive all status events while the context is open. A thread receives them.
+    """Receive all status events in a thread during the `with` block.
 
     Args:
         cloud: the local cloud.
         on_event: called by the thread with each event.
 
     Yields:
-        The events that have arrived, by run id. A run without events has an empty list.
+        The events that have arrived, by run id; the thread adds further events. Looking up a run without
+        events gives an empty `RunEvents`.
     """
     runs: defaultdict[str, RunEvents] = defaultdict(RunEvents)
     stopped = threading.Event()

@@ -25,10 +25,16 @@ def guarded(
     stdout: IO[bytes] | int,
     stderr: IO[bytes] | int,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command while the context is open, and yield the process of the guard that runs the command.
+    """Run a command during the `with` block, and yield the process of the guard that runs the command.
 
-    `environment` has all environment variables of the command. The command runs in a separate session, so
-    that Ctrl-C reaches only the parent, which then ends the commands in order.
+    The command runs in a separate session, so that Ctrl-C reaches only the parent, which then ends the
+    commands in order.
+
+    Args:
+        command: the program and its arguments.
+        environment: all environment variables of the command.
+        stdout: the target of the command's standard output, as for `subprocess.Popen`.
+        stderr: the target of the command's standard error, as for `subprocess.Popen`.
     """
     process = subprocess.Popen(
         [sys.executable, "-I", __file__, *command],

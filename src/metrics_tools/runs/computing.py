@@ -157,7 +157,7 @@ class LocalWorker:
         Args:
             place: the location, from which the worker reads.
             publish: whether the worker also writes to the location; otherwise, it writes to memory.
-            on_progress: called with the progress of reading a request's series, from 0 to 1, after each part file.
+            on_progress: called with the progress of reading the series, 0 to 1, after each part file.
         """
         bucket = place.bucket if publish else Overlay(place.bucket)
         # Every part file is read, and nothing is written but the version.
