@@ -92,7 +92,7 @@ def _formula_in_json(text: str, file: str) -> Problem:
 
 
 def of_formula(text: str, *, file: str) -> Asked:
-    """Return the expression that a formula describes, or the reason why the text is no formula in `problems`.
+    """Return the expression that a formula describes, or the reason in `problems` why it describes none.
 
     Args:
         text: the formula.

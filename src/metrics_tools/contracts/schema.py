@@ -98,8 +98,8 @@ def _merged(given: Schema, meaning: Schema | str) -> Schema:
     """Return the schema of a field: the keywords in `meaning`, then those in `given` with other names.
 
     Args:
-        given: the JSON Schema keywords that pydantic makes from the model. They are ignored if `meaning` defines
-            the type of the value, by `$ref`, `enum` or a similar keyword.
+        given: the JSON Schema keywords that pydantic makes from the model. They are ignored if `meaning`
+            defines the type of the value, by `$ref`, `enum` or a similar keyword.
         meaning: the keywords that this package adds for the field, or only the description as text.
     """
     if isinstance(meaning, str):

@@ -3,7 +3,7 @@
 Run this file as a script with a port and the name of a handler. The server answers like the emulator, one
 invocation at a time, and calls the handler in the main thread. Unlike Lambda, the server does not limit the
 memory of the worker and does not end an invocation at its timeout; the worker itself stops in time, because
-the context shows the remaining time.
+the handler's `context` argument (`Context`) shows the remaining time.
 """
 
 import json

@@ -98,7 +98,11 @@ class _RecordingClient:
     events: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
 
     def publish(self, **message: Any) -> None:
-        """Record a status event in place of sending it to a topic."""
+        """Record a status event in place of sending it to a topic.
+
+        Args:
+            message: the arguments of SNS's Publish.
+        """
         self.events.append((datetime.now(UTC), json.loads(message["Message"])))
 
     def change_message_visibility(self, **_: Any) -> None:
