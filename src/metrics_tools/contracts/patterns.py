@@ -11,7 +11,7 @@ from metrics_worker import names
 
 
 def whole(pattern: str) -> str:
-    """Return a pattern that matches a string only if the given pattern matches the whole string."""
+    """Return a pattern between `^` and `$`, so that it matches only whole strings."""
     return f"^{pattern}$"
 
 

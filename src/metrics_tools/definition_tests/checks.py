@@ -40,7 +40,7 @@ class Limit:
 
 
 def _limit(value: Any) -> Limit:
-    """Return the limit for a number (an absolute amount) or for a text such as `20%` (a share).
+    """Return the limit for a number (an amount) or a text such as `20%` (a share of the earlier value).
 
     Raises:
         ValueError: the value is neither a number that is at least 0 nor a percentage.

@@ -232,7 +232,7 @@ def _start_functions(
 
 
 def _work(functions: Consumers, events: Mapping[str, RunEvents], options: Options, cloud: Cloud) -> str:
-    """Invoke the functions until every run has an outcome.
+    """Invoke the functions until `events` has a completed event of each run of `options.samples`.
 
     The loop also ends at the timeout, after a failed invocation, and when both queues have been empty for
     `LAST_EVENTS_SECONDS`. Returned messages are redelivered at once, because five attempts with the waits of
