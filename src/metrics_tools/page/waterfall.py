@@ -235,7 +235,7 @@ def _bar(request: Timed, lane: int, total: float) -> str:
 
 
 def read_by_others(run: ShownRun) -> list[str]:
-    """Return the codes of the input series that this run did not request, because another run of its batch did.
+    """Return the codes of input series that this run did not request because another run of its batch did.
 
     The list is empty if the run did not succeed or its trace is incomplete, because the reads of this run may
     then be missing from the trace.
