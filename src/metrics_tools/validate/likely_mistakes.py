@@ -115,8 +115,8 @@ def _warnings_about_lag(lag: Lag, path: str) -> Iterator[Problem]:
                 day = "last day" if stamp == "end" else "last day with a value"
                 text = f"each {to} has the date of its {day}; if it was later in the earlier {to}, "
                 periods, rest = divmod(lag.window * _MONTHS[lag.unit], _MONTHS[f"{to}s"])
-                count = "" if rest else f'leave unit out and give "window": {periods}; or '
-                hint = f'{count}give the resample "stamp": "start"'
+                count = f'; or, if no {to} is missing, leave unit out and give "window": {periods}'
+                hint = 'give the resample "stamp": "start"' + ("" if rest else count)
                 yield warning(f"{path}.unit", f"{text}the result is missing", lag.unit, hint)
 
 
