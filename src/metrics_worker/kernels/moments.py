@@ -54,9 +54,9 @@ def rolling_zscore(values: Values, window: int) -> Values:
 def rolling_cov(left: Values, right: Values, window: int) -> Values:
     """Return the covariance (divisor window - 1) of each window of `left` and the same window of `right`."""
 
-    def finish(squares: Values, exponents: Exponents) -> Values:
-        covariances: Values = np.ldexp(squares[2] / (window - 1), -exponents.sum(axis=0))
-        return covariances
+    def finish(squares: Values, exponents: Exponents | None) -> Values:
+        covariances: Values = squares[2] / (window - 1)
+        return covariances if exponents is None else np.ldexp(covariances, -exponents.sum(axis=0))
 
     return _pairs(left, right, window, finish)
 
@@ -67,8 +67,11 @@ def rolling_corr(left: Values, right: Values, window: int) -> Values:
     The correlation is NaN if all values of one of the two windows are equal.
     """
 
-    def finish(squares: Values, _: Exponents) -> Values:
-        correlations: Values = np.clip(squares[2] / (np.sqrt(squares[0]) * np.sqrt(squares[1])), -1, 1)
+    def finish(squares: Values, _: Exponents | None) -> Values:
+        np.sqrt(squares[:2], out=squares[:2])
+        squares[0] *= squares[1]
+        squares[2] /= squares[0]
+        correlations: Values = np.clip(squares[2], -1, 1, out=squares[2])
         return correlations
 
     return _pairs(left, right, window, finish)
@@ -77,9 +80,9 @@ def rolling_corr(left: Values, right: Values, window: int) -> Values:
 def rolling_beta(left: Values, right: Values, window: int) -> Values:
     """Return covariance(left, right) / variance(right) of each window; NaN if that variance is 0."""
 
-    def finish(squares: Values, exponents: Exponents) -> Values:
-        betas: Values = np.ldexp(squares[2] / squares[1], exponents[1] - exponents[0])
-        return betas
+    def finish(squares: Values, exponents: Exponents | None) -> Values:
+        betas: Values = squares[2] / squares[1]
+        return betas if exponents is None else np.ldexp(betas, exponents[1] - exponents[0])
 
     return _pairs(left, right, window, finish)
 
@@ -170,7 +173,9 @@ def _merged_moments(values: Values, window: int) -> tuple[Values, Values]:
 
 
 @np.errstate(all="ignore")
-def _pairs(left: Values, right: Values, window: int, finish: Callable[[Values, Exponents], Values]) -> Values:
+def _pairs(
+    left: Values, right: Values, window: int, finish: Callable[[Values, Exponents | None], Values]
+) -> Values:
     """Return one result of `finish` for each window of two series of equal length; NaN if the window is 1.
 
     `finish` gets the three rows of sums and the two rows of exponents that `_pairs_within_range` returns.
@@ -187,7 +192,7 @@ def _pairs(left: Values, right: Values, window: int, finish: Callable[[Values, E
     return result
 
 
-def _pairs_within_range(pairs: Values, window: int) -> tuple[Values, Exponents]:
+def _pairs_within_range(pairs: Values, window: int) -> tuple[Values, Exponents | None]:
     """Return (sums, exponents) of the windows of two series, and scale values to avoid overflow.
 
     Args:
@@ -198,11 +203,14 @@ def _pairs_within_range(pairs: Values, window: int) -> tuple[Values, Exponents]:
         The three rows of `_squares_of_pairs`, and two rows of exponents; both have one column for each
         window. The sums of a window are computed from the values of each series times 2 ** (the series'
         exponent for this window). The exponent is 0 if no scaling is needed; `spread.exponents` chooses it.
+        Instead of the exponents, None is returned if they are 0 for all windows.
     """
     squares = _squares_of_pairs(pairs, window)
+    if spread.is_within_range(squares[:2]):
+        return squares, None
     exponents = np.stack([spread.exponents(squares[row], pairs[row]) for row in range(2)])
     if not exponents.any():
-        return squares, exponents
+        return squares, None
     for shifts in np.unique(exponents, axis=1).T:
         if shifts.any():
             windows = (exponents == shifts[:, None]).all(axis=0)
@@ -223,12 +231,16 @@ def _squares_of_pairs(pairs: Values, window: int) -> Values:
     if window <= _MERGED:
         return _merged_pairs(pairs, window)
     sums = centred_sums(pairs, window)
-    means = sums.real[:2] * (1 / window)
-    distances = sums.real[[0, 1, 0]]
-    distances *= means[[0, 1, 1]]
-    squares = np.stack([sums.imag[0], sums.imag[1], sums.real[2]])
-    squares -= distances
-    accurate = (squares[:2] >= distances[:2] * _LEAST_SHARE).all(axis=0)
+    deviations, products = sums.real[:2], (sums.imag[0], sums.imag[1], sums.real[2])
+    means = deviations * (1 / window)
+    squares, correction = np.empty((3, sums.shape[1])), np.empty(sums.shape[1])
+    accurate = np.ones(sums.shape[1], dtype=np.bool_)
+    for row, (left, right) in enumerate([(0, 0), (1, 1), (0, 1)]):
+        np.multiply(deviations[left], means[right], out=correction)
+        np.subtract(products[row], correction, out=squares[row])
+        if left == right:
+            correction *= _LEAST_SHARE
+            accurate &= squares[row] >= correction
     for windows in _runs(np.flatnonzero(~accurate), window):
         low, high = windows[0], windows[-1] + window
         squares[:, windows] = _merged_pairs(pairs[:, low:high], window)[:, windows - low]

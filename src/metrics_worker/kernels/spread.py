@@ -133,6 +133,11 @@ def within_range(values: Values, compute: Compute) -> Moments:
     return moments
 
 
+def is_within_range(squares: Values) -> bool:
+    """Return whether no sum of squares is infinite, NaN, zero or so small that it may have lost digits."""
+    return bool(squares.max(initial=0.0) < np.inf and squares.min(initial=1.0) >= _SMALL)
+
+
 def exponents(squares: Values, values: Values) -> NDArray[np.int64]:
     """Return for each window the exponent of the power of two by which its values must be multiplied.
 
