@@ -48,7 +48,8 @@ _COUNTS = ">20x6l"  # the header of a part of a zone's file
 _TYPE = np.dtype([("offset", ">i4"), ("is_dst", "u1"), ("name", "u1")])
 _BEFORE_ALL = -(2**62)
 _LARGEST_SECONDS = np.iinfo(np.int64).max // _MICROSECONDS
-_MONTHS = {"months": 1, "quarters": 3, "years": 12, "month": 1, "quarter": 3, "year": 12}
+MONTHS = {"months": 1, "quarters": 3, "years": 12, "month": 1, "quarter": 3, "year": 12}
+"""The number of months in each unit and period that consists of whole months."""
 _THURSDAY = 3  # the weekday of 1970-01-01, counted from Monday = 0
 
 
@@ -161,7 +162,7 @@ def minus(dates: Dates, count: int, unit: Unit) -> Dates:
     if unit == "weeks":
         return dates - np.timedelta64(7 * count, "D")
     months, lengths = _months(dates)
-    target = months - np.timedelta64(_MONTHS[unit] * count, "M")
+    target = months - np.timedelta64(MONTHS[unit] * count, "M")
     moves = target.astype("datetime64[D]") - months.astype("datetime64[D]")
     moved: Dates = np.minimum(dates + np.repeat(moves, lengths), np.repeat(_last_days(target), lengths))
     return moved
@@ -180,7 +181,7 @@ def period_ends(dates: Dates, period: Period) -> Dates:
     if period == "week":
         return dates - _weekdays(dates) + np.timedelta64(6, "D")
     months, lengths = _months(dates)
-    last_months = _first_months(months, period) + np.timedelta64(_MONTHS[period] - 1, "M")
+    last_months = _first_months(months, period) + np.timedelta64(MONTHS[period] - 1, "M")
     return np.repeat(_last_days(last_months), lengths)
 
 
@@ -208,7 +209,7 @@ def _months(dates: Dates) -> tuple[Dates, _Integers]:
 def _first_months(months: Dates, period: Period) -> Dates:
     """Return, for each month, the first month of the month, quarter or year (`period`) that contains it."""
     numbers = months.astype(np.int64)  # 0 is January 1970
-    firsts: Dates = (numbers - numbers % _MONTHS[period]).astype("datetime64[M]")
+    firsts: Dates = (numbers - numbers % MONTHS[period]).astype("datetime64[M]")
     return firsts
 
 

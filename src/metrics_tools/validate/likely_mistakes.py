@@ -12,6 +12,7 @@ from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.near import did_you_mean
 from metrics_tools.validate.problems import Problem, quoted, warning
 from metrics_tools.validate.zones_and_dates import abbreviated_zone_hint
+from metrics_worker.civil_dates import MONTHS
 from metrics_worker.expression.grammar import series_codes
 from metrics_worker.expression.nodes import (
     Composite,
@@ -29,8 +30,6 @@ from metrics_worker.series import Series
 
 _DAY = 86_400_000_000
 """In microseconds."""
-_MONTHS = {"months": 1, "quarters": 3, "years": 12}
-"""The number of months in each unit or period."""
 _YEARS = {*range(249, 254), *range(259, 263), 364, 365, 366}
 """The numbers of observations that an author may write for a year of workdays or of days."""
 _MORE_OFTEN = 3
@@ -110,14 +109,13 @@ def _warnings_about_lag(lag: Lag, path: str) -> Iterator[Problem]:
         text = f"{lag.window} observations are about a year of daily data, but no year has exactly so many"
         yield warning(f"{path}.window", text, lag.window, 'a year is "window": 1, "unit": "years"')
     match lag.series:
-        case Resample(to="month" | "quarter" | "year" as to, stamp="last" | "end" as stamp):
-            if lag.unit in _MONTHS:
-                day = "last day" if stamp == "end" else "last day with a value"
-                text = f"each {to} has the date of its {day}; if it was later in the earlier {to}, "
-                periods, rest = divmod(lag.window * _MONTHS[lag.unit], _MONTHS[f"{to}s"])
-                count = f'; or, if no {to} is missing, leave unit out and give "window": {periods}'
-                hint = 'give the resample "stamp": "start"' + ("" if rest else count)
-                yield warning(f"{path}.unit", f"{text}the result is missing", lag.unit, hint)
+        case Resample(to=to, stamp="last" | "end" as stamp) if to in MONTHS and lag.unit in MONTHS:
+            day = "last day" if stamp == "end" else "last day with a value"
+            text = f"each {to} has the date of its {day}; if it was later in the earlier {to}, "
+            periods, rest = divmod(lag.window * MONTHS[lag.unit], MONTHS[to])
+            count = f'; or, if no {to} is missing, leave unit out and give "window": {periods}'
+            hint = 'give the resample "stamp": "start"' + ("" if rest else count)
+            yield warning(f"{path}.unit", f"{text}the result is missing", lag.unit, hint)
 
 
 def warnings_about_zones(view: NodeView, inputs: Mapping[str, Series]) -> Iterator[Problem]:

@@ -66,7 +66,7 @@ def resampled(node: Resample, series: Series) -> Series:
         first, stop, dates = first[:-1], stop[:-1], dates[:-1]
     if not len(first):
         return Series(series.times[:0], series.values[:0])
-    values = _of_periods(node, series.values, first, stop)
+    values = _of_periods(node, series.values[: stop[-1]], first, stop)
     return Series.where_finite(_stamps(node, series.times, dates, stop), values)
 
 
@@ -94,7 +94,7 @@ def _of_periods(node: Resample, values: Values, first: Positions, stop: Position
 
     Args:
         node: the resampling.
-        values: the values of all observations.
+        values: the values of the observations of all periods.
         first: the position of the first observation of each period.
         stop: the position after the last observation of each period.
     """
@@ -104,13 +104,13 @@ def _of_periods(node: Resample, values: Values, first: Positions, stop: Position
         case "first":
             return values[first]
         case "mean":
-            return parts.mean_of_parts(values[: stop[-1]], first)
+            return parts.mean_of_parts(values, first)
         case "sum":
-            return parts.sum_of_parts(values[: stop[-1]], first)
+            return parts.sum_of_parts(values, first)
         case "min":
-            return parts.min_of_parts(values[: stop[-1]], first)
+            return parts.min_of_parts(values, first)
         case "max":
-            return parts.max_of_parts(values[: stop[-1]], first)
+            return parts.max_of_parts(values, first)
         case "count":
             return (stop - first).astype(np.float64)
         case _:

@@ -11,14 +11,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from metrics_worker.kernels.overflow import without_overflow
 from metrics_worker.kernels.rolling import Values
 
 type Positions = NDArray[np.int64]
 
 # Values per block. The arrays of a block fit into the level 2 cache.
 _BLOCK = 8_192
-# Values are divided by 2 ** 64 for a sum that overflows: no sum of scaled values can overflow.
-_SCALE = 64
 
 
 @np.errstate(all="ignore")
@@ -29,11 +28,7 @@ def cumulative_sum(values: Values, starts: Positions) -> Values:
 
     The sum is compensated: the rounding errors of the additions are computed exactly and added to the sum.
     """
-    plain = _compensated(values, starts)
-    if np.isfinite(plain).all():
-        return plain
-    scaled = np.ldexp(_compensated(np.ldexp(values, -_SCALE), starts), _SCALE)
-    return np.where(np.isfinite(plain), plain, scaled)
+    return without_overflow(lambda scaled: _compensated(scaled, starts), values)
 
 
 def cumulative_max(values: Values, starts: Positions) -> Values:

@@ -10,34 +10,24 @@ numpy adds the values of a part pairwise, in an order that depends only on their
 import numpy as np
 from numpy.typing import NDArray
 
+from metrics_worker.kernels.overflow import without_overflow
 from metrics_worker.kernels.rolling import LARGEST, Values
 
 type Positions = NDArray[np.int64]
-
-# Values are divided by 2 ** 64 for a sum that overflows: no sum of scaled values can overflow.
-_SCALE = 64
 
 
 @np.errstate(all="ignore")
 def sum_of_parts(values: Values, first: Positions) -> Values:
     """Return the sums of parts; a sum beyond the range of float64 is infinite."""
-    sums = _reduced(np.add, values, first)
-    if np.isfinite(sums).all():
-        return sums
-    scaled = _reduced(np.add, np.ldexp(values, -_SCALE), first)
-    return np.where(np.isfinite(sums), sums, np.ldexp(scaled, _SCALE))
+    return without_overflow(lambda scaled: _reduced(np.add, scaled, first), values)
 
 
 @np.errstate(all="ignore")
 def mean_of_parts(values: Values, first: Positions) -> Values:
     """Return the finite means of parts."""
     counts = np.append(first[1:], len(values)) - first
-    means = _reduced(np.add, values, first) / counts
-    if np.isfinite(means).all():
-        return means
-    scaled = np.ldexp(_reduced(np.add, np.ldexp(values, -_SCALE), first) / counts, _SCALE)
     # A mean never exceeds the largest of its values, but rounding can take it beyond the float64 range.
-    return np.where(np.isfinite(means), means, np.clip(scaled, -LARGEST, LARGEST))
+    return without_overflow(lambda scaled: _reduced(np.add, scaled, first) / counts, values, limit=LARGEST)
 
 
 def max_of_parts(values: Values, first: Positions) -> Values:

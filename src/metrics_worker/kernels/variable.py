@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics_worker.kernels import spread
+from metrics_worker.kernels.overflow import without_overflow
 from metrics_worker.kernels.rolling import LARGEST, Values, folded, rolling_max, rolling_min
 from metrics_worker.kernels.spread import Counts, Moments, Spread, doubling_steps
 
@@ -27,8 +28,6 @@ type Kernel = Callable[[Values, Positions, Positions], Values]
 _BLOCK = 16_384
 # A length is frequent if more than a sixteenth of the values of a block begin a window of that length.
 _FREQUENT = 16
-# Values are divided by 2 ** 64 for a sum that overflows: no sum of scaled values can overflow.
-_SCALE = 64
 
 
 def sum_between(values: Values, first: Positions, stop: Positions) -> Values:
@@ -40,12 +39,9 @@ def mean_between(values: Values, first: Positions, stop: Positions) -> Values:
     """Return the mean of each window `values[first[k] : stop[k]]`: finite, or NaN for an empty window."""
 
     def means(part: Values, start: Positions, end: Positions) -> Values:
-        plain = _plain_sums(part, start, end) / (end - start)
-        if np.isfinite(plain).all():
-            return plain
-        scaled = _plain_sums(np.ldexp(part, -_SCALE), start, end) / (end - start)
+        counts = end - start
         # A mean never exceeds the largest of its values, but rounding can take it beyond the float64 range.
-        return np.where(np.isfinite(plain), plain, np.clip(np.ldexp(scaled, _SCALE), -LARGEST, LARGEST))
+        return without_overflow(lambda scaled: _plain_sums(scaled, start, end) / counts, part, limit=LARGEST)
 
     return _by_block(values, first, stop, means)
 
@@ -149,11 +145,7 @@ def _by_length(
 
 
 def _sums(values: Values, first: Positions, stop: Positions) -> Values:
-    sums = _plain_sums(values, first, stop)
-    if np.isfinite(sums).all():
-        return sums
-    scaled = _plain_sums(np.ldexp(values, -_SCALE), first, stop)
-    return np.where(np.isfinite(sums), sums, np.ldexp(scaled, _SCALE))
+    return without_overflow(lambda scaled: _plain_sums(scaled, first, stop), values)
 
 
 def _plain_sums(values: Values, first: Positions, stop: Positions) -> Values:
