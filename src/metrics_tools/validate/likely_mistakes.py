@@ -111,7 +111,7 @@ def _warnings_about_lag(lag: Lag, path: str) -> Iterator[Problem]:
     match lag.series:
         case Resample(to=to, stamp="last" | "end" as stamp) if to in MONTHS and lag.unit in MONTHS:
             day = "last day" if stamp == "end" else "last day with a value"
-            text = f"each {to} has the date of its {day}; if it was later in the earlier {to}, "
+            text = f"each {to} has the date of its {day}; if the earlier {to} ended on a later day, "
             periods, rest = divmod(lag.window * MONTHS[lag.unit], MONTHS[to])
             count = f'; or, if no {to} is missing, leave unit out and give "window": {periods}'
             hint = 'give the resample "stamp": "start"' + ("" if rest else count)
