@@ -146,7 +146,7 @@ contracts: develop ## Generate the schemas and examples in docs/contracts from t
 	$(PY) -m tests.contract.examples > /dev/null
 
 # Zensical checks the links to pages and headings; tests/docs checks all links in the repository, those to other files included.
-# `make check` does not build the site, because the installation takes more than half a minute; CI has a job for it.
+# `make check` does not build the site; CI has a job for it, which runs beside the tests.
 .PHONY: docs
 docs: .venv-docs/.installed ## Build the docs site in build/site, with search and checked links (DOCS_REPOSITORY_URL for links to code)
 	.venv-docs/bin/python docs/site_source.py build/docs
