@@ -17,7 +17,7 @@ from metrics_tools.validate.problems import Problem, shown
 
 ARGUMENT = "formula"
 """The name, in place of the name of a file, of a formula that is an argument of a command."""
-_SIGNS = re.compile(r"""[("'×÷−^*+]|\s[-/]\s""")  # noqa: RUF001 - as in print
+_SIGNS = re.compile(r"""[("'×÷−^*+·⋅•∗✕]|\s[-/xX:]\s""")  # noqa: RUF001 - as in print
 _KNOWN_FIELDS = {*REQUEST_FIELDS, "inputs", "Message"}
 """Fields that identify a request or notification: it has at least one of them, an expression has none."""
 
@@ -113,8 +113,10 @@ def is_formula_argument(argument: str) -> bool:
     """Return whether an argument of a command is probably a formula, if no file has this name.
 
     The argument is taken for a formula if it contains a bracket, a quotation mark or an operator. The
-    operators `-` and `/` count only between blanks, because both occur in the names of files. An argument
-    that ends in `.json` is never a formula.
+    operators `-` and `/` count only between blanks, because both occur in the names of files. Other signs for
+    a multiplication or a division, such as a letter x between blanks, count too, although they are not
+    operators: the error then says which operator to write. An argument that ends in `.json` is never a
+    formula.
     """
     return not argument.endswith(".json") and _SIGNS.search(argument) is not None
 

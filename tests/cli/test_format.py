@@ -63,6 +63,17 @@ def test_an_invalid_expression_is_not_converted(tmp_path):
     assert metrics("format", "none.json").exit_code == 2
 
 
+def test_a_number_that_no_float64_can_hold_is_named_as_it_is_written(tmp_path):
+    found = metrics("format", "A * 1e400")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert "    A * 1e400\n        ^\n" in found.stderr
+    assert "the number is too large for a float64, whose largest value is 1.797" in found.stderr
+    assert "Infinity" not in found.stderr
+    path = tmp_path / "large.json"
+    path.write_text('{"op": "multiply", "left": {"series_code": "A"}, "right": {"const": 1e400}}')
+    assert "the number 1e400 is too large for a float64" in metrics("format", path).stderr
+
+
 # Other commands
 
 
@@ -119,6 +130,14 @@ def test_an_argument_with_a_minus_may_be_a_series_or_a_difference():
     assert (
         """in quotation marks: '"A-B"'; that of a difference has blanks around the minus: 'A - B'""" in error
     )
+
+
+@pytest.mark.parametrize("text", ["A x 100", "A X B", "A · 100", "A : B"])
+def test_a_sign_that_is_no_operator_is_explained(text):
+    found = metrics("validate", text)
+    assert found.exit_code == 1
+    assert f"    {text}\n      ^\n" in found.stdout
+    assert "is written " in found.stdout
 
 
 def test_a_single_word_is_the_name_of_a_file_and_in_quotes_a_series():

@@ -53,7 +53,7 @@ IMPORTS = {
     "cost": Imports("validate"),
     "request_files": Imports("file_contents ecb"),
     "file_contents": Imports("formulas validate"),
-    "formulas": Imports("validate describe"),
+    "formulas": Imports("validate describe formatting"),
     "validate": Imports("describe formatting", "numpy"),
     "describe": Imports("formatting", "numpy pydantic"),
     "console": Imports("", "rich typer"),

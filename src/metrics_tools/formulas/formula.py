@@ -14,6 +14,24 @@ _BEFORE = 40
 _LAST_PART = re.compile(r"(\.[^.\[\]]*|\[\d+\]|^[^.\[\]]+)$")
 
 
+class FormulaNode(dict[str, Any]):
+    """A node as a dict of JSON values, with the places of its parts in the formula.
+
+    A place is the index of the first character and the index after the last character.
+
+    Attributes:
+        span: the place of the node.
+        spans: by option name, the place of the option.
+        is_bare: whether the node is a constant that is written as a number, not as `const(3)`.
+    """
+
+    def __init__(self, span: Span, fields: Mapping[str, Any], *, is_bare: bool = False) -> None:
+        super().__init__(fields)
+        self.span = span
+        self.spans = dict[str, Span]()
+        self.is_bare = is_bare
+
+
 @dataclass(frozen=True, slots=True)
 class Formula:
     """A formula that an author typed, and the expression that it describes.

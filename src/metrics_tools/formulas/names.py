@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from metrics_tools.describe.formula import OPERANDS, PLAIN, SIGNS, formula
-from metrics_tools.validate.near import did_you_mean, instead_of_operation
+from metrics_tools.validate.contract import CHOICES
+from metrics_tools.validate.near import change_over_unit, did_you_mean, instead_of_operation
+from metrics_worker.civil_dates import MONTHS
 from metrics_worker.errors import ExpressionError
 from metrics_worker.expression.grammar import parse
-from metrics_worker.expression.nodes import NODES
+from metrics_worker.expression.nodes import NODES, Node
 
 CONST = "const"
 """The name of the operation that marks a number as a constant: const(3)."""
@@ -17,6 +19,10 @@ _KINDS: dict[str, list[str]] = {}
 for _kind, _model in NODES.items():
     for _op in get_args(_model.model_fields["op"].annotation) if "op" in _model.model_fields else ():
         _KINDS.setdefault(_op, []).append(_kind)
+_JSON_NODE = re.compile(r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}")
+"""A JSON object in a text, in which objects are nested at most three deep."""
+_NUMBER = re.compile(r"[-−]?[0-9.]+([eE][-+]?[0-9]+)?")  # noqa: RUF001 - a minus as in print
+_YEAR_OR_DATE = re.compile(r"(?:19|20)[0-9]{2}(-[0-9]{2}-[0-9]{2})?")
 _OF_SEVERAL = {"series_math", "pair", "composite", "fill"}
 """The kinds of node with two or more operands."""
 
@@ -84,31 +90,88 @@ def order_of_arguments(op: str, operands: int) -> str:
     return f"as in {op}({', '.join('XY'[:operands])}, …){constant}"
 
 
-def similar_operation(op: str, operands: int) -> str | None:
+def option_with_name(kind: str, written: str) -> str:
+    """Return a suggestion for an argument that must have a name, such as `write at=2015-01-01`.
+
+    Args:
+        kind: the kind of node, such as `rebase`.
+        written: the argument, as the author wrote it.
+    """
+    fields = NODES[kind].model_fields
+    names = [name for name in fields if name not in {*OPERANDS, *PLAIN}]
+    names.sort(key=lambda name: not fields[name].is_required())
+    text = written.strip("\"'")
+    if "at" in names and (date := _YEAR_OR_DATE.fullmatch(text)) is not None:
+        return f"write at={text}" if date[1] else f"write at={text}-01-01"
+    meant = [name for name in names if _may_have(name, text)]
+    if meant:
+        return f"write the name of the option, as in {meant[0]}={written}"
+    if not names:
+        return "leave it out: there are no other options"
+    return f"write the name of the option; the options with a name are {', '.join(names)}"
+
+
+def _may_have(option: str, text: str) -> bool:
+    """Return whether a text can be the value of an option."""
+    if option in CHOICES:
+        return text in CHOICES[option].split(", ")
+    match option:
+        case "tz":
+            return re.fullmatch(r"[A-Z]\w+/[\w/+-]+|UTC", text) is not None
+        case "partial":
+            return text in {"true", "false"}
+        case "at":
+            return False  # a date was found before
+    return _NUMBER.fullmatch(text) is not None
+
+
+def similar_operation(op: str, operands: int, operand: object = None) -> str | None:
     """Return a suggestion for an author who wrote the name of an operation that does not exist.
 
     Args:
         op: the unknown name.
         operands: the number of operands that the author wrote.
+        operand: the only operand as JSON values; None if there are several.
 
     Returns:
         An operation with a similar name, or the formula for an operation of another tool; None if neither
         is found.
     """
-    return did_you_mean(op, operations(operands)) or _instead(op)
+    return did_you_mean(op, operations(operands)) or _instead(op, operand)
 
 
-def _instead(op: str) -> str | None:
+def _instead(op: str, operand: object) -> str | None:
     """Return a text that says how to write a formula for an operation that only other tools have.
 
     The result is None if the name `op` is not known or the grammar cannot express the operation.
+
+    Args:
+        op: the name of the operation in the other tool.
+        operand: the operand as JSON values; None if it is not known. A resample replaces that of the text.
     """
-    text = instead_of_operation(op) or None
-    written = text and re.search(r"\{.*\}", text)
-    if not text or not written:
-        return text
-    try:
-        node = parse(json.loads(re.sub(r"\bX\b", '{"series_code": "X"}', written[0])))
-    except ExpressionError:  # a constant, which is not a whole expression
+    text = instead_of_operation(op)
+    if not text:
         return None
-    return text.replace(written[0], formula(node))
+    try:
+        if (change := change_over_unit(op)) and isinstance(operand, dict) and operand.get("op") == "resample":
+            return f"write {formula(_change_of_resampled(operand, change))}"
+        return _JSON_NODE.sub(lambda found: formula(parse(_of_text(found[0]))), text)
+    except ExpressionError:  # a constant, which is not a whole expression, or an operand that is not valid
+        return None
+
+
+def _of_text(node: str) -> Any:
+    """Return a node of a suggestion as JSON values. In the text of the node, X represents any series."""
+    return json.loads(re.sub(r"\bX\b", '{"series_code": "X"}', node))
+
+
+def _change_of_resampled(operand: Mapping[str, Any], change: tuple[str, str]) -> Node:
+    """Return the node of a change, given as (operation, unit), of a resampled series.
+
+    Months, quarters and years get the dates of their first days, so that the earlier period is always found.
+    """
+    op, unit = change
+    if operand.get("to") not in MONTHS:
+        return parse({"op": op, "series": operand, "window": 1, "unit": unit})
+    dated = {**operand, "stamp": "start"}
+    return parse({"op": op, "series": dated, "window": 1, "unit": unit, "max_age_days": 0})

@@ -6,27 +6,30 @@ values of options are not checked: `metrics_worker.expression.grammar` checks th
 """
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, get_args
 
-from metrics_tools.formulas.formula import Formula, Span
+from metrics_tools.formatting import count
+from metrics_tools.formulas.formula import Formula, FormulaNode, Span
 from metrics_tools.formulas.names import (
     CONST,
     kind_of_call,
     operand_names,
+    option_with_name,
     order_of_arguments,
     positional,
     similar_operation,
     takes_scale,
 )
+from metrics_tools.formulas.python_source import PythonSource, python_source
 from metrics_tools.formulas.tokens import (
     NUMBERS,
     FormulaError,
-    PythonSource,
     Token,
+    code_around,
     duration_of,
     number_of,
-    python_source,
+    number_with_commas,
     tokens_of,
 )
 from metrics_tools.validate.near import did_you_mean
@@ -45,24 +48,6 @@ _OPERATORS: dict[type[ast.operator], str] = {
 _UNITS: tuple[str, ...] = get_args(Unit)
 
 
-class _Node(dict[str, Any]):
-    """A node as a dict of JSON values, with the places of its parts in the formula.
-
-    A place is the index of the first character and the index after the last character.
-
-    Attributes:
-        span: the place of the node.
-        spans: by option name, the place of the option.
-        is_bare: whether the node is a constant that is written as a number, not as `const(3)`.
-    """
-
-    def __init__(self, span: Span, fields: Mapping[str, Any], *, is_bare: bool = False) -> None:
-        super().__init__(fields)
-        self.span = span
-        self.spans = dict[str, Span]()
-        self.is_bare = is_bare
-
-
 def parse_formula(text: str) -> Formula:
     """Return the expression that a formula describes. The values of the options are not checked.
 
@@ -73,7 +58,7 @@ def parse_formula(text: str) -> Formula:
     source = python_source(tokens)
     try:
         tree = ast.parse(source.text, mode="eval")
-        expression = _Builder(tokens, source).node(tree.body)
+        expression = _Builder(text, tokens, source).node(tree.body)
     except SyntaxError as error:
         raise _syntax_error(error, tokens, source) from error
     except (RecursionError, MemoryError) as error:
@@ -90,9 +75,9 @@ def _syntax_error(error: SyntaxError, tokens: list[Token], source: PythonSource)
     return FormulaError(f"`{tokens[number].text}` is not expected here", tokens[number].start)
 
 
-def _spans(root: _Node) -> list[tuple[str, Span]]:
+def _spans(root: FormulaNode) -> list[tuple[str, Span]]:
     """Return (JSON path, place in the formula) for the root, all nodes below it, and their given options."""
-    found, rest = list[tuple[str, Span]](), list[tuple[Path, _Node]]([((ROOT,), root)])
+    found, rest = list[tuple[str, Span]](), list[tuple[Path, FormulaNode]]([((ROOT,), root)])
     while rest:
         path, node = rest.pop()
         found.append((path_text(path), node.span))
@@ -107,11 +92,12 @@ class _Builder:
     In the tree, which Python's parser made from a `PythonSource`, the name `_7` represents token 7.
     """
 
-    def __init__(self, tokens: list[Token], source: PythonSource) -> None:
+    def __init__(self, text: str, tokens: list[Token], source: PythonSource) -> None:
+        self._text = text
         self._tokens = tokens
         self._source = source
 
-    def node(self, tree: ast.expr) -> _Node:
+    def node(self, tree: ast.expr) -> FormulaNode:
         """Return the node that a part of the syntax tree describes, with its operands.
 
         Raises:
@@ -128,27 +114,30 @@ class _Builder:
                 return self._call(tree)
         hint = None
         if isinstance(tree, ast.Tuple):
+            self._check_commas(tree.elts, is_call=False)
             hint = f"a comma separates the arguments of an operation; {NUMBERS}"
         raise self._error(tree, "expected a series, a number or an operation", hint)
 
-    def _leaf(self, tree: ast.Name) -> _Node:
+    def _leaf(self, tree: ast.Name) -> FormulaNode:
         token = self._token(tree)
         if token.kind == "number":
-            return _Node(self._span(tree), {"const": number_of(token)}, is_bare=True)
+            return FormulaNode(self._span(tree), {"const": number_of(token)}, is_bare=True)
         if token.kind in {"word", "text"}:
-            return _Node(self._span(tree), {"series_code": token.text})
+            return FormulaNode(self._span(tree), {"series_code": token.text})
         text = f"expected a series, a number or an operation, not a {token.kind}"
         hint = "the window follows the series: lag(X, 12 months)"
-        if token.kind == "duration" and len(token.text.split()) == 1:
+        if (code := code_around(self._tokens, self._source.starts[tree.col_offset])) is not None:
+            hint = f'a series code with a minus is in quotes: "{code}"'
+        elif token.kind == "duration" and len(token.text.split()) == 1:
             hint = f'a series code that begins with a digit is in quotes: "{token.text}"'
         raise self._error(tree, text, hint)
 
-    def _negative(self, tree: ast.expr, operand: _Node) -> _Node:
+    def _negative(self, tree: ast.expr, operand: FormulaNode) -> FormulaNode:
         if "const" in operand:
-            return _Node(self._span(tree), {"const": -float(operand["const"])}, is_bare=operand.is_bare)
-        return _Node(self._span(tree), {"op": "neg", "series": operand})
+            return FormulaNode(self._span(tree), {"const": -float(operand["const"])}, is_bare=operand.is_bare)
+        return FormulaNode(self._span(tree), {"op": "neg", "series": operand})
 
-    def _math(self, tree: ast.expr, op: str, *, left: _Node, right: _Node) -> _Node:
+    def _math(self, tree: ast.expr, op: str, *, left: FormulaNode, right: FormulaNode) -> FormulaNode:
         """Return the node of an operation on two sides.
 
         A product with a number, as in `(A / B) * 100`, becomes its left node with the number as `scale`, if
@@ -159,39 +148,41 @@ class _Builder:
             left.spans["scale"] = right.span
             left.span = self._span(tree)
             return left
-        return _Node(self._span(tree), {"op": op, "left": left, "right": right})
+        return FormulaNode(self._span(tree), {"op": op, "left": left, "right": right})
 
-    def _call(self, tree: ast.Call) -> _Node:
+    def _call(self, tree: ast.Call) -> FormulaNode:
         op = self._token(tree.func)
         if op.text == CONST:
             return self._constant(tree)
         given = [argument for argument in tree.args if not self._is_option(argument)]
         kind = kind_of_call(op.text, len(given))
         if kind is None:
-            hint = similar_operation(op.text, len(given))
+            operand = self.node(given[0]) if len(given) == 1 else None
+            hint = similar_operation(op.text, len(given), operand)
             raise self._error(tree.func, f"there is no operation {quoted(op.text)}", hint)
-        node = _Node(self._span(tree), {"op": op.text})
+        node = FormulaNode(self._span(tree), {"op": op.text})
         node.spans["op"] = self._span(tree.func)
         if kind == "composite":
+            self._check_commas(tree.args)
             node["operands"] = [self._operand_of_many(argument) for argument in tree.args]
         else:
             self._positional(node, kind, tree)
         self._named(node, operand_names(kind), tree)
         return node
 
-    def _constant(self, tree: ast.Call) -> _Node:
+    def _constant(self, tree: ast.Call) -> FormulaNode:
         if len(tree.args) != 1 or tree.keywords or "const" not in (number := self.node(tree.args[0])):
             raise self._error(tree, "a constant is one number", "write const(3)")
-        return _Node(self._span(tree), {"const": number["const"]})
+        return FormulaNode(self._span(tree), {"const": number["const"]})
 
-    def _operand_of_many(self, tree: ast.expr) -> _Node:
+    def _operand_of_many(self, tree: ast.expr) -> FormulaNode:
         operand = self.node(tree)
         if operand.is_bare:
             text = "a number among several operands is written as a constant"
             raise self._error(tree, text, f"write const({operand['const']})")
         return operand
 
-    def _positional(self, node: _Node, kind: str, tree: ast.Call) -> None:
+    def _positional(self, node: FormulaNode, kind: str, tree: ast.Call) -> None:
         """Add the arguments that the call `tree` has without a name to the call's node.
 
         The kind of the node, such as `lag`, determines their order. It must not be `composite`.
@@ -203,11 +194,13 @@ class _Builder:
             raise self._error(tree.args[0], "the operands come first, then the options", hint)
         for number, argument in enumerate(tree.args):
             if number == len(names):
-                text = f"{node['op']} has at most {len(names)} arguments without a name"
-                raise self._error(argument, text, "write the name of the option, as in min_periods=3")
+                self._check_commas(tree.args)
+                text = f"{node['op']} has at most {count(len(names), 'argument')} without a name"
+                written = self._text[slice(*self._span(argument))]
+                raise self._error(argument, text, option_with_name(kind, written))
             self._add(node, names[number], argument, is_operand=number < operands)
 
-    def _named(self, node: _Node, operands: list[str], tree: ast.Call) -> None:
+    def _named(self, node: FormulaNode, operands: list[str], tree: ast.Call) -> None:
         for keyword in tree.keywords:
             if keyword.arg is None:
                 raise self._error(tree, "a sign is not expected here")
@@ -218,7 +211,7 @@ class _Builder:
             self._add(node, token.text, keyword.value, is_operand=token.text in operands)
             node.spans[token.text] = token.start, self._span(keyword.value)[1]
 
-    def _add(self, node: _Node, name: str, tree: ast.expr, *, is_operand: bool) -> None:
+    def _add(self, node: FormulaNode, name: str, tree: ast.expr, *, is_operand: bool) -> None:
         """Add one argument of a call to the node of the call, as an operand or as an option.
 
         Args:
@@ -236,7 +229,8 @@ class _Builder:
             node["window"], unit = duration_of(token)
             node["unit"] = f"{unit}s" if f"{unit}s" in _UNITS else unit
             if node["unit"] not in _UNITS:
-                raise self._error(tree, f"there is no unit {quoted(unit)}", did_you_mean(unit, _UNITS))
+                hint = did_you_mean(unit, _UNITS) or f"the units are {', '.join(_UNITS)}"
+                raise self._error(tree, f"there is no unit {quoted(unit)}", hint)
             node.spans["unit"] = self._span(tree)
         elif name == "window" and not self._is_option(tree):
             text = "a window is a number of observations, or a length such as 12 months"
@@ -262,6 +256,21 @@ class _Builder:
                     return {"true": True, "false": False}.get(token.text, token.text)
         text = f"the value of {quoted(name)} is a number, a word, a date, or a text in quotes"
         raise self._error(tree, text, f'put it in quotes: {name}="…"' if name == "tz" else None)
+
+    def _check_commas(self, arguments: Iterable[ast.expr], *, is_call: bool = True) -> None:
+        """Raise a FormulaError if an argument ends with a number that continues after a comma, as in 1,000.
+
+        Args:
+            arguments: the parts of the syntax tree between the commas.
+            is_call: whether the parts are arguments of an operation. If true, 2,500 can also be two arguments
+                if a number alone is before the comma, and 2,5 always, so both are accepted.
+        """
+        for tree in arguments:
+            last = self._tokens[self._source.ends[tree.end_col_offset or 0]]
+            if last.kind == "number" and not (is_call and self._is_option(tree)):
+                error = number_with_commas(self._text, last.start, only_thousands=is_call)
+                if error is not None:
+                    raise error
 
     def _is_option(self, tree: ast.expr) -> bool:
         """Return whether an argument of a call is a number, date or duration, and so cannot be an operand."""

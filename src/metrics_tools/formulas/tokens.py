@@ -1,17 +1,11 @@
-"""The tokens of a formula, and their conversion to a Python expression that `ast.parse` can read.
-
-In the Python expression, each word, number and quoted text of the formula is replaced by a name such as `_7`,
-with the number of the token, and each operator by Python's ASCII operator. Therefore no keyword, escape
-sequence or literal of Python has a meaning in a formula, and each column that Python reports belongs to a
-token.
-"""
+"""The tokens of a formula, and the mistakes that they show without the structure of the formula."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from metrics_tools.validate.json_text import SMALLEST, is_too_small
+from metrics_tools.validate.json_text import LARGEST, SMALLEST, is_too_large, is_too_small
 from metrics_worker.request import whole_number
 
 MAX_LENGTH = 400_000
@@ -20,8 +14,6 @@ MAX_TOKENS = 20_000
 """The most tokens of a formula. Each of the 512 nodes has at most 30, all of its options included."""
 MAX_SIGNS = 3_000
 """The most operators of a formula. Each node has at most three: its sign, its scale, and a minus."""
-_SIGNS = {"+": "+", "-": "-", "−": "-", "*": "*", "×": "*", "/": "/", "÷": "/", "^": "**", "**": "**"}  # noqa: RUF001
-"""The operators of formulas, and those of Python."""
 _TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
       | (?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}(?![\w.]))
@@ -34,8 +26,16 @@ _TOKEN = re.compile(
 )
 _FOREIGN_NUMBER = re.compile(r"[0-9][0-9_]*_[0-9_.]*(?:[eE][0-9_]+)?|0[xXoObB][0-9a-fA-F_]+")
 """A number in a notation of programming languages that formulas do not have, such as 1_000 or 0x10."""
+_WITH_COMMAS = re.compile(r"[0-9]+(?:,[0-9]+)+(?:\.[0-9]+)?(?![\w.])")
+"""A number with commas, such as 1,000 or 6,5. It may also be two arguments of an operation without blanks."""
+_LEADING_ZERO = re.compile(r"[0-9]+(?:,[0-9]{3})*,0[0-9]{2}(?![0-9])")
+"""The beginning of a number with commas that cannot be several arguments, because a group begins with 0."""
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+"""A number whose thousands are separated by commas."""
 NUMBERS = "a number is written with digits, a point and an exponent: 1000, 2.5 or 1e-3"
 _BLANK = re.compile(r"\s*")
+_CROSSES = {"x", "X"}
+"""Letters that authors write for the multiplication sign; each of them can also be a series code."""
 VALUES = {"text", "date", "duration", "number", "word"}
 
 
@@ -112,15 +112,41 @@ def _token_at(formula: str, at: int) -> Token:
     text = match[0]
     if _FOREIGN_NUMBER.fullmatch(text):
         raise FormulaError(f"`{text}` is not a number", at, NUMBERS)
+    if match.lastgroup == "number" and _LEADING_ZERO.match(formula, at):
+        raise number_with_commas(formula, at) or FormulaError("this is not a number", at, NUMBERS)
     if match.lastgroup == "text":
         text = re.sub(r"\\(.)", r"\1", text[1:-1])
     return Token(match.lastgroup, text, at, match.end())
 
 
+def number_with_commas(formula: str, at: int, *, only_thousands: bool = False) -> FormulaError | None:
+    """Return the error for a number with commas, such as 1,000 or 6,5, that begins at a position.
+
+    The result is None if no such number begins there.
+
+    Args:
+        formula: the formula.
+        at: the index of the first digit.
+        only_thousands: whether the comma must separate thousands, as in 1,000.
+    """
+    match = _WITH_COMMAS.match(formula, at)
+    is_grouped = match is not None and _THOUSANDS.fullmatch(match[0]) is not None
+    if match is None or (only_thousands and not is_grouped):
+        return None
+    written = match[0]
+    meant = written.replace(",", "" if is_grouped else ".")
+    hint = f"write {meant}: {NUMBERS}" if meant.count(".") <= 1 else NUMBERS
+    return FormulaError(f"`{written}` is not a number", at, hint)
+
+
+_TIMES = "multiplication is written * or ×: A * 100"  # noqa: RUF001
 _INSTEAD = {
+    **dict.fromkeys("·⋅•∗✕", _TIMES),  # noqa: RUF001
     "%": "× 100 is the scale of an operation: (A ÷ B) × 100",  # noqa: RUF001
     "[": "the arguments of an operation are in round brackets: sma(X, 14)",
     "{": "an expression in JSON and a formula cannot be mixed",
+    ":": "division is written / or ÷: A / B",
+    ";": "a comma separates the arguments of an operation",
     "<": "there are no comparisons",
     ">": "there are no comparisons",
     "–": "a minus is - or −",  # noqa: RUF001 - a dash that word processors write in place of a minus
@@ -149,13 +175,13 @@ def _check_neighbours(tokens: Sequence[Token]) -> None:
 
     An opening bracket begins a value, and a closing bracket ends a value.
     """
-    for before, token in pairwise(tokens):
+    for number, (before, token) in enumerate(pairwise(tokens), 1):
         ends = before.kind in VALUES or (before.kind == "mark" and before.text == ")")
         is_call = before.kind == "word" and token.text == "("
         begins = token.kind in VALUES or (token.kind == "mark" and token.text == "(")
         if ends and begins and not is_call:
             text = "a comma or an operator is missing here"
-            raise FormulaError(text, token.start, _what_to_do(before=before, token=token))
+            raise FormulaError(text, token.start, _what_to_do(tokens, number))
     if tokens[-1].kind not in VALUES and tokens[-1].text != ")":
         raise FormulaError("the formula ends too early", tokens[-1].end)
 
@@ -179,20 +205,65 @@ def _check_order(tokens: Sequence[Token]) -> None:
                     raise FormulaError(text, following.start, hint)
 
 
-def _what_to_do(*, before: Token, token: Token) -> str | None:
+def _what_to_do(tokens: Sequence[Token], number: int) -> str | None:
+    """Return a suggestion for a missing comma or operator before a token; None if there is none.
+
+    Args:
+        tokens: the tokens of the formula.
+        number: the index of the token.
+    """
+    before, token, after = tokens[number - 1], tokens[number], tokens[number + 1 : number + 2]
     if token.text == "(" and before.kind in {"text", "duration"}:
         return "a bracket follows only the name of an operation"
-    return 'a series code with other characters is in quotes: "A B"' if token.kind == "word" else None
+    if token.kind != "word":
+        return None
+    begins = after and (after[0].kind in VALUES or after[0].text == "(")
+    if token.text in _CROSSES and begins:
+        return _TIMES
+    return 'a series code with other characters is in quotes: "A B"'
+
+
+def code_around(tokens: Sequence[Token], number: int) -> str | None:
+    """Return the characters around a token, without blanks, that may be a series code with a minus.
+
+    For the last token of `EURIBOR-3M`, the result is `EURIBOR-3M`. It is None if no minus is directly before
+    or after the token, or if the characters do not begin with a letter.
+
+    Args:
+        tokens: the tokens of the formula.
+        number: the index of the token.
+    """
+    first = last = number
+    while first > 0 and _is_joined(tokens[first - 1], tokens[first]):
+        first -= 1
+    while last + 1 < len(tokens) and _is_joined(tokens[last], tokens[last + 1]):
+        last += 1
+    parts = tokens[first : last + 1]
+    if parts[0].kind != "word" or parts[-1].text == "-" or len(parts) == 1:
+        return None
+    return "".join(part.text for part in parts)
+
+
+def _is_joined(before: Token, token: Token) -> bool:
+    """Return whether two tokens can be in one series code: there is no blank between them or in them."""
+    can_be = all(
+        part.text == "-" or (part.kind in {"word", "number", "duration", "date"} and " " not in part.text)
+        for part in (before, token)
+    )
+    return can_be and before.end == token.start
 
 
 def number_of(token: Token) -> int | float:
     """Return the value of a number.
 
     Raises:
-        FormulaError: the number is not 0, but its nearest float64 is.
+        FormulaError: the number is not 0, but its nearest float64 is, or it is too large for a float64.
     """
     if is_too_small(token.text):
         text = f"the number is too small for a float64, whose smallest positive value is {SMALLEST}"
+        raise FormulaError(text, token.start)
+    if is_too_large(token.text):
+        text = f"the number is too large for a float64, whose largest value is {LARGEST}"
         raise FormulaError(text, token.start)
     return whole_number(token.text) if token.text.isdecimal() else float(token.text)
 
@@ -201,29 +272,3 @@ def duration_of(token: Token) -> tuple[int | float, str]:
     """Return the number and the unit of a duration: 12 and `months` for `12 months`."""
     unit = token.text.lstrip("0123456789")
     return whole_number(token.text.removesuffix(unit)), unit.lstrip()
-
-
-@dataclass(frozen=True, slots=True)
-class PythonSource:
-    """A formula as a Python expression, and the columns of the formula's tokens in this expression.
-
-    Attributes:
-        text: the Python expression.
-        starts: column in `text` → number of the token that begins there.
-        ends: column in `text` → number of the token that ends before it.
-    """
-
-    text: str
-    starts: dict[int, int]
-    ends: dict[int, int]
-
-
-def python_source(tokens: Sequence[Token]) -> PythonSource:
-    """Return a formula, given by its tokens, as a Python expression. The name `_7` represents token 7."""
-    pieces, starts, ends, column = list[str](), dict[int, int](), dict[int, int](), 0
-    for number, token in enumerate(tokens):
-        piece = f"_{number}" if token.kind in VALUES else _SIGNS.get(token.text, token.text)
-        starts[column], ends[column + len(piece)] = number, number
-        column += len(piece) + 1
-        pieces.append(piece)
-    return PythonSource(" ".join(pieces), starts, ends)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from metrics_worker.request import whole_number
 
 SMALLEST = math.ulp(0.0)
 """The smallest positive float64, 5e-324."""
+LARGEST = sys.float_info.max
+"""The largest float64, about 1.8e308."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,13 @@ def load(text: str) -> Loaded:
 
     Invalid JSON raises no error: it is a problem in the result.
     """
-    too_small = dict[str, None]()
+    read_as = dict[str, str]()
 
     def number(written: str) -> float:
         if is_too_small(written):
-            too_small[written] = None
+            read_as[written] = "is too small for a float64, and the worker reads it as 0"
+        elif is_too_large(written):
+            read_as[written] = "is too large for a float64, and the worker reads it as infinity"
         return float(written)
 
     try:
@@ -61,14 +66,21 @@ def load(text: str) -> Loaded:
         return Loaded(None, (Problem("", where, shown(line) if line else None, "JSON", hint),))
     except RecursionError:
         return Loaded(None, (Problem("", "not JSON: nested too deep to be read"),))
-    rounded = "is too small for a float64, and the worker reads it as 0"
-    warnings = [warning("", f"the number {written} {rounded}", hint="write 0") for written in too_small]
+    warnings = [
+        warning("", f"the number {written} {text}", hint="write 0" if text.endswith("0") else None)
+        for written, text in read_as.items()
+    ]
     return Loaded(value, (*_names_twice(value), *warnings))
 
 
 def is_too_small(number: str) -> bool:
     """Return whether a number, given as text, is not 0 although its nearest float64 is 0."""
     return float(number) == 0 and re.match(r"[-0.]*[1-9]", number) is not None
+
+
+def is_too_large(number: str) -> bool:
+    """Return whether the absolute value of a number, given as text, is larger than every float64."""
+    return math.isinf(float(number))
 
 
 def _what_to_do(text: str, at: int) -> str | None:

@@ -17,8 +17,29 @@ _SHORT = 4
 _LONGEST = 300
 """The most characters of a word that is compared, because comparing long words takes time."""
 
-_YEAR = 'write {"op": "pct_change", "series": X, "window": 1, "unit": "years"}'
+_CHANGES = {
+    "yoy yearoveryear annualchange yryr yryr% pc1": ("pct_change", "years"),
+    "ch1": ("diff", "years"),
+    "mom monthovermonth": ("pct_change", "months"),
+    "qoq quarteroverquarter": ("pct_change", "quarters"),
+    "wow weekoverweek": ("pct_change", "weeks"),
+}
+"""By names of changes over one calendar unit, the operation and the unit."""
+_DATED = {"years": "month", "quarters": "quarter", "months": "month"}
+"""By unit of a change, the period of a series whose dates must be the first days of its periods."""
 _SQUARE = '{"op": "power", "left": X, "right": {"const": 2}}'
+
+
+def _change_text(op: str, unit: str) -> str:
+    """Return a text that says how to write a change over one calendar unit, also for a series of periods."""
+    text = f'write {{"op": "{op}", "series": X, "window": 1, "unit": "{unit}"}}'
+    if (period := _DATED.get(unit)) is None:
+        return text
+    options = f'"to": "{period}", "how": "last", "stamp": "start", "partial": true'
+    dated = f'{{"op": "resample", "series": X, {options}}}'
+    change = f'{{"op": "{op}", "series": {dated}, "window": 1, "unit": "{unit}", "max_age_days": 0}}'
+    return f"{text}; for a {period}ly series, write {change}"
+
 
 _SAME = {
     "sma": "average avg mean ma movingaverage rollingaverage runningaverage rollingmean rollmean runningmean "
@@ -124,11 +145,7 @@ _INSTEAD = {
     "mode skew kurt kurtosis mad sem": "",
     "normalize normalise": "zscore is the distance from the mean in standard deviations, and rebase divides "
     "by the value at a date",
-    "yoy yearoveryear annualchange yryr yryr% pc1": _YEAR,
-    "ch1": _YEAR.replace("pct_change", "diff"),
-    "mom monthovermonth": _YEAR.replace("years", "months"),
-    "qoq quarteroverquarter": _YEAR.replace("years", "quarters"),
-    "wow weekoverweek": _YEAR.replace("years", "weeks"),
+    **{names: _change_text(*change) for names, change in _CHANGES.items()},
     "ytd yeartodate": 'write {"op": "cumsum", "series": X, "reset": "year"}',
     "product prod rollingproduct cumprod": "multiply takes left and right; a window has no product",
     "lead forward next ahead": "lag looks back, and nothing looks ahead",
@@ -165,6 +182,9 @@ _INSTEAD_BY_NAME, _FIELDS_BY_NAME = (
 )
 
 
+_CHANGE_BY_NAME = {name: change for names, change in _CHANGES.items() for name in names.split()}
+
+
 def _entry[Entry](table: Mapping[str, Entry], word: str) -> Entry | None:
     return table.get(word, table.get(_plain(word)))
 
@@ -186,6 +206,11 @@ def instead_of_operation(word: str) -> str | None:
     The text is empty if the grammar cannot express the operation. The result is None if the name is unknown.
     """
     return _entry(_INSTEAD_BY_NAME, word)
+
+
+def change_over_unit(word: str) -> tuple[str, str] | None:
+    """Return (operation, unit) of a change that another tool calls `word`, such as `yoy`; None if unknown."""
+    return _entry(_CHANGE_BY_NAME, word)
 
 
 def instead_of_field(word: str) -> str | None:
