@@ -48,11 +48,13 @@ class Sample:
         path: the file.
         message: the JSON text of the request, which is sent without changes.
         request: the request as JSON values.
+        asked: the bare expression for which the request was made; None if the file contains the request.
     """
 
     path: Path
     message: str
     request: dict[str, Any]
+    asked: Asked | None = None
 
     @property
     def run_id(self) -> str:

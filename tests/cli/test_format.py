@@ -109,6 +109,45 @@ def test_a_formula_that_is_not_valid_is_not_computed(data, text):
     assert "^" in found.stderr
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["A + smaa(B, 3)", "A + sma(B, 0)", "A + sma(B)", "A + lag(B 3)", "A + sma(B, 3, unitt=days)", "AA / B"],
+)
+def test_a_run_prints_the_same_problems_as_validate(data, text):
+    validated = metrics("validate", text, "--folder", data).stdout.splitlines()
+    problems = validated[1 : validated.index("1 error, 0 warnings")]
+    run = metrics("run", text, "--folder", data)
+    assert run.exit_code == (1 if text == "AA / B" else 2)
+    assert "\n".join(problems) in run.stdout + run.stderr
+    compared = metrics("compare", text, "A / B", "--folder", data)
+    assert compared.exit_code == 2
+    assert "\n".join(problems) in compared.stderr
+
+
+def test_a_run_of_an_invalid_expression_in_json_prints_the_problems_of_the_expression_alone(data, tmp_path):
+    path = file_of(tmp_path, {"op": "sma", "series": series("A"), "windw": 3})
+    found = metrics("run", path, "--folder", data)
+    assert found.exit_code == 1
+    assert (
+        "  error  expressionJson.windw\n    a window_op has no field `windw`\n    found 3\n" in found.stdout
+    )
+    assert "did you mean `window`?" in found.stdout
+    assert found.stdout.count("  error  ") == 1
+
+
+def test_a_formula_without_a_location_is_in_the_command_that_the_error_suggests():
+    found = metrics("run", "sma(A, 3)")
+    assert found.exit_code == 2
+    assert "metrics run 'sma(A, 3)' --demo" in found.stderr
+
+
+def test_a_run_suggests_a_currency_of_the_demo_data_for_a_misspelled_code():
+    found = metrics("run", "ECB_USD_EUR_D / ECB_GBPP_EUR_D", "--demo")
+    assert found.exit_code == 1
+    assert "                    ^\n" in found.stdout
+    assert "did you mean `ECB_GBP_EUR_D`?" in found.stdout
+
+
 def test_two_formulas_are_compared(data):
     assert document("compare", "A / B", "ratio(A, B)", "--folder", data)["same"]
     assert not document("compare", "A / B", "A / B * 2", "--folder", data)["same"]
@@ -125,11 +164,11 @@ def test_the_name_of_a_missing_file_is_not_a_formula(name):
     assert (found.exit_code, found.stderr) == (2, f"{name}: No such file or directory.\n")
 
 
-def test_an_argument_with_a_minus_may_be_a_series_or_a_difference():
-    error = metrics("format", "A-B").stderr
-    assert (
-        """in quotation marks: '"A-B"'; that of a difference has blanks around the minus: 'A - B'""" in error
-    )
+@pytest.mark.parametrize("left", ["A", "DE.UNEMP"])
+def test_an_argument_with_a_minus_may_be_a_series_or_a_difference(left):
+    error = metrics("format", f"{left}-B").stderr
+    difference = f"that of a difference has blanks around the minus: '{left} - B'"
+    assert f"""in quotation marks: '"{left}-B"'; {difference}""" in error
 
 
 @pytest.mark.parametrize("text", ["A x 100", "A X B", "A · 100", "A : B"])

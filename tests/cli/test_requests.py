@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from metrics_tools.buckets.places import Place
-from metrics_tools.runs.requests import read_requests
+from metrics_tools.runs.samples import read_requests
 from metrics_worker.dataset.datasets import Datasets
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.limits import Limits, Memory

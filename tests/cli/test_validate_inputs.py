@@ -230,3 +230,22 @@ def test_a_key_that_is_not_of_a_manifest_exits_with_2(tmp_path, data):
 def test_a_series_of_an_unknown_dataset_does_not_keep_the_others_from_being_read(tmp_path, data):
     (problem,) = problems_of(tmp_path, request(inputs={"A": "unknown", "B": "fx"}), "--folder", data)
     assert problem["path"] == "inputs[0].datasetId"
+
+
+@pytest.mark.parametrize("missing", ["DE.UNEMP", "SA"])
+def test_a_difference_that_is_written_like_the_code_of_a_series_is_a_warning(cloud, tmp_path, missing):
+    codes = {"DE.UNEMP", "SA", "DE.UNEMP-SA", "A-B-C"}
+    files = {f"{code}/all.parquet": rows(code, [day(1)], [1.0]) for code in codes - {missing}}
+    put_dataset(cloud.store, files, series_codes=sorted(codes - {missing}))
+    data = folder_of(cloud, tmp_path / "data")
+    (found,) = document("validate", "sma(DE.UNEMP-SA, 3)", "--folder", data)["requests"]
+    *errors, quotes = found["problems"]
+    assert [error["severity"] for error in errors] == ["error"]
+    assert (quotes["severity"], quotes["position"]) == ("warning", 4)
+    assert quotes["text"] == "this is a difference, but there is a series `DE.UNEMP-SA`"
+    assert quotes["suggestion"] == 'if you mean the series, write its code in quotation marks: "DE.UNEMP-SA"'
+    run = metrics("run", "sma(DE.UNEMP-SA, 3)", "--folder", data)
+    assert quotes["suggestion"] in run.stdout
+    for typed in ('"DE.UNEMP-SA" + "A-B-C"', 'sma("A-B-C", 1)', "DE.UNEMP - SA", "(DE.UNEMP-SAX)"):
+        (found,) = document("validate", typed, "--folder", data)["requests"]
+        assert "this is a difference" not in str(found["problems"]), typed

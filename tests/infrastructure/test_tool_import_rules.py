@@ -32,7 +32,7 @@ IMPORTS = {
     "__main__": Imports("command_line"),
     "command_line": Imports(
         "definition_tests runs pruning buckets importing published cost validate describe console formatting "
-        "part_files process_exit request_files file_contents formulas ecb",
+        "part_files process_exit request_files formulas ecb",
         "botocore rich typer",
     ),
     "contracts": Imports("definition_tests", "pydantic"),

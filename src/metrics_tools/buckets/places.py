@@ -120,15 +120,17 @@ def folder_place(folder: Path) -> Place:
 def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
     """Return the codes, such as USD, of the currencies whose ECB series occur in request files or formulas.
 
-    Unknown currencies and unreadable files are skipped. If no currency is left, `ecb.CURRENCIES` is returned.
+    Unreadable files are skipped. If a code is misspelled, the result also has `ecb.CURRENCIES`, so that the
+    error can suggest one of them; if no currency is found, the result is `ecb.CURRENCIES`.
     """
-    found: set[str] = set()
+    found = set[str | None]()
     for file in files:
         text = str(file)  # a formula, if there is no such file
         with suppress(OSError, ValueError):  # the parser of the request reports the error later
             text = Path(file).read_text(encoding="utf-8")
-        found |= ecb.currencies_in(text)
-    return found.intersection(ecb.read_rates()) or ecb.CURRENCIES
+        found |= {ecb.currency_of(code) for code in re.findall(r"\bECB_\w+", text)}
+    known = set(ecb.read_rates()).intersection(currency for currency in found if currency)
+    return known if known and known == found else known.union(ecb.CURRENCIES)
 
 
 def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:

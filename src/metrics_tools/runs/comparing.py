@@ -12,14 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from metrics_tools.buckets.places import Place, metrics_prefix
-from metrics_tools.console import impossible
+from metrics_tools.console import impossible, report_on_stderr
 from metrics_tools.file_contents import is_formula_argument
 from metrics_tools.published.documents import parse_manifest
 from metrics_tools.published.metric import keys_of, version_names
 from metrics_tools.published.versions import read_version, series_of
 from metrics_tools.request_files import Sample
 from metrics_tools.runs.computing import LocalWorker
-from metrics_tools.runs.requests import read_requests
+from metrics_tools.runs.samples import print_reasons, read_requests
 from metrics_worker.errors import MetricsWorkerError, ObjectNotFound
 from metrics_worker.publication.records import VERSION
 from metrics_worker.series import Series, Times, Values, common
@@ -117,6 +117,9 @@ def _computed(text: str, place: Place) -> Side:
         found = worker.compute(sample)
     if found.version is None:
         reason = found.error and found.error.message
+        if found.outcome == "FAILURE":
+            with report_on_stderr():
+                print_reasons(sample, place)
         raise impossible(f"{text}: the request cannot be computed: {found.code}: {reason}")
     return Side(f"{text} (computed now)", found.version.series)
 

@@ -1,18 +1,18 @@
 """The requests in a file: an event as in events/, a request as the control plane writes it, or an expression.
 
 An argument that is not the name of a file can be the formula of an expression.
-For a bare expression, `body_around` makes a request and looks up the series in the datasets of a bucket.
+For a bare expression, `body_around` makes the body of a request and looks up the series in the datasets of a
+bucket.
 """
 
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from metrics_tools import ecb
-from metrics_tools.buckets.places import Place, currencies_in, demo_place
+from metrics_tools.buckets.places import Place
 from metrics_tools.console import impossible
 from metrics_tools.file_contents import (
     ARGUMENT,
@@ -20,53 +20,28 @@ from metrics_tools.file_contents import (
     asked_in,
     is_formula_argument,
     of_formula,
-    pointed_out,
 )
-from metrics_tools.formulas.formula import Formula
 from metrics_tools.request_files import (
-    EventFileError,
-    Sample,
     metric_code_of,
     request_around,
-    samples_of,
 )
 from metrics_tools.runs.computing import settings_for
 from metrics_tools.validate.discovery import Discovered, newest, of_manifests
 from metrics_tools.validate.json_text import load
-from metrics_tools.validate.problems import Problem
 from metrics_worker.errors import ExpressionError, StoreUnavailable
-from metrics_worker.expression.grammar import ROOT, check, parse, series_codes
-from metrics_worker.problem import path_text
+from metrics_worker.expression.grammar import ROOT, parse, series_codes
 from metrics_worker.request_check import PLACEHOLDER_BUCKET, Bounds
 from metrics_worker.settings import Settings
 
 STANDARD_INPUT = "-"
+_CODE = re.compile(r"[\w:-]+(\.[A-Z0-9][\w:-]*)*")
+"""A series code, but not the name of a file with an extension such as `.json`, which is in lower case."""
 _NAMED_BUCKET = r'{}\\*"\s*:\s*\\*"s3://([^/\s"\\]+)/'
 """A pattern for the bucket in a field of a request, whose quotes are escaped if the JSON is in a string."""
 
 
 class FileUnreadableError(Exception):
     """The error if a file does not exist or can't be read. Its text contains the path and the reason."""
-
-
-def read_requests(file: str | Path, place: Callable[[], Place | None] = lambda: None) -> list[Sample]:
-    """Return the requests in a file, or a new request for the bare expression or formula that is given.
-
-    If the file cannot be read or contains no usable request, the command ends with an error.
-
-    Args:
-        file: the path of the file, or a formula.
-        place: returns the location of the datasets of a bare expression; it is not called for other files.
-            If it returns None, a bare expression ends the command with an error.
-    """
-    try:
-        match read_argument(str(file)):
-            case [Asked(is_expression=True) as asked]:
-                return [_made(asked, place())]
-            case found:
-                return samples_of(Path(found[0].file), found)
-    except (EventFileError, FileUnreadableError) as error:
-        raise impossible(str(error)) from error
 
 
 def read_file(file: str) -> list[Asked]:
@@ -99,9 +74,9 @@ def read_argument(argument: str) -> list[Asked]:
     except FileUnreadableError as error:
         if is_formula_argument(argument):
             return [of_formula(argument, file=ARGUMENT)]
-        if re.fullmatch(r"[\w-]+", argument):
+        if _CODE.fullmatch(argument):
             hint = f"The formula of a series alone is in quotation marks: '\"{argument}\"'"
-            if re.fullmatch(r"\w+-\w+", argument):
+            if argument.count("-") == 1 and not argument.startswith("-") and not argument.endswith("-"):
                 difference = argument.replace("-", " - ")
                 hint += f"; that of a difference has blanks around the minus: '{difference}'"
             raise FileUnreadableError(f"{error} {hint}") from error
@@ -187,40 +162,3 @@ def body_around(asked: Asked, settings: Settings, place: Place | None, manifests
     )
     del request[ROOT]
     return f'{json.dumps(request)[:-1]}, "{ROOT}": {asked.body}}}'
-
-
-def _made(asked: Asked, place: Place | None) -> Sample:
-    if place is None:
-        raise impossible(
-            f"{asked.file}: it is an expression without a request around it. `metrics run {asked.file} "
-            "--demo` (or --folder, --bucket) finds its series; other commands need a whole request."
-        )
-    if asked.formula is not None:
-        _check(asked.formula)
-    body = body_around(asked, settings_of(place), place, manifests=())
-    return Sample(Path(asked.file), body, json.loads(body))
-
-
-def _check(formula: Formula) -> None:
-    """End the command with an error that shows the first problem, if a formula's expression is not valid."""
-    _, problems = check(formula.expression)
-    for found in problems[:1]:
-        problem = Problem(path_text(found.path), found.message)
-        raise impossible(f"The formula is not valid: {pointed_out(formula, problem)}")
-
-
-def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
-    """Return a location with demo data for only the currencies that the requests use.
-
-    If a request reads a dataset other than the demo data, the command ends with an error.
-
-    Args:
-        samples: the requests.
-        files: the files that contain the requests; the currencies are found in their text.
-    """
-    if any(sample.dataset_ids != {ecb.DATASET_ID} for sample in samples):
-        raise impossible(
-            "Where is the data? Say --bucket NAME, --folder FOLDER, or --demo for the ECB's exchange rates "
-            f"(dataset {ecb.DATASET_ID}, which this request does not read alone)."
-        )
-    return demo_place(currencies_in(files))

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from metrics_tools.runs.computing import LocalWorker
 from metrics_tools.buckets.places import folder_place
-from metrics_tools.runs.requests import read_requests
+from metrics_tools.runs.samples import read_requests
 sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
 with LocalWorker.at(folder_place(Path(sys.argv[1])), publish=True) as worker:
     for _ in range(4):

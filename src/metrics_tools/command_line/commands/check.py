@@ -12,7 +12,6 @@ from rich.text import Text
 from metrics_tools.buckets.places import Place, metrics_prefix
 from metrics_tools.command_line.options import BucketOption, FolderOption, JsonOption, JunitOption
 from metrics_tools.command_line.published_metric import nothing_published, published_place
-from metrics_tools.command_line.validation import print_problem, print_text
 from metrics_tools.console import (
     IMPOSSIBLE,
     WRONG,
@@ -37,6 +36,7 @@ from metrics_tools.formatting import count, iso_time, shown_time
 from metrics_tools.published.documents import Current
 from metrics_tools.published.metric import keys_of
 from metrics_tools.published.versions import read_version, rows_before
+from metrics_tools.runs.validation import print_problem, print_text
 from metrics_tools.validate.near import did_you_mean
 from metrics_tools.validate.problems import Problem
 from metrics_worker.errors import MetricsWorkerError

@@ -20,7 +20,7 @@ from metrics_tools.runs.comparing import (
     read_side,
     requests_in,
 )
-from metrics_tools.runs.requests import demo_for
+from metrics_tools.runs.samples import demo_for
 
 
 def compare(

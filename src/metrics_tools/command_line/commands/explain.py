@@ -16,7 +16,6 @@ from metrics_tools.command_line.options import (
     JsonOption,
     ManifestOption,
 )
-from metrics_tools.command_line.validation import Finding, Validation, print_problem, print_text
 from metrics_tools.console import WRONG, emit, impossible, out
 from metrics_tools.cost.needs import Needs, SeriesNeed, WithSnapshots, needs_of
 from metrics_tools.cost.prices import AS_OF, LATENCY, REGION, Requests
@@ -24,6 +23,7 @@ from metrics_tools.describe.counts import Counts
 from metrics_tools.describe.nodes import NodeView
 from metrics_tools.formatting import count, duration, size
 from metrics_tools.runs.requests import FileUnreadableError, read_argument, settings_of
+from metrics_tools.runs.validation import Finding, Validation, print_problem, print_text
 from metrics_worker.dataset.snapshots import MIN_PART_FILES
 from metrics_worker.expression.nodes import SeriesRef
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from metrics_tools.command_line.options import FileArgument, Form, JsonOption
-from metrics_tools.command_line.validation import Finding, Validation, print_problem
 from metrics_tools.console import WRONG, emit, impossible, print_line, report_on_stderr
 from metrics_tools.formulas.as_json import expression_json
 from metrics_tools.runs.requests import FileUnreadableError, read_argument
+from metrics_tools.runs.validation import Finding, Validation, print_problem
 from metrics_worker.expression.grammar import ROOT
 
 

@@ -25,7 +25,7 @@ from metrics_tools.formatting import count
 from metrics_tools.request_files import Sample
 from metrics_tools.runs import plots, tables
 from metrics_tools.runs.computing import Computed, LocalWorker
-from metrics_tools.runs.requests import demo_for, read_requests
+from metrics_tools.runs.samples import demo_for, print_reasons, read_requests
 from metrics_tools.runs.written import OutputFiles, title_of
 from metrics_worker.errors import MetricsWorkerError
 
@@ -102,7 +102,7 @@ def run(
                     _print_fate(found, place, publish=publish)
                     _print_result(sample, found, few=rows, plot=plot)
                 else:
-                    _print_error(found, found.error)
+                    _print_error(sample, found, found.error, place)
     # Last: a file that cannot be written must not hide that a version was published.
     files.write(samples, computed, place, "" if publish else " Nothing was published.")
     outcomes = {found.outcome for found in computed}
@@ -141,10 +141,20 @@ def _compute(samples: Sequence[Sample], place: Place, *, publish: bool, keep_run
     return computed
 
 
-def _print_error(computed: Computed, error: MetricsWorkerError) -> None:
+def _print_error(sample: Sample, computed: Computed, error: MetricsWorkerError, place: Place) -> None:
+    """Print the error of a run, the errors that `metrics validate` finds in its request, and a remedy.
+
+    Args:
+        sample: the request.
+        computed: the run.
+        error: its error.
+        place: the location from which the run read.
+    """
     outcome = "FAILURE" if computed.outcome == "FAILURE" else "no outcome"
     console.print_line(f"  {outcome}  {computed.code}", "red")
     console.print_line(f"  {error.message}")
+    if computed.outcome == "FAILURE":
+        print_reasons(sample, place)
     console.print_line(f"  {tables.remedy(computed.code)}", "dim")
     if (defect := computed.report.defect) is not None:
         err.print("".join(traceback.format_exception(defect)))

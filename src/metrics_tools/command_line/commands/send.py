@@ -25,7 +25,7 @@ from metrics_tools.console import WRONG, emit, impossible
 from metrics_tools.published.following import follow_bucket, follow_queue
 from metrics_tools.published.status_event import StatusEvent, print_event
 from metrics_tools.request_files import Sample
-from metrics_tools.runs.requests import read_requests
+from metrics_tools.runs.samples import read_requests
 from metrics_worker.errors import ConfigError, UnanswerableError
 from metrics_worker.names import metric_base
 from metrics_worker.request import REDRIVEN, check_code, iso, open_record

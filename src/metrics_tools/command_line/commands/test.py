@@ -8,11 +8,11 @@ import typer
 from rich.text import Text
 
 from metrics_tools.command_line.options import JsonOption, JunitOption
-from metrics_tools.command_line.validation import print_problem, print_text
 from metrics_tools.console import IMPOSSIBLE, WRONG, add_row, emit, impossible, new_table, print_table
 from metrics_tools.definition_tests.junit import write_junit
 from metrics_tools.definition_tests.running import FileResult, Outcome, run_file
 from metrics_tools.formatting import count
+from metrics_tools.runs.validation import print_problem, print_text
 
 MOST_SHOWN = 20
 """The number of differences of a test that are printed at most; the JSON has all."""

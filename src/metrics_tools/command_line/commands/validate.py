@@ -16,14 +16,11 @@ from metrics_tools.command_line.options import (
     JsonOption,
     ManifestOption,
 )
-from metrics_tools.command_line.validation import Finding, Validation, print_problem, print_text
 from metrics_tools.console import IMPOSSIBLE, WRONG, complain, emit
 from metrics_tools.formatting import count
 from metrics_tools.runs.requests import FileUnreadableError, read_argument
+from metrics_tools.runs.validation import Finding, Validation, print_problems, print_text
 from metrics_tools.validate.problems import warning
-
-MOST_SHOWN = 50
-"""The number of problems of a request that are printed at most; the JSON has all."""
 
 
 def validate(
@@ -126,10 +123,7 @@ def _print(finding: Finding, place: Place | None) -> None:
         head.append(f"  {found.metric_code} = " if named else "  ", "default")
         head.append(found.view.formula, "not bold")
     print_text(head)
-    for problem in found.problems[:MOST_SHOWN]:
-        print_problem(problem, asked.formula)
-    if (more := len(found.problems) - MOST_SHOWN) > 0:
-        print_text(Text(f"and {more:,} more: --json shows all", "dim"), 2)
+    print_problems(found.problems, asked.formula)
     if not found.errors:
         where = f"valid, its inputs in {place.label} too" if place else "valid; its inputs were not looked at"
         print_text(Text(where, "green"), 2)

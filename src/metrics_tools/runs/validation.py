@@ -1,8 +1,12 @@
-"""The validation of the requests in files, and the printing of their problems."""
+"""The validation of the requests in files, and the printing of their problems.
 
-from collections.abc import Sequence
+Every command validates and prints problems by this module, so that an author always reads the same texts.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rich.padding import Padding
@@ -13,11 +17,16 @@ from metrics_tools.console import err, impossible, out
 from metrics_tools.file_contents import Asked
 from metrics_tools.formulas.formula import Formula
 from metrics_tools.runs.requests import body_around, bounds_of, settings_of
-from metrics_tools.validate.problems import Problem
+from metrics_tools.validate.problems import Problem, quoted, warning
 from metrics_tools.validate.reading import Reader
 from metrics_tools.validate.validation import Validated
 from metrics_tools.validate.validation import validate as validated
+from metrics_worker.dataset.manifest import Manifest
 from metrics_worker.errors import StoreUnavailable
+
+_CODE_WITH_MINUS = re.compile(r"[^\W\d][\w.:]*(-[\w.:]+)+")
+MOST_SHOWN = 50
+"""The number of problems of a request that are printed at most; the JSON has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,36 @@ class Validation:
                 found = validated(body, bounds, self._reader, whole=not asked.is_expression)
         except StoreUnavailable as error:
             raise impossible(f"{place.label if place else asked.file}: {error}.") from error
+        if asked.formula is not None:
+            warnings = _codes_without_quotes(asked.formula, found.inputs.manifests.values())
+            found = replace(found, problems=(*found.problems, *warnings))
         return Finding(asked, found)
+
+
+def _codes_without_quotes(formula: Formula, manifests: Iterable[Manifest]) -> Iterator[Problem]:
+    """Yield a warning for each difference in a formula that is written like the code of an existing series.
+
+    Without quotation marks, the code `DE.UNEMP-SA` is the difference of `DE.UNEMP` and `SA`.
+    """
+    for path, (start, end) in formula.spans.items():
+        code = formula.text[start:end]
+        if _CODE_WITH_MINUS.fullmatch(code) and any(manifest.has(code) for manifest in manifests):
+            text = f"this is a difference, but there is a series {quoted(code)}"
+            hint = f'if you mean the series, write its code in quotation marks: "{code}"'
+            yield warning(path, text, hint=hint)
+
+
+def print_problems(problems: Sequence[Problem], formula: Formula | None = None) -> None:
+    """Print the first problems of a request, `MOST_SHOWN` at most, and the number of the others.
+
+    Args:
+        problems: the problems.
+        formula: the formula that has the problems; None if the expression is JSON.
+    """
+    for problem in problems[:MOST_SHOWN]:
+        print_problem(problem, formula)
+    if (more := len(problems) - MOST_SHOWN) > 0:
+        print_text(Text(f"and {more:,} more: metrics validate --json shows all", "dim"), 2)
 
 
 def print_problem(problem: Problem, formula: Formula | None = None) -> None:

@@ -1,0 +1,90 @@
+"""The requests that a command computes or sends, and the data from which it computes them."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from metrics_tools import ecb
+from metrics_tools.buckets.places import Place, currencies_in, demo_place
+from metrics_tools.console import impossible, report_on_stderr
+from metrics_tools.file_contents import ARGUMENT, Asked
+from metrics_tools.request_files import EventFileError, Sample, samples_of
+from metrics_tools.runs.requests import FileUnreadableError, body_around, read_argument, settings_of
+from metrics_tools.runs.validation import Validation, print_problems
+
+
+def read_requests(file: str | Path, place: Callable[[], Place | None] = lambda: None) -> list[Sample]:
+    """Return the requests in a file, or a new request for the bare expression or formula that is given.
+
+    If the file cannot be read or contains no usable request, the command ends with an error.
+
+    Args:
+        file: the path of the file, or a formula.
+        place: returns the location of the datasets of a bare expression; it is not called for other files.
+            If it returns None, a bare expression ends the command with an error.
+    """
+    try:
+        match read_argument(str(file)):
+            case [Asked(formula=formula, is_expression=is_expression) as asked] if formula or is_expression:
+                _check_formula(asked)
+                return [_made(asked, place())]
+            case found:
+                return samples_of(Path(found[0].file), found)
+    except (EventFileError, FileUnreadableError) as error:
+        raise impossible(str(error)) from error
+
+
+def _check_formula(asked: Asked) -> None:
+    """Print the problems of a formula and end the command, if it is not valid.
+
+    An invalid expression in JSON becomes an invalid request instead, which the worker rejects.
+    """
+    if asked.formula is None:
+        return
+    found = Validation(None).of(asked).found
+    if found.errors:
+        with report_on_stderr():
+            print_problems(found.problems, asked.formula)
+        raise impossible(f"{asked.file}: no request can be made, because the formula is not valid.")
+
+
+def _made(asked: Asked, place: Place | None) -> Sample:
+    """Return a request for a bare expression, which ends the command with an error without a location."""
+    if place is None:
+        is_argument = asked.file == ARGUMENT and asked.formula is not None
+        file = f"'{asked.formula.text}'" if is_argument and asked.formula else asked.file
+        raise impossible(
+            f"{asked.file}: it is an expression without a request around it. `metrics run {file} "
+            "--demo` (or --folder, --bucket) finds its series; other commands need a whole request."
+        )
+    body = body_around(asked, settings_of(place), place, manifests=())
+    return Sample(Path(asked.file), body, json.loads(body), asked)
+
+
+def print_reasons(sample: Sample, place: Place) -> None:
+    """Print every problem that `metrics validate` finds in a request, with the inputs at a location.
+
+    A run that fails names only the first error, in the words of the worker. If validation finds no error,
+    nothing is printed.
+    """
+    asked = sample.asked or Asked(str(sample.path), sample.message)
+    found = Validation(place).of(asked).found
+    if found.errors:
+        print_problems(found.problems, asked.formula)
+
+
+def demo_for(samples: Sequence[Sample], files: Sequence[str | Path]) -> Place:
+    """Return a location with demo data for only the currencies that the requests use.
+
+    If a request reads a dataset other than the demo data, the command ends with an error.
+
+    Args:
+        samples: the requests.
+        files: the files that contain the requests; the currencies are found in their text.
+    """
+    if any(sample.dataset_ids != {ecb.DATASET_ID} for sample in samples):
+        raise impossible(
+            "Where is the data? Say --bucket NAME, --folder FOLDER, or --demo for the ECB's exchange rates "
+            f"(dataset {ecb.DATASET_ID}, which this request does not read alone)."
+        )
+    return demo_place(currencies_in(files))
