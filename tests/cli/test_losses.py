@@ -25,6 +25,7 @@ def data(cloud, tmp_path) -> Path:
     times = {
         "DAILY": WORKDAYS,
         "MONTHLY": MONTHS,
+        "MISSING": [day for day in MONTHS if (day.year, day.month) != (2005, 3)],
         "WEEKDAY_MONTHLY": [day for day in MONTHS if day.weekday() < 5],
         "LOCAL": [day + timedelta(hours=3) for day in WORKDAYS],
         "LATE": WORKDAYS[-100:],
@@ -162,3 +163,25 @@ def test_a_lag_whose_earlier_values_are_too_old_is_a_warning(tmp_path, data):
     ((_, text, hint),) = warnings(tmp_path, data, lag, "MONTHLY", kind="window_op")
     assert "the earlier value is too old there" in text
     assert hint == "max_age_days may be too small"
+
+
+def test_results_over_a_missing_month_are_counted_in_a_warning(tmp_path, data):
+    node = window("lag", series("MISSING"), 12)
+    ((path, text, hint),) = warnings(tmp_path, data, node, "MISSING", kind="window_op")
+    assert path == "expressionJson.window"
+    assert text == (
+        "in 12 of 119 results, the earlier value is more than 12 months old: the series lacks 1 month, the "
+        "first after 2005-02-01"
+    )
+    assert '"unit": "months", "max_age_days": 0' in hint
+    (_, text, hint), _ = warnings(tmp_path, data, window("sma", node, 6), "MISSING", kind="window_op")
+    assert text.startswith("in 5 of 114 results, the window covers more than 6 months: ")
+    assert '"min_periods": 6' in hint
+    explained = metrics("explain", "lag(MISSING, 12)", "--folder", data).stdout
+    assert "in 12 of 119 results, the earlier value is more than 12 months old" in explained
+
+
+@pytest.mark.parametrize("code", ["DAILY", "GAP", "LOCAL", "MONTHLY", "WEEKDAY_MONTHLY"])
+def test_no_month_is_missing_in_a_daily_series_with_holidays(tmp_path, data, code):
+    found = warnings(tmp_path, data, window("lag", series(code), 12), code, kind="window_op")
+    assert not any("lacks" in text for _, text, _ in found)

@@ -142,7 +142,7 @@ def test_a_missing_file_exits_with_2_and_the_other_files_are_validated(tmp_path)
     found = metrics("validate", tmp_path / "none.json", file_of(tmp_path, request()))
     assert found.exit_code == 2
     assert "none.json: No such file or directory." in found.stderr
-    assert "valid; its inputs were not looked at" in found.stdout
+    assert "valid; its inputs were not read (add --demo, --folder or --bucket" in found.stdout
 
 
 def test_two_locations_exit_with_2(tmp_path, data):
@@ -216,7 +216,8 @@ def test_control_characters_are_escaped_on_a_terminal(tmp_path):
 def test_of_many_problems_the_text_shows_50_and_the_json_all(tmp_path):
     event = request(inputs={})
     event["inputs"] = [3] * 400
-    assert "and 350 more: --json shows all" in metrics("validate", file_of(tmp_path, event)).stdout
+    shown = metrics("validate", file_of(tmp_path, event)).stdout
+    assert "and 350 more: metrics validate --json shows all" in shown
     assert len(problems_of(tmp_path, event)) == 400
 
 

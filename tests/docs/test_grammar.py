@@ -220,3 +220,39 @@ def test_an_add_with_scale_one_half_is_the_average_of_common_times():
     strict = value({"op": "add", "left": yen, "right": krona, "scale": 0.5})
     both = np.isin(value({"op": "avg", "operands": [yen, krona]}).times, strict.times)
     assert np.array_equal(value({"op": "avg", "operands": [yen, krona]}).values[both], strict.values)
+
+
+def monthly(*, last_workdays=False, without=()):
+    """Return a series with the number of each month from 2023 to 2026, at month ends or on last workdays."""
+    months = np.arange("2023-01", "2027-01", dtype="datetime64[M]")
+    next_months = np.arange("2023-02", "2027-02", dtype="datetime64[M]").astype("datetime64[D]")
+    ends = np.busday_offset(next_months, -1, roll="forward")
+    days = ends if last_workdays else next_months - np.timedelta64(1, "D")
+    kept = ~np.isin(months, np.array(without, "datetime64[M]"))
+    return Series(days.astype("datetime64[us]").astype(np.int64)[kept], np.arange(1.0, 49)[kept])
+
+
+def months_of(result):
+    return set(result.times.astype("datetime64[us]").astype("datetime64[M]").astype(str).tolist())
+
+
+def test_the_recipe_for_a_monthly_series_has_every_month_that_the_year_before_has():
+    recipe = re.search(r"^`(pct_change\(resample\(X, .*)`$", text_of(PAGE), re.MULTILINE)
+    assert recipe
+    years = [f"{year}-{month:02}" for year in (2024, 2025, 2026) for month in range(1, 13)]
+
+    def evaluated(text: str, x: Series) -> Series:
+        return evaluate(parse(parse_formula(text).expression), {"X": x})
+
+    for is_workday, lost in ((False, {"2025-02"}), (True, {"2024-06", "2024-11", "2025-02", "2025-08"})):
+        x = monthly(last_workdays=is_workday)
+        by_date = months_of(evaluated("pct_change(X, 1 year)", x))
+        assert set(years) - by_date >= lost
+        assert is_workday or set(years) - by_date == lost
+        result = evaluated(recipe[1], x)
+        assert months_of(result) == set(years)
+        np.testing.assert_array_equal(result.values, np.arange(13.0, 49) / np.arange(1.0, 37) - 1)
+        without = monthly(last_workdays=is_workday, without=["2024-05"])
+        assert months_of(evaluated(recipe[1], without)) == {*years} - {"2024-05", "2025-05"}
+        counted = evaluated("diff(X, 12)", without).values.tolist()
+        assert (counted.count(13.0), counted.count(12.0)) == (12, len(counted) - 12)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from metrics_tools.describe.losses import REASONS, Lost, losses_of
+from metrics_tools.describe.missing_periods import MissingPeriods, missing_periods
 from metrics_worker.expression.nodes import Composite, Node, Pair, SeriesMath
 from metrics_worker.request import iso
 from metrics_worker.series import Series, common, union
@@ -64,6 +65,8 @@ class Counts:
         first: the time of the first observation, UTC; None without observations.
         last: the time of the last observation, UTC; None without observations.
         overlap: series_math, pair: the overlap of the left and the right side; None for other nodes.
+        missing: the missing periods that affect the results of a node that counts observations; None if there
+            are none.
     """
 
     times: int
@@ -74,6 +77,7 @@ class Counts:
     first: datetime | None
     last: datetime | None
     overlap: Overlap | None = None
+    missing: MissingPeriods | None = None
 
     @property
     def losses(self) -> list[str]:
@@ -81,9 +85,12 @@ class Counts:
         return [f"{count:,} {REASONS[why]}" for why, count in asdict(self.lost).items() if count]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the attributes by name as JSON values, with the times `first` and `last` in ISO 8601."""
+        """Return the attributes by name as JSON values, with the times `first` and `last` in ISO 8601.
+
+        `missing` is left out: a warning of the request describes it.
+        """
         times = {"first": self.first and iso(self.first), "last": self.last and iso(self.last)}
-        return asdict(self) | times
+        return {name: value for name, value in asdict(self).items() if name != "missing"} | times
 
 
 def counts_of(node: Node, operands: list[Series], result: Series) -> Counts:
@@ -102,7 +109,9 @@ def counts_of(node: Node, operands: list[Series], result: Series) -> Counts:
     if isinstance(node, SeriesMath | Pair) and len(operands) > 1:
         overlap = Overlap.of(*operands)
     lost = losses_of(node, operands, result)
-    return Counts(len(result) + lost.total, len(result), lost, of_all, of_some, *_ends(result), overlap)
+    missing = missing_periods(node, operands)
+    times = len(result) + lost.total
+    return Counts(times, len(result), lost, of_all, of_some, *_ends(result), overlap, missing)
 
 
 def _ends(result: Series) -> tuple[datetime | None, datetime | None]:

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from metrics_tools.describe.counts import Overlap
+from metrics_tools.describe.missing_periods import Period
 from metrics_tools.describe.nodes import NodeView
-from metrics_tools.formatting import shown_time
+from metrics_tools.formatting import count, shown_time
 from metrics_tools.validate.contract import ALLOWED, OPTIONAL_FIELDS
 from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.near import did_you_mean
@@ -20,6 +21,8 @@ from metrics_worker.expression.nodes import (
     Ema,
     Fill,
     Lag,
+    Node,
+    Quantile,
     Rebase,
     Resample,
     SeriesMath,
@@ -77,7 +80,9 @@ def _warnings_about_nodes(view: NodeView) -> Iterator[Problem]:
             yield warning(f"{view.path}.window", text, 1, "give a longer window")
         case Resample(partial=True):
             text = "the last period is open: its value changes with every new observation"
-            yield warning(f"{view.path}.partial", text, hint="leave partial out to keep every value final")
+            hint = "leave partial out to keep every value final"
+            usual = f"{hint}; the warning is harmless if each period has only one observation"
+            yield warning(f"{view.path}.partial", text, hint=usual)
         case Composite(op="sum", operands=operands) if Constant(const=0.0) in operands:
             at = operands.index(Constant(const=0.0))
             yield warning(
@@ -113,8 +118,8 @@ def _warnings_about_lag(lag: Lag, path: str) -> Iterator[Problem]:
             day = "last day" if stamp == "end" else "last day with a value"
             text = f"each {to} has the date of its {day}; if the earlier {to} ended on a later day, "
             periods, rest = divmod(lag.window * MONTHS[lag.unit], MONTHS[to])
-            count = f'; or, if no {to} is missing, leave unit out and give "window": {periods}'
-            hint = 'give the resample "stamp": "start"' + ("" if rest else count)
+            counting = f'; or, if no {to} is missing, leave unit out and give "window": {periods}'
+            hint = 'give the resample "stamp": "start"' + ("" if rest else counting)
             yield warning(f"{path}.unit", f"{text}the result is missing", lag.unit, hint)
 
 
@@ -140,6 +145,41 @@ def warnings_about_zones(view: NodeView, inputs: Mapping[str, Series]) -> Iterat
                 break
     for operand in view.operands:
         yield from warnings_about_zones(operand, inputs)
+
+
+def warnings_about_missing_periods(view: NodeView) -> Iterator[Problem]:
+    """Yield a warning for each node that counts observations although months of its series are missing.
+
+    Series of quarters and years are treated in the same way.
+
+    Args:
+        view: the tree of the expression, with counts.
+    """
+    missing = view.counts and view.counts.missing
+    if missing:
+        window: int = getattr(view.node, "window", 0)
+        length, period = count(window, missing.period), missing.period
+        longer = f"the window covers more than {length}"
+        if isinstance(view.node, Lag):
+            longer = f"the earlier value is more than {length} old"
+        text = (
+            f"in {missing.affected:,} of {missing.results:,} results, {longer}: the series lacks "
+            f"{count(missing.missing, period)}, the first after {shown_time(missing.after)}"
+        )
+        yield warning(f"{view.path}.window", text, window, _by_the_calendar(view.node, period))
+    for operand in view.operands:
+        yield from warnings_about_missing_periods(operand)
+
+
+def _by_the_calendar(node: Node, period: Period) -> str | None:
+    """Return a suggestion for a node that must not count over a missing period; None if it has no `unit`."""
+    dated = f'over a resample to {period} with "stamp": "start"'
+    match node:
+        case Lag():
+            return f'to leave them out, write "unit": "{period}s", "max_age_days": 0, {dated}'
+        case WindowOp(window=window) | Quantile(window=window):
+            return f'to leave them out, write "unit": "{period}s", "min_periods": {window}, {dated}'
+    return None
 
 
 def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
@@ -184,7 +224,7 @@ def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
     if isinstance(view.node, WindowOp | Ema | Lag):
         shorter = f"a window of {view.node.window:,} may be too long"
     met = overlap.both if overlap else counts.times
-    for count, of, why, hint in (
+    for number, of, why, hint in (
         (lost.warm_up, counts.times, "to warm up: windows and lags count observations", shorter),
         (lost.too_few, counts.times, "since the window has too few observations there", longer),
         (lost.no_earlier, counts.times, "since nothing is so early", shorter),
@@ -194,8 +234,8 @@ def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
         (lost.zero_divisor, met, "since the divisor is 0 there", None),
         (lost.not_finite, met, "since the value is too large there", None),
     ):
-        if of - count < _LEAST_KEPT * of:
-            yield f"it loses {count:,} of {of:,} {why}", hint
+        if of - number < _LEAST_KEPT * of:
+            yield f"it loses {number:,} of {of:,} {why}", hint
 
 
 def _why_apart(overlap: Overlap) -> str:

@@ -7,6 +7,7 @@ from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.json_text import load
 from metrics_tools.validate.likely_mistakes import (
     warnings_about_counts,
+    warnings_about_missing_periods,
     warnings_about_request,
     warnings_about_zones,
 )
@@ -87,7 +88,11 @@ def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: 
     if expression and reader is not None and inputs.has_all(draft.checked.codes):
         series = {code: found.cleaned.series for code, found in inputs.series.items()}
         view = counted(expression, series)
-        problems += [*warnings_about_zones(view, series), *warnings_about_counts(view)]
+        problems += [
+            *warnings_about_zones(view, series),
+            *warnings_about_counts(view),
+            *warnings_about_missing_periods(view),
+        ]
     if not whole:
         problems = [found for found in problems if found.path != "expressionType"]
     is_refused = any(problem.severity == "error" for problem in problems)

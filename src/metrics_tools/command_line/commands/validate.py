@@ -22,6 +22,8 @@ from metrics_tools.runs.requests import FileUnreadableError, read_argument
 from metrics_tools.runs.validation import Finding, Validation, print_problems, print_text
 from metrics_tools.validate.problems import warning
 
+_NOT_READ = "its inputs were not read (add --demo, --folder or --bucket to check them too)"
+
 
 def validate(
     files: FilesArgument,
@@ -125,7 +127,7 @@ def _print(finding: Finding, place: Place | None) -> None:
     print_text(head)
     print_problems(found.problems, asked.formula)
     if not found.errors:
-        where = f"valid, its inputs in {place.label} too" if place else "valid; its inputs were not looked at"
+        where = f"valid, its inputs in {place.label} too" if place else f"valid; {_NOT_READ}"
         print_text(Text(where, "green"), 2)
 
 
