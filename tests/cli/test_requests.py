@@ -81,3 +81,22 @@ def test_a_missing_file_ends_the_command(tmp_path, capsys):
     with pytest.raises(typer.Exit):
         read_requests(tmp_path / "none.json")
     assert "none.json" in capsys.readouterr().err.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"op": "sma",}', "there is a comma too many before the bracket"),
+        (json.dumps({"type": "metric_run_requested", "metricCode": "m"}), "a request needs `runId`"),
+        (json.dumps(request() | {"type": "metric_run_request"}), "did you mean `metric_run_requested`?"),
+    ],
+)
+def test_for_a_file_without_a_usable_request_the_problems_are_those_of_validate(
+    tmp_path, capsys, content, said
+):
+    with pytest.raises(typer.Exit) as ended:
+        read_requests(file_of(tmp_path, content))
+    assert ended.value.exit_code == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert said in error
+    assert "not an event" in error

@@ -20,7 +20,10 @@ _PERIODS: tuple[Period, ...] = ("month", "quarter", "year")
 _HALF_DAY = 43_200_000_000
 """In microseconds."""
 _MOST_MORE = 2
-"""A month more than the difference of the last and the first one, and one more if moved times add a month."""
+"""The most observations in a regular series, minus the months from its first to its last observation in UTC.
+
+The first month counts too, and moved times may be in one more month.
+"""
 _REGULAR = 0.75
 """The smallest share (0-1) of the distances in a regular series that are exactly one period."""
 
@@ -89,7 +92,7 @@ def regular_periods(times: Times) -> tuple[Period, NDArray[np.int64]] | None:
     days. Of these three, the months with the fewest missing periods are used.
 
     Args:
-        times: the times of the series.
+        times: the times of the series, at least one.
 
     Returns:
         (period, numbers); None if the series is not regular. The numbers have shape (n,).

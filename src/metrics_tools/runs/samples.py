@@ -24,28 +24,34 @@ def read_requests(file: str | Path, place: Callable[[], Place | None] = lambda: 
             If it returns None, a bare expression ends the command with an error.
     """
     try:
-        match read_argument(str(file)):
-            case [Asked(formula=formula, is_expression=is_expression) as asked] if formula or is_expression:
-                _check_formula(asked)
-                return [_made(asked, place())]
-            case found:
-                return samples_of(Path(found[0].file), found)
-    except (EventFileError, FileUnreadableError) as error:
+        found = read_argument(str(file))
+    except FileUnreadableError as error:
+        raise impossible(str(error)) from error
+    match found:
+        case [Asked(formula=formula, is_expression=is_expression) as asked] if formula or is_expression:
+            # An invalid expression in JSON becomes an invalid request, which the worker rejects.
+            if formula and _print_errors(found):
+                raise impossible(f"{asked.file}: no request can be made, because the formula is not valid.")
+            return [_made(asked, place())]
+    try:
+        return samples_of(Path(found[0].file), found)
+    except EventFileError as error:
+        _print_errors(found)
         raise impossible(str(error)) from error
 
 
-def _check_formula(asked: Asked) -> None:
-    """Print the problems of a formula and end the command, if it is not valid.
+def _print_errors(found: Sequence[Asked]) -> bool:
+    """Print on standard error the problems of requests, and return whether one of them is an error.
 
-    An invalid expression in JSON becomes an invalid request instead, which the worker rejects.
+    The problems are those that `metrics validate` finds without a location.
     """
-    if asked.formula is None:
-        return
-    found = Validation(None).of(asked).found
-    if found.errors:
-        with report_on_stderr():
-            print_problems(found.problems, asked.formula)
-        raise impossible(f"{asked.file}: no request can be made, because the formula is not valid.")
+    validation, is_wrong = Validation(None), False
+    for finding in map(validation.of, found):
+        if finding.found.errors:
+            is_wrong = True
+            with report_on_stderr():
+                print_problems(finding.found.problems, finding.asked.formula)
+    return is_wrong
 
 
 def _made(asked: Asked, place: Place | None) -> Sample:

@@ -142,7 +142,7 @@ def _compute(samples: Sequence[Sample], place: Place, *, publish: bool, keep_run
 
 
 def _print_error(sample: Sample, computed: Computed, error: MetricsWorkerError, place: Place) -> None:
-    """Print the error of a run, the errors that `metrics validate` finds in its request, and a remedy.
+    """Print the error of a run, the problems that `metrics validate` finds in its request, and a remedy.
 
     Args:
         sample: the request.
