@@ -1,10 +1,13 @@
 """`metrics validate` with a location reports the problems of datasets, series and part files."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from metrics_tools.validate.reading import Reader
+from metrics_tools.validate.validation import validate
 from tests.builders import (
     Cloud,
     day,
@@ -186,6 +189,27 @@ def test_an_expression_that_needs_too_much_memory_is_reported(tmp_path, long):
     assert "WORKER_MAX_MEMORY_MB" in problem["text"]
     (problem,) = problems_of(tmp_path, {"op": "sum", "operands": [A] * 20}, "--folder", long)
     assert (problem["path"], "WORKER_MAX_MEMORY_MB" in problem["text"]) == ("expressionJson", True)
+
+
+def test_the_requests_of_one_command_share_the_series_that_they_read(cloud):
+    put_a_and_b(cloud.store)
+    settings = cloud.worker().settings
+    reader = Reader(cloud.bucket, settings, is_shared=True)
+    events = [request(ratio(A, A), inputs={"A": "fx"}), request(ratio(A, B)), request(ratio(B, A))]
+    bodies = [json.dumps(event) for event in events]
+    found = [validate(body, settings.bounds, reader) for body in bodies]
+    assert [of.problems for of in found] == [(), (), ()]
+    # A manifest and the part file of A; the part file of B; nothing.
+    assert [of.inputs.traffic.gets for of in found] == [2, 1, 0]
+    alone = validate(bodies[1], settings.bounds, Reader(cloud.bucket, settings))
+    assert alone.inputs.traffic.gets == 3
+    assert found[1].inputs.series.keys() == alone.inputs.series.keys()
+
+
+def test_series_of_earlier_requests_are_dropped_if_they_hold_the_memory(tmp_path, long):
+    files = [file_of(tmp_path, window("lag", series(code), 3), f"{code}.json") for code in "ABC"]
+    found = document("validate", *files, *files, "--folder", long)["requests"]
+    assert [of["problems"] for of in found] == [[]] * 6
 
 
 # Expressions without a request

@@ -81,13 +81,17 @@ class Validation:
         place: the location of the inputs, which are checked too; None to check only the requests.
         manifests: the keys of the dataset manifests in which the series of a bare expression are looked up;
             if empty, those of the newest version of each dataset.
+        is_shared: whether each series is read only once for all requests. The traffic of a request then
+            lacks what an earlier request has read.
     """
 
-    def __init__(self, place: Place | None, manifests: Sequence[str] = ()) -> None:
+    def __init__(
+        self, place: Place | None, manifests: Sequence[str] = (), *, is_shared: bool = False
+    ) -> None:
         self._place = place
         self._settings = settings_of(place)
         self._manifests = manifests
-        self._reader = Reader(place.bucket, self._settings) if place else None
+        self._reader = Reader(place.bucket, self._settings, is_shared=is_shared) if place else None
 
     def of(self, asked: Asked) -> Finding:
         """Validate a request or a bare expression, and return it with its problems.

@@ -57,12 +57,22 @@ class Inputs:
         return not has_error and self.series.keys() == set(codes)
 
 
-@dataclass(frozen=True, slots=True)
 class Reader:
-    """A reader of the inputs in a bucket, which finds the same inputs as a worker with the given settings."""
+    """A reader of the inputs in a bucket, which finds the same inputs as a worker with the given settings.
 
-    bucket: Bucket
-    settings: Settings
+    Args:
+        bucket: the bucket.
+        settings: the settings of the worker.
+        is_shared: whether requests share series, as the runs of a batch do. Each series is then read once,
+            and the attribute `traffic` of `Inputs` lacks the requests for series of earlier requests.
+    """
+
+    def __init__(self, bucket: Bucket, settings: Settings, *, is_shared: bool = False) -> None:
+        self.bucket = bucket
+        self.settings = settings
+        self._is_shared = is_shared
+        self._decoder = Decoder()
+        self._datasets: Datasets | None = None
 
     def read(self, draft: Draft) -> Inputs:
         """Read the manifests and series of a request, and return them with the problems of the inputs.
@@ -72,27 +82,45 @@ class Reader:
         Raises:
             StoreUnavailable: S3 failed or did not answer.
         """
-        with Decoder() as decoder:
-            return _Reading(self, draft, decoder).run()
+        with self._decoder:
+            if self._datasets is not None:
+                with suppress(OutOfMemory):  # the series of earlier requests hold the memory
+                    return _Reading(self, draft, self._datasets, is_first=False).run()
+            datasets = self._new_datasets()
+            self._datasets = datasets if self._is_shared else None
+            return _Reading(self, draft, datasets, is_first=True).run()
+
+    def _new_datasets(self) -> Datasets:
+        settings = self.settings
+        memory = Memory(settings.memory_bytes)
+        return Datasets(settings.series_files, settings.limits, memory, self._decoder)
 
 
 class _Reading:
-    """The state of `Reader.read` for one request: the draft, the reader of datasets, the result."""
+    """The state of `Reader.read` for one request.
 
-    def __init__(self, reader: Reader, draft: Draft, decoder: Decoder) -> None:
-        settings = reader.settings
+    Args:
+        reader: the reader.
+        draft: the request.
+        datasets: the datasets from which the series are read.
+        is_first: whether `datasets` has read no series for an earlier request.
+    """
+
+    def __init__(self, reader: Reader, draft: Draft, datasets: Datasets, *, is_first: bool) -> None:
         self._bucket = reader.bucket
         self._draft = draft
         self._checked = draft.checked
-        self._memory = Memory(settings.memory_bytes)
-        self._datasets = Datasets(settings.series_files, settings.limits, self._memory, decoder)
-        self._inputs = Inputs(by_listing=settings.series_files == "listing")
+        self._datasets = datasets
+        self._is_first = is_first
+        self._memory_bytes = reader.settings.memory_bytes
+        self._inputs = Inputs(by_listing=reader.settings.series_files == "listing")
 
     def run(self) -> Inputs:
         """Read the manifests, then the series of the request, and return both with their problems.
 
         Raises:
             StoreUnavailable: S3 failed or did not answer.
+            OutOfMemory: the series of earlier requests hold the memory.
         """
         inputs, checked = self._inputs, self._checked
         for dataset in checked.datasets.values():
@@ -105,7 +133,7 @@ class _Reading:
         is_whole = inputs.has_all(checked.codes)
         inputs.problems.extend(() if inputs.by_listing else self._omitted_files(codes))
         if is_whole and checked.expression is not None:
-            inputs.problems.extend(_too_large(checked.expression, inputs.series, self._memory))
+            inputs.problems.extend(_too_large(checked.expression, inputs.series, Memory(self._memory_bytes)))
         return inputs
 
     def _read_manifest(self, dataset: Dataset, *, is_searched: bool) -> None:
@@ -172,6 +200,8 @@ class _Reading:
             except InputReadError as error:
                 problems.append(self._unreadable(code, error))
             except OutOfMemory:
+                if not self._is_first:
+                    raise
                 break  # the series that were read before hold the memory
         if len(problems) == known:
             problems.append(Problem(together.subject, together.problem))
