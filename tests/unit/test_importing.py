@@ -12,6 +12,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from metrics_tools.buckets.folder import FolderBucket
+from metrics_tools.importing.cells import rewritten
 from metrics_tools.importing.dataset import ForeignDatasetError, import_series
 from metrics_tools.importing.observations import FileRefusedError, read_observations
 from metrics_tools.part_files import Description
@@ -82,18 +83,41 @@ def test_a_parquet_file_is_accepted(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("t,v\n2025-01-01,1\n\n2025-01-02,1.x\n", "line 4, column v: expected a number, found '1.x'"),
-        ("t;v\n2025-01-01;1\n2025-01-02;1,5\n", "line 3, column v: expected a number (with a point"),
+        ("t,v\n2025-01-01,1\n\n2025-01-02,1.x\n", "line 4, column v: expected a number, found '1.x'."),
+        (
+            "t;v\n2025-01-01;1\n2025-01-02;1,5\n",
+            "line 3, column v: expected a number, found '1,5': write 1.5.",
+        ),
         ("t,v\n2025-01-01,1\n2025-01-02,inf\n", "line 3, column v: expected a finite number"),
         ("t,v\n2025-01-01,1\n31/01/2025,1\n", "line 3, column t: expected a date or time such as 2025-01-31"),
         ("t,v\n2025-01-01,1\n1066-10-14,1\n", "line 3, column t: expected a year from 1678 to 2261"),
-        ("t,v\n2025-01-01,1,2\n", "line 2: 3 cells, but the header has 2"),
+        (
+            "t,v\n2025-01-01,1\n2025-13,1\n",
+            "line 3, column t: expected a date or time such as 2025-01-31 or a month",
+        ),
+        (
+            "t,v\n2025-01-01,1,2\n",
+            "line 2: 3 cells, but the header has 2: 2025-01-01, 1, 2. Write numbers as 1.5",
+        ),
+        ("t;v\n2025-01-01;1;2\n", "line 2: 3 cells, but the header has 2: 2025-01-01, 1, 2."),
         ('t,v\n2025-01-01,"1\n', "line 2: not CSV"),
         ("2025-01-01,1\n", "line 1: expected the names of the columns"),
-        ("t,v\n31/01/2025,1\n", "no column has dates or times such as 2025-01-31; name one with --time"),
+        (
+            "t,v\n31/01/2025,1\n",
+            "or quarters such as 2025-Q1. Line 2 is 31/01/2025, 1. Write the year first.",
+        ),
+        ("year,v\n2025,1\n", "For years such as 2025, or dates such as 20250131, add --time NAME."),
+        (
+            "Price, USD\nt;v\n2025-01-01;1\n",
+            "line 2: 1 cell, but the header has 2: t;v. If line 1 is a title above",
+        ),
+        (
+            "Price, USD\nt,v\n2025-01-01,1\n",
+            "Line 2 is t, v. If line 1 is a title above the header, delete it.",
+        ),
         ("t,v\n2025-01-01,x\n", "no column has numbers such as 1.5; name one with --value"),
         ("t,v\n2025-01-01,\n", "no column has numbers"),
-        ("t;v\n2025-01-01;1,5\n", "--value NAME. A number needs a decimal point: 1.5, not 1,5."),
+        ("t;v\n2025-01-01;6,0\n", "no column has numbers such as 1.5; column v has '6,0': write 6.0."),
         ("", "the file is empty"),
         (b"t,v\n2025-01-01,\xe9\n", "line 2: not UTF-8"),
     ],
@@ -102,6 +126,58 @@ def test_a_fault_is_reported_with_its_line(tmp_path, text, problem):
     with pytest.raises(FileRefusedError) as refused:
         read(tmp_path, text)
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("cell", "numbers"),
+    [
+        ("6,0", ["6.0"]),
+        ("1,234.5", ["1234.5"]),
+        ("1,234,567", ["1234567"]),
+        ("1,234", ["1234", "1.234"]),
+        ("-1.234,5", ["-1234.5"]),
+        ("1\N{NO-BREAK SPACE}234,5", ["1234.5"]),
+        ("\N{MINUS SIGN}1.5", ["-1.5"]),
+        ("$1,234.50", ["1234.50"]),
+        ("5 %", ["5"]),
+        ("1,2,3", []),
+        ("x", []),
+        ("", []),
+    ],
+)
+def test_the_hint_for_a_refused_number_has_the_numbers_that_it_can_mean(cell, numbers):
+    assert rewritten(cell) == numbers
+
+
+@pytest.mark.parametrize(
+    ("cells", "month", "named"),
+    [
+        (("2023-01", "2023-12"), 12, False),
+        (("2023M01", "2023-M2"), 2, False),
+        (("2023-Q1", "2023Q4"), 10, False),
+        (("2023-S1", "2023-h2"), 7, False),
+        (("2023", "2023"), 1, True),
+    ],
+)
+def test_a_period_is_its_first_day(tmp_path, cells, month, named):
+    text = "period,v\n{},1\n{},2\n".format(*cells)
+    found = as_list(read(tmp_path, text, time="period" if named else None))
+    assert dict(found) == {utc(2023, 1, 1): 1.0} | {utc(2023, month, 1): 2.0}
+
+
+@pytest.mark.parametrize(
+    ("title", "line"),
+    [("", 1), ("Consumer prices\n\n", 3), ("Consumer prices;\nUpdated 2025-02-01;\n", 3), ("sep=;\n", 2)],
+)
+def test_a_title_above_the_header_is_left_out(tmp_path, title, line):
+    found = read(tmp_path, f"{title}date;v\n2025-01-31;1.5\n")
+    assert (found.header_line, found.time_column, as_list(found)) == (line, "date", [(utc(2025, 1, 31), 1.5)])
+
+
+@pytest.mark.parametrize(("header", "columns"), [(",v", ("", "v")), ("date,", ("date", ""))])
+def test_a_header_may_name_only_one_column(tmp_path, header, columns):
+    found = read(tmp_path, f"{header}\n2025-01-31,1.5\n")
+    assert (found.header_line, found.time_column, found.value_column) == (1, *columns)
 
 
 @pytest.mark.parametrize(

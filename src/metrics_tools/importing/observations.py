@@ -7,27 +7,29 @@ row, for which it does not count empty lines, or no number if it reads in parall
 
 import csv
 import io
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
 from metrics_tools.formatting import count
+from metrics_tools.importing.cells import (
+    MISSING,
+    SHOWN,
+    TIMES,
+    is_number,
+    looks_like_time,
+    parse_time,
+    parse_value,
+    rewritten,
+)
 from metrics_tools.published.versions import series_of
 from metrics_worker.errors import InputReadError
 from metrics_worker.series import Cleaned, clean
 
-MISSING = ("", ".", "-", "na", "n/a", "nan", "null", "none")
-"""The cells, in lower case, that mean that there is no observation. FRED writes a dot, the ECB N/A."""
 _DELIMITERS = ",;\t|"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_YEARS = range(1678, 2262)
-"""The years whose times can be stored in nanoseconds."""
-_SHOWN = 100
 
 
 class FileRefusedError(Exception):
@@ -42,11 +44,31 @@ class Observations:
         cleaned: the observations, and the counts of the rows that contain no observation.
         time_column: the name of the column with the times.
         value_column: the name of the column with the values.
+        header_line: the number of the line with the header of a CSV file, from 1; the lines above the header
+            are a title. 1 for a Parquet file.
     """
 
     cleaned: Cleaned
     time_column: str
     value_column: str
+    header_line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The cells of a CSV file.
+
+    Attributes:
+        path: the file, for errors.
+        header_line: the number of the line with the header, from 1.
+        header: the names of the columns.
+        rows: the other rows, as (number of the line, cells), without the empty ones.
+    """
+
+    path: Path
+    header_line: int
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
 
 
 def read_observations(path: Path, *, time: str | None, value: str | None) -> Observations:
@@ -87,26 +109,22 @@ def _of_parquet(path: Path, body: bytes, named: str | None) -> Observations:
 
 
 def _of_csv(path: Path, body: bytes, *, time: str | None, value: str | None) -> Observations:
-    header, rows = _table(path, body)
-    times = _column(path, header, time) if time else _guess(path, header, rows, _looks_like_time, "time")
-    if value:
-        values = _column(path, header, value)
-    else:
-        others = [[*row[:times], "", *row[times + 1 :]] for _, row in rows[:_SHOWN]]
-        values = _guess(path, header, list(enumerate(others)), _is_number, "value")
+    table = _table(path, body)
+    times = _column(table, time) if time else _time_column(table)
+    values = _column(table, value) if value else _value_column(table, times)
     found_times, found_values, null = [], [], 0
-    for line, row in rows:
+    for line, row in table.rows:
         if row[times].strip().lower() in MISSING or row[values].strip().lower() in MISSING:
             null += 1
             continue
-        found_times.append(_converted(path, line, header[times], row[times], parse_time))
-        found_values.append(_converted(path, line, header[values], row[values], parse_value))
+        found_times.append(_converted(path, line, table.header[times], row[times], parse_time))
+        found_values.append(_converted(path, line, table.header[values], row[values], parse_value))
     cleaned = clean(np.array(found_times, np.int64), np.array(found_values, np.float64), null=null)
-    return Observations(cleaned, header[times], header[values])
+    return Observations(cleaned, table.header[times], table.header[values], table.header_line)
 
 
-def _table(path: Path, body: bytes) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header of a CSV file, and its other rows as (line number, cells). Empty lines are skipped.
+def _table(path: Path, body: bytes) -> _Table:
+    """Return the cells of a CSV file. Empty lines, and lines with a title above the header, are skipped.
 
     Raises:
         FileRefusedError: the file is not CSV, has no header, or a row has more or fewer cells than the
@@ -119,7 +137,7 @@ def _table(path: Path, body: bytes) -> tuple[list[str], list[tuple[int, list[str
         raise FileRefusedError(
             f"{path}, line {line}: not UTF-8 text. Save the file as CSV in UTF-8."
         ) from error
-    delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
+    delimiter = _delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
@@ -127,68 +145,115 @@ def _table(path: Path, body: bytes) -> tuple[list[str], list[tuple[int, list[str
         raise FileRefusedError(f"{path}, line {reader.line_num}: not CSV: {error}.") from error
     if not rows:
         raise FileRefusedError(f"{path}: the file is empty.")
-    header = [name.strip() for name in rows.pop(0)[1]]
-    if any(_looks_like_time(name) or _is_number(name) for name in header):
-        raise FileRefusedError(f"{path}, line 1: expected the names of the columns, found {_shown(header)}.")
-    for line, row in rows:
-        if len(row) != len(header):
-            problem = f"{count(len(row), 'cell')}, but the header has {len(header)}: {_shown(row)}"
-            raise FileRefusedError(f"{path}, line {line}: {problem}.")
-    return header, rows
+    while len(rows) > 1 and _is_title(rows[0][1]) and not _has_observation(rows[1][1]):
+        rows.pop(0)
+    header_line, first = rows.pop(0)
+    header = [name.strip() for name in first]
+    if _has_observation(header):
+        problem = f"expected the names of the columns, found {_shown(header)}"
+        raise FileRefusedError(f"{path}, line {header_line}: {problem}.")
+    table = _Table(path, header_line, header, rows)
+    _check_numbers_of_cells(table, delimiter)
+    return table
 
 
-def _column(path: Path, header: Sequence[str], name: str) -> int:
+def _delimiter(text: str) -> str:
+    """Return the delimiter that is most frequent in the first line that contains one; by default a comma."""
+    lines = (line for line in text.splitlines() if any(one in line for one in _DELIMITERS))
+    return max(_DELIMITERS, key=next(lines, "").count)
+
+
+def _is_title(row: Sequence[str]) -> bool:
+    """Return whether only the first cell of a row has text."""
+    return not any(cell.strip() for cell in row[1:])
+
+
+def _has_observation(row: Sequence[str]) -> bool:
+    return any(looks_like_time(cell.strip()) or is_number(cell.strip()) for cell in row)
+
+
+def _check_numbers_of_cells(table: _Table, delimiter: str) -> None:
+    """Raise a FileRefusedError if a row has more or fewer cells than the header."""
+    expected = len(table.header)
+    for line, row in table.rows:
+        if len(row) == expected:
+            continue
+        problem = f"{count(len(row), 'cell')}, but the header has {expected}: {_shown(row)}"
+        hint = _title_hint(table) if line == table.rows[0][0] else ""
+        if not hint and delimiter == "," and len(row) > expected:
+            hint = " Write numbers as 1.5 or 1234.5, not 1,5 or 1,234.5. A text with a comma needs quotes."
+        raise FileRefusedError(f"{table.path}, line {line}: {problem}.{hint}")
+
+
+def _title_hint(table: _Table) -> str:
+    """Return a hint for the case that the supposed header is a title; empty if observations follow it."""
+    if not table.rows or _has_observation(table.rows[0][1]):
+        return ""
+    return f" If line {table.header_line} is a title above the header, delete it."
+
+
+def _column(table: _Table, name: str) -> int:
     """Return the position of the column with a name, from 0.
 
     Args:
-        path: the file, for the error.
-        header: the names of the columns.
+        table: the cells of the file.
         name: the name to find.
 
     Raises:
-        FileRefusedError: no column of the header has the name.
+        FileRefusedError: no column of the header has the name, or several columns have it.
     """
+    header = table.header
     if header.count(name) == 1:
         return header.index(name)
     alike = get_close_matches(name, header, 1)
     hint = f" Did you mean {alike[0]}?" if alike else f" The columns are {_shown(header)}."
     many = f"{header.count(name)} columns have the name" if name in header else "there is no column"
-    raise FileRefusedError(f"{path}, line 1: {many} {name!r}.{hint}")
+    raise FileRefusedError(f"{table.path}, line {table.header_line}: {many} {name!r}.{hint}")
 
 
-def _guess(
-    path: Path,
-    header: Sequence[str],
-    rows: Sequence[tuple[int, list[str]]],
-    fits: Callable[[str], bool],
-    kind: str,
-) -> int:
-    """Return the position (from 0) of the first column that probably contains times or numbers.
+def _time_column(table: _Table) -> int:
+    """Return the position (from 0) of the first column that probably contains times.
 
-    The first cell of a column that is not empty decides whether the column fits.
-
-    Args:
-        path: the file, for the error.
-        header: the names of the columns.
-        rows: the rows, each with the number of its line.
-        fits: returns whether a cell is a time or a number.
-        kind: `time` or `value`, as in the option that selects this column.
+    The first cell of a column that is not empty decides.
 
     Raises:
-        FileRefusedError: no column fits.
+        FileRefusedError: no column contains times.
     """
-    for place in range(len(header)):
-        if any(map(fits, _first_cell(rows, place))):
+    for place in range(len(table.header)):
+        if any(map(looks_like_time, _first_cell(table, place))):
             return place
-    expected = "dates or times such as 2025-01-31" if kind == "time" else "numbers such as 1.5"
-    hint = f" Line {rows[0][0]} is {_shown(rows[0][1])}." if rows and kind == "time" else ""
-    if kind == "value" and any("," in cell for _, row in rows[:1] for cell in row):
-        hint = " A number needs a decimal point: 1.5, not 1,5."
-    raise FileRefusedError(f"{path}: no column has {expected}; name one with --{kind} NAME.{hint}")
+    shown = f" Line {table.rows[0][0]} is {_shown(table.rows[0][1])}." if table.rows else ""
+    named = " Write the year first. For years such as 2025, or dates such as 20250131, add --time NAME."
+    raise FileRefusedError(f"{table.path}: no column has {TIMES}.{shown}{_title_hint(table)}{named}")
 
 
-def _first_cell(rows: Sequence[tuple[int, list[str]]], place: int) -> Iterator[str]:
-    cells = (row[place].strip() for _, row in rows)
+def _value_column(table: _Table, times: int) -> int:
+    """Return the position (from 0) of the first column with numbers, apart from that with the times.
+
+    The first cell of a column that is not empty decides.
+
+    Args:
+        table: the cells of the file.
+        times: the position of the column with the times, from 0.
+
+    Raises:
+        FileRefusedError: no other column contains numbers.
+    """
+    others = [place for place in range(len(table.header)) if place != times]
+    for place in others:
+        if any(map(is_number, _first_cell(table, place))):
+            return place
+    hint = "name one with --value NAME."
+    for place in others:
+        for cell in _first_cell(table, place):
+            if better := " or ".join(rewritten(cell)):
+                hint = f"column {table.header[place]} has {cell[:SHOWN]!r}: write {better}."
+    raise FileRefusedError(f"{table.path}: no column has numbers such as 1.5; {hint}")
+
+
+def _first_cell(table: _Table, place: int) -> Iterator[str]:
+    """Yield the first cell of a column that is not empty; nothing if all cells are empty."""
+    cells = (row[place].strip() for _, row in table.rows)
     yield from [cell for cell in cells if cell.lower() not in MISSING][:1]
 
 
@@ -199,53 +264,5 @@ def _converted[Value](path: Path, line: int, column: str, cell: str, parse: Call
         raise FileRefusedError(f"{path}, line {line}, column {column}: {error}.") from error
 
 
-def parse_time(cell: str) -> int:
-    """Return the time in a cell in microseconds since 1970; a time without a zone is UTC.
-
-    Raises:
-        ValueError: the cell is not a date or time in ISO 8601, or the year is out of range.
-    """
-    try:
-        time = datetime.fromisoformat(cell)
-    except ValueError:
-        raise ValueError(f"expected a date or time such as 2025-01-31, found {cell[:_SHOWN]!r}") from None
-    if time.year not in _YEARS:
-        raise ValueError(f"expected a year from {_YEARS[0]} to {_YEARS[-1]}, found {cell[:_SHOWN]!r}")
-    return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
-
-
-def parse_value(cell: str) -> float:
-    """Return the number in a cell.
-
-    Raises:
-        ValueError: the cell is not a finite number.
-    """
-    try:
-        value = float("" if "_" in cell else cell)
-    except ValueError:
-        hint = " (with a point, and without thousands separators)" if "," in cell else ""
-        raise ValueError(f"expected a number{hint}, found {cell[:_SHOWN]!r}") from None
-    if not math.isfinite(value):
-        raise ValueError(f"expected a finite number, found {cell[:_SHOWN]!r}")
-    return value
-
-
-def _looks_like_time(cell: str) -> bool:
-    """Return whether a cell is a date or time with hyphens. A cell such as 20250131 is taken for a number."""
-    return "-" in cell and _fits(cell, parse_time)
-
-
-def _is_number(cell: str) -> bool:
-    return _fits(cell, parse_value)
-
-
-def _fits(cell: str, parse: Callable[[str], object]) -> bool:
-    try:
-        parse(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _shown(cells: Sequence[str]) -> str:
-    return ", ".join(cells)[:_SHOWN]
+    return ", ".join(cells)[:SHOWN]

@@ -49,9 +49,10 @@ def import_(
 ) -> None:
     """Import a series from a CSV file into a dataset of your own.
 
-    The file needs a header, a column of dates or times in ISO 8601 (a time
-    without a zone is UTC) and a column of numbers. A row with an empty cell
-    in one of the two columns is skipped.
+    The file needs a header, a column of times and a column of numbers. A
+    time is a date or time in ISO 8601 (without a zone in UTC), or a month or
+    quarter such as 2025-01 or 2025-Q1, which means its first day. A row with
+    an empty cell in one of the two columns is skipped.
 
     The command writes one part file for each month, and then a new version
     of the dataset, which also has all other imported series. Importing a
@@ -105,14 +106,16 @@ def import_(
 def _document(found: Observations, done: ImportedSeries) -> dict[str, Any]:
     """Return the result of an import in the form that `metrics import --json` prints.
 
-    The result contains the fields of `done`, the names of the two columns that were read, the number of
-    observations, their first and last time, and the counts of skipped rows by reason.
+    The result contains the fields of `done`, the names of the two columns that were read, the number of the
+    line with these names, the number of observations, their first and last time, and the counts of skipped
+    rows by reason.
     """
     extent = Extent.of(found.cleaned.series)
     return {
         **asdict(done),
         "time_column": found.time_column,
         "value_column": found.value_column,
+        "header_line": found.header_line,
         "observations": extent.observations,
         "first": iso_time(extent.first),
         "last": iso_time(extent.last),
@@ -135,6 +138,8 @@ def _print(found: Observations, done: ImportedSeries, label: str) -> None:
         "green",
     )
     console.print_line(f"times from column {found.time_column}, values from column {found.value_column}")
+    if found.header_line > 1:
+        console.print_line(f"header in line {found.header_line}; the lines above it are left out", "yellow")
     if found.cleaned.null:
         console.print_line(f"{count(found.cleaned.null, 'row')} without a time or a value left out")
     if found.cleaned.duplicate:

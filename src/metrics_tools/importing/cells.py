@@ -1,0 +1,109 @@
+"""The times and numbers in the cells of a CSV file.
+
+The text of each error completes a sentence that begins with the file, the line and the column of the cell.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+MISSING = ("", ".", "-", "na", "n/a", "nan", "null", "none")
+"""The cells, in lower case, that mean that there is no observation. FRED writes a dot, the ECB N/A."""
+TIMES = "dates such as 2025-01-31, months such as 2025-01 or quarters such as 2025-Q1"
+"""A description of the cells that are probably times, for errors."""
+SHOWN = 100
+"""The maximum number of characters of a cell or line in an error."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEARS = range(1678, 2262)
+"""The years whose times can be stored in nanoseconds."""
+_PERIOD = re.compile(r"(\d{4})(?:-(\d\d)|[- ]?([MQSH])(\d\d?))?", re.ASCII | re.IGNORECASE)
+"""A year; or a month (2025-01, 2025M01), a quarter (2025-Q1), or a half of a year (2025-S1, 2025-H1)."""
+_MONTHS = {"M": 1, "Q": 3, "S": 6, "H": 6}
+_OTHER_SIGNS = re.compile(r"[\s'%$€£]")
+_COMMAS_IN_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+", re.ASCII)
+
+
+def parse_time(cell: str) -> int:
+    """Return the time in a cell in microseconds since 1970; a time without a zone is UTC.
+
+    A month, quarter, half or year is the midnight at which its first day begins.
+
+    Raises:
+        ValueError: the cell is not a period or a date or time in ISO 8601, or the year is out of range.
+    """
+    try:
+        time = _start_of_period(cell) or datetime.fromisoformat(cell)
+    except ValueError:
+        problem = (
+            f"expected a date or time such as 2025-01-31 or a month such as 2025-01, found {cell[:SHOWN]!r}"
+        )
+        raise ValueError(problem) from None
+    if time.year not in _YEARS:
+        raise ValueError(f"expected a year from {_YEARS[0]} to {_YEARS[-1]}, found {cell[:SHOWN]!r}")
+    return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+
+
+def _start_of_period(cell: str) -> datetime | None:
+    """Return the first day of the period in a cell; None if the cell does not have the form of a period.
+
+    Raises:
+        ValueError: the year has no such period, as in 2025-13 or 2025-Q5.
+    """
+    found = _PERIOD.fullmatch(cell)
+    if not found:
+        return None
+    year, month, unit, number = found.groups()
+    first_month = (int(month or number or 1) - 1) * _MONTHS[(unit or "M").upper()] + 1
+    return datetime(int(year), first_month, 1, tzinfo=UTC)
+
+
+def parse_value(cell: str) -> float:
+    """Return the number in a cell.
+
+    Raises:
+        ValueError: the cell is not a finite number.
+    """
+    try:
+        value = float("" if "_" in cell else cell)
+    except ValueError:
+        better = " or ".join(rewritten(cell))
+        hint = f": write {better}" if better else ""
+        raise ValueError(f"expected a number, found {cell[:SHOWN]!r}{hint}") from None
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite number, found {cell[:SHOWN]!r}")
+    return value
+
+
+def rewritten(cell: str) -> list[str]:
+    """Return the numbers that a refused cell can mean, as they must be written in the file.
+
+    `1,234.5` means 1234.5, and `6,0` means 6.0. `1,234` can mean 1234 or 1.234, and `x` no number.
+    """
+    text = _OTHER_SIGNS.sub("", cell).replace("\N{MINUS SIGN}", "-")
+    found = []
+    if _COMMAS_IN_THOUSANDS.fullmatch(text):
+        found.append(text.replace(",", ""))
+    if _DECIMAL_COMMA.fullmatch(text):
+        found.append(text.replace(".", "").replace(",", "."))
+    return found or ([text] if text != cell and is_number(text) else [])
+
+
+def looks_like_time(cell: str) -> bool:
+    """Return whether a cell is probably a time. Digits such as 20250131 or 2025 are taken for a number."""
+    return not cell.isdigit() and _fits(cell, parse_time)
+
+
+def is_number(cell: str) -> bool:
+    """Return whether a cell is a finite number."""
+    return _fits(cell, parse_value)
+
+
+def _fits(cell: str, parse: Callable[[str], object]) -> bool:
+    try:
+        parse(cell)
+    except ValueError:
+        return False
+    return True
