@@ -82,3 +82,11 @@ def test_the_index_lists_every_page():
     index = ROOT / "docs" / "README.md"
     listed = {(index.parent / link).resolve() for link in links(index) if link.endswith(".md")}
     assert set((ROOT / "docs").glob("*.md")) - {index} <= listed
+
+
+def test_each_page_with_commands_of_metrics_says_where_metrics_is():
+    command = re.compile(r"^(?:\$ )?metrics [a-z]+ |`metrics [a-z]+ \"", re.MULTILINE)
+    pages = [page for page in (ROOT / "docs").glob("*.md") if command.search(text_of(page))]
+    assert {"authoring", "grammar", "own-data", "testing-metrics"} <= {page.stem for page in pages}
+    for page in pages:
+        assert ".venv/bin" in text_of(page) or "(trying-metrics.md)" in prose(page), page.name
