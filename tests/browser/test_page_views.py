@@ -15,6 +15,7 @@ from tests.browser.pages import NOW
 
 DAY = 86_400_000_000
 START = 18_262  # 2020-01-01, in days since 1970
+RISING = np.geomspace(1, 5000, 400)
 
 
 def series(values, first=0, step=1):
@@ -30,7 +31,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     the second run cover the same period but have no time in common. Those of the third run cover different
     periods.
     """
-    rising = np.geomspace(1, 5000, 400)
     formula = outlined(parse({"op": "avg", "operands": [{"series_code": f"S{n}"} for n in range(40)]}))
     runs = [
         ShownRun(
@@ -38,15 +38,15 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "r-1",
             status="SUCCESS",
             expression=formula,
-            metric=series(rising),
-            inputs={"A": series(rising), "B": series(rising[:300] / 1000, first=100)},
+            metric=series(RISING),
+            inputs={"A": series(RISING), "B": series(RISING[:300] / 1000, first=100)},
         ),
         ShownRun(
             "m.x",
             "r-2",
             status="SUCCESS",
             metric=series([-2.5, 1.0]),
-            inputs={"C": series(rising, step=2), "D": series(1000 + rising, first=1, step=2)},
+            inputs={"C": series(RISING, step=2), "D": series(1000 + RISING, first=1, step=2)},
         ),
         ShownRun("m.y", "r-3", inputs={"E": series([1.0, 2.0]), "F": series([500.0, 502.0], first=9)}),
     ]
@@ -151,6 +151,12 @@ def state(figure: Locator) -> tuple[str, str, list[str]]:
     )
 
 
+def read(figure: Locator) -> tuple[str, dict[str, str]]:
+    """Return the time in the legend of a chart, and the text of each line there by the name of the line."""
+    entries = [entry.split(maxsplit=1) for entry in figure.locator(".reading li").all_inner_texts()]
+    return figure.locator(".reading time").inner_text(), {name: text.strip() for name, text in entries}
+
+
 DAMAGED = (
     "",
     "#run-1",
@@ -184,6 +190,31 @@ def test_the_address_has_the_view_of_the_chart_that_the_reader_changed(look, pat
         page.evaluate(OPEN_HASH, damaged)
     assert state(first) == whole
     assert page.locator(".plot path").count() == 7
+
+
+def test_a_link_shows_the_last_observation_in_its_view(look, path):
+    page = look(path)
+    first, _, apart = charts(page)
+    page.evaluate(OPEN_HASH, LINK)
+    assert read(first) == (
+        "2020-05-01",
+        {"m.x": f"{RISING[121]}", "A": "hidden", "B": f"{RISING[21] / 1000} (100% of range)"},
+    )
+    assert first.locator(".cursor line").count() == 1
+    first.get_by_role("button", name="1 year").click()
+    assert read(first)[0] == "2020-05-01", "the cursor does not move while it is in view"
+    first.locator(".plot").focus()
+    for key in ("Home", "+", "+"):
+        page.keyboard.press(key)
+    assert read(first)[0] == "2020-02-04"
+    page.evaluate(OPEN_HASH, LINK + "&hide=B")
+    assert read(first)[0] == "2020-05-01"
+    page.evaluate(OPEN_HASH, "#metric=m.y&from=2020-01-04&to=2020-01-08")
+    assert read(apart) == ("no observation in view", {"E": "none", "F": "none"})
+    assert apart.locator(".plot").get_attribute("aria-valuetext") == "no observation in view"
+    assert apart.locator(".cursor line").count() == 0
+    apart.get_by_role("button", name="All").click()
+    assert read(apart)[0] == "2020-01-11"
 
 
 def test_a_phone_shows_no_keys_and_a_long_formula_only_on_request(look, path):

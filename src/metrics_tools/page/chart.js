@@ -2,6 +2,7 @@
 // The legend above the panels shows the values at the cursor.
 const DRAWN = 8, AXIS = 24, GAP = 34;
 const SCALES = { values: "actual values", index: "100 at a common start", own: "each over its own range" };
+const NOTHING = "no observation in view";
 let charts = 0;
 
 class Chart {
@@ -43,6 +44,11 @@ class Chart {
     return low > 0 ? [["values", "index", "own"], areSimilar ? "values" : "index"] : [["values", "own"], areSimilar ? "values" : "own"];
   }
 
+  get isCursorInView() {
+    const time = this.times[this.cursor];
+    return time >= this.view[0] - 1e-3 && time <= this.view[1] + 1e-3;
+  }
+
   get isLog() { return this.log && this.noLog === ""; }
 
   set(fields) {
@@ -50,13 +56,17 @@ class Chart {
     this.draw();
   }
 
-  // Show the times between two limits, which are moved into the range of the observations.
+  // Show the times between two limits, which are moved into the range of the observations. A cursor outside the new view
+  // moves to the nearest observation in it, so that the legend never shows a value that the chart does not.
   zoom(from, to) {
     const least = Math.min(4 * this.lines[0].usual, this.whole[1] - this.whole[0]);
     const span = Math.min(Math.max(to - from, least), this.whole[1] - this.whole[0]);
     const middle = (from + to) / 2;
     const start = Math.min(Math.max(middle - span / 2, this.whole[0]), this.whole[1] - span);
-    this.set({ view: [start, start + span] });
+    this.view = [start, start + span];
+    const [first, last] = within(this.times, this.view);
+    if (!this.isCursorInView && first <= last) this.cursor = Math.min(Math.max(this.cursor, first), last);
+    this.draw();
   }
 
   // Zoom by a factor around a time: by default that of the cursor, or the middle of the view if the cursor is outside.
@@ -89,8 +99,14 @@ class Chart {
     }
   }
 
-  // Show the values at the cursor in the legend, for screen readers, and as dots on the lines.
+  // Show the values at the cursor in the legend, for screen readers, and as dots on the lines. The cursor is outside the
+  // view only if the view has no observation; then show no values.
   showCursor() {
+    if (!this.isCursorInView) {
+      this.showTexts(NOTHING, this.lines.map(() => ["none", ""]));
+      this.plot.setAttribute("aria-valuetext", NOTHING);
+      return;
+    }
     const time = this.times[this.cursor], values = this.lines.map((line) => valueAt(line, time));
     const texts = this.lines.map((line, i) => line.isHidden ? ["hidden", ""]
       : values[i] === undefined ? ["none", ""] : [exact(values[i]), line.onAxis?.(values[i]) ?? ""]);

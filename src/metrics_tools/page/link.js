@@ -24,6 +24,7 @@ function restore(chart, state) {
   const [from, to] = [time("from", chart.whole[0]), time("to", chart.whole[1])], scale = state.get("scale"), hidden = state.getAll("hide");
   for (const line of chart.lines) line.isHidden = hidden.includes(line.name);
   [chart.scale, chart.log] = [chart.scales.includes(scale) ? scale : chart.firstScale, state.get("log") === "1"];
+  chart.cursor = chart.times.length - 1; // the zoom moves the cursor to the last observation in view
   chart.zoom(...(from < to ? [from, to] : chart.whole));
 }
 
