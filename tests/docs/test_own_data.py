@@ -19,6 +19,15 @@ def test_the_commands_print_the_output_on_the_page(tmp_path, monkeypatch):
         if command.startswith("cat "):
             (tmp_path / command.removeprefix("cat ")).write_text(shown)
         assert masked(output(command)) == masked(shown), command
+    (checked,) = re.findall(r"^`(metrics validate .*?)` warns", text_of(PAGE), re.MULTILINE)
+    assert "in 3 of 4 results, the earlier value is more than 12 months old" in output(checked)
+
+
+def test_the_command_prints_the_line_of_a_header_below_a_title(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.csv").write_text("Consumer prices\n\nmonth,index\n2025-01,121.0\n")
+    shown = output("metrics import my.csv --dataset my_data --series CPI --folder my-folder")
+    assert "header in line 3; the lines above it are left out\n" in shown
 
 
 def test_the_page_lists_every_cell_that_counts_as_empty():
