@@ -1,4 +1,4 @@
-"""Powertools' batch processing of a FIFO queue, without a memory leak between invocations.
+"""The messages of a batch: Powertools' batch processing of a FIFO queue, without its memory leak.
 
 Powertools' processor is part of a reference cycle, and it refers to the handler, the messages and the
 exceptions of an invocation. These references would keep the invocation's series in memory until a full
@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from metrics_worker.request import REDRIVEN, Run, open_record
 
 type Failed = tuple[SQSRecord, BaseException]
 """A message to return to the queue, and the exception that was raised for the message."""
@@ -41,6 +43,16 @@ def process(
         kept.clear()
     processor.handler, processor.records = _nothing, []
     return failed
+
+
+def open_message(message: SQSRecord) -> Run:
+    """Return the identity of the run that a message requests.
+
+    Raises:
+        UnanswerableError: the message identifies no run.
+    """
+    is_redriven = REDRIVEN in (message.get("messageAttributes") or ())
+    return open_record(message.body, message.attributes.get("SentTimestamp"), is_redriven=is_redriven)
 
 
 def failures(failed: list[Failed]) -> list[dict[str, str]]:

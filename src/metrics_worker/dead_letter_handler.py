@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from metrics_worker.batch import failures, process
+from metrics_worker.batch import failures, open_message, process
 from metrics_worker.deadline import Deadline
 from metrics_worker.errors import (
     ConfigError,
@@ -35,7 +35,7 @@ from metrics_worker.observability.telemetry import count, logger
 from metrics_worker.observability.traffic import Traffic
 from metrics_worker.publication.current import Committed, find_marker, move_current
 from metrics_worker.publication.dead_letter import DeadLetter, Outcome, dead_letter_key, sent_at
-from metrics_worker.request import Run, check_code, iso, open_record
+from metrics_worker.request import Run, check_code, iso
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.s3.event_loop import EventLoop
 from metrics_worker.settings import load_settings
@@ -92,10 +92,10 @@ def settle(record: SQSRecord, invocation: Invocation) -> None:
     invocation.deadline.check()
     run = None
     try:
-        run = open_record(record.body, record.attributes.sent_timestamp)
+        run = open_message(record)
         received = receive_count(record.attributes)
         # This number is higher than the attempt of any event that the worker has published for the run.
-        attempt = worker.settings.max_receive_count + received
+        attempt = run.resent_ms + worker.settings.max_receive_count + received
         since = sent_at(record.attributes.raw_event)
         outcome, why = announce(run, attempt, since, invocation)
     except UnanswerableError as error:

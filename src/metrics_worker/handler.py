@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from metrics_worker.batch import failures, process
+from metrics_worker.batch import failures, open_message, process
 from metrics_worker.errors import UnanswerableError
 from metrics_worker.invocation import Attempt, Invocation
 from metrics_worker.messaging.request_queue import receive_count
 from metrics_worker.observability.report import GroupReport
 from metrics_worker.observability.telemetry import close_group, logger, measured, metrics, open_run
-from metrics_worker.request import REDRIVEN, open_record
 from metrics_worker.run import complete_run
 from metrics_worker.settings import load_settings
 from metrics_worker.worker import Worker
@@ -81,14 +80,13 @@ def handle_record(record: SQSRecord, invocation: Invocation, report: GroupReport
         UnanswerableError: the message identifies no run. After some redeliveries it becomes a dead letter.
         TransientError: the run has no outcome yet.
     """
-    run = open_record(record.body, record.attributes.get("SentTimestamp"))
+    run = open_message(record)
     attempt = Attempt(
         run=run,
         report=open_run(run, receive_count(record.attributes), record.message_id),
         worker=worker,
         invocation=invocation,
         receipt_handle=record.receipt_handle,
-        redriven=REDRIVEN in (record.get("messageAttributes") or {}),
     )
     report.runs.append(attempt.report)
     # A run usually takes as long as the earlier runs of the same metric in the batch.

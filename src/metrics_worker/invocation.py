@@ -92,7 +92,6 @@ class Attempt:
         worker: the connections to S3, SNS and SQS.
         invocation: the resources of the batch in which the message arrived.
         receipt_handle: the handle by which the message's visibility timeout is extended.
-        redriven: whether the message was sent again, by `metrics redrive` or `metrics send --keep-run-id`.
     """
 
     run: "Run"
@@ -100,7 +99,6 @@ class Attempt:
     worker: "Worker"
     invocation: Invocation
     receipt_handle: str = ""
-    redriven: bool = False
 
     @property
     def deadline(self) -> Deadline:
@@ -222,7 +220,7 @@ class Attempt:
             self.worker.status.publish(
                 event,
                 metric_code=self.run.metric_code,
-                attempt=self.report.attempt,
+                attempt=self.run.resent_ms + self.report.attempt,
                 number=number,
                 within=self.deadline.seconds_left(),
             )

@@ -24,7 +24,7 @@ MAX_MANIFEST_URI = 500
 MAX_DIGITS = 1000
 """A JSON number of at least this many characters is decoded as a float."""
 REDRIVEN = "redriven"
-"""The message attribute of a request that `metrics redrive` sent back, and whose FAILURE was published."""
+"""The message attribute of a request that an operator sent again. Its FAILURE may have been published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class Run:
         body_bytes: the size of the message's body in bytes.
         has_usable_code: whether `metric_code` can be a part of keys. If not, `metric_code` is the request's
             value in a form for status events: printable, not empty, at most 128 UTF-16 code units.
+        resent_ms: the time, in milliseconds since 1970, at which an operator sent the request again (with
+            `metrics redrive` or `metrics send --keep-run-id`); 0 for a request of the control plane.
     """
 
     run_id: str
@@ -50,6 +52,7 @@ class Run:
     event: dict[str, Any]
     body_bytes: int = 0
     has_usable_code: bool = True
+    resent_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +100,13 @@ class Envelope:
         message: the JSON text of the event: the notification's `Message`, or the body itself.
         published_at: the notification's `Timestamp`, UTC; None if there is no notification or no usable time.
         raw_event: the decoded event of a body without a notification; None for a notification.
+        is_redriven: whether the notification has the message attribute `redriven`.
     """
 
     message: str
     published_at: datetime | None
     raw_event: dict[str, Any] | None
+    is_redriven: bool = False
 
     def event(self) -> dict[str, Any]:
         """Return the decoded event.
@@ -122,11 +127,13 @@ def unwrap_envelope(body: str) -> Envelope:
     """
     decoded = _json_object(body, "body")
     if isinstance(message := decoded.get("Message"), str):
-        return Envelope(message, _iso_time(decoded.get("Timestamp")), None)
+        attributes = decoded.get("MessageAttributes")
+        is_redriven = isinstance(attributes, dict) and REDRIVEN in attributes
+        return Envelope(message, _iso_time(decoded.get("Timestamp")), None, is_redriven)
     return Envelope(body, None, decoded)
 
 
-def open_record(body: str, sent_timestamp: str | None) -> Run:
+def open_record(body: str, sent_timestamp: str | None, *, is_redriven: bool = False) -> Run:
     """Return the identity of the run that a message requests.
 
     Args:
@@ -134,13 +141,15 @@ def open_record(body: str, sent_timestamp: str | None) -> Run:
         sent_timestamp: the message's `SentTimestamp`, milliseconds since 1970, or None. The time of the
             request is the notification's `Timestamp`; if that is missing or not valid, `sent_timestamp`; and
             if both are missing or not valid, the current time.
+        is_redriven: whether the message has the message attribute `redriven`. If the request was sent to a
+            topic, the attribute is in the notification instead, where this function finds it.
 
     Raises:
         UnanswerableError: the body is not JSON, the event has another type, or its runId is not usable.
     """
     envelope = unwrap_envelope(body)
     event = envelope.event()
-    requested_at = envelope.published_at or _milliseconds(sent_timestamp) or datetime.now(UTC)
+    sent_at = _milliseconds(sent_timestamp) or datetime.now(UTC)
     problems = [problem for problem in identity_problems(event) if problem.error is UnanswerableError]
     if problems:
         raise UnanswerableError(path_text(problems[0].path), problems[0].text)
@@ -150,10 +159,11 @@ def open_record(body: str, sent_timestamp: str | None) -> Run:
         run_id=event["runId"],
         metric_code=shown if shown.strip() else "-",
         v1=event.get("schema") == V1,
-        requested_at=requested_at,
+        requested_at=envelope.published_at or sent_at,
         event=event,
         body_bytes=len(body.encode(errors="replace")),
         has_usable_code=is_id(code),
+        resent_ms=int(sent_at.timestamp() * 1000) if is_redriven or envelope.is_redriven else 0,
     )
 
 

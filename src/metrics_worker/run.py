@@ -215,9 +215,7 @@ def _finish(committed: Committed, attempt: "Attempt", state: RunState | None = N
         row_count=marker.row_count,
         bucket=attempt.worker.bucket.name,
     )
-    if (
-        report.attempt > 1 or attempt.redriven or committed.manifest is None
-    ):  # FAILURE may have been published
+    if report.attempt > 1 or run.resent_ms or committed.manifest is None:  # FAILURE may have been published
         event = event.after_failure()
     attempt.publish_outcome(event)
 

@@ -1,11 +1,13 @@
 """A SUCCESS that may follow a FAILURE of the same run has the field `error: null`, which clears the error."""
 
+import json
+
 import pytest
 from botocore.exceptions import ClientError
 
 from metrics_tools.published.dead_letters import message_of
 from metrics_worker.publication.dead_letter import DeadLetter
-from tests.builders import put_a_and_b, record, request
+from tests.builders import envelope, put_a_and_b, ratio, record, request, series
 from tests.contract.documents import schema_of_event, validate
 from tests.faulty_store import CURRENT, throttled
 from tests.functional.runs import NOTHING_COMES_BACK, given_back
@@ -91,6 +93,39 @@ def test_a_failure_of_a_message_that_was_sent_back_is_an_ordinary_failure(cloud,
     invoke(sent_back(cloud))
 
     assert cloud.sns.completed[-1]["error"].startswith("EXPRESSION_EVAL_ERROR: ")
+
+
+def test_sns_drops_no_event_of_a_message_that_was_sent_back_within_five_minutes(cloud, invoke, bury):
+    invoke(
+        record(request(inputs={"A": "fx", "missing": "fx"}, expression=ratio(series("A"), series("missing"))))
+    )
+    again = record(request())
+    again["messageAttributes"] = {"redriven": {"stringValue": "true", "dataType": "String"}}
+    later = json.loads(json.dumps(again))
+    later["attributes"]["SentTimestamp"] = "1793361657000"
+
+    for message in (again, later):
+        invoke(message)
+        bury(message)
+
+    completed = [event["status"] for event in cloud.sns.completed]
+    assert completed == ["FAILURE", *["SUCCESS"] * 4]
+    ids = [message["MessageDeduplicationId"] for message in cloud.sns.messages]
+    assert len(set(ids)) == len(ids) == 7
+    assert ids[:3] == [
+        "run-1:metric_run_started:1",
+        "run-1:metric_run_completed:1",
+        "run-1:metric_run_started:1793361597001",
+    ]
+
+
+def test_a_topic_delivers_the_attribute_of_a_request_that_was_sent_again_in_its_notification(cloud, invoke):
+    body = envelope(request()) | {"MessageAttributes": {"redriven": {"Type": "String", "Value": "true"}}}
+
+    invoke(record(body))
+
+    assert last(cloud)["error"] is None
+    assert cloud.sns.messages[-1]["MessageDeduplicationId"] == "run-1:metric_run_completed:1793361597001"
 
 
 def sent_back(cloud):

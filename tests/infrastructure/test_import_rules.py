@@ -34,7 +34,7 @@ IMPORTS = {
     ),
     "handler": Imports(
         "run invocation worker observability.telemetry batch observability.report "
-        "messaging.request_queue request settings errors",
+        "messaging.request_queue settings errors",
         "aws_lambda_powertools",
     ),
     "run": Imports(
@@ -55,7 +55,7 @@ IMPORTS = {
     "observability.telemetry": Imports(
         "observability.report request observability.traffic errors", "aws_lambda_powertools"
     ),
-    "batch": Imports("", "aws_lambda_powertools"),
+    "batch": Imports("request", "aws_lambda_powertools"),
     "messaging.heartbeat": Imports(""),
     "publication.shrink": Imports(
         "publication.commit publication.current observability.report publication.records settings "

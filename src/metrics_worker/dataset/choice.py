@@ -92,7 +92,9 @@ class Choice:
         for code in codes:
             if code in declared:
                 homes[code] = manifests[declared[code]]
-                _check_lists(homes[code], code)
+                if homes[code].has(code) is False:
+                    problem = f"not in series_codes of {homes[code].dataset.manifest_key}"
+                    raise InputReadError.of_series(code, problem)
             else:
                 homes[code] = _search_manifests(code, [manifests[dataset] for dataset in candidates])
         return homes
@@ -186,15 +188,6 @@ class Choice:
             parsed = {dataset: parse(dataset) for dataset in datasets}
             claim.keep(claim.taken)
             return parsed
-
-
-def _check_lists(manifest: Manifest, code: str) -> None:
-    """Raise an InputReadError if `series_codes` of the manifest does not contain the series code.
-
-    A manifest without `series_codes` raises no error.
-    """
-    if manifest.has(code) is False:
-        raise InputReadError.of_series(code, f"not in series_codes of {manifest.dataset.manifest_key}")
 
 
 def _search_manifests(code: str, manifests: list[Manifest]) -> Manifest:

@@ -46,8 +46,8 @@ class StatusTopics:
         Args:
             event: The event.
             metric_code: The metric code of the run, for subscribers with a filter policy.
-            attempt: The number of times that the message was received, including this time. It is a part of
-                the deduplication id.
+            attempt: The number of times that the message was received, including this time, plus
+                `Run.resent_ms`. It is a part of the deduplication id, and differs between all attempts.
             number: The number of a heartbeat within its attempt; None for other events.
             within: The time limit of the call in seconds; None for the usual limit, `CALL_SECONDS`.
 

@@ -94,7 +94,7 @@ def send(
 
     The request gets a new run id. With --keep-run-id it is sent as a
     redelivery of the run in the file: a SUCCESS then also clears an earlier
-    FAILURE, if the request is sent to --queue.
+    FAILURE.
 
     With --wait, a status queue shows all events of the run. Without one,
     --bucket NAME is watched for the run's marker and for dead letters. A
