@@ -332,6 +332,13 @@ def test_a_linear_fill_between_two_observations_never_changes_direction(first, l
     assert values == sorted(values, reverse=last < first)
 
 
+def test_a_linear_fill_between_the_largest_numbers_gives_no_warning():
+    start, at, end = 0, 81903361190367006, 218881839909643596  # the shares add up to more than 1
+    largest = np.finfo(np.float64).max
+    fill = {"op": "fill", "series": A, "like": B, "method": "linear"}
+    assert value_of(fill, A={start: largest, end: largest}, B={at: 0.0}) == {at: largest}
+
+
 def test_an_index_begins_at_the_first_observation_on_or_after_its_date():
     series = on(d2024_01_01=3, d2024_01_04=4, d2024_01_05=5)
     assert value_of(node("rebase", at="2024-01-02"), A=series) == on(d2024_01_04=100, d2024_01_05=125)

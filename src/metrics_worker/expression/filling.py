@@ -48,7 +48,7 @@ def interpolated(series: Series, times: Times) -> Series:
     # two values of the same sign never overflows, nor does the sum of shares of values of different signs.
     with np.errstate(over="ignore"):
         steps = left + (right - left) * (since / span)
-    shares = left * (until / span) + right * (since / span)
+        shares = left * (until / span) + right * (since / span)
     between = np.where(np.signbit(left) == np.signbit(right), steps, shares)
     limited = np.where(between < np.minimum(left, right), np.minimum(left, right), between)
     limited = np.where(limited > np.maximum(left, right), np.maximum(left, right), limited)
