@@ -128,7 +128,7 @@ IMPORTS = {
     "expression.cost": Imports("expression.nodes"),
     "expression.evaluate": Imports(
         "expression.windows expression.periods expression.elementwise expression.filling expression.nodes "
-        "expression.fields series kernels.rolling",
+        "expression.fields series",
         "numpy",
     ),
     "expression.windows": Imports(
@@ -137,7 +137,7 @@ IMPORTS = {
         "numpy",
     ),
     "expression.periods": Imports(
-        "expression.nodes series kernels.parts kernels.cumulative civil_dates", "numpy"
+        "expression.nodes series kernels.parts kernels.cumulative kernels.variable civil_dates", "numpy"
     ),
     "expression.elementwise": Imports("expression.fields series", "numpy"),
     "expression.filling": Imports("series", "numpy"),

@@ -313,6 +313,30 @@ def test_resampling_leaves_out_the_last_period_unless_it_is_partial():
     assert value_of({**month, "how": "count", "stamp": "start"}, A=series) == on(d2024_01_01=2)
 
 
+@pytest.mark.parametrize("value", [0.1, 36.5, 1234.567, 1.1, -2.3])
+def test_the_average_of_equal_values_is_exactly_their_value(value):
+    series = dict.fromkeys((n * 5 * 86_400_000_000 for n in range(400)), value)
+    averages = [
+        *(node("ema", window=window) for window in (2, 3, 9, 14, 50, 200)),
+        *(node("sma", window=window) for window in (3, 5, 6, 7, 20, 200)),
+        node("sma", window=50, min_periods=1),
+        node("sma", window=2, unit="months"),
+        node("resample", to="month", how="mean"),
+        {"op": "avg", "operands": [A, A, A]},
+    ]
+    for average in averages:
+        assert set(value_of(average, A=series).values()) == {value}
+        zscore = {"op": "zscore", "series": average, "window": 12}
+        assert value_of(zscore, A=series) == {}
+
+
+def test_an_exponential_average_becomes_constant_after_the_last_change_of_its_series():
+    series = {n: 7.0 if n < 10 else 36.6 for n in range(1000)}
+    gap = value_of({"op": "subtract", "left": A, "right": node("ema", window=9)}, A=series)
+    assert all(gap[n] > 0 for n in range(10, 100))
+    assert {gap[n] for n in range(200, 1000)} == {0.0}
+
+
 def test_a_fill_has_a_value_at_each_time_of_the_other_series():
     monthly, daily = on(d2024_01_31=1, d2024_02_10=2), on(d2024_01_30=0, d2024_02_05=0, d2024_02_12=0)
     fill = {"op": "fill", "series": A, "like": B, "method": "previous"}

@@ -14,13 +14,13 @@ from metrics_worker.expression.elementwise import clipped, rounded, transformed
 from metrics_worker.expression.fields import CompositeOp, MathOp
 from metrics_worker.expression.filling import filled_from_previous, interpolated
 from metrics_worker.expression.periods import accumulated, rebased, resampled
-from metrics_worker.expression.windows import lagged, paired, windowed
-from metrics_worker.kernels.rolling import ema
+from metrics_worker.expression.windows import lagged, paired, smoothed, windowed
 from metrics_worker.series import Series, Times, Values, common, union
 
 type _Places = slice | np.ndarray
 """The positions of an operand's observations in the result."""
 
+_EXTREMES: tuple[CompositeOp, ...] = ("min", "max")
 _HEADROOM = 10
 """If a sum overflows, its operands are divided by 2**10, which exceeds the maximum number of operands."""
 
@@ -54,8 +54,7 @@ def evaluate(
         case nodes.WindowOp() | nodes.Quantile():
             return windowed(node, of(node.series))
         case nodes.Ema(window=window):
-            series = of(node.series)
-            return Series.where_finite(series.times, ema(series.values, window))
+            return smoothed(of(node.series), window)
         case nodes.Lag():
             return lagged(node, of(node.series))
         case nodes.Transform(op=op):
@@ -162,6 +161,9 @@ def _composite(
             values = _total(operands, places, count if op == "avg" else np.ones(times.size))
         case _:
             assert_never(op)
+    if op == "avg":  # by rounding, the average of equal values can differ from them
+        low, high = (_composite(each, times, operands, places).values for each in _EXTREMES)
+        values = np.where((low == high) & (values != low), low, values)
     return Series.where_finite(times, values)
 
 

@@ -14,7 +14,7 @@ from metrics_worker.civil_dates import (
     period_starts,
 )
 from metrics_worker.expression.nodes import Cumulative, Rebase, Resample
-from metrics_worker.kernels import cumulative, parts
+from metrics_worker.kernels import cumulative, parts, variable
 from metrics_worker.kernels.parts import Positions
 from metrics_worker.series import Series, Times, Values
 
@@ -104,7 +104,7 @@ def _of_periods(node: Resample, values: Values, first: Positions, stop: Position
         case "first":
             return values[first]
         case "mean":
-            return parts.mean_of_parts(values, first)
+            return variable.exact_means(parts.mean_of_parts(values, first), values, first, stop)
         case "sum":
             return parts.sum_of_parts(values, first)
         case "min":

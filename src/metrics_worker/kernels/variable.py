@@ -46,6 +46,26 @@ def mean_between(values: Values, first: Positions, stop: Positions) -> Values:
     return _by_block(values, first, stop, means)
 
 
+def exact_means(means: Values, values: Values, first: Positions, stop: Positions) -> Values:
+    """Return the means of windows, each equal to the values of its window if these are all equal.
+
+    Otherwise, differences and z-scores of the means of a constant series would consist of rounding errors.
+
+    Args:
+        means: for each window k, the mean of `values[first[k] : stop[k]]`, which is not empty.
+        values: the values of the series.
+        first: the position of the first value of each window.
+        stop: the position after the last value of each window.
+    """
+    differs = values[1:] != values[:-1]
+    if differs.all():
+        return means
+    run = np.concatenate(([0], np.cumsum(differs, dtype=np.int32)))  # the number of changes before each value
+    last = values[stop - 1]
+    # Without the second condition, the sign of a zero could change.
+    return np.where((run[first] == run[stop - 1]) & (means != last), last, means)
+
+
 def max_between(values: Values, first: Positions, stop: Positions) -> Values:
     """Return the largest value of each window `values[first[k] : stop[k]]`."""
     return _by_block(values, first, stop, _extremes(rolling_max, np.maximum))
