@@ -41,7 +41,7 @@ def process(
     failed = list(zip(messages, errors, strict=True))
     for kept in (processor.exceptions, processor.fail_messages, processor.success_messages):
         kept.clear()
-    processor.handler, processor.records = _nothing, []
+    del processor.handler, processor.records
     return failed
 
 
@@ -58,7 +58,3 @@ def open_message(message: SQSRecord) -> Run:
 def failures(failed: list[Failed]) -> list[dict[str, str]]:
     """Return the list `batchItemFailures` of the response to Lambda: one entry for each failed message."""
     return [{"itemIdentifier": record.message_id} for record, _ in failed]
-
-
-def _nothing(_: SQSRecord) -> None:
-    """Do nothing: this function replaces the handler in Powertools' processor after a batch."""

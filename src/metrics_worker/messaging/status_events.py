@@ -23,7 +23,7 @@ MAX_ERROR = 1000
 
 
 class _Event(BaseModel):
-    """A status event. Fields with the value None are left out of the JSON text."""
+    """A status event."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
@@ -32,8 +32,12 @@ class _Event(BaseModel):
     run_id: str
 
     def wire(self) -> str:
-        """Return the event as JSON text."""
-        return self.model_dump_json(by_alias=True, exclude_none=True)
+        """Return the event as JSON text, without the fields that are None.
+
+        The one exception is the field `error` of the copy that `after_failure()` returns: it becomes null.
+        """
+        absent = {name for name, value in self if value is None}
+        return self.model_dump_json(by_alias=True, exclude=absent - (self.model_fields_set & {"error"}))
 
 
 def _form(run: Run) -> Literal["metrics.run.v1"] | None:
@@ -113,14 +117,6 @@ class RunCompleted(_Event):
     def after_failure(self) -> Self:
         """Return a copy of this SUCCESS with `error: null`, which clears the error of an earlier FAILURE."""
         return self.model_copy(update={"error": None})
-
-    def wire(self) -> str:
-        """Return the event as JSON text, without the fields that are None.
-
-        The one exception is the field `error` of a copy that `after_failure()` returned: it becomes null.
-        """
-        absent = {name for name, value in self if value is None}
-        return self.model_dump_json(by_alias=True, exclude=absent - (self.model_fields_set & {"error"}))
 
     @classmethod
     def failure(cls, run: Run, error: PermanentError) -> Self:
