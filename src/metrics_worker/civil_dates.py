@@ -282,7 +282,7 @@ def _block(tz: str, index: int) -> _Offsets:
 
 @lru_cache(maxsize=64)
 def _zone(tz: str) -> _Zone:
-    """Return a time zone, read from its file in the format TZif (RFC 8536)."""
+    """Return a time zone that exists, read from its file in the format TZif (RFC 8536)."""
     file = zone_file(tz)
     # The first part of the file, with times of 32 bits, is skipped. Its header also begins with these counts.
     in_utc, standard, leaps, changes, types, names = unpack_from(_COUNTS, file)

@@ -73,7 +73,8 @@ def series_of(name: str, body: bytes) -> Series:
         body: the content of the file.
 
     Raises:
-        InputReadError: the file is not Parquet, lacks one of the columns, or contains several series.
+        InputReadError: the file is not Parquet, lacks one of the columns, or has more than one code in its
+            optional column `internal_series_code`.
     """
     whole = StoredObject(name, memoryview(body), len(body), "")
     nowhere = S3Bucket(MemoryStore(), "")  # the file is complete: no more bytes of it are read

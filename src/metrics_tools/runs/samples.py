@@ -68,10 +68,13 @@ def _made(asked: Asked, place: Place | None) -> Sample:
 
 
 def print_reasons(sample: Sample, place: Place) -> None:
-    """Print every problem that `metrics validate` finds in a request, with the inputs at a location.
+    """Print every problem that `metrics validate` finds in the request of a failed run.
 
-    A run that fails names only the first error, in the words of the worker. If validation finds no error,
-    nothing is printed.
+    The message of the run contains only the first error. Nothing is printed if no problem is an error.
+
+    Args:
+        sample: the request.
+        place: the location of its datasets.
     """
     asked = sample.asked or Asked(str(sample.path), sample.message)
     found = Validation(place).of(asked).found

@@ -130,7 +130,9 @@ def _footer(body: memoryview) -> bytes:
 
 
 def _has_unbounded_codec(footer: bytes) -> bool:
-    """Return whether one of the three columns uses a compression codec outside `BOUNDED_CODECS`.
+    """Return whether the column of the time, the value or the series code has an unbounded codec.
+
+    Every compression codec outside `BOUNDED_CODECS` counts as unbounded.
 
     With such a codec, a few compressed bytes can expand to a page of any size.
 

@@ -80,11 +80,13 @@ def _compensated(values: Values, starts: Positions) -> Values:
 
 
 def _sums_and_errors(terms: Values, starts: Positions, carried: float) -> tuple[Values, Values]:
-    """Return the cumulative sums of one term or more, and the rounding error of each addition.
+    """Return the cumulative sums of the terms, and for each addition the amount that its rounding lost.
+
+    The amount is the exact sum of the two summands minus the rounded sum.
 
     Args:
-        terms: the terms.
-        starts: the positions of the terms at which the sum begins again.
+        terms: the terms, at least one.
+        starts: the positions of the terms before which the sum is set to 0 again.
         carried: the sum before the first term.
     """
     sums = np.concatenate([[carried], terms])

@@ -268,12 +268,16 @@ def _merged(left: list[Values], right: list[Values]) -> list[Values]:
 
 
 def _place_of_two(left: list[Values], right: list[Values], place: int) -> Values:
-    """Return for each window the value at position `place` (from 0) of the merger of two sorted spans.
+    """Return for each window the value at position `place` (from 0) among the values of two sorted spans.
 
-    `left` and `right` have the layout that `_merged` describes. The result is the maximum of the place + 1
-    smallest values. Every other choice of place + 1 values has an equal or larger maximum. Therefore the
-    result is the smallest maximum over all ways to take some of these values from the left span and the
-    others from the right span.
+    The value is the maximum of the place + 1 smallest values. There are several ways to take place + 1 values
+    in order, i from the left span and the others from the right span. The result is the smallest maximum of
+    all these ways, because no choice of place + 1 values has a smaller maximum than the smallest ones.
+
+    Args:
+        left: the left span of each window: array j contains, for each window, the j-th smallest value.
+        right: the right span of each window, in the same form.
+        place: the position.
     """
     result: Values | None = None
     for number in range(max(0, place + 1 - len(right)), min(place + 1, len(left)) + 1):

@@ -140,5 +140,5 @@ class GroupReport:
 
     @property
     def longest(self) -> float:
-        """The longest duration of an attempt of the group that has ended, in seconds; 0 if none has ended."""
+        """The duration of the longest ended attempt of this message group, in seconds; 0 without one."""
         return max((run.seconds for run in self.runs), default=0.0)

@@ -71,9 +71,10 @@ class Bucket(Protocol):
         """
 
     def with_timeout(self, seconds: float) -> Self:
-        """Return the same bucket, whose calls raise `StoreUnavailable` after this number of seconds.
+        """Return an object for the same bucket in which each call raises `StoreUnavailable` after `seconds`.
 
-        A write that was cut off may have taken effect. A bucket on a local disk needs no such limit.
+        This object does not change. A write that was cut off may have taken effect. A bucket on a local disk
+        needs no limit and returns itself.
         """
 
     def get(self, key: str) -> StoredObject:

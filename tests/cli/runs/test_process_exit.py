@@ -59,7 +59,7 @@ def program(code: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def committed(client, bucket, ask):
-    """Write a request whose run has a marker in `bucket`, and create a request queue.
+    """Write the marker of a run to `bucket` and a file with the run's request, and create a request queue.
 
     Returns:
         The path of the file with the request, and the URL of the queue.
