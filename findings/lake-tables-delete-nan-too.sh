@@ -15,8 +15,8 @@
 #     4.5 4.75 nan 4.5  pyiceberg selects 3, leaves []  deltalake selects 3, leaves [nan]
 #     4.5 6.0 nan 4.5   pyiceberg selects 2, leaves [6.0, nan]  deltalake selects 2, leaves [6.0, nan]
 #
-# Why it matters: a correction that deletes and appends loses rows that were never part of it. Whether it does depends on
-# the other rows of the file. Write nulls instead of NaN, or add "and rate is not nan" to the filter of pyiceberg.
+# Why it matters: a correction that deletes and appends loses rows that were never part of it. Whether it does depends
+# on the other rows of the file. Write nulls instead of NaN, or add "and rate is not nan" to the filter of pyiceberg.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
