@@ -90,6 +90,7 @@ def test_a_parquet_file_is_accepted(tmp_path):
         ),
         ("t,v\n2025-01-01,1\n2025-01-02,inf\n", "line 3, column v: expected a finite number"),
         ("t,v\n2025-01-01,1\n31/01/2025,1\n", "line 3, column t: expected a date or time such as 2025-01-31"),
+        ("t,v\n2025-Q1,1\n2025-T2,1\n", "line 3, column t: expected a date or time such as 2025-01-31"),
         ("t,v\n2025-01-01,1\n1066-10-14,1\n", "line 3, column t: expected a year from 1678 to 2261"),
         (
             "t,v\n2025-01-01,1\n2025-13,1\n",
