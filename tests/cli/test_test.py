@@ -372,6 +372,30 @@ def test_a_junit_report_that_cannot_be_written_is_reported(tmp_path):
     assert (found.exit_code, "No such file or directory" in found.stderr) == (2, True)
 
 
+def test_a_file_that_cannot_be_read_is_not_called_invalid(tmp_path):
+    good, missing = file_of(tmp_path, one_test({"observations": DAYS})), tmp_path / "none.yaml"
+    found = metrics("test", good, missing, tmp_path)
+    assert found.exit_code == 2
+    assert found.stdout.splitlines() == [
+        f"{good}  1 passed",
+        f"{missing}  not read: No such file or directory",
+        f"{tmp_path}  not read: Is a directory",
+        "1 test in 3 files: 1 passed, 0 failed, 2 files not read",
+    ]
+    assert [one["problems"] for one in document("test", missing)["files"]] == [
+        [
+            {
+                "path": "",
+                "text": "No such file or directory",
+                "found": None,
+                "allowed": None,
+                "suggestion": None,
+                "severity": "error",
+            }
+        ]
+    ]
+
+
 def test_the_help_has_examples_and_exit_codes():
     shown = metrics("test", "--help").stdout
     assert all(

@@ -79,11 +79,16 @@ class InvalidFileError(Exception):
         self.problems = problems
 
 
+class UnreadableFileError(InvalidFileError):
+    """The error if a file cannot be read, for example because it does not exist."""
+
+
 def read_tests(file: str) -> DefinitionTests:
     """Return the tests in a file. The content is JSON if the name ends in `.json`, else YAML.
 
     Raises:
-        InvalidFileError: the file cannot be read, or its content is not valid.
+        UnreadableFileError: the file cannot be read.
+        InvalidFileError: the content of the file is not valid.
     """
     return _read(file, DefinitionTests, "a file with tests has the field `tests`, a list")
 
@@ -92,7 +97,8 @@ def read_checks(file: str) -> CheckFile:
     """Return the checks in a file. The content is JSON if the name ends in `.json`, else YAML.
 
     Raises:
-        InvalidFileError: the file cannot be read, or its content is not valid.
+        UnreadableFileError: the file cannot be read.
+        InvalidFileError: the content of the file is not valid.
     """
     return _read(file, CheckFile, "a file with checks has the field `checks`, the checks by metric code")
 
@@ -106,12 +112,13 @@ def _read[Content: Part](file: str, model: type[Content], expected: str) -> Cont
         expected: the text of the problem if the content is not a mapping, which describes a valid content.
 
     Raises:
-        InvalidFileError: the file cannot be read, or its content is not valid.
+        UnreadableFileError: the file cannot be read.
+        InvalidFileError: the content of the file is not valid.
     """
     try:
         text = Path(file).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InvalidFileError(Problem("", error.strerror or str(error))) from error
+        raise UnreadableFileError(Problem("", error.strerror or str(error))) from error
     except UnicodeDecodeError as error:
         raise InvalidFileError(Problem("", "not UTF-8", suggestion="save the file as UTF-8")) from error
     value = _json(text) if file.endswith(".json") else yaml_value(text)

@@ -11,7 +11,7 @@ import numpy as np
 from metrics_tools.definition_tests.checks import check_result
 from metrics_tools.definition_tests.model import DefinitionTest
 from metrics_tools.definition_tests.observations import Points, time_text
-from metrics_tools.definition_tests.reading import InvalidFileError, read_tests
+from metrics_tools.definition_tests.reading import InvalidFileError, UnreadableFileError, read_tests
 from metrics_tools.file_contents import Asked
 from metrics_tools.formatting import count
 from metrics_tools.formulas.parsing import parse_formula
@@ -67,11 +67,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """The outcomes of the tests in a file, and the problems of the file or of invalid tests in it."""
+    """The outcomes of the tests in a file, and the problems of the file or of invalid tests in it.
+
+    Attributes:
+        file: the path of the file.
+        outcomes: the outcomes of all valid tests.
+        problems: the problems of the file; the only one of an unreadable file is the reason.
+        is_readable: whether the file could be read.
+    """
 
     file: str
     outcomes: tuple[Outcome, ...] = ()
     problems: tuple[Problem, ...] = ()
+    is_readable: bool = True
 
     @property
     def failed(self) -> int:
@@ -85,7 +93,9 @@ def run_file(file: str) -> FileResult:
     try:
         tests = read_tests(file).tests
     except InvalidFileError as error:
-        return FileResult(file, problems=error.problems)
+        return FileResult(
+            file, problems=error.problems, is_readable=not isinstance(error, UnreadableFileError)
+        )
     for number, test in enumerate(tests):
         try:
             outcomes.append(_run(test, number, Path(file).parent))

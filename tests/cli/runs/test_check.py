@@ -246,5 +246,8 @@ def test_a_code_that_is_not_in_the_file_is_an_error(check):
 
 def test_a_file_that_is_missing_is_an_error(metrics, folder, tmp_path):
     done = metrics("check", "--folder", folder, "--checks", tmp_path / "none.yaml")
-    assert done.exit_code == 2
-    assert "No such file" in done.stderr
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"{tmp_path}/none.yaml: No such file or directory. "
+        "Name the file with --checks FILE, or create it as docs/testing-metrics.md describes.\n"
+    )

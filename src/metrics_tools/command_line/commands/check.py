@@ -30,7 +30,7 @@ from metrics_tools.definition_tests.checks import (
     check_result,
 )
 from metrics_tools.definition_tests.junit import write_junit
-from metrics_tools.definition_tests.reading import InvalidFileError, read_checks
+from metrics_tools.definition_tests.reading import InvalidFileError, UnreadableFileError, read_checks
 from metrics_tools.definition_tests.running import FileResult, Outcome
 from metrics_tools.formatting import count, iso_time, shown_time
 from metrics_tools.published.documents import Current
@@ -84,8 +84,9 @@ def check(
     fails, the command shows what was found, the first observations at fault,
     and what to do. The command only reads.
 
-    Exit: 0 all passed, 1 a check failed, 2 impossible (the file is not
-    valid, or a metric cannot be read; the other metrics are still checked).
+    Exit: 0 all passed, 1 a check failed, 2 impossible (the file cannot be
+    read or is not valid, or a metric cannot be read; the other metrics are
+    still checked).
 
     [bold]Examples[/bold]
 
@@ -122,7 +123,8 @@ def check(
 def _chosen(file: str, codes: Sequence[str]) -> dict[str, MetricChecks]:
     """Return the checks of the given metrics by code, or of all metrics in the file if no code is given.
 
-    The command ends with an error if the file is not valid or has no checks of one of the metrics.
+    The command ends with an error if the file cannot be read, is not valid, or has no checks of one of the
+    metrics.
 
     Args:
         file: the path of `checks.yaml`.
@@ -130,6 +132,9 @@ def _chosen(file: str, codes: Sequence[str]) -> dict[str, MetricChecks]:
     """
     try:
         every = read_checks(file).checks
+    except UnreadableFileError as error:
+        hint = "Name the file with --checks FILE, or create it as docs/testing-metrics.md describes."
+        raise impossible(f"{file}: {error.problems[0].text}. {hint}") from error
     except InvalidFileError as error:
         with report_on_stderr():
             for problem in error.problems:

@@ -33,7 +33,8 @@ def test(
     a cloud. For a test that fails, the command shows each time at which the
     result differs from the expectation.
 
-    Exit: 0 all passed, 1 a test failed, 2 a file is not valid.
+    Exit: 0 all passed, 1 a test failed, 2 a file cannot be read or is not
+    valid.
 
     [bold]Examples[/bold]
 
@@ -79,6 +80,9 @@ def _document(results: Sequence[FileResult]) -> dict[str, Any]:
 def _print(result: FileResult) -> None:
     failed = [outcome for outcome in result.outcomes if outcome.failure]
     head = Text(result.file, "bold")
+    if not result.is_readable:
+        print_text(head.append(f"  not read: {result.problems[0].text}", "not bold red"))
+        return
     head.append(f"  {len(result.outcomes) - len(failed)} passed", "not bold green")
     if failed:
         head.append(f", {len(failed)} failed", "not bold red")
@@ -110,9 +114,12 @@ def _print_sum(results: Sequence[FileResult]) -> None:
         sum(len(result.outcomes) for result in results),
         sum(result.failed for result in results),
     )
-    invalid = sum(bool(result.problems) for result in results)
+    unread = sum(not result.is_readable for result in results)
+    invalid = sum(bool(result.problems) for result in results) - unread
     parts = [f"{tests - failed:,} passed", f"{failed:,} failed"]
     if invalid:
         parts.append(f"{count(invalid, 'file')} not valid")
+    if unread:
+        parts.append(f"{count(unread, 'file')} not read")
     text = f"{count(tests, 'test')} in {count(len(results), 'file')}: {', '.join(parts)}"
-    print_text(Text(text, "bold red" if failed or invalid else "bold green"))
+    print_text(Text(text, "bold red" if failed or invalid or unread else "bold green"))
