@@ -14,10 +14,10 @@ from metrics_tools.local_cloud.cloud import Cloud, client
 from metrics_tools.local_cloud.emulator import emulator, function_environment
 from metrics_tools.local_cloud.event_source import Batch, poll
 from metrics_tools.local_cloud.template import DEAD_LETTER_FUNCTION, FUNCTION, Template
+from metrics_tools.published.run_log import DEAD_LETTER_LOG
 
 _MAPPINGS = {FUNCTION: "Requests", DEAD_LETTER_FUNCTION: "DeadLetters"}
 """The name of the event source mapping of each function in the template."""
-_LOG = "dead-letters.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,10 @@ def consumers(
     """
     cloud, template = deployed
     other = function_environment(cloud, template, ROOT, function=DEAD_LETTER_FUNCTION)
-    other_handler, other_log = template.property(DEAD_LETTER_FUNCTION, "Handler"), log.with_name(_LOG)
+    other_handler, other_log = (
+        template.property(DEAD_LETTER_FUNCTION, "Handler"),
+        log.with_name(DEAD_LETTER_LOG),
+    )
     with (
         _consumer(deployed, FUNCTION, environment, log=log, handler=handler) as worker,
         _consumer(

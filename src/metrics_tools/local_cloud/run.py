@@ -44,6 +44,7 @@ from metrics_tools.local_cloud.page import write_page
 from metrics_tools.local_cloud.status_listener import RunEvents, status_events
 from metrics_tools.local_cloud.template import REQUEST_QUEUE, Template
 from metrics_tools.local_cloud.worker_log import returned_messages
+from metrics_tools.published.run_log import WORKER_LOG
 from metrics_tools.published.status_event import COMPLETED
 from metrics_tools.request_files import Sample
 
@@ -83,7 +84,7 @@ class Options:
     @property
     def log(self) -> Path:
         """Return the path of the worker's log."""
-        return self.out / "worker.log"
+        return self.out / WORKER_LOG
 
 
 def run(options: Options) -> int:

@@ -1,11 +1,10 @@
 """Functions that read the worker's log: the reasons for returned messages, and the trace of each run."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from metrics_tools.published.run_log import json_lines
 from metrics_worker.observability.traffic import Timed, Trace
 
 _RETURNED = "message given back"
@@ -20,7 +19,7 @@ def returned_messages(log: Path) -> list[str]:
     """
     found = Counter(
         (str(line.get("message_id")), str(line.get("reason")))
-        for line in _lines(log)
+        for line in json_lines(log)
         if line.get("message") == _RETURNED
     )
     return [
@@ -36,20 +35,9 @@ def traces(log: Path) -> dict[str, Trace]:
     """
     return {
         str(line.get("run_id")): _trace(line["trace"])
-        for line in _lines(log)
+        for line in json_lines(log)
         if line.get("event_type") == _CLOSED and "trace" in line
     }
-
-
-def _lines(log: Path) -> Iterator[dict[str, Any]]:
-    """Yield each line of a log that contains a JSON object, as a dict. Other lines are skipped."""
-    for text in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            yield line
 
 
 def _trace(line: dict[str, Any]) -> Trace:

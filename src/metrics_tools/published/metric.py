@@ -117,13 +117,19 @@ def read_metric(bucket: Bucket, keys: Keys) -> Metric:
     `current` is read after the markers. If a run commits in the meantime, its marker is read as well.
     """
     metric = Metric(keys, version_names(bucket, keys))
-    runs = [found.key for found in bucket.list(f"{keys.base}runs/")]
-    metric.read_markers(bucket, [key.rpartition("/")[2].removesuffix(".ok") for key in runs])
+    metric.read_markers(bucket, committed_runs(bucket, [keys]))
     metric.read_current(bucket)
     if metric.current is not None and metric.current.run_id not in metric.markers:
         metric.read_markers(bucket, [metric.current.run_id])  # committed since the listing
     metric.read_manifests(bucket, {*metric.versions, *metric.committed})
     return metric
+
+
+def committed_runs(bucket: Bucket, metrics: Sequence[Keys]) -> list[str]:
+    """Return the run ids of all markers of some metrics."""
+    listings = bucket.list_many([f"{keys.base}runs/" for keys in metrics])
+    found = [one.key for listed in listings.values() for one in listed]
+    return [key.rpartition("/")[2].removesuffix(".ok") for key in found]
 
 
 def read_versions(bucket: Bucket, keys: Keys, versions: Sequence[str]) -> Metric:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metrics_tools.published.dead_letters import StoredLetter, read_letters
-from metrics_tools.published.metric import Metric, version_names
+from metrics_tools.published.metric import Metric, committed_runs, version_names
 from metrics_tools.published.overview import metric_codes
 from metrics_worker.names import is_id, metric_base
 from metrics_worker.publication.dead_letter import dead_letters
@@ -48,6 +48,11 @@ class RunTraces:
         return is_id(self.code)
 
     @property
+    def is_empty(self) -> bool:
+        """Return whether the run left no object in the folder of the metric, and has no dead letter."""
+        return not (self.marker or self.problem or self.uncommitted or self.letters)
+
+    @property
     def is_current(self) -> bool:
         """Return whether `current` names the version that the run has committed."""
         return self.marker is not None and self.metric.is_current(self.marker.version_ts)
@@ -81,6 +86,28 @@ def find_traces(bucket: Bucket, prefix: str, run_id: str, code: str | None) -> l
         else:  # a request with an invalid metric code can become a dead letter, but has no other objects
             traces.append(RunTraces(one, Metric(keys, []), run_id, None, "", [], letters))
     return traces
+
+
+def run_ids_with(bucket: Bucket, prefix: str, *, beginning: str, code: str | None) -> set[str]:
+    """Return the ids of all runs that have a marker or a dead letter and whose id begins with a text.
+
+    The function reads all dead letters, and lists the markers of every metric.
+
+    Args:
+        bucket: the bucket.
+        prefix: the key prefix of all metrics.
+        beginning: the first characters of the run ids.
+        code: the metric code; None for the runs of all metrics.
+
+    Raises:
+        UnusableKey: a listing contains a key that the S3 client cannot request.
+        AccessDenied, StoreUnavailable: S3 refused a request, or failed.
+    """
+    letters, _ = read_letters(bucket, [found.key for found in bucket.list(dead_letters(prefix))])
+    found = {one.letter.run_id for one in letters if code in {None, one.letter.metric_code}}
+    codes = [code] if code else metric_codes(bucket, prefix)
+    found.update(committed_runs(bucket, [Keys(metric_base(prefix, one)) for one in codes]))
+    return {run_id for run_id in found if run_id.startswith(beginning)}
 
 
 def _traces(bucket: Bucket, keys: Keys, run_id: str, letters: Sequence[StoredLetter]) -> RunTraces:

@@ -129,6 +129,42 @@ def test_an_unusable_marker_is_reported(metrics, folder, published, damage):
     assert "damaged" in metrics("why", "run-1", "--folder", folder).stdout
 
 
+def test_the_first_characters_of_a_run_id_are_enough(metrics, folder, published):
+    put_dead_letter(folder, "letter-7")
+    for beginning, whole in (("ru", "run-1"), ("let", "letter-7"), ("run-1", "run-1")):
+        _, found = asked(metrics, folder, beginning)
+        assert (found["run_id"], len(found["runs"])) == (whole, 1)
+    shutil.copy(published / "runs" / "run-1.ok", published / "runs" / "run-12.ok")
+    done = metrics("why", "run", "--folder", folder)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "2 run ids begin with 'run': run-1, run-12. Give more characters.\n"
+    assert asked(metrics, folder, "run-1")[1]["run_id"] == "run-1"  # also the beginning of run-12
+    assert asked(metrics, folder, "let", "--metric", CODE)[1]["run_id"] == "letter-7"
+    assert asked(metrics, folder, "let", "--metric", "other")[1]["run_id"] == "let"
+
+
+def test_the_copy_of_a_local_run_comes_with_the_log_lines_of_its_worker(metrics, folder, tmp_path):
+    failed = {"run_id": "0f3a9c1e-1", "message": "run failed", "outcome": "FAILURE", "error": "no series"}
+    returned = {"run_id": "24b38009-7", "message": "message given back", "cause": "SlowDown\n\nDebug"}
+    settled = {"run_id": "24b38009-7", "message": "dead letter settled", "error": None}
+    lines = [failed | {"timestamp": "2026-10-30T12:00:00"}, returned | {"timestamp": "2026-10-30T12:00:01"}]
+    worker_log = "START\n" + "\n".join(map(json.dumps, lines)) + "\n[]\n"
+    (tmp_path / "worker.log").write_text(worker_log)
+    (tmp_path / "dead-letters.log").write_text(json.dumps(settled | {"timestamp": "2026-10-30T12:00:02"}))
+    status, found = asked(metrics, folder, "0f3a")
+    del failed["run_id"]
+    assert (status, found["run_id"]) == (1, "0f3a9c1e-1")
+    assert found["log"] == [{"@timestamp": "2026-10-30T12:00:00", **failed}]
+    assert found["not_seen"] == ["the messages in the queues, which cannot be read without receiving them"]
+    assert found["next"][0].startswith("Correct the cause that the error names")
+    assert [line["message"] for line in asked(metrics, folder, "24b38009")[1]["log"]] == [
+        "message given back",
+        "dead letter settled",
+    ]
+    text = metrics("why", "24b38009", "--folder", folder).stdout
+    assert "12:00:01 message given back, SlowDown\n" in text
+
+
 def test_a_run_without_any_trace_is_explained(metrics, folder):
     done = metrics("why", "run-9", "--folder", folder)
     assert done.exit_code == 1

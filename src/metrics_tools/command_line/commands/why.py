@@ -1,10 +1,14 @@
 """`metrics why`: report what became of a run."""
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -14,8 +18,14 @@ from metrics_tools.command_line.aws import aws_client
 from metrics_tools.command_line.options import BucketOption, FolderOption, JsonOption
 from metrics_tools.command_line.published_metric import published_place
 from metrics_tools.console import WRONG, emit, impossible
-from metrics_tools.published.run_log import LogQueryError, log_lines
-from metrics_tools.published.run_traces import RunTraces, find_traces
+from metrics_tools.published.run_log import (
+    DEAD_LETTER_LOG,
+    WORKER_LOG,
+    LogQueryError,
+    local_log_lines,
+    log_lines,
+)
+from metrics_tools.published.run_traces import RunTraces, find_traces, run_ids_with
 from metrics_worker.names import ID_RULE, is_id
 
 _NO_TRACE = (
@@ -23,9 +33,15 @@ _NO_TRACE = (
     "the control plane have; or its message waits in the queue; or an attempt is in progress; or the worker "
     "never received it."
 )
+_NO_LOG = (
+    "the log: give --stack STACK or --log-group NAME; that of a local run, out/worker.log, is read with "
+    "--folder out/s3"
+)
+_MOST_NAMED = 5
+"""The most run ids that an error lists."""
 _NAMED = ("attempt", "outcome", "error_code", "seconds")
 _DETAILS = ("error", "reason", "cause", "comes_back", "why")
-"""The fields of a log line that are printed with their names, and those that are sentences."""
+"""The fields of a log line that are printed with their names, and those whose first line is printed."""
 _REFUSED = {
     "AccessDeniedException": "your credentials do not permit logs:StartQuery and logs:GetQueryResults"
 }
@@ -45,7 +61,9 @@ class _Seen:
 
 
 def why(
-    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run id, as in the request.")],
+    run_id: Annotated[
+        str, typer.Argument(metavar="RUN_ID", help="The run id, as in the request, or its first characters.")
+    ],
     *,
     bucket: BucketOption = None,
     folder: FolderOption = None,
@@ -66,8 +84,12 @@ def why(
     Without --metric, the marker is looked up in the folder of every metric,
     which costs one request for each. All dead letters are read. With --stack
     or --log-group, the log lines of the run are queried from CloudWatch Logs
-    Insights with your credentials. The report names the sources that the
-    command could not read, and the next step. The command changes nothing.
+    Insights with your credentials. With --folder out/s3, the copy of a local
+    run, they are read from out/worker.log. The report names the sources that
+    the command could not read, and the next step. The command changes nothing.
+
+    The first characters of a run id are enough if only one id begins with
+    them. To find it, the command lists the markers of every metric.
 
     Exit: 0 the run is committed, 1 it is not, or its objects are damaged,
     2 the command could not complete.
@@ -77,14 +99,23 @@ def why(
       metrics why 550e8400-e29b-41d4-a716-446655440000 --bucket my-data
 
       metrics why 550e8400-e29b-41d4-a716-446655440000 --bucket my-data --stack metrics-worker-prod
+
+      metrics why c49069ad --folder out/s3
     """
     for option, given in (("RUN_ID", run_id), ("--metric", metric)):
         if given is not None and not is_id(given):
             raise impossible(f"{option} {given!r}: expected {ID_RULE}.")
+    of_stack = [f"/aws/lambda/{stack}", f"/aws/lambda/{stack}-dead-letters"] if stack else []
+    groups = [*(log_group or ()), *of_stack]
+    logs = _local_logs(folder) if folder and not groups else []
+    logged = local_log_lines(logs, run_id)
     with published_place(bucket=bucket, folder=folder) as place:
         traces = find_traces(place.bucket, metrics_prefix(), run_id, metric)
-    of_stack = [f"/aws/lambda/{stack}", f"/aws/lambda/{stack}-dead-letters"] if stack else []
-    seen = _log(run_id, [*(log_group or ()), *of_stack], days)
+        if all(one.is_empty for one in traces) and not _is_uuid(run_id):
+            known = run_ids_with(place.bucket, metrics_prefix(), beginning=run_id, code=metric)
+            run_id = _completed(run_id, known.union(logged))
+            traces = find_traces(place.bucket, metrics_prefix(), run_id, metric)
+    seen = _Seen(logged.get(run_id, [])) if logs else _log(run_id, groups, days)
     seen.unseen.append("the messages in the queues, which cannot be read without receiving them")
     steps = _steps(traces, seen, place)
     if as_json:
@@ -99,6 +130,36 @@ def why(
         raise typer.Exit(WRONG)
 
 
+def _is_uuid(run_id: str) -> bool:
+    """Return whether a run id is a complete UUID, which is never the beginning of another run id."""
+    with suppress(ValueError):
+        return str(UUID(run_id)) == run_id.lower()
+    return False
+
+
+def _completed(beginning: str, known: set[str]) -> str:
+    """Return the run id that begins with the given characters; the characters if no known run id does.
+
+    If several run ids begin with them, and none of these equals them, the command ends with an error.
+
+    Args:
+        beginning: the first characters of a run id.
+        known: the run ids that begin with these characters.
+    """
+    if beginning in known or not known:
+        return beginning
+    if len(known) > 1:
+        named = ", ".join(sorted(known)[:_MOST_NAMED]) + (", …" if len(known) > _MOST_NAMED else "")
+        raise impossible(f"{len(known):,} run ids begin with {beginning!r}: {named}. Give more characters.")
+    return next(iter(known))
+
+
+def _local_logs(folder: Path) -> list[Path]:
+    """Return the readable log files of the local run that has written a folder; none for other folders."""
+    logs = [folder.resolve().parent / name for name in (WORKER_LOG, DEAD_LETTER_LOG)]
+    return [log for log in logs if log.is_file() and os.access(log, os.R_OK)]
+
+
 def _log(run_id: str, groups: Sequence[str], days: int) -> _Seen:
     """Return the log lines of a run or, in `unseen`, the reason why they cannot be read.
 
@@ -108,7 +169,7 @@ def _log(run_id: str, groups: Sequence[str], days: int) -> _Seen:
         days: the number of days to search, up to now.
     """
     if not groups:
-        return _Seen(unseen=["the log: give --stack STACK or --log-group NAME"])
+        return _Seen(unseen=[_NO_LOG])
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - half a second, for the log only
 
     now = datetime.now(UTC)
@@ -172,11 +233,11 @@ def _print(run_id: str, traces: Sequence[RunTraces], seen: _Seen, place: Place) 
     console.print_line(f"Run {run_id} at {place.label}", "bold")
     for one in traces:
         _print_traces(one)
-    if not any(one.marker or one.problem or one.letters or one.uncommitted for one in traces):
+    if all(one.is_empty for one in traces):
         console.print_line(_NO_TRACE, "yellow")
     for line in seen.lines:
         named = [f"{name} {line[name]}" for name in _NAMED if name in line]
-        details = [line[name] for name in _DETAILS if name in line]
+        details = [line[name].partition("\n")[0] for name in _DETAILS if name in line]
         text = ", ".join((line.get("message", ""), *named, *details))
         console.print_line(f"  log          {line.get('@timestamp', '')} {text}")
     for what in seen.unseen:
