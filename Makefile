@@ -46,9 +46,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 ##@ Start here
 
+# The shell expands EVENT, because make would not quote a formula with quotation marks.
 .PHONY: run
-run: install ## Compute the sample metrics in a local cloud, without AWS account or Docker (EVENT=events/x.json for one)
-	$(PY) -m metrics_tools.local_cloud $(if $(EVENT),"$(EVENT)")
+run: install ## Compute the sample metrics in a local cloud, without AWS account or Docker (EVENT=events/x.json or a formula for one)
+	$(PY) -m metrics_tools.local_cloud $${EVENT:+"$$EVENT"}
 
 .PHONY: serve
 serve: install ## Run the local cloud until it is stopped, and print the environment for using it (WORKER=1: with the function)

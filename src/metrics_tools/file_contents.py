@@ -6,6 +6,7 @@ A text is a formula if it begins with neither `{` nor `[` and the name of the fi
 import json
 import re
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from metrics_tools.formulas.formula import Formula
@@ -42,6 +43,12 @@ class Asked:
     record: int | None = None
     problems: tuple[Problem, ...] = ()
     formula: Formula | None = None
+
+    @property
+    def as_argument(self) -> str:
+        """Return the file or the formula as an argument of a command, quoted for a shell if necessary."""
+        is_argument = self.file == ARGUMENT and self.formula is not None
+        return quote(self.formula.text if is_argument and self.formula else self.file)
 
 
 def asked_in(file: str, raw: bytes) -> list[Asked]:

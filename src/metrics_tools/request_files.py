@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from metrics_tools.file_contents import Asked, asked_in, pointed_out
+from metrics_tools.file_contents import (
+    ARGUMENT,
+    Asked,
+    asked_in,
+    is_formula_argument,
+    of_formula,
+    pointed_out,
+)
 from metrics_worker.errors import ExpressionError, UnanswerableError
 from metrics_worker.expression.grammar import ROOT, expression_type, parse, series_codes
 from metrics_worker.expression.nodes import Node
@@ -112,18 +119,20 @@ def all_samples(folder: Path) -> list[Path]:
     )
 
 
-def read_samples(paths: Sequence[Path]) -> list[Sample]:
-    """Return all requests of these files.
+def read_samples(paths: Sequence[str | Path]) -> list[Sample]:
+    """Return all requests of these files. A formula in place of a path becomes a new request.
 
     Raises:
         EventFileError: a file cannot be read or contains no request, or two requests have the same run id.
     """
     samples: list[Sample] = []
-    for path in paths:
+    for given in map(str, paths):
         try:
-            samples += samples_of(path, asked_in(str(path), path.read_bytes()))
+            samples += samples_of(Path(given), asked_in(given, Path(given).read_bytes()))
         except OSError as error:
-            raise EventFileError(f"{path}: {error.strerror}.") from error
+            if not is_formula_argument(given):
+                raise EventFileError(f"{given}: {error.strerror}.") from error
+            samples += samples_of(Path(ARGUMENT), [of_formula(given, file=ARGUMENT)])
     return _distinct(samples)
 
 
@@ -171,7 +180,7 @@ def _sample(path: Path, asked: Asked) -> Sample:
         reasons = {"": f"it is {problem.text}{hint}", "Records": "its Records are empty"}
         raise _not_an_event(path, reasons.get(problem.path, "one of its records has no body"))
     if asked.is_expression:
-        return _sample_of_expression(path, json.loads(asked.body))
+        return _sample_of_expression(path, asked)
     try:
         envelope = unwrap_envelope(asked.body)
     except UnanswerableError as error:
@@ -190,17 +199,18 @@ def _sample(path: Path, asked: Asked) -> Sample:
     return Sample(path, envelope.message, request)
 
 
-def _sample_of_expression(path: Path, expression: dict[str, Any]) -> Sample:
+def _sample_of_expression(path: Path, asked: Asked) -> Sample:
     """Return a request for an expression over series of the demo dataset. Its metric code is the file's name.
 
     Raises:
         EventFileError: the expression is not valid.
     """
+    expression = json.loads(asked.body)
     try:
         node = parse(expression)
     except ExpressionError as error:
         raise EventFileError(
-            f"{path}: the expression is not valid: {error}. `metrics validate {path}` says more."
+            f"{path}: the expression is not valid: {error}. `metrics validate {asked.as_argument}` says more."
         ) from error
     from metrics_tools import ecb  # noqa: PLC0415 - half a second, only for valid files
 

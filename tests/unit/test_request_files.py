@@ -202,6 +202,18 @@ def test_a_formula_alone_is_an_expression(tmp_path):
         read_samples([path])
 
 
+def test_a_formula_in_place_of_a_path_is_an_expression():
+    (sample,) = read_samples(['sma("ECB_USD_EUR_D" / ECB_GBP_EUR_D, 3)'])
+    assert (sample.metric_code, sample.currencies) == ("formula", {"USD", "GBP"})
+    assert sample.request["expressionJson"]["series"]["right"] == {"series_code": "ECB_GBP_EUR_D"}
+    with pytest.raises(EventFileError, match=r"neither a file nor a formula: there is no operation `smaa`"):
+        read_samples(["smaa(ECB_USD_EUR_D, 3)"])
+    with pytest.raises(EventFileError, match=r"`metrics validate 'sma\(\"ECB_USD_EUR_D\", 0\)'` says more"):
+        read_samples(['sma("ECB_USD_EUR_D", 0)'])
+    with pytest.raises(EventFileError, match=r"^none: No such file or directory\.$"):
+        read_samples(["none"])
+
+
 @pytest.mark.parametrize(
     ("name", "code"),
     [("fx.usd", "fx.usd"), ("fx.usd.json", "fx.usd"), ("fx.usd.txt", "fx.usd"), ("fx.usd.formula", "fx.usd")],

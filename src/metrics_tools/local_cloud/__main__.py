@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Compute real metrics with the deployed handler, without an AWS account or Docker.",
     )
     parser.add_argument(
-        "events", nargs="*", type=Path, metavar="EVENT", help="a request (default: all of events/)"
+        "events", nargs="*", metavar="EVENT", help="a request, or a formula (default: all of events/)"
     )
     parser.add_argument(
         "--serve",

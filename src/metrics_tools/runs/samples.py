@@ -7,7 +7,7 @@ from pathlib import Path
 from metrics_tools import ecb
 from metrics_tools.buckets.places import Place, currencies_in, demo_place
 from metrics_tools.console import impossible, report_on_stderr
-from metrics_tools.file_contents import ARGUMENT, Asked
+from metrics_tools.file_contents import Asked
 from metrics_tools.request_files import EventFileError, Sample, samples_of
 from metrics_tools.runs.requests import FileUnreadableError, body_around, read_argument, settings_of
 from metrics_tools.runs.validation import Validation, print_problems
@@ -57,11 +57,10 @@ def _print_errors(found: Sequence[Asked]) -> bool:
 def _made(asked: Asked, place: Place | None) -> Sample:
     """Return a request for a bare expression, which ends the command with an error without a location."""
     if place is None:
-        is_argument = asked.file == ARGUMENT and asked.formula is not None
-        file = f"'{asked.formula.text}'" if is_argument and asked.formula else asked.file
         raise impossible(
-            f"{asked.file}: it is an expression without a request around it. `metrics run {file} "
-            "--demo` (or --folder, --bucket) finds its series; other commands need a whole request."
+            f"{asked.file}: it is an expression without a request around it. `metrics run "
+            f"{asked.as_argument} --demo` (or --folder, --bucket) finds its series; other commands need a "
+            "whole request."
         )
     body = body_around(asked, settings_of(place), place, manifests=())
     return Sample(Path(asked.file), body, json.loads(body), asked)

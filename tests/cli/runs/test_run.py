@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -237,6 +238,16 @@ def test_a_missing_file_ends_the_command_with_the_reason(metrics, tmp_path):
     done = metrics("run", tmp_path / "nothing.json", "--demo")
     assert (done.exit_code, done.stdout) == (2, "")
     assert "nothing.json: No such file" in done.stderr
+
+
+def test_the_hint_for_an_expression_without_a_location_is_a_command_that_works(metrics, tmp_path):
+    path = tmp_path / "my mean.json"
+    path.write_text(json.dumps(window("sma", series("ECB_USD_EUR_D"), 3)))
+    for argument in ("sma(ECB_USD_EUR_D, 3)", "lag('ECB_USD_EUR_D', 3)", str(path)):
+        done = metrics("run", argument)
+        assert done.exit_code == 2
+        command = shlex.split(done.stderr.partition("`")[2].partition("`")[0])
+        assert command == ["metrics", "run", argument, "--demo"]
 
 
 def test_an_output_file_that_cannot_be_written_is_an_error_after_the_report(metrics, folder, ask, tmp_path):
