@@ -77,6 +77,25 @@ def test_a_damaged_series_does_not_hide_the_others(metrics, folder):
     assert "footer" in metrics("series", "fx", "--folder", folder).stdout
 
 
+def test_without_a_dataset_the_datasets_are_listed(metrics, folder):
+    put_dataset(LocalStore(folder), BY_SERIES, dataset="gold", series_codes=["A", "B"])
+    manifest = next((folder / "datasets/fx/versions").rglob("manifest.json"))
+    done = metrics("series", "--folder", folder)
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, f"2 datasets at {folder}")
+    manifest.write_bytes(b"{")
+    done = metrics("series", "--folder", folder, "--json")
+    damaged, sound = json.loads(done.stdout)["datasets"]
+    assert (done.exit_code, damaged["dataset"], damaged["series"]) == (1, "fx", None)
+    assert damaged["problem"] == "the manifest cannot be read"
+    assert (sound["dataset"], sound["series"], sound["problem"]) == ("gold", 2, None)
+    assert (folder / sound["manifest"]).is_file()
+    unknown = metrics("series", "x", "--folder", folder)
+    assert unknown.stderr.endswith(f"has no manifest at {folder}. There is fx, gold.\n")
+    (folder / "empty").mkdir()
+    none = metrics("series", "--folder", folder / "empty")
+    assert (none.exit_code, "there is no datasets/*/versions/*/manifest.json" in none.stderr) == (2, True)
+
+
 def test_an_unknown_dataset_and_a_damaged_manifest_are_explained(metrics, folder):
     unknown = metrics("series", "fz", "--folder", folder)
     assert (unknown.exit_code, "There is fx" in unknown.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""`metrics series`: list the series of a dataset."""
+"""`metrics series`: list the series of a dataset, or the datasets of a location."""
 
 from difflib import get_close_matches
 from typing import Annotated, Any
@@ -18,11 +18,18 @@ from metrics_tools.published.dataset_series import (
     series_of_dataset,
 )
 from metrics_tools.runs.computing import settings_for
+from metrics_tools.validate.discovery import newest
 from metrics_worker.settings import Settings
+
+_MOST_NAMED = 20
+"""The most datasets that an error names."""
 
 
 def series(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="The id of the dataset.")],
+    dataset: Annotated[
+        str | None,
+        typer.Argument(metavar="DATASET", help="The id of the dataset; without it, all datasets are listed."),
+    ] = None,
     *,
     bucket: BucketOption = None,
     folder: FolderOption = None,
@@ -31,6 +38,9 @@ def series(
 ) -> None:
     """List the series of a dataset, with their part files, observations and rows.
 
+    Without DATASET, the command lists the datasets of the location, each
+    with its newest version and the number of series in its manifest.
+
     The newest version of the dataset is read as the worker reads it, with
     WORKER_SERIES_FILES from the environment. A series with a snapshot costs
     two requests, and one for each part file that changed since the
@@ -38,10 +48,12 @@ def series(
     file costs one request: 275 for a series of 23 years. A series that
     cannot be read is listed with the error.
 
-    Exit: 0 listed, 1 a series cannot be read, 2 there is no such dataset, or
-    the command could not complete.
+    Exit: 0 listed, 1 a series or a manifest cannot be read, 2 there is no
+    such dataset, or the command could not complete.
 
     [bold]Examples[/bold]
+
+      metrics series --bucket my-data
 
       metrics series fx --bucket my-data
 
@@ -49,6 +61,9 @@ def series(
     """
     with published_place(bucket=bucket, folder=folder, demo=demo) as place:
         settings = settings_for(place.bucket.name)
+        if dataset is None:
+            _list_datasets(place, settings, as_json=as_json)
+            return
         manifest = newest_manifest(place.bucket, settings, dataset)
         if manifest is None:
             raise _no_such_dataset(dataset, place, settings)
@@ -66,11 +81,50 @@ def series(
         raise typer.Exit(WRONG)
 
 
+def _list_datasets(place: Place, settings: Settings, *, as_json: bool) -> None:
+    """Print the datasets of a location, each with its newest version and its number of series.
+
+    If there is none, or if a manifest cannot be read, the command ends with an error.
+    """
+    found = newest(place.bucket, settings.datasets_prefix)
+    if not found.datasets:
+        raise impossible(f"{place.label}: there is no {settings.datasets_prefix}*/versions/*/manifest.json.")
+    rows = []
+    for name, dataset in sorted(found.datasets.items()):
+        manifest = found.manifests.get(name)
+        codes = manifest.series_codes if manifest else None
+        folder = dataset.manifest_key.split("/")[-2]
+        rows.append(
+            {
+                "dataset": name,
+                "version": (manifest.version_id if manifest else None) or folder,
+                "series": None if codes is None else len(codes),
+                "manifest": dataset.manifest_key,
+                "problem": None if manifest else "the manifest cannot be read",
+            }
+        )
+    if as_json:
+        emit({"place": place.label, "datasets": rows})
+    else:
+        table = console.new_table("dataset", "version", numbers=("series",), more=("note",))
+        for row in rows:
+            number = "-" if row["series"] is None else f"{row['series']:,}"
+            console.add_row(
+                table, str(row["dataset"]), str(row["version"]), number, str(row["problem"] or "")
+            )
+        console.print_line(f"{count(len(rows), 'dataset')} at {place.label}", "bold")
+        console.print_table(table)
+    if len(found.manifests) < len(rows):
+        raise typer.Exit(WRONG)
+
+
 def _no_such_dataset(dataset: str, place: Place, settings: Settings) -> typer.Exit:
     prefix = settings.datasets_prefix
     ids = [name.removeprefix(prefix).rstrip("/") for name in place.bucket.list_folders(prefix)]
-    alike = get_close_matches(dataset, ids, 3, 0.5) or ids[:5]
-    hint = f" There is {', '.join(alike)}." if alike else ""
+    alike = get_close_matches(dataset, ids, 3, 0.5)
+    named = [*alike, *(name for name in sorted(ids) if name not in alike)]
+    more = f" and {len(ids) - _MOST_NAMED:,} more" if len(ids) > _MOST_NAMED else ""
+    hint = f" There is {', '.join(named[:_MOST_NAMED])}{more}." if ids else " There is no dataset."
     return impossible(f"{prefix}{dataset}/versions/ has no manifest at {place.label}.{hint}")
 
 
