@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from moto.moto_server.werkzeug_app import create_backend_app
+from moto.sqs.models import Message, SQSBackend
 from werkzeug.test import Client
 
 from metrics_tools.local_cloud import LOADING_PATH, THROTTLED_PREFIX, LocalError
 from metrics_tools.local_cloud.cloud import put_objects
 from metrics_tools.local_cloud.consumer import Consumer, Consumers
-from metrics_tools.local_cloud.moto_server import Application
+from metrics_tools.local_cloud.moto_server import Application, add_message
 
 
 class Sqs:
@@ -77,6 +78,20 @@ def test_the_server_throttles_only_keys_below_the_prefix() -> None:
     assert (throttled.status_code, b"<Code>SlowDown</Code>" in throttled.data) == (503, True)
     headers = {"Host": "s3.amazonaws.com"}
     assert client.get("/bucket/datasets/other/manifest.json", headers=headers).status_code == 404
+
+
+def test_a_message_that_becomes_a_dead_letter_gets_a_new_time() -> None:
+    backend: Any = SQSBackend("us-east-1", "123456789012")
+    queue = backend.create_queue("dead.fifo", {}, FifoQueue="true")
+    messages: list[Any] = [Message(name, "{}") for name in ("sent", "moved")]
+    sent, moved = messages
+    sent.sent_timestamp = moved.sent_timestamp = 1
+    moved.approximate_receive_count = 5
+    add_message(queue, sent)
+    add_message(queue, moved)
+    kept, reset = queue.messages
+    assert kept.sent_timestamp == 1
+    assert reset.sent_timestamp > 1
 
 
 def test_an_object_that_is_loaded_equals_an_object_of_a_put() -> None:

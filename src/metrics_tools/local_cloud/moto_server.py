@@ -1,7 +1,9 @@
-"""moto's server, with keys that are throttled, and with a request that loads many objects.
+"""moto's server, with keys that are throttled, a request that loads many objects, and times of dead letters.
 
 Run this module with a host and a port. For the keys below `THROTTLED_PREFIX`, the server answers like S3
 when S3 throttles a client, so that a local run can show what happens to a run if all of its attempts fail.
+When SQS moves a message from a FIFO queue to its dead-letter queue, SQS resets the time at which the message
+was sent (the attribute `SentTimestamp`); moto by itself does not.
 """
 
 import os
@@ -18,6 +20,7 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 from moto.s3.models import s3_backends
+from moto.sqs.models import Message, Queue
 from werkzeug.serving import run_simple
 
 from metrics_tools.local_cloud import LOADING_PATH, THROTTLED_PREFIX
@@ -59,7 +62,21 @@ def _put_objects(bucket: str, archive: bytes) -> None:
             backend.put_object(bucket, key, files.read(key))
 
 
+_add_message = Queue.add_message
+
+
+def add_message(queue: Queue, message: Message) -> None:
+    """Add a message to a queue of moto, as a replacement for `Queue.add_message`.
+
+    A message that was received before is moved to a dead-letter queue, so the time of the message is reset.
+    """
+    if queue.fifo_queue and message.approximate_receive_count:
+        message.mark_sent()
+    _add_message(queue, message)
+
+
 if __name__ == "__main__":
+    Queue.add_message = add_message  # type: ignore[assignment, method-assign]
     host, port = sys.argv[1:]
     os.environ["MOTO_PORT"] = port
     run_simple(
