@@ -278,9 +278,11 @@ def _report(outcomes: Sequence[Outcome], messages_left: Sequence[str], copies: i
     print_step("Outcomes")
     print_outcomes(outcomes)
     print_step(f"Charts and details: {relative(options.out / 'metrics.html')}")
+    folder = relative(options.out / "s3")
     if copies:
-        folder = relative(options.out / "s3")
         print_step(f"Copy of the {count(copies, 'published object')}, with the same keys: {folder}/")
+    else:
+        print_step(f"No object was published, so {folder}/ is empty")
     if print_summary(outcomes, messages_left):
         return 0
     if messages_left or any(outcome.status is None for outcome in outcomes):
