@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from metrics_tools.local_cloud.__main__ import main
+from tests.functional.test_local_run import CHANGE, shortened
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 60
@@ -60,10 +61,11 @@ def metrics(environment, *words):
 
 
 def test_a_request_is_sent_and_followed_to_its_outcome(tmp_path):
-    with served(tmp_path, "--worker", "events/change.json") as environment:
-        done = metrics(environment, "send", "events/change.json", "--wait", "--timeout", "50")
+    change = shortened(tmp_path, CHANGE)
+    with served(tmp_path, "--worker", str(change)) as environment:
+        done = metrics(environment, "send", str(change), "--wait", "--timeout", "50")
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
-        assert "SUCCESS  4,792 rows" in done.stdout
+        assert "SUCCESS  1,507 rows" in done.stdout
         failed = metrics(environment, "send", "events/fails-no-such-series.json", "--wait", "--timeout", "50")
         assert failed.returncode == 1
         assert "FAILURE  INPUT_READ_ERROR" in failed.stdout
