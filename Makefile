@@ -23,20 +23,22 @@ endef
 
 # Install the packages $(2) in the virtual environment $(1). uv takes a fourth of pip's time; pip is for machines on which only
 # pip is configured for their package index.
-INSTALL = .venv/bin/uv pip install --quiet --python $(1)/bin/python $(2) || $(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+INSTALL = .venv/bin/uv pip install --quiet --python $(1)/bin/python $(2) || $(PY) -m pip --python $(1)/bin/python install --quiet --disable-pip-version-check $(2)
 
 # Create the virtual environment $(1) with the packages of the requirements file $(2). Recipes whose target is a file call it.
+# It has no pip of its own, whose installation would take longer than that of the packages: uv, or the pip of .venv, installs them.
 define ENVIRONMENT
 @$(CHECK_PYTHON)
 @echo "Installing $(1) with the packages of $(2)"
-$(PYTHON) -m venv --clear $(1)
+$(PYTHON) -m venv --clear --without-pip $(1)
 @$(call INSTALL,$(1),-r $(2))
 @touch $@
 endef
 
-# .venv is used by hundreds of processes, so its bytecode files are written at the installation. The checks import a fifth
-# of their packages, once, so in the other environments the import writes the bytecode files of what it needs.
-.venv/.installed .venv/.developed: export UV_COMPILE_BYTECODE := 1
+# .venv is used by hundreds of processes, so the bytecode files of what they import are written at the installation. Of the
+# excluded packages they import few modules or none. The checks import a fifth of their packages, once, so in the other
+# environments the import writes the bytecode files of what it needs.
+COMPILE = $(PY) -m compileall -q -j 0 -x '/(moto|fontTools|pip|mypy|mypyc|lexers|styles|f2py|tests?)/' .venv/lib
 export UV_LINK_MODE := copy
 
 export SAM_CLI_TELEMETRY := 0
@@ -82,11 +84,13 @@ PINS := requirements-install.txt requirements-run.txt requirements-lambda.txt re
 	sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' src/requirements.lock layers/pyarrow/requirements.lock > .venv/locked.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-install.txt
 	@$(call INSTALL,.venv,-r requirements-run.txt -c .venv/locked.txt)
+	@$(COMPILE)
 	@touch $@
 
 .venv/.developed: requirements.txt .venv/.installed
 	@echo "Installing the libraries of the tests and checks in .venv"
 	@$(call INSTALL,.venv,-r requirements.txt -c .venv/locked.txt)
+	@$(COMPILE)
 	@touch $@
 
 # Lambda's emulator is a program in the SAM CLI, which needs none of the SAM CLI's libraries.
