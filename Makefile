@@ -68,10 +68,10 @@ fuzz: install .venv-fuzz/.installed ## Test the worker with arbitrary inputs for
 ##@ Set-up
 
 .PHONY: install
-install: .venv/.project .venv/.emulator ## Install in .venv what `make run` and the command line `metrics` need (0.61 GB)
+install: .venv/.project .venv/.emulator ## Install in .venv what `make run` and the command line `metrics` need (0.55 GB)
 
 .PHONY: develop
-develop: install .venv/.developed ## Install also what the tests and checks need (1.15 GB)
+develop: install .venv/.developed ## Install also what the tests and checks need (1.10 GB)
 
 # The constraints are the locked versions of the deployed packages, without hashes: with them, pip would require a hash for
 # every package.
