@@ -8,7 +8,6 @@ from typing import Any, get_args
 from metrics_tools.describe.formula import OPERANDS, PLAIN, SIGNS, formula
 from metrics_tools.validate.contract import CHOICES
 from metrics_tools.validate.near import change_over_unit, did_you_mean, instead_of_operation
-from metrics_worker.civil_dates import MONTHS
 from metrics_worker.errors import ExpressionError
 from metrics_worker.expression.grammar import parse
 from metrics_worker.expression.nodes import NODES, Node
@@ -170,6 +169,8 @@ def _change_of_resampled(operand: Mapping[str, Any], change: tuple[str, str]) ->
 
     Months, quarters and years get the dates of their first days, so that the earlier period is always found.
     """
+    from metrics_worker.civil_dates import MONTHS  # noqa: PLC0415 - It imports numpy, which no other formula needs.
+
     op, unit = change
     if operand.get("to") not in MONTHS:
         return parse({"op": op, "series": operand, "window": 1, "unit": unit})
