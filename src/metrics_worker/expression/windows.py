@@ -19,6 +19,8 @@ from metrics_worker.series import Series, Times, Values, common
 
 _ROUNDING = 4 * float(np.finfo(np.float64).eps)
 """The largest relative rounding error of an exponential average. The largest measured one is 2.4 eps."""
+_BLOCK = 8192
+"""The number of values that are compared with their averages at a time."""
 
 
 def windowed(node: WindowOp | Quantile, series: Series) -> Series:
@@ -26,18 +28,20 @@ def windowed(node: WindowOp | Quantile, series: Series) -> Series:
     fixed, between = _kernels(node)
     if (unit := node.unit) != "observations":
         first, stop = _calendar_bounds(node, series.times, unit)
-        times, values = series.times[stop - 1], between(series.values, first, stop)
-    else:
-        least = node.window if node.min_periods is None else node.min_periods
+        values = between(series.values, first, stop)
+        if node.op == "sma":
+            values = variable.exact_means(values, series.values, first, stop)
+        return Series.where_finite(series.times[stop - 1], values)
+    least = node.window if node.min_periods is None else node.min_periods
+    stop = np.arange(least, min(node.window, len(series) + 1), dtype=np.int64)
+    values = fixed(series.values, node.window)
+    if stop.size:
+        incomplete = between(series.values, np.zeros_like(stop), stop)
+        values = np.concatenate((incomplete, values))
+    if node.op == "sma" and variable.has_equal_neighbours(series.values):
         stop = np.arange(least, len(series) + 1, dtype=np.int64)
-        first = np.maximum(stop - node.window, 0)
-        times, values = series.times[least - 1 :], fixed(series.values, node.window)
-        if incomplete := stop.size - values.size:
-            some = between(series.values, first[:incomplete], stop[:incomplete])
-            values = np.concatenate((some, values))
-    if node.op == "sma":
-        values = variable.exact_means(values, series.values, first, stop)
-    return Series.where_finite(times, values)
+        values = variable.exact_means(values, series.values, np.maximum(stop - node.window, 0), stop)
+    return Series.where_finite(series.times[len(series) - values.size :], values)
 
 
 def smoothed(series: Series, window: int) -> Series:
@@ -47,9 +51,13 @@ def smoothed(series: Series, window: int) -> Series:
     a constant series are then exactly constant, as with exact arithmetic.
     """
     averages = rolling.ema(series.values, window)
-    with np.errstate(over="ignore"):
-        is_equal = np.abs(averages - series.values) <= _ROUNDING * np.abs(series.values)
-    return Series.where_finite(series.times, np.where(is_equal, series.values, averages))
+    # In blocks, because clearing the new memory of whole arrays would take longer than the computation.
+    for start in range(0, len(series), _BLOCK):
+        values, block = series.values[start : start + _BLOCK], averages[start : start + _BLOCK]
+        with np.errstate(over="ignore"):
+            distance = np.abs(block - values)
+        np.copyto(block, values, where=distance <= np.abs(values) * _ROUNDING)
+    return Series.where_finite(series.times, averages)
 
 
 def _calendar_bounds(node: WindowOp | Quantile, times: Times, unit: Unit) -> tuple[Positions, Positions]:

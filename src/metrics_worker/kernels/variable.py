@@ -46,6 +46,11 @@ def mean_between(values: Values, first: Positions, stop: Positions) -> Values:
     return _by_block(values, first, stop, means)
 
 
+def has_equal_neighbours(values: Values) -> bool:
+    """Return whether a value equals the value before it."""
+    return bool((values[1:] == values[:-1]).any())
+
+
 def exact_means(means: Values, values: Values, first: Positions, stop: Positions) -> Values:
     """Return the means of windows, each equal to the values of its window if these are all equal.
 
@@ -57,10 +62,10 @@ def exact_means(means: Values, values: Values, first: Positions, stop: Positions
         first: the position of the first value of each window.
         stop: the position after the last value of each window.
     """
-    differs = values[1:] != values[:-1]
-    if differs.all():
+    if not has_equal_neighbours(values):
         return means
-    run = np.concatenate(([0], np.cumsum(differs, dtype=np.int32)))  # the number of changes before each value
+    # The number of changes up to each value: it is equal for values of one run of equal values.
+    run = np.concatenate(([0], np.cumsum(values[1:] != values[:-1], dtype=np.int32)))
     last = values[stop - 1]
     # Without the second condition, the sign of a zero could change.
     return np.where((run[first] == run[stop - 1]) & (means != last), last, means)
