@@ -14,7 +14,8 @@ from obstore.store import MemoryStore
 from metrics_tools.buckets.folder import FolderBucket
 from metrics_tools.importing.cells import rewritten
 from metrics_tools.importing.dataset import ForeignDatasetError, import_series
-from metrics_tools.importing.observations import FileRefusedError, read_observations
+from metrics_tools.importing.observations import read_observations
+from metrics_tools.importing.table import FileRefusedError
 from metrics_tools.part_files import Description
 from metrics_tools.validate.discovery import newest
 from metrics_worker.errors import StoreUnavailable
@@ -107,18 +108,41 @@ def test_a_parquet_file_is_accepted(tmp_path):
             "t,v\n31/01/2025,1\n",
             "or quarters such as 2025-Q1. Line 2 is 31/01/2025, 1. Write the year first.",
         ),
-        ("year,v\n2025,1\n", "For years such as 2025, or dates such as 20250131, add --time NAME."),
-        (
-            "Price, USD\nt;v\n2025-01-01;1\n",
-            "line 2: 1 cell, but the header has 2: t;v. If line 1 is a title above",
-        ),
+        ("year,v\n2025,1\n", "For years such as 2025, or dates such as 20250131 or 202501, add --time NAME."),
         (
             "Price, USD\nt,v\n2025-01-01,1\n",
             "Line 2 is t, v. If line 1 is a title above the header, delete it.",
         ),
-        ("t,v\n2025-01-01,x\n", "no column has numbers such as 1.5; name one with --value"),
+        ("t,v\n2025-01-01,x\n", "no column has numbers such as 1.5. Line 2 is 2025-01-01, x."),
         ("t,v\n2025-01-01,\n", "no column has numbers"),
-        ("t;v\n2025-01-01;6,0\n", "no column has numbers such as 1.5; column v has '6,0': write 6.0."),
+        ("t;v\n2025-01-01;6,0\n", "line 2, column v: expected a number, found '6,0': write 6.0."),
+        (
+            "t,v\n2025-01,n.a.\n2025-02,1\n",
+            "column v: expected a number, found 'n.a.': if there is no value, ",
+        ),
+        ("t,v\n2025-01,:\n", "line 2, column v: expected a number, found ':': if there is no value, empty"),
+        ("t,v\n2025-01,1\n2025-02,2.5p\n", "line 3, column v: expected a number, found '2.5p': write 2.5."),
+        ("t,v\n2025-01,2.5 (p)\n", "line 2, column v: expected a number, found '2.5 (p)': write 2.5."),
+        ("t,v\n2025-01,1\n2025-02,..\n", "found '..': if there is no value, empty the cell."),
+        (
+            "t,v\n2025-01,1\nSource: NSO\n",
+            "line 3: 1 cell, but the header has 2: Source: NSO. If the line is a",
+        ),
+        ("t,v\n", "line 1: no row is below the header t, v."),
+        (
+            "t,v\n2023-02-30,1\n",
+            "line 2, column t: expected a date or time such as 2025-01-31 or a month such ",
+        ),
+        ("t,v\n2023-02-30,1\n", "found '2023-02-30': there is no such day."),
+        (
+            "t,v\n44927,1\n",
+            "Line 2 is 44927, 1. If 44927 is a spreadsheet's number of a day, format the column",
+        ),
+        ("year,month,v\n2025,1,3\n", "Join the columns year and month into one column with months such as"),
+        (
+            "who,2023M01,2023M02\nDE,1,2\n",
+            "found who, 2023M01, 2023M02. The file needs one row for each time",
+        ),
         ("", "the file is empty"),
         (b"t,v\n2025-01-01,\xe9\n", "line 2: not UTF-8"),
     ],
@@ -127,6 +151,54 @@ def test_a_fault_is_reported_with_its_line(tmp_path, text, problem):
     with pytest.raises(FileRefusedError) as refused:
         read(tmp_path, text)
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "listed"),
+    [
+        ("date;cpi;year\n2023-01-01;100,1;2023\n", "cpi (100,1), year (2023)"),
+        ("date;cpi;year\n2023-01-01;:;2023\n", "cpi (:), year (2023)"),
+        ("date;cpi;year\n2023-01-01;n.a.;2023\n2023-02-01;1.5;2023\n", "cpi (n.a.), year (2023)"),
+        ("date;cpi;year\n2023-01-01;EUR;2023\n2023-02-01;1.5;2023\n", "cpi (EUR), year (2023)"),
+        ("date,year,cpi\n2023-01,2023,2.5 (p)\n", "year (2023), cpi (2.5 (p))"),
+        (
+            "KEY,FREQ,DECIMALS,TIME_PERIOD,OBS_VALUE\nA.B,M,2,2013-01,2.1\n",
+            "DECIMALS (2), OBS_VALUE (2.1)",
+        ),
+        ("date,a,b\n2025-01-01,1,2\n", "a (1), b (2)"),
+    ],
+)
+def test_a_column_is_not_chosen_if_several_can_have_the_values(tmp_path, text, listed):
+    with pytest.raises(FileRefusedError) as refused:
+        read(tmp_path, text)
+    assert f"2 columns can have the values: {listed}. Choose one with --value NAME." in str(refused.value)
+
+
+def test_a_column_is_not_chosen_if_several_can_have_the_times(tmp_path):
+    text = "realtime_start,date,value\n2025-03-01,2025-01-01,1.5\n"
+    with pytest.raises(FileRefusedError) as refused:
+        read(tmp_path, text)
+    listed = "realtime_start (2025-03-01), date (2025-01-01)"
+    assert f"2 columns can have the times: {listed}. Choose one with --time NAME." in str(refused.value)
+    assert as_list(read(tmp_path, text, time="date")) == [(utc(2025, 1, 1), 1.5)]
+
+
+def test_a_column_for_each_month_is_reported(tmp_path):
+    with pytest.raises(FileRefusedError, match="one row for each month, not one column"):
+        read(tmp_path, "Year,Jan,Feb\n2023,1,2\n2024,3,4\n", time="Year")
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (",CPI,date\n0,90.4,2010-01-31\n1,90.8,2010-02-28\n", [90.4, 90.8]),
+        ("date;cpi;flag\n2010-01-31;90.4;p\n2010-02-28;90.8;\n", [90.4, 90.8]),
+        ("date;unit;cpi;\n2010-01-31;EUR;90.4;\n2010-02-28;EUR;90.8;\n", [90.4, 90.8]),
+        ("date,cpi\n,2015=100\n2010-01-31,90.4\n2010-02-28,90.8\n", [90.4, 90.8]),
+    ],
+)
+def test_the_only_column_with_numbers_has_the_values(tmp_path, text, values):
+    assert read(tmp_path, text).cleaned.series.values.tolist() == values
 
 
 @pytest.mark.parametrize(
@@ -141,6 +213,11 @@ def test_a_fault_is_reported_with_its_line(tmp_path, text, problem):
         ("\N{MINUS SIGN}1.5", ["-1.5"]),
         ("$1,234.50", ["1234.50"]),
         ("5 %", ["5"]),
+        ("2.5p", ["2.5"]),
+        ("100,1 (p)", ["100.1"]),
+        ("1 234,5*", ["1234.5"]),
+        ("2.5k", []),
+        ("2.5M", []),
         ("1,2,3", []),
         ("x", []),
         ("", []),
@@ -155,6 +232,7 @@ def test_the_hint_for_a_refused_number_has_the_numbers_that_it_can_mean(cell, nu
     [
         (("2023-01", "2023-12"), 12, False),
         (("2023M01", "2023-M2"), 2, False),
+        (("202301", "202312"), 12, True),
         (("2023-Q1", "2023Q4"), 10, False),
         (("2023-S1", "2023-h2"), 7, False),
         (("2023", "2023"), 1, True),
@@ -173,6 +251,27 @@ def test_a_period_is_its_first_day(tmp_path, cells, month, named):
 def test_a_title_above_the_header_is_left_out(tmp_path, title, line):
     found = read(tmp_path, f"{title}date;v\n2025-01-31;1.5\n")
     assert (found.header_line, found.time_column, as_list(found)) == (line, "date", [(utc(2025, 1, 31), 1.5)])
+
+
+@pytest.mark.parametrize(
+    ("title", "line"),
+    [
+        ("Source: Office; downloaded 2025-02-01", 2),
+        ("Price, in USD, 2015 = 100", 2),
+        ("Source: Office; all items\nUpdated: 1 February, 10:00, by mail", 3),
+        ("Prices|2015", 2),
+    ],
+)
+def test_a_title_may_contain_delimiters(tmp_path, title, line):
+    found = read(tmp_path, f"{title}\nMonth,CPI\n2025-01,1.5\n")
+    assert (found.header_line, found.time_column, as_list(found)) == (line, "Month", [(utc(2025, 1, 1), 1.5)])
+    found = read(tmp_path, "Price, USD\nt;v\n2025-01-01;1\n")
+    assert (found.header_line, as_list(found)) == (2, [(utc(2025, 1, 1), 1.0)])
+
+
+def test_observations_without_a_header_are_not_taken_for_a_title(tmp_path):
+    with pytest.raises(FileRefusedError, match="line 1: expected the names of the columns"):
+        read(tmp_path, "2025-01-01,1\n2025-01-02,2\nt,v\n2025-01-03,3\n")
 
 
 @pytest.mark.parametrize(("header", "columns"), [(",v", ("", "v")), ("date,", ("date", ""))])

@@ -18,7 +18,8 @@ from metrics_tools.console import emit, impossible
 from metrics_tools.describe.formula import formula
 from metrics_tools.formatting import count, iso_time, shown_time
 from metrics_tools.importing.dataset import ForeignDatasetError, ImportedSeries, import_series
-from metrics_tools.importing.observations import FileRefusedError, Observations, read_observations
+from metrics_tools.importing.observations import Observations, read_observations
+from metrics_tools.importing.table import FileRefusedError
 from metrics_tools.part_files import Description, Extent
 from metrics_tools.runs.computing import settings_for
 from metrics_worker.expression.nodes import SeriesRef, WindowOp
@@ -38,18 +39,19 @@ def import_(
     folder: FolderOption = None,
     time: Annotated[
         str | None,
-        typer.Option("--time", help="The column with the times. Default: the first one with dates."),
+        typer.Option("--time", help="The column with the times. Default: the only one with dates."),
     ] = None,
     value: Annotated[
         str | None,
-        typer.Option("--value", help="The column with the values. Default: the first with numbers."),
+        typer.Option("--value", help="The column with the values. Default: the only other one with numbers."),
     ] = None,
     unit: Annotated[str | None, typer.Option("--unit", help="The unit of the values, such as USD.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Import a series from a CSV file into a dataset of your own.
 
-    The file needs a header, a column of times and a column of numbers. A
+    The file needs a header, a column of times and a column of numbers. If
+    several columns have times or numbers, --time and --value are required. A
     time is a date or time in ISO 8601 (without a zone in UTC), or a month or
     quarter such as 2025-01 or 2025-Q1, which means its first day. A row with
     an empty cell in one of the two columns is skipped.
@@ -137,7 +139,8 @@ def _print(found: Observations, done: ImportedSeries, label: str) -> None:
         f"{shown_time(extent.first)} to {shown_time(extent.last)}, in {count(done.part_files, 'part file')}",
         "green",
     )
-    console.print_line(f"times from column {found.time_column}, values from column {found.value_column}")
+    times, values = (name or "without a name" for name in (found.time_column, found.value_column))
+    console.print_line(f"times from column {times}, values from column {values}")
     if found.header_line > 1:
         console.print_line(f"header in line {found.header_line}; the lines above it are left out", "yellow")
     if found.cleaned.null:
