@@ -47,7 +47,7 @@ IMPORTS = {
         "page published console formatting process_exit request_files ecb",
         "boto3 moto numpy pyarrow rich samtranslator werkzeug",
     ),
-    "importing": Imports("published formatting part_files", "numpy"),
+    "importing": Imports("published validate formatting part_files", "numpy"),
     "page": Imports("published describe formatting", "jinja2 numpy"),
     "published": Imports("validate console formatting", "numpy obstore pyarrow pydantic"),
     "cost": Imports("validate"),

@@ -191,6 +191,7 @@ def test_a_column_for_each_month_is_reported(tmp_path):
 @pytest.mark.parametrize(
     ("text", "values"),
     [
+        ("updated,date,cpi\n11/06/26 11:00:00,2010-01,90.4\n11/06/26 11:00:00,2010-02,90.8\n", [90.4, 90.8]),
         (",CPI,date\n0,90.4,2010-01-31\n1,90.8,2010-02-28\n", [90.4, 90.8]),
         ("date;cpi;flag\n2010-01-31;90.4;p\n2010-02-28;90.8;\n", [90.4, 90.8]),
         ("date;unit;cpi;\n2010-01-31;EUR;90.4;\n2010-02-28;EUR;90.8;\n", [90.4, 90.8]),
@@ -260,6 +261,7 @@ def test_a_title_above_the_header_is_left_out(tmp_path, title, line):
         ("Price, in USD, 2015 = 100", 2),
         ("Source: Office; all items\nUpdated: 1 February, 10:00, by mail", 3),
         ("Prices|2015", 2),
+        ("Prices, all items\nSource: Office", 3),
     ],
 )
 def test_a_title_may_contain_delimiters(tmp_path, title, line):

@@ -23,6 +23,8 @@ _YEARS = range(1678, 2262)
 _PERIOD = re.compile(r"(\d{4})(?:-?(\d\d)|[- ]?([MQSH])(\d\d?))?", re.ASCII | re.IGNORECASE)
 """A year; or a month (2025-01, 202501, 2025M01), a quarter (2025-Q1), or a half of a year (2025-S1)."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+DAY_FIRST = re.compile(r"\d\d?([./-])\d\d?\1\d{2,4}\b", re.ASCII)
+"""A date that does not begin with the year, such as 31/01/2025 or 1.2.25, which is refused as a time."""
 SPREADSHEET_DAY = re.compile(r"[2-6]\d{4}", re.ASCII)
 """The number that a spreadsheet stores for a day from 1954 to 2091."""
 _MONTHS = {"M": 1, "Q": 3, "S": 6, "H": 6}
@@ -121,8 +123,8 @@ def looks_like_time(cell: str) -> bool:
 
 def may_be_value(cell: str) -> bool:
     """Return whether a cell is a number, almost a number such as `100,1` or `2.5 (p)`, or a sign for none."""
-    is_number_at_start = bool(_NUMBER_AT_START.match(cell)) and not looks_like_time(cell)
-    return is_number_at_start or cell.lower() in NOT_AVAILABLE
+    is_date = bool(DAY_FIRST.match(cell)) or looks_like_time(cell)
+    return (bool(_NUMBER_AT_START.match(cell)) and not is_date) or cell.lower() in NOT_AVAILABLE
 
 
 def is_number(cell: str) -> bool:

@@ -4,12 +4,12 @@ Without the name of a column, the choice must be clear from the cells: if severa
 file is refused with a list of these columns.
 """
 
-import re
 from calendar import month_abbr
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from metrics_tools.importing.cells import (
+    DAY_FIRST,
     MISSING,
     SHOWN,
     SPREADSHEET_DAY,
@@ -18,8 +18,6 @@ from metrics_tools.importing.cells import (
     may_be_value,
 )
 from metrics_tools.importing.table import FileRefusedError, Table, shown
-
-_DAY_FIRST = re.compile(r"\d\d?([./-])\d\d?\1\d{2,4}\b", re.ASCII)
 
 
 def time_column(table: Table, name: str | None) -> int:
@@ -41,7 +39,7 @@ def time_column(table: Table, name: str | None) -> int:
     if found:
         return found[0]
     line, row = table.rows[0]
-    hint = f"{table.title_hint()}{_time_hint(table)}"
+    hint = f"{_line_hint(table)}{_time_hint(table)}"
     raise FileRefusedError(f"{table.path}: no column has {TIMES}. Line {line} is {shown(row)}.{hint}")
 
 
@@ -55,7 +53,7 @@ def _time_hint(table: Table) -> str:
     if "year" in names and (parts := [names[part] for part in ("month", "quarter") if part in names]):
         joined = "months such as 2025-01" if "month" in names else "quarters such as 2025-Q1"
         return f" Join the columns {names['year']} and {parts[0]} into one column with {joined}."
-    first = " Write the year first." if any(map(_DAY_FIRST.match, cells)) else ""
+    first = " Write the year first." if any(map(DAY_FIRST.match, cells)) else ""
     return f"{first} For years such as 2025, or dates such as 20250131 or 202501, add --time NAME."
 
 
@@ -82,8 +80,14 @@ def value_column(table: Table, name: str | None, *, times: int) -> int:
         return found[0]
     line, row = table.rows[0]
     raise FileRefusedError(
-        f"{table.path}: no column has numbers such as 1.5. Line {line} is {shown(row)}.{table.title_hint()}"
+        f"{table.path}: no column has numbers such as 1.5. Line {line} is {shown(row)}.{_line_hint(table)}"
     )
+
+
+def _line_hint(table: Table) -> str:
+    """Return which of the first two lines may have to be deleted; empty if the second has an observation."""
+    hint = table.title_hint()
+    return f"{hint} If line {table.rows[0][0]} has units, delete that line." if hint else ""
 
 
 def _ambiguous(table: Table, places: Sequence[int], content: str, option: str) -> FileRefusedError:

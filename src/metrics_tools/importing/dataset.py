@@ -22,11 +22,11 @@ from hashlib import sha256
 from typing import Any
 
 from metrics_tools.part_files import Description, Extent, dataset_manifest, months, part_file
-from metrics_worker.errors import ObjectTaken, StoreUnavailable
+from metrics_tools.validate.discovery import CREATED_BY_IMPORT, newest
+from metrics_worker.errors import ObjectTaken, StoreRefusal, StoreUnavailable
 from metrics_worker.s3.bucket import Bucket
 from metrics_worker.series import Series
 
-CREATED_BY = "metrics import"
 _VERSION = re.compile(r"v(\d{8})", re.ASCII)
 _TRIES = 20
 _WRITERS = 8
@@ -123,7 +123,7 @@ def import_series(
             collected_at=described.collected_at,
             files=sorted([*others, *files]),
             extents=extents,
-        ) | {"created_by": CREATED_BY, "series": {code: asdict(one) for code, one in extents.items()}}
+        ) | {"created_by": CREATED_BY_IMPORT, "series": {code: asdict(one) for code, one in extents.items()}}
         key = f"{base}versions/{version}/manifest.json"
         try:
             bucket.create(key, json.dumps(document, indent=2).encode())
@@ -135,6 +135,26 @@ def import_series(
             document["dataset_id"], version, key, described.code, len(files), len(new), replaced, len(extents)
         )
     raise StoreUnavailable(f"{base}versions/", "other imports kept creating versions")
+
+
+def other_datasets(bucket: Bucket, prefix: str, done: ImportedSeries) -> list[str]:
+    """Return the ids of the other datasets that have an imported series, in alphabetical order.
+
+    The result is empty if the datasets can't be listed or read.
+
+    Args:
+        bucket: the data bucket.
+        prefix: the key prefix of all datasets.
+        done: the result of the import.
+    """
+    with suppress(StoreRefusal, StoreUnavailable):
+        found = newest(bucket, prefix).manifests
+        return sorted(
+            dataset
+            for dataset, manifest in found.items()
+            if dataset != done.dataset and manifest.has(done.series_code)
+        )
+    return []
 
 
 def _previous(bucket: Bucket, base: str) -> _Previous:
@@ -151,18 +171,18 @@ def _previous(bucket: Bucket, base: str) -> _Previous:
     versions = f"{base}versions/"
     # Objects are listed and not folders: an import that is in progress or was killed has created a folder
     # without a manifest in it.
-    newest = max(
+    last = max(
         (found.key.removeprefix(versions).partition("/")[0] for found in bucket.list(versions)), default=""
     )
-    if not newest:
+    if not last:
         return _Previous()
-    found, number = bucket.find(f"{versions}{newest}/manifest.json"), _VERSION.fullmatch(newest)
+    found, number = bucket.find(f"{versions}{last}/manifest.json"), _VERSION.fullmatch(last)
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         document: dict[str, Any] = json.loads(bytes(found.body)) if found else {}
-        if number and document.get("created_by") == CREATED_BY:
+        if number and document.get("created_by") == CREATED_BY_IMPORT:
             extents = {code: Extent(**one) for code, one in document["series"].items()}
             return _Previous(int(number[1]), tuple(document["parquet_files"]), extents)
-    raise ForeignDatasetError(f"version {newest} of {base} was not created by `{CREATED_BY}`")
+    raise ForeignDatasetError(f"version {last} of {base} was not created by `{CREATED_BY_IMPORT}`")
 
 
 def _create(bucket: Bucket, key: str, body: bytes) -> None:

@@ -100,26 +100,23 @@ def read_table(path: Path, body: bytes) -> Table:
 def _find_header(text: str, delimiter: str) -> _Header | None:
     """Return the header that a CSV file has if its cells are separated by a delimiter; None if it has none.
 
-    The header is the first row that has as many cells as a later row with a time or a number. It is above
-    the first row with two times or numbers, so that no observation is skipped. A row with text in its first
-    cell only, such as a title, is the header only if it is directly above the row with a time or a number.
+    Below the header are only rows with as many cells, such as a row of units, up to the first row with a time
+    or a number. A row with text in its first cell only, such as a title, is the header only if it is directly
+    above that row. Two times or numbers in one row are observations, which cannot be above the header.
     """
-    lines: dict[int, int] = {}  # by number of cells, the line of a possible header
-    titles: dict[int, int] = {}
+    header_line = header_width = 0
+    above_is_title = False
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
             observed, width = sum(map(_is_time_or_number, row)), len(row)
-            if observed and (line := (titles | lines).get(width)):
+            if observed and width == header_width > 1:
                 above_time = any(looks_like_time(cell.strip()) for cell in row)
-                return _Header(above_time, width, line, delimiter)
+                return _Header(above_time, width, header_line, delimiter)
             if observed > 1:
                 return None
-            titles = {width: reader.line_num} if not observed and width > 1 and _is_title(row) else {}
-            if not observed and width > 1 and not titles:
-                lines.setdefault(width, reader.line_num)
+            if any(cell.strip() for cell in row) and (width != header_width or above_is_title):
+                header_line, header_width, above_is_title = reader.line_num, width, _is_title(row)
     except csv.Error:
         return None
     return None

@@ -1,5 +1,6 @@
 """The search for the datasets of a bucket, for the dataset of each series, and for omitted part files."""
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,12 @@ NEEDS_LISTING = (
     "the ingestor's manifests list only the part files that an update touched, the worker needs "
     "WORKER_SERIES_FILES=listing (template parameter SeriesFiles)"
 )
+CREATED_BY_IMPORT = "metrics import"
+"""The value of the field `created_by` in a manifest that `metrics import` created.
+
+Such a manifest lists all part files of each series. Other part files in the folder of a series belong to an
+earlier import, which a later one has replaced, or to an import that did not end.
+"""
 _LOOKS = 5
 """The number of newest versions of a dataset that are searched for one with a manifest."""
 
@@ -115,7 +122,8 @@ def omitted_files(bucket: Bucket, manifest: Manifest, code: str) -> OmittedFiles
     """Return how many part files of a series a manifest omits; None if it omits none.
 
     Only part files in a folder of the series are compared. Therefore the result is also None for a layout in
-    which one part file contains all series, and if the part files can't be listed.
+    which one part file contains all series, and if the part files can't be listed. A manifest that
+    `metrics import` created omits only replaced part files, so the result is None, too.
 
     Raises:
         StoreUnavailable: S3 failed.
@@ -126,5 +134,20 @@ def omitted_files(bucket: Bucket, manifest: Manifest, code: str) -> OmittedFiles
     except InputReadError:
         return None
     listed = len({prefix + file for file in manifest.files}.intersection(file.key for file in found))
+    if listed == len(found) or _is_import(bucket, manifest.dataset.manifest_key):
+        return None
     text = f"lists {listed:,} of the {len(found):,} part files of {code} below {prefix}"
-    return None if listed == len(found) else OmittedFiles(listed, len(found), text)
+    return OmittedFiles(listed, len(found), text)
+
+
+def _is_import(bucket: Bucket, key: str) -> bool:
+    """Return whether `metrics import` created the manifest with a key.
+
+    Raises:
+        StoreUnavailable: S3 failed.
+    """
+    try:
+        document = json.loads(bytes(bucket.get(key).body))
+    except (StoreRefusal, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("created_by") == CREATED_BY_IMPORT

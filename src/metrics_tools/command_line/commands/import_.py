@@ -17,7 +17,12 @@ from metrics_tools.command_line.published_metric import published_place
 from metrics_tools.console import emit, impossible
 from metrics_tools.describe.formula import formula
 from metrics_tools.formatting import count, iso_time, shown_time
-from metrics_tools.importing.dataset import ForeignDatasetError, ImportedSeries, import_series
+from metrics_tools.importing.dataset import (
+    ForeignDatasetError,
+    ImportedSeries,
+    import_series,
+    other_datasets,
+)
 from metrics_tools.importing.observations import Observations, read_observations
 from metrics_tools.importing.table import FileRefusedError
 from metrics_tools.part_files import Description, Extent
@@ -92,10 +97,15 @@ def import_(
         except ForeignDatasetError as error:
             hint = "Choose another --dataset. Nothing was written."
             raise impossible(f"{place.label}: {error}. {hint}") from error
+        also_in = other_datasets(place.bucket, settings.datasets_prefix, done)
     if as_json:
-        emit({"place": place.label, **_document(found, done)})
+        emit({"place": place.label, **_document(found, done), "also_in": also_in})
         return
     _print(found, done, place.label)
+    if also_in:
+        problem = f"{series} is also in {', '.join(also_in)}: a formula with {series} ends with an error"
+        remedy = f"To undo the import, delete {done.manifest}, and use another --series."
+        console.print_line(f"{problem}. {remedy}", "yellow")
     if done.replaced and settings.series_files == "listing":
         note = "WORKER_SERIES_FILES=listing: observations that only the earlier import had are still read."
         console.print_line(note, "yellow")
