@@ -138,6 +138,16 @@ def test_a_parquet_file_is_accepted(tmp_path):
             "t,v\n44927,1\n",
             "Line 2 is 44927, 1. If 44927 is a spreadsheet's number of a day, format the column",
         ),
+        ("year,v\n2025,45000\n", "Line 2 is 2025, 45000. For years such as 2025"),
+        (
+            "t,v\nunit,index\n2025-01,1\n",
+            "Line 2 is unit, index. If line 1 is a title above the header, delete",
+        ),
+        ("t,v\nunit,index\n2025-01,1\n", "If line 2 has units, delete that line."),
+        (
+            ",t\n1.5,2025-01\n",
+            "no column has numbers such as 1.5. Line 2 is 1.5, 2025-01. The first column has",
+        ),
         ("year,month,v\n2025,1,3\n", "Join the columns year and month into one column with months such as"),
         (
             "who,2023M01,2023M02\nDE,1,2\n",
@@ -150,6 +160,19 @@ def test_a_parquet_file_is_accepted(tmp_path):
 def test_a_fault_is_reported_with_its_line(tmp_path, text, problem):
     with pytest.raises(FileRefusedError) as refused:
         read(tmp_path, text)
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"),
+    [
+        ("202313", "found '202313'."),
+        ("44927", "found '44927': if it is a spreadsheet's number of a day, format the column as dates."),
+    ],
+)
+def test_a_named_column_of_digits_must_have_times(tmp_path, cell, problem):
+    with pytest.raises(FileRefusedError) as refused:
+        read(tmp_path, f"t,v\n{cell},1\n", time="t")
     assert problem in str(refused.value)
 
 

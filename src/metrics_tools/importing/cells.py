@@ -10,7 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 MISSING = ("", ".", "-", "na", "n/a", "nan", "null", "none")
 """The cells, in lower case, that mean that there is no observation. FRED writes a dot, the ECB N/A."""
-NOT_AVAILABLE = (":", "..", "...", "\N{HORIZONTAL ELLIPSIS}", "--", "n.a.", "n.a", "n.d.", "#n/a")
+NOT_AVAILABLE = (
+    *(":", "..", "...", "--", "n.a.", "n.a", "n.d.", "#n/a"),
+    *("\N{HORIZONTAL ELLIPSIS}", "\N{EN DASH}", "\N{EM DASH}"),
+)
 """The cells, in lower case, that statistical offices write for a missing value, and that are refused."""
 TIMES = "dates such as 2025-01-31, months such as 2025-01 or quarters such as 2025-Q1"
 """A description of the cells that are probably times, for errors."""

@@ -46,8 +46,8 @@ def time_column(table: Table, name: str | None) -> int:
 def _time_hint(table: Table) -> str:
     """Return how to write the times of a file in which no column has times, as sentences after a blank."""
     cells = [cell.strip() for cell in table.rows[0][1]]
-    if days := [cell for cell in cells if SPREADSHEET_DAY.fullmatch(cell)]:
-        problem = f"If {days[0]} is a spreadsheet's number of a day"
+    if SPREADSHEET_DAY.fullmatch(cells[0]):
+        problem = f"If {cells[0]} is a spreadsheet's number of a day"
         return f" {problem}, format the column as dates such as 2025-01-31."
     names = {name.lower(): name for name in table.header}
     if "year" in names and (parts := [names[part] for part in ("month", "quarter") if part in names]):
@@ -79,8 +79,11 @@ def value_column(table: Table, name: str | None, *, times: int) -> int:
     if found:
         return found[0]
     line, row = table.rows[0]
+    hint = _line_hint(table)
+    if times and not table.header[0]:
+        hint = f"{hint} The first column has no name and counts as row numbers: name it if it has the values."
     raise FileRefusedError(
-        f"{table.path}: no column has numbers such as 1.5. Line {line} is {shown(row)}.{_line_hint(table)}"
+        f"{table.path}: no column has numbers such as 1.5. Line {line} is {shown(row)}.{hint}"
     )
 
 
