@@ -133,7 +133,7 @@ def test_a_parquet_file_is_accepted(tmp_path):
             "t,v\n2023-02-30,1\n",
             "line 2, column t: expected a date or time such as 2025-01-31 or a month such ",
         ),
-        ("t,v\n2023-02-30,1\n", "found '2023-02-30': there is no such day."),
+        ("t,v\n2023-02-30,1\n", "found '2023-02-30': there is no such day or time."),
         (
             "t,v\n44927,1\n",
             "Line 2 is 44927, 1. If 44927 is a spreadsheet's number of a day, format the column",

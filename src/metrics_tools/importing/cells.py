@@ -25,7 +25,7 @@ _YEARS = range(1678, 2262)
 """The years whose times can be stored in nanoseconds."""
 _PERIOD = re.compile(r"(\d{4})(?:-?(\d\d)|[- ]?([MQSH])(\d\d?))?", re.ASCII | re.IGNORECASE)
 """A year; or a month (2025-01, 202501, 2025M01), a quarter (2025-Q1), or a half of a year (2025-S1)."""
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].*)?", re.ASCII)
 DAY_FIRST = re.compile(r"\d\d?([./-])\d\d?\1\d{2,4}\b", re.ASCII)
 """A date that does not begin with the year, such as 31/01/2025 or 1.2.25, which is refused as a time."""
 SPREADSHEET_DAY = re.compile(r"[2-6]\d{4}", re.ASCII)
@@ -61,7 +61,7 @@ def parse_time(cell: str) -> int:
 
 def _time_hint(cell: str) -> str:
     if _DATE.fullmatch(cell):
-        return ": there is no such day"
+        return ": there is no such day or time"
     is_day = SPREADSHEET_DAY.fullmatch(cell)
     return ": if it is a spreadsheet's number of a day, format the column as dates" if is_day else ""
 
@@ -121,7 +121,7 @@ def looks_like_time(cell: str) -> bool:
 
     Digits such as 20250131 or 2025 are taken for a number.
     """
-    return not cell.isdigit() and (bool(_DATE.match(cell)) or _fits(cell, parse_time))
+    return not cell.isdigit() and (bool(_DATE.fullmatch(cell)) or _fits(cell, parse_time))
 
 
 def may_be_value(cell: str) -> bool:

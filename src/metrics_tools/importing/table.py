@@ -80,7 +80,8 @@ def read_table(path: Path, body: bytes) -> Table:
         raise FileRefusedError(
             f"{path}, line {line}: not UTF-8 text. Save the file as CSV in UTF-8."
         ) from error
-    found = max(filter(None, (_find_header(text, one) for one in _DELIMITERS)), default=None)
+    headers = (_find_header(text, delimiter) for delimiter in _DELIMITERS if delimiter in text)
+    found = max(filter(None, headers), default=None)
     delimiter = found.delimiter if found else _most_frequent_delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:

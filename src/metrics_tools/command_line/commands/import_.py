@@ -103,9 +103,7 @@ def import_(
         return
     _print(found, done, place.label)
     if also_in:
-        problem = f"{series} is also in {', '.join(also_in)}: a formula with {series} ends with an error"
-        remedy = f"To undo the import, delete {done.manifest}, and use another --series."
-        console.print_line(f"{problem}. {remedy}", "yellow")
+        _print_ambiguous_code(done, also_in)
     if done.replaced and settings.series_files == "listing":
         note = "WORKER_SERIES_FILES=listing: observations that only the earlier import had are still read."
         console.print_line(note, "yellow")
@@ -167,3 +165,16 @@ def _print(found: Observations, done: ImportedSeries, label: str) -> None:
     console.print_line(
         f"dataset {done.dataset}, version {done.version}: {count(done.series, 'series', 'series')}"
     )
+
+
+def _print_ambiguous_code(done: ImportedSeries, also_in: list[str]) -> None:
+    """Print a warning about a series code that other datasets have, too.
+
+    Args:
+        done: the result of the import.
+        also_in: the ids of the other datasets.
+    """
+    code = done.series_code
+    problem = f"{code} is also in {', '.join(also_in)}: a formula with {code} ends with an error"
+    remedy = f"To undo the import, delete {done.manifest}, and use another --series."
+    console.print_line(f"{problem}. {remedy}", "yellow")
