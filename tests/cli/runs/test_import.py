@@ -75,6 +75,7 @@ def test_a_series_that_another_dataset_has_is_a_warning(metrics, prices, tmp_pat
     shown = metrics("import", prices, "--dataset", "two", "--series", "P", *where).stdout
     assert "P is also in mine, three: a formula with P ends with an error" in shown
     assert "delete datasets/two/versions/v00000002/manifest.json" in shown
+    assert "metrics run" not in shown  # it would end with the error
     other = metrics("import", prices, "--dataset", "two", "--series", "Q", *where)
     assert "also in" not in other.stdout
     lone = metrics("import", prices, "--dataset", "four", "--series", "P", *where, "--json")

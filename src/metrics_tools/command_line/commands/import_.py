@@ -102,11 +102,12 @@ def import_(
         emit({"place": place.label, **_document(found, done), "also_in": also_in})
         return
     _print(found, done, place.label)
-    if also_in:
-        _print_ambiguous_code(done, also_in)
     if done.replaced and settings.series_files == "listing":
         note = "WORKER_SERIES_FILES=listing: observations that only the earlier import had are still read."
         console.print_line(note, "yellow")
+    if also_in:
+        _print_ambiguous_code(done, also_in)
+        return
     where = f"--bucket {bucket}" if bucket else f"--folder {quote(str(folder))}"
     mean = formula(WindowOp(op="sma", series=SeriesRef(series_code=series), window=_WINDOW))
     console.print_line(f"Next, compute a metric, such as the mean of {_WINDOW} observations:", "dim")
