@@ -1,5 +1,6 @@
 """`metrics validate` and `metrics explain` warn if an operation loses most observations of an operand."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 DAYS = [BEGIN + timedelta(days=n) for n in range(4018)]  # the days of eleven years
 WORKDAYS = [day for day in DAYS if day.weekday() < 5]
 MONTHS = [day for day in DAYS if day.day == 1]
+MINUS, TIMES = "\u2212", "\u00d7"
 SAME_TIMES = "an operation needs both sides at the same time, and a window or a lag keeps"
 
 
@@ -27,6 +29,7 @@ def data(cloud, tmp_path) -> Path:
         "MONTHLY": MONTHS,
         "MISSING": [day for day in MONTHS if (day.year, day.month) != (2005, 3)],
         "WEEKDAY_MONTHLY": [day for day in MONTHS if day.weekday() < 5],
+        "MONTH_ENDS": [day for day in DAYS if (day + timedelta(days=1)).day == 1],
         "LOCAL": [day + timedelta(hours=3) for day in WORKDAYS],
         "LATE": WORKDAYS[-100:],
         "EARLY": WORKDAYS[:100],
@@ -119,6 +122,52 @@ def test_explain_reports_the_warning_too_and_its_json_contains_the_counts(tmp_pa
     assert found["expression"]["counts"]["overlap"]["both"] == both
     assert metrics("validate", file, "--folder", data).exit_code == 0
     assert metrics("validate", file, "--folder", data, "--strict").exit_code == 1
+
+
+FROM_MARCH = [day for day in WORKDAYS if day >= datetime(2000, 3, 31, tzinfo=UTC)]
+MONTHLY_AS_DAILY = "DAILY - fill(MONTHLY, DAILY, previous)"
+BY_MONTH = "resample({}, month, last, stamp=start) - resample(MONTHLY, month, last, stamp=start)"
+QUARTERS = "resample(MONTH_ENDS, quarter, mean{})"
+MONTHS_AT_END = "resample(MONTHLY, month, mean, stamp=end)"
+SMA = "corr(sma(resample(DAILY, month, mean{}), 3), {}, 12)"
+
+
+@pytest.mark.parametrize(
+    ("formula", "suggested"),
+    [
+        ("DAILY - MONTHLY", {MONTHLY_AS_DAILY: len(WORKDAYS), BY_MONTH.format("DAILY"): 131}),
+        ("MONTH_ENDS - MONTHLY", {BY_MONTH.format("MONTH_ENDS"): 131}),
+        (
+            f"DAILY - {QUARTERS.format('')}",
+            {
+                f"DAILY - fill({QUARTERS.format('')}, DAILY, previous)": len(FROM_MARCH),
+                f"resample(DAILY, quarter, last, stamp=start) - {QUARTERS.format(', stamp=start')}": 43,
+            },
+        ),
+        (
+            f"resample(DAILY, quarter, last) * 100 - {MONTHS_AT_END}",
+            {
+                "resample(DAILY, quarter, last, stamp=end) * 100 "
+                f"- resample({MONTHS_AT_END}, quarter, last, stamp=end)": 43
+            },
+        ),
+        # All values are equal, so there is no correlation.
+        (
+            SMA.format("", "MONTHLY"),
+            {SMA.format(", stamp=start", "resample(MONTHLY, month, last, stamp=start)"): 0},
+        ),
+    ],
+)
+def test_sides_without_common_times_get_formulas_that_have_results(data, formula, suggested):
+    (found,) = document("validate", formula, "--folder", data)["requests"]
+    hint = next(one["suggestion"] for one in found["problems"] if one["path"] == "expressionJson")
+    written = re.findall(r"`([^`]*)`", hint)
+    assert [text.replace(MINUS, "-").replace(TIMES, "*") for text in written] == list(suggested)
+    for text, observations in zip(written, suggested.values(), strict=True):
+        (explained,) = document("explain", text, "--folder", data)["requests"]
+        counts = explained["expression"]["counts"]
+        assert counts["observations"] == observations
+        assert not counts["overlap"] or counts["overlap"]["both"] == counts["overlap"]["left"]
 
 
 def test_without_a_location_there_are_no_warnings_about_losses(tmp_path):

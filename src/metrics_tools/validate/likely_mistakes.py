@@ -1,10 +1,9 @@
-"""Warnings about valid requests: fields without effect, and nodes that lose most observations."""
+"""Warnings about valid requests: fields without effect, and windows and dates that count the wrong unit."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from metrics_tools.describe.counts import Overlap
 from metrics_tools.describe.missing_periods import Period
 from metrics_tools.describe.nodes import NodeView
 from metrics_tools.formatting import count, shown_time
@@ -19,7 +18,6 @@ from metrics_worker.expression.nodes import (
     Composite,
     Constant,
     Ema,
-    Fill,
     Lag,
     Node,
     Quantile,
@@ -28,26 +26,16 @@ from metrics_worker.expression.nodes import (
     SeriesMath,
     WindowOp,
 )
-from metrics_worker.request import iso
 from metrics_worker.series import Series
 
 _DAY = 86_400_000_000
 """In microseconds."""
 _YEARS = {*range(249, 254), *range(259, 263), 364, 365, 366}
 """The numbers of observations that an author may write for a year of workdays or of days."""
-_MORE_OFTEN = 3
-"""The smallest ratio of observations at which the series of a fill is more frequent than its `like`."""
-
 _COMMENTS = ("description", "unit", "expectedError")
 """Fields that an author may add; the worker ignores them, as it ignores every unknown field."""
-_LEAST_KEPT = 0.5
-"""The smallest share (0-1) of its operand's observations that a node can keep without a warning.
-
-For a series_math, the share of each side is computed separately, and only between the later beginning and the
-earlier end of the two sides: a longer side is expected to lose the observations outside this period. One half
-distinguishes a side of another frequency (with a monthly side, a daily side keeps one observation of twenty)
-from a side with a gap.
-"""
+_MOST_TIMES = 0.5
+"""The smallest share (0-1) of times that are not midnight in UTC for which a series has local times."""
 
 
 def warnings_about_request(draft: Draft, view: NodeView) -> Iterator[Problem]:
@@ -135,7 +123,7 @@ def warnings_about_zones(view: NodeView, inputs: Mapping[str, Series]) -> Iterat
     if (uses_dates or isinstance(node, Rebase | Resample)) and getattr(node, "tz", None) == "UTC":
         for code in series_codes(node):
             of_day = inputs[code].times % _DAY
-            if len(of_day) and np.count_nonzero(of_day) >= _LEAST_KEPT * len(of_day):
+            if len(of_day) and np.count_nonzero(of_day) >= _MOST_TIMES * len(of_day):
                 usual = shown_time(int(np.median(of_day)))[11:]
                 text = (
                     f"its dates are those of UTC, but most times of {quoted(code)} are not midnight ({usual})"
@@ -180,78 +168,3 @@ def _by_the_calendar(node: Node, period: Period) -> str | None:
         case WindowOp(window=window) | Quantile(window=window):
             return f'to leave them out, write "unit": "{period}s", "min_periods": {window}, {dated}'
     return None
-
-
-def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
-    """Yield warnings about nodes that have no observations, or that lose most observations of an operand.
-
-    If a node has no observations, the nodes above it have none either, and only the lowest is reported.
-    """
-    series = [below for below in view.operands if not isinstance(below.node, Constant)]
-    if all(below.counts and below.counts.observations for below in series):
-        for text, hint in _losses(view):
-            yield Problem(view.path, text, view.formula[:200], None, hint, "warning")
-    for below in view.operands:
-        yield from warnings_about_counts(below)
-
-
-def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
-    """Yield each reason for which a node loses most observations of an operand, as (text, suggestion)."""
-    counts = view.counts
-    if counts is None:
-        return
-    overlap, lost = counts.overlap, counts.lost
-    last = view.operands[0].counts.last if view.operands and view.operands[0].counts else None
-    if not counts.observations:
-        hint = _why_apart(overlap) if overlap and not overlap.both else None
-        if isinstance(view.node, Rebase) and last and lost.before:
-            hint = f"the last observation is at {iso(last)}: `at` must not be later"
-        yield f"it has no observation: of {counts.times:,} times {', '.join(counts.losses)}", hint
-        return
-    if overlap is not None and overlap.both < _LEAST_KEPT * max(overlap.left, overlap.right):
-        text = (
-            f"both sides have an observation at {overlap.both:,} times only: it loses "
-            f"{overlap.left - overlap.both:,} of {overlap.left:,} on the left and "
-            f"{overlap.right - overlap.both:,} of {overlap.right:,} on the right in the time that both cover"
-        )
-        yield text, _why_apart(overlap)
-    if isinstance(view.node, Fill):
-        sizes = [operand.counts.observations for operand in view.operands if operand.counts]
-        if sizes[0] >= _MORE_OFTEN * sizes[1]:
-            text = f"it has only the {sizes[1]:,} times of `like`, and leaves out most of {sizes[0]:,} values"
-            yield text, "fill makes a series more frequent, and resample less frequent"
-    shorter, longer, older = None, "a longer window has more", "max_age_days may be too small"
-    if isinstance(view.node, WindowOp | Ema | Lag):
-        shorter = f"a window of {view.node.window:,} may be too long"
-    met = overlap.both if overlap else counts.times
-    for number, of, why, hint in (
-        (lost.warm_up, counts.times, "to warm up: windows and lags count observations", shorter),
-        (lost.too_few, counts.times, "since the window has too few observations there", longer),
-        (lost.no_earlier, counts.times, "since nothing is so early", shorter),
-        (lost.too_old, counts.times, "since the earlier value is too old there", older),
-        (lost.undefined, met, "since the operation is not defined there", None),
-        (lost.no_spread, met, "since all values of the window are equal there", None),
-        (lost.zero_divisor, met, "since the divisor is 0 there", None),
-        (lost.not_finite, met, "since the value is too large there", None),
-    ):
-        if of - number < _LEAST_KEPT * of:
-            yield f"it loses {number:,} of {of:,} {why}", hint
-
-
-def _why_apart(overlap: Overlap) -> str:
-    """Return a text with the reason why two operands have few times in common, and with the remedy.
-
-    Args:
-        overlap: the numbers of observations of the two operands in the period that both cover.
-    """
-    if not (overlap.left and overlap.right):
-        return "the two cover no time together: one ends before the other begins"
-    if overlap.days > overlap.both and overlap.days >= _LEAST_KEPT * min(overlap.left, overlap.right):
-        return (
-            f"they have {overlap.days:,} days (UTC) in common, but at other times of day: "
-            "have both produced at the same time of day"
-        )
-    return (
-        "an operation needs both sides at the same time, and a window or a lag keeps the times of its "
-        "series: use fill to bring one side onto the times of the other, or resample for both sides"
-    )

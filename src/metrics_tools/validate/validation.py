@@ -6,11 +6,11 @@ from metrics_tools.describe.nodes import NodeView, counted, outlined
 from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.json_text import load
 from metrics_tools.validate.likely_mistakes import (
-    warnings_about_counts,
     warnings_about_missing_periods,
     warnings_about_request,
     warnings_about_zones,
 )
+from metrics_tools.validate.losses import warnings_about_counts
 from metrics_tools.validate.problems import Problem, shown
 from metrics_tools.validate.reading import Inputs, Reader
 from metrics_worker.errors import UnanswerableError
