@@ -56,12 +56,15 @@ class Sample:
         message: the JSON text of the request, which is sent without changes.
         request: the request as JSON values.
         asked: the bare expression for which the request was made; None if the file contains the request.
+        manifests: the keys of the manifests in which the series of a bare expression were looked up; empty
+            for the newest manifest of each dataset.
     """
 
     path: Path
     message: str
     request: dict[str, Any]
     asked: Asked | None = None
+    manifests: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:

@@ -80,9 +80,31 @@ def test_each_series_that_its_dataset_lacks_is_reported_with_the_nearest_name(cl
 def test_a_series_that_two_datasets_contain_is_reported_with_a_suggestion(cloud, tmp_path):
     for dataset in ("fx", "more"):
         put_dataset(cloud.store, {"A/x.parquet": rows("A", [day(1)], [1.0])}, dataset=dataset)
-    (problem,) = problems_of(tmp_path, A, "--folder", folder_of(cloud, tmp_path / "data"))
+    folder = folder_of(cloud, tmp_path / "data")
+    event = request(A, kind="series", inputs={}, datasets=("fx", "more"))
+    (problem,) = problems_of(tmp_path, event, "--folder", folder)
     assert "more than one dataset may have it (fx, more)" in problem["text"]
     assert problem["suggestion"] == "say in inputs which dataset it is in"
+
+
+def test_a_formula_whose_series_two_datasets_contain_is_computed_with_the_manifest_of_the_suggestion(
+    cloud, tmp_path
+):
+    for number, dataset in enumerate(("fx", "more"), 1):
+        files = {"A/x.parquet": rows("A", [day(1), day(2)], [number, number + 1.0])}
+        put_dataset(cloud.store, files, dataset=dataset)
+    folder = folder_of(cloud, tmp_path / "data")
+    failed = metrics("run", "A + 0.5", "--folder", folder)
+    hint = "name the manifest of each dataset to use, as in --manifest datasets/fx/versions/v1/manifest.json"
+    assert (failed.exit_code, hint in failed.stdout) == (1, True)
+    key = hint.rsplit(maxsplit=1)[-1]
+    for dataset, last in (("fx", 2.5), ("more", 3.5)):
+        manifest = key.replace("/fx/", f"/{dataset}/")
+        words = ("A + 0.5", "--folder", folder, "--manifest", manifest)
+        assert document("validate", *words)["valid"]
+        (run,) = document("run", *words)["runs"]
+        assert run["last"][-1]["value"] == last
+        assert run["warnings"] == []
 
 
 def test_missing_part_files_are_counted_and_named(tmp_path, data):

@@ -21,6 +21,7 @@ from metrics_tools.buckets.places import Place
 from metrics_tools.console import impossible
 from metrics_tools.published.versions import Version, read_version
 from metrics_tools.request_files import Sample
+from metrics_tools.validate.problems import Problem
 from metrics_worker.dataset.datasets import Datasets, InputSeries
 from metrics_worker.dataset.decoder import Decoder
 from metrics_worker.errors import (
@@ -61,6 +62,7 @@ class Computed:
         inputs: the series that were read, by series code.
         version: the committed version, read back; None if nothing was committed.
         error: the error of the run; None after a SUCCESS.
+        warnings: the warnings of `metrics validate` about the request, if the command looked for them.
     """
 
     report: RunReport
@@ -68,6 +70,7 @@ class Computed:
     inputs: dict[str, InputSeries] = field(default_factory=dict)
     version: Version | None = None
     error: MetricsWorkerError | None = None
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def outcome(self) -> Literal["SUCCESS", "FAILURE", "RETURNED"]:

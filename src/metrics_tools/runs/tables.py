@@ -1,6 +1,7 @@
 """The result of a local run, as tables and lines of text for people and as JSON for programs."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
@@ -83,7 +84,8 @@ def remedy(code: str) -> str:
 def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]:
     """Return the result of a run in the form that `metrics run --json` prints.
 
-    The result contains the outcome, the version, the inputs, the durations, the S3 requests and the events.
+    The result contains the outcome, the version, the inputs, the durations, the S3 requests, the
+    warnings of `metrics validate` and the events.
     It also contains the error of a failed run, and the first and last rows of a committed version.
 
     Args:
@@ -107,6 +109,7 @@ def document(computed: Computed, *, published: bool, few: int) -> dict[str, Any]
         "stages": report.stages,
         "requests": {"get": traffic.gets, "put": traffic.puts, "list": traffic.lists},
         "bytes": {"read": traffic.bytes_read, "written": traffic.bytes_written},
+        "warnings": [asdict(problem) for problem in computed.warnings],
         "events": [{"at": iso(at, "milliseconds"), "event": event} for at, event in computed.events],
     }
     if computed.error is not None:

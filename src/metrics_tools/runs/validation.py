@@ -21,6 +21,7 @@ from metrics_tools.validate.problems import Problem, quoted, warning
 from metrics_tools.validate.reading import Reader
 from metrics_tools.validate.validation import Validated
 from metrics_tools.validate.validation import validate as validated
+from metrics_worker.dataset.datasets import Datasets
 from metrics_worker.dataset.manifest import Manifest
 from metrics_worker.errors import StoreUnavailable
 
@@ -83,15 +84,23 @@ class Validation:
             if empty, those of the newest version of each dataset.
         is_shared: whether each series is read only once for all requests. The traffic of a request then
             lacks what an earlier request has read.
+        datasets: the datasets of runs in this process, whose series are not read again.
     """
 
     def __init__(
-        self, place: Place | None, manifests: Sequence[str] = (), *, is_shared: bool = False
+        self,
+        place: Place | None,
+        manifests: Sequence[str] = (),
+        *,
+        is_shared: bool = False,
+        datasets: Datasets | None = None,
     ) -> None:
         self._place = place
         self._settings = settings_of(place)
         self._manifests = manifests
-        self._reader = Reader(place.bucket, self._settings, is_shared=is_shared) if place else None
+        self._reader = (
+            Reader(place.bucket, self._settings, is_shared=is_shared, datasets=datasets) if place else None
+        )
 
     def of(self, asked: Asked) -> Finding:
         """Validate a request or a bare expression, and return it with its problems.

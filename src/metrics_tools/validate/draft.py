@@ -39,18 +39,20 @@ class Draft:
         event: the decoded request.
         body_bytes: the size of the message's body in bytes.
         bounds: the limits of a request.
+        whole: whether the author wrote the whole request, and not only the expression.
 
     Attributes:
         event: the copy of the request.
         checked: the result of the worker's check of the copy: the valid parts, and the problems of the rest.
     """
 
-    def __init__(self, event: Mapping[str, Any], body_bytes: int, bounds: Bounds) -> None:
+    def __init__(self, event: Mapping[str, Any], body_bytes: int, bounds: Bounds, *, whole: bool) -> None:
         is_small = body_bytes <= bounds.max_body_bytes
         self._misspelled: list[Problem] = []
         self._written: dict[Path, str] = {}
         self._nodes = 0
         self._bounds = bounds
+        self._is_whole = whole
         self.event = self._corrected_request(event if is_small else {})
         code = _code_for_path(self.event)
         self.checked = check_request(self.event, code, body_bytes, bounds)
@@ -167,13 +169,24 @@ class Draft:
         omitted = [code for code in self.checked.codes if code not in self.checked.declared]
         for code in omitted if not self.catalog else ():
             text = f"{quoted(code)} is not in inputs, and the catalog has no dataset that could contain it"
-            hint = "say in inputs which dataset it is in"
-            yield Problem(self.input_path(code), text, shown(code), None, hint)
+            yield Problem(self.input_path(code), text, shown(code), None, self.how_to_choose())
         for dataset_id in [id_ for id_ in self.catalog if id_ not in self.checked.needed]:
             for problem in check_dataset(dataset_id, self.catalog[dataset_id], self._bounds)[1]:
                 found = worded(problem, self.event, problem.path)
                 text = f"{found.text}; the dataset is not read here, so the run is not affected"
                 yield replace(found, text=text, severity="warning")
+
+    def how_to_choose(self, manifest_keys: Iterable[str] = ()) -> str:
+        """Return a suggestion for a series that is in no or in several datasets.
+
+        Args:
+            manifest_keys: the keys of the manifests of the datasets that may contain the series. The author
+                of a bare expression chooses one of them by an option, because an expression has no `inputs`.
+        """
+        key = None if self._is_whole else next(iter(manifest_keys), None)
+        if key is None:
+            return "say in inputs which dataset it is in"
+        return f"name the manifest of each dataset to use, as in --manifest {key}"
 
     def input_path(self, code: str, field: str = "seriesCode") -> str:
         """Return the JSON path at which a problem of a series is reported.

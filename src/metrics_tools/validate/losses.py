@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from metrics_tools.describe.counts import Overlap
 from metrics_tools.describe.nodes import NodeView
+from metrics_tools.formatting import count
 from metrics_tools.validate.common_times import how_to_meet
 from metrics_tools.validate.problems import Problem
-from metrics_worker.expression.nodes import Constant, Ema, Fill, Lag, Rebase, WindowOp
+from metrics_worker.expression.nodes import Constant, Ema, Fill, Lag, Node, Rebase, WindowOp
 from metrics_worker.request import iso
 
 _MORE_OFTEN = 3
@@ -59,9 +60,7 @@ def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
         if sizes[0] >= _MORE_OFTEN * sizes[1]:
             text = f"it has only the {sizes[1]:,} times of `like`, and leaves out most of {sizes[0]:,} values"
             yield text, "fill makes a series more frequent, and resample less frequent"
-    shorter, longer, older = None, "a longer window has more", "max_age_days may be too small"
-    if isinstance(view.node, WindowOp | Ema | Lag):
-        shorter = f"a window of {view.node.window:,} may be too long"
+    shorter, longer, older = _shorter(view.node), "a longer window has more", "max_age_days may be too small"
     met = overlap.both if overlap else counts.times
     for number, of, why, hint in (
         (lost.warm_up, counts.times, "to warm up: windows and lags count observations", shorter),
@@ -75,6 +74,16 @@ def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
     ):
         if of - number < _LEAST_KEPT * of:
             yield f"it loses {number:,} of {of:,} {why}", hint
+
+
+def _shorter(node: Node) -> str | None:
+    """Return the suggestion of a shorter window for a node; None if the node has no window of one series."""
+    match node:
+        case WindowOp(unit="observations") | Ema() | Lag(unit="observations"):
+            return f"a window of {node.window:,} may be too long"
+        case WindowOp() | Lag():
+            return f"a window of {count(node.window, node.unit.removesuffix('s'))} may be too long"
+    return None
 
 
 def _why_apart(view: NodeView, overlap: Overlap) -> str:

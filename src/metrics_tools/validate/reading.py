@@ -65,14 +65,18 @@ class Reader:
         settings: the settings of the worker.
         is_shared: whether requests share series, as the runs of a batch do. Each series is then read once,
             and the attribute `traffic` of `Inputs` lacks the requests for series of earlier requests.
+        datasets: the datasets of runs in this process, whose series are not read again; None if there are
+            none.
     """
 
-    def __init__(self, bucket: Bucket, settings: Settings, *, is_shared: bool = False) -> None:
+    def __init__(
+        self, bucket: Bucket, settings: Settings, *, is_shared: bool = False, datasets: Datasets | None = None
+    ) -> None:
         self.bucket = bucket
         self.settings = settings
         self._is_shared = is_shared
         self._decoder = Decoder()
-        self._datasets: Datasets | None = None
+        self._datasets = datasets
 
     def read(self, draft: Draft) -> Inputs:
         """Read the manifests and series of a request, and return them with the problems of the inputs.
@@ -223,7 +227,7 @@ class _Reading:
             else:
                 text = f"{quoted(code)} can't be read: {error.problem}"
                 if code not in declared and len(homes) > 1:
-                    hint = "say in inputs which dataset it is in"
+                    hint = self._draft.how_to_choose(home.dataset.manifest_key for home in homes)
         else:
             known = sorted(set().union(*(home.series_codes or () for home in homes)))
             text = f"{quoted(code)}: {error.problem}"

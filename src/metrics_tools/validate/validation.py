@@ -71,7 +71,7 @@ def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: 
         return Validated(loaded.problems)
     if not isinstance(event, dict):
         return Validated((Problem("", "a request is a JSON object", shown(event)),))
-    draft = Draft(event, len(body.encode(errors="replace")), bounds)
+    draft = Draft(event, len(body.encode(errors="replace")), bounds, whole=whole)
     distinct: dict[tuple[str, str], Problem] = {}
     for problem in draft.problems():
         distinct.setdefault((problem.path, problem.text), problem)

@@ -16,6 +16,7 @@ from obstore.store import LocalStore
 
 from metrics_tools.command_line.app import SUMMARIES
 from metrics_worker import __version__
+from metrics_worker.dataset.rows import rows_of
 from tests.builders import day, parquet, ratio, request, rows, series, window
 from tests.cli.given import as_process
 from tests.cli.runs.conftest import files
@@ -95,6 +96,36 @@ def test_a_version_with_far_fewer_rows_than_the_one_before_is_published_with_a_w
     assert done.exit_code == 0
     assert "warning: fewer rows than the version before: 1 rows, 10 in version " in done.stdout
     assert "A has 1 observations in 1 part file, before 10 in 1 part file" in done.stdout
+
+
+def test_a_successful_run_prints_the_warnings_of_validate_and_reads_no_part_file_again(
+    metrics, folder, ask, monkeypatch
+):
+    read = list[str]()
+
+    def counted(tables, code):
+        read.append(code)
+        return rows_of(tables, code)
+
+    monkeypatch.setattr("metrics_worker.dataset.datasets.rows_of", counted)
+    assert "warning" not in metrics("run", "A + 0.5", "--folder", folder).stdout
+    done = metrics("run", "diff(A, 6)", "--folder", folder)
+    assert done.exit_code == 0
+    assert "SUCCESS  4 rows" in done.stdout
+    assert "it loses 6 of 10 to warm up" in done.stdout
+    assert read == ["A", "A"]
+    words = (ask({"op": "diff", "series": series("A"), "window": 6}, kind="window_op"), "--folder", folder)
+    (run,) = json.loads(metrics("run", *words, "--json").stdout)["runs"]
+    texts = [warning["text"] for warning in run["warnings"]]
+    assert any(text.startswith("it loses 6 of 10 to warm up") for text in texts)
+    validated = json.loads(metrics("validate", *words, "--json").stdout)["requests"]
+    assert [problem["text"] for problem in validated[0]["problems"]] == texts
+
+
+def test_an_empty_result_is_explained_by_the_warning(metrics, folder):
+    done = metrics("run", "lag(A, 20)", "--folder", folder)
+    assert "SUCCESS  0 rows" in done.stdout
+    assert "it has no observation: of 10 times 10 to warm up" in done.stdout
 
 
 def test_a_failed_run_shows_a_remedy_and_writes_nothing(metrics, folder, ask):

@@ -2,6 +2,8 @@
 
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +19,7 @@ from metrics_tools.command_line.options import (
     FolderOption,
     JsonOption,
     KeepRunIdOption,
+    ManifestOption,
     PlotOption,
 )
 from metrics_tools.console import IMPOSSIBLE, WRONG, emit, err, impossible
@@ -25,7 +28,13 @@ from metrics_tools.formatting import count
 from metrics_tools.request_files import Sample
 from metrics_tools.runs import plots, tables
 from metrics_tools.runs.computing import Computed, LocalWorker
-from metrics_tools.runs.samples import demo_for, print_reasons, read_requests
+from metrics_tools.runs.samples import (
+    demo_for,
+    print_reasons,
+    print_warnings,
+    read_requests,
+    warnings_about,
+)
 from metrics_tools.runs.written import OutputFiles, title_of
 from metrics_worker.errors import MetricsWorkerError
 
@@ -36,6 +45,7 @@ def run(
     bucket: BucketOption = None,
     folder: FolderOption = None,
     demo: DemoOption = False,
+    manifest: ManifestOption = None,
     publish: Annotated[
         bool, typer.Option("--publish", help="Commit the version to the bucket or folder, and move current.")
     ] = False,
@@ -63,7 +73,8 @@ def run(
     --publish, the version is committed as the worker does it, but no status
     events are sent: the control plane does not know the run. Without a
     location, a request that reads only the dataset ecb_fx is computed from
-    the demo data.
+    the demo data. After a successful run, the command prints the warnings of
+    `metrics validate`; they change neither the version nor the exit code.
 
     Exit: 0 computed, 1 the run failed, 2 the command could not complete, or
     the location did not answer.
@@ -84,7 +95,7 @@ def run(
             "to a folder; then: metrics run FILE --folder FOLDER --publish"
         )
     place = open_place(bucket, folder, demo=demo, files=[file])
-    samples = read_requests(file, lambda: place)
+    samples = read_requests(file, lambda: place, manifest or ())
     files = OutputFiles(png, csv_file, parquet, html)
     files.check(samples, as_json=as_json)
     place = place or demo_for(samples, [file])
@@ -100,6 +111,9 @@ def run(
                     console.print_line(f"  {formula(sample.expression)}")
                 if found.error is None:
                     _print_fate(found, place, publish=publish)
+                    if found.warnings:
+                        print_warnings(sample, found.warnings)
+                        console.print_line()
                     _print_result(sample, found, few=rows, plot=plot)
                 else:
                     _print_error(sample, found, found.error, place)
@@ -135,7 +149,11 @@ def _compute(samples: Sequence[Sample], place: Place, *, publish: bool, keep_run
         with bar, LocalWorker.at(place, publish=publish, on_progress=advance) as worker:
             for sample in samples:
                 bar.reset(task, description=sample.metric_code)
-                computed.append(worker.compute(sample, run_id=sample.run_id if keep_run_id else None))
+                found = worker.compute(sample, run_id=sample.run_id if keep_run_id else None)
+                if found.outcome == "SUCCESS" and not found.report.rolled_forward:
+                    with suppress(typer.Exit):  # S3 failed after the run; the error is printed.
+                        found = replace(found, warnings=warnings_about(sample, place, worker.datasets))
+                computed.append(found)
     except MetricsWorkerError as error:
         raise impossible(f"{place.label}: {error}") from error
     return computed
