@@ -207,6 +207,37 @@ def test_an_index_that_begins_after_the_last_observation_is_a_warning(tmp_path, 
     assert hint.startswith("the last observation is at 2000-05-")
 
 
+@pytest.mark.parametrize(
+    ("code", "at", "base"),
+    [
+        ("MONTHLY", "1999-05-01", "2000-01-01"),
+        ("MISSING", "2005-03-01", "2005-04-01"),
+        ("MONTH_ENDS", "1999-12-01", "2000-01-31"),
+        ("GAP", "2003-01-01", "2007-01-01"),
+    ],
+)
+def test_an_index_whose_base_is_of_a_later_period_than_its_date_is_a_warning(tmp_path, data, code, at, base):
+    found = warnings(tmp_path, data, node("rebase", code, at=at), code, kind="window_op")
+    path, text, hint = next(one for one in found if one[0].endswith(".at"))
+    assert path == "expressionJson.at"
+    assert text == f"there is no observation on {at} or soon after it, so the base is the value of {base}"
+    begins = base.startswith("2000")
+    assert hint == (
+        f"the series begins on {base}: give `at` this date"
+        if begins
+        else f"give `at` a date with an observation, such as {base}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "at"),
+    [("MONTHLY", "2005-03-01"), ("MONTH_ENDS", "2005-03-01"), ("DAILY", "2005-01-01"), ("GAP", "2006-12-31")],
+)
+def test_an_index_whose_base_is_in_the_period_of_its_date_has_no_warning(tmp_path, data, code, at):
+    found = warnings(tmp_path, data, node("rebase", code, at=at), code, kind="window_op")
+    assert not [one for one in found if one[0].endswith(".at")]
+
+
 def test_a_lag_whose_earlier_values_are_too_old_is_a_warning(tmp_path, data):
     lag = node("lag", "MONTHLY", window=25, unit="days", max_age_days=5)
     ((_, text, hint),) = warnings(tmp_path, data, lag, "MONTHLY", kind="window_op")

@@ -29,7 +29,9 @@ def how_to_meet(view: NodeView) -> str:
     assert isinstance(node, SeriesMath | Pair)
     found = [_resample_in(side) for side in (node.left, node.right)]
     stamp: _Stamp = "end" if any(one and one.stamp == "end" for one in found) else "start"
-    periods = [one.to if one else _period_of(below) for one, below in zip(found, view.operands, strict=True)]
+    periods = [
+        one.to if one else usual_period(below) for one, below in zip(found, view.operands, strict=True)
+    ]
     longest = max(periods, key=_PERIODS.index)
     period: _Period = "week" if longest == "day" else longest
     left, right = (_resampled(side, period, stamp) for side in (node.left, node.right))
@@ -58,7 +60,7 @@ def _of(node: SeriesMath | Pair, left: Node, right: Node) -> str:
     return f" (`{text}`)" if len(text) <= _LONGEST else ""
 
 
-def _period_of(view: NodeView) -> _Period | Literal["day"]:
+def usual_period(view: NodeView) -> _Period | Literal["day"]:
     """Return the period, from day to year, of which a node has about one observation each."""
     counts = view.counts
     if counts is None or counts.first is None or counts.last is None or counts.observations == 1:

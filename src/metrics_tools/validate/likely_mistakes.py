@@ -1,12 +1,15 @@
 """Warnings about valid requests: fields without effect, and windows and dates that count the wrong unit."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from metrics_tools.describe.missing_periods import Period
 from metrics_tools.describe.nodes import NodeView
 from metrics_tools.formatting import count, shown_time
+from metrics_tools.validate.common_times import usual_period
 from metrics_tools.validate.contract import ALLOWED, OPTIONAL_FIELDS
 from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.near import did_you_mean
@@ -34,6 +37,8 @@ _YEARS = {*range(249, 254), *range(259, 263), 364, 365, 366}
 """The numbers of observations that an author may write for a year of workdays or of days."""
 _COMMENTS = ("description", "unit", "expectedError")
 """Fields that an author may add; the worker ignores them, as it ignores every unknown field."""
+_NEAR = 7
+"""The most days after `at` at which the base of a rebase of a daily or weekly series causes no warning."""
 _MOST_TIMES = 0.5
 """The smallest share (0-1) of times that are not midnight in UTC for which a series has local times."""
 
@@ -157,6 +162,36 @@ def warnings_about_missing_periods(view: NodeView) -> Iterator[Problem]:
         yield warning(f"{view.path}.window", text, window, _by_the_calendar(view.node, period))
     for operand in view.operands:
         yield from warnings_about_missing_periods(operand)
+
+
+def warnings_about_base_dates(view: NodeView) -> Iterator[Problem]:
+    """Yield a warning for each rebase whose base is an observation of a later period than its date `at`.
+
+    The period is a month, quarter or year for a series with about one observation in each. For a series with
+    more observations, the base may be up to seven days later than `at`, such as after a holiday.
+
+    Args:
+        view: the tree of the expression, with counts.
+    """
+    node, begin = view.node, view.counts and view.counts.first
+    if isinstance(node, Rebase) and begin and 1 < begin.year < 9999:  # datetime has no other years.
+        base = begin.astimezone(ZoneInfo(node.tz)).date()
+        at, period = date.fromisoformat(node.at), usual_period(view.operands[0])
+        length = MONTHS.get(period)
+        is_later = (base - at).days > _NEAR if length is None else _months(base, length) > _months(at, length)
+        if is_later:
+            text = f"there is no observation on {at} or soon after it, so the base is the value of {base}"
+            first = view.operands[0].counts and view.operands[0].counts.first
+            hint = f"the series begins on {base}: give `at` this date" if first == begin else None
+            hint = hint or f"give `at` a date with an observation, such as {base}"
+            yield warning(f"{view.path}.at", text, node.at, hint)
+    for operand in view.operands:
+        yield from warnings_about_base_dates(operand)
+
+
+def _months(day: date, length: int) -> int:
+    """Return the number of the period of `length` months that contains a date."""
+    return (day.year * 12 + day.month - 1) // length
 
 
 def _by_the_calendar(node: Node, period: Period) -> str | None:

@@ -6,6 +6,7 @@ from metrics_tools.describe.nodes import NodeView, counted, outlined
 from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.json_text import load
 from metrics_tools.validate.likely_mistakes import (
+    warnings_about_base_dates,
     warnings_about_missing_periods,
     warnings_about_request,
     warnings_about_zones,
@@ -92,6 +93,7 @@ def validate(body: str, bounds: Bounds, reader: Reader | None = None, *, whole: 
             *warnings_about_zones(view, series),
             *warnings_about_counts(view),
             *warnings_about_missing_periods(view),
+            *warnings_about_base_dates(view),
         ]
     if not whole:
         problems = [found for found in problems if found.path != "expressionType"]
