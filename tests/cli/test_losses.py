@@ -200,6 +200,37 @@ def test_a_fill_that_makes_a_series_less_frequent_is_a_warning(tmp_path, data):
     assert warnings(tmp_path, data, daily, "DAILY", "MONTHLY", kind="window_op") == []
 
 
+@pytest.mark.parametrize(
+    ("formula", "path", "number"),
+    [
+        ("DAILY * 252 ^ 0.5", ".right.right", "15.874507866387544"),
+        ("sqrt(252) * DAILY", ".left.series", "15.874507866387544"),
+        ("DAILY * (1 + 2/100)", ".right.right.right", "1.02"),
+        ("DAILY - log(exp(-2))", ".right.series.series", "-2"),
+    ],
+)
+def test_a_part_of_constants_is_computed_for_the_author(formula, path, number):
+    (found,) = document("validate", formula)["requests"]
+    (problem,) = found["problems"]
+    assert problem["path"] == f"expressionJson{path}"
+    assert (problem["suggestion"], problem["found"]) == (f"compute it: write {number}", None)
+
+
+@pytest.mark.parametrize("formula", ["DAILY - 1 / 0", "DAILY - log(-1)", "sma(2, 3) + DAILY"])
+def test_constants_without_a_value_have_no_suggestion(formula):
+    (found,) = document("validate", formula)["requests"]
+    assert [problem["suggestion"] for problem in found["problems"]] == [None]
+
+
+def test_a_year_in_place_of_a_date_is_answered_with_its_first_day():
+    (found,) = document("validate", "rebase(DAILY, at=2015)")["requests"]
+    (problem,) = found["problems"]
+    assert (problem["text"], problem["suggestion"]) == (
+        "a date is a text such as 2015-01-01",
+        "write 2015-01-01",
+    )
+
+
 def test_an_index_that_begins_after_the_last_observation_is_a_warning(tmp_path, data):
     index = node("rebase", "EARLY", at="2015-01-01")
     ((_, text, hint),) = warnings(tmp_path, data, index, "EARLY", kind="window_op")
@@ -253,10 +284,16 @@ def test_results_over_a_missing_month_are_counted_in_a_warning(tmp_path, data):
         "in 12 of 119 results, the earlier value is more than 12 months old: the series lacks 1 month, the "
         "first after 2005-02-01"
     )
-    assert '"unit": "months", "max_age_days": 0' in hint
+    dated = "resample(MISSING, month, last, stamp=start, partial=true)"
+    by_calendar = f"lag({dated}, 12 months, max_age_days=0)"
+    assert hint == f"to leave them out, write {by_calendar}"
+    (explained,) = document("explain", by_calendar, "--folder", data)["requests"]
+    # 132 months, less March 2005 and March 2006, less the 12 months of 2000.
+    assert explained["expression"]["counts"]["observations"] == 118
     (_, text, hint), _ = warnings(tmp_path, data, window("sma", node, 6), "MISSING", kind="window_op")
     assert text.startswith("in 5 of 114 results, the window covers more than 6 months: ")
-    assert '"min_periods": 6' in hint
+    dated = "resample(lag(MISSING, 12), month, last, stamp=start, partial=true)"
+    assert hint == f"to leave them out, write sma({dated}, 6 months, min_periods=6)"
     explained = metrics("explain", "lag(MISSING, 12)", "--folder", data).stdout
     assert "in 12 of 119 results, the earlier value is more than 12 months old" in explained
 

@@ -72,6 +72,8 @@ A, B = series("A"), series("B")
         (ratio(A, {"constant": 2}), ".right", "did you mean `const` for `constant`?"),
         (window("sma", {"const": 2}, 3), ".series", "a constant can only be left or right of series_math"),
         (ratio({"const": 2}, {"const": 3}), ".right", "left and right must not both be constants"),
+        (ratio({"const": 1}, {"const": 4}), ".right", "compute it: write 0.25"),
+        (window("if", A, 3), ".op", '"op": "sign", "series": X}, {"const": 0}]} is 1 where X > 0, else 0'),
         (window("stdev", A, 3), ".op", "did you mean `std`?"),
         (window("percent_change", A, 3), ".op", "did you mean `pct_change`?"),
         (window("movingMedian", A, 3), ".op", "did you mean `median`?"),
@@ -131,7 +133,7 @@ def test_each_problem_in_an_expression_has_its_path(tmp_path, expression, path, 
     assert said in errors[f"expressionJson{path}"]
 
 
-@pytest.mark.parametrize("op", ["mad", "kurtosis", "if", "foo"])
+@pytest.mark.parametrize("op", ["mad", "kurtosis", "foo"])
 @pytest.mark.parametrize("node", [window("", A, 3), ratio(A, B), {"operands": [A, B]}])
 def test_for_an_operation_that_the_grammar_lacks_no_similar_name_is_suggested(tmp_path, op, node):
     kind = "composite" if "operands" in node else "window_op" if "series" in node else "series_math"
@@ -347,7 +349,7 @@ def resampled(to: str, **options: Any) -> dict[str, Any]:
             "every value is 0",
         ),
         (request(shema="metrics.run.v1"), "shema", "did you mean `schema`?"),
-        (of_a("pct_change", window=250), "expressionJson.window", '"window": 1, "unit": "years"'),
+        (of_a("pct_change", window=250), "expressionJson.window", ", 1 year)"),
         (
             request(
                 window("pct_change", resampled("month"), 1, unit="years"),
@@ -355,7 +357,7 @@ def resampled(to: str, **options: Any) -> dict[str, Any]:
                 inputs={"A": "fx"},
             ),
             "expressionJson.unit",
-            'leave unit out and give "window": 12',
+            "if no month is missing, pct_change(resample(A, month, last), 12)",
         ),
         (
             request(
@@ -364,7 +366,7 @@ def resampled(to: str, **options: Any) -> dict[str, Any]:
                 inputs={"A": "fx"},
             ),
             "expressionJson.unit",
-            'give the resample "stamp": "start"',
+            "write lag(resample(A, year, last, stamp=start), 1 month)",
         ),
         (of_a("std", window=1), "expressionJson.window", "it never has a value"),
         (

@@ -7,7 +7,10 @@ from typing import Any, get_args
 
 from metrics_tools.describe.formula import OPERANDS, PLAIN, SIGNS, formula
 from metrics_tools.validate.contract import CHOICES
-from metrics_tools.validate.near import change_over_unit, did_you_mean, instead_of_operation
+from metrics_tools.validate.near import did_you_mean
+from metrics_tools.validate.other_tools import change_over_unit, instead_of_operation
+from metrics_tools.validate.problems import quoted
+from metrics_tools.validate.zones_and_dates import date_hint
 from metrics_worker.errors import ExpressionError
 from metrics_worker.expression.grammar import parse
 from metrics_worker.expression.nodes import NODES, Node
@@ -18,8 +21,10 @@ _KINDS: dict[str, list[str]] = {}
 for _kind, _model in NODES.items():
     for _op in get_args(_model.model_fields["op"].annotation) if "op" in _model.model_fields else ():
         _KINDS.setdefault(_op, []).append(_kind)
-_JSON_NODE = re.compile(r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}")
-"""A JSON object in a text, in which objects are nested at most three deep."""
+_JSON_NODE = r"\{[^{}]*\}"
+"""A pattern for a JSON object in a text, in which objects are nested at most five deep."""
+for _ in range(4):
+    _JSON_NODE = rf"\{{(?:[^{{}}]|{_JSON_NODE})*\}}"
 _NUMBER = re.compile(r"[-−]?[0-9.]+([eE][-+]?[0-9]+)?")  # noqa: RUF001 - a minus as in print
 _YEAR_OR_DATE = re.compile(r"(?:19|20)[0-9]{2}(-[0-9]{2}-[0-9]{2})?")
 _OF_SEVERAL = {"series_math", "pair", "composite", "fill"}
@@ -110,6 +115,19 @@ def option_with_name(kind: str, written: str) -> str:
     return f"write the name of the option; the options with a name are {', '.join(names)}"
 
 
+def value_error(name: str, written: str) -> tuple[str, str | None]:
+    """Return (text, suggestion) for a value of an option that is no number, word, date or text in quotes.
+
+    Args:
+        name: the name of the option.
+        written: the value, as the author wrote it.
+    """
+    if name == "at":
+        return f"the value of {quoted(name)} is a date in the form YYYY-MM-DD", date_hint(written)
+    text = f"the value of {quoted(name)} is a number, a word, a date, or a text in quotes"
+    return text, f'put it in quotes: {name}="…"' if name == "tz" else None
+
+
 def _may_have(option: str, text: str) -> bool:
     """Return whether a text can be the value of an option."""
     if option in CHOICES:
@@ -154,7 +172,7 @@ def _instead(op: str, operand: object) -> str | None:
     try:
         if (change := change_over_unit(op)) and isinstance(operand, dict) and operand.get("op") == "resample":
             return f"write {formula(_change_of_resampled(operand, change))}"
-        return _JSON_NODE.sub(lambda found: formula(parse(_of_text(found[0]))), text)
+        return re.sub(_JSON_NODE, lambda found: formula(parse(_of_text(found[0]))), text)
     except ExpressionError:  # a constant, which is not a whole expression, or an operand that is not valid
         return None
 

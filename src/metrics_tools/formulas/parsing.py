@@ -20,6 +20,7 @@ from metrics_tools.formulas.names import (
     positional,
     similar_operation,
     takes_scale,
+    value_error,
 )
 from metrics_tools.formulas.python_source import PythonSource, python_source
 from metrics_tools.formulas.tokens import (
@@ -254,8 +255,7 @@ class _Builder:
                     return number_of(token)
                 if token.kind != "duration":
                     return {"true": True, "false": False}.get(token.text, token.text)
-        text = f"the value of {quoted(name)} is a number, a word, a date, or a text in quotes"
-        raise self._error(tree, text, f'put it in quotes: {name}="…"' if name == "tz" else None)
+        raise self._error(tree, *value_error(name, self._text[slice(*self._span(tree))]))
 
     def _check_commas(self, arguments: Iterable[ast.expr], *, is_call: bool = True) -> None:
         """Raise a FormulaError if an argument ends with a number that continues after a comma, as in 1,000.

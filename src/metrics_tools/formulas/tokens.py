@@ -33,6 +33,7 @@ _LEADING_ZERO = re.compile(r"[0-9]+(?:,[0-9]{3})*,0[0-9]{2}(?![0-9])")
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 """A number whose thousands are separated by commas."""
 NUMBERS = "a number is written with digits, a point and an exponent: 1000, 2.5 or 1e-3"
+_NUMBER_AT_END = re.compile(r"(?<![\w.])(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?=\s*\Z)")
 _BLANK = re.compile(r"\s*")
 _CROSSES = {"x", "X"}
 """Letters that authors write for the multiplication sign; each of them can also be a series code."""
@@ -108,7 +109,8 @@ def _token_at(formula: str, at: int) -> Token:
         if char in "\"'":
             raise FormulaError("the quotation mark is never closed", at)
         what = "this is not a number" if char.isdigit() or char == "." else f"`{char}` has no meaning here"
-        raise FormulaError(what, at, _INSTEAD.get(char))
+        before = _NUMBER_AT_END.search(formula, 0, at) if char == "%" else None
+        raise FormulaError(what, at, _without_percent(before[0]) if before else _INSTEAD.get(char))
     text = match[0]
     if _FOREIGN_NUMBER.fullmatch(text):
         raise FormulaError(f"`{text}` is not a number", at, NUMBERS)
@@ -117,6 +119,16 @@ def _token_at(formula: str, at: int) -> Token:
     if match.lastgroup == "text":
         text = re.sub(r"\\(.)", r"\1", text[1:-1])
     return Token(match.lastgroup, text, at, match.end())
+
+
+def _without_percent(number: str) -> str:
+    """Return a suggestion for a number that is followed by a percent sign.
+
+    Args:
+        number: the number, as the author wrote it.
+    """
+    share = f"{float(number) / 100:.12g}"
+    return f"write {number} if the series is in percent, or {share} if it is a share"
 
 
 def number_with_commas(formula: str, at: int, *, only_thousands: bool = False) -> FormulaError | None:
@@ -142,13 +154,13 @@ def number_with_commas(formula: str, at: int, *, only_thousands: bool = False) -
 _TIMES = "multiplication is written * or ×: A * 100"  # noqa: RUF001
 _INSTEAD = {
     **dict.fromkeys("·⋅•∗✕", _TIMES),  # noqa: RUF001
-    "%": "× 100 is the scale of an operation: (A ÷ B) × 100",  # noqa: RUF001
+    "%": "for a result in percent, write × 100: (A ÷ B) × 100",  # noqa: RUF001
     "[": "the arguments of an operation are in round brackets: sma(X, 14)",
     "{": "an expression in JSON and a formula cannot be mixed",
     ":": "division is written / or ÷: A / B",
     ";": "a comma separates the arguments of an operation",
-    "<": "there are no comparisons",
-    ">": "there are no comparisons",
+    "<": "there are no comparisons: max(sign(B - A), const(0)) is 1 where A is less than B, and otherwise 0",
+    ">": "there are no comparisons: max(sign(A - B), const(0)) is 1 where A is more than B, and otherwise 0",
     "–": "a minus is - or −",  # noqa: RUF001 - a dash that word processors write in place of a minus
     "“": 'quotation marks are straight: "A B"',
     "”": 'quotation marks are straight: "A B"',

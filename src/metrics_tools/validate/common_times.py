@@ -34,7 +34,7 @@ def how_to_meet(view: NodeView) -> str:
     ]
     longest = max(periods, key=_PERIODS.index)
     period: _Period = "week" if longest == "day" else longest
-    left, right = (_resampled(side, period, stamp) for side in (node.left, node.right))
+    left, right = (resampled(side, period, stamp) for side in (node.left, node.right))
     both = (
         f"resample both sides with the same period and the same stamp, start or end{_of(node, left, right)}"
     )
@@ -92,16 +92,22 @@ def _resample_in(node: Node) -> Resample | None:
     return _resample_in(getattr(node, name)) if name else None
 
 
-def _resampled(node: Node, period: _Period, stamp: _Stamp) -> Node:
+def resampled(node: Node, period: _Period, stamp: _Stamp, *, partial: bool = False) -> Node:
     """Return a node with one observation for each period, whose time is the first or last day of the period.
 
     A resample to the same period in the node gets the stamp; any other node becomes the series of a new one.
+
+    Args:
+        node: the node.
+        period: the period.
+        stamp: the day of the period that is the time of the result.
+        partial: whether a new resample has a result for the last, open period.
     """
     found = _resample_in(node)
     if found is None or found.to != period:
-        return Resample(op="resample", series=node, to=period, how="last", stamp=stamp)
+        return Resample(op="resample", series=node, to=period, how="last", stamp=stamp, partial=partial)
     if isinstance(node, Resample):
         return node.model_copy(update={"stamp": stamp})
     name = _operand_name(node)
     assert name is not None
-    return node.model_copy(update={name: _resampled(getattr(node, name), period, stamp)})
+    return node.model_copy(update={name: resampled(getattr(node, name), period, stamp, partial=partial)})

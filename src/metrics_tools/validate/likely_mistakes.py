@@ -1,15 +1,16 @@
 """Warnings about valid requests: fields without effect, and windows and dates that count the wrong unit."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import MAXYEAR, MINYEAR, date
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from metrics_tools.describe.formula import formula
 from metrics_tools.describe.missing_periods import Period
 from metrics_tools.describe.nodes import NodeView
 from metrics_tools.formatting import count, shown_time
-from metrics_tools.validate.common_times import usual_period
+from metrics_tools.validate.common_times import resampled, usual_period
 from metrics_tools.validate.contract import ALLOWED, OPTIONAL_FIELDS
 from metrics_tools.validate.draft import Draft
 from metrics_tools.validate.near import did_you_mean
@@ -105,14 +106,16 @@ def _warnings_about_lag(lag: Lag, path: str) -> Iterator[Problem]:
     """Yield a warning if a lag or change, at this JSON path, probably counts the wrong unit."""
     if lag.op != "lag" and lag.unit == "observations" and lag.window in _YEARS:
         text = f"{lag.window} observations are about a year of daily data, but no year has exactly so many"
-        yield warning(f"{path}.window", text, lag.window, 'a year is "window": 1, "unit": "years"')
+        year = formula(lag.model_copy(update={"window": 1, "unit": "years"}))
+        yield warning(f"{path}.window", text, lag.window, f"for a change over a year, write {year}")
     match lag.series:
         case Resample(to=to, stamp="last" | "end" as stamp) if to in MONTHS and lag.unit in MONTHS:
             day = "last day" if stamp == "end" else "last day with a value"
             text = f"each {to} has the date of its {day}; if the earlier {to} ended on a later day, "
             periods, rest = divmod(lag.window * MONTHS[lag.unit], MONTHS[to])
-            counting = f'; or, if no {to} is missing, leave unit out and give "window": {periods}'
-            hint = 'give the resample "stamp": "start"' + ("" if rest else counting)
+            dated = formula(lag.model_copy(update={"series": resampled(lag.series, to, "start")}))
+            counted = formula(lag.model_copy(update={"window": periods, "unit": "observations"}))
+            hint = f"write {dated}" + ("" if rest else f"; or, if no {to} is missing, {counted}")
             yield warning(f"{path}.unit", f"{text}the result is missing", lag.unit, hint)
 
 
@@ -174,7 +177,7 @@ def warnings_about_base_dates(view: NodeView) -> Iterator[Problem]:
         view: the tree of the expression, with counts.
     """
     node, begin = view.node, view.counts and view.counts.first
-    if isinstance(node, Rebase) and begin and 1 < begin.year < 9999:  # datetime has no other years.
+    if isinstance(node, Rebase) and begin and MINYEAR < begin.year < MAXYEAR:
         base = begin.astimezone(ZoneInfo(node.tz)).date()
         at, period = date.fromisoformat(node.at), usual_period(view.operands[0])
         length = MONTHS.get(period)
@@ -196,10 +199,13 @@ def _months(day: date, length: int) -> int:
 
 def _by_the_calendar(node: Node, period: Period) -> str | None:
     """Return a suggestion for a node that must not count over a missing period; None if it has no `unit`."""
-    dated = f'over a resample to {period} with "stamp": "start"'
     match node:
         case Lag():
-            return f'to leave them out, write "unit": "{period}s", "max_age_days": 0, {dated}'
+            options: dict[str, int] = {"max_age_days": 0}
         case WindowOp(window=window) | Quantile(window=window):
-            return f'to leave them out, write "unit": "{period}s", "min_periods": {window}, {dated}'
-    return None
+            options = {"min_periods": window}
+        case _:
+            return None
+    series = resampled(node.series, period, "start", partial=True)
+    dated = node.model_copy(update={"series": series, "unit": f"{period}s", **options})
+    return f"to leave them out, write {formula(dated)}"

@@ -4,10 +4,10 @@ Other tools have many operations that the grammar does not have, or has under an
 suggestion by spelling alone would mislead, so the suggestion depends on the meaning of the name.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+from metrics_tools.validate.other_tools import entry, instead_of_field, plain
 from metrics_tools.validate.problems import quoted
 
 _NEAR_ENOUGH = 0.6
@@ -16,30 +16,6 @@ _SHORT = 4
 """The most letters of a short word. Short words with one letter replaced (`log`, `lag`) are not near."""
 _LONGEST = 300
 """The most characters of a word that is compared, because comparing long words takes time."""
-
-_CHANGES = {
-    "yoy yearoveryear annualchange yryr yryr% pc1": ("pct_change", "years"),
-    "ch1": ("diff", "years"),
-    "mom monthovermonth": ("pct_change", "months"),
-    "qoq quarteroverquarter": ("pct_change", "quarters"),
-    "wow weekoverweek": ("pct_change", "weeks"),
-}
-"""By names of changes over one calendar unit, the operation and the unit."""
-_DATED = {"years": "month", "quarters": "quarter", "months": "month"}
-"""By unit of a change, the period of a series whose dates must be the first days of its periods."""
-_SQUARE = '{"op": "power", "left": X, "right": {"const": 2}}'
-
-
-def _change_text(op: str, unit: str) -> str:
-    """Return a text that says how to write a change over one calendar unit, also for a series of periods."""
-    text = f'write {{"op": "{op}", "series": X, "window": 1, "unit": "{unit}"}}'
-    if (period := _DATED.get(unit)) is None:
-        return text
-    options = f'"to": "{period}", "how": "last", "stamp": "start", "partial": true'
-    dated = f'{{"op": "resample", "series": X, {options}}}'
-    change = f'{{"op": "{op}", "series": {dated}, "window": 1, "unit": "{unit}", "max_age_days": 0}}'
-    return f"{text}; for a {period}ly series, write {change}"
-
 
 _SAME = {
     "sma": "average avg mean ma movingaverage rollingaverage runningaverage rollingmean rollmean runningmean "
@@ -136,89 +112,16 @@ _SAME = {
 The other tools are pandas, FRED, Haver, Graphite, CloudWatch, SQL and spreadsheets.
 """
 
-_INSTEAD = {
-    "log2 log10 log1p lg expm1 cbrt": 'log is the natural logarithm: {"op": "ratio", "left": '
-    '{"op": "log", "series": X}, "right": {"const": 2.302585092994046}} is the common one',
-    "square squared": f"the square of X is {_SQUARE}",
-    "reciprocal inverse invert": 'write {"op": "ratio", "left": {"const": 1}, "right": X}',
-    "floor ceil trunc mod modulo remainder": "round rounds to the nearest value",
-    "mode skew kurt kurtosis mad sem": "",
-    "normalize normalise": "zscore is the distance from the mean in standard deviations, and rebase divides "
-    "by the value at a date",
-    **{names: _change_text(*change) for names, change in _CHANGES.items()},
-    "ytd yeartodate": 'write {"op": "cumsum", "series": X, "reset": "year"}',
-    "product prod rollingproduct cumprod": "multiply takes left and right; a window has no product",
-    "lead forward next ahead": "lag looks back, and nothing looks ahead",
-    "bfill": "fill takes the previous observation, and nothing looks ahead",
-    "if where case when gt lt ge le eq compare": "",
-    "wma dema tema hma kama": "sma weighs its observations alike; ema weighs the later ones more",
-    "constant const number value": 'a constant is an operand: {"const": 1}',
-    "rate persecond nonnegativederivative": "diff is the change against an earlier value",
-    "pca cca cch compounded annualised annualized": "scale a pct_change or a log_change",
-}
-"""For the names of other operations, how to write them in the grammar; empty if the grammar can't."""
-
-_FIELDS = {
-    **{
-        f"{unit} {unit}s": f'`unit` says it: write "window": n, "unit": "{unit}s"'
-        for unit in ("day", "week", "month", "quarter", "year")
-    },
-    "hour hours minutes timedelta": "a window counts observations, or days, weeks, months, quarters or years",
-    "calendar": 'a calendar window has a `unit`, such as "unit": "months"',
-    "alpha smoothing": "`window` says it: alpha is 2 / (window + 1)",
-    "halflife decay com": "`window` says it: the weight of the newest observation is 2 / (window + 1)",
-    "weights weight": "there are none: multiply each operand by its scale, in a series_math",
-    "fillvalue default": "there is none: what is not defined is not there",
-}
-"""For the names of other tools' fields, the remedy."""
-
-
 _MEANINGS: dict[str, list[str]] = {}
 for _name, _synonyms in _SAME.items():
     for _synonym in _synonyms.split():
         _MEANINGS.setdefault(_synonym, []).append(_name)
-_INSTEAD_BY_NAME, _FIELDS_BY_NAME = (
-    {name: text for names, text in texts.items() for name in names.split()} for texts in (_INSTEAD, _FIELDS)
-)
-
-
-_CHANGE_BY_NAME = {name: change for names, change in _CHANGES.items() for name in names.split()}
-
-
-def _entry[Entry](table: Mapping[str, Entry], word: str) -> Entry | None:
-    return table.get(word, table.get(_plain(word)))
-
-
-def _plain(word: str) -> str:
-    """Return a word's letters and digits, in lower case; the word itself if it has none."""
-    return re.sub(r"[\W_]+", "", word).casefold() or word
 
 
 def same_meaning(word: str, allowed: Iterable[str]) -> str | None:
     """Return the allowed operation or field that another tool calls `word`; None if there is none."""
     candidates = set(allowed)
-    return next((name for name in _entry(_MEANINGS, word) or () if name in candidates), None)
-
-
-def instead_of_operation(word: str) -> str | None:
-    """Return a text that says how to express, in the grammar, an operation that another tool calls `word`.
-
-    The text is empty if the grammar cannot express the operation. The result is None if the name is unknown.
-    """
-    return _entry(_INSTEAD_BY_NAME, word)
-
-
-def change_over_unit(word: str) -> tuple[str, str] | None:
-    """Return (operation, unit) of a change that another tool calls `word`, such as `yoy`; None if unknown."""
-    return _entry(_CHANGE_BY_NAME, word)
-
-
-def instead_of_field(word: str) -> str | None:
-    """Return a text that says what to write instead of a field that another tool calls `word`.
-
-    The result is None if the name is unknown.
-    """
-    return _entry(_FIELDS_BY_NAME, word)
+    return next((name for name in entry(_MEANINGS, word) or () if name in candidates), None)
 
 
 def near(word: str, allowed: Iterable[str]) -> str | None:
@@ -228,12 +131,12 @@ def near(word: str, allowed: Iterable[str]) -> str | None:
     """
     if len(word) > _LONGEST:
         return None
-    named = {_plain(candidate): candidate for candidate in reversed(list(allowed))}
-    same = named.get(_plain(word)) or same_meaning(word, named.values())
+    named = {plain(candidate): candidate for candidate in reversed(list(allowed))}
+    same = named.get(plain(word)) or same_meaning(word, named.values())
     if same is not None or instead_of_field(word) is not None:
         return same
-    alike = {_plain(name): name for name in named.values() if _may_be_a_slip(word, name)}
-    found = get_close_matches(_plain(word), alike, n=1, cutoff=_NEAR_ENOUGH)
+    alike = {plain(name): name for name in named.values() if _may_be_a_slip(word, name)}
+    found = get_close_matches(plain(word), alike, n=1, cutoff=_NEAR_ENOUGH)
     return alike[found[0]] if found else None
 
 
@@ -286,7 +189,7 @@ def _may_be_a_slip(word: str, name: str) -> bool:
             _may_be_a_slip(one, other) and get_close_matches(one, [other], cutoff=_NEAR_ENOUGH)
             for one, other in pairs
         )
-    shorter, longer = sorted((_plain(word), _plain(name)), key=len)
+    shorter, longer = sorted((plain(word), plain(name)), key=len)
     if len(shorter) > _SHORT or (len(shorter) == _SHORT and shorter in longer):  # `path` for `basePath`
         return True
     if len(longer) == len(shorter):

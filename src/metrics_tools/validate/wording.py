@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
+from metrics_tools.validate.constants import how_to_write_constant
 from metrics_tools.validate.contract import (
     A_NODE,
     ALLOWED,
@@ -17,13 +18,12 @@ from metrics_tools.validate.contract import (
 )
 from metrics_tools.validate.near import (
     did_you_mean,
-    instead_of_field,
-    instead_of_operation,
     meant_names,
     near,
     renamed,
     same_meaning,
 )
+from metrics_tools.validate.other_tools import instead_of_field, instead_of_operation
 from metrics_tools.validate.problems import MAX_SHOWN, Problem, a_or_an, path_text, quoted, shown
 from metrics_tools.validate.zones_and_dates import date_hint, zone_hint
 from metrics_worker.expression.fields import PairOp
@@ -76,9 +76,16 @@ def worded(problem: Found, event: Mapping[str, Any], written: Path) -> Problem:
         text, allowed, hint = _of_another_node(problem, str(written[-1]), found)
     elif problem.kind == "expression_type":
         text, allowed, hint = _expression_type(found, shape_of(event.get(ROOT)))
+    elif value := how_to_write_constant(event, problem.path) if _is_constant(problem, found) else None:
+        return Problem(path_text(written), problem.text, suggestion=value)
     else:
         text, allowed, hint = _wrong_value(problem, name, found)
     return Problem(path_text(written), text, shown(found), allowed, hint)
+
+
+def _is_constant(problem: Found, found: Any) -> bool:
+    """Return whether a problem is that a constant is not allowed in its place."""
+    return problem.kind == "value_error" and isinstance(found, dict) and "const" in found
 
 
 def value_at(event: Any, path: Iterable[str | int], default: Any = None) -> Any:
@@ -186,6 +193,8 @@ def _wrong_option(problem: Found, name: str, found: Any) -> tuple[str, str | Non
     match problem.kind:
         case "literal_error" if isinstance(found, str):
             return f"not a valid {name}", did_you_mean(found, CHOICES[name].split(", "))
+        case "string_type" if name == "at":
+            return "a date is a text such as 2015-01-01", date_hint(str(found))
         case "value_error" if isinstance(found, str) and name in _HINTS:
             return problem.text, _HINTS[name](found)
         case "less_than_equal" if name == "q" and found <= _PERCENT:

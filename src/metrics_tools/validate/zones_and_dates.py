@@ -20,7 +20,7 @@ _ABBREVIATIONS = {
 _ZONES = {short: zone for names, zone in _ABBREVIATIONS.items() for short in names.split()}
 """For abbreviations of time zones, the zone of the largest city that uses them."""
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])0?(\d{1,2})(?::?00)?", re.IGNORECASE)
-_FORMATS = ("%Y%m%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%Y-%m", "%Y", "%d %B %Y", "%d %b %Y")
+_FORMATS = ("%Y%m%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%Y-%m", "%YM%m", "%Y", "%d %B %Y", "%d %b %Y")
 _LIKE = 0.75
 """The smallest ratio of difflib at which the names of two time zones are similar."""
 
@@ -64,7 +64,10 @@ def abbreviated_zone_hint(name: str) -> str | None:
 
 
 def date_hint(text: str) -> str | None:
-    """Return a suggestion for a date in another common form; None if its meaning is not certain."""
+    """Return a suggestion for a date in another common form; None if its meaning is not certain.
+
+    For a month or a year, the suggestion is its first day.
+    """
     for form in _FORMATS:
         try:
             return f"write {datetime.strptime(text.strip(), form):%Y-%m-%d}"  # noqa: DTZ007 - only a date
