@@ -231,6 +231,23 @@ def test_a_year_in_place_of_a_date_is_answered_with_its_first_day():
     )
 
 
+def test_a_sum_without_some_of_its_operands_is_a_warning_with_a_strict_sum(tmp_path, data):
+    operands = [series(code) for code in ("MISSING", "MONTHLY", "LATE")]
+    two = {"op": "sum", "operands": operands[:2]}
+    ((path, text, hint),) = warnings(tmp_path, data, two, "MISSING", "MONTHLY", kind="composite")
+    assert path == "expressionJson"
+    assert text == (
+        "at 1 of 132 times in the period that all operands cover, it is the sum of only some of them; the "
+        "first is 2005-03-01"
+    )
+    assert hint.endswith(" have a value, write MISSING + MONTHLY")
+    # A series that begins later is no gap, and an average of the existing values is intended.
+    later = {"op": "sum", "operands": [series("DAILY"), series("LATE")]}
+    assert warnings(tmp_path, data, later, "DAILY", "LATE", kind="composite") == []
+    average = two | {"op": "avg"}
+    assert warnings(tmp_path, data, average, "MISSING", "MONTHLY", kind="composite") == []
+
+
 def test_an_index_that_begins_after_the_last_observation_is_a_warning(tmp_path, data):
     index = node("rebase", "EARLY", at="2015-01-01")
     ((_, text, hint),) = warnings(tmp_path, data, index, "EARLY", kind="window_op")

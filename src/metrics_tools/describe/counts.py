@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metrics_tools.describe.losses import REASONS, Lost, losses_of
 from metrics_tools.describe.missing_periods import MissingPeriods, missing_periods
 from metrics_worker.expression.nodes import Composite, Node, Pair, SeriesMath
 from metrics_worker.request import iso
-from metrics_worker.series import Series, common, union
+from metrics_worker.series import Series, Times, common, union
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000_000
@@ -52,6 +53,40 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True)
+class Gaps:
+    """The times at which only some operands have an observation, in the period that all operands cover.
+
+    Attributes:
+        times: the number of these times.
+        of: the number of times in the period at which at least one operand has an observation.
+        first: the first of these times, in microseconds since 1970 UTC.
+    """
+
+    times: int
+    of: int
+    first: int
+
+    @classmethod
+    def of_series(
+        cls, operands: list[Series], union_times: Times, operands_at: NDArray[np.int64]
+    ) -> "Gaps | None":
+        """Return the gaps of several series; None if there are none.
+
+        Args:
+            operands: the series.
+            union_times: the times at which at least one of them has an observation, of shape (n,).
+            operands_at: the number of series with an observation at each of these times, of shape (n,).
+        """
+        if not all(map(len, operands)):
+            return None
+        begin = max(one.times[0] for one in operands)
+        end = min(one.times[-1] for one in operands)
+        is_inside = (union_times >= begin) & (union_times <= end)
+        gaps = union_times[is_inside & (operands_at < len(operands))]
+        return cls(gaps.size, int(is_inside.sum()), int(gaps[0])) if gaps.size else None
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """The counts of a node's observations and losses. Always, `times == observations + lost.total`.
 
@@ -67,6 +102,7 @@ class Counts:
         overlap: series_math, pair: the overlap of the left and the right side; None for other nodes.
         missing: the missing periods that affect the results of a node that counts observations; None if there
             are none.
+        gaps: composite: the times without some of the operands; None if there are none, and for other nodes.
     """
 
     times: int
@@ -78,6 +114,7 @@ class Counts:
     last: datetime | None
     overlap: Overlap | None = None
     missing: MissingPeriods | None = None
+    gaps: Gaps | None = None
 
     @property
     def losses(self) -> list[str]:
@@ -87,10 +124,12 @@ class Counts:
     def to_json(self) -> dict[str, Any]:
         """Return the attributes by name as JSON values, with the times `first` and `last` in ISO 8601.
 
-        `missing` is left out: a warning of the request describes it.
+        `missing` and `gaps` are left out: warnings of the request describe them.
         """
         times = {"first": self.first and iso(self.first), "last": self.last and iso(self.last)}
-        return {name: value for name, value in asdict(self).items() if name != "missing"} | times
+        return {
+            name: value for name, value in asdict(self).items() if name not in {"missing", "gaps"}
+        } | times
 
 
 def counts_of(node: Node, operands: list[Series], result: Series) -> Counts:
@@ -101,17 +140,19 @@ def counts_of(node: Node, operands: list[Series], result: Series) -> Counts:
         operands: the series to which its operands evaluate, without constants.
         result: the series to which the node evaluates.
     """
-    of_all = of_some = overlap = None
+    of_all = of_some = overlap = gaps = None
     if isinstance(node, Composite):
         union_times, places = union(operands)
-        of_all = int((np.bincount(np.concatenate(places)) == len(operands)).sum())
+        operands_at = np.bincount(np.concatenate(places))
+        of_all = int((operands_at == len(operands)).sum())
         of_some = union_times.size - of_all
+        gaps = Gaps.of_series(operands, union_times, operands_at)
     if isinstance(node, SeriesMath | Pair) and len(operands) > 1:
         overlap = Overlap.of(*operands)
     lost = losses_of(node, operands, result)
     missing = missing_periods(node, operands)
     times = len(result) + lost.total
-    return Counts(times, len(result), lost, of_all, of_some, *_ends(result), overlap, missing)
+    return Counts(times, len(result), lost, of_all, of_some, *_ends(result), overlap, missing, gaps)
 
 
 def _ends(result: Series) -> tuple[datetime | None, datetime | None]:

@@ -1,17 +1,31 @@
 """Warnings about nodes that have no observations, or that lose most observations of an operand."""
 
 from collections.abc import Iterator
+from functools import reduce
 
-from metrics_tools.describe.counts import Overlap
+from metrics_tools.describe.counts import Gaps, Overlap
+from metrics_tools.describe.formula import formula
 from metrics_tools.describe.nodes import NodeView
-from metrics_tools.formatting import count
+from metrics_tools.formatting import count, shown_time
 from metrics_tools.validate.common_times import how_to_meet
-from metrics_tools.validate.problems import Problem
-from metrics_worker.expression.nodes import Constant, Ema, Fill, Lag, Node, Rebase, WindowOp
+from metrics_tools.validate.problems import Problem, warning
+from metrics_worker.expression.nodes import (
+    Composite,
+    Constant,
+    Ema,
+    Fill,
+    Lag,
+    Node,
+    Rebase,
+    SeriesMath,
+    WindowOp,
+)
 from metrics_worker.request import iso
 
 _MORE_OFTEN = 3
 """The smallest ratio of observations at which the series of a fill is more frequent than its `like`."""
+_LONGEST = 300
+"""The most characters of a formula in a suggestion."""
 _LEAST_KEPT = 0.5
 """The smallest share (0-1) of its operand's observations that a node can keep without a warning.
 
@@ -31,8 +45,22 @@ def warnings_about_counts(view: NodeView) -> Iterator[Problem]:
     if all(below.counts and below.counts.observations for below in series):
         for text, hint in _losses(view):
             yield Problem(view.path, text, view.formula[:200], None, hint, "warning")
+    if isinstance(view.node, Composite) and view.node.op == "sum" and view.counts and view.counts.gaps:
+        yield _sum_of_some(view, view.node, view.counts.gaps)
     for below in view.operands:
         yield from warnings_about_counts(below)
+
+
+def _sum_of_some(view: NodeView, node: Composite, gaps: Gaps) -> Problem:
+    """Return the warning about a sum at whose times some operands have no observation."""
+    text = (
+        f"at {gaps.times:,} of {gaps.of:,} times in the period that all operands cover, it is the sum of "
+        f"only some of them; the first is {shown_time(gaps.first)}"
+    )
+    strict = reduce(lambda left, right: SeriesMath(op="add", left=left, right=right), node.operands)
+    written = formula(strict)
+    hint = f"for a sum only at times at which all operands have a value, write {written}"
+    return warning(view.path, text, hint=hint if len(written) <= _LONGEST else None)
 
 
 def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:
