@@ -138,6 +138,12 @@ def test_every_sample_request_is_valid_except_those_that_must_fail():
     assert {len(of["problems"]) for of in found if of["valid"]} == {0}
 
 
+@pytest.mark.parametrize("command", ["validate", "explain"])
+def test_the_demo_data_has_every_currency_of_the_ecb_that_a_request_names(command):
+    (found,) = document(command, "lag(ECB_NOK_EUR_D, 1)", "--demo")["requests"]
+    assert (found["valid"], found["problems"]) == (True, [])
+
+
 def test_a_missing_file_exits_with_2_and_the_other_files_are_validated(tmp_path):
     found = metrics("validate", tmp_path / "none.json", file_of(tmp_path, request()))
     assert found.exit_code == 2

@@ -64,7 +64,7 @@ def explain(
 
       metrics explain "ratio(ECB_USD_EUR_D, lag(ECB_USD_EUR_D, 250)) * 100" --demo
     """
-    place = open_place(bucket, folder, demo=demo)
+    place = open_place(bucket, folder, demo=demo, files=[file])
     validation = Validation(place, manifest or ())
     try:
         findings = [validation.of(asked) for asked in read_argument(file)]

@@ -54,7 +54,7 @@ def validate(
 
       metrics validate "sma(ECB_USD_EUR_D, 20)" --demo
     """
-    place = open_place(bucket, folder, demo=demo)
+    place = open_place(bucket, folder, demo=demo, files=files)
     findings, unreadable = _all_of(files, Validation(place, manifest or (), is_shared=True))
     if as_json:
         emit(_document(findings, unreadable, strict=strict))
