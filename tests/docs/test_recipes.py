@@ -10,7 +10,7 @@ import statistics
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 
 import pytest
 
@@ -70,6 +70,16 @@ def means_of_complete_months(series):
     return {days[-1]: statistics.fmean(series[day] for day in days) for days in months[:-1]}
 
 
+def mean_of_the_month_before(series):
+    """Return for each day the mean of the last month that is followed by a complete month before the day.
+
+    The mean of a month has the date of the first day of the next complete month.
+    """
+    firsts = [day.replace(day=1) for day in means_of_complete_months(series)]
+    means = list(means_of_complete_months(series).values())
+    return {day: means[bisect_right(firsts, day) - 2] for day in series if day >= firsts[1]}
+
+
 def ratio_to_the_last_monthly_mean(series):
     means = means_of_complete_months(series)
     known = {day: max((month for month in means if month <= day), default=None) for day in series}
@@ -108,6 +118,23 @@ EXPECTED = {
     },
     "The gap to the mean of 200 days": lambda: gap_to_the_mean_of_200(RATES["USD"]),
     "The annualised volatility": lambda: volatility(RATES["USD"]),
+    "A value only after its publication": lambda: mean_of_the_month_before(RATES["USD"]),
+    "A flag for a threshold": lambda: {day: float(rate > 1.2) for day, rate in RATES["USD"].items()},
+    "The drawdown from the highest value": lambda: {
+        day: (rate / highest - 1) * 100
+        for (day, rate), highest in zip(
+            RATES["USD"].items(), accumulate(RATES["USD"].values(), max), strict=True
+        )
+    },
+    # The cumulated growth is the quotient with the first rate.
+    "An index from growth rates": lambda: {
+        day: rate / next(iter(RATES["USD"].values())) * 100 for day, rate in list(RATES["USD"].items())[1:]
+    },
+    "The share of a sum": lambda: {
+        day: rate / (rate + RATES["GBP"][day]) * 100
+        for day, rate in RATES["USD"].items()
+        if day in RATES["GBP"]
+    },
 }
 
 
