@@ -47,8 +47,9 @@ class Asked:
     @property
     def as_argument(self) -> str:
         """Return the file or the formula as an argument of a command, quoted for a shell if necessary."""
-        is_argument = self.file == ARGUMENT and self.formula is not None
-        return quote(self.formula.text if is_argument and self.formula else self.file)
+        if self.file == ARGUMENT and self.formula is not None:
+            return quote(self.formula.text)
+        return quote(self.file)
 
 
 def asked_in(file: str, raw: bytes) -> list[Asked]:

@@ -123,14 +123,15 @@ def currencies_in(files: Sequence[str | Path]) -> Collection[str]:
     Unreadable files are skipped. If a code is misspelled, the result also has `ecb.CURRENCIES`, so that the
     error can suggest one of them; if no currency is found, the result is `ecb.CURRENCIES`.
     """
-    found = set[str | None]()
+    codes = set[str]()
     for file in files:
         text = str(file)  # a formula, if there is no such file
         with suppress(OSError, ValueError):  # the parser of the request reports the error later
             text = Path(file).read_text(encoding="utf-8")
-        found |= {ecb.currency_of(code) for code in re.findall(r"\bECB_\w+", text)}
-    known = set(ecb.read_rates()).intersection(currency for currency in found if currency)
-    return known if known and known == found else known.union(ecb.CURRENCIES)
+        codes.update(re.findall(r"\bECB_\w+", text))
+    named = {ecb.currency_of(code) for code in codes}
+    known = {currency for currency in ecb.read_rates() if currency in named}
+    return known if known and known == named else known.union(ecb.CURRENCIES)
 
 
 def demo_place(currencies: Collection[str] = ecb.CURRENCIES) -> Place:

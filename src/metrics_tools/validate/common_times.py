@@ -16,7 +16,7 @@ _PERIODS: tuple[_Period | Literal["day"], ...] = ("day", "week", "month", "quart
 _MOST_DAYS = (4, 20, 60, 180)
 """For each period but the last, the largest mean distance of the observations of such a series, in days."""
 _LONGEST = 300
-"""The most characters of a formula in a suggestion."""
+"""The most characters of a formula in a suggestion. The formula of a longer node is left out."""
 
 
 def how_to_meet(view: NodeView) -> str:
@@ -56,8 +56,14 @@ def how_to_meet(view: NodeView) -> str:
 
 def _of(node: SeriesMath | Pair, left: Node, right: Node) -> str:
     """Return the formula of an operation with other sides, in brackets; an empty text if it is too long."""
-    text = formula(node.model_copy(update={"left": left, "right": right}))
-    return f" (`{text}`)" if len(text) <= _LONGEST else ""
+    text = short_formula(node.model_copy(update={"left": left, "right": right}))
+    return f" (`{text}`)" if text else ""
+
+
+def short_formula(node: Node) -> str | None:
+    """Return the formula of a node for a suggestion; None if it is too long."""
+    text = formula(node)
+    return text if len(text) <= _LONGEST else None
 
 
 def usual_period(view: NodeView) -> _Period | Literal["day"]:

@@ -48,13 +48,13 @@ def load(text: str) -> Loaded:
 
     Invalid JSON raises no error: it is a problem in the result.
     """
-    read_as = dict[str, str]()
+    read_as = dict[str, tuple[str, str | None]]()
 
     def number(written: str) -> float:
         if is_too_small(written):
-            read_as[written] = "is too small for a float64, and the worker reads it as 0"
+            read_as[written] = "is too small for a float64, and the worker reads it as 0", "write 0"
         elif is_too_large(written):
-            read_as[written] = "is too large for a float64, and the worker reads it as infinity"
+            read_as[written] = "is too large for a float64, and the worker reads it as infinity", None
         return float(written)
 
     try:
@@ -67,8 +67,7 @@ def load(text: str) -> Loaded:
     except RecursionError:
         return Loaded(None, (Problem("", "not JSON: nested too deep to be read"),))
     warnings = [
-        warning("", f"the number {written} {text}", hint="write 0" if text.endswith("0") else None)
-        for written, text in read_as.items()
+        warning("", f"the number {written} {text}", hint=hint) for written, (text, hint) in read_as.items()
     ]
     return Loaded(value, (*_names_twice(value), *warnings))
 

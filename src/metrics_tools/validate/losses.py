@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from functools import reduce
 
 from metrics_tools.describe.counts import Gaps, Overlap
-from metrics_tools.describe.formula import formula
 from metrics_tools.describe.nodes import NodeView
 from metrics_tools.formatting import count, shown_time
-from metrics_tools.validate.common_times import how_to_meet
+from metrics_tools.validate.common_times import how_to_meet, short_formula
 from metrics_tools.validate.problems import Problem, warning
 from metrics_worker.expression.nodes import (
     Composite,
@@ -24,8 +23,6 @@ from metrics_worker.request import iso
 
 _MORE_OFTEN = 3
 """The smallest ratio of observations at which the series of a fill is more frequent than its `like`."""
-_LONGEST = 300
-"""The most characters of a formula in a suggestion."""
 _LEAST_KEPT = 0.5
 """The smallest share (0-1) of its operand's observations that a node can keep without a warning.
 
@@ -58,9 +55,9 @@ def _sum_of_some(view: NodeView, node: Composite, gaps: Gaps) -> Problem:
         f"only some of them; the first is {shown_time(gaps.first)}"
     )
     strict = reduce(lambda left, right: SeriesMath(op="add", left=left, right=right), node.operands)
-    written = formula(strict)
+    written = short_formula(strict)
     hint = f"for a sum only at times at which all operands have a value, write {written}"
-    return warning(view.path, text, hint=hint if len(written) <= _LONGEST else None)
+    return warning(view.path, text, hint=hint if written else None)
 
 
 def _losses(view: NodeView) -> Iterator[tuple[str, str | None]]:

@@ -69,12 +69,14 @@ _FIELDS = {
 }
 """For the names of other tools' fields, the remedy."""
 
-_INSTEAD_BY_NAME, _FIELDS_BY_NAME = (
-    {name: text for names, text in texts.items() for name in names.split()} for texts in (_INSTEAD, _FIELDS)
-)
+
+def _by_name[Entry](table: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Return the entries of a table whose keys are several names each, by single name."""
+    return {name: entry for names, entry in table.items() for name in names.split()}
 
 
-_CHANGE_BY_NAME = {name: change for names, change in _CHANGES.items() for name in names.split()}
+_INSTEAD_BY_NAME, _FIELDS_BY_NAME = _by_name(_INSTEAD), _by_name(_FIELDS)
+_CHANGE_BY_NAME = _by_name(_CHANGES)
 
 
 def entry[Entry](table: Mapping[str, Entry], word: str) -> Entry | None:

@@ -62,10 +62,11 @@ def exact_means(means: Values, values: Values, first: Positions, stop: Positions
         first: the position of the first value of each window.
         stop: the position after the last value of each window.
     """
-    if not has_equal_neighbours(values):
+    changes = values[1:] != values[:-1]
+    if changes.all():
         return means
     # The number of changes up to each value: it is equal for values of one run of equal values.
-    run = np.concatenate(([0], np.cumsum(values[1:] != values[:-1], dtype=np.int32)))
+    run = np.concatenate(([0], np.cumsum(changes, dtype=np.int32)))
     last = values[stop - 1]
     # Without the second condition, the sign of a zero could change.
     return np.where((run[first] == run[stop - 1]) & (means != last), last, means)
